@@ -1,0 +1,106 @@
+"""What can go wrong, cut by who deals with it.
+
+::
+
+    CollgsError
+    ├── ConfigError            before the run: every wrong value, named at once; nothing was touched
+    ├── AuthenticationError    stops the run: a second try with the same credentials helps nobody
+    ├── StorageError           stops the run: the disk is full, the folder is gone or read-only
+    ├── CatalogueError         ends the search; the products that were found still finish
+    └── ProductError           costs one product; the run goes on
+        ├── NotAvailableError  the store says that it does not hand this product out (404, 403, ...)
+        ├── TransferError      the line or the server failed; worth another try
+        └── IntegrityError     bytes arrived and they are not the product
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = [
+    "AuthenticationError",
+    "CatalogueError",
+    "CollgsError",
+    "ConfigError",
+    "IntegrityError",
+    "NotAvailableError",
+    "ProductError",
+    "StorageError",
+    "TransferError",
+]
+
+
+class CollgsError(Exception):
+    """The root of every error that this package raises on purpose."""
+
+
+class ConfigError(CollgsError):
+    """The settings or the search parameters are wrong.
+
+    Parameters
+    ----------
+    problems
+        One line for each wrong value: its name, what was expected, what was found.
+    """
+
+    def __init__(self, problems: str | Sequence[str]) -> None:
+        self.problems: tuple[str, ...] = (problems,) if isinstance(problems, str) else tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class AuthenticationError(CollgsError):
+    """The store asks for a sign-in that is missing or was refused."""
+
+
+class StorageError(CollgsError):
+    """The output folder cannot take another byte: full, read-only or gone."""
+
+
+class CatalogueError(CollgsError):
+    """The catalogue did not answer, or answered with something that is no page of results.
+
+    Parameters
+    ----------
+    message
+        What happened, in the server's own words where it had any.
+    retryable
+        Whether the same request may succeed later.
+    retry_after
+        Seconds that the server asked to wait; None when it did not say.
+    """
+
+    def __init__(self, message: str, *, retryable: bool = False, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retryable = retryable
+        self.retry_after = retry_after
+
+
+class ProductError(CollgsError):
+    """One product could not be had; the others are not concerned."""
+
+
+class NotAvailableError(ProductError):
+    """The store does not hand this product out; asking again soon is pointless."""
+
+
+class TransferError(ProductError):
+    """The line or the server failed; what has arrived is kept and another try may finish it.
+
+    Parameters
+    ----------
+    message
+        What happened, in the server's own words where it had any.
+    retry_after
+        Seconds that the server asked to wait; None when it did not say.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class IntegrityError(ProductError):
+    """The bytes on disk are not a whole and right archive."""

@@ -1,0 +1,155 @@
+"""The values that travel: a product, what became of it, and what became of all of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from collgs_async.errors import CollgsError, ProductError
+
+__all__ = ["Outcome", "Product", "Report", "Status"]
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """One entry of the catalogue: one ZIP archive in the store.
+
+    Attributes
+    ----------
+    identifier
+        The product's name, such as ``S2A_MSIL2A_20210924T163021_N0301_R083_T15SYR_20210924T211718``.
+    url
+        Where its archive is; None when the entry has no link that can be followed.
+    collection
+        The catalogue's name of its collection; None when the entry does not say.
+    start, end
+        Sensing times as the catalogue wrote them (ISO 8601, UTC); None when the entry has none.
+    footprint
+        The GeoJSON geometry (RFC 7946, longitude before latitude); None when the entry has none.
+    cloud_cover
+        Percent; None when unknown or meaningless, as for radar.
+    orbit_direction
+        ``ASCENDING`` or ``DESCENDING``; None when unknown.
+    orbit_number
+        As the catalogue gives it (CollGS seems to give the relative orbit); None when unknown.
+    platform
+        Such as ``Sentinel-2A``; None when unknown.
+    size
+        Length of the archive in bytes as the catalogue announces it; None, the usual case, when it does not.
+    quicklook
+        Where a small preview image is; None when the entry has none.
+    problem
+        Why there is no ``url``, in words; None when there is one.
+    """
+
+    identifier: str
+    url: str | None
+    collection: str | None = None
+    start: str | None = None
+    end: str | None = None
+    footprint: Mapping[str, Any] | None = None
+    cloud_cover: float | None = None
+    orbit_direction: str | None = None
+    orbit_number: int | None = None
+    platform: str | None = None
+    size: int | None = None
+    quicklook: str | None = None
+    problem: str | None = None
+
+
+class Status(StrEnum):
+    """What became of a product."""
+
+    DOWNLOADED = "downloaded"
+    """Its archive was fetched, verified and published in this run."""
+
+    SKIPPED = "skipped"
+    """It was not fetched, for the reason given; usually because it is already here."""
+
+    FAILED = "failed"
+    """It is not here; the error says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one product.
+
+    Attributes
+    ----------
+    product
+        The product.
+    status
+        Downloaded, skipped or failed.
+    path
+        The verified archive; None when the product failed.
+    bytes
+        Archive bytes that moved over the wire for it in this run, repeated ones included.
+    seconds
+        From the first look at the product until its outcome.
+    attempts
+        Requests for the archive; 0 when none was needed.
+    reason
+        Why it was skipped, such as ``"exists"``; None otherwise.
+    error
+        Why it failed; None otherwise.
+    """
+
+    product: Product
+    status: Status
+    path: Path | None = None
+    bytes: int = 0
+    seconds: float = 0.0
+    attempts: int = 0
+    reason: str | None = None
+    error: ProductError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What became of a whole run.
+
+    Outcomes of products that went well are counted, not kept, so that a report of a million products stays
+    small; the file that ``--report`` names has a line for every product.
+
+    Attributes
+    ----------
+    downloaded, skipped, failed
+        How many products ended in each way.
+    bytes
+        Archive bytes that moved over the wire in this run.
+    seconds
+        Wall time of the run.
+    failures
+        The failed outcomes, in the order in which they failed.
+    search_total
+        How many products the catalogue said that it has; None when it did not say.
+    search_pages
+        Pages of results that were read.
+    search_error
+        What ended the search early; None when it came to its end.
+    """
+
+    downloaded: int = 0
+    skipped: int = 0
+    failed: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+    failures: tuple[Outcome, ...] = ()
+    search_total: int | None = None
+    search_pages: int = 0
+    search_error: CollgsError | None = None
+
+    @property
+    def found(self) -> int:
+        """Products that have an outcome."""
+        return self.downloaded + self.skipped + self.failed
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything that was searched was found and everything that was found is here."""
+        return self.failed == 0 and self.search_error is None
