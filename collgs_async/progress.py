@@ -14,26 +14,26 @@ class Progress(Protocol):
     """What a run tells while it goes on; every method returns at once and never raises."""
 
     def expect(self, products: int) -> None:
-        """The search now promises so many products in all; said again whenever the number changes."""
+        """Expect so many products in all; said again whenever the search changes its promise."""
 
     def started(self, product: Product, *, have: int, size: int | None) -> None:
-        """Bytes of this product are about to arrive: `have` of them are here already, of `size` in all.
+        """Show a product whose bytes are about to arrive: `have` are here already, of `size` in all.
 
         Said again at each new try; `have` may then be lower than before, when bytes had to be given up.
         `size` is None while the length is unknown.
         """
 
     def advanced(self, product: Product, nbytes: int) -> None:
-        """So many more bytes of this product are here."""
+        """Count so many more bytes of this product."""
 
     def checking(self, product: Product) -> None:
-        """All bytes are here; their verification begins."""
+        """Show that all bytes are here and their verification begins."""
 
     def finished(self, outcome: Outcome) -> None:
-        """This product has its outcome, also when it was skipped and never started."""
+        """Take note of an outcome, also of a product that was skipped and never started."""
 
     def close(self) -> None:
-        """The run is over, however it ended; leave the screen tidy."""
+        """Leave the screen tidy: the run is over, however it ended."""
 
 
 class SilentProgress:
