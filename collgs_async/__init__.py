@@ -1,5 +1,86 @@
-"""Bulk downloader for the Sentinel archives of Luxembourg's CollGS: concurrent, resumable, verified."""
+"""Bulk downloader for the Sentinel archives of Luxembourg's CollGS: concurrent, resumable, verified.
+
+::
+
+    from collgs_async import Config, run
+
+    report = await run(Config(parameters={"parentIdentifier": "S2_MSIL2A", "box": "5.7,49.4,6.6,50.2"}))
+
+`collgs_async.sync` has the same without ``await``.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from collgs_async.version import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from collgs_async.app import Client, run
+    from collgs_async.catalogue import Search
+    from collgs_async.config import Config, Connection, DownloadOptions, load_config
+    from collgs_async.errors import (
+        AuthenticationError,
+        CatalogueError,
+        CollgsError,
+        ConfigError,
+        IntegrityError,
+        NotAvailableError,
+        ProductError,
+        StorageError,
+        TransferError,
+    )
+    from collgs_async.models import Outcome, Product, Report, Status
+    from collgs_async.progress import PlainProgress, Progress, SilentProgress, TqdmProgress, choose_progress
+    from collgs_async.query import Query
+    from collgs_async.transfer import Action
+
+__all__ = [
+    "Action",
+    "AuthenticationError",
+    "CatalogueError",
+    "Client",
+    "CollgsError",
+    "Config",
+    "ConfigError",
+    "Connection",
+    "DownloadOptions",
+    "IntegrityError",
+    "NotAvailableError",
+    "Outcome",
+    "PlainProgress",
+    "Product",
+    "ProductError",
+    "Progress",
+    "Query",
+    "Report",
+    "Search",
+    "SilentProgress",
+    "Status",
+    "StorageError",
+    "TqdmProgress",
+    "TransferError",
+    "__version__",
+    "choose_progress",
+    "load_config",
+    "run",
+]
+
+_ROOMS = {
+    "app": ("Client", "run"),
+    "catalogue": ("Search",),
+    "config": ("Config", "Connection", "DownloadOptions", "load_config"),
+    "models": ("Outcome", "Product", "Report", "Status"),
+    "progress": ("PlainProgress", "Progress", "SilentProgress", "TqdmProgress", "choose_progress"),
+    "query": ("Query",),
+    "transfer": ("Action",),
+}
+_HOME = {name: room for room, names in _ROOMS.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first used: ``collgs-async --help`` must not wait for aiohttp."""
+    if name in __all__:
+        return getattr(import_module(f"collgs_async.{_HOME.get(name, 'errors')}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""Tell someone what a run does: a Protocol, and the listener that says nothing."""
+"""What a run tells while it goes on: a Protocol, and the listener that says nothing."""
 
 from __future__ import annotations
 

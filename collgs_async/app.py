@@ -1,0 +1,200 @@
+"""Wire the parts together: the library's front door."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from contextlib import AsyncExitStack, aclosing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from collgs_async.catalogue import Search
+from collgs_async.errors import CollgsError
+from collgs_async.models import Report
+from collgs_async.pipeline import run_pipeline
+from collgs_async.progress import SilentProgress
+from collgs_async.report import Recorder
+from collgs_async.transfer import Downloader
+from collgs_async.transport import Transport
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from types import TracebackType
+    from typing import Self
+
+    from collgs_async.config import Config
+    from collgs_async.models import Outcome, Product
+    from collgs_async.progress import Progress
+    from collgs_async.query import Query
+    from collgs_async.transfer import Action
+
+__all__ = ["Client", "run"]
+
+log = logging.getLogger("collgs_async")
+
+
+class Client:
+    """A catalogue and its store, with one HTTP session for both; an asynchronous context manager.
+
+    Parameters
+    ----------
+    config
+        All settings.
+    progress
+        Whom to tell what goes on; None: nobody.
+    sleep
+        The way to wait between tries, in seconds; another one in tests.
+
+    Attributes
+    ----------
+    report
+        What became of the last `run`, also of one that was cancelled or stopped by an error.
+
+    Examples
+    --------
+    ::
+
+        async with Client(Config(parameters={"parentIdentifier": "S2_MSIL2A"})) as client:
+            async for product in client.search():
+                outcome = await client.download(product)
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        progress: Progress | None = None,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._config = config
+        self._progress = progress or SilentProgress()
+        self._sleep = sleep
+        self._transport = Transport(config.connection)
+        self._downloader = Downloader(self._transport, config, self._progress, sleep=sleep)
+        self._stack = AsyncExitStack()
+        self.report = Report()
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._transport)
+            await stack.enter_async_context(self._downloader)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    def search(self, query: Query | None = None) -> Search:
+        """Search the catalogue.
+
+        Parameters
+        ----------
+        query
+            What to ask for; None: what the configuration's ``parameters`` say.
+
+        Returns
+        -------
+        Search
+            An asynchronous iterator of products. Pages are asked for as they are needed.
+        """
+        return Search(self._transport, self._config, query or self._config.query, sleep=self._sleep)
+
+    async def action(self, product: Product) -> Action:
+        """Say what `download` would do about a product, from what is in the output folder."""
+        return await self._downloader.action(product)
+
+    async def download(self, product: Product) -> Outcome:
+        """Fetch one product into the output folder, verified, or find that it is there.
+
+        Returns
+        -------
+        Outcome
+            Also of a product that failed: its ``error`` says why.
+
+        Raises
+        ------
+        AuthenticationError
+            The store asks for a sign-in.
+        StorageError
+            The output folder cannot take another byte.
+        """
+        return await self._downloader(product)
+
+    async def run(self, query: Query | None = None, *, report: str | Path | None = None) -> Report:
+        """Fetch everything that a search finds, while it is still finding.
+
+        Parameters
+        ----------
+        query
+            What to ask for; None: what the configuration's ``parameters`` say.
+        report
+            Where to write the report as JSON; it is written also when the run is cancelled. None: nowhere.
+
+        Returns
+        -------
+        Report
+            What became of all products. A search that ended early is part of it, not raised.
+
+        Raises
+        ------
+        ConfigError
+            No report can be written to that place; nothing was asked for.
+        AuthenticationError
+            The store asks for a sign-in.
+        StorageError
+            The output folder cannot take another byte.
+        """
+        begun, search = time.monotonic(), self.search(query)
+        error: CollgsError | None = None
+        workers = self._config.download_options.workers
+        with Recorder(None if report is None else Path(report)) as recorder:
+            try:
+                error = await run_pipeline(
+                    self._announced(search),
+                    self._downloader,
+                    recorder.add,
+                    workers=self._downloader.in_flight,
+                    queue_size=workers,
+                )
+                if error:
+                    log.error("the search ended early: %s", error)
+            except BaseException as stop:
+                error = stop if isinstance(stop, CollgsError) else None
+                raise
+            finally:
+                self.report = recorder.report(search.total, search.pages, error, time.monotonic() - begun)
+                recorder.write(self.report)
+        return self.report
+
+    async def _announced(self, search: Search) -> AsyncGenerator[Product, None]:
+        """Pass products on, telling how many there will be whenever that changes."""
+        expected = None
+        async with aclosing(aiter(search)) as products:
+            async for product in products:
+                if search.expected is not None and search.expected != expected:
+                    expected = search.expected
+                    self._progress.expect(expected)
+                yield product
+
+
+async def run(
+    config: Config, query: Query | None = None, *, progress: Progress | None = None, report: str | Path | None = None
+) -> Report:
+    """Fetch everything that a search finds; `Client.run` in a session of its own.
+
+    Parameters
+    ----------
+    config
+        All settings.
+    query
+        What to ask for; None: what the configuration's ``parameters`` say.
+    progress
+        Whom to tell what goes on; None: nobody.
+    report
+        Where to write the report as JSON; None: nowhere.
+    """
+    async with Client(config, progress) as client:
+        return await client.run(query, report=report)

@@ -1,0 +1,261 @@
+"""One answer of the catalogue: bytes in, a page of products or an error in the server's own words out.
+
+The shapes are those of GeoServer's OpenSearch EO module and its neighbours (OGC 17-047, GeoJSON of RFC 7946).
+Everything here is a pure function of what the server sent, and trusts none of it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+from yarl import URL
+
+from collgs_async.errors import CatalogueError
+from collgs_async.models import Product
+from collgs_async.words import looks_like_html, server_words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+__all__ = ["Page", "PageLimitError", "read_page"]
+
+_COUNT_LIMIT = re.compile(r"'?count'?.*?(?:greater|more|larger|exceed|maximum|at most)\D*(\d+)", re.I | re.S)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of results.
+
+    Attributes
+    ----------
+    products
+        As many as the server returned, in its order.
+    total
+        How many results there are over all pages; None when the server does not count.
+    echo
+        The search parameters that the server says it understood, by their bare names; None when it does not say.
+    more
+        Whether the server announces a next page; None when it carries no paging links at all.
+    """
+
+    products: tuple[Product, ...]
+    total: int | None
+    echo: frozenset[str] | None
+    more: bool | None
+
+
+class PageLimitError(CatalogueError):
+    """The server refuses pages of this size and names its maximum.
+
+    Parameters
+    ----------
+    message
+        The server's own words.
+    maximum
+        The most results that it gives on a page.
+    """
+
+    def __init__(self, message: str, maximum: int) -> None:
+        super().__init__(message)
+        self.maximum = maximum
+
+
+def read_page(status: int, body: bytes, *, download_base: str) -> Page:
+    """Read one answer.
+
+    Parameters
+    ----------
+    status, body
+        The HTTP status and the whole body. The media type is not consulted, since errors come without one.
+    download_base
+        What relative download links are relative to.
+
+    Raises
+    ------
+    PageLimitError
+        The page asked for is larger than the server allows.
+    CatalogueError
+        Anything that is not a page of results; retryable when it may be one next time.
+    """
+    if status != 200:
+        raise _refusal(status, body)
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise _not_json(body, error) from error
+    match answer:
+        case {"features": list(features)}:
+            return Page(
+                products=tuple(_product(entry, place, download_base) for place, entry in enumerate(features)),
+                total=_whole_number(answer.get("totalResults", _at(answer, "properties", "totalResults"))),
+                echo=_echo(answer),
+                more=_more(answer),
+            )
+        case {"exceptions": _}:
+            raise _refusal(status, body)
+    raise CatalogueError("the catalogue's answer is JSON, but no list of results")
+
+
+def _refusal(status: int, body: bytes) -> CatalogueError:
+    words = server_words(body) or "no reason given"
+    if (limit := _COUNT_LIMIT.search(words)) and int(limit[1][:9]) > 0:
+        return PageLimitError(words, int(limit[1][:9]))
+    told = f"the catalogue answered HTTP {status}: {words}"
+    return CatalogueError(told, retryable=status >= 500 or status in {408, 425, 429})
+
+
+def _not_json(body: bytes, error: Exception) -> CatalogueError:
+    """Tell an error page under status 200 from an answer that broke off while the server was writing it."""
+    if body.lstrip()[:1] == b"<":
+        what = "an HTML page" if looks_like_html(body) else "XML"
+        words = f"the catalogue answered with {what} instead of JSON: {server_words(body)}"
+        # A report of the server's own is its last word; a page of some proxy may be gone in a minute.
+        return CatalogueError(words, retryable=looks_like_html(body))
+    return CatalogueError(f"the catalogue's answer broke off ({error})", retryable=True)
+
+
+def _product(entry: object, place: int, download_base: str) -> Product:
+    """Make a product of an entry; past this function nobody sees the server's field names."""
+    facts = _Entry(entry)
+    href, size = facts.download()
+    url, problem = _resolve(href, download_base)
+    start, end = facts.sensing_times()
+    return Product(
+        identifier=facts.identifier() or f"unnamed-entry-{place + 1}",
+        url=url,
+        problem=problem,
+        size=size,
+        collection=facts.text("properties", "parentIdentifier"),
+        start=start,
+        end=end,
+        footprint=facts.footprint(),
+        cloud_cover=facts.number("properties", "productInformation", "cloudCover"),
+        orbit_direction=facts.acquisition("acquisitionParameters", "orbitDirection"),
+        orbit_number=_whole_number(facts.acquired("acquisitionParameters", "orbitNumber")),
+        platform=facts.platform(),
+        quicklook=_resolve(facts.link("previews"), download_base)[0],
+    )
+
+
+class _Entry:
+    """A feature of the answer, whatever it is made of: a missing or odd field is None, never an error."""
+
+    def __init__(self, entry: object) -> None:
+        self._entry = entry
+
+    def text(self, *path: str) -> str | None:
+        value = _at(self._entry, *path)
+        return value.strip() or None if isinstance(value, str) else None
+
+    def number(self, *path: str) -> float | None:
+        value = _at(self._entry, *path)
+        right = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        return value if right else None
+
+    def identifier(self) -> str | None:
+        """Find the product's name; `id` is the entry's own URL, whose ``uid`` is the last resort."""
+        named = self.text("properties", "identifier") or self.text("properties", "title")
+        query = parse_qs(urlsplit(self.text("id") or "").query)
+        return named or next(iter(query.get("uid", [])), None)
+
+    def download(self) -> tuple[str | None, int | None]:
+        for link in self._links("data"):
+            if isinstance(href := link.get("href"), str) and href.strip():
+                return href.strip(), _whole_number(link.get("length"))
+        return self.text("properties", "services", "download", "url"), _whole_number(
+            _at(self._entry, "properties", "services", "download", "size")
+        )
+
+    def link(self, relation: str) -> str | None:
+        return next((link["href"] for link in self._links(relation) if isinstance(link.get("href"), str)), None)
+
+    def _links(self, relation: str) -> Iterator[Mapping[str, Any]]:
+        """Go through the links of one relation: an object of arrays at a GeoServer, an array elsewhere."""
+        links = _at(self._entry, "properties", "links")
+        if isinstance(links, dict):
+            found = links.get(relation)
+            yield from _objects(found if isinstance(found, list) else [found])
+        elif isinstance(links, list):
+            yield from (link for link in _objects(links) if link.get("rel") in {relation, "enclosure"})
+
+    def sensing_times(self) -> tuple[str | None, str | None]:
+        """Read ``date``, which is ``start/end`` or one instant; the acquisition's own times are more precise."""
+        start, _, end = (self.text("properties", "date") or "").partition("/")
+        parameters = "acquisitionParameters"
+        return (
+            self.acquisition(parameters, "beginningDateTime") or start or None,
+            self.acquisition(parameters, "endingDateTime") or end or start or None,
+        )
+
+    def footprint(self) -> Mapping[str, Any] | None:
+        geometry = _at(self._entry, "geometry")
+        return geometry if isinstance(geometry, dict) and isinstance(geometry.get("type"), str) else None
+
+    def platform(self) -> str | None:
+        name = self.acquisition("platform", "platformShortName")
+        serial = self.acquisition("platform", "platformSerialIdentifier")
+        return f"{name}{serial or ''}" if name else None
+
+    def acquisition(self, *path: str) -> str | None:
+        value = self.acquired(*path)
+        return value if isinstance(value, str) and value else None
+
+    def acquired(self, *path: str) -> object:
+        """Look into ``acquisitionInformation``, an array for products in some versions, an object in others."""
+        held = _at(self._entry, "properties", "acquisitionInformation")
+        for part in held if isinstance(held, list) else [held]:
+            if (value := _at(part, *path)) is not None:
+                return value
+        return None
+
+
+def _resolve(href: str | None, base: str) -> tuple[str | None, str | None]:
+    """Make an absolute URL of a link; or say why it is none that can be followed."""
+    if href is None:
+        return None, "the catalogue gives no download link for it"
+    try:
+        url = URL(base).join(URL(href))
+        host = url.host
+    except (ValueError, UnicodeError):
+        return None, f"its download link is no URL: {href[:200]!r}"
+    if url.scheme not in {"http", "https"} or not host:
+        return None, f"its download link is not http or https: {href[:200]!r}"
+    return str(url), None
+
+
+def _echo(answer: Mapping[str, Any]) -> frozenset[str] | None:
+    """Collect the parameters that the server repeats: an object at a GeoServer, an array elsewhere."""
+    said = _at(answer, "queries", "request")
+    if isinstance(said, list):
+        said = next(_objects(said), None)
+    return frozenset(key.rpartition(":")[2] for key in said) if isinstance(said, dict) else None
+
+
+def _more(answer: Mapping[str, Any]) -> bool | None:
+    links = _at(answer, "properties", "links")
+    if isinstance(links, dict):
+        return bool(links.get("next"))
+    if isinstance(links, list):
+        return any(link.get("rel") == "next" for link in _objects(links))
+    return None
+
+
+def _at(value: object, *path: str) -> Any:
+    for key in path:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def _objects(values: list[Any]) -> Iterator[Mapping[str, Any]]:
+    return (value for value in values if isinstance(value, dict))
+
+
+def _whole_number(value: object) -> int | None:
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 19:
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

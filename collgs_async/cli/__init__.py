@@ -1,0 +1,9 @@
+"""Words in, exit code out.
+
+`words` turns the command line into a namespace, `commands` does what it says, `screen` shows messages and catches
+signals. What takes long to import is imported where it is used, so that ``--help`` answers at once.
+"""
+
+from collgs_async.cli.main import entry_point, main
+
+__all__ = ["entry_point", "main"]

@@ -1,0 +1,156 @@
+"""What each command does."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import shutil
+import sys
+from contextlib import aclosing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from collgs_async.config import Config, load_config, sample_config
+from collgs_async.errors import CatalogueError, CollgsError, ConfigError
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import AsyncGenerator, AsyncIterable
+
+    from collgs_async.app import Client
+    from collgs_async.cli.screen import Screen
+    from collgs_async.models import Product, Report
+    from collgs_async.progress import Progress
+
+__all__ = ["download", "initialise", "read_config", "read_verify", "search", "start_progress", "verify"]
+
+log = logging.getLogger("collgs_async")
+
+DEFAULT_CONFIG = Path("config.json")
+
+
+def read_config(found: Namespace, flags: dict[str, object]) -> Config:
+    """Put the settings together, and say what was understood in another way than it was written."""
+    file = DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None
+    config = load_config(Path(found.config) if found.config else file, environ=os.environ, flags=flags)
+    for note in config.query.notes:
+        log.info("note: %s", note)
+    return config
+
+
+def read_verify(found: Namespace, flags: dict[str, object]) -> tuple[Config, Path]:
+    """Put together the settings of a command that asks the catalogue nothing, and so needs no collection."""
+    config = read_config(found, {"parameters.parentIdentifier": "any", **flags})
+    folder = Path(found.folder) if found.folder else config.output_directory
+    if not folder.exists():
+        raise ConfigError(f"DIR: expected a folder with archives, found nothing at {folder}")
+    return config, folder
+
+
+def initialise(target: Path) -> int:
+    """Write the sample configuration; never over a file that is there."""
+    try:
+        with target.open("x", encoding="utf-8") as file:
+            file.write(sample_config())
+    except FileExistsError:
+        raise ConfigError(f"{target}: expected no file of this name, found one; it was left alone") from None
+    except OSError as error:
+        raise ConfigError(f"{target}: cannot be written: {error.strerror}") from None
+    name = "" if target == DEFAULT_CONFIG else f" --config {target}"
+    log.warning("wrote %s: a sample that searches Sentinel-2 over Québec", target)
+    log.warning("edit its parameters, look with `collgs-async search%s`, then run `collgs-async%s`", name, name)
+    return 0
+
+
+async def download(config: Config, found: Namespace, screen: Screen) -> int:
+    """Pull everything that matches."""
+    from collgs_async.app import Client
+
+    if found.dry_run:
+        return await search(config, found)
+    progress = start_progress(config, found, screen)
+    client = Client(config, progress)
+    interrupted = False
+    try:
+        async with client:
+            await client.run(report=found.report)
+    except asyncio.CancelledError:
+        interrupted = True
+        raise
+    except CollgsError as error:
+        log.error("%s", error)
+        return 2 if isinstance(error, ConfigError) else 1
+    finally:
+        progress.close()
+        screen.write_line = None
+        if interrupted or client.report.found or client.report.search_pages:
+            _summarise(client.report, config.output_directory, interrupted=interrupted)
+    return 0 if client.report.ok else 1
+
+
+def start_progress(config: Config, found: Namespace, screen: Screen) -> Progress:
+    """Choose how to show progress, and let messages be written above it."""
+    from collgs_async.progress import SilentProgress, TqdmProgress, choose_progress
+
+    if found.log_json:
+        return SilentProgress()
+    progress = choose_progress(config.download_options.workers, quiet=found.quiet)
+    if isinstance(progress, TqdmProgress):
+        screen.write_line = progress.write_line
+    return progress
+
+
+def _summarise(report: Report, folder: Path, *, interrupted: bool) -> None:
+    from collgs_async.report import summary_lines
+
+    for line in summary_lines(report, folder, interrupted=interrupted):
+        log.info("%s", line)
+
+
+async def search(config: Config, found: Namespace) -> int:
+    """List what matches on stdout; of a dry run, only what would be pulled."""
+    from collgs_async.app import Client
+    from collgs_async.listing import write_listing
+
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    dry_run = getattr(found, "dry_run", False)
+    actions: dict[str, str] = {}
+    async with Client(config) as client:
+        results = client.search()
+        try:
+            async with aclosing(aiter(results)) as products:
+                listed: AsyncIterable[Product] = _wanted(client, products, actions) if dry_run else products
+                action = (lambda product: actions.pop(product.identifier)) if dry_run else None
+                count = await write_listing(listed, found.format, sys.stdout, width=width, action=action)
+        except CatalogueError as error:
+            log.error("%s", error)
+            return 1
+    promised = "" if results.total is None else f" of {results.total} that match"
+    log.info("%d%s%s", count, promised, " would be pulled" if dry_run else "")
+    return 0
+
+
+async def _wanted(
+    client: Client, products: AsyncIterable[Product], actions: dict[str, str]
+) -> AsyncGenerator[Product, None]:
+    """Pass on the products that are not here yet, and note what would be done about each."""
+    async for product in products:
+        action = await client.action(product)
+        if action != "skip":
+            actions[product.identifier] = str(action)
+            yield product
+
+
+async def verify(folder: Path, config: Config, found: Namespace, screen: Screen) -> int:
+    """Check each archive of a folder, several at once; name those that are bad."""
+    from collgs_async.scrub import verify_folder
+
+    progress = start_progress(config, found, screen)
+    try:
+        scrub = await verify_folder(folder, config.download_options, progress)
+    finally:
+        progress.close()
+        screen.write_line = None
+    log.info("%s", scrub)
+    return 0 if scrub.ok else 1

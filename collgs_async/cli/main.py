@@ -1,0 +1,109 @@
+"""From the words of the command line to the exit code."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from collgs_async.cli.screen import Screen, run_interruptibly
+from collgs_async.cli.words import flags_of, parse
+from collgs_async.errors import CollgsError, ConfigError
+from collgs_async.options import OPTIONS, env_name
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Sequence
+
+__all__ = ["entry_point", "main"]
+
+log = logging.getLogger("collgs_async")
+
+
+def entry_point() -> None:
+    """Run the command line of this process, and leave with its exit code."""
+    try:
+        code = main()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever reads, such as `head`, has had enough; let the interpreter's own flush at exit find no pipe.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    except KeyboardInterrupt:
+        code = 130
+    sys.exit(code)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Parameters
+    ----------
+    argv
+        Its words, without the program's name; None: those of this process.
+
+    Returns
+    -------
+    int
+        0 all is here, 1 something failed, 2 wrong usage or configuration, 130 Ctrl-C, 143 SIGTERM.
+    """
+    screen = Screen()
+    log.addHandler(screen)
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    try:
+        found = parse(sys.argv[1:] if argv is None else argv)
+        screen.as_json = found.log_json
+        log.setLevel(logging.DEBUG if found.verbose else logging.ERROR if found.quiet else logging.INFO)
+        return _carry_out(found, screen)
+    except ConfigError as error:
+        for problem in error.problems:
+            log.error("%s", problem)
+        return 2
+    except CollgsError as error:
+        log.error("%s", error)
+        return 1
+    finally:
+        log.removeHandler(screen)
+
+
+def _carry_out(found: Namespace, screen: Screen) -> int:
+    flags = flags_of(found)
+    if found.command == "download" and _nothing_said(found, flags):
+        return _first_steps()
+    from collgs_async.cli import commands
+
+    match found.command:
+        case "init":
+            return commands.initialise(Path(found.file))
+        case "demo":
+            from collgs_async.cli import show
+
+            return run_interruptibly(show.demo(found, flags, screen))
+        case "verify":
+            config, folder = commands.read_verify(found, flags)
+            return run_interruptibly(commands.verify(folder, config, found, screen))
+        case "search":
+            return run_interruptibly(commands.search(commands.read_config(found, flags), found))
+        case _:
+            return run_interruptibly(commands.download(commands.read_config(found, flags), found, screen))
+
+
+def _nothing_said(found: Namespace, flags: dict[str, object]) -> bool:
+    """Tell whether nobody has said what to search for: no file, no flag, no variable."""
+    from collgs_async.cli.commands import DEFAULT_CONFIG
+
+    selecting = [option for option in OPTIONS if option.group == "selection"]
+    asked = any(key.startswith("parameters.") for key in flags)
+    asked |= any(os.environ.get(env_name(option)) for option in selecting)
+    return not (found.config or asked or DEFAULT_CONFIG.exists())
+
+
+def _first_steps() -> int:
+    from collgs_async.cli.commands import DEFAULT_CONFIG, initialise
+
+    log.error("nothing says what to search for: there is no config.json, and no option such as --collection was given")
+    initialise(DEFAULT_CONFIG)
+    return 2

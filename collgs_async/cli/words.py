@@ -1,0 +1,268 @@
+"""The words of the command line: every option from one table, wherever it stands."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import re
+from typing import TYPE_CHECKING, Final, NoReturn
+
+from collgs_async.errors import ConfigError
+from collgs_async.options import OPTIONS, Option, search_parameter
+from collgs_async.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["COMMANDS", "flags_of", "parse"]
+
+COMMANDS: Final = {
+    "download": "pull everything that matches (what happens without a command, too)",
+    "search": "list what matches",
+    "verify": "check the archives in a folder",
+    "demo": "show it all on an embedded catalogue: no account, no internet",
+    "init": "write the sample configuration",
+}
+
+_FORMATS: Final = ("table", "json", "geojson", "csv", "urls")
+
+_GROUPS: Final = {
+    "selection": "what to search for",
+    "output": "what is kept",
+    "transfer": "how it is fetched",
+    "connection": "where from",
+}
+
+_EXAMPLES: Final = """\
+examples:
+  collgs-async --collection S2_MSIL2A --bbox 5.7,49.4,6.6,50.2 --start 2025-06-01 --end 2025-08-31 \\
+               --cloud-cover 0,20 --output luxembourg --workers 8
+  collgs-async search --config config.json --format geojson > footprints.geojson
+  collgs-async verify luxembourg
+
+exit codes: 0 all is here, 1 something failed, 2 wrong usage or configuration, 130 Ctrl-C, 143 SIGTERM
+Each option can also be set in the configuration file or, as COLLGS_*, in the environment; a flag goes first.
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, and what may have been meant."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(_clearer(message, self))
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Read the command line.
+
+    Returns
+    -------
+    argparse.Namespace
+        `command` is one of `COMMANDS`; options of the table that were given stand under their configuration
+        keys, the others under their own names.
+
+    Raises
+    ------
+    ConfigError
+        Something there is no command, option or value.
+    SystemExit
+        ``--help`` or ``--version`` was asked for, and has been answered.
+    """
+    command, words = _command_first(argv)
+    parser = _parser(command or "download", general=command is None)
+    found = parser.parse_args(words)
+    found.command = command or "download"
+    return found
+
+
+def flags_of(found: argparse.Namespace) -> dict[str, object]:
+    """Pick what belongs into the configuration, by its key there."""
+    flags = {option.key: getattr(found, option.key) for option in OPTIONS if hasattr(found, option.key)}
+    return flags | {f"parameters.{key}": value for key, value in map(_set, found.set)}
+
+
+def _set(words: str) -> tuple[str, str]:
+    try:
+        return search_parameter(words)
+    except ValueError as error:
+        raise ConfigError(f"--set: {error}") from None
+
+
+def _command_first(argv: Sequence[str]) -> tuple[str | None, list[str]]:
+    """Take the command out, wherever it stands, and tie values to their options.
+
+    argparse by itself wants common options on one side of the command, and takes a value that begins with a
+    minus sign, such as a western longitude, for an option.
+    """
+    command: str | None = None
+    words: list[str] = []
+    waiting = list(argv)
+    while waiting:
+        word = waiting.pop(0)
+        if word in _TAKES_VALUE and waiting and not _is_flag(waiting[0]):
+            words.append(f"{word}={waiting.pop(0)}" if word.startswith("--") else word + waiting.pop(0))
+        elif command is None and word in COMMANDS:
+            command = word
+        elif command is None and not word.startswith("-"):
+            raise ConfigError(_no_command(word))
+        else:
+            words.append(word)
+    return command, words
+
+
+def _is_flag(word: str) -> bool:
+    return word.startswith("--") or re.fullmatch(r"-[A-Za-z]", word) is not None
+
+
+def _no_command(word: str) -> str:
+    if word.endswith(".json"):
+        return f"expected a command, found {word!r}; did you mean --config {word}?"
+    near = difflib.get_close_matches(word, COMMANDS, n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    return f"expected one of {', '.join(COMMANDS)}, found {word!r}{hint}"
+
+
+def _clearer(message: str, parser: argparse.ArgumentParser) -> str:
+    """Put argparse's message into our form: the flag, what was expected, what was found."""
+    if strange := re.match(r"unrecognized arguments: (\S+)", message):
+        known = [flag for action in parser._actions for flag in action.option_strings]  # noqa: SLF001
+        near = difflib.get_close_matches(strange[1].partition("=")[0], known, n=1, cutoff=0.5)
+        return f"{strange[1]}: unknown here{f'; did you mean {near[0]}?' if near else ''}"
+    return re.sub(r"^argument (?:\S+/)?(\S+): ", r"\1: ", message)
+
+
+def _parser(command: str, *, general: bool) -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="collgs-async",
+        usage="collgs-async [COMMAND] [OPTIONS]" if general else f"collgs-async {command} [OPTIONS]",
+        description=_commands_help() if general else COMMANDS[command],
+        epilog=_EXAMPLES if general else None,
+        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=30),
+        allow_abbrev=False,
+        add_help=False,
+        argument_default=argparse.SUPPRESS,
+    )
+    _add_general(parser)
+    _ADD.get(command, _add_nothing)(parser)
+    _add_table(parser)
+    return parser
+
+
+def _commands_help() -> str:
+    lines = [f"  {name:10} {words}" for name, words in COMMANDS.items()]
+    return "Pull Sentinel archives from the CollGS: concurrently, resumably, verified.\n\ncommands:\n" + "\n".join(
+        lines
+    )
+
+
+def _add_general(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("general")
+    group.add_argument("-h", "--help", action="help", help="show this and leave")
+    group.add_argument(
+        "--version", action="version", version=f"collgs-async {__version__}", help="show the version and leave"
+    )
+    group.add_argument(
+        "--config", metavar="FILE", default=None, help="the configuration (config.json, where it exists)"
+    )
+    group.add_argument("-q", "--quiet", action="store_true", default=False, help="say nothing but errors")
+    group.add_argument("-v", "--verbose", action="store_true", default=False, help="say more")
+    group.add_argument(
+        "--log-json", action="store_true", default=False, help="messages as JSON, one a line, and no bars"
+    )
+
+
+def _add_listing(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--format",
+        metavar="NAME",
+        default="table",
+        choices=_FORMATS,
+        help="how to list: table, json, geojson, csv or urls (default: table)",
+    )
+
+
+def _add_download(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("this run")
+    group.add_argument("--dry-run", action="store_true", default=False, help="list what would be pulled, and leave")
+    group.add_argument("--report", metavar="FILE", default=None, help="write what became of each product, as JSON")
+    group.add_argument(
+        "--format",
+        metavar="NAME",
+        default="table",
+        choices=_FORMATS,
+        help="how --dry-run lists: table, json, geojson, csv or urls (default: table)",
+    )
+
+
+def _add_verify(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", metavar="DIR", nargs="?", default=None, help="the folder (default: --output)")
+
+
+def _add_init(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "file", metavar="FILE", nargs="?", default="config.json", help="its name (default: config.json)"
+    )
+
+
+def _add_demo(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("the show")
+    group.add_argument("--products", metavar="N", default="12", help="how many products there are (default: 12)")
+    group.add_argument(
+        "--fault",
+        metavar="NAME",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="what the store does wrong, one product each: all, list, or names",
+    )
+    group.add_argument("--serve", action="store_true", default=False, help="only serve, and say how to use it")
+    group.add_argument("--port", metavar="N", default="0", help="where to serve (default: any free port)")
+
+
+def _add_nothing(_: argparse.ArgumentParser) -> None:
+    """Add nothing."""
+
+
+_ADD: Final = {
+    "download": _add_download,
+    "search": _add_listing,
+    "verify": _add_verify,
+    "demo": _add_demo,
+    "init": _add_init,
+}
+
+
+def _add_table(parser: argparse.ArgumentParser) -> None:
+    for name, title in _GROUPS.items():
+        group = parser.add_argument_group(title)
+        for option in OPTIONS:
+            if option.group == name:
+                _add_option(group, option)
+        if name == "selection":
+            group.add_argument(
+                "--set",
+                action="append",
+                metavar="KEY=VALUE",
+                default=[],
+                help="any other search parameter of the catalogue; may be given several times",
+            )
+
+
+def _add_option(group: argparse._ArgumentGroup, option: Option) -> None:
+    words = option.help.replace("%", "%%")
+    if option.default is not None and not option.switch:
+        words += f" (default: {option.default})"
+    if option.switch:
+        group.add_argument(option.flag, dest=option.key, action=argparse.BooleanOptionalAction, help=words)
+    else:
+        group.add_argument(option.flag, dest=option.key, metavar=option.metavar, help=words)
+
+
+_TAKES_VALUE: Final = {option.flag for option in OPTIONS if not option.switch} | {
+    "--config",
+    "--format",
+    "--port",
+    "--products",
+    "--report",
+    "--set",
+}

@@ -1,0 +1,427 @@
+"""Settings: read from flags, environment and file, checked once, never changed.
+
+Every wrong value is named at once, with the place that it came from, before anything is touched.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import re
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, ValidationError
+
+from collgs_async.errors import ConfigError
+from collgs_async.options import OPTIONS, Option, env_name
+from collgs_async.query import Query, canonical, shown
+from collgs_async.units import parse_rate
+from collgs_async.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pydantic_core import ErrorDetails
+
+__all__ = ["Config", "Connection", "DownloadOptions", "load_config", "sample_config"]
+
+_BY_KEY = {option.key: option for option in OPTIONS}
+_CREDENTIALS = "credentials belong in COLLGS_USERNAME and COLLGS_PASSWORD"
+_SECRETS = {"username", "user", "password", "credentials", "auth", "token"}
+_MEANT = {
+    "concurrent_downloads": "download_options.workers",
+    "max_workers": "download_options.workers",
+    "max_retries": "connection.retries",
+    "output_dir": "output_directory",
+    **{option.flag.removeprefix("--").replace("-", "_"): option.key for option in OPTIONS},
+    **{key.rpartition(".")[2]: key for key in _BY_KEY},
+    **{section: section for section in ("parameters", "connection", "download_options")},
+}
+"""What a key of this name most likely means: names of old samples, of flags, and the right ones."""
+
+
+class _InvalidError(ConfigError, ValueError):
+    """Wrong settings; a ValueError too, so that pydantic gathers it with those of the other sections."""
+
+
+class _Checked(BaseModel):
+    """A frozen section of the settings that names all its wrong values in one ConfigError."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    prefix: ClassVar[str] = ""
+
+    def __init__(self, /, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            problems = [line for detail in error.errors() for line in _problems(self.prefix, detail)]
+            raise _InvalidError(problems) from None
+
+
+def _problems(prefix: str, detail: ErrorDetails) -> Iterator[str]:
+    """Say in the words of the options table what pydantic found."""
+    cause = detail.get("ctx", {}).get("error")
+    if isinstance(cause, ConfigError):
+        yield from cause.problems
+        return
+    key = prefix + str(detail["loc"][0])
+    if detail["type"] == "extra_forbidden":
+        yield f"{_printable(key)}: unknown key{_hint(key)}"
+    elif type(cause) is ValueError and cause.args:
+        yield f"{key}: {cause}"
+    else:
+        expected = _BY_KEY[key].expected if key in _BY_KEY else "an object"
+        yield f"{key}: expected {expected}, found {_found(key, detail['input'])}"
+
+
+def _hint(key: str) -> str:
+    """Name the key that was probably meant: of the same section by its last word, else with its section."""
+    section, _, name = key.rpartition(".")
+    if name.lower() in _SECRETS:
+        return f"; {_CREDENTIALS}"
+    near = difflib.get_close_matches(name, _MEANT, n=1, cutoff=0.7)
+    if not near:
+        return ""
+    meant_section, _, meant_name = _MEANT[near[0]].rpartition(".")
+    return f"; did you mean {meant_name if meant_section == section else _MEANT[near[0]]}?"
+
+
+def _printable(key: str) -> str:
+    return key if key.isprintable() else shown(key)
+
+
+def _found(key: str, value: object) -> str:
+    """Show a wrong value, but never a password that an address may hold."""
+    if not key.endswith(("url", "proxy")):
+        return shown(value)
+    return shown(_masked(value)) if isinstance(value, str) else f"a value of type {type(value).__name__}"
+
+
+def _masked(url: str) -> str:
+    """Hide what stands before the host, and the values of a query, also in an address that is no right one."""
+    before, at, rest = url.rpartition("@")
+    scheme, slashes, _ = before.partition("//")
+    hidden = f"{scheme if slashes else ''}{slashes}***@{rest}" if at else url
+    return re.sub(r"\?.*", "?…", hidden, flags=re.DOTALL)
+
+
+def _no_bool(value: object) -> object:
+    """Refuse true and false where a number is meant; Python would count them as 1 and 0."""
+    if value is True or value is False:
+        raise ValueError
+    return value
+
+
+def _rate(value: object) -> object:
+    """Read text such as 20M; the options table has the words for what is no rate."""
+    try:
+        return parse_rate(value) if isinstance(value, str) else _no_bool(value)
+    except ValueError:
+        raise ValueError from None
+
+
+def _address(value: object, key: str) -> str:
+    """Check an http or https address with a host; raise ValueError, with the reason where it is a special one."""
+    if not isinstance(value, str) or not value.isprintable() or " " in value:
+        raise ValueError
+    try:
+        parts = urlsplit(value)
+        valid = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        valid = False
+    if not valid:
+        raise ValueError(f"expected {_BY_KEY[key].expected}, found {_found(key, value)}")
+    return value
+
+
+def _bare_address(value: object, key: str) -> str:
+    """Check an address that is made longer later: nothing may stand before its host or after its path."""
+    url = _address(value, key)
+    found = f"found {_found(key, url)}"
+    if "@" in urlsplit(url).netloc:
+        raise ValueError(f"expected no user name or password ({_CREDENTIALS}), {found}")
+    if "?" in url:
+        raise ValueError(f"expected no query (search parameters belong under parameters), {found}")
+    if "#" in url:
+        raise ValueError(f"expected no fragment, {found}")
+    return url
+
+
+def _base_url(value: object) -> str:
+    return _bare_address(value, "base_url")
+
+
+def _download_base_url(value: object) -> str | None:
+    return None if value is None else _bare_address(value, "connection.download_base_url")
+
+
+def _proxy(value: object) -> str | None:
+    return None if value is None else _address(value, "connection.proxy")
+
+
+def _path(value: object) -> Path:
+    """Read a name that a file system can hold."""
+    if not isinstance(value, str | Path) or not str(value).strip() or b"\0" in os.fsencode(value):
+        raise ValueError
+    return Path(value)
+
+
+def _folder(value: object) -> Path:
+    path = _path(value)
+    try:
+        blocked = path.exists() and not path.is_dir()
+    except OSError as error:
+        raise ValueError(f"expected the name of a folder, found {shown(str(path))}: {error.strerror}") from None
+    if blocked:
+        raise ValueError(f"expected a folder, found a file of this name, {shown(str(path))}")
+    return path
+
+
+def _existing_file(value: object) -> Path | None:
+    if value is None:
+        return None
+    path = _path(value)
+    try:
+        exists = path.is_file()
+    except OSError:
+        exists = False
+    if not exists:
+        raise ValueError
+    return path
+
+
+def _parameters(value: dict[str, Any]) -> dict[str, Any]:
+    """Check the search parameters; what is kept is what the user wrote."""
+    try:
+        Query.parse(value)
+    except ConfigError as error:
+        raise _InvalidError(error.problems) from None
+    return value
+
+
+_Whole = Annotated[int, BeforeValidator(_no_bool)]
+_Seconds = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, allow_inf_nan=False)]
+_Rate = Annotated[float, BeforeValidator(_rate), Field(gt=0, allow_inf_nan=False)]
+_AsciiText = Annotated[str, Field(pattern=r"^[!-~]([ -~]*[!-~])?$")]
+
+
+class Connection(_Checked):
+    """How the server is reached.
+
+    Attributes
+    ----------
+    timeout
+        Seconds without a connection or without a byte; never a limit for a whole file.
+    retries
+        Tries in a row that bring no new byte before a product is given up; 0 and 1 both mean a single try.
+    user_agent
+        How the program names itself.
+    download_base_url
+        What relative download links start from; None: the root of the catalogue's host.
+    proxy
+        The HTTP proxy to go through, perhaps with a password, which is never shown; None: none.
+    ca_file
+        PEM certificates to trust instead of the system's; None: the system's.
+    """
+
+    prefix: ClassVar[str] = "connection."
+
+    timeout: _Seconds = 120
+    retries: Annotated[_Whole, Field(ge=0)] = 3
+    user_agent: _AsciiText = f"collgs-async/{__version__}"
+    download_base_url: Annotated[str | None, BeforeValidator(_download_base_url)] = None
+    proxy: Annotated[str | None, BeforeValidator(_proxy)] = None
+    ca_file: Annotated[Path | None, BeforeValidator(_existing_file)] = None
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        for name, value in super().__repr_args__():
+            yield name, _masked(value) if name == "proxy" and value else value
+
+
+class DownloadOptions(_Checked):
+    """How archives are fetched and checked.
+
+    Attributes
+    ----------
+    chunk_size
+        Bytes per read and write, from 1024 to 64 MiB; a floor, larger blocks may be used.
+    skip_existing
+        Whether an archive that is in the folder is left alone.
+    workers
+        Archives that are fetched at the same time, from 1 to 64.
+    verify
+        ``crc``: the checksum of each member; ``structure``: the ZIP's directory; ``size``: the length alone.
+    limit_rate
+        Bytes a second over all archives, as a number or as text with k, M or G; None: no limit.
+    """
+
+    prefix: ClassVar[str] = "download_options."
+
+    chunk_size: Annotated[_Whole, Field(ge=1024, le=64 * 2**20)] = 65536
+    skip_existing: StrictBool = True
+    workers: Annotated[_Whole, Field(ge=1, le=64)] = 4
+    verify: Literal["crc", "structure", "size"] = "crc"
+    limit_rate: _Rate | None = None
+
+
+class Config(_Checked):
+    """All settings of a run, checked.
+
+    Attributes
+    ----------
+    base_url
+        The search address of the catalogue, without a query.
+    parameters
+        The search, as the user wrote it; `query` is what is understood.
+    output_directory
+        The folder for the archives, relative to the current one; it need not exist yet.
+    connection, download_options
+        The sections of those names; a mapping will do.
+
+    Raises
+    ------
+    ConfigError
+        With a line for each wrong value, beginning with its key: ``download_options.workers: expected ...``.
+    """
+
+    base_url: Annotated[str, BeforeValidator(_base_url)] = "https://collgs.lu/catalog/oseo/search"
+    parameters: Annotated[dict[str, Any], AfterValidator(_parameters)] = Field(
+        default_factory=dict, validate_default=True
+    )
+    output_directory: Annotated[Path, BeforeValidator(_folder)] = Path("downloads")
+    connection: Connection = Connection()
+    download_options: DownloadOptions = DownloadOptions()
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> Config:
+        """Read a JSON file and nothing else: neither environment nor flags.
+
+        Raises
+        ------
+        ConfigError
+            When the file cannot be read, is no JSON object, or holds wrong values; each line begins with its name.
+        """
+        return load_config(Path(path), environ={}, flags={})
+
+    @cached_property
+    def query(self) -> Query:
+        """The search parameters, as the catalogue will be asked."""
+        return Query.parse(self.parameters)
+
+    @property
+    def download_base(self) -> str:
+        """What relative download links are resolved against; it ends with a slash (protocol §2.4)."""
+        parts = urlsplit(self.base_url)
+        base = self.connection.download_base_url or f"{parts.scheme}://{parts.netloc}"
+        return base.rstrip("/") + "/"
+
+
+def load_config(file: Path | None, *, environ: Mapping[str, str], flags: Mapping[str, object]) -> Config:
+    """Put the settings together: a flag goes before the environment, that before the file, that before the default.
+
+    Parameters
+    ----------
+    file
+        A JSON file; None: none.
+    environ
+        Where the ``COLLGS_*`` variables are looked up; an empty one counts as not set.
+    flags
+        What the command line gave, by configuration key, such as ``download_options.workers``; None: not given.
+
+    Raises
+    ------
+    ConfigError
+        With a line for each wrong value, beginning with the flag, the variable or the file that it came from.
+    """
+    values = _read_file(file) if file else {}
+    origins = {} if file else {key: option.flag for key, option in _BY_KEY.items()}
+    for key, option, words in _from_environment(environ):
+        _put(values, key, option.read(words))
+        origins[key] = env_name(option)
+    for key, value in _from_flags(flags):
+        _put(values, key, value)
+        origins[key] = _BY_KEY[key].flag if key in _BY_KEY else f"--set {key.removeprefix('parameters.')}"
+    try:
+        return Config(**values)
+    except ConfigError as error:
+        raise ConfigError([_with_origin(line, origins, file) for line in error.problems]) from None
+
+
+def sample_config() -> str:
+    """Give the text of the sample configuration, ``config.example.json``."""
+    return files("collgs_async").joinpath("config.example.json").read_text(encoding="utf-8")
+
+
+def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, Option, str]]:
+    for option in OPTIONS:
+        if words := environ.get(env_name(option)):
+            yield option.key, option, words
+
+
+def _from_flags(flags: Mapping[str, object]) -> Iterator[tuple[str, object]]:
+    for written, value in flags.items():
+        if value is None:
+            continue
+        section, dot, name = written.partition(".")
+        key = f"{section}{dot}{canonical(name)}"
+        option = _BY_KEY.get(key)
+        yield key, option.read(value) if option and isinstance(value, str) else value
+
+
+def _put(values: dict[str, Any], key: str, value: object) -> None:
+    """Set a value by its dotted key, in place of any spelling of it that the file has."""
+    section, dot, name = key.partition(".")
+    if not dot:
+        values[key] = value
+        return
+    inside = values.get(section, {})
+    if isinstance(inside, dict):  # else the section itself is wrong, and will be named
+        kept = {written: old for written, old in inside.items() if canonical(written) != name}
+        values[section] = {**kept, name: value}
+
+
+def _with_origin(line: str, origins: Mapping[str, str], file: Path | None) -> str:
+    key, _, rest = line.partition(": ")
+    if key in origins:
+        return f"{origins[key]}: {rest}"
+    return f"{file}: {line}" if file else line
+
+
+def _read_file(file: Path) -> dict[str, Any]:
+    """Read a JSON object; ``$schema``, which editors look for, is no setting."""
+    try:
+        values = json.loads(
+            file.read_bytes().decode("utf-8-sig"), object_pairs_hook=_no_twins, parse_constant=_no_constant
+        )
+    except json.JSONDecodeError as error:
+        raise ConfigError(
+            f"{file}: expected JSON, found at line {error.lineno}, column {error.colno}: {error.msg}"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file}: expected UTF-8 text, found another encoding at byte {error.start}") from None
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{file}: {error}") from None
+    except OSError as error:
+        raise ConfigError(f"{file}: expected a JSON file, found: {error.strerror}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{file}: expected a JSON object, found {shown(values)}")
+    values.pop("$schema", None)
+    return values
+
+
+def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Build an object; of two equal keys JSON would silently keep the last."""
+    keys = [key for key, _ in pairs]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise ValueError(f"expected each key once, found {shown(key)} twice in an object")
+    return dict(pairs)
+
+
+def _no_constant(name: str) -> object:
+    raise ValueError(f"expected finite numbers, found {name}")

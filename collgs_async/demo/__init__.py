@@ -1,0 +1,22 @@
+"""The embedded catalogue: a server on the loopback that speaks as CollGS does, and misbehaves on request."""
+
+from collgs_async.demo.archives import write_archive
+from collgs_async.demo.dialects import Dialect
+from collgs_async.demo.exchanges import Hit
+from collgs_async.demo.faults import FAULTS, Fault
+from collgs_async.demo.scenes import COLLECTIONS, SMALLEST_ARCHIVE, Collection, Scene, make_scenes
+from collgs_async.demo.server import DemoServer
+
+__all__ = [
+    "COLLECTIONS",
+    "FAULTS",
+    "SMALLEST_ARCHIVE",
+    "Collection",
+    "DemoServer",
+    "Dialect",
+    "Fault",
+    "Hit",
+    "Scene",
+    "make_scenes",
+    "write_archive",
+]

@@ -1,0 +1,104 @@
+"""SAFE-shaped ZIP archives whose bytes depend on the scene and its version, and on nothing else."""
+
+from __future__ import annotations
+
+import random
+import zipfile
+from typing import TYPE_CHECKING
+
+from collgs_async.demo.scenes import COLLECTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from collgs_async.demo.scenes import Scene
+
+__all__ = ["member_byte", "write_archive"]
+
+_BLOCK = 1 << 20
+_DATE = (2021, 1, 1, 0, 0, 0)
+_END_RECORD = 22
+_MEMBER_RECORDS = 30 + 46
+_ROOM_FOR_IMAGES = 4_096
+_MANIFEST = b'<?xml version="1.0"?><xfdu:XFDU xmlns:xfdu="urn:ccsds:schema:xfdu:1" version="2.1"/>\n'
+_METADATA = b'<?xml version="1.0"?><metadata><mission>%s</mission><start>%s</start></metadata>\n'
+
+
+def write_archive(scene: Scene, path: Path, version: int = 0) -> None:
+    """Write the archive of a scene.
+
+    Parameters
+    ----------
+    scene
+        Its `size` is the length of the file in bytes: exact from 640 bytes to 2 GiB, and not less than what
+        the smallest archive takes.
+    path
+        The file to write; it is overwritten.
+    version
+        Another version has other bytes, and the same length.
+    """
+    dice = random.Random(f"{scene.identifier}/{version}")
+    method = zipfile.ZIP_DEFLATED if scene.deflated else zipfile.ZIP_STORED
+    with zipfile.ZipFile(path, "w", allowZip64=True) as archive:
+        archive.writestr(_entry(f"{scene.identifier}.SAFE/manifest.safe", method), _MANIFEST)
+        images = list(_images(scene))
+        if scene.size >= _ROOM_FOR_IMAGES:
+            name, text = _metadata(scene)
+            archive.writestr(_entry(name, method), text)
+            share = (scene.size * 24 // 25 - 2_000) // len(images)
+            for image in images[:-1]:
+                _write_noise(archive, _entry(image, method), share, dice)
+        # Deflated noise has no length that can be told beforehand; the last member, stored, takes up the rest.
+        _write_noise(archive, _entry(images[-1], zipfile.ZIP_STORED), _rest(scene, archive, images[-1]), dice)
+
+
+def member_byte(path: Path) -> int:
+    """Position in the file of a byte in the middle of the largest member's data."""
+    with zipfile.ZipFile(path) as archive:
+        member = max(archive.infolist(), key=lambda info: info.compress_size)
+    return member.header_offset + 30 + len(member.filename.encode()) + member.compress_size // 2
+
+
+def _images(scene: Scene) -> Iterator[str]:
+    """Name the image members: few and short in a tiny archive, where each byte counts."""
+    top = f"{scene.identifier}.SAFE"
+    if scene.size < _ROOM_FOR_IMAGES:
+        yield f"{top}/image.tiff" if _is_radar(scene) else f"{top}/B02.jp2"
+    elif _is_radar(scene):
+        yield from (f"{top}/measurement/s1-iw-grd-{polarisation}-001.tiff" for polarisation in ("vv", "vh"))
+    else:
+        images = f"{top}/GRANULE/L_{scene.start:%Y%m%dT%H%M%S}/IMG_DATA/{scene.start:%Y%m%dT%H%M%S}"
+        yield from (f"{images}_{band}.jp2" for band in ("B02", "B03", "B04", "B08"))
+
+
+def _is_radar(scene: Scene) -> bool:
+    return not COLLECTIONS[scene.collection].optical
+
+
+def _metadata(scene: Scene) -> tuple[str, bytes]:
+    name = "annotation/s1-iw-grd-vv-001.xml" if _is_radar(scene) else "MTD_MSI.xml"
+    text = _METADATA % (scene.platform.encode(), scene.start.isoformat().encode())
+    return f"{scene.identifier}.SAFE/{name}", text
+
+
+def _entry(name: str, method: int) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo(name, _DATE)
+    entry.compress_type = method
+    entry.external_attr = 0o644 << 16
+    return entry
+
+
+def _rest(scene: Scene, archive: zipfile.ZipFile, last: str) -> int:
+    """How many bytes the last member must hold, stored, for the archive to have the scene's size."""
+    directory = sum(46 + len(info.filename.encode()) for info in archive.infolist())
+    end = archive.infolist()[-1]
+    used = end.header_offset + 30 + len(end.filename.encode()) + end.compress_size
+    return max(1, scene.size - used - directory - _MEMBER_RECORDS - 2 * len(last.encode()) - _END_RECORD)
+
+
+def _write_noise(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, length: int, dice: random.Random) -> None:
+    entry.file_size = length
+    with archive.open(entry, "w") as member:
+        for position in range(0, length, _BLOCK):
+            member.write(dice.randbytes(min(_BLOCK, length - position)))

@@ -1,0 +1,104 @@
+"""The catalogue: finds, sorts and pages scenes, and answers search requests."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from collgs_async.demo.criteria import RequestError
+from collgs_async.demo.feeds import Page, atom_reply, error_reply, json_reply
+from collgs_async.demo.replies import html_reply, maintenance
+from collgs_async.demo.scenes import COLLECTIONS, make_newcomers
+from collgs_async.demo.searches import read_search
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from collgs_async.demo.dialects import Dialect
+    from collgs_async.demo.faults import FaultScript
+    from collgs_async.demo.replies import Reply
+    from collgs_async.demo.scenes import Collection, Scene
+    from collgs_async.demo.searches import Limits, Search
+
+__all__ = ["FAULTS_KEY", "Catalogue"]
+
+FAULTS_KEY = "catalogue"
+"""The key under which faults of the catalogue are given."""
+
+
+class Catalogue:
+    """Search over scenes.
+
+    Parameters
+    ----------
+    scenes
+        What there is; the list may change while the catalogue is used, and grows by the dialect's newcomers.
+    limits
+        Of a page.
+    dialect
+        How this catalogue differs from the stock software.
+    script
+        Deals out the faults.
+    """
+
+    def __init__(self, scenes: list[Scene], limits: Limits, dialect: Dialect, script: FaultScript) -> None:
+        self._scenes = scenes
+        self._limits = limits
+        self._dialect = dialect
+        self._script = script
+        self._newcomers_due = dialect.newcomers > 0
+        self._found: list[Scene] = []
+        self._found_among: list[Scene] = []
+        self._found_by: Mapping[str, str] | None = None
+
+    def reply(self, pairs: list[tuple[str, str]], origin: str) -> Reply:
+        """Answer a search; `pairs` are the decoded query, `origin` is where links lead."""
+        spoiled = self._script.take(FAULTS_KEY)
+        if spoiled is None:
+            return self._right_reply(pairs, origin)
+        return self._spoil(spoiled[0].name, pairs, origin)
+
+    def _right_reply(self, pairs: list[tuple[str, str]], origin: str) -> Reply:
+        as_json = any(key.lower() == "httpaccept" and "json" in text for key, text in pairs)
+        try:
+            search = read_search(pairs, self._limits, self._dialect)
+        except RequestError as error:
+            return error_reply(error, origin, self._dialect, as_json=as_json)
+        page = self._page(search, origin)
+        self._let_newcomers_in(search, page)
+        return (json_reply if as_json else atom_reply)(page, self._dialect)
+
+    def _spoil(self, name: str, pairs: list[tuple[str, str]], origin: str) -> Reply:
+        if name == "catalogue-503":
+            return html_reply(503, "Service Unavailable", "The catalogue is busy.", Retry_After="1")
+        if name == "catalogue-html":
+            return maintenance()
+        if name == "catalogue-500":
+            error = RequestError("Failed to read from the store", None, 500)
+            return error_reply(error, origin, self._dialect, as_json=True)
+        reply = self._right_reply(pairs, origin)
+        half = len(reply.body) // 2
+        return replace(reply, headers={**reply.headers, "Content-Length": str(half)}, keep=half)
+
+    def _page(self, search: Search, origin: str) -> Page:
+        first = search.start_index - 1
+        found: Sequence[Scene | Collection] = (
+            [collection for collection in COLLECTIONS.values() if search.matches(collection)]
+            if search.parent is None
+            else self._find(search)
+        )
+        return Page(search, found[first : first + search.count], len(found), origin)
+
+    def _find(self, search: Search) -> list[Scene]:
+        """Find products, newest first; what was found last is kept, for the next page asks for it again."""
+        if self._found_by != search.filters() or self._found_among != self._scenes:
+            self._found_by, self._found_among = search.filters(), list(self._scenes)
+            scenes = [scene for scene in self._scenes if scene.collection == search.parent]
+            found = [scene for scene in scenes if search.matches(scene)]
+            self._found = sorted(found, key=lambda scene: (-scene.start.timestamp(), scene.identifier))
+        return self._found
+
+    def _let_newcomers_in(self, search: Search, page: Page) -> None:
+        if self._newcomers_due and search.parent is not None and page.items:
+            self._newcomers_due = False
+            self._scenes.extend(make_newcomers(self._find(search)[0], self._dialect.newcomers))

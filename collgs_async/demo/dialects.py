@@ -1,0 +1,58 @@
+"""How catalogues of this kind differ from the stock software."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["STOCK", "Dialect"]
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """Switches; their defaults are the stock software as protocol §1 to §4 have it.
+
+    Attributes
+    ----------
+    absolute_hrefs
+        Download links are URLs, not paths relative to the root of the origin.
+    leading_slash
+        Relative download links begin with a slash.
+    total
+        ``totalResults`` is there.
+    links
+        The feed's links (``first``, ``next``, ...) are there.
+    echo
+        ``queries.request`` is there.
+    acquisition_object
+        A product's ``acquisitionInformation`` is an object, not an array.
+    sizes
+        Download links have a ``length`` in bytes.
+    parent_key
+        ``parentId``: an old server that does not know the newer name.
+    xml_errors
+        Errors are RSS documents, whatever was asked for.
+    html_errors
+        Every error is a proxy's HTML page with status 503.
+    newcomers
+        So many new products appear at the front once the first page was read.
+    bare
+        Products have a name, a footprint and a download link, and nothing else.
+    """
+
+    absolute_hrefs: bool = False
+    leading_slash: bool = False
+    total: bool = True
+    links: bool = True
+    echo: bool = True
+    acquisition_object: bool = False
+    sizes: bool = False
+    parent_key: Literal["parentIdentifier", "parentId"] = "parentIdentifier"
+    xml_errors: bool = False
+    html_errors: bool = False
+    newcomers: int = 0
+    bare: bool = False
+
+
+STOCK = Dialect()
+"""The stock software."""

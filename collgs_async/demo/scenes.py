@@ -1,0 +1,203 @@
+"""What exists in the embedded catalogue: scenes with real names, times and footprints."""
+
+from __future__ import annotations
+
+import random
+import re
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["COLLECTIONS", "SMALLEST_ARCHIVE", "Collection", "Scene", "make_newcomers", "make_scenes"]
+
+SMALLEST_ARCHIVE = 640
+"""Bytes; a SAFE-shaped archive of a Sentinel name cannot be shorter."""
+
+_LUXEMBOURG_TILES = ("T31UFR", "T31UGQ", "T31UGR", "T32UKV", "T32ULA", "T32ULV")
+_TIMESTAMP = re.compile(r"\d{8}T\d{6}")
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """What all scenes of one collection have in common.
+
+    Attributes
+    ----------
+    identifier
+        The catalogue's name, such as ``S2_MSIL2A``.
+    platform, instrument, level, mode
+        As the catalogue writes them.
+    optical
+        Whether its scenes have a cloud cover; radar has none.
+    shelf
+        The store's folders between the platform and the date.
+    """
+
+    identifier: str
+    platform: str
+    instrument: str
+    level: str
+    mode: str
+    optical: bool
+    shelf: str
+
+
+COLLECTIONS: Mapping[str, Collection] = {
+    "S1_SAR_GRD": Collection("S1_SAR_GRD", "Sentinel-1", "SAR-C", "L1", "IW", False, "SAR-C/L1/GRD"),
+    "S2_MSIL1C": Collection("S2_MSIL1C", "Sentinel-2", "MSI", "Level-1C", "INS-NOBS", True, "MSI/Level-1C/S2MSI1C"),
+    "S2_MSIL2A": Collection("S2_MSIL2A", "Sentinel-2", "MSI", "Level-2A", "INS-NOBS", True, "MSI/Level-2A/S2MSI2A"),
+}
+"""The collections of the embedded catalogue, by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One product and the archive that stands for it.
+
+    Attributes
+    ----------
+    identifier
+        The product's name.
+    collection
+        A key of `COLLECTIONS`.
+    start, end
+        Sensing times, aware and in UTC.
+    footprint
+        A GeoJSON polygon, longitude before latitude.
+    cloud_cover
+        Percent; None for radar.
+    orbit_direction
+        ``ASCENDING`` or ``DESCENDING``.
+    orbit_number
+        The relative orbit.
+    platform, serial
+        Such as ``Sentinel-2`` and ``A``.
+    size
+        Length of the archive in bytes, kept exactly from `SMALLEST_ARCHIVE` to 2 GiB.
+    deflated
+        Whether the archive's members are deflated; else they are stored.
+    href
+        Where the catalogue says that the archive is; None: the store's usual place.
+    """
+
+    identifier: str
+    collection: str
+    start: datetime
+    end: datetime
+    footprint: Mapping[str, Any]
+    cloud_cover: int | None
+    orbit_direction: str
+    orbit_number: int
+    platform: str
+    serial: str
+    size: int
+    deflated: bool = False
+    href: str | None = None
+
+    @property
+    def location(self) -> str:
+        """Where the archive is: `href`, or else a path relative to the root of the origin (protocol §2.4)."""
+        if self.href is not None:
+            return self.href
+        shelf = f"{self.platform}/{self.serial}/{COLLECTIONS[self.collection].shelf}/{self.start:%Y/%m/%d}"
+        return f"repository/data_191/{shelf}/{quote(self.identifier, safe='')}.zip"
+
+
+def make_scenes(count: int, *, size: int = 1_000_000, seed: int = 0) -> list[Scene]:
+    """Make up scenes around Luxembourg in 2021, of all collections, always the same ones for the same seed.
+
+    Parameters
+    ----------
+    count
+        How many; at most 10 million, so that their sensing times differ.
+    size
+        Mean length of the archives in bytes; each has 50 to 150 % of it, and `SMALLEST_ARCHIVE` at least.
+    seed
+        Another seed gives other scenes.
+
+    Returns
+    -------
+    list of Scene
+        In order of sensing time; every identifier is unique and fits the patterns of protocol §7.
+    """
+    dice = random.Random(seed)
+    newyear = datetime(2021, 1, 1, tzinfo=UTC)
+    step = 365 * 86_400 / max(count, 1)
+    make = {"S1_SAR_GRD": _radar_scene, "S2_MSIL1C": _optical_scene, "S2_MSIL2A": _optical_scene}
+    scenes = []
+    for index in range(count):
+        seconds = int(index * step + dice.random() * (step - 1))
+        collection = dice.choice(tuple(COLLECTIONS))
+        length = max(SMALLEST_ARCHIVE, int(size * dice.uniform(0.5, 1.5)))
+        scenes.append(make[collection](collection, newyear + timedelta(seconds=seconds), length, dice))
+    return scenes
+
+
+def make_newcomers(scene: Scene, count: int) -> list[Scene]:
+    """Make scenes like this one, each sensed one second after the other, the first one second after it."""
+    return [_later(scene, timedelta(seconds=index)) for index in range(1, count + 1)]
+
+
+def _later(scene: Scene, delay: timedelta) -> Scene:
+    def shift(stamp: re.Match[str]) -> str:
+        moment = datetime.strptime(stamp[0], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+        return f"{moment + delay:%Y%m%dT%H%M%S}"
+
+    name = _TIMESTAMP.sub(shift, scene.identifier)
+    return replace(scene, identifier=name, start=scene.start + delay, end=scene.end + delay, href=None)
+
+
+def _optical_scene(collection: str, start: datetime, size: int, dice: random.Random) -> Scene:
+    serial, orbit, tile = dice.choice("AB"), dice.choice((8, 51, 108)), dice.choice(_LUXEMBOURG_TILES)
+    made = start + timedelta(seconds=dice.randrange(7_200, 36_000))
+    level = collection.removeprefix("S2_")
+    return Scene(
+        identifier=f"S2{serial}_{level}_{start:%Y%m%dT%H%M%S}_N0301_R{orbit:03d}_{tile}_{made:%Y%m%dT%H%M%S}",
+        collection=collection,
+        start=start + timedelta(milliseconds=24),
+        end=start + timedelta(milliseconds=24),
+        footprint=_quadrilateral(dice, width=1.0, height=0.9, slant=0.05),
+        cloud_cover=dice.randrange(101),
+        orbit_direction="DESCENDING",
+        orbit_number=orbit,
+        platform="Sentinel-2",
+        serial=serial,
+        size=size,
+        deflated=dice.random() < 0.5,
+    )
+
+
+def _radar_scene(collection: str, start: datetime, size: int, dice: random.Random) -> Scene:
+    serial = dice.choice("AB")
+    absolute = dice.randrange(25_000, 36_000)
+    direction = dice.choice(("ASCENDING", "DESCENDING"))
+    end = start + timedelta(seconds=25)
+    times = f"{start:%Y%m%dT%H%M%S}_{end:%Y%m%dT%H%M%S}"
+    ending = f"{absolute:06d}_{dice.randrange(1 << 24):06X}_{dice.randrange(1 << 16):04X}"
+    return Scene(
+        identifier=f"S1{serial}_IW_GRDH_1SDV_{times}_{ending}",
+        collection=collection,
+        start=start,
+        end=end,
+        footprint=_quadrilateral(dice, width=2.5, height=1.5, slant=0.4 if direction == "DESCENDING" else -0.4),
+        cloud_cover=None,
+        orbit_direction=direction,
+        orbit_number=(absolute - (73 if serial == "A" else 27)) % 175 + 1,
+        platform="Sentinel-1",
+        serial=serial,
+        size=size,
+        deflated=dice.random() < 0.5,
+    )
+
+
+def _quadrilateral(dice: random.Random, *, width: float, height: float, slant: float) -> Mapping[str, Any]:
+    """Draw a footprint, in degrees, whose centre is over Luxembourg; `slant` is how far its top leans east."""
+    west = dice.uniform(5.7, 6.6) - width / 2
+    south = dice.uniform(49.4, 50.2) - height / 2
+    corners = ((0.0, 0.0), (width, 0.0), (width + slant, height), (slant, height), (0.0, 0.0))
+    ring = [[round(west + east, 4), round(south + north, 4)] for east, north in corners]
+    return {"type": "Polygon", "coordinates": [ring]}

@@ -1,0 +1,162 @@
+"""The embedded server: the catalogue, the archive store and a sign-in page on one port of the loopback."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from html import escape
+from typing import TYPE_CHECKING, Self
+
+from aiohttp import web
+
+from collgs_async.demo.catalogue import Catalogue
+from collgs_async.demo.dialects import STOCK
+from collgs_async.demo.exchanges import Exchange
+from collgs_async.demo.faults import FaultScript
+from collgs_async.demo.feeds import SEARCH_PATH
+from collgs_async.demo.replies import html_reply, text_reply
+from collgs_async.demo.searches import Limits
+from collgs_async.demo.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+    from collgs_async.demo.dialects import Dialect
+    from collgs_async.demo.exchanges import Hit
+    from collgs_async.demo.faults import Fault
+    from collgs_async.demo.replies import Reply
+    from collgs_async.demo.scenes import Scene
+
+__all__ = ["DemoServer"]
+
+_THREADS = 4
+_PATIENCE = 0.1
+_SIGN_IN = """<!DOCTYPE html>
+<html><head><title>Sign in</title></head><body>
+<form id="kc-form-login" action="{action}" method="post">
+<input id="username" name="username" type="text"/><input id="password" name="password" type="password"/>
+<input type="hidden" id="id-hidden-input" name="credentialId"/><input name="login" type="submit" value="Sign In"/>
+</form></body></html>
+"""
+
+
+class DemoServer:
+    """A catalogue and its archive store, to be used with ``async with``.
+
+    Parameters
+    ----------
+    scenes
+        What there is.
+    folder
+        Where archives are made when they are first asked for; they stay there.
+    page_maximum
+        The most products on a page; asking for more is refused.
+    records_per_page
+        Products on a page when the request does not say.
+    rate
+        Bytes a second for each archive that is sent; None: as fast as it goes.
+    faults
+        What goes wrong, by identifier, or under ``"catalogue"`` for pages of results; several faults are
+        played one after the other. None: nothing goes wrong.
+    dialect
+        How the catalogue differs from the stock software.
+    host, port
+        Where to listen; port 0: any free one.
+
+    Attributes
+    ----------
+    scenes
+        What there is; it may be changed, in place, while the server runs.
+    """
+
+    def __init__(
+        self,
+        scenes: Sequence[Scene],
+        folder: Path,
+        *,
+        page_maximum: int = 100,
+        records_per_page: int = 10,
+        rate: float | None = None,
+        faults: Mapping[str, Fault | tuple[Fault, ...]] | None = None,
+        dialect: Dialect = STOCK,
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
+        self.scenes = list(scenes)
+        self._folder = folder
+        self._rate = rate
+        self._host = host
+        self._port = port
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="demo")
+        script = FaultScript(faults or {})
+        self._catalogue = Catalogue(self.scenes, Limits(page_maximum, records_per_page), dialect, script)
+        self._store = Store(self.scenes, folder, script, self._pool)
+        self._exchanges: list[Exchange] = []
+        self._runner: web.AppRunner | None = None
+
+    async def __aenter__(self) -> Self:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        application = web.Application()
+        application.router.add_route("*", "/{path:.*}", self._serve)
+        # A client that leaves ends its request at once, also one that is kept waiting on purpose.
+        runner = web.AppRunner(application, access_log=None, handler_cancellation=True, shutdown_timeout=_PATIENCE)
+        await runner.setup()
+        await web.TCPSite(runner, self._host, self._port).start()
+        self._runner, self._port = runner, runner.addresses[0][1]
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+        self._pool.shutdown()
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port."""
+        return f"http://{self._host}:{self._port}"
+
+    @property
+    def url(self) -> str:
+        """Where to search."""
+        return self.origin + SEARCH_PATH
+
+    @property
+    def requests(self) -> list[Hit]:
+        """The requests since the start, or since `forget`, in the order in which they came."""
+        return [exchange.hit() for exchange in self._exchanges]
+
+    def forget(self) -> None:
+        """Forget the requests so far."""
+        self._exchanges.clear()
+
+    def replace(self, identifier: str) -> None:
+        """Let another version take the place of an archive: other bytes and validators, the same length."""
+        self._store.replace(identifier)
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        exchange = Exchange(request, self._pool, self._rate)
+        self._exchanges.append(exchange)
+        return await exchange.send(request, await self._reply(request, exchange))
+
+    async def _reply(self, request: web.Request, exchange: Exchange) -> Reply:
+        if request.path.startswith("/sso/"):
+            return _sign_in_page(self.origin)
+        if exchange.method not in {"GET", "HEAD"}:
+            return text_reply(405, "Method not allowed.\n", "text/plain", Allow="GET, HEAD")
+        if request.path == SEARCH_PATH:
+            return self._catalogue.reply(list(request.query.items()), self.origin)
+        if request.path.startswith("/repository/"):
+            return await self._store.reply(exchange.method, request.path, exchange.headers)
+        return html_reply(404, "Not Found", "There is nothing here.")
+
+
+def _sign_in_page(origin: str) -> Reply:
+    """Show the form; whoever fills it in sees it again, as after a wrong password."""
+    action = f"{origin}/sso/login-actions/authenticate?session_code=demo&execution=demo&client_id=store"
+    return text_reply(200, _SIGN_IN.format(action=escape(action)), "text/html; charset=utf-8")

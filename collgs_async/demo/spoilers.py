@@ -1,0 +1,160 @@
+"""What each fault makes of the right reply for an archive."""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from collgs_async.demo.archives import member_byte
+from collgs_async.demo.replies import (
+    Ending,
+    Piece,
+    Reply,
+    cut_short,
+    html_reply,
+    maintenance,
+    text_reply,
+    without,
+)
+from collgs_async.demo.representations import answer, partial
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from collgs_async.demo.representations import Representation
+
+__all__ = ["REPLACING", "Asked", "spoil"]
+
+REPLACING = frozenset({"replaced", "replaced-silently"})
+"""The faults at whose first request the archive becomes another version."""
+
+_SHIFT = 1000
+_TRAILER = 200
+_FLOWS = '<?xml version="1.0"?><error><message>%s</message></error>\n'
+_FLOWS_MESSAGE = "Maximum number of 4 concurrent flows achieved by the user"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request for an archive.
+
+    Attributes
+    ----------
+    shown
+        What it would be given.
+    method, headers
+        Of the request; header names in lower case.
+    turn
+        How many requests the same fault has spoiled before.
+    serial
+        A number that no other request has.
+    """
+
+    shown: Representation
+    method: str
+    headers: Mapping[str, str]
+    turn: int = 0
+    serial: int = 0
+
+    def right(self, *ignored: str, **changes: Any) -> Reply:
+        """Answer it right, as if it had not these headers and its representation had these changes."""
+        return answer(replace(self.shown, **changes), self.method, without(self.headers, *ignored))
+
+    def first_cut(self, reply: Reply) -> Reply:
+        """Cut the first of the replies short."""
+        return cut_short(reply) if self.turn == 0 else reply
+
+
+def spoil(name: str, asked: Asked) -> Reply:
+    """Answer as the fault of that name does; this may read and write files."""
+    return _SPOILERS[name](asked)
+
+
+def _wrong_bit(asked: Asked) -> Reply:
+    return asked.right(flipped=member_byte(asked.shown.path))
+
+
+def _early(asked: Asked) -> Reply:
+    reply = asked.right()
+    if reply.status == 206 and isinstance(reply.body, Piece):
+        reply = partial(asked.shown, max(0, reply.body.first - _SHIFT), reply.body.stop)
+    return asked.first_cut(reply)
+
+
+def _late(asked: Asked) -> Reply:
+    reply = asked.right()
+    if reply.status == 206 and isinstance(reply.body, Piece) and asked.turn > 0:
+        first = min(reply.body.first + _SHIFT, reply.body.stop - 1)
+        reply = partial(asked.shown, first, reply.body.stop)
+    return asked.first_cut(reply)
+
+
+def _range_as_200(asked: Asked) -> Reply:
+    reply = asked.right()
+    return asked.first_cut(replace(reply, status=200) if reply.status == 206 else reply)
+
+
+def _unannounced(asked: Asked) -> Reply:
+    reply = asked.right()
+    return asked.first_cut(replace(reply, headers=without(reply.headers, "Content-Length")))
+
+
+def _deaf_to_ranges_with_condition(asked: Asked) -> Reply:
+    return asked.first_cut(asked.right("range") if "if-range" in asked.headers else asked.right())
+
+
+def _gzipped(asked: Asked) -> Reply:
+    squeezed = asked.shown.path.with_suffix(f".{asked.serial}.gz")
+    with asked.shown.path.open("rb") as source, gzip.open(squeezed, "wb") as target:
+        shutil.copyfileobj(source, target)
+    reply = asked.right("range", path=squeezed, length=squeezed.stat().st_size, etag=None)
+    return replace(reply, headers={**reply.headers, "Content-Encoding": "gzip", "Vary": "Accept-Encoding"})
+
+
+def _half_header(asked: Asked) -> Reply:
+    return Reply(0, body=b"HTTP/1.1 %d OK\r\nContent-Ty" % asked.right().status)
+
+
+def _sign_in(asked: Asked) -> Reply:
+    place = f"/sso/login?client_id=store&state={asked.serial}"
+    return text_reply(302, "", "text/html; charset=utf-8", Location=place)
+
+
+def _node(asked: Asked) -> Reply:
+    tag = (asked.shown.etag or '""').strip('"')
+    return asked.first_cut(asked.right(etag=f'"{tag}-node{asked.serial}"'))
+
+
+_SPOILERS: Mapping[str, Callable[[Asked], Reply]] = {
+    "cut": lambda asked: cut_short(asked.right()),
+    "reset": lambda asked: cut_short(asked.right(), Ending.RESET),
+    "stall": lambda asked: cut_short(asked.right(), Ending.SILENT),
+    "half-header": _half_header,
+    "503": lambda _: text_reply(503, "The store is busy.\n", "text/plain", Retry_After="1"),
+    "429": lambda _: text_reply(429, "Too many requests.\n", "text/plain", Retry_After="1"),
+    "500": lambda _: html_reply(500, "Internal Server Error", "Something went wrong."),
+    "no-range": lambda asked: asked.first_cut(asked.right("range")),
+    "no-length": _unannounced,
+    "etag-per-node": _node,
+    "early-206": _early,
+    "200-range": _range_as_200,
+    "if-range-200": _deaf_to_ranges_with_condition,
+    "weak-etag": lambda asked: asked.first_cut(asked.right(etag=f"W/{asked.shown.etag}")),
+    "no-validators": lambda asked: asked.first_cut(asked.right(etag=None, modified=None)),
+    "replaced": lambda asked: cut_short(asked.right()),
+    "replaced-silently": lambda asked: asked.first_cut(asked.right(etag=None, modified=None)),
+    "html": lambda _: maintenance(),
+    "corrupt": _wrong_bit,
+    "truncated": lambda asked: asked.right(length=asked.shown.length * 2 // 3),
+    "gzip": _gzipped,
+    "wrong-range": _late,
+    "trailing": lambda asked: asked.right(length=asked.shown.length + _TRAILER),
+    "slow": lambda asked: replace(asked.right(), trickle=2.0),
+    "flows": lambda _: text_reply(200, _FLOWS % _FLOWS_MESSAGE, "application/xml"),
+    "missing": lambda _: html_reply(404, "Not Found", "There is no such product."),
+    "forbidden": lambda _: text_reply(403, "You may not have this product.\n", "text/plain"),
+    "rotten": _wrong_bit,
+    "login": _sign_in,
+}

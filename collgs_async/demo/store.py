@@ -1,0 +1,110 @@
+"""The archive store: makes archives when they are first asked for, and answers for them."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import itertools
+from collections import Counter
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from collgs_async.demo.archives import write_archive
+from collgs_async.demo.replies import html_reply
+from collgs_async.demo.representations import Representation, answer
+from collgs_async.demo.spoilers import REPLACING, Asked, spoil
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from concurrent.futures import Executor
+    from pathlib import Path
+
+    from collgs_async.demo.faults import Fault, FaultScript
+    from collgs_async.demo.replies import Reply
+    from collgs_async.demo.scenes import Scene
+
+__all__ = ["Store"]
+
+
+class Store:
+    """Archives under ``/repository/``.
+
+    Parameters
+    ----------
+    scenes
+        What there is; the list may change while the store is used.
+    folder
+        Where archives are kept.
+    script
+        Deals out the faults.
+    pool
+        Where archives are made.
+    """
+
+    def __init__(self, scenes: list[Scene], folder: Path, script: FaultScript, pool: Executor) -> None:
+        self._scenes = scenes
+        self._folder = folder
+        self._script = script
+        self._pool = pool
+        self._positions: dict[str, int] = {}
+        self._versions: Counter[str] = Counter()
+        self._serials = itertools.count(1)
+
+    def replace(self, identifier: str) -> None:
+        """Let another version take the place of this archive: other bytes and validators, the same length."""
+        self._versions[identifier] += 1
+
+    async def reply(self, method: str, path: str, headers: Mapping[str, str]) -> Reply:
+        """Answer a GET or HEAD for a path (decoded); `headers` have names in lower case.
+
+        A HEAD never uses up a fault, and meets only those that spoil every request.
+        """
+        scene = self._find(path)
+        if scene is None:
+            return html_reply(404, "Not Found", "There is no such product.")
+        name, version = scene.identifier, self._versions[scene.identifier]
+        spoiled = self._script.take(name) if method == "GET" else self._script.peek(name)
+        if spoiled is not None and spoiled[0].name in REPLACING and spoiled[1] == 0 and method == "GET":
+            self.replace(name)
+        work = partial(self._answer, scene, version, method, headers, spoiled, next(self._serials))
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+
+    def _answer(
+        self,
+        scene: Scene,
+        version: int,
+        method: str,
+        headers: Mapping[str, str],
+        spoiled: tuple[Fault, int] | None,
+        serial: int,
+    ) -> Reply:
+        shown = self._show(scene, version, serial)
+        if spoiled is None:
+            return answer(shown, method, headers)
+        fault, turn = spoiled
+        return spoil(fault.name, Asked(shown, method, headers, turn, serial))
+
+    def _show(self, scene: Scene, version: int, serial: int) -> Representation:
+        digest = hashlib.sha256(repr((scene.identifier, scene.size, scene.deflated)).encode()).hexdigest()[:32]
+        path = self._folder / f"{digest}-{version}.zip"
+        if not path.exists():
+            unfinished = path.with_suffix(f".{serial}")
+            write_archive(scene, unfinished, version)
+            unfinished.replace(path)
+        modified = scene.end.replace(microsecond=0) + timedelta(days=1, hours=version)
+        return Representation(path, path.stat().st_size, f'"{digest}-{version}"', modified)
+
+    def _find(self, path: str) -> Scene | None:
+        """Find the scene of a path; the index is made anew only when the list no longer agrees with it."""
+        for _ in range(2):
+            position = self._positions.get(path, len(self._scenes))
+            if position < len(self._scenes) and _path(self._scenes[position]) == path:
+                return self._scenes[position]
+            self._positions = {_path(scene): index for index, scene in enumerate(self._scenes)}
+        return None
+
+
+def _path(scene: Scene) -> str:
+    return "/" + unquote(urlsplit(scene.location).path).lstrip("/")

@@ -1,0 +1,286 @@
+"""One table of everything that can be set: its key in the file, its flag, its variable, its words.
+
+The command line, the environment and the messages about wrong values are all made from this table, so that a new
+setting is one new line here and one field in `config`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from collgs_async.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["OPTIONS", "Option", "env_name", "search_parameter"]
+
+
+def _as_written(words: str) -> object:
+    return words
+
+
+def _yes_or_no(words: str) -> object:
+    """Read a switch; words that are neither stay as they are, for the configuration to refuse."""
+    return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}.get(
+        words.strip().lower(), words
+    )
+
+
+def _interval(words: str) -> object:
+    """Read MIN,MAX as the closed interval that is meant; without brackets the catalogue reads "MIN or MAX"."""
+    bare = "," in words and not set("[]") & set(words)
+    return f"[{words}]" if bare else words
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One setting, wherever it comes from.
+
+    Attributes
+    ----------
+    key
+        Its dotted path in the configuration, such as ``download_options.chunk_size``.
+    flag
+        Its name on the command line, such as ``--chunk-size``; a switch also has a ``--no-`` form.
+    metavar
+        What stands for its value in the help; empty for a switch.
+    help
+        What it is for, in one line.
+    expected
+        What a right value looks like, for messages: ``a whole number from 1 to 64``.
+    group
+        The heading of the help under which it stands.
+    default
+        What holds when nobody says otherwise; None: nothing, or no limit.
+    switch
+        Whether it is on or off and takes no value on the command line.
+    choices
+        The only values there are; empty: many.
+    read
+        How words of the command line or the environment become the value that a file would hold.
+    """
+
+    key: str
+    flag: str
+    metavar: str
+    help: str
+    expected: str
+    group: Literal["selection", "output", "transfer", "connection"]
+    default: str | float | bool | None = None
+    switch: bool = False
+    choices: tuple[str, ...] = ()
+    read: Callable[[str], object] = _as_written
+
+
+OPTIONS: tuple[Option, ...] = (
+    Option(
+        key="parameters.parentIdentifier",
+        flag="--collection",
+        metavar="NAME",
+        help="the collection to search, such as S2_MSIL1C",
+        expected="a collection such as S2_MSIL1C",
+        group="selection",
+    ),
+    Option(
+        key="parameters.box",
+        flag="--bbox",
+        metavar="W,S,E,N",
+        help="only products that meet this box, in degrees; W above E crosses the antimeridian",
+        expected="four numbers W,S,E,N in degrees",
+        group="selection",
+    ),
+    Option(
+        key="parameters.timeStart",
+        flag="--start",
+        metavar="TIME",
+        help="only products sensed at or after this date or time (UTC)",
+        expected="an ISO 8601 date or time such as 2025-08-26 or 2025-08-26T10:30:00Z",
+        group="selection",
+    ),
+    Option(
+        key="parameters.timeEnd",
+        flag="--end",
+        metavar="TIME",
+        help="only products sensed at or before this time (UTC); a date means the end of that day",
+        expected="an ISO 8601 date or time such as 2025-08-26 or 2025-08-26T10:30:00Z",
+        group="selection",
+    ),
+    Option(
+        key="parameters.cloudCover",
+        flag="--cloud-cover",
+        metavar="MIN,MAX",
+        help="only optical products with this much cloud, in percent",
+        expected="an interval such as [0,20]",
+        group="selection",
+        read=_interval,
+    ),
+    Option(
+        key="parameters.count",
+        flag="--count",
+        metavar="N",
+        help="at most so many products, the newest first",
+        expected="a whole number, at least 1",
+        group="selection",
+    ),
+    Option(
+        key="parameters.platform",
+        flag="--platform",
+        metavar="NAME",
+        help="only products of this platform, where the catalogue can tell",
+        expected="text",
+        group="selection",
+    ),
+    Option(
+        key="parameters.productType",
+        flag="--product-type",
+        metavar="NAME",
+        help="only products of this type, where the catalogue can tell",
+        expected="text",
+        group="selection",
+    ),
+    Option(
+        key="parameters.orbitDirection",
+        flag="--orbit-direction",
+        metavar="NAME",
+        help="only products of ASCENDING or of DESCENDING orbits",
+        expected="ASCENDING or DESCENDING",
+        group="selection",
+    ),
+    Option(
+        key="output_directory",
+        flag="--output",
+        metavar="DIR",
+        help="the folder for the archives; it is made when it is missing",
+        expected="the name of a folder",
+        group="output",
+        default="downloads",
+    ),
+    Option(
+        key="download_options.skip_existing",
+        flag="--skip-existing",
+        metavar="",
+        help="do not fetch again what is in the folder",
+        expected="true or false",
+        group="output",
+        default=True,
+        switch=True,
+        read=_yes_or_no,
+    ),
+    Option(
+        key="download_options.verify",
+        flag="--verify",
+        metavar="HOW",
+        help="how an archive is checked before it gets its name",
+        expected="crc, structure or size",
+        group="output",
+        default="crc",
+        choices=("crc", "structure", "size"),
+    ),
+    Option(
+        key="download_options.workers",
+        flag="--workers",
+        metavar="N",
+        help="how many archives are fetched at the same time",
+        expected="a whole number from 1 to 64",
+        group="transfer",
+        default=4,
+    ),
+    Option(
+        key="download_options.chunk_size",
+        flag="--chunk-size",
+        metavar="BYTES",
+        help="the least that is read and written at once",
+        expected="a whole number of bytes, at least 1024 and at most 67108864",
+        group="transfer",
+        default=65536,
+    ),
+    Option(
+        key="download_options.limit_rate",
+        flag="--limit-rate",
+        metavar="RATE",
+        help="at most so many bytes a second, over all archives; k, M and G count in thousands",
+        expected="bytes a second such as 500k, 20M or 1G",
+        group="transfer",
+    ),
+    Option(
+        key="base_url",
+        flag="--base-url",
+        metavar="URL",
+        help="the search address of the catalogue",
+        expected="an http or https address",
+        group="connection",
+        default="https://collgs.lu/catalog/oseo/search",
+    ),
+    Option(
+        key="connection.download_base_url",
+        flag="--download-base-url",
+        metavar="URL",
+        help="what relative download links start from, when it is not the catalogue's own host",
+        expected="an http or https address",
+        group="connection",
+    ),
+    Option(
+        key="connection.timeout",
+        flag="--timeout",
+        metavar="SECONDS",
+        help="how long to wait for a connection, and for the next byte; never for a whole file",
+        expected="a number of seconds, more than 0",
+        group="connection",
+        default=120,
+    ),
+    Option(
+        key="connection.retries",
+        flag="--retries",
+        metavar="N",
+        help="tries in a row that bring no new byte before a product is given up; 0 and 1 both mean a single try",
+        expected="a whole number, at least 0",
+        group="connection",
+        default=3,
+    ),
+    Option(
+        key="connection.user_agent",
+        flag="--user-agent",
+        metavar="TEXT",
+        help="how the program names itself to the server",
+        expected="printable ASCII text",
+        group="connection",
+        default=f"collgs-async/{__version__}",
+    ),
+    Option(
+        key="connection.proxy",
+        flag="--proxy",
+        metavar="URL",
+        help="the HTTP proxy to go through",
+        expected="an http or https address",
+        group="connection",
+    ),
+    Option(
+        key="connection.ca_file",
+        flag="--ca-file",
+        metavar="FILE",
+        help="certificates to trust instead of the system's, in PEM format",
+        expected="an existing file",
+        group="connection",
+    ),
+)
+
+
+def env_name(option: Option) -> str:
+    """Name the environment variable of an option: ``--chunk-size`` has ``COLLGS_CHUNK_SIZE``."""
+    return "COLLGS_" + option.flag.removeprefix("--").replace("-", "_").upper()
+
+
+def search_parameter(words: str) -> tuple[str, str]:
+    """Split the KEY=VALUE of ``--set``; the value may hold further equals signs, or be empty.
+
+    Raises
+    ------
+    ValueError
+        When there is no equals sign, or no key before it.
+    """
+    key, equals, value = words.partition("=")
+    if not equals or not key.strip():
+        raise ValueError(f"expected KEY=VALUE, found {words!r}")
+    return key.strip(), value

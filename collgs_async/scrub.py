@@ -1,0 +1,135 @@
+"""Check archives that are on disk already: a whole folder, several at once."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from collgs_async.errors import IntegrityError
+from collgs_async.integrity import Level, check
+from collgs_async.models import Outcome, Product, Status
+from collgs_async.pipeline import run_pipeline
+from collgs_async.units import format_bytes, format_duration
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+    from pathlib import Path
+
+    from collgs_async.config import DownloadOptions
+    from collgs_async.errors import ProductError
+    from collgs_async.progress import Progress
+
+__all__ = ["Scrub", "verify_folder"]
+
+log = logging.getLogger("collgs_async")
+
+
+@dataclass(frozen=True, slots=True)
+class Scrub:
+    """What became of checking a folder.
+
+    Attributes
+    ----------
+    checked
+        How many archives were read.
+    bytes
+        Their length in all.
+    seconds
+        How long it took.
+    bad
+        Those that are no right archives, in the order of their names.
+    """
+
+    checked: int
+    bytes: int
+    seconds: float
+    bad: tuple[Path, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether all of them are right."""
+        return not self.bad
+
+    def __str__(self) -> str:
+        """Say it in a line."""
+        if not self.checked:
+            return "no archives there"
+        verdict = f"{len(self.bad)} of them bad" if self.bad else "all of them right"
+        return f"{self.checked} checked ({format_bytes(self.bytes)} in {format_duration(self.seconds)}), {verdict}"
+
+
+async def verify_folder(folder: Path, options: DownloadOptions, progress: Progress) -> Scrub:
+    """Check each ``*.zip`` below a folder, as many at once as there are processors; name those that are bad.
+
+    Parameters
+    ----------
+    folder
+        Where they are, also in folders of its own; or one archive.
+    options
+        Its ``verify`` says what to check.
+    progress
+        Whom to tell.
+    """
+    begun = time.monotonic()
+    paths = await asyncio.to_thread(_archives, folder)
+    progress.expect(len(paths))
+    outcomes: list[Outcome] = []
+    stop = threading.Event()
+    threads = os.cpu_count() or 1
+    with ThreadPoolExecutor(threads, thread_name_prefix="verify") as executor:
+
+        async def examine(product: Product) -> Outcome:
+            path = paths[product.identifier]
+            progress.started(product, have=0, size=product.size)
+            problem = await asyncio.get_running_loop().run_in_executor(
+                executor, _problem, path, Level(options.verify), stop
+            )
+            if problem is None:
+                progress.advanced(product, product.size or 0)
+            else:
+                log.error("%s: %s", path, problem)
+            status = Status.DOWNLOADED if problem is None else Status.FAILED
+            outcome = Outcome(product, status, path=path, error=problem)
+            progress.finished(outcome)
+            return outcome
+
+        try:
+            await run_pipeline(_products(paths), examine, outcomes.append, workers=threads, queue_size=threads)
+        finally:
+            stop.set()
+    return Scrub(
+        checked=len(outcomes),
+        bytes=sum(outcome.product.size or 0 for outcome in outcomes),
+        seconds=time.monotonic() - begun,
+        bad=tuple(sorted(paths[outcome.product.identifier] for outcome in outcomes if outcome.error)),
+    )
+
+
+def _archives(folder: Path) -> dict[str, Path]:
+    """Find the archives, by what to call them."""
+    if folder.is_file():
+        return {folder.name: folder}
+    found = sorted(path for path in folder.rglob("*.zip") if path.is_file())
+    return {str(path.relative_to(folder)): path for path in found}
+
+
+async def _products(paths: dict[str, Path]) -> AsyncGenerator[Product, None]:
+    for name, path in paths.items():
+        yield Product(name, url=None, size=(await asyncio.to_thread(path.stat)).st_size)
+
+
+def _problem(path: Path, level: Level, stop: threading.Event) -> ProductError | None:
+    try:
+        for warning in check(path, level=level, stop=stop.is_set):
+            log.warning("%s: %s", path, warning)
+    except IntegrityError as error:
+        return error
+    except OSError as error:
+        return IntegrityError(f"cannot be read: {error.strerror}")
+    return None

@@ -1,0 +1,104 @@
+"""The same without ``await``, for scripts and notebooks."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import TYPE_CHECKING, TypeVar
+
+from collgs_async import app
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from pathlib import Path
+    from typing import Any
+
+    from collgs_async.config import Config
+    from collgs_async.models import Outcome, Product, Report
+    from collgs_async.progress import Progress
+    from collgs_async.query import Query
+
+__all__ = ["download", "run", "search"]
+
+T = TypeVar("T")
+
+
+def search(config: Config, query: Query | None = None) -> list[Product]:
+    """Search the catalogue and give all products at once.
+
+    Parameters
+    ----------
+    config
+        All settings.
+    query
+        What to ask for; None: what the configuration's ``parameters`` say.
+
+    Raises
+    ------
+    CatalogueError
+        The catalogue could not be asked, or does not answer with results.
+    """
+
+    async def gather() -> list[Product]:
+        async with app.Client(config) as client:
+            return [product async for product in client.search(query)]
+
+    return _wait_for(gather())
+
+
+def download(config: Config, product: Product, *, progress: Progress | None = None) -> Outcome:
+    """Fetch one product; see `Client.download`."""
+
+    async def fetch() -> Outcome:
+        async with app.Client(config, progress) as client:
+            return await client.download(product)
+
+    return _wait_for(fetch())
+
+
+def run(
+    config: Config, query: Query | None = None, *, progress: Progress | None = None, report: str | Path | None = None
+) -> Report:
+    """Fetch everything that a search finds; see `Client.run`."""
+    return _wait_for(app.run(config, query, progress=progress, report=report))
+
+
+def _wait_for(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end, also inside a notebook, whose thread has a running loop already."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(coroutine)
+    return _in_a_thread(coroutine)
+
+
+def _in_a_thread(coroutine: Coroutine[Any, Any, T]) -> T:
+    result: list[T] = []
+    failure: list[BaseException] = []
+    runner = asyncio.Runner()
+    task: list[asyncio.Task[T]] = []
+
+    async def main() -> T:
+        task.append(asyncio.ensure_future(coroutine))
+        return await task[0]
+
+    def work() -> None:
+        try:
+            with runner:
+                result.append(runner.run(main()))
+        except BaseException as error:
+            failure.append(error)
+
+    thread = threading.Thread(target=work, name="collgs-async")
+    thread.start()
+    try:
+        thread.join()
+    except KeyboardInterrupt:
+        # The notebook's stop button: let the run end in good order, then stop here as well.
+        if task:
+            runner.get_loop().call_soon_threadsafe(task[0].cancel)
+        thread.join()
+        raise
+    if failure:
+        raise failure[0]
+    return result[0]

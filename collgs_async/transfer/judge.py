@@ -1,0 +1,223 @@
+"""What to ask for, and what an answer is worth: pure functions of what is here and what the headers say.
+
+A resume must never join two versions of an archive. The table (RFC 9110 §13.1.5 and §14 rule):
+
+==============================  ==================================================================================
+what we remember of the part    what a resume asks for
+==============================  ==================================================================================
+a strong ETag                   the rest, ``If-Range`` with the ETag
+a Last-Modified well before     the rest, ``If-Range`` with the date (§8.8.2.2: only then is it a strong validator)
+its Date
+anything less                   the last block that is here and the rest; the block is compared before a byte is added
+==============================  ==================================================================================
+
+An answer is judged by its ``Content-Range``, not by its status alone. Whatever part of it is here already is compared
+rather than trusted, so an answer may begin before what was asked, even with the first byte.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Final
+
+from collgs_async.errors import TransferError
+from collgs_async.partfile import Remote
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Answer", "Ask", "AskAgain", "judge", "plan_request"]
+
+OVERLAP: Final = 64 * 1024
+"""Bytes at the end of a part that are fetched again and compared when no validator vouches for them."""
+
+_STRONG_AFTER: Final = 60.0
+"""Seconds that a Last-Modified must lie before Date to count as a strong validator."""
+
+_CONTENT_RANGE = re.compile(r"\s*bytes\s+(?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18}|\*)\s*", re.I)
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A request for the rest of an archive.
+
+    Attributes
+    ----------
+    first
+        The first byte asked for; 0 asks for everything, without a range.
+    if_range
+        The validator that makes the range conditional; None for none.
+    """
+
+    first: int = 0
+    if_range: str | None = None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The header fields of this request."""
+        if not self.first:
+            return {}
+        condition = {"If-Range": self.if_range} if self.if_range else {}
+        return {"Range": f"bytes={self.first}-", **condition}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the body of an answer is.
+
+    Attributes
+    ----------
+    first
+        Where in the archive its first byte belongs.
+    end
+        One past the last byte that it brings; None when it does not say.
+    remote
+        Which archive it is of; its ``size`` is the length of the whole.
+    """
+
+    first: int
+    end: int | None
+    remote: Remote
+
+
+class AskAgain(Exception):  # noqa: N818 - not an error: the next question, with what was learnt
+    """The answer is of no use, but says what to ask instead; costs no try.
+
+    Parameters
+    ----------
+    why
+        What was wrong with the answer, in words.
+    from_start
+        Whether the part is of another version, so that its bytes are worthless.
+    ranges
+        Whether ranges are still worth asking for.
+    conditions
+        Whether ``If-Range`` is still worth sending.
+    """
+
+    def __init__(self, why: str, *, from_start: bool = False, ranges: bool = True, conditions: bool = True) -> None:
+        super().__init__(why)
+        self.from_start = from_start
+        self.ranges = ranges
+        self.conditions = conditions
+
+
+def plan_request(held: int, remote: Remote | None, url: str, *, ranges: bool = True, conditions: bool = True) -> Ask:
+    """Choose what to ask for when `held` bytes are here.
+
+    Parameters
+    ----------
+    held
+        Bytes in the part.
+    remote
+        What is remembered of the archive that they are of.
+    url
+        The URL that will be asked; validators of another URL prove nothing.
+    ranges, conditions
+        False when this server was found to mishandle them.
+    """
+    if not held or not ranges:
+        return Ask()
+    if conditions and remote and remote.url == url and (validator := strong_validator(remote)):
+        return Ask(held, validator)
+    return Ask(max(0, held - OVERLAP))
+
+
+def strong_validator(remote: Remote) -> str | None:
+    """Choose what ``If-Range`` may carry (RFC 9110 §13.1.5); None when there is nothing strong enough."""
+    if remote.etag and remote.etag.startswith('"'):
+        return remote.etag
+    if remote.etag or not (remote.last_modified and remote.date):
+        return None
+    try:
+        age = parsedate_to_datetime(remote.date) - parsedate_to_datetime(remote.last_modified)
+    except (ValueError, TypeError):
+        return None
+    return remote.last_modified if age.total_seconds() >= _STRONG_AFTER else None
+
+
+def judge(status: int, headers: Mapping[str, str], *, ask: Ask, held: int, known: Remote | None, url: str) -> Answer:
+    """Decide what the body of a 200, 206 or 416 is.
+
+    Parameters
+    ----------
+    status, headers
+        Of the answer.
+    ask
+        What was asked.
+    held
+        Bytes in the part.
+    known
+        What is remembered of the archive that they are of.
+    url
+        The URL that was asked.
+
+    Raises
+    ------
+    AskAgain
+        The answer is of no use; the exception says what to ask instead.
+    TransferError
+        The answer is of no use, and another try may do better.
+    """
+    if encoding := headers.get("Content-Encoding", "").strip().lower().removeprefix("identity"):
+        raise TransferError(f"the store sent the archive with Content-Encoding {encoding[:40]}, unasked")
+    span = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", ""))
+    if status == 416:
+        return _out_of_range(span, held, known, url)
+    if span and span[1] is not None:
+        return _judge_range(span, headers, ask=ask, held=held, known=known, url=url)
+    if status == 206:
+        raise AskAgain("HTTP 206 without a usable Content-Range", ranges=False)
+    return _judge_whole(headers, ask=ask, known=known, url=url)
+
+
+def _judge_range(
+    span: re.Match[str], headers: Mapping[str, str], *, ask: Ask, held: int, known: Remote | None, url: str
+) -> Answer:
+    first, last = int(span[1]), int(span[2])
+    total = None if span[3] == "*" else int(span[3])
+    if last < first or (total is not None and last >= total):
+        raise AskAgain(f"a Content-Range that makes no sense: {span[0].strip()}", ranges=False)
+    if first > held:
+        raise AskAgain(f"a range that begins at byte {first}, although {ask.first} was asked for", ranges=False)
+    remote = _remote(headers, url, total)
+    if known and known.size is not None and total is not None and known.size != total:
+        raise AskAgain("the archive has another length now", from_start=True)
+    unproven = held and first == held
+    if unproven and not _same_version(remote, known, ask):
+        raise AskAgain("another version, or another node with a tag of its own", conditions=False)
+    return Answer(first, last + 1, remote)
+
+
+def _same_version(remote: Remote, known: Remote | None, ask: Ask) -> bool:
+    """Tell whether a range that repeats nothing of the part is nevertheless of the same version."""
+    if ask.if_range is None or known is None:
+        return False
+    if known.etag:
+        # A 206 may leave the tag out (RFC 9110 §15.3.7): the server has compared it for us.
+        return remote.etag in {None, known.etag}
+    return remote.last_modified in {None, known.last_modified}
+
+
+def _judge_whole(headers: Mapping[str, str], *, ask: Ask, known: Remote | None, url: str) -> Answer:
+    """Judge an answer that holds the archive from its first byte on, whatever was asked."""
+    length = headers.get("Content-Length", "").strip()
+    remote = _remote(headers, url, int(length) if length.isascii() and length.isdigit() else None)
+    same = known and (remote.size, strong_validator(remote)) == (known.size, strong_validator(known))
+    if ask.if_range and same:
+        raise AskAgain("the whole archive, although the condition of the range holds", conditions=False)
+    return Answer(0, remote.size, remote)
+
+
+def _out_of_range(span: re.Match[str] | None, held: int, known: Remote | None, url: str) -> Answer:
+    """Judge a 416: the server has nothing beyond what is here, so this is all, or it is of another version."""
+    total = int(span[3]) if span and span[1] is None and span[3] != "*" else None
+    if total == held:
+        return Answer(held, held, known or Remote(url, total))
+    raise AskAgain("the archive is shorter than what is here", from_start=True, ranges=total is not None)
+
+
+def _remote(headers: Mapping[str, str], url: str, total: int | None) -> Remote:
+    return Remote(url, total, headers.get("ETag"), headers.get("Last-Modified"), headers.get("Date"))

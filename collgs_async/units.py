@@ -1,0 +1,87 @@
+"""Amounts as people read them: decimal bytes (1 kB is 1000 B), bytes a second, minutes and hours."""
+
+from __future__ import annotations
+
+import math
+import re
+
+__all__ = ["format_bytes", "format_duration", "format_rate", "format_share", "parse_rate"]
+
+_UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
+_POWERS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
+_RATE = re.compile(r"([0-9]+(?:\.[0-9]+)?)([kmg]?)", re.IGNORECASE)
+
+
+def format_bytes(n: float) -> str:
+    """Write an amount of bytes with three digits at most, such as ``812 MB``, ``3.4 GB`` or ``12 B``.
+
+    Parameters
+    ----------
+    n
+        Bytes, not negative; fractions of a byte are rounded.
+    """
+    power = _power(n)
+    return f"{_digits(n, power)} {_UNITS[power]}"
+
+
+def format_share(part: float, whole: float) -> str:
+    """Write how much of an amount is there, both in the unit of the whole, such as ``3.4/14.1 GB``.
+
+    Parameters
+    ----------
+    part, whole
+        Bytes, not negative.
+    """
+    power = _power(whole)
+    return f"{_digits(part, power)}/{_digits(whole, power)} {_UNITS[power]}"
+
+
+def format_rate(bytes_per_second: float) -> str:
+    """Write a speed, such as ``85.3 MB/s``; its parameter is in bytes a second, not negative."""
+    return f"{format_bytes(bytes_per_second)}/s"
+
+
+def format_duration(seconds: float) -> str:
+    """Write a length of time, such as ``02:05`` or, from one hour on, ``1:02:05``.
+
+    Parameters
+    ----------
+    seconds
+        Not negative; fractions are dropped.
+    """
+    minutes, second = divmod(int(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute:02}:{second:02}"
+
+
+def parse_rate(text: str) -> float:
+    """Read a speed with an optional decimal suffix: k (10^3), M (10^6) or G (10^9), in either case.
+
+    Returns
+    -------
+    float
+        Bytes a second, always positive.
+
+    Raises
+    ------
+    ValueError
+        When the text is no such number, or is zero.
+    """
+    match = _RATE.fullmatch(text.strip())
+    rate = float(match[1]) * _POWERS[match[2].lower()] if match else 0.0
+    if not 0 < rate < math.inf:
+        raise ValueError(f"expected bytes a second such as 500k, 20M or 1G, found {text!r}")
+    return rate
+
+
+def _power(n: float) -> int:
+    """Choose the unit in which `n`, once rounded, has no more than three digits before the point."""
+    power = 0
+    while power < len(_UNITS) - 1 and round(n / 1000**power) >= 1000:
+        power += 1
+    return power
+
+
+def _digits(n: float, power: int) -> str:
+    value = n / 1000**power
+    return f"{value:.1f}" if power and round(value, 1) < 100 else f"{value:.0f}"

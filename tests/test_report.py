@@ -1,0 +1,471 @@
+# ruff's SIM300 knows only the other order; here the expected value stands first
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import tracemalloc
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from collgs_async.errors import (
+    CatalogueError,
+    ConfigError,
+    IntegrityError,
+    NotAvailableError,
+    ProductError,
+    StorageError,
+    TransferError,
+)
+from collgs_async.models import Outcome, Product, Report, Status
+from collgs_async.report import Recorder, _give_name, summary_lines, write_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+URL = "https://store.example/a.zip"
+AGAIN = "Run the same command again: what is here is kept, unfinished files go on where they stopped."
+DOWNLOADED = Outcome(
+    Product("a", URL), Status.DOWNLOADED, Path("downloads/a.zip"), bytes=1000, seconds=1.23456, attempts=2
+)
+SKIPPED = Outcome(Product("b", URL), Status.SKIPPED, Path("downloads/b.zip"), reason="exists")
+FAILED = Outcome(Product("c", None), Status.FAILED, bytes=7, attempts=4, error=IntegrityError("no ZIP"))
+
+
+def failed(name: str, error: ProductError) -> Outcome:
+    return Outcome(Product(name, URL), Status.FAILED, error=error)
+
+
+def written(path: Path, *outcomes: Outcome, search_error: CatalogueError | None = None) -> Any:
+    with Recorder(path) as recorder:
+        for outcome in outcomes:
+            recorder.add(outcome)
+        recorder.write(recorder.report(3, 2, search_error, 4.56789))
+    return json.loads(path.read_text("utf-8"))
+
+
+def add_many(recorder: Recorder, times: int) -> None:
+    for _ in range(times):
+        recorder.add(DOWNLOADED)
+
+
+def a_report_of(*failures: Outcome, **fields: Any) -> Report:
+    return Report(failed=len(failures), failures=failures, **fields)
+
+
+def nameless_files_work(folder: Path) -> bool:
+    """Ask the system itself, not the code under test."""
+    try:
+        fd = os.open(folder, os.O_TMPFILE | os.O_RDWR)
+    except (AttributeError, OSError):
+        return False
+    try:
+        os.link(f"/proc/self/fd/{fd}", folder / "named", src_dir_fd=fd)
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+    (folder / "named").unlink()
+    return True
+
+
+# --- the file
+
+
+def test_the_report_has_the_layout_that_scripts_rely_on(tmp_path: Path) -> None:
+    found = written(tmp_path / "report.json", DOWNLOADED, SKIPPED, FAILED)
+    expected: dict[str, Any] = {
+        "summary": {"found": 3, "downloaded": 1, "skipped": 1, "failed": 1, "bytes": 1007, "seconds": 4.568},
+        "search": {"total": 3, "pages": 2, "error": None},
+        "products": [
+            {
+                "id": "a",
+                "status": "downloaded",
+                "path": "downloads/a.zip",
+                "bytes": 1000,
+                "url": URL,
+                "seconds": 1.235,
+                "attempts": 2,
+                "reason": None,
+                "error": None,
+            },
+            {
+                "id": "b",
+                "status": "skipped",
+                "path": "downloads/b.zip",
+                "bytes": 0,
+                "url": URL,
+                "seconds": 0.0,
+                "attempts": 0,
+                "reason": "exists",
+                "error": None,
+            },
+            {
+                "id": "c",
+                "status": "failed",
+                "path": None,
+                "bytes": 7,
+                "url": None,
+                "seconds": 0.0,
+                "attempts": 4,
+                "reason": None,
+                "error": {"kind": "IntegrityError", "message": "no ZIP"},
+            },
+        ],
+    }
+    assert expected == found
+    assert ["summary", "search", "products"] == list(found)
+    assert list(expected["products"][0]) == list(found["products"][0])
+
+
+def test_every_product_has_a_line_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    written(path, DOWNLOADED, failed("d", TransferError("one\ntwo")))
+    lines = [line.rstrip(",") for line in path.read_text().splitlines() if line.startswith('{"id"')]
+    assert ["a", "d"] == [json.loads(line)["id"] for line in lines]
+
+
+def test_a_run_without_products_has_an_empty_list(tmp_path: Path) -> None:
+    assert [] == written(tmp_path / "report.json")["products"]
+
+
+def test_the_end_of_the_search_is_told_by_kind_and_message(tmp_path: Path) -> None:
+    found = written(tmp_path / "report.json", search_error=CatalogueError("HTTP 500: out of memory"))
+    assert {"kind": "CatalogueError", "message": "HTTP 500: out of memory"} == found["search"]["error"]
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://me:secret@store.example/a.zip", "https://store.example/a.zip"),
+        ("HTTPS://me:p@ss@store.example:8443?x=1", "HTTPS://store.example:8443?x=1"),
+        ("https://store.example/a@b.zip?", "https://store.example/a@b.zip?"),
+        ("https://store.example/?to=https://me@other/", "https://store.example/?to=https://me@other/"),
+    ],
+)
+def test_a_url_loses_its_userinfo_and_nothing_else(tmp_path: Path, url: str, expected: str) -> None:
+    outcome = Outcome(Product("a", url), Status.SKIPPED, reason="exists")
+    assert expected == written(tmp_path / "report.json", outcome)["products"][0]["url"]
+
+
+def test_an_error_message_tells_no_password(tmp_path: Path) -> None:
+    error = TransferError("proxy=http://me:secret@proxy:3128 sent us to https://me:secret@store.example/x")
+    expected = "proxy=http://proxy:3128 sent us to https://store.example/x"
+    path = tmp_path / "report.json"
+    assert expected == written(path, failed("a", error))["products"][0]["error"]["message"]
+    assert expected in "\n".join(summary_lines(a_report_of(failed("a", error)), tmp_path))
+
+
+def test_names_stay_readable_and_those_that_are_no_utf8_stay_json(tmp_path: Path) -> None:
+    outcome = Outcome(Product("é", URL), Status.DOWNLOADED, Path(os.fsdecode(b"t\xc3\xa9l\xe9/a.zip")))
+    product = written(tmp_path / "report.json", outcome)["products"][0]
+    assert ["é", b"t\xc3\xa9l\xe9/a.zip"] == [product["id"], os.fsencode(product["path"])]
+    assert '"id": "é"' in (tmp_path / "report.json").read_text("utf-8")
+
+
+def test_an_older_report_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    path.write_text("x" * 10_000)
+    assert 1 == len(written(path, DOWNLOADED)["products"])
+    assert [path] == list(tmp_path.iterdir())
+
+
+def test_a_symbolic_link_goes_on_to_point_to_the_report(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    link = tmp_path / "report.json"
+    link.symlink_to(tmp_path / "elsewhere" / "today.json")
+    assert 1 == len(written(link, DOWNLOADED)["products"])
+    assert link.is_symlink()
+    assert [tmp_path / "elsewhere" / "today.json"] == list((tmp_path / "elsewhere").iterdir())
+
+
+def test_a_relative_path_is_where_the_run_began(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert 1 == len(written(Path("report.json"), DOWNLOADED)["products"])
+    assert [tmp_path / "report.json"] == list(tmp_path.iterdir())
+
+
+def test_the_report_has_the_permissions_of_any_new_file(tmp_path: Path) -> None:
+    (tmp_path / "other").touch()
+    written(tmp_path / "report.json")
+    assert (tmp_path / "other").stat().st_mode == (tmp_path / "report.json").stat().st_mode
+
+
+def test_a_dash_means_standard_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with Recorder(Path("-")) as recorder:
+        recorder.add(DOWNLOADED)
+        recorder.write(recorder.report(None, 1, None, 1.0))
+    assert ["a"] == [product["id"] for product in json.loads(capfdbinary.readouterr().out)["products"]]
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    received: list[str] = []
+    reader = threading.Thread(target=lambda: received.append(pipe.read_text()), daemon=True)
+    reader.start()
+    with Recorder(pipe) as recorder:
+        recorder.add(DOWNLOADED)
+        recorder.write(recorder.report(1, 1, None, 1.0))
+    reader.join(timeout=10)
+    assert ["a"] == [product["id"] for product in json.loads(received[0])["products"]]
+    assert pipe.is_fifo()
+
+
+def test_without_a_path_outcomes_are_only_counted() -> None:
+    with Recorder(None) as recorder:
+        for outcome in (DOWNLOADED, SKIPPED, FAILED, DOWNLOADED):
+            recorder.add(outcome)
+        report = recorder.report(9, 2, None, 3.5)
+        recorder.write(report)
+    expected = Report(
+        downloaded=2,
+        skipped=1,
+        failed=1,
+        bytes=2007,
+        seconds=3.5,
+        failures=(FAILED,),
+        search_total=9,
+        search_pages=2,
+    )
+    assert expected == report
+
+
+def test_nothing_is_seen_of_a_report_before_it_is_written(tmp_path: Path) -> None:
+    with Recorder(tmp_path / "report.json") as recorder:
+        add_many(recorder, 1000)
+        assert [] == list(tmp_path.iterdir())
+    assert [] == list(tmp_path.iterdir())
+
+
+# --- where no report can be
+
+
+def test_a_folder_that_does_not_exist_is_refused_before_the_run(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        Recorder(tmp_path / "no" / "report.json")
+    expected = f"--report: expected a folder at {tmp_path.resolve() / 'no'}, found nothing"
+    assert expected == str(refusal.value)
+
+
+def test_a_file_in_place_of_the_folder_is_refused_before_the_run(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=r"^--report: expected a folder at .*file, found something else$"):
+        Recorder(tmp_path / "file" / "report.json")
+
+
+def test_a_folder_in_place_of_the_file_is_refused_before_the_run(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        Recorder(tmp_path)
+    assert f"--report: expected a file, found the folder {tmp_path}" == str(refusal.value)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a folder in which not even root may write")
+def test_a_folder_that_takes_no_file_is_refused_before_the_run() -> None:
+    with pytest.raises(ConfigError, match=r"^--report: cannot write in /proc: \w"):
+        Recorder(Path("/proc/report.json"))
+
+
+def test_a_folder_that_went_away_is_a_storage_error(tmp_path: Path) -> None:
+    folder = tmp_path / "reports"
+    folder.mkdir()
+    with Recorder(folder / "report.json") as recorder:
+        recorder.add(DOWNLOADED)
+        folder.rmdir()
+        with pytest.raises(StorageError, match=r"^--report: cannot write .*report\.json: No such file"):
+            recorder.write(recorder.report(1, 1, None, 1.0))
+
+
+@contextmanager
+def no_file_beyond(nbytes: int) -> Iterator[None]:
+    """Let no file grow beyond so many bytes, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (nbytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_is_a_storage_error_and_the_older_report_stays(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    path.write_text("older")
+    with no_file_beyond(20_000), Recorder(path) as recorder:
+        with pytest.raises(StorageError, match=r"^--report: cannot write .*report\.json: File too large$"):
+            add_many(recorder, 1000)
+        with pytest.raises(StorageError):
+            recorder.write(recorder.report(1, 1, None, 1.0))
+    assert "older" == path.read_text()
+    assert [path] == list(tmp_path.iterdir())
+
+
+# --- whole or not at all
+
+
+def test_a_write_that_breaks_off_leaves_what_was_there(tmp_path: Path) -> None:
+    def chunks() -> Iterator[bytes]:
+        yield b"new"
+        raise KeyboardInterrupt
+
+    path = tmp_path / "report.json"
+    path.write_bytes(b"older")
+    with pytest.raises(KeyboardInterrupt):
+        write_whole(path, chunks())
+    assert b"older" == path.read_bytes()
+    assert [path] == list(tmp_path.iterdir())
+
+
+def test_not_even_a_kill_leaves_litter(tmp_path: Path) -> None:
+    if not nameless_files_work(tmp_path):
+        pytest.skip("the system knows no files without a name")
+    script = """
+        import os, signal, sys
+        from pathlib import Path
+        from collgs_async.models import Outcome, Product, Status
+        from collgs_async.report import Recorder, write_whole
+
+        def chunks():
+            yield b"x" * 1_000_000
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        path = Path(sys.argv[1])
+        recorder = Recorder(path)
+        for _ in range(10_000):
+            recorder.add(Outcome(Product("a", None), Status.SKIPPED))
+        write_whole(path, chunks())
+    """
+    path = tmp_path / "report.json"
+    path.write_bytes(b"older")
+    run = subprocess.run([sys.executable, "-c", textwrap.dedent(script), str(path)])
+    assert -signal.SIGKILL == run.returncode
+    assert b"older" == path.read_bytes()
+    assert [path] == list(tmp_path.iterdir())
+
+
+def test_a_draft_that_cannot_be_given_a_name_is_copied(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    with (tmp_path / "draft").open("x+b") as draft:
+        (tmp_path / "draft").unlink()  # a name once dropped cannot be given back
+        draft.write(b"whole")
+        draft.flush()
+        _give_name(draft, path)
+    assert b"whole" == path.read_bytes()
+
+
+def test_memory_does_not_grow_with_products_that_went_well(tmp_path: Path) -> None:
+    with Recorder(tmp_path / "report.json") as recorder:
+        recorder.add(DOWNLOADED)
+        tracemalloc.start()
+        add_many(recorder, 20_000)
+        recorder.write(recorder.report(None, 1, None, 1.0))
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert peak < 500_000 < (tmp_path / "report.json").stat().st_size
+
+
+# --- what a person reads
+
+
+def test_a_good_run_is_two_lines() -> None:
+    report = Report(downloaded=48, skipped=2, bytes=38_200_000_000, seconds=723.5)
+    assert [
+        "48 downloaded (38.2 GB in 12:03, 52.8 MB/s), 2 already here",
+        "The archives are in downloads.",
+    ] == summary_lines(report, Path("downloads"))
+
+
+def test_a_run_with_nothing_new_says_only_that() -> None:
+    assert ["7 already here"] == summary_lines(Report(skipped=7, seconds=1.0), Path("downloads"))
+
+
+def test_a_run_that_took_no_time_has_no_rate() -> None:
+    (headline, _) = summary_lines(Report(downloaded=1, bytes=5), Path("downloads"))
+    assert "/s" not in headline
+
+
+def test_nothing_found_comes_with_a_hint() -> None:
+    (line,) = summary_lines(Report(search_total=0, search_pages=1), Path("downloads"))
+    assert line.startswith("Nothing matches. ")
+    assert "larger box" in line
+
+
+def test_a_single_failure_is_named_with_its_reason_and_what_to_do() -> None:
+    report = a_report_of(failed("c", TransferError("the line was cut")), skipped=2)
+    expected = ["2 already here, 1 failed", "Failed:", "  c: the line was cut", AGAIN]
+    assert expected == summary_lines(report, Path("downloads"))
+
+
+def test_failures_with_the_same_reason_share_a_line_and_the_most_frequent_leads() -> None:
+    failures = [failed("x", TransferError("the line was cut"))]
+    failures += [failed(f"p{number}", TransferError("HTTP 503: busy")) for number in range(4)]
+    lines = summary_lines(a_report_of(*failures), Path("downloads"))
+    assert [
+        "Failed:",
+        "  p0 and 3 more: HTTP 503: busy",
+        "  x: the line was cut",
+        "  --report FILE names every one of them.",
+    ] == lines[1:-1]
+
+
+def test_at_most_ten_reasons_are_told() -> None:
+    failures = [failed(f"p{number}", TransferError(f"reason {number}")) for number in range(22)]
+    lines = summary_lines(a_report_of(*failures), Path("downloads"))
+    assert 10 == sum(line.startswith("  p") for line in lines)
+    assert ["  and 12 more", "  --report FILE names every one of them.", AGAIN] == lines[-3:]
+
+
+def test_running_again_is_not_advised_where_the_store_refuses() -> None:
+    lines = summary_lines(a_report_of(failed("c", NotAvailableError("HTTP 404"))), Path("downloads"))
+    assert AGAIN not in lines
+    assert lines[-1].startswith("The store does not hand these out")
+
+
+def test_running_again_is_advised_when_only_some_are_refused() -> None:
+    failures = failed("c", NotAvailableError("HTTP 404")), failed("d", TransferError("the line was cut"))
+    assert AGAIN == summary_lines(a_report_of(*failures), Path("downloads"))[-1]
+
+
+def test_a_search_that_ended_early_says_so_in_the_words_of_the_server() -> None:
+    report = Report(skipped=50, search_total=120, search_error=CatalogueError("HTTP 500: out of memory"))
+    assert [
+        "50 already here",
+        "The search ended early, at 50 of 120 products: HTTP 500: out of memory",
+        AGAIN,
+    ] == summary_lines(report, Path("downloads"))
+
+
+def test_a_search_that_found_nothing_before_it_failed_is_no_empty_result() -> None:
+    lines = summary_lines(Report(search_error=CatalogueError("HTTP 500")), Path("downloads"))
+    assert ["Nothing was downloaded.", "The search ended early: HTTP 500", AGAIN] == lines
+
+
+@pytest.mark.parametrize(
+    ("report", "expected"),
+    [
+        (Report(skipped=3), "Interrupted: 3 already here"),
+        (Report(), "Interrupted before any product was done."),
+    ],
+)
+def test_an_interrupted_run_says_so_and_how_to_go_on(report: Report, expected: str) -> None:
+    assert [expected, AGAIN] == summary_lines(report, Path("downloads"), interrupted=True)
+
+
+def test_the_words_of_a_server_are_one_printable_line() -> None:
+    lines = summary_lines(a_report_of(failed("c\x1b[2J", TransferError("a\nb\x1b[31m\tc"))), Path("downloads"))
+    assert "  c [2J: a b [31m c" == lines[2]
+
+
+def test_an_error_without_words_is_told_by_its_kind() -> None:
+    assert "  c: TransferError" in summary_lines(a_report_of(failed("c", TransferError(""))), Path("downloads"))
