@@ -129,10 +129,13 @@ class PartFile:
             await self._settled(_in_thread(os.close, descriptor))
 
     def _open(self) -> None:
-        self.length, self.remote = 0, None
+        left, self.length = self.length, 0
         with suppress(FileNotFoundError):
             self._descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
             self.length = os.fstat(self._descriptor).st_size
+        if self.remote and left == self.length:
+            return  # as we left it between two tries
+        self.remote = None
         if self.length == 0:
             # A sidecar without bytes would vouch for whatever is written next.
             self.sidecar.unlink(missing_ok=True)

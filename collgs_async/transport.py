@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import random
 import ssl
 import time
@@ -184,7 +185,7 @@ def describe(error: BaseException) -> str:
         case aiohttp.ClientConnectorDNSError():
             return f"the host {error.host} is not known"
         case aiohttp.ClientConnectorError():
-            return f"no connection to {error.host}:{error.port} ({error.os_error.strerror or error.os_error})"
+            return f"no connection to {error.host}:{error.port} ({_reason(error.os_error)})"
         case aiohttp.ServerDisconnectedError():
             return "the server closed the connection without an answer"
         case aiohttp.ClientPayloadError():
@@ -192,8 +193,13 @@ def describe(error: BaseException) -> str:
         case aiohttp.ClientResponseError():
             return f"an answer that is not HTTP ({error.message or error.status})"
         case ConnectionError():
-            return f"the connection broke ({error.strerror or type(error).__name__})"
+            return f"the connection broke ({_reason(error)})"
     return str(error) or type(error).__name__
+
+
+def _reason(error: OSError) -> str:
+    """Give the system's own words; asyncio's repeat the address."""
+    return os.strerror(error.errno) if error.errno else str(error) or type(error).__name__
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

@@ -96,6 +96,10 @@ def spoiled(folder: Path, name: str, **options: Any) -> Any:
     return bench(folder, faults={SCENE.identifier: FAULTS[name]}, **options)
 
 
+def listing(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
 def names(answer: Answer) -> list[str]:
     return [feature["properties"]["identifier"] for feature in answer.json["features"]]
 
@@ -578,15 +582,15 @@ class TestStore:
     async def test_makes_archives_only_when_they_are_asked_for(self, tmp_path: Path) -> None:
         async with bench(tmp_path) as it:
             await it.search()
-            assert [] == list((tmp_path / "store").iterdir())
+            assert [] == listing(tmp_path / "store")
             await asyncio.gather(*(it.fetch() for _ in range(8)))
-            assert 1 == len(list((tmp_path / "store").iterdir()))
+            assert 1 == len(listing(tmp_path / "store"))
 
     async def test_a_name_that_is_a_path_stays_in_the_folder(self, tmp_path: Path) -> None:
         hostile = replace(SCENE, identifier="../../evil", href="repository/evil.zip")
         async with bench(tmp_path, [hostile]) as it:
             assert 200 == (await it.fetch(hostile)).status
-        assert ["store"] == [path.name for path in tmp_path.iterdir()]
+        assert ["store"] == listing(tmp_path)
 
     async def test_keeps_to_its_rate(self, tmp_path: Path, whole: bytes) -> None:
         rate = 10 * len(whole)

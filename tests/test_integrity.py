@@ -23,6 +23,7 @@ from collgs_async.integrity import (
     Level,
     Stopped,
     check,
+    damaged_members,
     not_a_zip,
     read_members,
 )
@@ -100,7 +101,7 @@ def program(name: str) -> str:
 
 def run(*command: str, cwd: Path) -> bytes:
     done = subprocess.run((program(command[0]), *command[1:]), cwd=cwd, capture_output=True, timeout=100)
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert 0 == done.returncode, done.stdout + done.stderr
     return done.stdout
 
 
@@ -216,7 +217,7 @@ def test_an_archive_of_a_real_writer_passes_here_as_it_does_elsewhere(
     unpack_content(path.parent)
     write(path)
 
-    assert check(path, size=path.stat().st_size) == ()
+    assert () == check(path, size=path.stat().st_size)
     run("unzip", "-tq", "a.zip", cwd=path.parent)
     with zipfile.ZipFile(path) as zipped:
         assert zipped.testzip() is None
@@ -229,8 +230,8 @@ def test_zip_from_and_to_a_pipe_passes(path: Path) -> None:
     done = subprocess.run((program("zip"), "-q", "-", "-"), input=TEXT, capture_output=True)
     path.write_bytes(done.stdout)
 
-    assert check(path) == ()
-    assert [member.name for member in read_members(path).members] == ["-"]
+    assert () == check(path)
+    assert ["-"] == [member.name for member in read_members(path).members]
 
 
 def test_a_comment_written_by_zip_passes(path: Path) -> None:
@@ -239,7 +240,7 @@ def test_a_comment_written_by_zip_passes(path: Path) -> None:
     subprocess.run(command, cwd=path.parent, input=b"from the store\n", capture_output=True, check=True)
 
     assert path.read_bytes().endswith(b"from the store")
-    assert check(path) == ()
+    assert () == check(path)
 
 
 def test_more_members_than_16_bits_can_count_pass(path: Path) -> None:
@@ -247,8 +248,8 @@ def test_more_members_than_16_bits_can_count_pass(path: Path) -> None:
         for number in range(65_540):
             zipped.writestr(zipfile.ZipInfo(f"{number}"), b"")
 
-    assert check(path) == ()
-    assert len(read_members(path).members) == 65_540
+    assert () == check(path)
+    assert 65_540 == len(read_members(path).members)
 
 
 @pytest.mark.slow
@@ -260,8 +261,8 @@ def test_an_archive_above_4_gib_passes_and_a_bit_beyond_is_found(path: Path) -> 
                 large.write(zeros)
         zipped.writestr("after", b"beyond 4 GiB")
 
-    assert check(path) == ()
-    assert [member.uncompressed for member in read_members(path).members] == [257 << 24, 12]
+    assert () == check(path)
+    assert [257 << 24, 12] == [member.uncompressed for member in read_members(path).members]
     with path.open("r+b") as file:
         file.seek(4_300_000_000)
         file.write(b"\x01")
@@ -274,7 +275,7 @@ def test_deflate64_is_accepted_with_a_warning(path: Path) -> None:
 
     expected = "1 member uses Deflate64 (method 9), which cannot be read here: its CRC was not checked"
     assert (expected,) == check(path)
-    assert check(path, level=Level.STRUCTURE) == ()
+    assert () == check(path, level=Level.STRUCTURE)
 
 
 def test_encrypted_members_are_accepted_with_one_warning(path: Path) -> None:
@@ -289,7 +290,7 @@ def test_a_damaged_local_header_is_found_even_where_the_data_cannot_be_read(path
     data = archive({"a": b"data"}, STORED)
     unreadable = patched(patched(data, 8, "<H", 9), entry_of(data) + 10, "<H", 9)
     path.write_bytes(unreadable)
-    assert len(check(path)) == 1
+    assert 1 == len(check(path))
 
     expected = "1 of 1 member damaged: 'a' (its local header has another name)"
     assert expected == refusal(path, patched(unreadable, 30, "c", b"b"))
@@ -349,7 +350,7 @@ def test_a_wrong_length_is_refused_at_every_level(path: Path, level: Level) -> N
 def test_size_looks_no_further_than_length_and_first_bytes(path: Path) -> None:
     path.write_bytes(b"PK\x03\x04 and nothing else")
 
-    assert check(path, size=21, level=Level.SIZE) == ()
+    assert () == check(path, size=21, level=Level.SIZE)
     assert refusal(path, level=Level.STRUCTURE).startswith("no end record")
 
 
@@ -374,7 +375,7 @@ def test_truncation_at_any_byte_is_refused(path: Path, data: bytes, level: Level
 def test_truncation_at_any_byte_of_the_zip64_end_is_refused(path: Path) -> None:
     data = with_zip64_end(archive({"a": b"first"}, STORED))
     path.write_bytes(data)
-    assert check(path) == ()
+    assert () == check(path)
 
     for length in range(len(data)):
         assert refusal(path, data[:length], level=Level.STRUCTURE)
@@ -418,13 +419,13 @@ def test_a_zip64_end_that_cannot_be_true_is_refused(path: Path, problem: str, ch
 def test_the_last_whole_end_record_counts_and_bytes_after_it_give_a_warning(path: Path) -> None:
     path.write_bytes(archive() + b"PK\x05\x06" + bytes(30))
 
-    assert check(path) == ("34 bytes after the end record",)
+    assert ("34 bytes after the end record",) == check(path)
 
 
 def test_bytes_after_the_end_record_are_searched_for_1_mib(path: Path) -> None:
     data = archive()
     path.write_bytes(data + b"\n" * (1024 * 1024 - 22))
-    assert check(path) == ("1048554 bytes after the end record",)
+    assert ("1048554 bytes after the end record",) == check(path)
 
     expected = "no end record in the last 1048576 bytes: the archive is cut short"
     assert expected == refusal(path, data + b"\n" * (1024 * 1024 - 21))
@@ -435,9 +436,8 @@ def test_two_archives_one_after_the_other_are_refused(path: Path) -> None:
 
     assert refusal(path, one + other).startswith("the central directory should end at byte ")
     assert refusal(path, one + one).startswith("the central directory should end at byte ")
-    assert refusal(path, one + other[:-1]) == (
-        f"another archive begins {len(other) - 1} bytes before the end of the file"
-    )
+    expected = f"another archive begins {len(other) - 1} bytes before the end of the file"
+    assert expected == refusal(path, one + other[:-1])
 
 
 def test_the_head_of_one_version_and_the_tail_of_another_are_refused(path: Path) -> None:
@@ -465,8 +465,8 @@ def test_a_count_that_differs_from_the_directory_is_refused(path: Path) -> None:
     one = patched(data, end_of(data) + 8, "<HH", 1, 1)
     many = patched(data, end_of(data) + 8, "<HH", 3, 3)
 
-    assert refusal(path, one, level=Level.STRUCTURE) == "the end record counts 1 member, the directory has 2"
-    assert refusal(path, many, level=Level.STRUCTURE) == "3 members cannot fit in a directory of 94 bytes"
+    assert "the end record counts 1 member, the directory has 2" == refusal(path, one, level=Level.STRUCTURE)
+    assert "3 members cannot fit in a directory of 94 bytes" == refusal(path, many, level=Level.STRUCTURE)
 
 
 def test_an_archive_of_several_disks_is_refused(path: Path) -> None:
@@ -503,10 +503,10 @@ def test_a_directory_with_a_broken_entry_is_refused(path: Path) -> None:
 def test_sizes_are_taken_from_the_zip64_field_and_refused_when_it_is_cut_short(path: Path) -> None:
     data = with_zip64_sizes(archive({"a": b"first"}, STORED), struct.pack("<4H2Q", 0x5455, 0, 1, 16, 5, 5))
     path.write_bytes(data)
-    assert check(path) == ()
+    assert () == check(path)
 
     short = with_zip64_sizes(archive({"a": b"first"}, STORED), struct.pack("<2HQ", 1, 8, 5))
-    assert refusal(path, short, level=Level.STRUCTURE) == "the ZIP64 field of 'a' is cut short"
+    assert "the ZIP64 field of 'a' is cut short" == refusal(path, short, level=Level.STRUCTURE)
     missing = with_zip64_sizes(archive({"a": b"first"}, STORED), b"")
     assert refusal(path, missing, level=Level.STRUCTURE).startswith("'a' reaches to byte 4294967325 or further")
 
@@ -523,7 +523,7 @@ def test_structure_does_not_read_the_data(path: Path) -> None:
     data = patched(archive({"a": b"first"}, STORED), 33, "c", b"X")
     path.write_bytes(data)
 
-    assert check(path, level=Level.STRUCTURE) == ()
+    assert () == check(path, level=Level.STRUCTURE)
     assert refusal(path).startswith("1 of 1 member damaged: 'a' (its CRC-32 is ")
 
 
@@ -548,7 +548,7 @@ def test_a_flipped_bit_in_the_data_is_found_unless_they_unpack_to_the_same(
     scratch.write_bytes(data)
 
     if method == DEFLATED and harmless(bytes(data), contents):
-        assert check(scratch) == ()
+        assert () == check(scratch)
     else:
         assert refusal(scratch).startswith(f"1 of {len(contents)} member")
 
@@ -604,7 +604,7 @@ def test_the_local_header_may_leave_lengths_and_crc_to_the_zip64_field(path: Pat
     data = archive({"a": b"first"}, STORED)
     path.write_bytes(patched(data, 14, "<3I", *[0xFFFFFFFF] * 3))
 
-    assert check(path) == ()
+    assert () == check(path)
 
 
 def deflated(stream: bytes, *, length: int, crc: int) -> bytes:
@@ -637,11 +637,10 @@ def test_a_deflate_stream_ends_where_its_data_end(
     stream = raw_deflate(TEXT[:5000])
     facts = {"length": 5000, "crc": zlib.crc32(TEXT[:5000])}
     path.write_bytes(deflated(stream, **facts))
-    assert check(path, block=block) == ()
+    assert () == check(path, block=block)
 
-    found = refusal(path, deflated(stream[:cut] + more, **facts), block=block)
-    assert found.startswith("1 of 1 member damaged: 'a' (it")
-    assert problem in found or "unpacks to" in found
+    expected = f"1 of 1 member damaged: 'a' ({problem})"
+    assert expected == refusal(path, deflated(stream[:cut] + more, **facts), block=block)
 
 
 @pytest.mark.parametrize(
@@ -662,7 +661,7 @@ def test_a_bomb_costs_no_memory_and_stops_at_the_announced_length(path: Path) ->
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
 
-    assert found == "1 of 1 member damaged: 'a' (it unpacks to more than the 134217728 bytes expected)"
+    assert "1 of 1 member damaged: 'a' (it unpacks to more than the 134217728 bytes expected)" == found
     assert peak < 8 << 20
 
 
@@ -672,7 +671,7 @@ def test_the_verdict_does_not_depend_on_the_block(path: Path, method: int, block
     content = {"text": TEXT[:20_000], "noise": NOISE[:5_000], "empty": b"", "zeros": bytes(9_000)}
     data = archive(content, method)
     path.write_bytes(data)
-    assert check(path, block=block) == ()
+    assert () == check(path, block=block)
 
     at = data.index(b"noise") + 1000
     assert "'noise'" in refusal(path, patched(data, at, "B", data[at] ^ 1), block=block)
@@ -681,7 +680,7 @@ def test_the_verdict_does_not_depend_on_the_block(path: Path, method: int, block
 def test_an_empty_member_may_be_deflated_to_nothing(path: Path) -> None:
     path.write_bytes(deflated(b"", length=0, crc=0))
 
-    assert check(path) == ()
+    assert () == check(path)
 
 
 # --- what is told about damage
@@ -707,7 +706,7 @@ def test_damaged_members_are_told_with_the_bytes_to_fetch_again(path: Path) -> N
     for damage in caught.value.damaged:
         spoiled[damage.start : damage.end] = data[damage.start : damage.end]
     path.write_bytes(spoiled)
-    assert check(path) == ()
+    assert () == check(path)
 
 
 def test_a_name_cannot_break_the_message(path: Path) -> None:
@@ -724,7 +723,7 @@ def test_a_name_cannot_break_the_message(path: Path) -> None:
 def test_a_name_that_is_not_utf_8_can_be_told(path: Path) -> None:
     data = archive({"ä": b"first"}, STORED).replace("ä".encode(), b"\xff\xfe")
     path.write_bytes(data)
-    assert check(path) == ()
+    assert () == check(path)
 
     refusal(path, patched(data, data.index(b"first"), "c", b"F")).encode("utf-8")
 
@@ -744,7 +743,7 @@ def test_a_stop_is_obeyed_before_the_next_block(path: Path, method: int) -> None
 
     with pytest.raises(Stopped):
         check(path, stop=stop, block=4096)
-    assert looks == 10
+    assert 10 == looks
 
 
 def test_a_stop_is_obeyed_within_one_block_of_a_bomb(path: Path) -> None:
@@ -762,10 +761,9 @@ def test_a_file_that_is_cut_while_it_is_read_is_refused(path: Path) -> None:
         os.truncate(path, 100_000)
         return False
 
-    directory_was_read = read_members(path)
-    assert len(directory_was_read.members) == 1
-    with pytest.raises(IntegrityError):
-        check(path, stop=cut, block=4096)
+    directory = read_members(path)
+    (damage,) = damaged_members(path, directory, stop=cut, block=4096)
+    assert "the file became shorter while it was read" == damage.problem
 
 
 def test_a_missing_file_is_no_verdict_on_its_bytes(path: Path) -> None:
@@ -789,7 +787,7 @@ def verdict(path: Path) -> str:
 def test_arbitrary_bytes_are_refused_in_words(scratch: Path, head: bytes, body: bytes, tail: bytes) -> None:
     scratch.write_bytes(head + body + b"PK\x05\x06" + tail)
 
-    assert verdict(scratch) == "refused"
+    assert "refused" == verdict(scratch)
 
 
 SEEDS = [

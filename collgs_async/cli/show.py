@@ -175,7 +175,7 @@ class _Show:
         begun = time.monotonic()
         for collection in COLLECTIONS:
             outcomes |= await self._pull_collection(collection)
-        archives = [hit for hit in self._server.requests if hit.path.startswith("/repository/")]
+        archives = [hit for hit in self._server.requests if hit.path.startswith("/repository/") and hit.status < 300]
         return _Pull(outcomes, time.monotonic() - begun, len(archives), sum(hit.sent for hit in archives))
 
     async def _pull_collection(self, name: str) -> dict[str, dict[str, Any]]:

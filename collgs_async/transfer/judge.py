@@ -11,6 +11,9 @@ its Date
 anything less                   the last block that is here and the rest; the block is compared before a byte is added
 ==============================  ==================================================================================
 
+Where only equal bytes speak for a join, the part loses its sidecar, and is verified by checksum whatever level of
+verification was asked for.
+
 An answer is judged by its ``Content-Range``, not by its status alone. Whatever part of it is here already is compared
 rather than trusted, so an answer may begin before what was asked, even with the first byte.
 """
@@ -75,11 +78,15 @@ class Answer:
         One past the last byte that it brings; None when it does not say.
     remote
         Which archive it is of; its ``size`` is the length of the whole.
+    proven
+        Whether it is certainly of the same version as what is here; if not, only equal bytes speak for it, and the
+        checksums of the members have the last word.
     """
 
     first: int
     end: int | None
     remote: Remote
+    proven: bool = True
 
 
 class AskAgain(Exception):  # noqa: N818 - not an error: the next question, with what was learnt
@@ -185,14 +192,14 @@ def _judge_range(
     remote = _remote(headers, url, total)
     if known and known.size is not None and total is not None and known.size != total:
         raise AskAgain("the archive has another length now", from_start=True)
-    unproven = held and first == held
-    if unproven and not _same_version(remote, known, ask):
+    proven = first == 0 or _same_version(remote, known, ask)
+    if not proven and first == held:
         raise AskAgain("another version, or another node with a tag of its own", conditions=False)
-    return Answer(first, last + 1, remote)
+    return Answer(first, last + 1, remote, proven)
 
 
 def _same_version(remote: Remote, known: Remote | None, ask: Ask) -> bool:
-    """Tell whether a range that repeats nothing of the part is nevertheless of the same version."""
+    """Tell whether a range is certainly of the version that the part is of."""
     if ask.if_range is None or known is None:
         return False
     if known.etag:
@@ -205,9 +212,10 @@ def _judge_whole(headers: Mapping[str, str], *, ask: Ask, known: Remote | None, 
     """Judge an answer that holds the archive from its first byte on, whatever was asked."""
     length = headers.get("Content-Length", "").strip()
     remote = _remote(headers, url, int(length) if length.isascii() and length.isdigit() else None)
-    same = known and (remote.size, strong_validator(remote)) == (known.size, strong_validator(known))
-    if ask.if_range and same:
-        raise AskAgain("the whole archive, although the condition of the range holds", conditions=False)
+    if ask.if_range and known and known.size is not None and known.size == remote.size:
+        # Either the server mishandles If-Range, or each of its nodes has a tag of its own, or it is another
+        # version of the same length: before everything is fetched again, one block is compared.
+        raise AskAgain("the whole archive instead of a range of it", conditions=False)
     return Answer(0, remote.size, remote)
 
 

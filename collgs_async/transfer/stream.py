@@ -100,7 +100,9 @@ class Line:
                     block = bytearray()
                 await self._throttle.pay(len(chunk))
         except NETWORK_ERRORS:
-            block += _left_behind(content)
+            rest = _left_behind(content)
+            arrived(len(rest))
+            block += rest
             if block:
                 yield block
             raise
@@ -155,6 +157,8 @@ async def _pour(block: bytearray, blocks: AsyncIterator[bytearray], answer: Answ
         The server sent more or less than it announced.
     """
     position = answer.first
+    if not answer.proven:
+        await part.remember(None)
     while block:
         size = len(block)
         if answer.end is not None and position + size > answer.end:

@@ -1,0 +1,188 @@
+"""What the tests share: an embedded catalogue, settings for it, a sleep that does not wait, the real command."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+import zipfile
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from collgs_async import Client, Config, Connection, DownloadOptions
+from collgs_async.demo import FAULTS, DemoServer, make_scenes, write_archive
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from collgs_async.demo import Fault, Scene
+    from collgs_async.models import Report
+
+
+@pytest.fixture(autouse=True)
+def _clean_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test may depend on the proxies or settings of whoever runs it."""
+    for name in list(os.environ):
+        if name.upper().endswith("_PROXY") or name.startswith("COLLGS_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _quiet_log() -> Iterator[None]:
+    """The command line sets the package's logger up; put it back."""
+    log = logging.getLogger("collgs_async")
+    level, propagate = log.level, log.propagate
+    yield
+    log.setLevel(level)
+    log.propagate = propagate
+
+
+@dataclass
+class Naps:
+    """A sleep that only notes how long it should have been."""
+
+    seconds: list[float] = field(default_factory=list)
+
+    async def __call__(self, seconds: float) -> None:
+        self.seconds.append(seconds)
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+def naps() -> Naps:
+    return Naps()
+
+
+class Site:
+    """An embedded catalogue with settings and a client for it."""
+
+    def __init__(self, server: DemoServer, folder: Path, naps: Naps) -> None:
+        self.server = server
+        self.folder = folder
+        self.naps = naps
+
+    def config(self, **options: Any) -> Config:
+        """Settings for this server; connection options go by their names, all others are download options."""
+        connection: dict[str, Any] = {"timeout": 5, "retries": 3}
+        for name in ("timeout", "retries", "proxy", "download_base_url", "user_agent"):
+            if name in options:
+                connection[name] = options.pop(name)
+        parameters = {"parentIdentifier": "S2_MSIL2A", **options.pop("parameters", {})}
+        return Config(
+            base_url=options.pop("base_url", self.server.url),
+            parameters=parameters,
+            output_directory=self.folder,
+            connection=Connection(**connection),
+            download_options=DownloadOptions(**options),
+        )
+
+    def client(self, **options: Any) -> Client:
+        return Client(self.config(**options), sleep=self.naps)
+
+    async def pull(self, **options: Any) -> Report:
+        async with self.client(**options) as client:
+            return await client.run()
+
+    def archive(self, scene: Scene) -> Path:
+        return self.folder / f"{scene.identifier}.zip"
+
+    def archive_hits(self) -> list[Any]:
+        return [hit for hit in self.server.requests if hit.path.startswith("/repository/")]
+
+    def moved(self) -> int:
+        """Archive bytes that the server has sent."""
+        return sum(hit.sent for hit in self.archive_hits() if hit.status in {200, 206})
+
+    def original(self, scene: Scene, version: int = 0) -> bytes:
+        """The archive as the store has it; version 1 is the one that replaces it."""
+        path = self.folder.with_name("original.zip")
+        write_archive(scene, path, version)
+        return path.read_bytes()
+
+    def litter(self) -> list[str]:
+        """Files that are no archives under their final name."""
+        return sorted(path.name for path in self.folder.rglob("*") if path.is_file() and path.suffix != ".zip")
+
+
+def fault(name: str) -> Fault:
+    return FAULTS[name]
+
+
+def level2_scenes(count: int, *, size: int = 200_000, seed: int = 0) -> list[Scene]:
+    """So many scenes of one collection."""
+    scenes = [scene for scene in make_scenes(count * 6, size=size, seed=seed) if scene.collection == "S2_MSIL2A"]
+    return scenes[:count]
+
+
+@pytest.fixture
+async def serve(tmp_path: Path, naps: Naps) -> AsyncIterator[Callable[..., Any]]:
+    """Start an embedded catalogue: ``site = await serve(scenes, faults=..., rate=...)``."""
+    servers: list[DemoServer] = []
+
+    async def start(scenes: Sequence[Scene], **options: Any) -> Site:
+        folder = tmp_path / f"store{len(servers)}"
+        server = DemoServer(scenes, folder, **options)
+        await server.__aenter__()
+        servers.append(server)
+        return Site(server, tmp_path / "archives", naps)
+
+    yield start
+    for server in servers:
+        await server.__aexit__(None, None, None)
+
+
+@dataclass
+class Ended:
+    """A command that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Command:
+    """The real command in a process of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    async def start(self, *words: object, **environ: str) -> asyncio.subprocess.Process:
+        clean = {name: value for name, value in os.environ.items() if not name.upper().endswith("_PROXY")}
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "collgs_async", *map(str, words)),
+            cwd=self.folder,
+            env={**clean, "PYTHONWARNINGS": "error", **environ},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+
+    async def __call__(self, *words: object, **environ: str) -> Ended:
+        process = await self.start(*words, **environ)
+        return await self.end(process)
+
+    @staticmethod
+    async def end(process: asyncio.subprocess.Process) -> Ended:
+        out, err = await process.communicate()
+        assert process.returncode is not None
+        return Ended(process.returncode, out.decode(), err.decode())
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Command:
+    folder = tmp_path / "cwd"
+    folder.mkdir()
+    return Command(folder)
+
+
+def is_archive(path: Path) -> bool:
+    """Whether Python's own zipfile finds every member right."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (zipfile.BadZipFile, OSError):
+        return False
