@@ -211,6 +211,7 @@ class PartFile:
             except asyncio.CancelledError:
                 while not task.done():
                     await asyncio.wait([task])
+                task.exception()  # whatever it was, the cancellation goes before it
                 raise
 
 

@@ -1,0 +1,149 @@
+"""Very many products: memory does not grow with their number, and what is here is not asked for again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import sys
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+MIB = 2**20
+
+SERVER = """\
+import asyncio, sys
+from pathlib import Path
+from collgs_async.demo import DemoServer, make_scenes
+from collgs_async.demo.scenes import make_newcomers
+
+async def serve(count, folder):
+    scene = next(scene for scene in make_scenes(9, size=700) if scene.collection == "S2_MSIL2A")
+    async with DemoServer(make_newcomers(scene, count), folder) as server:
+        print(server.url, flush=True)
+        while await asyncio.to_thread(sys.stdin.readline):
+            print(sum(hit.path.startswith("/repository/") for hit in server.requests), flush=True)
+            server.forget()
+
+asyncio.run(serve(int(sys.argv[1]), Path(sys.argv[2])))
+"""
+"""Prints where to search; then, for each line that it reads, how many archives were asked for since the last one."""
+
+CLIENT = """\
+import sys
+from collgs_async.cli import main
+code = main(sys.argv[1:])
+if sys.platform == "linux":
+    print(open("/proc/self/status").read(), file=sys.stderr)
+sys.exit(code)
+"""
+"""The command, which says at its end what it has taken: seen from outside, the peak of its parent counts too."""
+
+
+class Catalogue:
+    """An embedded catalogue in a process of its own, so that its memory is not the command's."""
+
+    def __init__(self, process: asyncio.subprocess.Process, url: str, folder: Path) -> None:
+        self._process = process
+        self._url = url
+        self._folder = folder
+
+    async def archive_requests(self) -> int:
+        """How many archives were asked for since this was called last."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(b"\n")
+        return int(await read_line(self._process))
+
+    async def pull(self, count: int) -> Pulled:
+        """Let the command pull so many products, into a folder for that number."""
+        folder, report = self._folder / str(count), self._folder / f"{count}.json"
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", CLIENT, "--base-url", self._url, "--collection", "S2_MSIL2A"),
+            *("--count", str(count), "--output", folder, "--report", report),
+            cwd=self._folder,
+            stdin=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        _, said = await process.communicate()
+        assert 0 == process.returncode, said.decode()
+        peak = re.search(rb"VmHWM:\s*(\d+) kB", said)
+        summary = json.loads(report.read_text())["summary"]
+        return Pulled(
+            downloaded=summary["downloaded"],
+            skipped=summary["skipped"],
+            moved=summary["bytes"],
+            archives=len(list(folder.glob("*.zip"))),
+            peak=int(peak[1]) * 1024 if peak else 0,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """What a run has done; `peak` is its memory, `moved` what came over the line, both in bytes."""
+
+    downloaded: int
+    skipped: int
+    moved: int
+    archives: int
+    peak: int
+
+
+async def read_line(process: asyncio.subprocess.Process) -> str:
+    assert process.stdout is not None
+    return (await process.stdout.readline()).decode().strip()
+
+
+@asynccontextmanager
+async def catalogue_of(count: int, folder: Path) -> AsyncIterator[Catalogue]:
+    """Serve so many products, each an archive of about 700 bytes."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", SERVER, str(count), folder / "store"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield Catalogue(process, await read_line(process), folder)
+    finally:
+        await process.communicate(b"")
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells a process its own peak")
+@pytest.mark.parametrize(
+    ("few", "many", "growth"),
+    [
+        (500, 4_000, 6 * MIB),
+        pytest.param(1_000, 20_000, 20 * MIB, marks=[pytest.mark.slow, pytest.mark.timeout(900)]),
+    ],
+)
+async def test_memory_does_not_grow_with_the_number_of_products(
+    tmp_path: Path, few: int, many: int, growth: int
+) -> None:
+    async with catalogue_of(many, tmp_path) as catalogue:
+        small = await catalogue.pull(few)
+        assert few == await catalogue.archive_requests()
+        large = await catalogue.pull(many)
+        assert many == await catalogue.archive_requests()
+
+    assert (few, few) == (small.downloaded, small.archives)
+    assert (many, many) == (large.downloaded, large.archives)
+    assert 0 < small.peak
+    assert large.peak - small.peak <= growth
+
+
+async def test_a_complete_folder_of_a_thousand_products_moves_no_archive_byte(tmp_path: Path) -> None:
+    async with catalogue_of(1_000, tmp_path) as catalogue:
+        await catalogue.pull(1_000)
+        assert 1_000 == await catalogue.archive_requests()
+
+        again = await catalogue.pull(1_000)
+
+        assert 0 == await catalogue.archive_requests()
+    assert (0, 1_000, 0) == (again.downloaded, again.skipped, again.moved)
+    assert 1_000 == again.archives
