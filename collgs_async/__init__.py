@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from collgs_async.version import __version__
 
 if TYPE_CHECKING:
+    from collgs_async import sync
     from collgs_async.app import Client, run
     from collgs_async.catalogue import Search
     from collgs_async.config import Config, Connection, DownloadOptions, load_config
@@ -65,6 +66,7 @@ __all__ = [
     "choose_progress",
     "load_config",
     "run",
+    "sync",
 ]
 
 _ROOMS = {
@@ -81,6 +83,12 @@ _HOME = {name: room for room, names in _ROOMS.items() for name in names}
 
 def __getattr__(name: str) -> object:
     """Import a public name when it is first used: ``collgs-async --help`` must not wait for aiohttp."""
+    if name == "sync":
+        return import_module("collgs_async.sync")
     if name in __all__:
         return getattr(import_module(f"collgs_async.{_HOME.get(name, 'errors')}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -4,29 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from contextlib import AsyncExitStack, aclosing
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
+from collgs_async.auth import Authenticator, find_credentials
 from collgs_async.catalogue import Search
-from collgs_async.errors import CollgsError
-from collgs_async.models import Report
+from collgs_async.errors import CatalogueError, CollgsError, NotAvailableError
+from collgs_async.models import Outcome, Product, Report, Status
+from collgs_async.partfile import reopen
 from collgs_async.pipeline import run_pipeline
 from collgs_async.progress import SilentProgress
+from collgs_async.query import Query
 from collgs_async.report import Recorder
 from collgs_async.transfer import Downloader
 from collgs_async.transport import Transport
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
     from types import TracebackType
     from typing import Self
 
+    from collgs_async.auth import Credentials, SignedIn
     from collgs_async.config import Config
-    from collgs_async.models import Outcome, Product
     from collgs_async.progress import Progress
-    from collgs_async.query import Query
     from collgs_async.transfer import Action
 
 __all__ = ["Client", "run"]
@@ -43,6 +49,9 @@ class Client:
         All settings.
     progress
         Whom to tell what goes on; None: nobody.
+    credentials
+        Looks up user name and password when the store asks for a sign-in; None: in ``COLLGS_USERNAME`` and
+        ``COLLGS_PASSWORD``, else in ``~/.netrc``.
     sleep
         The way to wait between tries, in seconds; another one in tests.
 
@@ -65,13 +74,21 @@ class Client:
         config: Config,
         progress: Progress | None = None,
         *,
+        credentials: Callable[[], Credentials | None] | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._config = config
         self._progress = progress or SilentProgress()
         self._sleep = sleep
         self._transport = Transport(config.connection)
-        self._downloader = Downloader(self._transport, config, self._progress, sleep=sleep)
+        host = urlsplit(config.base_url).hostname or ""
+        self._authenticator = Authenticator(
+            self._transport,
+            host,
+            credentials or partial(find_credentials, os.environ, host),
+            auth_hosts=config.connection.auth_hosts,
+        )
+        self._downloader = Downloader(self._transport, self._authenticator, config, self._progress, sleep=sleep)
         self._stack = AsyncExitStack()
         self.report = Report()
 
@@ -100,7 +117,29 @@ class Client:
         Search
             An asynchronous iterator of products. Pages are asked for as they are needed.
         """
-        return Search(self._transport, self._config, query or self._config.query, sleep=self._sleep)
+        query = query or self._config.query
+        return Search(self._transport, self._authenticator, self._config, query, sleep=self._sleep)
+
+    async def sign_in(self) -> SignedIn | None:
+        """Try the credentials on the first product that the configuration's search finds.
+
+        Returns
+        -------
+        SignedIn or None
+            Who one is; None when the store hands archives out without a sign-in, or the search finds nothing.
+
+        Raises
+        ------
+        AuthenticationError
+            There are no credentials, or they were refused.
+        CatalogueError, TransferError
+            The catalogue or the store did not answer.
+        """
+        async with aclosing(aiter(self.search())) as found:
+            async for product in found:
+                if product.url is not None:
+                    return await self._authenticator.who(product.url)
+        return None
 
     async def action(self, product: Product) -> Action:
         """Say what `download` would do about a product, from what is in the output folder."""
@@ -122,6 +161,35 @@ class Client:
             The output folder cannot take another byte.
         """
         return await self._downloader(product)
+
+    async def repair(self, archive: Path, damaged: Iterable[tuple[int, int]] = ()) -> Outcome:
+        """Set an archive right that is on disk: find it in the catalogue, and fetch again what is wrong of it.
+
+        It loses its final name at once, and gets it back when it is whole and right.
+
+        Parameters
+        ----------
+        archive
+            The file, in the output folder, by the name that a download would give it.
+        damaged
+            Ranges of bytes that are wrong, as ``(first, one past the last)``; what is missing at the end is found
+            without.
+
+        Raises
+        ------
+        CatalogueError
+            The catalogue could not be asked.
+        AuthenticationError, StorageError
+            As for `download`.
+        """
+        query = Query.parse({"parentIdentifier": self._config.query.collection, "identifier": archive.stem})
+        async with aclosing(aiter(self.search(query))) as found:
+            product = await anext(found, None)
+        if product is None or self._downloader.final(product).name != archive.name:
+            missing = Product(archive.stem, url=None, problem="the catalogue does not list it")
+            return Outcome(missing, Status.FAILED, error=NotAvailableError("the catalogue does not list it"))
+        await asyncio.to_thread(reopen, archive, damaged)
+        return await self.download(product)
 
     async def run(self, query: Query | None = None, *, report: str | Path | None = None) -> Report:
         """Fetch everything that a search finds, while it is still finding.
@@ -148,7 +216,8 @@ class Client:
             The output folder cannot take another byte.
         """
         begun, search = time.monotonic(), self.search(query)
-        error: CollgsError | None = None
+        error: CatalogueError | None = None
+        stopped_by: CollgsError | None = None
         workers = self._config.download_options.workers
         with Recorder(None if report is None else Path(report)) as recorder:
             try:
@@ -158,14 +227,16 @@ class Client:
                     recorder.add,
                     workers=self._downloader.in_flight,
                     queue_size=workers,
+                    idle=self._downloader.help,
                 )
                 if error:
                     log.error("the search ended early: %s", error)
-            except BaseException as stop:
-                error = stop if isinstance(stop, CollgsError) else None
+            except CollgsError as stop:
+                stopped_by = stop
                 raise
             finally:
-                self.report = recorder.report(search.total, search.pages, error, time.monotonic() - begun)
+                summed_up = recorder.report(search.total, search.pages, error, time.monotonic() - begun)
+                self.report = replace(summed_up, stopped_by=stopped_by)
                 recorder.write(self.report)
         return self.report
 

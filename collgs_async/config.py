@@ -9,13 +9,23 @@ import difflib
 import json
 import os
 import re
+import ssl
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    ValidationError,
+    model_validator,
+)
 
 from collgs_async.errors import ConfigError
 from collgs_async.options import OPTIONS, Option, env_name
@@ -32,6 +42,9 @@ __all__ = ["Config", "Connection", "DownloadOptions", "load_config", "sample_con
 
 _BY_KEY = {option.key: option for option in OPTIONS}
 _CREDENTIALS = "credentials belong in COLLGS_USERNAME and COLLGS_PASSWORD"
+_HOST = re.compile(
+    r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*"
+)
 _SECRETS = {"username", "user", "password", "credentials", "auth", "token"}
 _MEANT = {
     "concurrent_downloads": "download_options.workers",
@@ -164,6 +177,14 @@ def _proxy(value: object) -> str | None:
     return None if value is None else _address(value, "connection.proxy")
 
 
+def _hosts(value: object) -> tuple[str, ...]:
+    names = value.split(",") if isinstance(value, str) else value if isinstance(value, list | tuple) else [None]
+    hosts = tuple(name.strip() for name in names if isinstance(name, str))
+    if len(hosts) != len(names) or not all(_HOST.fullmatch(host) for host in hosts):
+        raise ValueError
+    return hosts
+
+
 def _path(value: object) -> Path:
     """Read a name that a file system can hold."""
     if not isinstance(value, str | Path) or not str(value).strip() or b"\0" in os.fsencode(value):
@@ -195,6 +216,16 @@ def _existing_file(value: object) -> Path | None:
     return path
 
 
+def _certificates(value: object) -> Path | None:
+    path = _existing_file(value)
+    if path is not None:
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=path)
+        except OSError:  # ssl.SSLError is one
+            raise ValueError(f"expected certificates in PEM format, found something else in {path}") from None
+    return path
+
+
 def _parameters(value: dict[str, Any]) -> dict[str, Any]:
     """Check the search parameters; what is kept is what the user wrote."""
     try:
@@ -223,6 +254,9 @@ class Connection(_Checked):
         How the program names itself.
     download_base_url
         What relative download links start from; None: the root of the catalogue's host.
+    auth_hosts
+        Hosts that may be given the password, beside the catalogue's own and those below it; their own subdomains
+        are not meant. As text, they are parted by commas.
     proxy
         The HTTP proxy to go through, perhaps with a password, which is never shown; None: none.
     ca_file
@@ -235,8 +269,9 @@ class Connection(_Checked):
     retries: Annotated[_Whole, Field(ge=0)] = 3
     user_agent: _AsciiText = f"collgs-async/{__version__}"
     download_base_url: Annotated[str | None, BeforeValidator(_download_base_url)] = None
+    auth_hosts: Annotated[tuple[str, ...], BeforeValidator(_hosts)] = ()
     proxy: Annotated[str | None, BeforeValidator(_proxy)] = None
-    ca_file: Annotated[Path | None, BeforeValidator(_existing_file)] = None
+    ca_file: Annotated[Path | None, BeforeValidator(_certificates)] = None
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         for name, value in super().__repr_args__():
@@ -258,6 +293,10 @@ class DownloadOptions(_Checked):
         ``crc``: the checksum of each member; ``structure``: the ZIP's directory; ``size``: the length alone.
     limit_rate
         Bytes a second over all archives, as a number or as text with k, M or G; None: no limit.
+    segments
+        The most connections for one archive, when workers have nothing else to do; from 1 to 64.
+    min_rate
+        Bytes a second below which a connection is made anew after half a minute; None: no such limit.
     """
 
     prefix: ClassVar[str] = "download_options."
@@ -267,6 +306,19 @@ class DownloadOptions(_Checked):
     workers: Annotated[_Whole, Field(ge=1, le=64)] = 4
     verify: Literal["crc", "structure", "size"] = "crc"
     limit_rate: _Rate | None = None
+    segments: Annotated[_Whole, Field(ge=1, le=64)] = 4
+    min_rate: _Rate | None = None
+
+    @model_validator(mode="after")
+    def _floor_below_limit(self) -> Self:
+        """Refuse a floor that the limit itself would keep every connection under."""
+        if self.limit_rate and self.min_rate and self.min_rate > self.limit_rate / self.workers:
+            share = self.limit_rate / self.workers
+            raise _InvalidError(
+                f"download_options: expected min_rate of at most {share:.0f} (limit_rate, shared by the workers), "
+                f"found {self.min_rate:.0f}"
+            )
+        return self
 
 
 class Config(_Checked):

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from collgs_async.errors import ConfigError
 from collgs_async.units import format_bytes
+from collgs_async.words import printable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
@@ -96,12 +97,15 @@ async def write_listing(
     """
     layout = _layout(format, width, action)
     written = 0
-    out.write(layout.head)
-    out.flush()
+    if layout.head_without_lines:
+        out.write(layout.head)
+        out.flush()
     try:
         async for product in products:
             line = layout.line(product)
             if line is not None:
+                if not written and not layout.head_without_lines:
+                    out.write(layout.head)
                 out.write(layout.joint + line if written else line)
                 out.flush()
                 written += 1
@@ -113,12 +117,16 @@ async def write_listing(
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """What stands before, between and after the products, and how one of them reads; None leaves it out."""
+    """What stands before, between and after the products, and how one of them reads; None leaves it out.
+
+    A head without a line is for programs, which need it to read that there is nothing; people need no empty table.
+    """
 
     line: Callable[[Product], str | None]
     head: str = ""
     joint: str = ""
     tail: str = ""
+    head_without_lines: bool = True
 
 
 def _layout(name: str, width: int | None, action: Callable[[Product], str] | None) -> _Layout:
@@ -190,18 +198,23 @@ class _Column:
 
 def _table(width: int | None, action: Callable[[Product], str] | None) -> _Layout:
     lead = [_Column("action", "<6", action)] if action else []
-    room = _room_for_identifier(width, [*lead, *_DETAILS])
+    # Of a name that is cut, nobody reads the tile: a narrow terminal gets the name and what it does not say.
+    details = _DETAILS
+    if width is not None and (_room_for_identifier(width, [*lead, *details]) or 0) < _IDENTIFIER_WIDTH:
+        details = (_CLOUD,)
+    room = _room_for_identifier(width, [*lead, *details])
     padding = min(room or _IDENTIFIER_WIDTH, _IDENTIFIER_WIDTH)
     identifier = _Column("identifier", f"<{padding}", lambda product: _shortened(product.identifier, room))
-    columns = [*lead, identifier, *_DETAILS]
+    columns = [*lead, identifier, *details]
 
     def row(cells: Iterable[str]) -> str:
-        padded = (f"{_printable(cell):{column.alignment}}" for column, cell in zip(columns, cells, strict=True))
+        padded = (f"{printable(cell):{column.alignment}}" for column, cell in zip(columns, cells, strict=True))
         return _GAP.join(padded)[:width].rstrip() + "\n"
 
     return _Layout(
         line=lambda product: row(column.cell(product) for column in columns),
         head=row(column.title for column in columns),
+        head_without_lines=False,
     )
 
 
@@ -218,11 +231,6 @@ def _shortened(identifier: str, room: int | None) -> str:
         return identifier
     end = (room - 1) // 2
     return f"{identifier[: room - 1 - end]}…{identifier[-end:]}"
-
-
-def _printable(text: str) -> str:
-    # a catalogue's control characters must neither break the line nor reach the terminal
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def _start(product: Product) -> str:
@@ -244,9 +252,10 @@ def _size(product: Product) -> str:
     return _UNKNOWN if product.size is None else format_bytes(product.size)
 
 
-_DETAILS = (
+_CLOUD = _Column("cloud %", ">7", _cloud)
+_DETAILS: tuple[_Column, ...] = (
     _Column("sensing start", "<20", _start),
-    _Column("cloud %", ">7", _cloud),
+    _CLOUD,
     _Column("orbit", "<8", _orbit),
     _Column("size", ">8", _size),
 )

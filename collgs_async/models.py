@@ -132,6 +132,8 @@ class Report:
         Pages of results that were read.
     search_error
         What ended the search early; None when it came to its end.
+    stopped_by
+        What stopped the whole run, such as a full disk; None when nothing did.
     """
 
     downloaded: int = 0
@@ -143,6 +145,7 @@ class Report:
     search_total: int | None = None
     search_pages: int = 0
     search_error: CollgsError | None = None
+    stopped_by: CollgsError | None = None
 
     @property
     def found(self) -> int:
@@ -152,4 +155,4 @@ class Report:
     @property
     def ok(self) -> bool:
         """Whether everything that was searched was found and everything that was found is here."""
-        return self.failed == 0 and self.search_error is None
+        return self.failed == 0 and self.search_error is None and self.stopped_by is None

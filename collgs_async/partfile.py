@@ -14,28 +14,34 @@ import os
 import re
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 import aiofiles.os
 
 from collgs_async.errors import StorageError
+from collgs_async.ranges import Ranges
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
     from pathlib import Path
     from types import TracebackType
     from typing import Self
 
-__all__ = ["PartFile", "Remote", "file_name"]
+__all__ = ["PartFile", "Remote", "file_name", "folds_case", "parse_sidecar", "reopen", "sync_folder"]
 
 T = TypeVar("T")
+Block: TypeAlias = bytes | bytearray | memoryview
 
 SMALL: Final = 4 * 2**20
 """Bytes; a shorter archive gets no sidecar, for losing it costs less than the sidecars of a hundred thousand do."""
 
+_RECORD_EACH: Final = 2**20
+"""Bytes that may be written between two records of the ranges: what a kill can cost, beside what is in memory."""
+
 _PART, _SIDECAR = ".part", ".part.json"
-_LONGEST_NAME = 255 - len(".zip" + _SIDECAR)
+_LONGEST_NAME = 255 - len(".zip.part.lease~~~")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
+_LOOKS_CHANGED = re.compile(r"-[0-9a-f]{8}$")
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\.|$)")
 
 
@@ -61,28 +67,63 @@ class Remote:
     last_modified: str | None = None
     date: str | None = None
 
-    @classmethod
-    def parse(cls, text: str) -> Remote | None:
-        """Read a sidecar; None when it is damaged, as after a crash, or of another make."""
-        try:
-            fields = json.loads(text)
-            remote = cls(**fields)
-        except (ValueError, TypeError, RecursionError):
-            return None
-        strings = (remote.url, remote.etag or "", remote.last_modified or "", remote.date or "")
-        sizes = remote.size is None or (type(remote.size) is int and remote.size >= 0)
-        return remote if sizes and all(isinstance(value, str) for value in strings) else None
+
+def parse_sidecar(text: str) -> tuple[Remote | None, Ranges | None]:
+    """Read a sidecar: which archive, and which ranges of it; None for what is damaged or was never said."""
+    try:
+        fields = dict(json.loads(text))
+    except (ValueError, TypeError, RecursionError):
+        return None, None
+    return _parse_remote(fields), _parse_ranges(fields.get("ranges"))
 
 
-def file_name(identifier: str) -> str:
+def _parse_remote(fields: Mapping[str, object]) -> Remote | None:
+    match fields:
+        case {"url": str(url), "size": None | int() as size} if type(size) is not bool and (size or 0) >= 0:
+            words = [fields.get(name) for name in ("etag", "last_modified", "date")]
+            if all(isinstance(value, str | None) for value in words):
+                return Remote(url, size, *words)  # type: ignore[arg-type]  # each is text or None
+    return None
+
+
+def _parse_ranges(spans: object) -> Ranges | None:
+    ranges = Ranges()
+    for pair in spans if isinstance(spans, list) else [None]:
+        match pair:
+            case [int(first), int(end)] if 0 <= first < end:
+                ranges.add(first, end)
+            case _:
+                return None
+    return ranges
+
+
+def folds_case(folder: Path) -> bool:
+    """Tell whether names that differ only in case are the same there; the folder need not exist yet."""
+    here = folder.absolute()
+    while not here.exists() or here.name.swapcase() == here.name:
+        if here == here.parent:
+            return False
+        here = here.parent
+    other = here.with_name(here.name.swapcase())
+    return other.exists() and other.samefile(here)
+
+
+def file_name(identifier: str, *, folds_case: bool = False) -> str:
     """Make the archive's file name of a product's identifier, which is not ours and may be anything.
 
     A name that had to be changed or shortened carries a digest of the identifier, so that two never share a file.
+
+    Parameters
+    ----------
+    identifier
+        The product's name.
+    folds_case
+        Whether small letters have to count as changed: names of Sentinels have none.
     """
     safe = _UNSAFE.sub("_", identifier)[:_LONGEST_NAME]
     if safe.startswith((".", "-")) or _RESERVED.match(safe) or not safe:
         safe = f"_{safe}"
-    if safe != identifier:
+    if safe != identifier or _LOOKS_CHANGED.search(safe) or (folds_case and safe != safe.upper()):
         digest = hashlib.sha256(identifier.encode("utf-8", "surrogatepass")).hexdigest()[:8]
         safe = f"{safe[: _LONGEST_NAME - 9]}-{digest}"
     return f"{safe}.zip"
@@ -91,8 +132,13 @@ def file_name(identifier: str) -> str:
 class PartFile:
     """An unfinished archive on disk, open for reading and writing; use it as an asynchronous context manager.
 
-    Every operation on the disk runs in a thread and is awaited to its end even when the task is cancelled: left
-    alone, it would write into whatever file gets the same descriptor next.
+    Several tasks may use it at once; it is closed when the last one leaves. Every operation on the disk runs in a
+    thread and is awaited to its end even when the task is cancelled: left alone, it would write into whatever file
+    gets the same descriptor next.
+
+    While one connection appends, the part's own length is the record of what is here. As soon as there is a gap,
+    the sidecar lists the ranges: before the first byte that leaves a gap behind it, and then after the bytes that
+    it speaks of.
 
     Parameters
     ----------
@@ -103,45 +149,61 @@ class PartFile:
     ----------
     path, sidecar
         The part and its sidecar, in the same folder.
-    length
-        Bytes that are here, from the first on, without gaps.
+    held
+        The bytes that are here.
     remote
-        Which archive they are of; None when nobody remembers.
+        Which archive they are of; None when nobody remembers, or when only equal bytes say so.
     """
 
     def __init__(self, final: Path) -> None:
         self.final = final
         self.path = final.with_name(final.name + _PART)
         self.sidecar = final.with_name(final.name + _SIDECAR)
-        self.length = 0
+        self.held = Ranges()
         self.remote: Remote | None = None
         self._descriptor: int | None = None
+        self._users = 0
+        self._scattered = False
+        self._unrecorded = 0
+        self._opening = asyncio.Lock()
+        self._recording = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
-        await self._settled(_in_thread(self._open))
+        async with self._opening:
+            if self._users == 0:
+                await self._settled(_in_thread(self._open))
+            self._users += 1
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._users -= 1
+        if self._users:
+            return
+        if self._scattered and self._unrecorded:
+            await self._record()
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             await self._settled(_in_thread(os.close, descriptor))
 
     def _open(self) -> None:
-        left, self.length = self.length, 0
+        length = 0
         with suppress(FileNotFoundError):
             self._descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
-            self.length = os.fstat(self._descriptor).st_size
-        if self.remote and left == self.length:
+            length = os.fstat(self._descriptor).st_size
+        if self.remote and self.held.end == length:
             return  # as we left it between two tries
-        self.remote = None
-        if self.length == 0:
+        self.remote, self.held = None, Ranges([(0, length)])
+        if length == 0:
             # A sidecar without bytes would vouch for whatever is written next.
             self.sidecar.unlink(missing_ok=True)
             return
         with suppress(FileNotFoundError, UnicodeDecodeError):
-            self.remote = Remote.parse(self.sidecar.read_text("utf-8"))
+            self.remote, recorded = parse_sidecar(self.sidecar.read_text("utf-8"))
+            if recorded is not None:
+                recorded.remove(length, recorded.end)
+                self.held, self._scattered = recorded, True
 
     async def read(self, offset: int, count: int) -> bytes:
         """Read bytes that are here."""
@@ -149,37 +211,65 @@ class PartFile:
             return b""
         return await self._settled(_in_thread(os.pread, self._descriptor, count, offset))
 
-    async def write(self, offset: int, block: bytes | bytearray) -> None:
-        """Write a block at its place; `length` grows with it."""
+    async def write(self, offset: int, block: Block) -> None:
+        """Write a block at its place."""
+        if offset > self.held.prefix and not self._scattered:
+            self._scattered = True
+            await self._record()
         await self._settled(_in_thread(self._write, block, offset))
-        self.length = max(self.length, offset + len(block))
+        self.held.add(offset, offset + len(block))
+        self._unrecorded += len(block)
+        if self._scattered and self._unrecorded >= _RECORD_EACH:
+            await self._record()
 
-    def _write(self, block: bytes | bytearray, offset: int) -> None:
+    def _write(self, block: Block, offset: int) -> None:
         if self._descriptor is None:
             # Made no sooner than there is a byte for it: a refused product leaves nothing behind.
             self.final.parent.mkdir(parents=True, exist_ok=True)
             self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         _write_all(self._descriptor, block, offset)
 
-    async def truncate(self, length: int) -> None:
+    async def cut(self, length: int) -> None:
         """Give up the bytes from `length` on."""
+        self.held.remove(length, self.held.end)
         if self._descriptor is not None:
             await self._settled(_in_thread(os.ftruncate, self._descriptor, length))
-        self.length = length
+        self._scattered = self._scattered and self.held.total > self.held.prefix
+
+    async def lose(self, spans: Iterable[tuple[int, int]]) -> None:
+        """Give up some ranges, which turned out to be wrong."""
+        for first, end in spans:
+            self.held.remove(first, end)
+        self._scattered = True
+        await self._record()
 
     async def remember(self, remote: Remote | None) -> None:
         """Note which archive these bytes are of; None forgets it, before bytes of another version are written."""
         if remote == self.remote:
             return
         self.remote = remote
-        if remote is None:
-            await self._settled(_in_thread(self.sidecar.unlink, missing_ok=True))
-        elif remote.size is None or remote.size > SMALL:
-            await self._settled(_in_thread(self._write_sidecar, json.dumps(asdict(remote))))
+        if self._scattered or (remote and (remote.size is None or remote.size > SMALL)):
+            await self._record()
+        elif remote is None:
+            async with self._recording:
+                await self._settled(_in_thread(self.sidecar.unlink, missing_ok=True))
 
-    def _write_sidecar(self, text: str) -> None:
+    async def _record(self) -> None:
+        async with self._recording:
+            self._unrecorded = 0
+            fields = asdict(self.remote) if self.remote else {}
+            if self._scattered:
+                fields["ranges"] = list(self.held)
+            await self._settled(_in_thread(self._write_sidecar, json.dumps(fields).encode()))
+
+    def _write_sidecar(self, text: bytes) -> None:
+        """Write it in one system call over the old one: there is no moment at which a kill leaves half of it."""
         self.final.parent.mkdir(parents=True, exist_ok=True)
-        self.sidecar.write_text(text, "utf-8")
+        descriptor = os.open(self.sidecar, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            os.pwrite(descriptor, text.ljust(os.fstat(descriptor).st_size), 0)
+        finally:
+            os.close(descriptor)
 
     async def publish(self) -> None:
         """Give the archive its final name, once its bytes are safe on the disk."""
@@ -197,7 +287,7 @@ class PartFile:
     async def discard(self) -> None:
         """Remove part and sidecar: these bytes are of no use."""
         await self._settled(_in_thread(self._discard))
-        self.length, self.remote = 0, None
+        self.held, self.remote, self._scattered = Ranges(), None, False
 
     def _discard(self) -> None:
         self.sidecar.unlink(missing_ok=True)
@@ -210,9 +300,38 @@ class PartFile:
                 return await asyncio.shield(task)
             except asyncio.CancelledError:
                 while not task.done():
-                    await asyncio.wait([task])
+                    with suppress(asyncio.CancelledError):  # not even a second one may leave it alone
+                        await asyncio.wait([task])
                 task.exception()  # whatever it was, the cancellation goes before it
                 raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring the names in a folder safely to the disk; once for many, since an archive without its name is a part."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def reopen(final: Path, damaged: Iterable[tuple[int, int]]) -> None:
+    """Take an archive's final name away and make it a part again, of which some ranges are missing.
+
+    Raises
+    ------
+    StorageError
+        The folder cannot be written.
+    """
+    part = PartFile(final)
+    with _storage_trouble(final):
+        held = Ranges([(0, final.stat().st_size)])
+        for first, end in damaged:
+            held.remove(first, end)
+        # The ranges first: without them the next run would take the damaged ones for right.
+        part.sidecar.write_text(json.dumps({"ranges": list(held)}), "utf-8")
+        final.replace(part.path)
 
 
 @contextmanager
@@ -228,7 +347,7 @@ async def _in_thread(operation: Callable[..., T], *arguments: object, **named: o
     return await wrapped(*arguments, **named)
 
 
-def _write_all(descriptor: int, block: bytes | bytearray, offset: int) -> None:
+def _write_all(descriptor: int, block: Block, offset: int) -> None:
     """Write the whole block: a nearly full disk takes a piece of it and says so only at the next call."""
     view = memoryview(block)
     while view:

@@ -23,6 +23,7 @@ async def run_pipeline(
     *,
     workers: int,
     queue_size: int,
+    idle: Callable[[], Awaitable[None]] | None = None,
 ) -> CatalogueError | None:
     """Fetch products while they are still being found.
 
@@ -42,6 +43,8 @@ async def run_pipeline(
         How many products are fetched at once.
     queue_size
         How many products may wait between search and workers.
+    idle
+        Called by each worker that finds nothing more to do, while others may still be at work.
 
     Returns
     -------
@@ -71,6 +74,8 @@ async def run_pipeline(
             settle(await fetch(product))
         # Pass the end on to the next worker; there is room, since this one has just taken it.
         queue.put_nowait(None)
+        if idle is not None:
+            await idle()
 
     try:
         async with asyncio.TaskGroup() as group:

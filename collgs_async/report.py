@@ -14,9 +14,10 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, Self
 
-from collgs_async.errors import ConfigError, NotAvailableError, StorageError
+from collgs_async.errors import AuthenticationError, ConfigError, NotAvailableError, StorageError
 from collgs_async.models import Report, Status
 from collgs_async.units import format_bytes, format_duration, format_rate
+from collgs_async.words import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -248,7 +249,7 @@ def _search_entry(report: Report) -> dict[str, Any]:
     return {
         "total": report.search_total,
         "pages": report.search_pages,
-        "error": _error_entry(report.search_error),
+        "error": _error_entry(report.search_error or report.stopped_by),
     }
 
 
@@ -309,7 +310,7 @@ def _headline(report: Report, *, interrupted: bool) -> str:
         return ("Interrupted: " if interrupted else "") + ", ".join(_tallies(report))
     if interrupted:
         return "Interrupted before any product was done."
-    if report.search_error:
+    if report.search_error or report.stopped_by:
         return "Nothing was downloaded."
     return "Nothing matches. Try a larger box, a longer time span or more clouds, and check the collection's name."
 
@@ -338,7 +339,7 @@ def _failure_lines(failures: Iterable[Outcome]) -> list[str]:
     """Name each reason once, the most frequent first, with the product or the first of the products."""
     reasons: dict[str, list[str]] = {}
     for failure in failures:
-        reasons.setdefault(_one_line(failure.error), []).append(_printable(failure.product.identifier))
+        reasons.setdefault(_one_line(failure.error), []).append(printable(failure.product.identifier))
     ranked = sorted(reasons.items(), key=lambda reason: -len(reason[1]))
     lines = ["Failed:"] if ranked else []
     lines += [_failure_line(reason, names) for reason, names in ranked[:_MOST_FAILURE_LINES]]
@@ -357,7 +358,11 @@ def _failure_line(reason: str, names: list[str]) -> str:
 
 def _advice(report: Report, *, interrupted: bool) -> Iterator[str]:
     final = [failure for failure in report.failures if isinstance(failure.error, NotAvailableError)]
-    if interrupted or report.search_error or len(final) < report.failed:
+    if isinstance(report.stopped_by, AuthenticationError):
+        return
+    if isinstance(report.stopped_by, StorageError):
+        yield "Make room or mend the folder, then run the same command again: what has arrived is kept."
+    elif interrupted or report.search_error or len(final) < report.failed:
         yield "Run the same command again: what is here is kept, unfinished files go on where they stopped."
     elif final:
         yield "The store does not hand these out; running the same command again soon will not help."
@@ -366,9 +371,4 @@ def _advice(report: Report, *, interrupted: bool) -> Iterator[str]:
 def _one_line(error: CollgsError | None) -> str:
     if error is None:
         return "no reason given"
-    return " ".join(_printable(_bare_message(error)).split()) or type(error).__name__
-
-
-def _printable(text: str) -> str:
-    # a server's control characters must not reach the terminal
-    return "".join(letter if letter.isprintable() else " " for letter in text)
+    return " ".join(printable(_bare_message(error)).split()) or type(error).__name__

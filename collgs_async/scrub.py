@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from collgs_async.errors import IntegrityError
-from collgs_async.integrity import Level, check
+from collgs_async.integrity import DamagedMembersError, Level, check
 from collgs_async.models import Outcome, Product, Status
 from collgs_async.pipeline import run_pipeline
 from collgs_async.units import format_bytes, format_duration
@@ -25,9 +25,28 @@ if TYPE_CHECKING:
     from collgs_async.errors import ProductError
     from collgs_async.progress import Progress
 
-__all__ = ["Scrub", "verify_folder"]
+__all__ = ["Bad", "Scrub", "verify_folder"]
 
 log = logging.getLogger("collgs_async")
+
+
+@dataclass(frozen=True, slots=True)
+class Bad:
+    """An archive that is not right.
+
+    Attributes
+    ----------
+    path
+        Where it is.
+    problem
+        What is wrong with it.
+    damaged
+        The ranges of bytes that are wrong, ``(first, one past the last)``; empty when it is no whole archive at all.
+    """
+
+    path: Path
+    problem: ProductError
+    damaged: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +68,7 @@ class Scrub:
     checked: int
     bytes: int
     seconds: float
-    bad: tuple[Path, ...]
+    bad: tuple[Bad, ...]
 
     @property
     def ok(self) -> bool:
@@ -107,8 +126,18 @@ async def verify_folder(folder: Path, options: DownloadOptions, progress: Progre
         checked=len(outcomes),
         bytes=sum(outcome.product.size or 0 for outcome in outcomes),
         seconds=time.monotonic() - begun,
-        bad=tuple(sorted(paths[outcome.product.identifier] for outcome in outcomes if outcome.error)),
+        bad=tuple(
+            sorted(
+                (_bad(paths[outcome.product.identifier], outcome.error) for outcome in outcomes if outcome.error),
+                key=lambda bad: bad.path,
+            )
+        ),
     )
+
+
+def _bad(path: Path, problem: ProductError) -> Bad:
+    damaged = problem.damaged if isinstance(problem, DamagedMembersError) else ()
+    return Bad(path, problem, tuple((damage.start, damage.end) for damage in damaged))
 
 
 def _archives(folder: Path) -> dict[str, Path]:
@@ -121,7 +150,14 @@ def _archives(folder: Path) -> dict[str, Path]:
 
 async def _products(paths: dict[str, Path]) -> AsyncGenerator[Product, None]:
     for name, path in paths.items():
-        yield Product(name, url=None, size=(await asyncio.to_thread(path.stat)).st_size)
+        yield Product(name, url=None, size=await asyncio.to_thread(_size, path))
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None  # gone meanwhile, or out of reach; reading it will say so
 
 
 def _problem(path: Path, level: Level, stop: threading.Event) -> ProductError | None:

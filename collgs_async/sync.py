@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from collgs_async import app
@@ -88,16 +89,19 @@ def _in_a_thread(coroutine: Coroutine[Any, Any, T]) -> T:
                 result.append(runner.run(main()))
         except BaseException as error:
             failure.append(error)
+        finally:
+            done.set()
 
-    thread = threading.Thread(target=work, name="collgs-async")
-    thread.start()
+    # Not by joining the thread: a join that Ctrl-C interrupts takes it for ended (before Python 3.13).
+    done = threading.Event()
+    threading.Thread(target=work, name="collgs-async").start()
     try:
-        thread.join()
+        done.wait()
     except KeyboardInterrupt:
         # The notebook's stop button: let the run end in good order, then stop here as well.
-        if task:
+        with suppress(RuntimeError, IndexError):  # it has not begun, or is over
             runner.get_loop().call_soon_threadsafe(task[0].cancel)
-        thread.join()
+        done.wait()
         raise
     if failure:
         raise failure[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import math
 import os
 import random
@@ -10,6 +11,7 @@ import ssl
 import time
 import urllib.request
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
@@ -18,9 +20,11 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 from yarl import URL
 
 from collgs_async.errors import ConfigError
+from collgs_async.words import asks_to_sign_in, looks_like_html
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+    from http.cookies import SimpleCookie
     from pathlib import Path
     from types import TracebackType
     from typing import Self
@@ -30,7 +34,10 @@ if TYPE_CHECKING:
 __all__ = [
     "LONGEST_WAIT",
     "NETWORK_ERRORS",
+    "BadRedirectError",
     "Patience",
+    "Proxies",
+    "Step",
     "Transport",
     "describe",
     "read_at_most",
@@ -45,11 +52,50 @@ NETWORK_ERRORS = (aiohttp.ClientError, TimeoutError, ConnectionError)
 """What aiohttp raises when the line or the other end fails, and nothing that the disk raises."""
 
 _MOST_REDIRECTS = 10
+_LARGEST_PAGE = 256 * 1024
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 class BadRedirectError(aiohttp.ClientError):
     """The server sends us round in circles, or to where we do not go."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One answer on the way through a sign-in; nothing of it is shown, for all of it may be secret.
+
+    Attributes
+    ----------
+    status
+        The HTTP status.
+    url
+        Who answered.
+    target
+        Where it redirects to; None: nowhere.
+    body
+        The beginning of its page.
+    cookies
+        What it sets.
+    retry_after
+        Seconds that the server asked to wait; None when it did not say.
+    """
+
+    status: int
+    url: URL = field(repr=False)
+    target: URL | None = field(repr=False)
+    body: bytes = field(repr=False)
+    cookies: SimpleCookie = field(repr=False)
+    retry_after: float | None = None
+
+    @property
+    def host(self) -> str:
+        """Who answered, by name."""
+        return self.url.host or ""
+
+    @property
+    def asks_to_sign_in(self) -> bool:
+        """Whether it is a page with a sign-in form."""
+        return looks_like_html(self.body) and asks_to_sign_in(self.body)
 
 
 class Transport:
@@ -66,6 +112,7 @@ class Transport:
 
     def __init__(self, connection: Connection) -> None:
         self._settings = connection
+        self._proxies = Proxies(connection.proxy)
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -87,8 +134,51 @@ class Transport:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        assert self._session is not None  # noqa: S101 - entered before it is left
-        await self._session.close()
+        if self._session is not None:
+            await self._session.close()
+
+    def _entered(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            raise RuntimeError("use it as an asynchronous context manager: async with ...")
+        return self._session
+
+    def alone(self) -> Transport:
+        """Make another one with the same settings and no cookies yet; it is to be entered."""
+        return Transport(self._settings)
+
+    async def step(self, url: URL, form: aiohttp.FormData | None = None) -> Step:
+        """Make one request and follow nothing: a GET, or with a form its POST.
+
+        Raises
+        ------
+        aiohttp.ClientError, TimeoutError, ConnectionError
+            The line or the other end failed; see `NETWORK_ERRORS`.
+        """
+        session = self._entered()
+        # Of an archive one byte is enough.
+        headers = {"Accept-Encoding": "identity", **({} if form else {"Range": "bytes=0-0"})}
+        async with session.request(
+            "POST" if form else "GET",
+            url,
+            data=form,
+            headers=headers,
+            allow_redirects=False,
+            proxy=self._proxies.proxy_for(url),
+        ) as response:
+            target = _next_hop(response) if response.status in _REDIRECTS else None
+            body = b"" if target else (await read_at_most(response, _LARGEST_PAGE))[0]
+            wait = retry_after(response.headers)
+            return Step(response.status, response.url, target, body, response.cookies, wait)
+
+    def adopt(self, steps: Sequence[Step]) -> None:
+        """Replace the cookies of all hosts that answered by those that they set, in their order."""
+        session = self._entered()
+        jar = session.cookie_jar
+        for step in steps:
+            # The second piece of an old session would spoil a new one that has only one.
+            jar.clear_domain(step.host)
+        for step in steps:
+            jar.update_cookies(step.cookies, step.url)
 
     @asynccontextmanager
     async def get(
@@ -116,16 +206,17 @@ class Transport:
         aiohttp.ClientError, TimeoutError, ConnectionError
             The line or the other end failed; see `NETWORK_ERRORS`.
         """
-        assert self._session is not None, "enter the transport first"  # noqa: S101
+        session = self._entered()
         encoding = {"Accept-Encoding": "gzip, deflate" if decompress else "identity"}
         target = URL(url).update_query(params) if params else URL(url)
         for _ in range(_MOST_REDIRECTS + 1):
-            async with self._session.get(
+            _refuse_strange_host(target)
+            async with session.get(
                 target,
                 headers={**encoding, **(headers or {})},
                 allow_redirects=False,
                 auto_decompress=decompress,
-                proxy=proxy_for(target, self._settings.proxy),
+                proxy=self._proxies.proxy_for(target),
                 read_bufsize=buffer,
             ) as response:
                 if response.status not in _REDIRECTS:
@@ -146,6 +237,14 @@ def _trusting(ca_file: Path) -> ssl.SSLContext:
     return context
 
 
+def _refuse_strange_host(url: URL) -> None:
+    """Refuse a name that no resolver can look up; the resolver itself would raise something unheard of."""
+    try:
+        (url.raw_host or "").encode("idna")
+    except UnicodeError as error:
+        raise BadRedirectError(f"{url.host!r} is no name of a host") from error
+
+
 def _next_hop(response: aiohttp.ClientResponse) -> URL:
     location = response.headers.get("Location")
     if not location:
@@ -161,16 +260,46 @@ def _next_hop(response: aiohttp.ClientResponse) -> URL:
     return target
 
 
-def proxy_for(url: URL, configured: str | None) -> str | None:
-    """Choose the proxy: the configured one, else ``HTTP(S)_PROXY`` unless ``NO_PROXY`` names the host.
+class Proxies:
+    """Which proxy to go through: the configured one, else ``HTTP(S)_PROXY`` unless ``NO_PROXY`` names the host.
 
-    Read here rather than by aiohttp, whose ``trust_env`` would also send ``~/.netrc`` along.
+    Read here, once, rather than by aiohttp, whose ``trust_env`` would also send ``~/.netrc`` along.
+
+    Parameters
+    ----------
+    configured
+        The proxy for everything; None: as the environment says.
     """
-    if configured:
-        return configured
-    if url.host is None or urllib.request.proxy_bypass(url.host):
-        return None
-    return urllib.request.getproxies().get(url.scheme)
+
+    def __init__(self, configured: str | None) -> None:
+        self._configured = configured
+        self._of_environment = {} if configured else _proxies_of_environment()
+
+    def proxy_for(self, url: URL) -> str | None:
+        """Choose the proxy for a URL; None for none."""
+        if self._configured or not self._of_environment:
+            return self._configured
+        if url.host is None or _is_loopback(url.host) or urllib.request.proxy_bypass(url.host):
+            return None
+        return self._of_environment.get(url.scheme)
+
+
+def _proxies_of_environment() -> dict[str, str]:
+    """Read ``HTTP_PROXY`` and ``HTTPS_PROXY``; like curl and wget, take host:port for an HTTP proxy."""
+    found = {scheme: proxy for scheme, proxy in urllib.request.getproxies().items() if scheme in {"http", "https"}}
+    proxies = {scheme: proxy if "://" in proxy else f"http://{proxy}" for scheme, proxy in found.items()}
+    for scheme, proxy in proxies.items():
+        if not proxy.startswith(("http://", "https://")):
+            kind = proxy.partition(":")[0]
+            raise ConfigError(f"{scheme.upper()}_PROXY: expected an http proxy, found a {kind} one")
+    return proxies
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def describe(error: BaseException) -> str:
@@ -190,6 +319,8 @@ def describe(error: BaseException) -> str:
             return "the server closed the connection without an answer"
         case aiohttp.ClientPayloadError():
             return "the connection broke in the middle"
+        case aiohttp.ClientHttpProxyError():
+            return f"the proxy refused: HTTP {error.status} {error.message}"
         case aiohttp.ClientResponseError():
             return f"an answer that is not HTTP ({error.message or error.status})"
         case ConnectionError():

@@ -1,7 +1,8 @@
 """The server's own words: what an error page says, without its markup.
 
-A GeoServer answers errors as JSON or as RSS, proxies answer in HTML, stores in XML or plain text. Whoever reads
-the message wants one line of it.
+A GeoServer answers errors as JSON or as RSS, proxies answer in HTML, stores in XML or plain text. Whoever reads the
+message wants one line of it. No pattern here can run away: what is read is short, and tags are looked for, not matched
+across.
 """
 
 from __future__ import annotations
@@ -9,23 +10,28 @@ from __future__ import annotations
 import html
 import json
 import re
+from typing import TYPE_CHECKING, Final
 
-__all__ = ["asks_to_sign_in", "looks_like_html", "server_words"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
-LONGEST = 300
+__all__ = ["asks_to_sign_in", "looks_like_html", "printable", "server_words"]
+
+LONGEST: Final = 300
 """Characters that are quoted of one answer."""
 
-_EXCEPTION_TEXT = re.compile(
-    r"<(?:\w+:)?(ExceptionText|ServiceException|message)\b[^>]*>(.*?)</(?:\w+:)?\1>", re.S | re.I
-)
-_CUT_JSON = re.compile(r'"(?:exceptionText|message)"\s*:\s*"((?:[^"\\]|\\.)+)')
-_ITEM_TITLE = re.compile(r"<item\b.*?<title\b[^>]*>(.*?)</title>", re.S | re.I)
-_TITLE = re.compile(r"<title\b[^>]*>(.*?)</title>", re.S | re.I)
-_HEADING = re.compile(r"<h[12]\b[^>]*>(.*?)</h[12]>", re.S | re.I)
-_INVISIBLE = re.compile(r"<(script|style)\b.*?(?:</\1>|$)|<!--.*?(?:-->|$)", re.S | re.I)
-_TAG = re.compile(r"<[^>]*>?")
+READ_MOST: Final = 64 * 1024
+"""Bytes of an answer that are looked at."""
+
+_SPEAKING_TAGS = ("exceptiontext", "serviceexception", "message", "title", "h1", "h2")
+"""Elements that say what is wrong, those that say it best first."""
+
+_CUT_JSON = re.compile(r'"(?:exceptionText|message)"\s{0,9}:\s{0,9}"((?:[^"\\]|\\.){1,2000})')
+_ANY_TAG = re.compile("<")
+_FOLLOWING = {name: re.compile(f"</{name}", re.I) for name in ("script", "style")}
+"""What ends the text of an element in which no other tags count."""
+
 _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029\u202a-\u202e]+")
-_PASSWORD_FIELD = re.compile(r"""<input\b[^>]*type\s*=\s*["']?password""", re.I)
 
 
 def server_words(body: bytes) -> str:
@@ -36,10 +42,15 @@ def server_words(body: bytes) -> str:
     body
         The beginning of the body, of whatever type; it may be cut anywhere.
     """
-    text = body.decode("utf-8", "replace")
+    text = body[:READ_MOST].decode("utf-8", "replace")
     words = _json_words(text) if text.lstrip()[:1] in ("{", "[") else _markup_words(text)
     line = _UNPRINTABLE.sub(" ", words).strip()
     return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
+
+
+def printable(text: str) -> str:
+    """Put a question mark for each character that could move the cursor, or worse: names come from anywhere."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def looks_like_html(body: bytes) -> bool:
@@ -50,8 +61,11 @@ def looks_like_html(body: bytes) -> bool:
 
 def asks_to_sign_in(body: bytes) -> bool:
     """Tell whether an HTML page is a sign-in form: plain, or put together by a Keycloak script."""
-    text = body.decode("utf-8", "replace")
-    return bool(_PASSWORD_FIELD.search(text)) or '"loginAction"' in text
+    text = body[:READ_MOST].decode("utf-8", "replace").lower().replace("<script", "<")  # a script may write the form
+    if '"loginaction"' in text:
+        return True
+    inputs = (tag for name, tag, _ in _tags(text) if name == "input")
+    return any("password" in tag.partition("type")[2][:20] for tag in inputs)
 
 
 def _json_words(text: str) -> str:
@@ -71,11 +85,47 @@ def _json_words(text: str) -> str:
 
 
 def _markup_words(text: str) -> str:
+    """Take the text of the element that says it best; of an RSS feed, the title of an item before its own."""
     if "<" not in text:
         return text
-    visible = _INVISIBLE.sub(" ", text)
-    for pattern, group in ((_EXCEPTION_TEXT, 2), (_ITEM_TITLE, 1), (_TITLE, 1), (_HEADING, 1)):
-        found = pattern.search(visible)
-        if found and (words := _TAG.sub(" ", found[group]).strip()):
-            return html.unescape(words)
-    return html.unescape(_TAG.sub(" ", visible))
+    found: dict[str, str] = {}
+    all_words: list[str] = []
+    inside: str | None = None
+    in_item = False
+    for name, _, words in _tags(text):
+        bare = name.lstrip("/").rpartition(":")[2]
+        in_item |= name == "item"
+        if not name.startswith("/") and bare in _SPEAKING_TAGS:
+            inside = "exceptiontext" if bare == "title" and in_item else bare
+        elif name.startswith("/") and bare in _SPEAKING_TAGS:
+            inside = None
+        if name not in {"script", "style"} and words.strip():
+            all_words.append(words)
+            if inside and len(found.get(inside, "")) < LONGEST:
+                found[inside] = f"{found.get(inside, '')} {words}"
+    best = next((found[tag] for tag in _SPEAKING_TAGS if tag in found), " ".join(all_words))
+    return html.unescape(best)
+
+
+def _tags(text: str) -> Iterator[tuple[str, str, str]]:
+    """Go through a page: the name of each tag in small letters, the tag, and the text up to the next one."""
+    yield "", "", text[: text.find("<")] if "<" in text else text
+    at = text.find("<")
+    while at >= 0:
+        if text.startswith("<!--", at):
+            close = text.find("-->", at)
+            end = close + 3 if close >= 0 else len(text)
+        elif text.startswith("<![CDATA[", at):
+            close = text.find("]]>", at)
+            inner = text[at + 9 : close if close >= 0 else len(text)]
+            yield "", "", inner
+            end = close + 3 if close >= 0 else len(text)
+        else:
+            close = text.find(">", at)
+            end = close + 1 if close >= 0 else len(text)
+        tag = text[at:end]
+        words = tag[1:60].lower().strip("<> ").split(maxsplit=1)
+        name = words[0].rstrip("/") if words else ""
+        following = _FOLLOWING.get(name, _ANY_TAG).search(text, end)
+        yield name, tag, text[end : following.start() if following else len(text)]
+        at = following.start() if following else -1

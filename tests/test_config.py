@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ WORKERS = "expected a whole number from 1 to 64"
 CHUNK = "expected a whole number of bytes, at least 1024 and at most 67108864"
 RATE = "expected bytes a second such as 500k, 20M or 1G"
 ADDRESS = "expected an http or https address"
+
+CERTIFICATE = Path(__file__).with_name("certificate.pem")
 
 OTHER_VALUES = {
     "parameters.parentIdentifier": "S1_SAR_GRD",
@@ -46,6 +49,9 @@ OTHER_VALUES = {
     "connection.user_agent": "me/2.0 (test)",
     "connection.proxy": "http://me:hush@proxy.example:3128",
     "connection.ca_file": "ca.pem",
+    "connection.auth_hosts": "sso.example.org",
+    "download_options.segments": "2",
+    "download_options.min_rate": "10k",
 }
 """For each key a right value that is not its default, as words of a command line."""
 
@@ -120,7 +126,7 @@ def test_a_collection_is_all_that_is_needed() -> None:
 def test_the_table_tells_the_default_that_holds(option: Option) -> None:
     found = value_at(Config(parameters={"parentIdentifier": "X"}), option.key)
     expected = "X" if option.key == "parameters.parentIdentifier" else option.default
-    assert expected == (str(found) if isinstance(found, Path) else found)
+    assert expected == (str(found) if isinstance(found, Path) else found or option.default)
 
 
 def test_numbers_and_switches_may_be_words_where_they_are_plain() -> None:
@@ -181,13 +187,38 @@ def test_every_option_has_another_value_to_try() -> None:
 @pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.flag)
 @pytest.mark.parametrize("source", ["flag", "environment"])
 def test_every_option_has_an_effect(option: Option, source: str) -> None:
-    Path("ca.pem").touch()
+    shutil.copy(CERTIFICATE, "ca.pem")
     words = OTHER_VALUES[option.key]
     flags: dict[str, object] = {option.key: words} if source == "flag" else {}
     environ = {env_name(option): words} if source == "environment" else {}
     before, after = value_at(loaded(), option.key), value_at(loaded(environ=environ, flags=flags), option.key)
     assert before != after
     assert after is not None
+
+
+@pytest.mark.parametrize("hosts", ["sso.example.org, idp.example.org", ["sso.example.org", "idp.example.org"]])
+def test_hosts_are_a_list_or_text_with_commas(hosts: object) -> None:
+    assert ("sso.example.org", "idp.example.org") == loaded({"connection": {"auth_hosts": hosts}}).connection.auth_hosts
+
+
+@pytest.mark.parametrize("hosts", ["https://sso.example.org", "a b", "", ["-x"], [7], 7, "sso.example.org:443"])
+def test_what_is_no_name_of_a_host_is_refused(hosts: object) -> None:
+    with pytest.raises(ConfigError, match=r"connection.auth_hosts: expected names of hosts such as sso.example.org"):
+        loaded({"connection": {"auth_hosts": hosts}})
+
+
+def test_a_file_without_certificates_is_refused() -> None:
+    Path("ca.pem").write_text("nothing")
+
+    with pytest.raises(ConfigError, match=r"connection.ca_file: expected certificates in PEM format, found something"):
+        loaded({"connection": {"ca_file": "ca.pem"}})
+
+
+def test_a_floor_above_the_limit_is_refused() -> None:
+    options = {"limit_rate": "1M", "min_rate": "300k", "workers": 4}
+
+    with pytest.raises(ConfigError, match=r"download_options: expected min_rate of at most 250000 .* found 300000"):
+        loaded({"download_options": options})
 
 
 def test_flags_and_variables_have_names_of_their_own() -> None:
@@ -299,7 +330,7 @@ def test_a_search_parameter_without_key_or_equals_sign_is_refused(words: str) ->
         ("connection", "proxy", "socks5://me:hu/s@h", f'{ADDRESS}, found "socks5://***@h"'),
         ("connection", "proxy", ["http://me:hush@h"], f"{ADDRESS}, found a value of type list"),
         ("connection", "download_base_url", "data", f'{ADDRESS}, found "data"'),
-        ("connection", "segments", 4, "unknown key"),
+        ("connection", "segments", 4, "unknown key; did you mean download_options.segments?"),
         ("connection", "concurrent_downloads", 4, "unknown key; did you mean download_options.workers?"),
         ("connection", "password", "hush", "unknown key; credentials belong in COLLGS_USERNAME and COLLGS_PASSWORD"),
         ("connection", "_comment", "x", "unknown key"),

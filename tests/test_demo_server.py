@@ -19,7 +19,8 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from collgs_async.demo import COLLECTIONS, FAULTS, DemoServer, Dialect, make_scenes, write_archive
+from collgs_async.demo import COLLECTIONS, FAULTS, DemoServer, Dialect, SignIn, make_scenes, write_archive
+from collgs_async.demo.sign_in import SignInDesk
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -869,6 +870,135 @@ class TestFaults:
                     await raw_fetch(it.server, scene, seconds=0.2)
             assert len(faults) - 1 == len(it.server.requests)
         assert [] == caplog.records
+
+
+class Browser:
+    """A browser that follows redirects and keeps cookies, host by host."""
+
+    def __init__(self, server: DemoServer) -> None:
+        self.server = server
+        self.url = URL(server.origin)
+        self.visited: list[str] = []
+        jar = aiohttp.CookieJar(unsafe=True, quote_cookie=False)
+        self.session = aiohttp.ClientSession(cookie_jar=jar, timeout=aiohttp.ClientTimeout(total=10))
+
+    async def go(self, url: str | URL, form: Mapping[str, str] | None = None, **headers: str) -> tuple[int, bytes]:
+        method = "POST" if form else "GET"
+        async with self.session.request(method, url, data=form, headers=headers) as response:
+            self.url = response.url
+            self.visited = [f"{step.status} {step.url.host}{step.url.path}" for step in response.history]
+            return response.status, await response.read()
+
+    async def to_form(self) -> URL:
+        """Ask for an archive, and find where the form that comes is to be posted."""
+        status, body = await self.go(f"{self.server.origin}/{SCENE.location}")
+        assert 200 == status
+        found = re.search(r'<form id="kc-form-login" action="([^"]+)"', body.decode())
+        if found:
+            assert "&amp;" in found[1]
+            return URL(found[1].replace("&amp;", "&"))
+        assert b"<form" not in body
+        script = re.search(r'"loginAction": ("http:[^"]+")', body.decode())
+        assert script
+        assert r"\/\/" in script[1]
+        return URL(json.loads(script[1]))
+
+    async def sign_in(self, password: str = "right") -> tuple[int, bytes]:
+        form = {"username": "ada", "password": password, "credentialId": ""}
+        return await self.go(await self.to_form(), form)
+
+
+@asynccontextmanager
+async def guarded(folder: Path, **rules: Any) -> AsyncIterator[Browser]:
+    async with DemoServer(SCENES, folder / "store", sign_in=SignIn("ada", "right", **rules)) as server:
+        browser = Browser(server)
+        async with browser.session:
+            yield browser
+
+
+class TestSignIn:
+    @pytest.mark.parametrize("form", ["html", "script"])
+    async def test_leads_through_the_form_to_the_archive(self, tmp_path: Path, whole: bytes, form: str) -> None:
+        async with guarded(tmp_path, form=form) as browser:
+            assert (200, whole) == await browser.sign_in()
+            assert ["302 127.0.0.1/sso/realms/lucollgs/login-actions/authenticate", "302 127.0.0.1/redirect_uri"] == (
+                browser.visited
+            )
+            part = await browser.go(f"{browser.server.origin}/{SCENE.location}", Range="bytes=0-9")
+        assert ((206, whole[:10]), []) == (part, browser.visited)
+
+    async def test_may_live_on_another_host_than_the_catalogue(self, tmp_path: Path, whole: bytes) -> None:
+        async with guarded(tmp_path, host="localhost") as browser:
+            assert (200, whole) == await browser.sign_in()
+            assert "localhost" == browser.url.host
+            assert (200, whole) == await browser.go(f"{browser.server.origin}/{SCENE.location}")
+            assert [f"302 127.0.0.1/{SCENE.location}"] == browser.visited
+
+    @pytest.mark.parametrize(("chunked", "names"), [(False, {"session"}), (True, {"session", "session_2"})])
+    async def test_gives_cookies_that_careless_jars_spoil(self, tmp_path: Path, chunked: bool, names: set[str]) -> None:
+        async with guarded(tmp_path, chunked=chunked) as browser:
+            await browser.sign_in()
+            held = {cookie.key: cookie.value for cookie in browser.session.cookie_jar}
+        assert {"AUTH_SESSION_ID", "KEYCLOAK_IDENTITY", "KEYCLOAK_SESSION", *names} == set(held)
+        for value in ("".join(held[name] for name in sorted(names)), held["AUTH_SESSION_ID"]):
+            assert {"/", "=", "+"} <= set(value)
+
+    async def test_shows_the_form_again_after_a_wrong_password_and_locks_in_the_end(self, tmp_path: Path) -> None:
+        async with guarded(tmp_path, locked_after=2) as browser:
+            answers = [await browser.sign_in(word) for word in ("wrong", "worse", "right")]
+        assert [200] * 3 == [status for status, _ in answers]
+        assert all(b'<form id="kc-form-login"' in body for _, body in answers)
+        words = [re.findall(rb'<span id="input-error"[^>]*>([^<]+)</span>', body)[0] for _, body in answers]
+        assert [b"Invalid username or password."] * 2 == words[:2]
+        assert words[2].startswith(b"Account is temporarily disabled")
+
+    async def test_wants_the_cookie_that_came_with_the_form(self, tmp_path: Path) -> None:
+        async with guarded(tmp_path) as browser:
+            action = await browser.to_form()
+            browser.session.cookie_jar.clear()
+            assert 400 == (await browser.go(action, {"username": "ada", "password": "right"}))[0]
+
+    async def test_ends_with_a_session_of_so_many_requests(self, tmp_path: Path, whole: bytes) -> None:
+        async with guarded(tmp_path, session_requests=2) as browser:
+            assert (200, whole) == await browser.sign_in()
+            assert (200, whole) == await browser.go(f"{browser.server.origin}/{SCENE.location}")
+            assert (200, whole) != await browser.go(f"{browser.server.origin}/{SCENE.location}")
+            assert browser.url.path.startswith("/sso/")
+
+    def test_ends_with_a_session_of_so_many_seconds(self) -> None:
+        now = [0.0]
+        desk = SignInDesk(SignIn("ada", "right", session_seconds=10), "http://store", clock=lambda: now[0])
+
+        def follow(url: str, cookies: dict[str, str], **posted: str) -> tuple[Any, dict[str, str]]:
+            reply = desk.reply(URL(url).path, URL(url).query, cookies, posted)
+            return reply, cookies | given(reply)
+
+        def given(reply: Any) -> dict[str, str]:
+            pairs = [line.partition(";")[0].split("=", 1) for line in reply.headers.getall("Set-Cookie", ())]
+            return dict(pairs)
+
+        sent = desk.send_to_form("/archive")
+        form, cookies = follow(sent.headers["Location"], given(sent))
+        action = re.findall(r'action="([^"]+)"', form.body.decode())[0].replace("&amp;", "&")
+        accepted, cookies = follow(action, cookies, username="ada", password="right")
+        _, cookies = follow(accepted.headers["Location"], cookies)
+        admitted = []
+        for now[0] in (0.0, 10.0, 10.1):
+            admitted.append(desk.admits(cookies))
+        assert [True, True, False] == admitted
+
+    async def test_notes_which_fields_were_posted_and_nothing_of_what_they_held(self, tmp_path: Path) -> None:
+        async with guarded(tmp_path) as browser:
+            await browser.sign_in("pa55word")
+            hits = [hit for hit in browser.server.requests if hit.method == "POST"]
+            assert [("username", "password", "credentialId")] == [hit.posted for hit in hits]
+            assert "pa55word" not in repr(browser.server.requests)
+        assert "right" not in repr(SignIn("ada", "right"))
+
+    async def test_leaves_the_catalogue_open(self, tmp_path: Path) -> None:
+        async with bench(tmp_path, sign_in=SignIn("ada", "right")) as it:
+            assert 200 == (await it.search()).status
+            assert 302 == (await it.fetch()).status
 
 
 class TestCatalogueFaults:

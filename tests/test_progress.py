@@ -83,6 +83,8 @@ class Terminal:
                 self.rows += [""] * (self.row + 1 - len(self.rows))
             elif token == "\x1b[A":
                 self.row -= 1
+            elif token == "\x1b[J":
+                self.rows = [*self.rows[: self.row], self.rows[self.row][: self.column]]
             elif token == "\x1b[K":
                 self.rows[self.row] = self.rows[self.row][: self.column]
             else:
@@ -319,7 +321,7 @@ def test_nothing_is_left_on_the_screen_at_the_end(terminal: Terminal, clock: Clo
         progress.started(product(identifier), have=10, size=100)
     total_line(progress, terminal, clock)
     progress.close()
-    assert ["", "", "", ""] == terminal.screen()
+    assert [""] == terminal.screen()
     assert (0, 0) == (terminal.row, terminal.column)
 
 

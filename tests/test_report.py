@@ -464,7 +464,7 @@ def test_an_interrupted_run_says_so_and_how_to_go_on(report: Report, expected: s
 
 def test_the_words_of_a_server_are_one_printable_line() -> None:
     lines = summary_lines(a_report_of(failed("c\x1b[2J", TransferError("a\nb\x1b[31m\tc"))), Path("downloads"))
-    assert "  c [2J: a b [31m c" == lines[2]
+    assert "  c?[2J: a?b?[31m?c" == lines[2]
 
 
 def test_an_error_without_words_is_told_by_its_kind() -> None:

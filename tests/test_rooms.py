@@ -11,11 +11,11 @@ PACKAGE = Path(collgs_async.__file__).parent
 
 FLOORS = {
     **dict.fromkeys(["errors", "version", "units", "words"], 0),
-    **dict.fromkeys(["models", "query", "options", "limits"], 1),
-    **dict.fromkeys(["config", "partfile", "integrity", "progress", "listing", "report"], 2),
+    **dict.fromkeys(["models", "query", "options", "limits", "ranges"], 1),
+    **dict.fromkeys(["config", "partfile", "lease", "integrity", "progress", "listing", "report"], 2),
     **dict.fromkeys(["pipeline", "transport"], 3),
-    **dict.fromkeys(["catalogue", "scrub"], 4),
-    **dict.fromkeys(["transfer"], 5),
+    **dict.fromkeys(["auth", "scrub"], 4),
+    **dict.fromkeys(["catalogue", "transfer"], 5),
     **dict.fromkeys(["app", "demo"], 6),
     **dict.fromkeys(["sync", "cli"], 7),
     **dict.fromkeys(["__main__"], 8),
@@ -78,4 +78,4 @@ def test_public_names_are_sorted_complete_and_importable() -> None:
         assert getattr(collgs_async, name) is not None
     everything = {name for names in collgs_async._ROOMS.values() for name in names}
     errors = {name for name in collgs_async.__all__ if name.endswith("Error")}
-    assert set(collgs_async.__all__) == everything | errors | {"__version__"}
+    assert set(collgs_async.__all__) == everything | errors | {"__version__", "sync"}

@@ -116,17 +116,17 @@ async def test_a_sign_in_form_stops_the_run_and_is_never_saved(serve: Callable[.
     scenes = level2_scenes(3)
     site = await serve(scenes, faults={scene.identifier: fault("login") for scene in scenes})
 
-    with pytest.raises(AuthenticationError, match="sign-in form"):
+    with pytest.raises(AuthenticationError, match=r"asks for a sign-in at 127\.0\.0\.1, and there are no credentials"):
         await site.pull()
-    assert not site.folder.exists()
+    assert [] == list(site.folder.iterdir())
 
 
 @pytest.mark.parametrize("name", ["503", "429"])
 async def test_retry_after_is_obeyed(serve: Callable[..., Any], naps: Naps, name: str) -> None:
     await pull_one(serve, name)
 
-    assert 1 == len(naps.seconds)
-    assert 1.0 <= naps.seconds[0] <= 1.1
+    assert all(0.9 <= seconds <= 1.1 for seconds in naps.seconds)
+    assert naps.seconds
 
 
 async def test_first_wait_after_a_broken_line_is_at_most_a_second(serve: Callable[..., Any], naps: Naps) -> None:

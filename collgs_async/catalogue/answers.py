@@ -6,8 +6,8 @@ Everything here is a pure function of what the server sent, and trusts none of i
 
 from __future__ import annotations
 
+import hashlib
 import json
-import math
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Page", "PageLimitError", "read_page"]
 
-_COUNT_LIMIT = re.compile(r"'?count'?.*?(?:greater|more|larger|exceed|maximum|at most)\D*(\d+)", re.I | re.S)
+_LARGEST_NUMBER = 1e15
+"""No percentage and no orbit is larger; infinities and the integers of a joker are."""
+
+_COUNT_LIMIT = re.compile(r"\bcount\b.*?(?:greater|more|larger|exceed|maximum|at most)\D*(\d+)", re.I | re.S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,7 @@ def read_page(status: int, body: bytes, *, download_base: str) -> Page:
     match answer:
         case {"features": list(features)}:
             return Page(
-                products=tuple(_product(entry, place, download_base) for place, entry in enumerate(features)),
+                products=tuple(_product(entry, download_base) for entry in features),
                 total=_whole_number(answer.get("totalResults", _at(answer, "properties", "totalResults"))),
                 echo=_echo(answer),
                 more=_more(answer),
@@ -103,10 +106,19 @@ def read_page(status: int, body: bytes, *, download_base: str) -> Page:
 
 def _refusal(status: int, body: bytes) -> CatalogueError:
     words = server_words(body) or "no reason given"
-    if (limit := _COUNT_LIMIT.search(words)) and int(limit[1][:9]) > 0:
+    if status in {200, 400} and (limit := _COUNT_LIMIT.search(words)) and int(limit[1][:9]) > 0:
         return PageLimitError(words, int(limit[1][:9]))
     told = f"the catalogue answered HTTP {status}: {words}"
-    return CatalogueError(told, retryable=status >= 500 or status in {408, 425, 429})
+    return CatalogueError(told, retryable=status >= 500 or status in {408, 425, 429} or _broke_off(body))
+
+
+def _broke_off(body: bytes) -> bool:
+    """Tell whether this is the beginning of JSON whose end is missing."""
+    try:
+        json.loads(body)
+    except (ValueError, RecursionError):
+        return body.lstrip()[:1] == b"{"
+    return False
 
 
 def _not_json(body: bytes, error: Exception) -> CatalogueError:
@@ -119,14 +131,18 @@ def _not_json(body: bytes, error: Exception) -> CatalogueError:
     return CatalogueError(f"the catalogue's answer broke off ({error})", retryable=True)
 
 
-def _product(entry: object, place: int, download_base: str) -> Product:
+def _product(entry: object, download_base: str) -> Product:
     """Make a product of an entry; past this function nobody sees the server's field names."""
     facts = _Entry(entry)
     href, size = facts.download()
     url, problem = _resolve(href, download_base)
+    identifier = facts.identifier()
+    if identifier is None:
+        digest = hashlib.sha256(repr(entry).encode("utf-8", "replace")).hexdigest()[:12]
+        identifier, url, problem = f"unnamed-{digest}", None, "the catalogue gives it no identifier"
     start, end = facts.sensing_times()
     return Product(
-        identifier=facts.identifier() or f"unnamed-entry-{place + 1}",
+        identifier=identifier,
         url=url,
         problem=problem,
         size=size,
@@ -154,14 +170,18 @@ class _Entry:
 
     def number(self, *path: str) -> float | None:
         value = _at(self._entry, *path)
-        right = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        right = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _LARGEST_NUMBER
         return value if right else None
 
     def identifier(self) -> str | None:
         """Find the product's name; `id` is the entry's own URL, whose ``uid`` is the last resort."""
-        named = self.text("properties", "identifier") or self.text("properties", "title")
-        query = parse_qs(urlsplit(self.text("id") or "").query)
-        return named or next(iter(query.get("uid", [])), None)
+        if named := self.text("properties", "identifier") or self.text("properties", "title"):
+            return named
+        try:
+            query = parse_qs(urlsplit(self.text("id") or "").query)
+        except ValueError:
+            return None
+        return next(iter(query.get("uid", [])), None)
 
     def download(self) -> tuple[str | None, int | None]:
         for link in self._links("data"):
@@ -181,7 +201,8 @@ class _Entry:
             found = links.get(relation)
             yield from _objects(found if isinstance(found, list) else [found])
         elif isinstance(links, list):
-            yield from (link for link in _objects(links) if link.get("rel") in {relation, "enclosure"})
+            names = ("data", "enclosure") if relation == "data" else (relation,)
+            yield from (link for link in _objects(links) if link.get("rel") in names)
 
     def sensing_times(self) -> tuple[str | None, str | None]:
         """Read ``date``, which is ``start/end`` or one instant; the acquisition's own times are more precise."""
@@ -219,13 +240,13 @@ def _resolve(href: str | None, base: str) -> tuple[str | None, str | None]:
     if href is None:
         return None, "the catalogue gives no download link for it"
     try:
-        url = URL(base).join(URL(href))
-        host = url.host
+        url = URL(base).join(URL(href)).with_fragment(None)
+        (url.raw_host or "").encode("idna")
     except (ValueError, UnicodeError):
         return None, f"its download link is no URL: {href[:200]!r}"
-    if url.scheme not in {"http", "https"} or not host:
+    if url.scheme not in {"http", "https"} or not url.host:
         return None, f"its download link is not http or https: {href[:200]!r}"
-    return str(url), None
+    return str(url.with_user(None)), None
 
 
 def _echo(answer: Mapping[str, Any]) -> frozenset[str] | None:

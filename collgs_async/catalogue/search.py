@@ -7,6 +7,8 @@ import hashlib
 import logging
 from typing import TYPE_CHECKING, Final
 
+from yarl import URL
+
 from collgs_async.catalogue.answers import Page, PageLimitError, read_page
 from collgs_async.errors import CatalogueError
 from collgs_async.transport import (
@@ -18,12 +20,14 @@ from collgs_async.transport import (
     retry_after,
     retrying,
 )
+from collgs_async.words import asks_to_sign_in, looks_like_html
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from tenacity import RetryCallState
 
+    from collgs_async.auth import Authenticator
     from collgs_async.config import Config
     from collgs_async.models import Product
     from collgs_async.query import Query
@@ -36,11 +40,11 @@ log = logging.getLogger("collgs_async")
 PAGE_SIZE: Final = 100
 """Results asked for at once: GeoServer's default maximum. A lower one is learnt from the server's refusal."""
 
-LARGEST_PAGE: Final = 64 * 2**20
+LARGEST_PAGE: Final = 32 * 2**20
 """Bytes of a page after which we stop reading; a hundred results take about 0.4 MB."""
 
-STALE_PAGES: Final = 3
-"""Pages in a row without anything new after which the server is taken to repeat itself."""
+REPEATS: Final = 3
+"""How often a page may come again before the server is taken to ignore ``startIndex``."""
 
 _ECHOED_AS: Final = {"timestart": "start", "timeend": "end", "timerelation": "relation"}
 """Parameters that some versions echo by the name of the OGC time extension (``time:start``)."""
@@ -57,6 +61,8 @@ class Search:
     ----------
     transport
         The HTTP session.
+    authenticator
+        Signs in, should the catalogue ask for it.
     config
         Where the catalogue is, and how patient to be with it.
     query
@@ -75,12 +81,14 @@ class Search:
     def __init__(
         self,
         transport: Transport,
+        authenticator: Authenticator,
         config: Config,
         query: Query,
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._transport = transport
+        self._authenticator = authenticator
         self._config = config
         self._query = query
         self._sleep = sleep
@@ -105,8 +113,9 @@ class Search:
         CatalogueError
             The catalogue could not be asked, or does not answer with results.
         """
-        start, wanted, stale = self._query.start_index, self._query.count, 0
+        start, wanted = self._query.start_index, self._query.count
         seen: set[int] = set()
+        repeats, before = 0, None
         while wanted is None or wanted > 0:
             page = await self._page(start, wanted)
             fresh = [product for product in page.products if _is_new(product, seen)]
@@ -117,9 +126,10 @@ class Search:
             start += len(page.products)
             if self._is_last(page, start):
                 return
-            stale = 0 if fresh else stale + 1
-            if stale == STALE_PAGES:
-                raise CatalogueError(f"the catalogue repeats itself: {stale} pages in a row with nothing new")
+            names = [product.identifier for product in page.products]
+            repeats, before = repeats + 1 if names == before else 0, names
+            if repeats == REPEATS:
+                raise CatalogueError(f"the catalogue repeats itself: it gave the same page {repeats + 1} times")
 
     def _is_last(self, page: Page, next_start: int) -> bool:
         if not page.products:
@@ -131,7 +141,8 @@ class Search:
     async def _page(self, start: int, wanted: int | None) -> Page:
         """Ask for one page, smaller or by an older parameter name if the server turns out to need that."""
         while True:
-            count = self._page_size if wanted is None else min(wanted, self._page_size)
+            # Later pages are whole ones, for they may begin with what was seen before.
+            count = min(wanted, self._page_size) if wanted is not None and not self.pages else self._page_size
             try:
                 page = await self._ask_patiently(start, count)
             except PageLimitError as error:
@@ -161,11 +172,16 @@ class Search:
         parameters[self._parent_key] = parameters.pop("parentIdentifier")
         parameters |= {"startIndex": str(start), "count": str(count), "httpAccept": "json"}
         url = self._config.base_url
-        try:
-            async with self._transport.get(url, params=parameters, decompress=True) as response:
-                body, whole = await read_at_most(response, LARGEST_PAGE)
-        except NETWORK_ERRORS as error:
-            raise CatalogueError(f"the catalogue at {url}: {describe(error)}", retryable=True) from error
+        visit = self._authenticator.visit()
+        while True:
+            try:
+                async with self._transport.get(url, params=parameters, decompress=True) as response:
+                    body, whole = await read_at_most(response, LARGEST_PAGE)
+            except NETWORK_ERRORS as error:
+                raise CatalogueError(f"the catalogue at {url}: {describe(error)}", retryable=True) from error
+            if not (looks_like_html(body) and asks_to_sign_in(body)):
+                break
+            await visit.sign_in(URL(url).update_query(parameters))
         if not whole:
             raise CatalogueError(f"the catalogue's answer is larger than {LARGEST_PAGE // 2**20} MiB")
         try:
@@ -204,7 +220,7 @@ class Search:
 
 def _is_new(product: Product, seen: set[int]) -> bool:
     """Remember a digest of each identifier rather than the identifier: a tenth of the memory."""
-    digest = hashlib.blake2b(product.identifier.encode("utf-8", "replace"), digest_size=16).digest()
+    digest = hashlib.blake2b(product.identifier.encode("utf-8", "surrogatepass"), digest_size=16).digest()
     known = len(seen)
     seen.add(int.from_bytes(digest))
     return len(seen) > known

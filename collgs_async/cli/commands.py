@@ -13,17 +13,20 @@ from typing import TYPE_CHECKING
 
 from collgs_async.config import Config, load_config, sample_config
 from collgs_async.errors import CatalogueError, CollgsError, ConfigError
+from collgs_async.models import Report
+from collgs_async.units import format_bytes
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import AsyncGenerator, AsyncIterable
+    from collections.abc import AsyncGenerator, AsyncIterable, Sequence
 
     from collgs_async.app import Client
     from collgs_async.cli.screen import Screen
-    from collgs_async.models import Product, Report
+    from collgs_async.models import Product
     from collgs_async.progress import Progress
+    from collgs_async.scrub import Bad
 
-__all__ = ["download", "initialise", "read_config", "read_verify", "search", "start_progress", "verify"]
+__all__ = ["download", "initialise", "login", "read_config", "read_verify", "search", "start_progress", "verify"]
 
 log = logging.getLogger("collgs_async")
 
@@ -40,8 +43,9 @@ def read_config(found: Namespace, flags: dict[str, object]) -> Config:
 
 
 def read_verify(found: Namespace, flags: dict[str, object]) -> tuple[Config, Path]:
-    """Put together the settings of a command that asks the catalogue nothing, and so needs no collection."""
-    config = read_config(found, {"parameters.parentIdentifier": "any", **flags})
+    """Put together the settings of a command that usually asks the catalogue nothing, and so needs no collection."""
+    asks = found.repair  # only then does it matter which collection is meant
+    config = read_config(found, flags if asks else {"parameters.parentIdentifier": "any", **flags})
     folder = Path(found.folder) if found.folder else config.output_directory
     if not folder.exists():
         raise ConfigError(f"DIR: expected a folder with archives, found nothing at {folder}")
@@ -68,25 +72,31 @@ async def download(config: Config, found: Namespace, screen: Screen) -> int:
     from collgs_async.app import Client
 
     if found.dry_run:
+        if found.report:
+            raise ConfigError("--report: expected a run that fetches, found --dry-run")
         return await search(config, found)
     progress = start_progress(config, found, screen)
     client = Client(config, progress)
+    failure: CollgsError | None = None
     interrupted = False
     try:
         async with client:
             await client.run(report=found.report)
+    except ConfigError:
+        raise
+    except CollgsError as error:
+        failure = error
     except asyncio.CancelledError:
         interrupted = True
         raise
-    except CollgsError as error:
-        log.error("%s", error)
-        return 2 if isinstance(error, ConfigError) else 1
     finally:
         progress.close()
         screen.write_line = None
-        if interrupted or client.report.found or client.report.search_pages:
+        if failure is not None:
+            log.error("%s", failure)
+        if interrupted or client.report != Report():
             _summarise(client.report, config.output_directory, interrupted=interrupted)
-    return 0 if client.report.ok else 1
+    return 0 if client.report.ok and failure is None else 1
 
 
 def start_progress(config: Config, found: Namespace, screen: Screen) -> Progress:
@@ -127,7 +137,7 @@ async def search(config: Config, found: Namespace) -> int:
             log.error("%s", error)
             return 1
     promised = "" if results.total is None else f" of {results.total} that match"
-    log.info("%d%s%s", count, promised, " would be pulled" if dry_run else "")
+    log.info("%s", f"{count}{promised}{' would be pulled' if dry_run else ''}" if count else "nothing to list")
     return 0
 
 
@@ -142,6 +152,16 @@ async def _wanted(
             yield product
 
 
+async def login(config: Config) -> int:
+    """Try the credentials, and say who one is."""
+    from collgs_async.app import Client
+
+    async with Client(config) as client:
+        signed_in = await client.sign_in()
+    log.info("%s", signed_in or "the store hands out archives without a sign-in")
+    return 0
+
+
 async def verify(folder: Path, config: Config, found: Namespace, screen: Screen) -> int:
     """Check each archive of a folder, several at once; name those that are bad."""
     from collgs_async.scrub import verify_folder
@@ -153,4 +173,28 @@ async def verify(folder: Path, config: Config, found: Namespace, screen: Screen)
         progress.close()
         screen.write_line = None
     log.info("%s", scrub)
+    if found.repair and not scrub.ok:
+        return await _repair(scrub.bad, config)
     return 0 if scrub.ok else 1
+
+
+async def _repair(bad: Sequence[Bad], config: Config) -> int:
+    """Fetch again what is wrong of each bad archive, where the catalogue lists it."""
+    from collgs_async.app import Client
+
+    repaired = 0
+    for one in bad:
+        beside = config.model_copy(update={"output_directory": one.path.parent})
+        async with Client(beside) as client:
+            try:
+                outcome = await client.repair(one.path, one.damaged)
+            except CollgsError as error:
+                log.error("%s: %s", one.path, error)
+                return 1
+        if outcome.error is None:
+            repaired += 1
+            log.info("%s: repaired, %s fetched", one.path, format_bytes(outcome.bytes))
+        else:
+            log.error("%s: not repaired: %s", one.path, outcome.error)
+    log.info("%d of %d repaired", repaired, len(bad))
+    return 0 if repaired == len(bad) else 1

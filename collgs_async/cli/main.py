@@ -53,9 +53,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     log.addHandler(screen)
     log.setLevel(logging.INFO)
     log.propagate = False
+    words = sys.argv[1:] if argv is None else argv
+    screen.as_json = "--log-json" in words  # also for what is wrong with the words
     try:
-        found = parse(sys.argv[1:] if argv is None else argv)
-        screen.as_json = found.log_json
+        found = parse(words)
         log.setLevel(logging.DEBUG if found.verbose else logging.ERROR if found.quiet else logging.INFO)
         return _carry_out(found, screen)
     except ConfigError as error:
@@ -64,6 +65,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except CollgsError as error:
         log.error("%s", error)
+        return 1
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        log.error("%s: %s", error.filename or "standard output", error.strerror)
         return 1
     finally:
         log.removeHandler(screen)
@@ -85,6 +91,9 @@ def _carry_out(found: Namespace, screen: Screen) -> int:
         case "verify":
             config, folder = commands.read_verify(found, flags)
             return run_interruptibly(commands.verify(folder, config, found, screen))
+        case "login":
+            flags = flags if not _nothing_said(found, flags) else {"parameters.parentIdentifier": "S2_MSIL2A", **flags}
+            return run_interruptibly(commands.login(commands.read_config(found, flags)))
         case "search":
             return run_interruptibly(commands.search(commands.read_config(found, flags), found))
         case _:

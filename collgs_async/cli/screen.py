@@ -8,12 +8,16 @@ import logging
 import os
 import signal
 import sys
+import threading
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from collgs_async.words import printable
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterator
+    from types import FrameType
 
 __all__ = ["Screen", "run_interruptibly"]
 
@@ -38,7 +42,7 @@ class Screen(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one message."""
-        line = self._json(record) if self.as_json else self._words(record)
+        line = self._json(record) if self.as_json else printable(self._words(record))
         if self.write_line:
             self.write_line(line)
             return
@@ -65,26 +69,41 @@ def run_interruptibly(work: Coroutine[Any, Any, int]) -> int:
 
 async def _guarded(work: Coroutine[Any, Any, int]) -> int:
     task = asyncio.ensure_future(work)
+    loop = asyncio.get_running_loop()
     caught: list[int] = []
 
-    def stop(number: int) -> None:
+    def stop(number: int, _: FrameType | None) -> None:
+        # Not a handler of the loop: a second Ctrl-C must be heard also while the loop is stuck in a write.
         if caught:
-            sys.stderr.write("\n")
+            os.write(2, b"\n")
             os._exit(128 + number)
         caught.append(number)
-        again = "; press Ctrl-C again to leave at once" if number == signal.SIGINT else ""
-        log.info("stopping: what has arrived is kept%s", again)
-        task.cancel()
+        loop.call_soon_threadsafe(_begin_to_stop, task, number)
 
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    with _handling(stop):
         try:
-            loop.add_signal_handler(number, stop, number)
-        except (NotImplementedError, RuntimeError, ValueError):
-            break  # not the main thread, or no such thing here: the caller deals with signals
+            return await task
+        except asyncio.CancelledError:
+            if not caught:
+                raise
+            return 128 + caught[0]
+
+
+def _begin_to_stop(task: asyncio.Task[int], number: int) -> None:
+    again = "; press Ctrl-C again to leave at once" if number == signal.SIGINT else ""
+    log.info("stopping%s", again)
+    task.cancel()
+
+
+@contextmanager
+def _handling(stop: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Let `stop` hear Ctrl-C and SIGTERM; in another thread than the main one, the caller deals with signals."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    former = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        return await task
-    except asyncio.CancelledError:
-        if not caught:
-            raise
-        return 128 + caught[0]
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)

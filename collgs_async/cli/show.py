@@ -6,6 +6,7 @@ import asyncio
 import difflib
 import json
 import logging
+import os
 import sys
 import tempfile
 import time
@@ -14,9 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from collgs_async.app import Client
+from collgs_async.auth import Credentials
 from collgs_async.cli.commands import start_progress
 from collgs_async.config import load_config
-from collgs_async.demo import COLLECTIONS, FAULTS, DemoServer, make_scenes
+from collgs_async.demo import COLLECTIONS, FAULTS, DemoServer, SignIn, make_scenes
 from collgs_async.errors import ConfigError
 from collgs_async.units import format_bytes, format_duration
 
@@ -46,11 +48,12 @@ IMPATIENT: Final = {"connection.timeout": "3"}
 
 async def demo(found: Namespace, flags: dict[str, object], screen: Screen) -> int:
     """Serve the embedded catalogue, and pull everything from it, twice."""
+    faults = _chosen(found.fault)
     if "list" in found.fault:
         return _list_faults()
+    load_config(None, environ={}, flags={**flags, "parameters.parentIdentifier": "any"})  # refuse wrong flags first
     count = _whole_number("--products", found.products, 1, 100_000)
     port = _whole_number("--port", found.port, 0, 65535)
-    faults = _chosen(found.fault)
     spoiled = [fault for fault in faults if not fault.name.startswith("catalogue-")]
     scenes = make_scenes(max(count, len(spoiled)), size=SIZE)
     with tempfile.TemporaryDirectory(prefix="collgs-store-") as store:
@@ -61,11 +64,12 @@ async def demo(found: Namespace, flags: dict[str, object], screen: Screen) -> in
             rate=None if found.serve else RATE,
             faults=_dealt(faults, scenes),
             port=port,
+            sign_in=SignIn("demo", "demo", form=found.sign_in) if found.sign_in else None,
         )
         try:
             await server.__aenter__()
         except OSError as error:
-            raise ConfigError(f"--port: cannot serve on {port}: {error.strerror}") from None
+            raise ConfigError(f"--port: cannot serve on {port}: {os.strerror(error.errno or 0)}") from None
         try:
             return await (_serve(server) if found.serve else _Show(server, found, flags, screen).run())
         finally:
@@ -80,14 +84,14 @@ def _whole_number(flag: str, words: str, least: int, most: int) -> int:
 
 def _chosen(names: Sequence[str]) -> list[Fault]:
     """Look the faults up; ``all`` is each but the sign-in, which stops the run."""
-    if "all" in names:
-        return [fault for fault in FAULTS.values() if fault.name != "login"]
     for name in names:
-        if name not in FAULTS:
+        if name not in {"all", "list", *FAULTS}:
             near = difflib.get_close_matches(name, FAULTS, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise ConfigError(f"--fault: expected all, list or a fault that --fault list names, found {name!r}{hint}")
-    return [FAULTS[name] for name in dict.fromkeys(names)]
+    if "all" in names:
+        return [fault for fault in FAULTS.values() if fault.name != "login"]
+    return [FAULTS[name] for name in dict.fromkeys(names) if name != "list"]
 
 
 def _dealt(faults: Sequence[Fault], scenes: Sequence[Scene]) -> dict[str, Fault | tuple[Fault, ...]]:
@@ -158,7 +162,7 @@ class _Show:
         log.info("An embedded catalogue listens on %s.", self._server.origin)
         log.info("It lists %d products, %s of archives, in %d collections.", len(self._server.scenes), total, 3)
         log.info("")
-        log.info("Pulling all of them:")
+        log.info("Pulling all of them into %s:", self._flags["output_directory"])
         first = await self._pull()
         log.info("")
         log.info("The same once more:")
@@ -184,7 +188,7 @@ class _Show:
         with tempfile.TemporaryDirectory(prefix="collgs-report-") as folder:
             path = Path(folder, "report.json")
             try:
-                async with Client(config, progress) as client:
+                async with Client(config, progress, credentials=lambda: Credentials("demo", "demo")) as client:
                     report = await client.run(report=path)
             finally:
                 progress.close()
@@ -239,4 +243,6 @@ class _Show:
         }
         missing = {name for name, outcome in first.outcomes.items() if outcome["status"] == "failed"}
         complete = len(first.outcomes) == len(self._server.scenes)
-        return complete and missing == lost and second.count("skipped") == len(self._server.scenes) - len(lost)
+        nothing_moved = second.archive_bytes == 0 or bool(lost)
+        skipped = len(self._server.scenes) - len(lost)
+        return complete and missing == lost and nothing_moved and second.count("skipped") == skipped

@@ -8,6 +8,7 @@ import re
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from collgs_async.errors import ConfigError
+from collgs_async.listing import FORMATS
 from collgs_async.options import OPTIONS, Option, search_parameter
 from collgs_async.version import __version__
 
@@ -20,11 +21,10 @@ COMMANDS: Final = {
     "download": "pull everything that matches (what happens without a command, too)",
     "search": "list what matches",
     "verify": "check the archives in a folder",
+    "login": "try the credentials, and say who one is",
     "demo": "show it all on an embedded catalogue: no account, no internet",
     "init": "write the sample configuration",
 }
-
-_FORMATS: Final = ("table", "json", "geojson", "csv", "urls")
 
 _GROUPS: Final = {
     "selection": "what to search for",
@@ -35,13 +35,18 @@ _GROUPS: Final = {
 
 _EXAMPLES: Final = """\
 examples:
-  collgs-async --collection S2_MSIL2A --bbox 5.7,49.4,6.6,50.2 --start 2025-06-01 --end 2025-08-31 \\
-               --cloud-cover 0,20 --output luxembourg --workers 8
-  collgs-async search --config config.json --format geojson > footprints.geojson
+  collgs-async --collection S2_MSIL2A --bbox 5.7,49.4,6.6,50.2 \\
+               --start 2025-06-01 --end 2025-08-31 --cloud-cover 0,20 \\
+               --output luxembourg --workers 8
+  collgs-async search --config config.json --format geojson > places.geojson
   collgs-async verify luxembourg
 
-exit codes: 0 all is here, 1 something failed, 2 wrong usage or configuration, 130 Ctrl-C, 143 SIGTERM
-Each option can also be set in the configuration file or, as COLLGS_*, in the environment; a flag goes first.
+exit codes: 0 all is here, 1 something failed, 2 wrong usage or configuration,
+            130 Ctrl-C, 143 SIGTERM
+
+Each option can also be set in the configuration file or, as COLLGS_*, in the
+environment; a flag goes first. User name and password are read from
+COLLGS_USERNAME and COLLGS_PASSWORD, else from ~/.netrc.
 """
 
 
@@ -104,10 +109,29 @@ def _command_first(argv: Sequence[str]) -> tuple[str | None, list[str]]:
         elif command is None and word in COMMANDS:
             command = word
         elif command is None and not word.startswith("-"):
+            _refuse_unknown_flags(words)
             raise ConfigError(_no_command(word))
         else:
             words.append(word)
     return command, words
+
+
+def _refuse_unknown_flags(words: Sequence[str]) -> None:
+    """Name a flag that does not exist, rather than the value behind it, which looks like a command then."""
+    known = {flag for command in COMMANDS for flag in _flags(_parser(command, general=False))}
+    for word in words:
+        if word.startswith("--") and word.partition("=")[0] not in known:
+            raise ConfigError(_unknown(word, sorted(known)))
+
+
+def _flags(parser: argparse.ArgumentParser) -> list[str]:
+    return [flag for action in parser._actions for flag in action.option_strings]  # noqa: SLF001
+
+
+def _unknown(word: str, known: Sequence[str]) -> str:
+    flag = word.partition("=")[0]
+    near = difflib.get_close_matches(flag, known, n=1, cutoff=0.6)
+    return f"{flag}: unknown here{f'; did you mean {near[0]}?' if near else ''}"
 
 
 def _is_flag(word: str) -> bool:
@@ -125,9 +149,7 @@ def _no_command(word: str) -> str:
 def _clearer(message: str, parser: argparse.ArgumentParser) -> str:
     """Put argparse's message into our form: the flag, what was expected, what was found."""
     if strange := re.match(r"unrecognized arguments: (\S+)", message):
-        known = [flag for action in parser._actions for flag in action.option_strings]  # noqa: SLF001
-        near = difflib.get_close_matches(strange[1].partition("=")[0], known, n=1, cutoff=0.5)
-        return f"{strange[1]}: unknown here{f'; did you mean {near[0]}?' if near else ''}"
+        return _unknown(strange[1], _flags(parser))
     return re.sub(r"^argument (?:\S+/)?(\S+): ", r"\1: ", message)
 
 
@@ -176,7 +198,7 @@ def _add_listing(parser: argparse.ArgumentParser) -> None:
         "--format",
         metavar="NAME",
         default="table",
-        choices=_FORMATS,
+        choices=FORMATS,
         help="how to list: table, json, geojson, csv or urls (default: table)",
     )
 
@@ -189,13 +211,16 @@ def _add_download(parser: argparse.ArgumentParser) -> None:
         "--format",
         metavar="NAME",
         default="table",
-        choices=_FORMATS,
+        choices=FORMATS,
         help="how --dry-run lists: table, json, geojson, csv or urls (default: table)",
     )
 
 
 def _add_verify(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", metavar="DIR", nargs="?", default=None, help="the folder (default: --output)")
+    parser.add_argument(
+        "--repair", action="store_true", default=False, help="fetch again what is wrong; needs --collection"
+    )
 
 
 def _add_init(parser: argparse.ArgumentParser) -> None:
@@ -214,6 +239,13 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
         action="extend",
         default=[],
         help="what the store does wrong, one product each: all, list, or names",
+    )
+    group.add_argument(
+        "--sign-in",
+        metavar="FORM",
+        default=None,
+        choices=("html", "script"),
+        help="let the store ask for a sign-in, by a form in html or put together by a script (demo, demo)",
     )
     group.add_argument("--serve", action="store_true", default=False, help="only serve, and say how to use it")
     group.add_argument("--port", metavar="N", default="0", help="where to serve (default: any free port)")
@@ -265,4 +297,5 @@ _TAKES_VALUE: Final = {option.flag for option in OPTIONS if not option.switch} |
     "--products",
     "--report",
     "--set",
+    "--sign-in",
 }

@@ -6,6 +6,7 @@ from collgs_async.demo.exchanges import Hit
 from collgs_async.demo.faults import FAULTS, Fault
 from collgs_async.demo.scenes import COLLECTIONS, SMALLEST_ARCHIVE, Collection, Scene, make_scenes
 from collgs_async.demo.server import DemoServer
+from collgs_async.demo.sign_in import SignIn
 
 __all__ = [
     "COLLECTIONS",
@@ -17,6 +18,7 @@ __all__ = [
     "Fault",
     "Hit",
     "Scene",
+    "SignIn",
     "make_scenes",
     "write_archive",
 ]

@@ -53,10 +53,10 @@ class Catalogue:
 
     def reply(self, pairs: list[tuple[str, str]], origin: str) -> Reply:
         """Answer a search; `pairs` are the decoded query, `origin` is where links lead."""
-        spoiled = self._script.take(FAULTS_KEY)
-        if spoiled is None:
-            return self._right_reply(pairs, origin)
-        return self._spoil(spoiled[0].name, pairs, origin)
+        right = self._right_reply(pairs, origin)
+        # Only a page of results is spoilt: a refusal is no page.
+        spoiled = self._script.take(FAULTS_KEY) if right.status == 200 else None
+        return right if spoiled is None else self._spoil(spoiled[0].name, right, origin)
 
     def _right_reply(self, pairs: list[tuple[str, str]], origin: str) -> Reply:
         as_json = any(key.lower() == "httpaccept" and "json" in text for key, text in pairs)
@@ -68,7 +68,7 @@ class Catalogue:
         self._let_newcomers_in(search, page)
         return (json_reply if as_json else atom_reply)(page, self._dialect)
 
-    def _spoil(self, name: str, pairs: list[tuple[str, str]], origin: str) -> Reply:
+    def _spoil(self, name: str, right: Reply, origin: str) -> Reply:
         if name == "catalogue-503":
             return html_reply(503, "Service Unavailable", "The catalogue is busy.", Retry_After="1")
         if name == "catalogue-html":
@@ -76,9 +76,8 @@ class Catalogue:
         if name == "catalogue-500":
             error = RequestError("Failed to read from the store", None, 500)
             return error_reply(error, origin, self._dialect, as_json=True)
-        reply = self._right_reply(pairs, origin)
-        half = len(reply.body) // 2
-        return replace(reply, headers={**reply.headers, "Content-Length": str(half)}, keep=half)
+        half = len(right.body) // 2
+        return replace(right, headers={**right.headers, "Content-Length": str(half)}, keep=half)
 
     def _page(self, search: Search, origin: str) -> Page:
         first = search.start_index - 1

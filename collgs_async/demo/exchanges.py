@@ -46,6 +46,8 @@ class Hit:
         Bytes of the body that were written so far.
     at
         When the request came, by the monotonic clock, in seconds.
+    posted
+        The names of the form fields that were posted, never what was in them.
     """
 
     method: str
@@ -56,6 +58,7 @@ class Hit:
     status: int
     sent: int
     at: float
+    posted: tuple[str, ...] = ()
 
 
 class ExactResponse(web.StreamResponse):
@@ -87,12 +90,18 @@ class Exchange:
         Where files are read.
     rate
         Bytes a second for bodies that are files; None: as fast as the client takes them.
+
+    Attributes
+    ----------
+    posted
+        The names of the form fields that were posted, once they were read.
     """
 
     def __init__(self, request: web.Request, pool: Executor, rate: float | None) -> None:
         self.method = request.method
         self.path = request.path
         self.headers = {sys.intern(name.lower()): sys.intern(value) for name, value in request.headers.items()}
+        self.posted: tuple[str, ...] = ()
         self._query = {name: request.query[name] for name in request.query}
         self._at = time.monotonic()
         self._status = 0
@@ -111,6 +120,7 @@ class Exchange:
             status=self._status,
             sent=self._sent,
             at=self._at,
+            posted=self.posted,
         )
 
     async def send(self, request: web.Request, reply: Reply) -> web.StreamResponse:

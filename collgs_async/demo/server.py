@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from html import escape
 from typing import TYPE_CHECKING, Self
 
 from aiohttp import web
@@ -15,6 +14,7 @@ from collgs_async.demo.faults import FaultScript
 from collgs_async.demo.feeds import SEARCH_PATH
 from collgs_async.demo.replies import html_reply, text_reply
 from collgs_async.demo.searches import Limits
+from collgs_async.demo.sign_in import CALLBACK_PATH, SignInDesk, read_cookies, sign_in_page
 from collgs_async.demo.store import Store
 
 if TYPE_CHECKING:
@@ -27,18 +27,12 @@ if TYPE_CHECKING:
     from collgs_async.demo.faults import Fault
     from collgs_async.demo.replies import Reply
     from collgs_async.demo.scenes import Scene
+    from collgs_async.demo.sign_in import SignIn
 
 __all__ = ["DemoServer"]
 
 _THREADS = 4
 _PATIENCE = 0.1
-_SIGN_IN = """<!DOCTYPE html>
-<html><head><title>Sign in</title></head><body>
-<form id="kc-form-login" action="{action}" method="post">
-<input id="username" name="username" type="text"/><input id="password" name="password" type="password"/>
-<input type="hidden" id="id-hidden-input" name="credentialId"/><input name="login" type="submit" value="Sign In"/>
-</form></body></html>
-"""
 
 
 class DemoServer:
@@ -61,6 +55,8 @@ class DemoServer:
         played one after the other. None: nothing goes wrong.
     dialect
         How the catalogue differs from the stock software.
+    sign_in
+        What the store demands before it hands an archive out; None: it is open to all.
     host, port
         Where to listen; port 0: any free one.
 
@@ -80,6 +76,7 @@ class DemoServer:
         rate: float | None = None,
         faults: Mapping[str, Fault | tuple[Fault, ...]] | None = None,
         dialect: Dialect = STOCK,
+        sign_in: SignIn | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
     ) -> None:
@@ -92,6 +89,8 @@ class DemoServer:
         script = FaultScript(faults or {})
         self._catalogue = Catalogue(self.scenes, Limits(page_maximum, records_per_page), dialect, script)
         self._store = Store(self.scenes, folder, script, self._pool)
+        self._sign_in = sign_in
+        self._desk: SignInDesk | None = None
         self._exchanges: list[Exchange] = []
         self._runner: web.AppRunner | None = None
 
@@ -104,6 +103,8 @@ class DemoServer:
         await runner.setup()
         await web.TCPSite(runner, self._host, self._port).start()
         self._runner, self._port = runner, runner.addresses[0][1]
+        if self._sign_in is not None:
+            self._desk = SignInDesk(self._sign_in, self._store_origin)
         return self
 
     async def __aexit__(
@@ -120,6 +121,11 @@ class DemoServer:
     def origin(self) -> str:
         """Scheme, host and port."""
         return f"http://{self._host}:{self._port}"
+
+    @property
+    def _store_origin(self) -> str:
+        host = self._sign_in.host if self._sign_in else None
+        return f"http://{host or self._host}:{self._port}"
 
     @property
     def url(self) -> str:
@@ -145,18 +151,32 @@ class DemoServer:
         return await exchange.send(request, await self._reply(request, exchange))
 
     async def _reply(self, request: web.Request, exchange: Exchange) -> Reply:
-        if request.path.startswith("/sso/"):
-            return _sign_in_page(self.origin)
+        if request.path.startswith("/sso/") or request.path == CALLBACK_PATH:
+            return await self._sign_in_reply(request, exchange)
         if exchange.method not in {"GET", "HEAD"}:
             return text_reply(405, "Method not allowed.\n", "text/plain", Allow="GET, HEAD")
         if request.path == SEARCH_PATH:
             return self._catalogue.reply(list(request.query.items()), self.origin)
         if request.path.startswith("/repository/"):
-            return await self._store.reply(exchange.method, request.path, exchange.headers)
+            refusal = self._turn_away(request) if self._desk else None
+            return refusal or await self._store.reply(exchange.method, request.path, exchange.headers)
         return html_reply(404, "Not Found", "There is nothing here.")
 
+    def _turn_away(self, request: web.Request) -> Reply | None:
+        """Send a request for an archive to the store's own host, and from there to the form; None: it may pass."""
+        wanted = self._store_origin + request.raw_path
+        if f"http://{request.host}" != self._store_origin:
+            return text_reply(302, "", "text/html; charset=utf-8", Location=wanted)
+        if self._desk is None or self._desk.admits(read_cookies(request.headers.get("Cookie", ""))):
+            return None
+        return self._desk.send_to_form(wanted)
 
-def _sign_in_page(origin: str) -> Reply:
-    """Show the form; whoever fills it in sees it again, as after a wrong password."""
-    action = f"{origin}/sso/login-actions/authenticate?session_code=demo&execution=demo&client_id=store"
-    return text_reply(200, _SIGN_IN.format(action=escape(action)), "text/html; charset=utf-8")
+    async def _sign_in_reply(self, request: web.Request, exchange: Exchange) -> Reply:
+        posted = {name: str(value) for name, value in (await request.post()).items()}
+        exchange.posted = tuple(posted)
+        if self._desk is None or request.path.startswith("/sso/login"):
+            # The form of the fault: whoever fills it in sees it again, as after a wrong password.
+            action = f"{self.origin}/sso/login-actions/authenticate?session_code=demo&execution=demo&client_id=store"
+            return sign_in_page(action)
+        cookies = read_cookies(request.headers.get("Cookie", ""))
+        return self._desk.reply(request.path, request.query, cookies, posted)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TqdmProgress", "in_notebook"]
 
+_CLEAR_BELOW = "\x1b[J"
 _REDRAW_SECONDS = 0.1
 _TICK_SECONDS = 0.25
 _NAME_WIDTH = 29
@@ -56,6 +57,7 @@ class TqdmProgress(Tally):
         self._slots: list[str | None] = [None] * (len(self._bars) - 1)
         self._drawn_at = clock() - _REDRAW_SECONDS
         self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
 
     def write_line(self, text: str) -> None:
         """Write a line above the bars, whole and untouched by them; safe from any thread, and after the end."""
@@ -66,10 +68,17 @@ class TqdmProgress(Tally):
         """Clear every line; the cursor is left where the first one began."""
         if self._timer:
             self._timer.cancel()
+        if self._closed:
+            return
+        self._closed = True
         for bar in reversed(self._bars):  # the first line last: there the cursor stays
             bar.n = 1  # a notebook keeps a bar that closes before its end, in red
             with contextlib.suppress(OSError, ValueError):
                 bar.close()
+        with contextlib.suppress(OSError, ValueError):
+            if self._file.isatty():
+                self._file.write(_CLEAR_BELOW)  # such as the ^C that the terminal has put among the bars
+                self._file.flush()
 
     def _changed(self) -> None:
         if self._timer is None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from collgs_async.words import printable
+
 __all__ = ["elide", "short_name"]
 
 # The fields that tell two products of one download apart; protocol §7 has the whole grammar.
@@ -45,7 +47,7 @@ def short_name(identifier: str, width: int = 28) -> str:
     for scheme, form in _SCHEMES:
         if match := scheme.match(identifier):
             return form.format_map({name: field.strip("_") for name, field in match.groupdict().items()})
-    return elide("".join(letter if letter.isprintable() else "?" for letter in identifier), width)
+    return elide(printable(identifier), width)
 
 
 def elide(text: str, width: int) -> str:

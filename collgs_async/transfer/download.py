@@ -3,32 +3,41 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
+import shutil
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from collgs_async.errors import IntegrityError, NotAvailableError, ProductError, StorageError, TransferError
 from collgs_async.integrity import Level, check
-from collgs_async.limits import Throttle
+from collgs_async.lease import Lease
+from collgs_async.limits import Gate, Throttle
 from collgs_async.models import Outcome, Status
-from collgs_async.partfile import PartFile, file_name
-from collgs_async.transfer.judge import AskAgain, plan_request
-from collgs_async.transfer.stream import Line
+from collgs_async.partfile import PartFile, file_name, folds_case, sync_folder
+from collgs_async.transfer.awake import LOOK_EACH, Sleep
+from collgs_async.transfer.judge import AskAgain
+from collgs_async.transfer.mending import Mending
+from collgs_async.transfer.stream import BusyError, Line
+from collgs_async.transfer.trip import Abandoned, Stretch, Trip
 from collgs_async.transport import Patience, retrying
-from collgs_async.units import format_bytes
+from collgs_async.units import format_bytes, format_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
     from pathlib import Path
     from types import TracebackType
     from typing import Self
 
+    from aiohttp import ClientResponse
     from tenacity import RetryCallState
 
+    from collgs_async.auth import Authenticator
     from collgs_async.config import Config
     from collgs_async.models import Product
     from collgs_async.progress import Progress
@@ -47,8 +56,8 @@ BLOCK: Final = 2**20
 _MOST_QUESTIONS: Final = 6
 """Requests of one try: each further one follows from what the answer before it has taught."""
 
-_MOST_VERSIONS: Final = 5
-"""How often an archive may be replaced while it is fetched before we stop running after it."""
+_LOOK_FOR_WORK_EACH: Final = 0.05
+"""Seconds between two looks of an idle worker for something to help with."""
 
 
 class Action(StrEnum):
@@ -101,6 +110,8 @@ class Downloader:
     ----------
     transport
         The HTTP session.
+    authenticator
+        Signs in when the store asks for it.
     config
         Where to put archives and how to treat the line.
     progress
@@ -112,6 +123,7 @@ class Downloader:
     def __init__(
         self,
         transport: Transport,
+        authenticator: Authenticator,
         config: Config,
         progress: Progress,
         *,
@@ -121,20 +133,51 @@ class Downloader:
         self._options = config.download_options
         self._progress = progress
         self._sleep = sleep
-        self._line = Line(transport, Throttle(self._options.limit_rate), block=max(BLOCK, self._options.chunk_size))
-        self._connections = asyncio.Semaphore(self._options.workers)
+        self._line = Line(
+            transport,
+            authenticator,
+            Throttle(self._options.limit_rate),
+            block=max(BLOCK, self._options.chunk_size),
+            min_rate=self._options.min_rate,
+        )
+        self._gate = Gate(self._options.workers, sleep=sleep)
         self._checkers = min(4, os.cpu_count() or 1)
-        self._executor = ThreadPoolExecutor(self._checkers, thread_name_prefix="verify")
+        self._executor: ThreadPoolExecutor | None = None
         self._stop = threading.Event()
+        self._trips: list[Trip] = []
+        self._leases: list[Lease] = []
+        self._walking = 0
+        self._asleep = Sleep()
+        self._watch: asyncio.Task[None] | None = None
+        self._folds_case = folds_case(config.output_directory)
 
     async def __aenter__(self) -> Self:
+        self._stop.clear()
+        self._executor = ThreadPoolExecutor(self._checkers, thread_name_prefix="verify")
+        self._watch = asyncio.create_task(self._keep_watch())
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
         self._stop.set()
-        self._executor.shutdown(wait=True, cancel_futures=True)
+        if self._executor is not None:
+            self._executor.shutdown(wait=True, cancel_futures=True)
+        sync_folder(self._config.output_directory)
+
+    async def _keep_watch(self) -> None:
+        """Keep the leases, and break all connections after the computer slept: new ones go on where they were."""
+        while True:
+            await asyncio.sleep(LOOK_EACH)
+            for lease in list(self._leases):
+                with suppress(StorageError):  # who cannot reach the folder finds out when writing
+                    await self._in_thread(lease.renew)
+            if slept := self._asleep.since_last_look():
+                log.warning("the computer slept for %s: connecting anew", format_duration(slept))
+                for trip in self._trips:
+                    trip.reconnect()
 
     @property
     def in_flight(self) -> int:
@@ -143,7 +186,7 @@ class Downloader:
 
     def final(self, product: Product) -> Path:
         """Say where the product's archive is, or will be."""
-        return self._config.output_directory / file_name(product.identifier)
+        return self._config.output_directory / file_name(product.identifier, folds_case=self._folds_case)
 
     async def action(self, product: Product) -> Action:
         """Look what is here of a product and say what is to be done about it; changes nothing."""
@@ -164,15 +207,24 @@ class Downloader:
         StorageError
             The output folder cannot take another byte.
         """
-        trip = _Trip(product, PartFile(self.final(product)), Patience(self._config.connection.retries))
         begun = time.monotonic()
+        trip = Trip(
+            product,
+            PartFile(self.final(product)),
+            Patience(self._config.connection.retries),
+            segments=self._options.segments,
+            tell=self._progress.advanced,
+        )
         status, error, reason = Status.DOWNLOADED, None, None
+        self._walking += 1
         try:
-            if not await self._walk(trip):
-                status, reason = Status.SKIPPED, "exists"
+            if reason := await self._walk(trip):
+                status = Status.SKIPPED
         except ProductError as caught:
-            status, error = Status.FAILED, caught
+            status, error = Status.FAILED, _without_frames(caught)
             log.error("%s: %s; it is left out", product.identifier, caught)
+        finally:
+            self._walking -= 1
         outcome = Outcome(
             product,
             status,
@@ -186,50 +238,120 @@ class Downloader:
         self._progress.finished(outcome)
         return outcome
 
-    async def _walk(self, trip: _Trip) -> bool:
-        """Bring the archive to its final name; False when it is there already."""
-        product, part = trip.product, trip.part
+    async def help(self) -> None:
+        """Bring second halves of what others are bringing, until nobody is bringing anything.
+
+        For a worker that has no product of its own any more: so the last, largest archives do not trickle alone.
+        """
+        while self._walking:
+            if not await self._help_with(self._trips):
+                await asyncio.sleep(_LOOK_FOR_WORK_EACH)
+
+    async def _help_with(self, trips: Sequence[Trip]) -> bool:
+        """Bring the second half of the longest stretch that is worth splitting; False when none is."""
+        now = time.monotonic()
+        for trip in sorted(trips, key=lambda trip: max((one.left for one in trip.running), default=0), reverse=True):
+            if half := trip.half(now):
+                longest, second = half
+                try:
+                    await self._bring_half(trip, longest, second)
+                finally:
+                    longest.splitting = False
+                return True
+        return False
+
+    async def _bring_half(self, trip: Trip, longest: Stretch, second: Stretch) -> None:
+        async def judged(answer: Answer, response: ClientResponse) -> None:
+            self._gate.accepted()
+            trip.take_over(longest, second, answer)
+            trip.begin(second, response)
+            longest.splitting = False
+
+        try:
+            async with self._gate.enter() as began, trip.part:
+                if longest not in trip.running:
+                    return
+                try:
+                    await self._line.fetch(trip, second, judged=judged)
+                except BusyError as error:
+                    self._gate.refused(began, error.retry_after)
+                finally:
+                    trip.finish(second)
+        except (AskAgain, ProductError) as error:
+            log.debug("%s: a second connection failed: %s", trip.product.identifier, error)
+            trip.note_help(failed=True)
+        except Abandoned:
+            return
+        else:
+            trip.note_help(failed=False)
+
+    async def _walk(self, trip: Trip) -> str | None:
+        """Bring the archive to its final name; say why not when there is no need to."""
+        product = trip.product
+        lease = Lease(trip.part.path)
         if await self.action(product) is Action.SKIP:
-            return False
+            await self._in_thread(lambda: _clear(lease))
+            return "exists"
         if product.url is None:
             raise NotAvailableError(product.problem or "the catalogue gives no download link for it")
-        for last in (False, True):
-            async with self._connections:
-                size = await self._bring(trip, product.url)
+        if not await self._in_thread(lease.take):
+            log.info("%s: another run is fetching it", product.identifier)
+            return "elsewhere"
+        self._leases.append(lease)
+        try:
+            # Whoever had the lease before may have finished it since we looked.
+            if await self.action(product) is Action.SKIP:
+                return "exists"
+            await self._bring_whole(trip, lease)
+        finally:
+            self._leases.remove(lease)
+            await self._in_thread(lease.release)
+        return None
+
+    async def _bring_whole(self, trip: Trip, lease: Lease) -> None:
+        """Bring all bytes, until they are right, and give them their final name."""
+        product, part = trip.product, trip.part
+        mending = Mending(trip)
+        while True:
+            size = await self._bring(trip)
             self._progress.checking(product)
             try:
                 await self._verify(trip, size)
                 break
             except IntegrityError as error:
-                await part.discard()
-                if last:
-                    raise IntegrityError(f"{error}; it came like this twice, so it is bad on the server") from error
-                log.warning("%s: %s; fetching it once more", product.identifier, error)
-                trip.forget()
+                again = await mending.mend(error)
+                log.warning("%s: %s; %s", product.identifier, error, again)
+        if not await self._in_thread(lease.still_mine):
+            if not await self._in_thread(part.path.exists):
+                raise StorageError(f"{part.path}: {os.strerror(errno.ENOENT)}")
+            raise TransferError("another run took it over while this one could not reach the folder")
         await part.publish()
-        return True
 
     def _look(self, product: Product) -> Action:
         final = self.final(product)
-        if final.is_dir():
-            raise ProductError(f"a folder has the name that its archive should get: {final}")
         part = PartFile(final).path
-        held = part.stat().st_size if part.is_file() else 0
-        return decide(
-            whole=final.is_file() and self._is_whole(final, product),
-            part=held,
-            skip_existing=self._options.skip_existing,
-        )
+        for path in (final, part):
+            if path.is_dir():
+                raise ProductError(f"a folder has the name that its archive needs: {path}")
+        try:
+            return decide(
+                whole=final.is_file() and self._is_whole(final, product),
+                part=part.stat().st_size if part.is_file() else 0,
+                skip_existing=self._options.skip_existing,
+            )
+        except PermissionError as error:
+            raise ProductError(f"{error.filename} cannot be read: {error.strerror}") from error
 
     def _is_whole(self, final: Path, product: Product) -> bool:
         try:
-            check(final, size=product.size, level=Level.STRUCTURE, stop=self._stop.is_set)
+            # Not by the length that the catalogue gives: where it errs, the product would be fetched at each run.
+            check(final, level=Level.STRUCTURE, stop=self._stop.is_set)
         except IntegrityError as error:
             log.warning("%s: the file that is here is no whole archive (%s)", product.identifier, error)
             return False
         return True
 
-    async def _verify(self, trip: _Trip, size: int | None) -> None:
+    async def _verify(self, trip: Trip, size: int | None) -> None:
         level = Level(self._options.verify)
         if size is None and level is Level.SIZE:
             level = Level.STRUCTURE  # a length that nobody announced proves nothing
@@ -242,12 +364,14 @@ class Downloader:
         return await self._in_thread(lambda: check(path, size=size, level=level, stop=self._stop.is_set))
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
+        if self._executor is None:
+            raise RuntimeError("use it as an asynchronous context manager: async with ...")
         try:
             return await asyncio.get_running_loop().run_in_executor(self._executor, work)
         except OSError as error:
             raise StorageError(f"{error.filename or self._config.output_directory}: {error.strerror}") from error
 
-    async def _bring(self, trip: _Trip, url: str) -> int | None:
+    async def _bring(self, trip: Trip) -> int | None:
         """Bring all bytes into the part, trying again as long as that brings new ones; give its length.
 
         None stands for a length that the server never told; the archive has an end record then.
@@ -258,40 +382,90 @@ class Downloader:
             before_sleep=lambda state: _announce(trip, state),
             sleep=self._sleep,
         )
+        self._trips.append(trip)
         try:
-            return await attempt(self._try, trip, url)
+            return await attempt(self._try, trip)
         except TransferError as error:
             kept = f"; {format_bytes(trip.best)} are kept" if trip.best else ""
             raise TransferError(f"{error}; given up after {trip.requests} requests{kept}") from error
+        finally:
+            self._trips.remove(trip)
+            await trip.disband()
 
-    async def _try(self, trip: _Trip, url: str) -> int | None:
-        part = trip.part
-        async with part:
-            try:
-                for _ in range(_MOST_QUESTIONS):
-                    if part.remote and part.remote.url == url and part.remote.size == part.length:
-                        return part.length
-                    try:
-                        return await self._ask(trip, url)
-                    except AskAgain as answer:
-                        await self._learn(trip, answer)
-            finally:
-                trip.note_length()
-        raise TransferError("the store's answers contradict each other")
+    async def _try(self, trip: Trip) -> int | None:
+        """Bring whatever nobody brings, until nothing is missing."""
+        questions = 0
+        while True:
+            accepted = self._gate.successes
+            async with self._gate.enter(ahead=trip.requests > 0) as began, trip.part:
+                await trip.recall()
+                stretch = None if trip.complete else trip.next_stretch()
+                try:
+                    if stretch is not None:
+                        await self._ask(trip, stretch)
+                except AskAgain as answer:
+                    questions += 1
+                    await self._learn(trip, answer, questions)
+                except BusyError as error:
+                    self._gate.refused(began, error.retry_after)
+                    if self._gate.successes == accepted:
+                        raise
+                finally:
+                    trip.note_progress()
+                if trip.complete:
+                    return trip.size
+                if stretch is not None and trip.size is None and trip.ended:
+                    return None
+            if stretch is None and not await self._help_with([trip]):
+                await trip.wait_for_change(_LOOK_FOR_WORK_EACH)
 
-    async def _ask(self, trip: _Trip, url: str) -> int | None:
-        part = trip.part
-        ask = plan_request(part.length, part.remote, url, ranges=trip.ranges, conditions=trip.conditions)
-        trip.requests += 1
-        answer = await self._line.fetch(
-            url, ask, part, started=lambda answer: self._show(trip, answer), arrived=trip.count(self._progress)
-        )
-        size = answer.remote.size
-        if size is not None and part.length < size:
-            raise TransferError(f"the answer ended at byte {part.length} of {size}")
-        if size is None:
-            await self._expect_end(part.path)
-        return size
+    async def _ask(self, trip: Trip, stretch: Stretch) -> None:
+        async def judged(answer: Answer, response: ClientResponse) -> None:
+            self._gate.accepted()
+            await self._expect(trip, stretch, answer)
+            trip.begin(stretch, response)
+
+        trip.ended, before = False, trip.part.held.total
+        try:
+            answer = await self._line.fetch(trip, stretch, judged=judged)
+        except Abandoned:
+            raise TransferError("its bytes were given up") from None
+        finally:
+            trip.finish(stretch)
+        trip.size = answer.remote.size
+        if trip.size is None:
+            await self._expect_end(trip.part.path)
+            trip.ended = True
+        elif trip.part.held.total <= before and not trip.complete:
+            raise TransferError("the store sent nothing that is not here already")
+
+    async def _expect(self, trip: Trip, stretch: Stretch, answer: Answer) -> None:
+        """Prepare for the bytes of an answer: is there room for them, and who wants to know."""
+        product, size = trip.product, answer.remote.size
+        trip.size = size
+        whole = answer.end is None or answer.end == size
+        if stretch.end is None or (whole and answer.first == 0):
+            stretch.end = size
+        if product.size is not None and size is not None and product.size != size and trip.requests == 1:
+            log.warning(
+                "%s: the catalogue says %d bytes, the store %d; the store is believed",
+                product.identifier,
+                product.size,
+                size,
+            )
+        await self._refuse_without_room()
+        here = 0 if answer.first == 0 and whole else trip.part.held.total
+        self._progress.started(product, have=here, size=size)
+
+    async def _refuse_without_room(self) -> None:
+        """Stop before the disk is full, rather than then; what is being fetched counts with what is still to come."""
+        to_come = sum((trip.size or 0) - trip.part.held.total for trip in self._trips if trip.size)
+        free = await self._in_thread(lambda: _free_bytes(self._config.output_directory))
+        if to_come > free:
+            raise StorageError(
+                f"{self._config.output_directory}: {format_bytes(free)} are free, "
+                f"and {format_bytes(to_come)} of the archives on their way are still to come"
+            )
 
     async def _expect_end(self, path: Path) -> None:
         """Tell a body of unknown length that is whole from one that was cut: an archive ends in an end record."""
@@ -300,70 +474,34 @@ class Downloader:
         except IntegrityError as error:
             raise TransferError("the connection closed before the archive's end") from error
 
-    async def _learn(self, trip: _Trip, answer: AskAgain) -> None:
+    async def _learn(self, trip: Trip, answer: AskAgain, questions: int) -> None:
         log.debug("%s: %s; asking otherwise", trip.product.identifier, answer)
-        trip.ranges &= answer.ranges
-        trip.conditions &= answer.conditions
+        if questions > _MOST_QUESTIONS:
+            raise TransferError("the store's answers contradict each other")
+        trip.learn(answer)
         if answer.from_start:
-            trip.start_over()
-            await trip.part.remember(None)
-            await trip.part.truncate(0)
-
-    def _show(self, trip: _Trip, answer: Answer) -> None:
-        announced, size = trip.product.size, answer.remote.size
-        if announced is not None and size is not None and announced != size:
-            log.warning(
-                "%s: the catalogue says %d bytes, the store %d; the store is believed",
-                trip.product.identifier,
-                announced,
-                size,
-            )
-        self._progress.started(trip.product, have=answer.first, size=size)
+            await trip.start_over()
 
 
-class _Trip:
-    """What was learnt on the way to one product."""
-
-    def __init__(self, product: Product, part: PartFile, patience: Patience) -> None:
-        self.product = product
-        self.part = part
-        self.patience = patience
-        self.received = 0
-        self.requests = 0
-        self.best = 0
-        self.versions = 1
-        self.forget()
-
-    def forget(self) -> None:
-        """Begin with an open mind: the next bytes may come from another server."""
-        self.ranges = True
-        self.conditions = True
-        self.best = 0
-
-    def count(self, progress: Progress) -> Callable[[int], None]:
-        """Make the function that counts body bytes."""
-
-        def arrived(nbytes: int) -> None:
-            self.received += nbytes
-            progress.advanced(self.product, nbytes)
-
-        return arrived
-
-    def note_length(self) -> None:
-        """Progress is a part that is longer than ever: bytes that come again and again are none."""
-        if self.part.length > self.best:
-            self.best = self.part.length
-            self.patience.progressed()
-
-    def start_over(self) -> None:
-        """Take note that the archive is another version now."""
-        self.versions += 1
-        self.best = 0
-        if self.versions > _MOST_VERSIONS:
-            raise NotAvailableError(f"its archive was replaced {_MOST_VERSIONS} times while it was fetched")
+def _clear(lease: Lease) -> None:
+    """Remove what a run has left that was killed right after it had published."""
+    if lease.path.exists() and lease.take():
+        lease.release()
 
 
-def _announce(trip: _Trip, state: RetryCallState) -> None:
+def _without_frames(error: ProductError) -> ProductError:
+    """Let go of the frames of an error that is kept: each holds the blocks that it was reading."""
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)
+
+
+def _free_bytes(folder: Path) -> int:
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
+
+
+def _announce(trip: Trip, state: RetryCallState) -> None:
     error = state.outcome.exception() if state.outcome else None
     here = f", {format_bytes(trip.best)} are here" if trip.best else ""
     log.warning("%s: %s%s; trying again in %.1f s", trip.product.identifier, error, here, state.upcoming_sleep)

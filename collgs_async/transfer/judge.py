@@ -31,6 +31,8 @@ from collgs_async.partfile import Remote
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from collgs_async.ranges import Ranges
+
 __all__ = ["Answer", "Ask", "AskAgain", "judge", "plan_request"]
 
 OVERLAP: Final = 64 * 1024
@@ -44,26 +46,29 @@ _CONTENT_RANGE = re.compile(r"\s*bytes\s+(?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18}|
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A request for the rest of an archive.
+    """A request for an archive, or for a range of it.
 
     Attributes
     ----------
     first
-        The first byte asked for; 0 asks for everything, without a range.
+        The first byte asked for.
+    end
+        One past the last byte asked for; None asks for all that follows.
     if_range
         The validator that makes the range conditional; None for none.
     """
 
     first: int = 0
+    end: int | None = None
     if_range: str | None = None
 
     @property
     def headers(self) -> dict[str, str]:
-        """The header fields of this request."""
-        if not self.first:
+        """The header fields of this request; none to ask for everything."""
+        if self.first == 0 and self.end is None:
             return {}
         condition = {"If-Range": self.if_range} if self.if_range else {}
-        return {"Range": f"bytes={self.first}-", **condition}
+        return {"Range": f"bytes={self.first}-{'' if self.end is None else self.end - 1}", **condition}
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,25 +116,36 @@ class AskAgain(Exception):  # noqa: N818 - not an error: the next question, with
         self.conditions = conditions
 
 
-def plan_request(held: int, remote: Remote | None, url: str, *, ranges: bool = True, conditions: bool = True) -> Ask:
-    """Choose what to ask for when `held` bytes are here.
+def plan_request(
+    gap: tuple[int, int | None],
+    held: Ranges,
+    remote: Remote | None,
+    url: str,
+    *,
+    ranges: bool = True,
+    conditions: bool = True,
+) -> Ask:
+    """Choose what to ask for to fill a gap.
 
     Parameters
     ----------
+    gap
+        The first byte that is missing, and one past the last one; None for all that follows.
     held
-        Bytes in the part.
+        What is here.
     remote
-        What is remembered of the archive that they are of.
+        What is remembered of the archive that it is of.
     url
         The URL that will be asked; validators of another URL prove nothing.
     ranges, conditions
         False when this server was found to mishandle them.
     """
-    if not held or not ranges:
+    first, end = gap
+    if not ranges or not held.total:
         return Ask()
     if conditions and remote and remote.url == url and (validator := strong_validator(remote)):
-        return Ask(held, validator)
-    return Ask(max(0, held - OVERLAP))
+        return Ask(first, end, validator)
+    return Ask(held.reach_back(first, OVERLAP), end)
 
 
 def strong_validator(remote: Remote) -> str | None:
@@ -140,12 +156,21 @@ def strong_validator(remote: Remote) -> str | None:
         return None
     try:
         age = parsedate_to_datetime(remote.date) - parsedate_to_datetime(remote.last_modified)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
     return remote.last_modified if age.total_seconds() >= _STRONG_AFTER else None
 
 
-def judge(status: int, headers: Mapping[str, str], *, ask: Ask, held: int, known: Remote | None, url: str) -> Answer:
+def judge(
+    status: int,
+    headers: Mapping[str, str],
+    *,
+    ask: Ask,
+    wanted: int,
+    held: int,
+    known: Remote | None,
+    url: str,
+) -> Answer:
     """Decide what the body of a 200, 206 or 416 is.
 
     Parameters
@@ -154,8 +179,10 @@ def judge(status: int, headers: Mapping[str, str], *, ask: Ask, held: int, known
         Of the answer.
     ask
         What was asked.
+    wanted
+        The first byte that is missing.
     held
-        Bytes in the part.
+        How many bytes are here.
     known
         What is remembered of the archive that they are of.
     url
@@ -172,29 +199,43 @@ def judge(status: int, headers: Mapping[str, str], *, ask: Ask, held: int, known
         raise TransferError(f"the store sent the archive with Content-Encoding {encoding[:40]}, unasked")
     span = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", ""))
     if status == 416:
-        return _out_of_range(span, held, known, url)
-    if span and span[1] is not None:
-        return _judge_range(span, headers, ask=ask, held=held, known=known, url=url)
+        return _out_of_range(span, ask, held, known, url)
+    if span and span[1] is not None and _is_of_that_length(span, headers, required=status == 200):
+        return _judge_range(span, _remote(headers, url, _total(span)), ask=ask, wanted=wanted, held=held, known=known)
     if status == 206:
         raise AskAgain("HTTP 206 without a usable Content-Range", ranges=False)
     return _judge_whole(headers, ask=ask, known=known, url=url)
 
 
+def _is_of_that_length(span: re.Match[str], headers: Mapping[str, str], *, required: bool) -> bool:
+    """Hold the length of a body against its Content-Range, which means nothing on a 200 unless both agree (§14.4)."""
+    length = _content_length(headers)
+    return not required if length is None else length == int(span[2]) - int(span[1]) + 1
+
+
+def _content_length(headers: Mapping[str, str]) -> int | None:
+    text = headers.get("Content-Length", "").strip()
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
+
+
+def _total(span: re.Match[str]) -> int | None:
+    return None if span[3] == "*" else int(span[3])
+
+
 def _judge_range(
-    span: re.Match[str], headers: Mapping[str, str], *, ask: Ask, held: int, known: Remote | None, url: str
+    span: re.Match[str], remote: Remote, *, ask: Ask, wanted: int, held: int, known: Remote | None
 ) -> Answer:
-    first, last = int(span[1]), int(span[2])
-    total = None if span[3] == "*" else int(span[3])
+    first, last, total = int(span[1]), int(span[2]), remote.size
     if last < first or (total is not None and last >= total):
         raise AskAgain(f"a Content-Range that makes no sense: {span[0].strip()}", ranges=False)
-    if first > held:
+    if first > wanted:
         raise AskAgain(f"a range that begins at byte {first}, although {ask.first} was asked for", ranges=False)
-    remote = _remote(headers, url, total)
     if known and known.size is not None and total is not None and known.size != total:
         raise AskAgain("the archive has another length now", from_start=True)
-    proven = first == 0 or _same_version(remote, known, ask)
-    if not proven and first == held:
-        raise AskAgain("another version, or another node with a tag of its own", conditions=False)
+    proven = not held or _same_version(remote, known, ask)
+    if not proven and first == wanted > 0:
+        # Asked for a block that can be compared, a server that does not send it cannot be resumed from.
+        raise AskAgain("nothing vouches for the range that was sent", conditions=False, ranges=ask.if_range is not None)
     return Answer(first, last + 1, remote, proven)
 
 
@@ -203,15 +244,14 @@ def _same_version(remote: Remote, known: Remote | None, ask: Ask) -> bool:
     if ask.if_range is None or known is None:
         return False
     if known.etag:
-        # A 206 may leave the tag out (RFC 9110 §15.3.7): the server has compared it for us.
-        return remote.etag in {None, known.etag}
+        # A 206 carries the tag that a 200 would have had (RFC 9110 §15.3.7): without one, nobody has compared it.
+        return remote.etag == known.etag
     return remote.last_modified in {None, known.last_modified}
 
 
 def _judge_whole(headers: Mapping[str, str], *, ask: Ask, known: Remote | None, url: str) -> Answer:
     """Judge an answer that holds the archive from its first byte on, whatever was asked."""
-    length = headers.get("Content-Length", "").strip()
-    remote = _remote(headers, url, int(length) if length.isascii() and length.isdigit() else None)
+    remote = _remote(headers, url, _content_length(headers))
     if ask.if_range and known and known.size is not None and known.size == remote.size:
         # Either the server mishandles If-Range, or each of its nodes has a tag of its own, or it is another
         # version of the same length: before everything is fetched again, one block is compared.
@@ -219,11 +259,14 @@ def _judge_whole(headers: Mapping[str, str], *, ask: Ask, known: Remote | None, 
     return Answer(0, remote.size, remote)
 
 
-def _out_of_range(span: re.Match[str] | None, held: int, known: Remote | None, url: str) -> Answer:
+def _out_of_range(span: re.Match[str] | None, ask: Ask, held: int, known: Remote | None, url: str) -> Answer:
     """Judge a 416: the server has nothing beyond what is here, so this is all, or it is of another version."""
-    total = int(span[3]) if span and span[1] is None and span[3] != "*" else None
-    if total == held:
-        return Answer(held, held, known or Remote(url, total))
+    total = _total(span) if span and span[1] is None else None
+    if not ask.headers or total == 0:
+        raise TransferError("HTTP 416: the store says that the archive is empty")
+    if total is not None and total == held and (known is None or known.size in {None, total}):
+        # Nobody says of which version those are that are here; the checksums will.
+        return Answer(held, held, Remote(url, total), proven=False)
     raise AskAgain("the archive is shorter than what is here", from_start=True, ranges=total is not None)
 
 

@@ -2,32 +2,57 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 
 from collgs_async.errors import AuthenticationError, NotAvailableError, ProductError, TransferError
 from collgs_async.integrity import not_a_zip
-from collgs_async.transfer.judge import Answer, Ask, AskAgain, judge
-from collgs_async.transport import LONGEST_WAIT, NETWORK_ERRORS, describe, read_at_most, retry_after
-from collgs_async.units import format_duration
+from collgs_async.transfer.judge import AskAgain, judge
+from collgs_async.transfer.trip import Abandoned
+from collgs_async.transport import (
+    LONGEST_WAIT,
+    NETWORK_ERRORS,
+    BadRedirectError,
+    describe,
+    read_at_most,
+    retry_after,
+)
+from collgs_async.units import format_duration, format_rate
 from collgs_async.words import asks_to_sign_in, looks_like_html, server_words
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 
     from aiohttp import ClientResponse, StreamReader
 
+    from collgs_async.auth import Authenticator
     from collgs_async.limits import Throttle
     from collgs_async.partfile import PartFile
+    from collgs_async.transfer.judge import Answer
+    from collgs_async.transfer.trip import Stretch, Trip
     from collgs_async.transport import Transport
 
-__all__ = ["Line"]
+__all__ = ["BusyError", "Line"]
 
 _ERROR_PAGE: Final = 64 * 1024
 """Bytes of an error page that are read for the server's words."""
 
+_SMALLEST_BLOCK: Final = 64 * 1024
+_RATE_WINDOW: Final = 30.0
+"""Seconds over which a line must keep the least rate."""
+
 _TOO_MANY = ("concurrent flows", "too many requests", "too many connections")
 """Words by which some stores refuse one connection too many, under whatever status."""
+
+
+class _SignInAsked(Exception):  # noqa: N818 - not an error: there is a form to be filled in
+    """The store answers with a sign-in form instead of the archive."""
+
+
+class BusyError(TransferError):
+    """The store refuses this request because there are too many at once."""
 
 
 class Line:
@@ -37,77 +62,147 @@ class Line:
     ----------
     transport
         The HTTP session.
+    authenticator
+        Signs in when the store asks for it.
     throttle
         The run's limit of bytes a second.
     block
-        Bytes that are written at once.
+        Bytes that are written at once; shared by the connections of a file, so that a kill never costs more.
+    min_rate
+        Bytes a second below which a connection is given up for a new one; None for no such limit.
     """
 
-    def __init__(self, transport: Transport, throttle: Throttle, *, block: int) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        authenticator: Authenticator,
+        throttle: Throttle,
+        *,
+        block: int,
+        min_rate: float | None = None,
+    ) -> None:
         self._transport = transport
+        self._authenticator = authenticator
         self._throttle = throttle
         self._block = throttle.piece(block)
+        self._min_rate = min_rate
 
     async def fetch(
-        self, url: str, ask: Ask, part: PartFile, *, started: Callable[[Answer], None], arrived: Callable[[int], None]
+        self,
+        trip: Trip,
+        stretch: Stretch,
+        *,
+        judged: Callable[[Answer, ClientResponse], Awaitable[None]],
     ) -> Answer:
-        """Make one request and bring what it answers into the part.
+        """Make one request, after a sign-in if need be, and bring what it answers into the part.
 
         Parameters
         ----------
-        url, ask
-            What to ask for.
-        part
-            Where the bytes belong; open.
-        started
-            Called when the answer was judged right, before its first byte.
-        arrived
-            Called with each number of body bytes that came over the wire.
+        trip, stretch
+            What to bring; the stretch's end may move down meanwhile.
+        judged
+            Called when the answer was judged right, before its first byte; may still refuse it by raising.
 
         Raises
         ------
         AskAgain
             Nothing was written, or the part was found to be of another version; ask otherwise.
+        Abandoned
+            The stretch was given up meanwhile.
         ProductError, AuthenticationError
             The store refused, or the line broke; bytes that came before are in the part.
         """
+        visit = self._authenticator.visit()
+        while True:
+            try:
+                return await self._fetch(trip, stretch, judged)
+            except _SignInAsked:
+                await visit.sign_in(trip.url)
+
+    async def _fetch(
+        self,
+        trip: Trip,
+        stretch: Stretch,
+        judged: Callable[[Answer, ClientResponse], Awaitable[None]],
+    ) -> Answer:
+        ask, part = trip.ask_for(stretch), trip.part
+        trip.requests += 1
         try:
-            async with self._transport.get(url, headers=ask.headers, buffer=self._block) as response:
+            async with self._transport.get(trip.url, headers=ask.headers, buffer=self._block // 4) as response:
+                trip.answered(stretch, response)
                 if response.status not in {200, 206, 416}:
                     raise await _refusal(response)
-                answer = judge(response.status, response.headers, ask=ask, held=part.length, known=part.remote, url=url)
+                answer = judge(
+                    response.status,
+                    response.headers,
+                    ask=ask,
+                    wanted=stretch.position,
+                    held=part.held.total,
+                    known=part.remote,
+                    url=trip.url,
+                )
+                if answer.remote.size == 0:
+                    raise TransferError("the store sent an empty archive")
                 if answer.end == answer.first:
+                    await part.remember(None)
                     return answer
-                async with aclosing(self._blocks(response.content, arrived)) as blocks:
+                async with aclosing(self._blocks(response.content, trip, stretch)) as blocks:
                     head = await anext(blocks, bytearray())
                     if answer.first == 0:
                         _refuse_impostor(bytes(head[:_ERROR_PAGE]), response.headers)
-                    started(answer)
-                    await _pour(head, blocks, answer, part)
+                    await judged(answer, response)
+                    await _pour(head, blocks, answer, part, stretch)
+        except BadRedirectError as error:
+            raise NotAvailableError(describe(error)) from error
         except NETWORK_ERRORS as error:
+            if stretch.abandoned:
+                raise Abandoned from error
             raise TransferError(describe(error)) from error
         return answer
 
-    async def _blocks(self, content: StreamReader, arrived: Callable[[int], None]) -> AsyncGenerator[bytearray, None]:
-        """Gather what arrives into blocks; the bytes before a cut are handed out before the cut is raised."""
+    async def _blocks(self, content: StreamReader, trip: Trip, stretch: Stretch) -> AsyncGenerator[bytearray, None]:
+        """Gather what arrives into blocks; what came before a cut or a Ctrl-C is handed out first."""
         block = bytearray()
+        pace = _Pace(self._min_rate)
         try:
             while chunk := await content.readany():
-                arrived(len(chunk))
+                trip.arrived(stretch, len(chunk))
                 block += chunk
-                if len(block) >= self._block:
+                pace.check(len(chunk))
+                await self._throttle.pay(len(chunk))
+                if len(block) >= max(_SMALLEST_BLOCK, self._block // max(1, len(trip.running))):
                     yield block
                     block = bytearray()
-                await self._throttle.pay(len(chunk))
-        except NETWORK_ERRORS:
+        except (*NETWORK_ERRORS, asyncio.CancelledError):
             rest = _left_behind(content)
-            arrived(len(rest))
+            trip.arrived(stretch, len(rest))
             block += rest
             if block:
                 yield block
             raise
         if block:
             yield block
+
+
+class _Pace:
+    """Notices a line that is slower than it may be."""
+
+    def __init__(self, least: float | None) -> None:
+        self._least = least
+        self._since = time.monotonic()
+        self._bytes = 0
+
+    def check(self, nbytes: int) -> None:
+        if self._least is None:
+            return
+        self._bytes += nbytes
+        seconds = time.monotonic() - self._since
+        if seconds < _RATE_WINDOW:
+            return
+        rate = self._bytes / seconds
+        if rate < self._least:
+            raise ConnectionError(f"only {format_rate(rate)} over {seconds:.0f} s")
+        self._since, self._bytes = time.monotonic(), 0
 
 
 def _left_behind(content: StreamReader) -> bytes:
@@ -122,12 +217,11 @@ def _refuse_impostor(head: bytes, headers: Mapping[str, str]) -> None:
     if (what := not_a_zip(head)) is None:
         return
     if looks_like_html(head) and asks_to_sign_in(head):
-        raise AuthenticationError(
-            "the store answers with a sign-in form instead of the archive, and signing in is not supported yet"
-        )
+        raise _SignInAsked
     words = server_words(head) if head.lstrip()[:1] in {b"<", b"{", b"["} else ""
     said = f": {words}" if words else ""
-    raise TransferError(f"the store sent {what} instead of the archive{said}", retry_after=retry_after(headers))
+    told = f"the store sent {what} instead of the archive{said}"
+    raise _for_now(told, retry_after(headers), busy=_says_too_many(words))
 
 
 async def _refusal(response: ClientResponse) -> ProductError | AuthenticationError:
@@ -138,21 +232,32 @@ async def _refusal(response: ClientResponse) -> ProductError | AuthenticationErr
     wait = retry_after(response.headers)
     if response.status == 401:
         return AuthenticationError(f"the store asks for a sign-in ({told})")
-    busy = any(phrase in words.lower() for phrase in _TOO_MANY)
-    if response.status >= 500 or response.status in {202, 408, 425, 429} or busy:
-        if (wait or 0) > LONGEST_WAIT:
-            return NotAvailableError(f"{told}; it asks to wait {format_duration(wait or 0)}, longer than a run does")
-        return TransferError(told, retry_after=wait)
+    busy = response.status in {429, 503} or _says_too_many(words)
+    if busy or response.status >= 500 or response.status in {202, 408, 425}:
+        return _for_now(told, wait, busy=busy)
     return NotAvailableError(told)
 
 
-async def _pour(block: bytearray, blocks: AsyncIterator[bytearray], answer: Answer, part: PartFile) -> None:
-    """Write `block` and all `blocks` to their place; what is here already is compared, not written again.
+def _for_now(told: str, wait: float | None, *, busy: bool) -> ProductError:
+    """Refuse for now, or for good when the store asks for more patience than a run has."""
+    if wait is not None and wait > LONGEST_WAIT:
+        return NotAvailableError(f"{told}; it asks to wait {format_duration(wait)}, longer than a run does")
+    return (BusyError if busy else TransferError)(told, retry_after=wait)
+
+
+def _says_too_many(words: str) -> bool:
+    return any(phrase in words.lower() for phrase in _TOO_MANY)
+
+
+async def _pour(
+    block: bytearray, blocks: AsyncIterator[bytearray], answer: Answer, part: PartFile, stretch: Stretch
+) -> None:
+    """Write `block` and all `blocks` to their place, until the stretch ends.
 
     Raises
     ------
     AskAgain
-        The part's last block is not what the server has there: it is of another version.
+        Bytes that are here are not what the server has there: they are of another version.
     TransferError
         The server sent more or less than it announced.
     """
@@ -160,36 +265,52 @@ async def _pour(block: bytearray, blocks: AsyncIterator[bytearray], answer: Answ
     if not answer.proven:
         await part.remember(None)
     while block:
+        if stretch.abandoned:
+            raise Abandoned
         size = len(block)
         if answer.end is not None and position + size > answer.end:
             raise TransferError(f"more than the {answer.end} bytes that were announced")
-        await _place(block, position, answer, part)
+        await _place(block, position, answer, part, stretch)
         position += size
-        if position >= part.length and answer.first == 0:
+        stretch.position = max(stretch.position, position)
+        if answer.first == 0 and position >= part.held.end:
             # Only now is every byte of the part known to be of this version.
             await part.remember(answer.remote)
+        if stretch.end is not None and position >= stretch.end:
+            return
         block = await anext(blocks, bytearray())
+    _refuse_short(position, answer, part)
+    if position == answer.remote.size and position < part.held.end:
+        await part.cut(position)
+
+
+def _refuse_short(position: int, answer: Answer, part: PartFile) -> None:
     if answer.end is not None and position < answer.end:
         raise TransferError(f"the answer ended at byte {position} of {answer.end}")
-    if position < part.length:
-        if answer.end is None:
-            raise TransferError(f"the answer, of unknown length, ended at byte {position}; {part.length} are here")
-        await part.truncate(position)
+    if answer.end is None and position < part.held.end:
+        raise TransferError(f"the answer, of unknown length, ended at byte {position}; {part.held.end} are here")
 
 
-async def _place(block: bytearray, position: int, answer: Answer, part: PartFile) -> None:
-    here = min(len(block), part.length - position)
-    if here > 0:
-        if await part.read(position, here) == block[:here]:
-            del block[:here]
-            position += here
-        elif answer.first > 0:
-            raise AskAgain("what is here is of another version", from_start=True)
-        else:
-            # All before this block was equal to the new version, so the part becomes the new one from here on.
+async def _place(block: bytearray, position: int, answer: Answer, part: PartFile, stretch: Stretch) -> None:
+    """Compare what of a block is here already, and write what is missing of the stretch."""
+    view = memoryview(block)
+    end = position + len(block)
+    for first, last, here in list(part.held.split(position, end)):
+        if not here:
+            low, high = max(first, stretch.first), last if stretch.end is None else min(last, stretch.end)
+            if low < high:
+                await _write(part, low, view[low - position : high - position], answer)
+        elif await part.read(first, last - first) != view[first - position : last - position]:
+            if answer.first > 0:
+                raise AskAgain("what is here is of another version", from_start=True)
+            # All before this piece was equal to the new version, so the part becomes the new one from here on.
             await part.remember(None)
-            await part.truncate(position)
-    if block:
-        if part.length == 0:
-            await part.remember(answer.remote)
-        await part.write(position, block)
+            await part.cut(first)
+            await part.write(first, view[first - position :])
+            return
+
+
+async def _write(part: PartFile, offset: int, piece: memoryview, answer: Answer) -> None:
+    if not part.held.total:
+        await part.remember(answer.remote)
+    await part.write(offset, piece)

@@ -1,0 +1,511 @@
+"""The sign-in: find the form, post it once for all workers, keep the cookies (protocol §8).
+
+One worker signs in while the others wait. It walks through the sign-in like a browser that was just opened, with
+cookies of its own: those of the workers, which run into the form all at once, overwrite each other half-way. Only
+when it has arrived do its cookies become those of the run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import json
+import netrc
+import os
+import re
+import stat
+from contextlib import suppress
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import FormData
+from yarl import URL
+
+from collgs_async.errors import AuthenticationError, ConfigError, TransferError
+from collgs_async.transport import NETWORK_ERRORS, Step, Transport, describe
+from collgs_async.words import looks_like_html, server_words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+__all__ = ["Authenticator", "Credentials", "SignedIn", "Visit", "find_credentials"]
+
+_MOST_ROUNDS: Final = 2
+"""Sign-ins that one request may cost; a third would not help it either."""
+
+_MOST_FAILURES: Final = 5
+"""Sign-ins in a row that came to no answer; the server may have counted each of them as a wrong password."""
+
+_MOST_STEPS: Final = 10
+_LARGEST_PAGE: Final = 256 * 1024
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_REPEATING: Final = frozenset({307, 308})
+"""Redirects that ask for the same request again, with the password in it."""
+
+_LOGIN_ACTION = re.compile(r'"loginAction"\s*:\s*("(?:[^"\\]|\\.)*")')
+_SCRIPT_MESSAGE = re.compile(r'"summary"\s*:\s*("(?:[^"\\]|\\.)*")')
+_ERROR_MARK = re.compile(r"input-error|kc-feedback-text|alert-error")
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """A user name and its password, which is never shown."""
+
+    username: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """Who one is.
+
+    Attributes
+    ----------
+    username
+        Whose credentials were accepted.
+    host
+        Who accepted them.
+    """
+
+    username: str
+    host: str
+
+    def __str__(self) -> str:
+        """Say it in a line."""
+        return f"signed in as {self.username} at {self.host}"
+
+
+def find_credentials(environ: Mapping[str, str], host: str, *, netrc_file: Path | None = None) -> Credentials | None:
+    """Look for credentials: ``COLLGS_USERNAME`` and ``COLLGS_PASSWORD``, else the entry of a host in a netrc file.
+
+    Parameters
+    ----------
+    environ
+        Where the variables are looked up; an empty one counts as not set.
+    host
+        The catalogue's host; a ``default`` entry of the file is not meant for it.
+    netrc_file
+        None: what ``NETRC`` names, else ``.netrc`` in ``HOME``.
+
+    Returns
+    -------
+    Credentials or None
+        None when there are none.
+
+    Raises
+    ------
+    ConfigError
+        One of the two variables is missing; or the file is broken, lacks half of the entry, or can be read by others.
+    """
+    names = ("COLLGS_USERNAME", "COLLGS_PASSWORD")
+    missing = [name for name in names if not environ.get(name)]
+    if not missing:
+        return Credentials(environ[names[0]], environ[names[1]])
+    if len(missing) == 1:
+        (other,) = set(names) - set(missing)
+        raise ConfigError(f"{missing[0]}: expected to be set, as {other} is; found nothing")
+    if netrc_file is None:
+        named, home = environ.get("NETRC"), environ.get("HOME")
+        netrc_file = Path(named) if named else Path(home, ".netrc") if home else None
+    return _from_netrc(netrc_file, host) if netrc_file else None
+
+
+def _from_netrc(file: Path, host: str) -> Credentials | None:
+    problem = ""
+    try:
+        status, credentials = file.stat(), _entry(file, host)
+    except FileNotFoundError:
+        return None
+    except netrc.NetrcParseError as error:
+        problem = f"expected a netrc file, found something else at line {error.lineno}"
+    except UnicodeDecodeError:
+        problem = "expected UTF-8 text, found another encoding"
+    except OSError as error:
+        problem = f"cannot be read: {error.strerror}"
+    if problem:
+        # Raised out here because the parser's own words and frames hold what it stumbled over, perhaps a password.
+        raise ConfigError(f"{file}: {problem}")
+    if credentials is None:
+        return None
+    if not credentials.username or not credentials.password:
+        lacks = "password" if credentials.username else "login"
+        raise ConfigError(f"{file}: expected login and password for machine {host}, found no {lacks}")
+    if status.st_uid != os.geteuid() or status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        mode = stat.S_IMODE(status.st_mode)
+        raise ConfigError(f"{file}: expected a file of yours that only you can read (chmod 600), found mode {mode:04o}")
+    return credentials
+
+
+def _entry(file: Path, host: str) -> Credentials | None:
+    """Read the entry of a host; either half may be empty."""
+    found = netrc.netrc(file).hosts.get(host)
+    return Credentials(found[0] or "", found[2] or "") if found else None
+
+
+class Authenticator:
+    """Signs in when the store asks for it: once for all workers, and never again with a refused password.
+
+    Parameters
+    ----------
+    transport
+        The HTTP session of the run, whose cookies are kept.
+    host
+        The catalogue's host: credentials go to it and to its subdomains.
+    credentials
+        Looks credentials up, in a thread, when they are needed; it gives None when there are none.
+    auth_hosts
+        Other hosts that credentials may go to; their subdomains are not meant.
+
+    Attributes
+    ----------
+    generation
+        How many sign-ins there were; a request notes it before it begins.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        host: str,
+        credentials: Callable[[], Credentials | None],
+        *,
+        auth_hosts: Sequence[str] = (),
+    ) -> None:
+        self._transport = transport
+        self._host = _plain(host)
+        self._credentials = credentials
+        self._others = frozenset(map(_plain, auth_hosts))
+        self._turn = asyncio.Lock()
+        self._cookies: tuple[Step, ...] = ()
+        self._refusal = ""
+        self._failure = TransferError("")
+        self._failures = 0
+        self._in_a_row = 0
+        self.generation = 0
+
+    def visit(self) -> Visit:
+        """Begin a request that may be answered by a sign-in form."""
+        return Visit(self)
+
+    async def sign_in(self, url: str | URL, *, seen: int) -> int:
+        """Sign in, unless that has happened since the request began; then repeat the request.
+
+        Parameters
+        ----------
+        url
+            What was asked for, and answered by a form.
+        seen
+            The generation when that request began.
+
+        Returns
+        -------
+        int
+            The generation now.
+
+        Raises
+        ------
+        AuthenticationError
+            There are no credentials, they were refused, or they may not go where the form would send them. Whoever
+            asks afterwards is told the same, and nothing is posted any more.
+        TransferError
+            The line or the server failed; another try may help, up to five in a row. Those who waited meanwhile
+            fail with it.
+        ConfigError
+            The credentials cannot be read; see `find_credentials`.
+        """
+        failures = self._failures
+        async with self._turn:
+            if self._refusal:
+                raise AuthenticationError(self._refusal)
+            if self.generation > seen:
+                # An answer to what was asked before the sign-in may just have brought an older cookie.
+                self._transport.adopt(self._cookies)
+            elif self._failures > failures:
+                raise TransferError(str(self._failure), retry_after=self._failure.retry_after)
+            else:
+                await self._sign_in(URL(url))
+            return self.generation
+
+    async def who(self, url: str | URL) -> SignedIn | None:
+        """Sign in for `url` and say who one is; None when the store hands it out without a sign-in.
+
+        Raises
+        ------
+        AuthenticationError, TransferError, ConfigError
+            As `sign_in`.
+        """
+        async with self._turn:
+            if self._refusal:
+                raise AuthenticationError(self._refusal)
+            return await self._sign_in(URL(url))
+
+    async def _sign_in(self, url: URL) -> SignedIn | None:
+        try:
+            async with self._transport.alone() as browser:
+                walk = _Walk(browser)
+                accepted = await self._pass(walk, url)
+        except AuthenticationError as error:
+            self._refusal = str(error)
+            raise
+        except TransferError as error:
+            self._failure = TransferError(str(error), retry_after=error.retry_after)
+            self._failures += 1
+            self._in_a_row += 1
+            if self._in_a_row == _MOST_FAILURES:
+                self._refusal = f"{error}; it is not tried again after {_MOST_FAILURES} failures in a row"
+            raise
+        self._in_a_row = 0
+        self._cookies = tuple(walk.steps)
+        self._transport.adopt(self._cookies)
+        self.generation += 1
+        return accepted
+
+    async def _pass(self, walk: _Walk, url: URL) -> SignedIn | None:
+        """Go to the form and through it; None when there is none."""
+        page = await walk.follow(await walk.step(url))
+        if not page.asks_to_sign_in:
+            return None
+        form = _find_form(page)
+        if form is None:
+            raise AuthenticationError(
+                f"the store asks for a sign-in at {page.host}, with a form that is not understood"
+            )
+        self._require_trust(form)
+        credentials = await asyncio.to_thread(self._credentials)
+        if credentials is None:
+            raise AuthenticationError(
+                f"the store asks for a sign-in at {page.host}, and there are no credentials: set COLLGS_USERNAME and "
+                f"COLLGS_PASSWORD, or add `machine {self._host} login NAME password WORD` to ~/.netrc"
+            )
+        await _present(credentials, form, walk, url)
+        return SignedIn(credentials.username, form.action.host or "")
+
+    def _require_trust(self, form: _Form) -> None:
+        """Refuse to post a password to strangers, or where anybody on the way can read it."""
+        host, scheme = _plain(form.action.raw_host or ""), form.action.scheme
+        below = host.endswith(f".{self._host}") and not _is_address(self._host)
+        if host != self._host and not below and host not in self._others:
+            raise AuthenticationError(
+                f"the sign-in form would send the password to {host or 'no host'}, expected {self._host} or a host "
+                f"below it; nothing was sent; if you trust that host, name it in connection.auth_hosts"
+            )
+        if scheme != "https" and not (scheme == "http" and _is_loopback(host)):
+            raise AuthenticationError(
+                f"the sign-in form would send the password to {host} over {scheme}, expected https; nothing was sent"
+            )
+
+
+class Visit:
+    """One request's dealings with the sign-in, over all its repetitions.
+
+    Parameters
+    ----------
+    authenticator
+        Who signs in.
+    """
+
+    def __init__(self, authenticator: Authenticator) -> None:
+        self._authenticator = authenticator
+        self._seen = authenticator.generation
+        self._rounds = 0
+
+    async def sign_in(self, url: str | URL) -> None:
+        """Deal with a form in place of `url`; then the request is to be repeated.
+
+        Raises
+        ------
+        AuthenticationError
+            As `Authenticator.sign_in`; also when this request met a form again after each of two sign-ins.
+        TransferError, ConfigError
+            As `Authenticator.sign_in`.
+        """
+        if self._rounds == _MOST_ROUNDS:
+            raise AuthenticationError(
+                f"the store asks for a sign-in again, right after {_MOST_ROUNDS} that were accepted"
+            )
+        self._rounds += 1
+        self._seen = await self._authenticator.sign_in(url, seen=self._seen)
+
+
+class _Walk:
+    """A browser's way through a sign-in, step by step.
+
+    Parameters
+    ----------
+    browser
+        Without cookies yet; entered.
+    """
+
+    def __init__(self, browser: Transport) -> None:
+        self._browser = browser
+        self.steps: list[Step] = []
+
+    async def step(self, url: URL, form: FormData | None = None) -> Step:
+        """Make one request."""
+        host, problem = url.host, ""
+        try:
+            self.steps.append(await self._browser.step(url, form))
+        except NETWORK_ERRORS as error:
+            problem = describe(error)
+        if problem:
+            # The frames of a chained error would hold the password and the cookies, this one the session's code.
+            del url
+            raise TransferError(f"the sign-in at {host} failed: {problem}")
+        return self.steps[-1]
+
+    async def follow(self, step: Step, *, until: URL | None = None) -> Step:
+        """Follow redirects to their end, or to the one that leads to `until`."""
+        for _ in range(_MOST_STEPS):
+            if step.target is None or step.target == until:
+                return step
+            step = await self.step(step.target)
+        raise AuthenticationError(f"the sign-in leads round in circles: more than {_MOST_STEPS} redirects")
+
+
+async def _present(credentials: Credentials, form: _Form, walk: _Walk, asked: URL) -> None:
+    """Post the form once, and see that it was accepted."""
+    answer = await walk.step(form.action, form.filled(credentials))
+    if answer.status in _REPEATING and answer.target is not None:
+        raise AuthenticationError(
+            f"{answer.host} asks for the password to be sent on to {answer.target.host} (HTTP {answer.status}), "
+            "which is never done"
+        )
+    end = await walk.follow(answer, until=asked)
+    if end.target is None:
+        _require_success(end, credentials, posted=end is answer)
+
+
+def _require_success(end: Step, credentials: Credentials, *, posted: bool) -> None:
+    """Read the page at the end of a sign-in; `posted` says that it is the answer to the form itself."""
+    words = _error_words(end.body).replace(credentials.password, "***")
+    if end.status >= 500 or end.status == 429:
+        raise TransferError(
+            f"the sign-in at {end.host} failed: HTTP {end.status}: {words}", retry_after=end.retry_after
+        )
+    if posted and end.asks_to_sign_in:
+        raise AuthenticationError(
+            f"the password for {credentials.username} was refused: {words}; "
+            "it is not tried again, because accounts get locked"
+        )
+    # Any other page, such as one that asks for a second factor or a new password, is for a person.
+    if posted or end.status in {400, 401} or (end.status == 200 and looks_like_html(end.body)):
+        raise AuthenticationError(
+            f"the sign-in of {credentials.username} ended at {end.host} with HTTP {end.status}: {words}; "
+            "try it in a browser"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """A sign-in form: where it is to be posted, the names of its two fields, and what goes along unseen."""
+
+    action: URL = field(repr=False)
+    username: str = "username"
+    password: str = "password"  # noqa: S105 - the name of the field
+    hidden: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def filled(self, credentials: Credentials) -> FormData:
+        """Fill it in."""
+        mine = {self.username: credentials.username, self.password: credentials.password}
+        return FormData({**self.hidden, **mine})
+
+
+class _FormReader(HTMLParser):
+    """Finds the first form that has a password field and is posted, and the words of errors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.action: str | None = None
+        self.username = self.password = ""
+        self.hidden: dict[str, str] = {}
+        self.words: list[str] = []
+        self._closed = False
+        self._telling = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Open a form, or take one of its fields; or begin to listen to an error."""
+        given = {name: value or "" for name, value in attrs}
+        if tag == "form" and not self.password:
+            self.action = given.get("action", "") if given.get("method", "").lower() == "post" else None
+            self.username, self.hidden = "", {}
+        elif tag == "input" and self.action is not None and not self._closed:
+            self._take_field(given.get("name", ""), given.get("type", "text").lower(), given.get("value", ""))
+        elif tag != "input" and _ERROR_MARK.search(f"{given.get('id', '')} {given.get('class', '')}"):
+            self._telling = self._telling or tag
+
+    def _take_field(self, name: str, kind: str, value: str) -> None:
+        if kind == "password":
+            self.password = self.password or name
+        elif kind == "hidden" and name:
+            self.hidden[name] = value
+        elif kind in {"text", "email"}:
+            self.username = self.username or name
+
+    def handle_endtag(self, tag: str) -> None:
+        """Close a form for good once it had a password field; or stop listening."""
+        if tag == "form":
+            self._closed = bool(self.password)
+            self.action = self.action if self.password else None
+        if tag == self._telling:
+            self._telling = ""
+
+    def handle_data(self, data: str) -> None:
+        """Listen to an error."""
+        if self._telling:
+            self.words.append(data)
+
+
+def _read(text: str) -> _FormReader:
+    reader = _FormReader()
+    with suppress(AssertionError):  # that is how html.parser meets a broken section such as <![x[
+        reader.feed(text)
+    return reader
+
+
+def _find_form(page: Step) -> _Form | None:
+    """Find the form of a page: in its HTML, else in the script that puts it together (protocol §8)."""
+    text = page.body.decode("utf-8", "replace")
+    reader = _read(text)
+    found = _LOGIN_ACTION.search(text)
+    try:
+        if reader.action is not None and reader.password:
+            action = page.url.join(URL(reader.action))
+            return _Form(action, reader.username or "username", reader.password, reader.hidden)
+        return _Form(page.url.join(URL(json.loads(found[1]))), hidden={"credentialId": ""}) if found else None
+    except ValueError:
+        return None
+
+
+def _error_words(body: bytes) -> str:
+    """Say what a page of the sign-in says was wrong."""
+    text = body.decode("utf-8", "replace")
+    reader = _read(text)
+    said = " ".join(reader.words).strip()
+    if not said and (found := _SCRIPT_MESSAGE.search(text)):
+        try:
+            said = str(json.loads(found[1]))
+        except ValueError:
+            said = ""
+    return server_words(said.encode() if said else body) or "no reason given"
+
+
+def _plain(host: str) -> str:
+    """Write a host name in the one form in which two can be compared: lower case, IDNA, no dot at its end."""
+    name = host.strip().strip("[]").lower().removesuffix(".")
+    try:
+        return (URL.build(scheme="https", host=name).raw_host or "") if name else ""
+    except ValueError:
+        return name
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_loopback(host: str) -> bool:
+    return host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)

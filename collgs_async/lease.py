@@ -1,0 +1,242 @@
+"""The lease: one product has one fetcher, also when two processes, or two machines, share a folder.
+
+A lease is a small file beside the part, made by ``O_CREAT | O_EXCL``, that says which process has the product; its
+mtime is the heartbeat. ``flock`` is not trusted: on several network file systems it says yes to everybody.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import uuid
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Final
+
+__all__ = ["BEAT", "STALE", "Holder", "Lease"]
+
+BEAT: Final = 15.0
+"""Seconds; the longest time between two calls of `Lease.renew`."""
+
+STALE: Final = 120.0
+"""Seconds without a heartbeat after which a holder that cannot be seen from here is taken for dead.
+
+It leaves room for a network file system that answers from its cache, for a minute by default, and a few lost beats.
+"""
+
+_PROC = Path("/proc")
+_TOKEN = re.compile(r"[0-9a-f]{32}")
+_LARGEST = 4096
+_DEEPEST = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who has a lease.
+
+    Attributes
+    ----------
+    host
+        The machine's name and this boot of it, for machines share names.
+    namespace
+        The PID namespace, for containers share machines; empty where there are none.
+    pid
+        The process.
+    started
+        When it started, in the system's own words, for numbers of processes are used again; None when unknown.
+    token
+        32 random hexadecimal digits, new each time that a lease is taken.
+    """
+
+    host: str
+    namespace: str
+    pid: int
+    started: str | None
+    token: str
+
+    @classmethod
+    def here(cls) -> Holder:
+        """Describe this process, with a new token."""
+        return cls(*_place(os.getpid()), token=uuid.uuid4().hex)
+
+    @classmethod
+    def parse(cls, text: bytes) -> Holder | None:
+        """Read a lease; None when it is damaged, as after a crash, or of another make."""
+        try:
+            holder = cls(**json.loads(text))
+        except (ValueError, TypeError, RecursionError):
+            return None
+        strings = all(isinstance(value, str) for value in (holder.host, holder.namespace, holder.token))
+        numbers = type(holder.pid) is int and 0 < holder.pid < 2**31
+        known = strings and numbers and isinstance(holder.started, str | None)
+        return holder if known and _TOKEN.fullmatch(holder.token) else None
+
+    def alive(self) -> bool | None:
+        """Whether this process is still running; None when that cannot be seen from here."""
+        host, namespace, *_ = _place(os.getpid())
+        if (self.host, self.namespace) != (host, namespace) or self.started is None:
+            return None
+        try:
+            started = _started(self.pid)
+        except ProcessLookupError:
+            return False
+        return None if started is None else started == self.started
+
+
+class Lease:
+    """The right to fetch one product; for one task, whose calls run in a thread, one at a time.
+
+    A holder on this machine keeps its lease for as long as its process lives, stopped or not, and loses it at once
+    with it. One on another machine, since another boot, or in another container keeps it while its heart beats. So
+    a holder that is cut off from the folder for longer than `STALE` may lose its lease: it has to ask `still_mine`
+    before anything that cannot be undone.
+
+    Every method lets an `OSError` of the folder go up: full, read-only, gone.
+
+    Parameters
+    ----------
+    part
+        The unfinished archive; the lease is ``<part>.lease``, and ``<part>.lease~`` while a dead one is replaced.
+    """
+
+    def __init__(self, part: Path) -> None:
+        self.path = part.with_name(f"{part.name}.lease")
+        self._mine: Holder | None = None
+
+    def take(self) -> bool:
+        """Take the lease, from a dead holder too, and make its folder; False: somebody who is alive has it.
+
+        This process counts as somebody: a second task must not enter either.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        holder = Holder.here()
+        # Asleep in the middle, we may have been taken for dead; what the file says is what everybody else sees.
+        if not _enter(self.path, holder) or _holder(self.path) != holder:
+            return False
+        self._mine = holder
+        return True
+
+    def renew(self) -> None:
+        """Let the heart beat, at least each `BEAT` seconds; nothing happens when the lease is no longer ours."""
+        if self.still_mine():
+            with suppress(FileNotFoundError):
+                os.utime(self.path)  # no time is given, so that the file system's own clock sets it
+
+    def release(self) -> None:
+        """Give the lease back; nothing happens when it is not ours."""
+        if self.still_mine():
+            self.path.unlink(missing_ok=True)
+
+    def still_mine(self) -> bool:
+        """Whether we took it and nobody has taken it over or removed it."""
+        return self._mine is not None and _holder(self.path) == self._mine
+
+
+def _enter(path: Path, holder: Holder, depth: int = 0) -> bool:
+    """Make the file ours if nobody has it or a dead one does.
+
+    Two that find the same dead holder must not both replace it, nor the second one the first. So a dead holder is
+    replaced only by who has the lease on the lease and, having it, looks again; the rename makes one of the two.
+    That one may be a dead holder's too, from a crash right here.
+    """
+    if _create(path, holder):
+        return True
+    claim = path.with_name(f"{path.name}~")
+    if depth == _DEEPEST or not _is_stale(path) or not _enter(claim, holder, depth + 1):
+        return False
+    if _is_stale(path):
+        with suppress(FileNotFoundError):
+            claim.replace(path)
+        return _holder(path) == holder
+    claim.unlink(missing_ok=True)
+    return False
+
+
+def _create(path: Path, holder: Holder) -> bool:
+    try:
+        file = path.open("xb")
+    except FileExistsError:
+        return False
+    try:
+        with file:
+            file.write(json.dumps(asdict(holder)).encode())
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
+    return True
+
+
+def _holder(path: Path) -> Holder | None:
+    with suppress(FileNotFoundError), path.open("rb") as file:
+        return Holder.parse(file.read(_LARGEST))
+    return None
+
+
+def _is_stale(path: Path) -> bool:
+    """Whether the file is there and its holder dead."""
+    try:
+        with path.open("rb") as file:
+            holder, beat = Holder.parse(file.read(_LARGEST)), os.fstat(file.fileno()).st_mtime
+    except FileNotFoundError:
+        return False
+    alive = holder.alive() if holder else None
+    if alive is not None:
+        return not alive
+    # A heartbeat from the future is of a clock that was set back; waiting for that hour helps nobody.
+    return abs(_now(path.parent) - beat) > STALE
+
+
+def _now(folder: Path) -> float:
+    """Ask the file system's own clock, for those of two machines differ."""
+    with TemporaryFile(dir=folder) as probe:
+        return os.fstat(probe.fileno()).st_mtime
+
+
+@lru_cache(maxsize=1)
+def _place(pid: int) -> tuple[str, str, int, str | None]:
+    """Tell host, PID namespace, pid and start of this process, which a fork makes another."""
+    try:
+        boot = (_PROC / "sys/kernel/random/boot_id").read_text("ascii").strip()
+        namespace = str((_PROC / "self/ns/pid").readlink())
+    except OSError:
+        boot, namespace = f"{uuid.getnode():012x}", ""
+    return f"{socket.gethostname()} {boot}", namespace, pid, _started(pid)
+
+
+def _started(pid: int) -> str | None:
+    """Tell when a process started; None when that is hidden; raise `ProcessLookupError` when it is gone."""
+    known = _started_by_proc(pid) if (_PROC / "self/stat").exists() else _started_by_ps(pid)
+    if known is None:
+        with suppress(PermissionError):
+            os.kill(pid, 0)  # there all the same, as with hidepid?
+        return None
+    state, started = known
+    if state[:1] in "ZX":
+        raise ProcessLookupError  # dead, though its parent has not yet looked
+    return started
+
+
+def _started_by_proc(pid: int) -> tuple[str, str] | None:
+    try:
+        stat = (_PROC / str(pid) / "stat").read_bytes()
+    except OSError:
+        return None
+    fields = stat.rpartition(b")")[2].split()  # the name before it may hold blanks and brackets
+    return fields[0].decode(), fields[19].decode()
+
+
+def _started_by_ps(pid: int) -> tuple[str, str] | None:
+    command = ["/bin/ps", "-o", "stat=", "-o", "lstart=", "-p", str(pid)]
+    try:
+        # Another language or time zone would make another process of it.
+        answer = subprocess.run(command, env={"LC_ALL": "C", "TZ": "UTC"}, capture_output=True, check=False)  # noqa: S603 - a number is all that varies
+    except OSError:
+        return None
+    state, _, started = answer.stdout.decode("ascii", "replace").strip().partition(" ")
+    return (state, " ".join(started.split())) if started else None

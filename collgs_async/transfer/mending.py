@@ -1,0 +1,92 @@
+"""What to do about an archive that is not right: fetch its bad members again, else the whole, else say why not."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from typing import TYPE_CHECKING, Final
+
+from collgs_async.errors import IntegrityError
+from collgs_async.integrity import DamagedMembersError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from collgs_async.transfer.trip import Trip
+
+__all__ = ["Mending"]
+
+_PIECE: Final = 2**20
+
+
+class Mending:
+    """The attempts to set one archive right.
+
+    When members have wrong checksums, their ranges alone are fetched again. If they come with the same digest, the
+    archive is like that on the server. Anything else that is wrong means fetching the whole once more.
+
+    Parameters
+    ----------
+    trip
+        The product concerned.
+    """
+
+    def __init__(self, trip: Trip) -> None:
+        self._trip = trip
+        self._digests: dict[tuple[int, int], bytes] = {}
+        self._mended = False
+        self._started_over = False
+
+    async def mend(self, error: IntegrityError) -> str:
+        """Prepare the part for another try, and say in words what will be tried.
+
+        Raises
+        ------
+        IntegrityError
+            There is nothing left to try; the part is gone.
+        """
+        trip = self._trip
+        spans = _spans(error)
+        if spans and await self._came_the_same(spans):
+            await self._give_up(f"{error}; it came with the same bytes twice, so the archive is bad on the server")
+        if spans and not self._mended:
+            self._mended = True
+            async with trip.part:
+                await trip.part.lose(spans)
+            trip.best = -1
+            return "fetching that part of it again" if len(spans) == 1 else "fetching those parts of it again"
+        if self._started_over:
+            await self._give_up(f"{error}; it came like this twice, so the archive is bad on the server")
+        self._started_over = True
+        await trip.part.discard()
+        trip.forget()
+        return "fetching it once more"
+
+    async def _came_the_same(self, spans: list[tuple[int, int]]) -> bool:
+        digests = await asyncio.to_thread(_digests, self._trip.part.path, spans)
+        same = bool(self._digests) and all(self._digests.get(span) == digest for span, digest in digests.items())
+        self._digests |= digests
+        return same
+
+    async def _give_up(self, words: str) -> None:
+        await self._trip.part.discard()
+        raise IntegrityError(words)
+
+
+def _spans(error: IntegrityError) -> list[tuple[int, int]]:
+    damaged = error.damaged if isinstance(error, DamagedMembersError) else ()
+    return [(damage.start, damage.end) for damage in damaged]
+
+
+def _digests(path: Path, spans: Iterable[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
+    found = {}
+    with path.open("rb") as file:
+        for first, end in spans:
+            digest = hashlib.blake2b()
+            file.seek(first)
+            while first < end and (piece := file.read(min(_PIECE, end - first))):
+                digest.update(piece)
+                first += len(piece)
+            found[first, end] = digest.digest()
+    return found

@@ -1,0 +1,318 @@
+"""The way to one archive: what is still missing of it, who brings what, and what was learnt of its store."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from collgs_async.errors import NotAvailableError
+from collgs_async.ranges import Ranges
+from collgs_async.transfer.judge import Ask, plan_request, strong_validator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aiohttp import ClientResponse
+
+    from collgs_async.models import Product
+    from collgs_async.partfile import PartFile
+    from collgs_async.transfer.judge import Answer, AskAgain
+    from collgs_async.transport import Patience
+
+__all__ = ["Abandoned", "Stretch", "Trip"]
+
+SMALLEST_HALF: Final = 8 * 2**20
+"""Bytes; a range is not split into smaller pieces than this."""
+
+WORTH_SPLITTING: Final = 2.0
+"""Seconds that a range must still take at its measured rate before it is split."""
+
+_MOST_VERSIONS: Final = 5
+"""How often an archive may be replaced while it is fetched before we stop running after it."""
+
+_MOST_HELP_FAILURES: Final = 3
+"""Helpers that may fail in a row before a product is left to its own worker."""
+
+_RATE_NEEDS: Final = 0.1
+"""Seconds before a stretch's rate means anything."""
+
+
+class Abandoned(Exception):  # noqa: N818 - nothing went wrong: these bytes are not wanted any more
+    """The stretch was given up while its bytes arrived, or before."""
+
+
+@dataclass(eq=False, slots=True)
+class Stretch:
+    """A range of an archive that one connection is bringing.
+
+    Attributes
+    ----------
+    first
+        Where it began.
+    position
+        Its next byte.
+    end
+        One past its last byte; it moves down when another connection takes over the second half. None while the
+        length of the archive is not known.
+    begun
+        When its first byte was due, by the monotonic clock, in seconds.
+    response
+        The answer that brings it; None while there is none.
+    abandoned
+        Whether its bytes are not wanted any more.
+    splitting
+        Whether another connection is about to take its second half.
+    untold
+        Body bytes that arrived before its answer was judged.
+    """
+
+    first: int
+    end: int | None
+    position: int = field(init=False)
+    begun: float = 0.0
+    response: ClientResponse | None = None
+    abandoned: bool = False
+    splitting: bool = False
+    untold: int = 0
+
+    def __post_init__(self) -> None:
+        self.position = self.first
+
+    @property
+    def left(self) -> int:
+        """Bytes that it has still to bring; 0 while nobody knows."""
+        return 0 if self.end is None else max(0, self.end - self.position)
+
+    def abandon(self) -> None:
+        """Want no more of it: whoever reads its answer is woken by an error."""
+        self.abandoned = True
+        self.interrupt()
+
+    def interrupt(self) -> None:
+        """Break its connection, as a line does that breaks."""
+        if self.response is not None:
+            self.response.close()
+
+    def middle(self, now: float) -> int | None:
+        """Say where to split it; None when that would gain nothing."""
+        seconds = now - self.begun
+        if self.splitting or self.response is None or seconds < _RATE_NEEDS or self.left < 2 * SMALLEST_HALF:
+            return None
+        rate = (self.position - self.first) / seconds
+        if rate and self.left / rate <= WORTH_SPLITTING:
+            return None
+        return self.position + self.left // 2
+
+
+class Trip:
+    """What is known and what goes on about one product.
+
+    Parameters
+    ----------
+    product
+        What to fetch; it has a URL.
+    part
+        Where its bytes belong.
+    patience
+        How often to try again.
+    segments
+        The most connections that may bring it at once.
+    tell
+        Told of the bytes that arrive.
+
+    Attributes
+    ----------
+    size
+        Length of the archive in bytes; None while unknown.
+    received
+        Body bytes that came over the wire, repeated ones included.
+    requests
+        How many requests were made.
+    best
+        The most bytes that were here at a time; more is progress. Negative before the first look.
+    ranges, conditions
+        Whether the store was found to handle ranges, and conditions on them, as it should.
+    ended
+        Whether a body of unknown length has come to the archive's end record.
+    asked
+        The stretches whose answers have begun to come; first they are judged.
+    running
+        The stretches that are being brought.
+    changed
+        Set whenever one of them ends.
+    """
+
+    def __init__(
+        self,
+        product: Product,
+        part: PartFile,
+        patience: Patience,
+        *,
+        segments: int,
+        tell: Callable[[Product, int], None] = lambda _product, _nbytes: None,
+    ) -> None:
+        self.product = product
+        self._tell = tell
+        self.part = part
+        self.patience = patience
+        self.segments = segments
+        self.size: int | None = None
+        self.received = 0
+        self.requests = 0
+        self.best = -1
+        self.ranges = True
+        self.conditions = True
+        self.ended = False
+        self.asked: list[Stretch] = []
+        self.running: list[Stretch] = []
+        self.changed = asyncio.Event()
+        self._versions = 1
+        self._help_failures = 0
+
+    @property
+    def url(self) -> str:
+        """Where the archive is."""
+        return self.product.url or ""
+
+    @property
+    def complete(self) -> bool:
+        """Whether every byte is here; never while the length is unknown."""
+        return self.size is not None and self.size == self.part.held.total
+
+    async def recall(self) -> None:
+        """Take from the sidecar how long the archive is, unless more is here than that."""
+        part = self.part
+        if self.best < 0:
+            self.best = part.held.total
+        if self.size is None and part.remote and part.remote.url == self.url:
+            self.size = part.remote.size
+        if self.size is not None and self.size < part.held.end:
+            self.size = None
+            await part.remember(None)
+
+    def next_stretch(self) -> Stretch | None:
+        """Give the first gap that nobody is bringing; None when there is none."""
+        held = self.part.held
+        if self.size is None:
+            beyond = next((first for first, _ in held if first > held.prefix), None)
+            return None if self.running else Stretch(held.prefix, beyond)
+        taken = [(stretch.position, stretch.end or self.size) for stretch in self.running]
+        gaps = Ranges([*held, *taken]).gaps(self.size)
+        return Stretch(*gaps[0]) if gaps else None
+
+    def half(self, now: float) -> tuple[Stretch, Stretch] | None:
+        """Propose to split the stretch with most left: give it, and its second half for another connection.
+
+        Only where a strong validator makes certain that both halves are of one version.
+        """
+        remote = self.part.remote
+        possible = self.ranges and self.conditions and remote is not None and strong_validator(remote) is not None
+        if not possible or len(self.running) >= self.segments or self._help_failures >= _MOST_HELP_FAILURES:
+            return None
+        longest = max(self.running, key=lambda stretch: stretch.left, default=None)
+        middle = longest.middle(now) if longest else None
+        if longest is None or middle is None:
+            return None
+        longest.splitting = True
+        return longest, Stretch(middle, longest.end)
+
+    def take_over(self, longest: Stretch, second: Stretch, answer: Answer) -> None:
+        """Move the end of a stretch down to where its second half begins, whose answer has been judged right.
+
+        Raises
+        ------
+        Abandoned
+            The first connection was there before, or the answer is no proven range of the second half.
+        """
+        in_time = longest in self.running and longest.position < second.first and longest.end == second.end
+        if not in_time or not answer.proven or answer.first == 0:
+            raise Abandoned
+        longest.end = second.first
+
+    def ask_for(self, stretch: Stretch) -> Ask:
+        """Choose the request that brings a stretch."""
+        end = None if stretch.end == self.size else stretch.end
+        gap = (stretch.position, end)
+        part = self.part
+        return plan_request(gap, part.held, part.remote, self.url, ranges=self.ranges, conditions=self.conditions)
+
+    def learn(self, answer: AskAgain) -> None:
+        """Remember what this store cannot do."""
+        self.ranges &= answer.ranges
+        self.conditions &= answer.conditions
+
+    async def start_over(self) -> None:
+        """Give up all bytes: they are of another version. Whoever is still bringing some of it is stopped first."""
+        self._versions += 1
+        if self._versions > _MOST_VERSIONS:
+            raise NotAvailableError(f"its archive was replaced {_MOST_VERSIONS} times while it was fetched")
+        await self.disband()
+        self.best, self.size = 0, None
+        await self.part.remember(None)
+        await self.part.cut(0)
+
+    def reconnect(self) -> None:
+        """Break the connections that bring it, for no fault of the store: this counts as no try."""
+        self.patience.progressed()
+        for stretch in {*self.asked, *self.running}:
+            stretch.interrupt()
+
+    async def disband(self) -> None:
+        """Stop whoever is still bringing some of it: it is complete, or given up."""
+        for stretch in self.running:
+            stretch.abandon()
+        while self.running:
+            await self.wait_for_change()
+
+    def forget(self) -> None:
+        """Begin with an open mind: the next bytes may come from another server."""
+        self.best, self.size = -1, None
+        self.ranges = self.conditions = True
+
+    async def wait_for_change(self, seconds: float | None = None) -> None:
+        """Wait until a stretch has ended, or so many seconds."""
+        self.changed.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.changed.wait()
+
+    def answered(self, stretch: Stretch, response: ClientResponse) -> None:
+        """Take note that an answer has begun to come."""
+        stretch.response = response
+        self.asked.append(stretch)
+
+    def begin(self, stretch: Stretch, response: ClientResponse) -> None:
+        """Take note that a stretch is being brought, since its answer was judged right."""
+        stretch.response, stretch.begun = response, time.monotonic()
+        self.running.append(stretch)
+        self._tell(self.product, stretch.untold)
+        stretch.untold = 0
+
+    def finish(self, stretch: Stretch) -> None:
+        """Take note that a stretch has ended, however; what is missing of it is a gap again."""
+        for stretches in (self.asked, self.running):
+            if stretch in stretches:
+                stretches.remove(stretch)
+        stretch.response = None
+        self.changed.set()
+
+    def note_help(self, *, failed: bool) -> None:
+        """Count helpers that failed in a row."""
+        self._help_failures = self._help_failures + 1 if failed else 0
+
+    def note_progress(self) -> None:
+        """Progress is more bytes than ever: those that come again and again are none."""
+        if self.part.held.total > self.best >= 0:
+            self.best = self.part.held.total
+            self.patience.progressed()
+
+    def arrived(self, stretch: Stretch, nbytes: int) -> None:
+        """Count body bytes; they are told once their answer has been judged right."""
+        self.received += nbytes
+        if stretch in self.running:
+            self._tell(self.product, nbytes)
+        else:
+            stretch.untold += nbytes

@@ -1,0 +1,159 @@
+"""How many requests the store gets at once: halved by a refusal, tried again by one after a while."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+import pytest
+
+from collgs_async.limits import PROBE_EACH, Gate
+
+if TYPE_CHECKING:
+    from .conftest import Naps
+
+
+class Clock:
+    """A clock that goes on only when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def gate(clock: Clock, naps: Naps) -> Gate:
+    return Gate(16, clock=clock, sleep=naps)
+
+
+async def test_no_more_pass_than_the_limit(clock: Clock, naps: Naps) -> None:
+    gate = Gate(3, clock=clock, sleep=naps)
+    inside = most = 0
+
+    async def request() -> None:
+        nonlocal inside, most
+        async with gate.enter():
+            inside += 1
+            most = max(most, inside)
+            await asyncio.sleep(0)
+            inside -= 1
+
+    await asyncio.gather(*(request() for _ in range(20)))
+
+    assert (0, 3) == (inside, most)
+
+
+async def test_refusals_of_one_wave_halve_once(gate: Gate, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    began = clock.now
+    clock.now += 1
+    with caplog.at_level(logging.WARNING, "collgs_async"):
+        for _ in range(12):
+            gate.refused(began, None)
+
+    assert 8 == gate.limit
+    assert 1 == len(caplog.records)
+    assert "8 at a time" in caplog.text
+
+
+async def test_next_wave_halves_again_down_to_one(gate: Gate, clock: Clock) -> None:
+    limits = []
+    for _ in range(6):
+        clock.now += 1
+        gate.refused(clock.now, None)
+        limits.append(gate.limit)
+
+    assert [8, 4, 2, 1, 1, 1] == limits
+
+
+async def test_nobody_passes_before_retry_after_is_over(gate: Gate, clock: Clock, naps: Naps) -> None:
+    gate.refused(clock.now, 30.0)
+
+    async with gate.enter():
+        pass
+
+    assert [30.0] == naps.seconds
+
+
+async def test_one_more_is_tried_after_a_while_and_the_refused_level_is_remembered(gate: Gate, clock: Clock) -> None:
+    gate.refused(clock.now, 0.0)
+    clock.now += PROBE_EACH
+    async with gate.enter() as began:
+        assert 9 == gate.limit
+        gate.refused(began, 0.0)
+    assert 8 == gate.limit
+
+    clock.now += PROBE_EACH
+    async with gate.enter():
+        assert 8 == gate.limit, "after a refused probe the next one comes later"
+    clock.now += PROBE_EACH
+    async with gate.enter():
+        assert 9 == gate.limit
+
+
+async def test_without_refusals_it_opens_step_by_step_and_never_beyond_its_beginning(gate: Gate, clock: Clock) -> None:
+    gate.refused(clock.now, 0.0)
+    for _ in range(30):
+        clock.now += PROBE_EACH
+        async with gate.enter():
+            pass
+
+    assert 16 == gate.limit
+
+
+async def test_what_is_half_here_goes_first(clock: Clock, naps: Naps) -> None:
+    gate = Gate(1, clock=clock, sleep=naps)
+    order: list[str] = []
+
+    async def request(name: str, *, ahead: bool) -> None:
+        async with gate.enter(ahead=ahead):
+            order.append(name)
+            await asyncio.sleep(0)
+
+    async with gate.enter():
+        tasks = [asyncio.create_task(request("new", ahead=False)), asyncio.create_task(request("old", ahead=True))]
+        await asyncio.sleep(0)
+    await asyncio.gather(*tasks)
+
+    assert ["old", "new"] == order
+
+
+async def test_a_cancelled_wait_gives_its_place_on(clock: Clock, naps: Naps) -> None:
+    gate = Gate(1, clock=clock, sleep=naps)
+
+    async def request() -> str:
+        async with gate.enter():
+            return "passed"
+
+    async with gate.enter():
+        given_up = [asyncio.create_task(request()) for _ in range(3)]
+        last = asyncio.create_task(request())
+        await asyncio.sleep(0)
+        for task in given_up:
+            task.cancel()
+        await asyncio.gather(*given_up, return_exceptions=True)
+
+    assert "passed" == await asyncio.wait_for(last, 5)
+
+
+async def test_cancelled_at_the_moment_of_admission_gives_its_place_back(clock: Clock, naps: Naps) -> None:
+    gate = Gate(1, clock=clock, sleep=naps)
+
+    async def request() -> str:
+        async with gate.enter():
+            return "passed"
+
+    async with gate.enter():
+        first, second = asyncio.create_task(request()), asyncio.create_task(request())
+        await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+
+    assert "passed" == await asyncio.wait_for(second, 5)

@@ -1,0 +1,353 @@
+"""Runs that are stopped: by Ctrl-C, by SIGTERM, by SIGKILL, by a full disk, by a folder that goes away."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import json
+import os
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import zlib
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from .conftest import Ended, level2_scenes
+from .test_cli import COLLECTION, at, files_below, untroubled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .conftest import Command
+
+MIB = 2**20
+WORKERS = 2
+MOMENTS = 10
+LOST_AT_MOST = WORKERS * MIB + MIB // 2
+"""Bytes that one stop may cost: a block of each connection, and what was on its way."""
+
+on_linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="only Linux tells what a process does")
+
+
+def stored_scenes(count: int, size: int) -> list[Any]:
+    """Scenes whose archives are quickly made."""
+    return [replace(scene, size=size, deflated=False) for scene in level2_scenes(count)]
+
+
+def originals(site: Any) -> dict[str, bytes]:
+    return {site.archive(scene).name: site.original(scene) for scene in site.server.scenes}
+
+
+def wrong_finals(folder: Path, right: dict[str, bytes]) -> list[str]:
+    return [path.name for path in folder.glob("*.zip") if path.read_bytes() != right[path.name]]
+
+
+def strange_litter(site: Any) -> list[str]:
+    return [name for name in site.litter() if not name.endswith((".zip.part", ".zip.part.json", ".zip.part.lease"))]
+
+
+async def until(happened: Callable[[], bool], process: asyncio.subprocess.Process) -> None:
+    """Wait for something that a running process is about to bring about."""
+    async with asyncio.timeout(30):
+        while not happened():
+            assert process.returncode is None, "it ended before"
+            await asyncio.sleep(0.002)
+
+
+async def stopped_when(happened: Callable[[], bool], number: signal.Signals, command: Command, site: Any) -> Ended:
+    words = (*at(site), "--workers", WORKERS, "--report", "report.json")
+    process = await command.start(*words)
+    await until(happened, process)
+    process.send_signal(number)
+    async with asyncio.timeout(10):
+        return untroubled(await command.end(process))
+
+
+def check_report(command: Command, number: signal.Signals) -> None:
+    """A report is there, whole and consistent; after SIGKILL there is none, and nothing else."""
+    if number == signal.SIGKILL:
+        assert [] == files_below(command.folder)
+        return
+    assert ["report.json"] == files_below(command.folder)
+    path = command.folder / "report.json"
+    report = json.loads(path.read_bytes())
+    path.unlink()
+    assert report["summary"]["found"] == len(report["products"])
+    assert {"downloaded", "skipped"}.issuperset(product["status"] for product in report["products"])
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+async def test_a_run_that_is_stopped_ten_times_goes_on_each_time(
+    serve: Callable[..., Any], command: Command, number: signal.Signals, code: int
+) -> None:
+    """The first time before any archive byte, then at each further tenth of what has to move."""
+    site = await serve(stored_scenes(10, 4_000_000), rate=20e6)
+    right = originals(site)
+    total = sum(map(len, right.values()))
+
+    def has_moved(goal: int) -> bool:
+        return bool(site.server.requests) and site.moved() >= goal
+
+    for moment in range(MOMENTS):
+        ended = await stopped_when(partial(has_moved, total * moment // MOMENTS), number, command, site)
+        assert code == ended.code
+        assert [] == wrong_finals(site.folder, right)
+        assert [] == strange_litter(site)
+        check_report(command, number)
+
+    ended = untroubled(await command(*at(site)))
+
+    assert 0 == ended.code
+    assert set(right) == {path.name for path in site.folder.glob("*.zip")}
+    assert [] == wrong_finals(site.folder, right)
+    assert [] == site.litter()
+    assert site.moved() <= total + MOMENTS * LOST_AT_MOST
+
+
+@pytest.mark.parametrize(("number", "again"), [(signal.SIGINT, True), (signal.SIGTERM, False)])
+async def test_a_stop_is_told_and_summed_up(
+    serve: Callable[..., Any], command: Command, number: signal.Signals, *, again: bool
+) -> None:
+    site = await serve(stored_scenes(4, 1_000_000), rate=2e6)
+
+    ended = await stopped_when(lambda: site.moved() > 2_500_000, number, command, site)
+
+    assert "stopping" in ended.err
+    assert again is ("press Ctrl-C again to leave at once" in ended.err)
+    assert "Interrupted" in ended.err
+    assert "Run the same command again" in ended.err
+
+
+@pytest.mark.parametrize("loading", ["collgs_async.config", "aiohttp.client"])
+async def test_ctrl_c_while_the_program_still_loads_is_quiet(
+    serve: Callable[..., Any], command: Command, loading: str
+) -> None:
+    site = await serve(level2_scenes(1))
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-X", "importtime", "-m", "collgs_async", *map(str, at(site))),
+        cwd=command.folder,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stderr is not None
+    while not (await process.stderr.readline()).rstrip().endswith(f" {loading}".encode()):
+        assert not process.stderr.at_eof()
+    process.send_signal(signal.SIGINT)
+
+    ended = untroubled(await command.end(process))
+
+    assert 130 == ended.code
+    assert [] == site.archive_hits()
+
+
+@on_linux
+async def test_a_second_ctrl_c_ends_a_command_that_is_stuck(serve: Callable[..., Any], command: Command) -> None:
+    """Nobody reads the listing, so that writing it never ends."""
+    site = await serve(level2_scenes(1_000, size=700), page_maximum=1_000)
+    ours, its = os.pipe()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "collgs_async", "search", "--base-url", site.server.url, *COLLECTION),
+        cwd=command.folder,
+        stdout=its,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    os.close(its)
+    try:
+        full = fcntl.fcntl(ours, fcntl.F_GETPIPE_SZ) - 4096
+        await until(lambda: waiting_bytes(ours) > full, process)
+        for _ in range(2):
+            process.send_signal(signal.SIGINT)
+            await asyncio.sleep(0.2)  # two signals that are pending at once are one
+        async with asyncio.timeout(3):
+            assert 130 == await process.wait()
+    finally:
+        os.close(ours)
+        await process.communicate()
+
+
+def waiting_bytes(descriptor: int) -> int:
+    count: int = struct.unpack("i", fcntl.ioctl(descriptor, termios.FIONREAD, b"\0" * 4))[0]
+    return count
+
+
+# ------------------------------------------------------------------------------------------------- verification
+
+
+@on_linux
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_stop_while_a_folder_is_verified_ends_soon(
+    tmp_path: Path, command: Command, number: signal.Signals
+) -> None:
+    write_huge_archive(tmp_path / "archives" / "huge.zip")
+    process = await command.start("verify", tmp_path / "archives")
+    await until(lambda: processor_seconds(process.pid) > 1, process)
+    process.send_signal(number)
+    async with asyncio.timeout(2):
+        ended = untroubled(await command.end(process))
+
+    assert 128 + number == ended.code
+
+
+@on_linux
+async def test_ctrl_c_while_an_archive_of_the_run_is_verified_ends_soon_and_keeps_its_bytes(
+    serve: Callable[..., Any], command: Command, tmp_path: Path
+) -> None:
+    scene = level2_scenes(1)[0]
+    site = await serve([scene])
+    await site.pull()
+    site.archive(scene).unlink()
+    (served,) = (tmp_path / "store0").glob("*.zip")
+    write_huge_archive(served)
+    process = await command.start(*at(site), "--report", "report.json")
+    await until(lambda: processor_seconds(process.pid) > 1.2, process)
+    process.send_signal(signal.SIGINT)
+    async with asyncio.timeout(2):
+        ended = untroubled(await command.end(process))
+
+    assert 130 == ended.code
+    assert served.read_bytes() == site.archive(scene).with_suffix(".zip.part").read_bytes()
+    assert not site.archive(scene).exists()
+    assert [] == json.loads((command.folder / "report.json").read_bytes())["products"]
+
+
+def processor_seconds(pid: int) -> float:
+    """Processor time that a process has used; loading it takes a third of a second."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def write_huge_archive(path: Path) -> None:
+    """Write a small file that holds a member of nearly 4 GiB: many seconds of work for whoever checks it."""
+    block, count = 16 * MIB, 255
+    press = zlib.compressobj(9, zlib.DEFLATED, -15)
+    piece = press.compress(bytes(block)) + press.flush(zlib.Z_FULL_FLUSH)
+    data = piece * count + b"\x03\x00"
+    name = b"zeros"
+    head = struct.pack("<HHHHHIIIHH", 20, 0, 8, 0, 33, 0, len(data), block * count, len(name), 0)
+    local = b"PK\x03\x04" + head + name
+    entry = b"PK\x01\x02" + struct.pack("<H", 20) + head + struct.pack("<HHHII", 0, 0, 0, 0, 0) + name
+    end = struct.pack("<4sHHHHIIH", b"PK\x05\x06", 0, 0, 1, 1, len(entry), len(local) + len(data), 0)
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(local + data + entry + end)
+
+
+# ------------------------------------------------------------------------------------------- the folder's troubles
+
+FULL_DISK = """
+mount -t tmpfs -o size=8m tmpfs "$OUT" || exit 77
+"$@" 2> first.err; echo $? > first.code
+cp -R "$OUT" first
+mount -o remount,size=64m "$OUT"
+"$@" 2> second.err; echo $? > second.code
+cp -R "$OUT" second
+"""
+"""Runs a command twice in a folder that is a disk of its own: full in the middle, then enlarged."""
+
+
+def may_mount() -> bool:
+    unshare = shutil.which("unshare")
+    trial = ["-rm", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
+    return unshare is not None and not subprocess.run([unshare, *trial], capture_output=True).returncode
+
+
+@pytest.mark.skipif(not may_mount(), reason="mounting a small disk is not permitted here")
+async def test_a_full_disk_stops_the_run_and_after_making_room_the_next_one_goes_on(
+    serve: Callable[..., Any], command: Command
+) -> None:
+    site = await serve(stored_scenes(6, 3_000_000), rate=20e6)
+    right = originals(site)
+    site.folder.mkdir()
+    words = (*at(site), "--workers", WORKERS)
+    shell = await asyncio.create_subprocess_exec(
+        *("unshare", "-rm", "sh", "-c", FULL_DISK, "sh"),
+        *(sys.executable, "-m", "collgs_async", *map(str, words)),
+        cwd=command.folder,
+        env={**os.environ, "OUT": str(site.folder)},
+    )
+    await shell.wait()
+
+    first, second = ran(command.folder, "first"), ran(command.folder, "second")
+    assert (1, 0) == (first.code, second.code)
+    assert [] == wrong_finals(command.folder / "first", right)
+    assert 0 < len(list((command.folder / "first").glob("*.zip"))) < len(right)
+    assert sorted(right) == files_below(command.folder / "second")
+    assert [] == wrong_finals(command.folder / "second", right)
+    assert site.moved() <= sum(map(len, right.values())) + LOST_AT_MOST
+    assert len(site.archive_hits()) <= len(right) + 2 * WORKERS
+    assert_stopped_by(first, "are still to come" if "are still to come" in first.err else "No space left on device")
+
+
+def ran(folder: Path, name: str) -> Ended:
+    code = int((folder / f"{name}.code").read_text())
+    return untroubled(Ended(code, "", (folder / f"{name}.err").read_text()))
+
+
+def assert_stopped_by(ended: Ended, trouble: str) -> None:
+    """The trouble is told once, not once for each product or each try."""
+    assert 1 == ended.code
+    assert 1 == ended.err.count(trouble), ended.err
+    assert 1 == sum(line.startswith("error: ") for line in ended.err.splitlines())
+    assert "The search ended early" not in ended.err
+
+
+SMALL_FILES_ONLY = """
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (3_000_000, 3_000_000))
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+"""Runs a command that may write no file of more than 3 MB."""
+
+
+async def test_a_limit_of_file_size_stops_the_run_and_without_it_the_next_one_goes_on(
+    serve: Callable[..., Any], command: Command
+) -> None:
+    site = await serve(stored_scenes(4, 6_000_000), rate=20e6)
+    right = originals(site)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", SMALL_FILES_ONLY),
+        *(sys.executable, "-m", "collgs_async", *map(str, at(site)), "--report", "report.json"),
+        cwd=command.folder,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+    first = untroubled(await command.end(process))
+    held = {path.name: path.read_bytes() for path in site.folder.glob("*.part")}
+    second = untroubled(await command(*at(site)))
+
+    assert (1, 0) == (first.code, second.code)
+    assert "report.json" in files_below(command.folder)
+    assert held
+    assert all(right[name.removesuffix(".part")].startswith(data) for name, data in held.items())
+    assert sorted(right) == files_below(site.folder)
+    assert [] == wrong_finals(site.folder, right)
+    assert site.moved() <= sum(map(len, right.values())) + 4 * (MIB + MIB // 2)
+    assert_stopped_by(first, "File too large")
+
+
+async def test_a_folder_that_goes_away_stops_the_run_and_the_next_one_starts_anew(
+    serve: Callable[..., Any], command: Command
+) -> None:
+    site = await serve(stored_scenes(8, 2_000_000), rate=8e6)
+    right = originals(site)
+    process = await command.start(*at(site), "--workers", WORKERS)
+    await until(lambda: site.moved() > 6_000_000, process)
+    away = site.folder.rename(site.folder.with_name("away"))
+
+    first = untroubled(await command.end(process))
+    wrong = wrong_finals(away, right) + (wrong_finals(site.folder, right) if site.folder.exists() else [])
+    second = untroubled(await command(*at(site)))
+
+    assert [] == wrong
+    assert (1, 0) == (first.code, second.code)
+    assert sorted(right) == files_below(site.folder)
+    assert [] == wrong_finals(site.folder, right)
+    assert_stopped_by(first, "No such file or directory")

@@ -1,0 +1,264 @@
+"""Several connections for one archive: idle workers help, no byte is written twice, nothing is joined unproven."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from collgs_async.demo import FAULTS
+from collgs_async.models import Status
+from collgs_async.partfile import PartFile, Remote
+from collgs_async.transfer.judge import Answer
+from collgs_async.transfer.trip import Abandoned, Stretch, Trip
+from collgs_async.transport import Patience
+
+from .conftest import level2_scenes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from collgs_async.models import Report
+
+MIB = 2**20
+KIB = 2**10
+
+
+@pytest.fixture(autouse=True)
+def _small_scale(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything sixteen times smaller than in life, so that it takes a second and not a quarter of a minute."""
+    monkeypatch.setattr("collgs_async.transfer.trip.SMALLEST_HALF", 512 * KIB)
+    monkeypatch.setattr("collgs_async.transfer.trip.WORTH_SPLITTING", 0.1)
+
+
+async def until(happened: Callable[[], bool]) -> None:
+    """Wait for something that the server sees."""
+    async with asyncio.timeout(20):
+        while not happened():  # noqa: ASYNC110 - the server keeps no event for it
+            await asyncio.sleep(0.01)
+
+
+async def pull_large(serve: Callable[..., Any], *, mib: int = 6, faults: tuple[str, ...] = (), **options: Any) -> Any:
+    scene = replace(level2_scenes(1)[0], size=mib * MIB, deflated=False)
+    spoiled = {scene.identifier: tuple(FAULTS[name] for name in faults)} if faults else {}
+    site = await serve([scene], rate=4 * MIB, faults=spoiled)
+    report: Report = await site.pull(**{"workers": 4, "segments": 4, **options})
+    return site, scene, report
+
+
+async def test_idle_workers_help_with_the_last_archive(serve: Callable[..., Any]) -> None:
+    site, scene, report = await pull_large(serve)
+
+    assert 1 == report.downloaded
+    assert site.original(scene) == site.archive(scene).read_bytes()
+    assert 2 <= len(site.archive_hits()) <= 6
+    assert report.bytes <= scene.size + 2 * MIB
+    assert [] == site.litter()
+
+
+@pytest.mark.parametrize(("workers", "segments"), [(4, 1), (1, 4)])
+async def test_one_segment_or_one_worker_means_one_connection(
+    serve: Callable[..., Any], workers: int, segments: int
+) -> None:
+    site, scene, report = await pull_large(serve, mib=3, workers=workers, segments=segments)
+
+    assert (1, 1) == (report.downloaded, len(site.archive_hits()))
+    assert report.bytes == scene.size
+
+
+async def test_never_more_connections_than_segments(serve: Callable[..., Any]) -> None:
+    site, _, report = await pull_large(serve, workers=8, segments=2)
+
+    assert 1 == report.downloaded
+    first, second, *_ = site.archive_hits()
+    assert first.range is None
+    assert second.headers["if-range"].startswith('"')
+
+
+@pytest.mark.parametrize("name", ["no-range", "weak-etag", "no-validators", "etag-per-node"])
+async def test_without_proof_of_the_version_there_is_one_connection(serve: Callable[..., Any], name: str) -> None:
+    """The fault cuts the first answer; what follows is not split."""
+    site, scene, report = await pull_large(serve, mib=3, faults=(name,))
+
+    assert 1 == report.downloaded
+    assert site.original(scene) == site.archive(scene).read_bytes()
+    assert report.bytes <= 2.1 * scene.size
+
+
+async def test_broken_connections_of_helpers_cost_only_what_was_on_its_way(serve: Callable[..., Any]) -> None:
+    site, scene, report = await pull_large(serve, faults=("cut",) * 4)
+
+    assert 1 == report.downloaded
+    assert site.original(scene) == site.archive(scene).read_bytes()
+    assert report.bytes <= scene.size + 4 * MIB
+
+
+async def test_replaced_while_several_connections_bring_it(serve: Callable[..., Any]) -> None:
+    scene = replace(level2_scenes(1)[0], size=5 * MIB, deflated=False)
+    site = await serve([scene], rate=4 * MIB)
+    run = asyncio.create_task(site.pull(workers=4, segments=4))
+    await until(lambda: len(site.archive_hits()) >= 3)
+    site.server.replace(scene.identifier)
+
+    report = await run
+
+    assert 1 == report.downloaded
+    assert site.archive(scene).read_bytes() in {site.original(scene), site.original(scene, 1)}
+
+
+async def test_a_cancelled_run_goes_on_with_any_other_number_of_segments(serve: Callable[..., Any]) -> None:
+    scene = replace(level2_scenes(1)[0], size=6 * MIB, deflated=False)
+    site = await serve([scene], rate=1 * MIB)
+    run = asyncio.create_task(site.pull(workers=4, segments=4))
+    await until(lambda: site.moved() >= 3 * MIB)
+    run.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await run
+    ranges = json.loads(site.archive(scene).with_suffix(".zip.part.json").read_bytes())["ranges"]
+    held = sum(end - first for first, end in ranges)
+    site.server.forget()
+
+    report = await site.pull(workers=1)
+
+    assert len(ranges) >= 2
+    assert held >= 2 * MIB
+    assert report.bytes == scene.size - held
+    assert site.original(scene) == site.archive(scene).read_bytes()
+    assert [] == site.litter()
+
+
+async def test_many_small_and_one_large_archive_all_arrive(serve: Callable[..., Any]) -> None:
+    scenes = [replace(scene, size=100_000) for scene in level2_scenes(12)]
+    scenes[-1] = replace(scenes[-1], size=5 * MIB, deflated=False)
+    site = await serve(scenes, rate=4 * MIB)
+
+    report = await site.pull(workers=4)
+
+    assert (12, 0) == (report.downloaded, report.failed)
+    assert all(site.original(scene) == site.archive(scene).read_bytes() for scene in scenes)
+
+
+def trip_with(tmp_path: Path, held: list[tuple[int, int]], size: int | None, segments: int = 4) -> Trip:
+    from collgs_async import Product
+
+    trip = Trip(Product("A", "http://h/a"), PartFile(tmp_path / "a.zip"), Patience(3), segments=segments)
+    for first, end in held:
+        trip.part.held.add(first, end)
+    trip.size = size
+    trip.part.remote = Remote("http://h/a", size, '"tag"')
+    return trip
+
+
+def running(trip: Trip, first: int, end: int, position: int, *, seconds: float = 10.0) -> Stretch:
+    stretch = Stretch(first, end)
+    stretch.position = position
+    stretch.response = object()  # type: ignore[assignment]  # only its presence counts
+    stretch.begun = 100.0 - seconds
+    trip.running.append(stretch)
+    return stretch
+
+
+def spans(stretch: Stretch | None) -> tuple[int, int | None] | None:
+    return None if stretch is None else (stretch.first, stretch.end)
+
+
+@pytest.mark.parametrize(
+    ("held", "taken", "expected"),
+    [
+        pytest.param([], [], (0, 100), id="nothing here: everything"),
+        pytest.param([(0, 40)], [], (40, 100), id="the rest"),
+        pytest.param([(0, 40), (60, 70)], [], (40, 60), id="the first gap"),
+        pytest.param([(0, 40)], [(40, 100)], None, id="somebody brings the rest"),
+        pytest.param([(0, 40)], [(60, 100)], (40, 60), id="what nobody brings before"),
+        pytest.param([(0, 40)], [(40, 60)], (60, 100), id="what nobody brings after"),
+        pytest.param([(0, 100)], [], None, id="nothing is missing"),
+    ],
+)
+async def test_next_stretch(
+    tmp_path: Path, held: list[tuple[int, int]], taken: list[tuple[int, int]], expected: tuple[int, int] | None
+) -> None:
+    trip = trip_with(tmp_path, held, 100)
+    for first, end in taken:
+        running(trip, first, end, first)
+
+    assert expected == spans(trip.next_stretch())
+
+
+@pytest.mark.parametrize(
+    ("size", "position", "seconds", "tag", "segments", "split"),
+    [
+        pytest.param(100 * MIB, 10 * MIB, 10.0, '"tag"', 4, True, id="90 s are left"),
+        pytest.param(100 * MIB, 100 * MIB - 900 * KIB, 10.0, '"tag"', 4, False, id="halves would be too small"),
+        pytest.param(100 * MIB, 95 * MIB, 1.0, '"tag"', 4, False, id="it is soon over"),
+        pytest.param(100 * MIB, 10 * MIB, 0.01, '"tag"', 4, False, id="its rate is not known yet"),
+        pytest.param(100 * MIB, 10 * MIB, 10.0, 'W/"tag"', 4, False, id="no strong validator"),
+        pytest.param(100 * MIB, 10 * MIB, 10.0, None, 4, False, id="no validator"),
+        pytest.param(100 * MIB, 10 * MIB, 10.0, '"tag"', 1, False, id="one connection is the most"),
+        pytest.param(100 * MIB, 0, 10.0, '"tag"', 4, True, id="nothing comes at all"),
+    ],
+)
+async def test_half(
+    tmp_path: Path, size: int, position: int, seconds: float, tag: str | None, segments: int, *, split: bool
+) -> None:
+    trip = trip_with(tmp_path, [(0, position)], size, segments)
+    trip.part.remote = Remote("http://h/a", size, tag)
+    longest = running(trip, 0, size, position, seconds=seconds)
+
+    half = trip.half(100.0)
+
+    assert split is (half is not None)
+    if half:
+        assert (position + (size - position) // 2, size) == spans(half[1])
+        assert half[1].left >= 512 * KIB
+        assert longest is half[0]
+        assert trip.half(100.0) is None, "one at a time"
+
+
+async def test_the_end_moves_only_for_a_proven_answer_in_time(tmp_path: Path) -> None:
+    trip = trip_with(tmp_path, [], 100 * MIB)
+    longest = running(trip, 0, 100 * MIB, 10 * MIB)
+    second = Stretch(55 * MIB, 100 * MIB)
+    remote = Remote("http://h/a", 100 * MIB, '"tag"')
+
+    with pytest.raises(Abandoned):
+        trip.take_over(longest, second, Answer(55 * MIB, 100 * MIB, remote, proven=False))
+    with pytest.raises(Abandoned):
+        trip.take_over(longest, second, Answer(0, 100 * MIB, remote))
+    longest.position = 60 * MIB
+    with pytest.raises(Abandoned):
+        trip.take_over(longest, second, Answer(55 * MIB, 100 * MIB, remote))
+    assert 100 * MIB == longest.end
+
+    longest.position = 20 * MIB
+    trip.take_over(longest, second, Answer(55 * MIB, 100 * MIB, remote))
+    assert 55 * MIB == longest.end
+
+
+async def test_record_of_ranges_never_speaks_of_bytes_that_are_not_there(tmp_path: Path) -> None:
+    """The sidecar lists the ranges before the first byte that leaves a gap, and afterwards lags behind the file."""
+    async with PartFile(tmp_path / "a.zip") as part:
+        await part.remember(Remote("http://h/a", 100 * MIB, '"tag"'))
+        await part.write(0, b"x" * MIB)
+        await part.write(50 * MIB, b"y" * 1000)
+        recorded = json.loads(part.sidecar.read_bytes())["ranges"]
+    assert [[0, MIB]] == recorded or [[0, MIB], [50 * MIB, 50 * MIB + 1000]] == recorded
+
+    async with PartFile(tmp_path / "a.zip") as again:
+        assert [(0, MIB), (50 * MIB, 50 * MIB + 1000)] == list(again.held)
+        assert Remote("http://h/a", 100 * MIB, '"tag"') == again.remote
+
+
+async def test_product_status_of_a_helped_archive_counts_all_requests(serve: Callable[..., Any]) -> None:
+    scene = replace(level2_scenes(1)[0], size=5 * MIB, deflated=False)
+    site = await serve([scene], rate=4 * MIB)
+    path = site.folder.parent / "report.json"
+    async with site.client(workers=4) as client:
+        await client.run(report=path)
+
+    product = json.loads(path.read_bytes())["products"][0]
+    assert Status.DOWNLOADED == product["status"]
+    assert len(site.archive_hits()) == product["attempts"]
