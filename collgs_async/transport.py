@@ -1,29 +1,23 @@
-"""The HTTP session and its manners: connections, redirects, proxies, and when to try again."""
+"""The HTTP session and its manners: connections, redirects, cookies, and what its errors mean."""
 
 from __future__ import annotations
 
-import asyncio
-import ipaddress
-import math
 import os
-import random
 import ssl
-import time
-import urllib.request
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 import aiohttp
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 from yarl import URL
 
 from collgs_async.errors import ConfigError
+from collgs_async.patience import retry_after
+from collgs_async.proxies import Proxies
 from collgs_async.words import asks_to_sign_in, looks_like_html
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
     from http.cookies import SimpleCookie
     from pathlib import Path
     from types import TracebackType
@@ -32,21 +26,13 @@ if TYPE_CHECKING:
     from collgs_async.config import Connection
 
 __all__ = [
-    "LONGEST_WAIT",
     "NETWORK_ERRORS",
     "BadRedirectError",
-    "Patience",
-    "Proxies",
     "Step",
     "Transport",
     "describe",
     "read_at_most",
-    "retry_after",
-    "retrying",
 ]
-
-LONGEST_WAIT = 900.0
-"""Seconds; a server that asks to wait longer has in effect said no."""
 
 NETWORK_ERRORS = (aiohttp.ClientError, TimeoutError, ConnectionError)
 """What aiohttp raises when the line or the other end fails, and nothing that the disk raises."""
@@ -260,48 +246,6 @@ def _next_hop(response: aiohttp.ClientResponse) -> URL:
     return target
 
 
-class Proxies:
-    """Which proxy to go through: the configured one, else ``HTTP(S)_PROXY`` unless ``NO_PROXY`` names the host.
-
-    Read here, once, rather than by aiohttp, whose ``trust_env`` would also send ``~/.netrc`` along.
-
-    Parameters
-    ----------
-    configured
-        The proxy for everything; None: as the environment says.
-    """
-
-    def __init__(self, configured: str | None) -> None:
-        self._configured = configured
-        self._of_environment = {} if configured else _proxies_of_environment()
-
-    def proxy_for(self, url: URL) -> str | None:
-        """Choose the proxy for a URL; None for none."""
-        if self._configured or not self._of_environment:
-            return self._configured
-        if url.host is None or _is_loopback(url.host) or urllib.request.proxy_bypass(url.host):
-            return None
-        return self._of_environment.get(url.scheme)
-
-
-def _proxies_of_environment() -> dict[str, str]:
-    """Read ``HTTP_PROXY`` and ``HTTPS_PROXY``; like curl and wget, take host:port for an HTTP proxy."""
-    found = {scheme: proxy for scheme, proxy in urllib.request.getproxies().items() if scheme in {"http", "https"}}
-    proxies = {scheme: proxy if "://" in proxy else f"http://{proxy}" for scheme, proxy in found.items()}
-    for scheme, proxy in proxies.items():
-        if not proxy.startswith(("http://", "https://")):
-            kind = proxy.partition(":")[0]
-            raise ConfigError(f"{scheme.upper()}_PROXY: expected an http proxy, found a {kind} one")
-    return proxies
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
-
-
 def describe(error: BaseException) -> str:
     """Say in plain words what a network error was."""
     match error:
@@ -333,17 +277,6 @@ def _reason(error: OSError) -> str:
     return os.strerror(error.errno) if error.errno else str(error) or type(error).__name__
 
 
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Read ``Retry-After`` (RFC 9110 §10.2.3) as seconds from now; None when missing or senseless."""
-    text = headers.get("Retry-After", "").strip()
-    if text.isascii() and text.isdigit():
-        return float(text[:9])
-    try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
-    except (ValueError, OverflowError, OSError):
-        return None
-
-
 async def read_at_most(response: aiohttp.ClientResponse, limit: int) -> tuple[bytes, bool]:
     """Read the body, but no more than `limit` bytes of it; tell whether that was all."""
     body = bytearray()
@@ -353,62 +286,3 @@ async def read_at_most(response: aiohttp.ClientResponse, limit: int) -> tuple[by
             return bytes(body), True
         body += chunk
     return bytes(body[:limit]), False
-
-
-class Patience:
-    """How often to try again, and how long to wait before: tenacity's ``after``, ``stop`` and ``wait``.
-
-    What counts is tries in a row that brought nothing new. One that moved the product on, if only by a byte,
-    starts the count again: a line that drops every minute for a day still finishes a large file.
-
-    Parameters
-    ----------
-    tries
-        Fruitless tries in a row after which to give up; 0 and 1 both mean the first one.
-    """
-
-    def __init__(self, tries: int) -> None:
-        self._tries = max(1, tries)
-        self._fruitless = 0
-        self._fruitful = False
-
-    def progressed(self) -> None:
-        """Take note that this try has brought something new."""
-        self._fruitful = True
-
-    def after(self, _: RetryCallState) -> None:
-        """Count the try that has just failed."""
-        self._fruitless = 0 if self._fruitful else self._fruitless + 1
-        self._fruitful = False
-
-    def stop(self, _: RetryCallState) -> bool:
-        """Tell whether it is time to give up."""
-        return self._fruitless >= self._tries
-
-    def wait(self, state: RetryCallState) -> float:
-        """Seconds to wait: what the server asked for, else a growing random time of at most a minute."""
-        failure = state.outcome.exception() if state.outcome else None
-        asked: float | None = getattr(failure, "retry_after", None)
-        if asked is not None:
-            return asked + random.uniform(0, min(1.0, asked / 10))
-        # Full jitter, so that many workers that failed together do not come back together.
-        return random.uniform(0, min(60.0, math.ldexp(1.0, min(self._fruitless, 6))))
-
-
-def retrying(
-    patience: Patience,
-    *,
-    worth_it: Callable[[BaseException], bool],
-    before_sleep: Callable[[RetryCallState], None] | None = None,
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-) -> AsyncRetrying:
-    """Build the loop that tries again where `worth_it` says that it can help; all else passes through."""
-    return AsyncRetrying(
-        retry=retry_if_exception(worth_it),
-        after=patience.after,
-        stop=patience.stop,
-        wait=patience.wait,
-        before_sleep=before_sleep,
-        sleep=sleep,
-        reraise=True,
-    )

@@ -15,9 +15,9 @@ from collgs_async import Client, Config, Connection, DownloadOptions, Product
 from collgs_async.demo import FAULTS, write_archive
 from collgs_async.models import Status
 from collgs_async.partfile import PartFile
+from collgs_async.patience import Patience, retrying
 from collgs_async.transfer.awake import Sleep
 from collgs_async.transfer.trip import Stretch, Trip
-from collgs_async.transport import Patience, retrying
 
 from .conftest import level2_scenes
 from .test_transport import listening

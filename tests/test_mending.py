@@ -12,10 +12,10 @@ from collgs_async.demo import FAULTS
 from collgs_async.integrity import Damage, DamagedMembersError, read_members
 from collgs_async.models import Status
 from collgs_async.partfile import PartFile, Remote
+from collgs_async.patience import Patience
 from collgs_async.transfer.judge import OVERLAP
 from collgs_async.transfer.mending import Mending
 from collgs_async.transfer.trip import Trip
-from collgs_async.transport import Patience
 
 from .conftest import is_archive, level2_scenes
 

@@ -11,7 +11,7 @@ PACKAGE = Path(collgs_async.__file__).parent
 
 FLOORS = {
     **dict.fromkeys(["errors", "version", "units", "words"], 0),
-    **dict.fromkeys(["models", "query", "options", "limits", "ranges"], 1),
+    **dict.fromkeys(["models", "query", "options", "limits", "ranges", "patience", "proxies"], 1),
     **dict.fromkeys(["config", "partfile", "lease", "integrity", "progress", "listing", "report"], 2),
     **dict.fromkeys(["pipeline", "transport"], 3),
     **dict.fromkeys(["auth", "scrub"], 4),

@@ -12,9 +12,9 @@ import pytest
 from collgs_async.demo import FAULTS
 from collgs_async.models import Status
 from collgs_async.partfile import PartFile, Remote
+from collgs_async.patience import Patience
 from collgs_async.transfer.judge import Answer
 from collgs_async.transfer.trip import Abandoned, Stretch, Trip
-from collgs_async.transport import Patience
 
 from .conftest import level2_scenes
 

@@ -23,16 +23,9 @@ from yarl import URL
 
 from collgs_async.config import Connection
 from collgs_async.errors import ConfigError, TransferError
-from collgs_async.transport import (
-    NETWORK_ERRORS,
-    Patience,
-    Proxies,
-    Transport,
-    describe,
-    read_at_most,
-    retry_after,
-    retrying,
-)
+from collgs_async.patience import Patience, retry_after, retrying
+from collgs_async.proxies import Proxies
+from collgs_async.transport import NETWORK_ERRORS, Transport, describe, read_at_most
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping

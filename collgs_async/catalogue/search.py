@@ -11,15 +11,8 @@ from yarl import URL
 
 from collgs_async.catalogue.answers import Page, PageLimitError, read_page
 from collgs_async.errors import CatalogueError
-from collgs_async.transport import (
-    LONGEST_WAIT,
-    NETWORK_ERRORS,
-    Patience,
-    describe,
-    read_at_most,
-    retry_after,
-    retrying,
-)
+from collgs_async.patience import LONGEST_WAIT, Patience, retry_after, retrying
+from collgs_async.transport import NETWORK_ERRORS, describe, read_at_most
 from collgs_async.words import asks_to_sign_in, looks_like_html
 
 if TYPE_CHECKING:

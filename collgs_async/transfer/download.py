@@ -20,12 +20,12 @@ from collgs_async.lease import Lease
 from collgs_async.limits import Gate, Throttle
 from collgs_async.models import Outcome, Status
 from collgs_async.partfile import PartFile, file_name, folds_case, sync_folder
+from collgs_async.patience import Patience, retrying
 from collgs_async.transfer.awake import LOOK_EACH, Sleep
 from collgs_async.transfer.judge import AskAgain
 from collgs_async.transfer.mending import Mending
 from collgs_async.transfer.stream import BusyError, Line
 from collgs_async.transfer.trip import Abandoned, Stretch, Trip
-from collgs_async.transport import Patience, retrying
 from collgs_async.units import format_bytes, format_duration
 
 if TYPE_CHECKING:

@@ -9,16 +9,10 @@ from typing import TYPE_CHECKING, Final
 
 from collgs_async.errors import AuthenticationError, NotAvailableError, ProductError, TransferError
 from collgs_async.integrity import not_a_zip
+from collgs_async.patience import LONGEST_WAIT, retry_after
 from collgs_async.transfer.judge import AskAgain, judge
 from collgs_async.transfer.trip import Abandoned
-from collgs_async.transport import (
-    LONGEST_WAIT,
-    NETWORK_ERRORS,
-    BadRedirectError,
-    describe,
-    read_at_most,
-    retry_after,
-)
+from collgs_async.transport import NETWORK_ERRORS, BadRedirectError, describe, read_at_most
 from collgs_async.units import format_duration, format_rate
 from collgs_async.words import asks_to_sign_in, looks_like_html, server_words
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from collgs_async.models import Product
     from collgs_async.partfile import PartFile
+    from collgs_async.patience import Patience
     from collgs_async.transfer.judge import Answer, AskAgain
-    from collgs_async.transport import Patience
 
 __all__ = ["Abandoned", "Stretch", "Trip"]
 

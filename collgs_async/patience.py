@@ -1,0 +1,90 @@
+"""When to try again, how often, and how long to wait before."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+import time
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+__all__ = ["LONGEST_WAIT", "Patience", "retry_after", "retrying"]
+
+LONGEST_WAIT = 900.0
+"""Seconds; a server that asks to wait longer has in effect said no."""
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Read ``Retry-After`` (RFC 9110 §10.2.3) as seconds from now; None when missing or senseless."""
+    text = headers.get("Retry-After", "").strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+class Patience:
+    """How often to try again, and how long to wait before: tenacity's ``after``, ``stop`` and ``wait``.
+
+    What counts is tries in a row that brought nothing new. One that moved the product on, if only by a byte,
+    starts the count again: a line that drops every minute for a day still finishes a large file.
+
+    Parameters
+    ----------
+    tries
+        Fruitless tries in a row after which to give up; 0 and 1 both mean the first one.
+    """
+
+    def __init__(self, tries: int) -> None:
+        self._tries = max(1, tries)
+        self._fruitless = 0
+        self._fruitful = False
+
+    def progressed(self) -> None:
+        """Take note that this try has brought something new."""
+        self._fruitful = True
+
+    def after(self, _: RetryCallState) -> None:
+        """Count the try that has just failed."""
+        self._fruitless = 0 if self._fruitful else self._fruitless + 1
+        self._fruitful = False
+
+    def stop(self, _: RetryCallState) -> bool:
+        """Tell whether it is time to give up."""
+        return self._fruitless >= self._tries
+
+    def wait(self, state: RetryCallState) -> float:
+        """Seconds to wait: what the server asked for, else a growing random time of at most a minute."""
+        failure = state.outcome.exception() if state.outcome else None
+        asked: float | None = getattr(failure, "retry_after", None)
+        if asked is not None:
+            return asked + random.uniform(0, min(1.0, asked / 10))
+        # Full jitter, so that many workers that failed together do not come back together.
+        return random.uniform(0, min(60.0, math.ldexp(1.0, min(self._fruitless, 6))))
+
+
+def retrying(
+    patience: Patience,
+    *,
+    worth_it: Callable[[BaseException], bool],
+    before_sleep: Callable[[RetryCallState], None] | None = None,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> AsyncRetrying:
+    """Build the loop that tries again where `worth_it` says that it can help; all else passes through."""
+    return AsyncRetrying(
+        retry=retry_if_exception(worth_it),
+        after=patience.after,
+        stop=patience.stop,
+        wait=patience.wait,
+        before_sleep=before_sleep,
+        sleep=sleep,
+        reraise=True,
+    )

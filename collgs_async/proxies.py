@@ -1,0 +1,56 @@
+"""Which proxy to go through."""
+
+from __future__ import annotations
+
+import ipaddress
+import urllib.request
+from typing import TYPE_CHECKING
+
+from collgs_async.errors import ConfigError
+
+if TYPE_CHECKING:
+    from yarl import URL
+
+__all__ = ["Proxies"]
+
+
+class Proxies:
+    """Which proxy to go through: the configured one, else ``HTTP(S)_PROXY`` unless ``NO_PROXY`` names the host.
+
+    Read here, once, rather than by aiohttp, whose ``trust_env`` would also send ``~/.netrc`` along.
+
+    Parameters
+    ----------
+    configured
+        The proxy for everything; None: as the environment says.
+    """
+
+    def __init__(self, configured: str | None) -> None:
+        self._configured = configured
+        self._of_environment = {} if configured else _proxies_of_environment()
+
+    def proxy_for(self, url: URL) -> str | None:
+        """Choose the proxy for a URL; None for none."""
+        if self._configured or not self._of_environment:
+            return self._configured
+        if url.host is None or _is_loopback(url.host) or urllib.request.proxy_bypass(url.host):
+            return None
+        return self._of_environment.get(url.scheme)
+
+
+def _proxies_of_environment() -> dict[str, str]:
+    """Read ``HTTP_PROXY`` and ``HTTPS_PROXY``; like curl and wget, take host:port for an HTTP proxy."""
+    found = {scheme: proxy for scheme, proxy in urllib.request.getproxies().items() if scheme in {"http", "https"}}
+    proxies = {scheme: proxy if "://" in proxy else f"http://{proxy}" for scheme, proxy in found.items()}
+    for scheme, proxy in proxies.items():
+        if not proxy.startswith(("http://", "https://")):
+            kind = proxy.partition(":")[0]
+            raise ConfigError(f"{scheme.upper()}_PROXY: expected an http proxy, found a {kind} one")
+    return proxies
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
