@@ -102,7 +102,7 @@ class Gate:
             if place.done() and not place.cancelled():
                 self._inside -= 1
                 self._admit()
-            else:
+            elif place in self._waiting:  # else it was passed over already, as cancelled
                 self._waiting.remove(place)
             raise
 

@@ -157,3 +157,20 @@ async def test_cancelled_at_the_moment_of_admission_gives_its_place_back(clock: 
     await asyncio.gather(first, return_exceptions=True)
 
     assert "passed" == await asyncio.wait_for(second, 5)
+
+
+async def test_cancelled_just_before_its_turn_is_passed_over(clock: Clock, naps: Naps) -> None:
+    gate = Gate(1, clock=clock, sleep=naps)
+
+    async def request() -> str:
+        async with gate.enter():
+            return "passed"
+
+    async with gate.enter():
+        first, second = asyncio.create_task(request()), asyncio.create_task(request())
+        await asyncio.sleep(0)
+        first.cancel()
+
+    [ended] = await asyncio.gather(first, return_exceptions=True)
+    assert isinstance(ended, asyncio.CancelledError)
+    assert "passed" == await asyncio.wait_for(second, 5)
