@@ -95,6 +95,8 @@ class TqdmProgress(Tally):
         self._draw()
 
     def _draw(self) -> None:
+        if self._closed:
+            return
         self._drawn_at = self._clock()
         self._seat()
         columns, lines = _screen_size(self._file)
@@ -104,6 +106,10 @@ class TqdmProgress(Tally):
             bar.n, bar.bar_format = fraction, _bar_format(text, columns)
             with contextlib.suppress(OSError, ValueError):
                 bar.refresh()
+        with contextlib.suppress(OSError, ValueError):
+            # At the end of a full line, the ^C that a terminal echoes would wrap, and push every line down.
+            self._file.write("\r")
+            self._file.flush()
 
     def _seat(self) -> None:
         """Let transfers keep their lines, and give free lines to those without one, the oldest first."""
