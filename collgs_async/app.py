@@ -17,7 +17,6 @@ from collgs_async.auth import Authenticator, find_credentials
 from collgs_async.catalogue import Search
 from collgs_async.errors import CatalogueError, CollgsError, NotAvailableError
 from collgs_async.models import Outcome, Product, Report, Status
-from collgs_async.partfile import reopen
 from collgs_async.pipeline import run_pipeline
 from collgs_async.progress import SilentProgress
 from collgs_async.query import Query
@@ -185,11 +184,10 @@ class Client:
         query = Query.parse({"parentIdentifier": self._config.query.collection, "identifier": archive.stem})
         async with aclosing(aiter(self.search(query))) as found:
             product = await anext(found, None)
-        if product is None or self._downloader.final(product).name != archive.name:
+        if product is None or not _same_name(self._downloader.final(product), archive):
             missing = Product(archive.stem, url=None, problem="the catalogue does not list it")
             return Outcome(missing, Status.FAILED, error=NotAvailableError("the catalogue does not list it"))
-        await asyncio.to_thread(reopen, archive, damaged)
-        return await self.download(product)
+        return await self._downloader(product, damaged=damaged)
 
     async def run(self, query: Query | None = None, *, report: str | Path | None = None) -> Report:
         """Fetch everything that a search finds, while it is still finding.
@@ -249,6 +247,10 @@ class Client:
                     expected = search.expected
                     self._progress.expect(expected)
                 yield product
+
+
+def _same_name(one: Path, other: Path) -> bool:
+    return one.absolute() == other.absolute()
 
 
 async def run(

@@ -81,9 +81,10 @@ class Gate:
         """
         await self._take_place(ahead=ahead)
         try:
-            wait = self._closed_until - self._clock()
-            if wait > 0:
-                await self._sleep(wait)
+            opens = 0.0
+            while self._closed_until > max(opens, self._clock()):
+                opens = self._closed_until
+                await self._sleep(opens - self._clock())
             yield self._clock()
         finally:
             self._inside -= 1

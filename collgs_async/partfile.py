@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-__all__ = ["PartFile", "Remote", "file_name", "folds_case", "parse_sidecar", "reopen", "sync_folder"]
+__all__ = ["PartFile", "Remote", "file_name", "folds_case", "parse_sidecar", "reopen", "settled", "sync_folder"]
 
 T = TypeVar("T")
 Block: TypeAlias = bytes | bytearray | memoryview
@@ -178,14 +178,17 @@ class PartFile:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._users -= 1
-        if self._users:
-            return
-        if self._scattered and self._unrecorded:
-            await self._record()
-        descriptor, self._descriptor = self._descriptor, None
-        if descriptor is not None:
-            await self._settled(_in_thread(os.close, descriptor))
+        async with self._opening:
+            self._users -= 1
+            if self._users:
+                return
+            try:
+                if self._scattered and self._unrecorded:
+                    await self._record()
+            finally:
+                descriptor, self._descriptor = self._descriptor, None
+                if descriptor is not None:
+                    await self._settled(_in_thread(os.close, descriptor))
 
     def _open(self) -> None:
         length = 0
@@ -214,8 +217,8 @@ class PartFile:
     async def write(self, offset: int, block: Block) -> None:
         """Write a block at its place."""
         if offset > self.held.prefix and not self._scattered:
-            self._scattered = True
-            await self._record()
+            await self._record(scattered=True)
+            self._scattered = True  # not before: whoever writes beyond the gap meanwhile has to record it, too
         await self._settled(_in_thread(self._write, block, offset))
         self.held.add(offset, offset + len(block))
         self._unrecorded += len(block)
@@ -235,6 +238,8 @@ class PartFile:
         if self._descriptor is not None:
             await self._settled(_in_thread(os.ftruncate, self._descriptor, length))
         self._scattered = self._scattered and self.held.total > self.held.prefix
+        if self._scattered:
+            await self._record()
 
     async def lose(self, spans: Iterable[tuple[int, int]]) -> None:
         """Give up some ranges, which turned out to be wrong."""
@@ -254,11 +259,11 @@ class PartFile:
             async with self._recording:
                 await self._settled(_in_thread(self.sidecar.unlink, missing_ok=True))
 
-    async def _record(self) -> None:
+    async def _record(self, *, scattered: bool = False) -> None:
         async with self._recording:
             self._unrecorded = 0
             fields = asdict(self.remote) if self.remote else {}
-            if self._scattered:
+            if scattered or self._scattered:
                 fields["ranges"] = list(self.held)
             await self._settled(_in_thread(self._write_sidecar, json.dumps(fields).encode()))
 
@@ -267,12 +272,13 @@ class PartFile:
         self.final.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self.sidecar, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
-            os.pwrite(descriptor, text.ljust(os.fstat(descriptor).st_size), 0)
+            _write_all(descriptor, text.ljust(os.fstat(descriptor).st_size), 0)
         finally:
             os.close(descriptor)
 
     async def publish(self) -> None:
         """Give the archive its final name, once its bytes are safe on the disk."""
+        self._unrecorded = 0  # else whoever leaves later, as a helper that came too late, writes a sidecar again
         await self._settled(_in_thread(self._publish))
 
     def _publish(self) -> None:
@@ -281,29 +287,39 @@ class PartFile:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        self.path.replace(self.final)
+        # In this order: killed in between, the next run verifies the part again, and nothing is left behind.
         self.sidecar.unlink(missing_ok=True)
+        self.path.replace(self.final)
 
     async def discard(self) -> None:
         """Remove part and sidecar: these bytes are of no use."""
         await self._settled(_in_thread(self._discard))
-        self.held, self.remote, self._scattered = Ranges(), None, False
+        self.held, self.remote, self._scattered, self._unrecorded = Ranges(), None, False, 0
 
     def _discard(self) -> None:
-        self.sidecar.unlink(missing_ok=True)
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)  # somebody may still be inside, and the next bytes belong into a new file
+        # In this order: a sidecar without its part is dropped, a part without its sidecar would be believed.
         self.path.unlink(missing_ok=True)
+        self.sidecar.unlink(missing_ok=True)
 
     async def _settled(self, operation: Awaitable[T]) -> T:
-        task = asyncio.ensure_future(operation)
         with _storage_trouble(self.path):
-            try:
-                return await asyncio.shield(task)
-            except asyncio.CancelledError:
-                while not task.done():
-                    with suppress(asyncio.CancelledError):  # not even a second one may leave it alone
-                        await asyncio.wait([task])
-                task.exception()  # whatever it was, the cancellation goes before it
-                raise
+            return await settled(operation)
+
+
+async def settled(operation: Awaitable[T]) -> T:
+    """Await an operation to its end, also when the task is cancelled meanwhile: a thread goes on in any case."""
+    task = asyncio.ensure_future(operation)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        while not task.done():
+            with suppress(asyncio.CancelledError):  # not even a second one may leave it alone
+                await asyncio.wait([task])
+        task.exception()  # whatever it was, the cancellation goes before it
+        raise
 
 
 def sync_folder(folder: Path) -> None:
@@ -329,9 +345,9 @@ def reopen(final: Path, damaged: Iterable[tuple[int, int]]) -> None:
         held = Ranges([(0, final.stat().st_size)])
         for first, end in damaged:
             held.remove(first, end)
-        # The ranges first: without them the next run would take the damaged ones for right.
-        part.sidecar.write_text(json.dumps({"ranges": list(held)}), "utf-8")
+        # Killed in between, the part has no sidecar, so that it is checked member by member.
         final.replace(part.path)
+        part.sidecar.write_text(json.dumps({"ranges": list(held)}), "utf-8")
 
 
 @contextmanager

@@ -267,7 +267,7 @@ async def test_discarding_leaves_nothing(final: Path) -> None:
     assert (Ranges(), None) == (part.held, part.remote)
 
 
-async def test_publishing_makes_bytes_safe_then_renames_then_drops_the_sidecar(
+async def test_publishing_makes_bytes_safe_then_drops_the_sidecar_then_renames(
     final: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with PartFile(final) as part:
@@ -288,7 +288,7 @@ async def test_publishing_makes_bytes_safe_then_renames_then_drops_the_sidecar(
         monkeypatch.setattr(os, name, noted(name))
     await part.publish()
 
-    assert steps.index("fsync") < steps.index("replace") < steps.index("unlink")
+    assert steps.index("fsync") < steps.index("unlink") < steps.index("replace")
     assert [".zip"] == files(final)
     assert b"abc" == content(final)
 

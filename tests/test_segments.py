@@ -262,3 +262,41 @@ async def test_product_status_of_a_helped_archive_counts_all_requests(serve: Cal
     product = json.loads(path.read_bytes())["products"][0]
     assert Status.DOWNLOADED == product["status"]
     assert len(site.archive_hits()) == product["attempts"]
+
+
+@pytest.mark.parametrize("longer", [0, 50_000])
+@pytest.mark.parametrize("workers", [2, 4])
+async def test_replaced_while_helpers_bring_the_old_version_is_never_mixed(
+    serve: Callable[..., Any], tmp_path: Path, workers: int, longer: int
+) -> None:
+    """The owner's connection breaks, its next answer is the whole new version, and a helper is still on the old one.
+
+    Only the structure is verified, so that nothing but the engine itself keeps the versions apart.
+    """
+    scene = replace(level2_scenes(1)[0], size=6 * MIB, deflated=False)
+    site = await serve([scene], rate=3 * MIB, faults={scene.identifier: (FAULTS["cut"],)})
+    run = asyncio.create_task(site.pull(workers=workers, segments=workers, verify="structure"))
+    await until(lambda: len(site.archive_hits()) >= 2)
+    if longer:
+        site.server.scenes[0] = replace(scene, size=scene.size + longer)
+    site.server.replace(scene.identifier)
+
+    report = await run
+
+    old = site.original(scene)
+    new = site.original(site.server.scenes[0], 1)
+    assert 1 == report.downloaded
+    assert site.archive(scene).read_bytes() in {old, new}
+
+
+@pytest.mark.parametrize("moment", [0.02, 0.1, 0.2, 0.3, 0.5])
+async def test_a_cancelled_run_ends_at_once_also_under_a_limit(serve: Callable[..., Any], moment: float) -> None:
+    """A cancellation that comes while the last bytes of an archive are written must not get lost."""
+    site = await serve(level2_scenes(12, size=30_000))
+    run = asyncio.create_task(site.pull(workers=2, limit_rate=100_000))
+    await asyncio.sleep(moment)
+    run.cancel()
+
+    async with asyncio.timeout(2):
+        with pytest.raises(asyncio.CancelledError):
+            await run

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from collgs_async.config import Config, load_config, sample_config
 from collgs_async.errors import CatalogueError, CollgsError, ConfigError
-from collgs_async.models import Report
+from collgs_async.models import Report, Status
 from collgs_async.units import format_bytes
 
 if TYPE_CHECKING:
@@ -191,10 +191,10 @@ async def _repair(bad: Sequence[Bad], config: Config) -> int:
             except CollgsError as error:
                 log.error("%s: %s", one.path, error)
                 return 1
-        if outcome.error is None:
+        if outcome.status is Status.DOWNLOADED:
             repaired += 1
             log.info("%s: repaired, %s fetched", one.path, format_bytes(outcome.bytes))
         else:
-            log.error("%s: not repaired: %s", one.path, outcome.error)
+            log.error("%s: not repaired: %s", one.path, outcome.error or "another run is fetching it")
     log.info("%d of %d repaired", repaired, len(bad))
     return 0 if repaired == len(bad) else 1

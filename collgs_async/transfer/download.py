@@ -19,7 +19,7 @@ from collgs_async.integrity import Level, check
 from collgs_async.lease import Lease
 from collgs_async.limits import Gate, Throttle
 from collgs_async.models import Outcome, Status
-from collgs_async.partfile import PartFile, file_name, folds_case, sync_folder
+from collgs_async.partfile import PartFile, file_name, folds_case, reopen, settled, sync_folder
 from collgs_async.patience import Patience, retrying
 from collgs_async.transfer.awake import LOOK_EACH, Sleep
 from collgs_async.transfer.judge import AskAgain
@@ -29,7 +29,7 @@ from collgs_async.transfer.trip import Abandoned, Stretch, Trip
 from collgs_async.units import format_bytes, format_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
     from pathlib import Path
     from types import TracebackType
     from typing import Self
@@ -192,8 +192,16 @@ class Downloader:
         """Look what is here of a product and say what is to be done about it; changes nothing."""
         return await self._in_thread(lambda: self._look(product))
 
-    async def __call__(self, product: Product) -> Outcome:
+    async def __call__(self, product: Product, *, damaged: Iterable[tuple[int, int]] | None = None) -> Outcome:
         """Fetch one product, or find that it is here.
+
+        Parameters
+        ----------
+        product
+            What to fetch.
+        damaged
+            Ranges of an archive that is here, ``(first, one past the last)``, which are to be fetched again; it loses
+            its final name meanwhile. None: what is here is looked at as `decide` says.
 
         Returns
         -------
@@ -218,7 +226,7 @@ class Downloader:
         status, error, reason = Status.DOWNLOADED, None, None
         self._walking += 1
         try:
-            if reason := await self._walk(trip):
+            if reason := await self._walk(trip, damaged):
                 status = Status.SKIPPED
         except ProductError as caught:
             status, error = Status.FAILED, _without_frames(caught)
@@ -252,13 +260,26 @@ class Downloader:
         now = time.monotonic()
         for trip in sorted(trips, key=lambda trip: max((one.left for one in trip.running), default=0), reverse=True):
             if half := trip.half(now):
-                longest, second = half
-                try:
-                    await self._bring_half(trip, longest, second)
-                finally:
-                    longest.splitting = False
+                await self._as_helper(trip, *half)
                 return True
         return False
+
+    async def _as_helper(self, trip: Trip, longest: Stretch, second: Stretch) -> None:
+        """Bring a second half in a task of its own, which can be stopped when nobody wants it any more."""
+        helper = asyncio.create_task(self._bring_half(trip, longest, second))
+        trip.helpers.add(helper)
+        try:
+            await asyncio.wait([helper])
+        except asyncio.CancelledError:
+            if not helper.cancelling():
+                helper.cancel()
+            await settled(asyncio.wait([helper]))
+            raise
+        finally:
+            trip.helpers.discard(helper)
+            longest.splitting = False
+        if not helper.cancelled():
+            helper.result()
 
     async def _bring_half(self, trip: Trip, longest: Stretch, second: Stretch) -> None:
         async def judged(answer: Answer, response: ClientResponse) -> None:
@@ -269,38 +290,39 @@ class Downloader:
 
         try:
             async with self._gate.enter() as began, trip.part:
-                if longest not in trip.running:
+                if not trip.in_time(longest, second):
                     return
                 try:
                     await self._line.fetch(trip, second, judged=judged)
                 except BusyError as error:
                     self._gate.refused(began, error.retry_after)
+                    raise
                 finally:
                     trip.finish(second)
-        except (AskAgain, ProductError) as error:
+        except (AskAgain, ProductError, Abandoned) as error:
             log.debug("%s: a second connection failed: %s", trip.product.identifier, error)
             trip.note_help(failed=True)
-        except Abandoned:
-            return
         else:
             trip.note_help(failed=False)
 
-    async def _walk(self, trip: Trip) -> str | None:
+    async def _walk(self, trip: Trip, damaged: Iterable[tuple[int, int]] | None) -> str | None:
         """Bring the archive to its final name; say why not when there is no need to."""
         product = trip.product
         lease = Lease(trip.part.path)
-        if await self.action(product) is Action.SKIP:
+        if damaged is None and await self.action(product) is Action.SKIP:
             await self._in_thread(lambda: _clear(lease))
             return "exists"
         if product.url is None:
             raise NotAvailableError(product.problem or "the catalogue gives no download link for it")
-        if not await self._in_thread(lease.take):
-            log.info("%s: another run is fetching it", product.identifier)
-            return "elsewhere"
         self._leases.append(lease)
         try:
+            if not await self._in_thread(lease.take):
+                log.info("%s: another run is fetching it", product.identifier)
+                return "elsewhere"
             # Whoever had the lease before may have finished it since we looked.
-            if await self.action(product) is Action.SKIP:
+            if damaged is not None:
+                await self._in_thread(lambda: reopen(trip.part.final, damaged))
+            elif await self.action(product) is Action.SKIP:
                 return "exists"
             await self._bring_whole(trip, lease)
         finally:
@@ -322,8 +344,8 @@ class Downloader:
                 again = await mending.mend(error)
                 log.warning("%s: %s; %s", product.identifier, error, again)
         if not await self._in_thread(lease.still_mine):
-            if not await self._in_thread(part.path.exists):
-                raise StorageError(f"{part.path}: {os.strerror(errno.ENOENT)}")
+            if not await self._in_thread(lease.path.exists):
+                raise StorageError(f"{lease.path}: {os.strerror(errno.ENOENT)}")
             raise TransferError("another run took it over while this one could not reach the folder")
         await part.publish()
 
@@ -361,13 +383,26 @@ class Downloader:
             log.warning("%s: %s", trip.product.identifier, warning)
 
     async def _check(self, path: Path, size: int | None, level: Level) -> tuple[str, ...]:
-        return await self._in_thread(lambda: check(path, size=size, level=level, stop=self._stop.is_set))
+        if self._executor is None:
+            raise RuntimeError("use it as an asynchronous context manager: async with ...")
+        given_up = threading.Event()
+
+        def work() -> tuple[str, ...]:
+            return check(path, size=size, level=level, stop=lambda: given_up.is_set() or self._stop.is_set())
+
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+        except OSError as error:
+            raise StorageError(f"{error.filename or path}: {error.strerror}") from error
+        finally:
+            given_up.set()  # after a cancellation the thread is still reading
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
+        """Do something short on the disk; verification, which is long, has threads of its own."""
         if self._executor is None:
             raise RuntimeError("use it as an asynchronous context manager: async with ...")
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+            return await settled(asyncio.to_thread(work))
         except OSError as error:
             raise StorageError(f"{error.filename or self._config.output_directory}: {error.strerror}") from error
 
@@ -390,16 +425,18 @@ class Downloader:
             raise TransferError(f"{error}; given up after {trip.requests} requests{kept}") from error
         finally:
             self._trips.remove(trip)
-            await trip.disband()
+            await trip.disband(keep=True)
 
     async def _try(self, trip: Trip) -> int | None:
         """Bring whatever nobody brings, until nothing is missing."""
         questions = 0
         while True:
+            if trip.is_complete():
+                return trip.size
             accepted = self._gate.successes
             async with self._gate.enter(ahead=trip.requests > 0) as began, trip.part:
                 await trip.recall()
-                stretch = None if trip.complete else trip.next_stretch()
+                stretch = None if trip.is_complete() else trip.next_stretch()
                 try:
                     if stretch is not None:
                         await self._ask(trip, stretch)
@@ -412,7 +449,7 @@ class Downloader:
                         raise
                 finally:
                     trip.note_progress()
-                if trip.complete:
+                if trip.is_complete():
                     return trip.size
                 if stretch is not None and trip.size is None and trip.ended:
                     return None
@@ -422,6 +459,11 @@ class Downloader:
     async def _ask(self, trip: Trip, stretch: Stretch) -> None:
         async def judged(answer: Answer, response: ClientResponse) -> None:
             self._gate.accepted()
+            if answer.first == 0 or not answer.proven:
+                # It may be of another version than what helpers are bringing.
+                await trip.disband()
+            if answer.first == 0 and trip.part.held.total and trip.part.remote != answer.remote:
+                await trip.part.remember(None)
             await self._expect(trip, stretch, answer)
             trip.begin(stretch, response)
 
@@ -436,7 +478,7 @@ class Downloader:
         if trip.size is None:
             await self._expect_end(trip.part.path)
             trip.ended = True
-        elif trip.part.held.total <= before and not trip.complete:
+        elif trip.part.held.total <= before and not trip.is_complete():
             raise TransferError("the store sent nothing that is not here already")
 
     async def _expect(self, trip: Trip, stretch: Stretch, answer: Answer) -> None:

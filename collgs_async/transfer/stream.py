@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import aclosing
+from contextlib import aclosing, contextmanager
 from typing import TYPE_CHECKING, Final
 
 from collgs_async.errors import AuthenticationError, NotAvailableError, ProductError, TransferError
@@ -17,7 +17,7 @@ from collgs_async.units import format_duration, format_rate
 from collgs_async.words import asks_to_sign_in, looks_like_html, server_words
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
 
     from aiohttp import ClientResponse, StreamReader
 
@@ -109,7 +109,8 @@ class Line:
         visit = self._authenticator.visit()
         while True:
             try:
-                return await self._fetch(trip, stretch, judged)
+                with _cancellation_kept():
+                    return await self._fetch(trip, stretch, judged)
             except _SignInAsked:
                 await visit.sign_in(trip.url)
 
@@ -176,6 +177,18 @@ class Line:
             raise
         if block:
             yield block
+
+
+@contextmanager
+def _cancellation_kept() -> Iterator[None]:
+    """Raise a cancellation again that was put off until the bytes at hand were written, whatever came of them."""
+    task = asyncio.current_task()
+    before = task.cancelling() if task else 0
+    try:
+        yield
+    finally:
+        if task and task.cancelling() > before:
+            raise asyncio.CancelledError
 
 
 class _Pace:
@@ -271,9 +284,10 @@ async def _pour(
             # Only now is every byte of the part known to be of this version.
             await part.remember(answer.remote)
         if stretch.end is not None and position >= stretch.end:
-            return
+            break
         block = await anext(blocks, bytearray())
-    _refuse_short(position, answer, part)
+    else:
+        _refuse_short(position, answer, part)
     if position == answer.remote.size and position < part.held.end:
         await part.cut(position)
 

@@ -141,6 +141,8 @@ class Trip:
         The stretches whose answers have begun to come; first they are judged.
     running
         The stretches that are being brought.
+    helpers
+        The tasks that bring second halves.
     changed
         Set whenever one of them ends.
     """
@@ -168,6 +170,7 @@ class Trip:
         self.ended = False
         self.asked: list[Stretch] = []
         self.running: list[Stretch] = []
+        self.helpers: set[asyncio.Task[None]] = set()
         self.changed = asyncio.Event()
         self._versions = 1
         self._help_failures = 0
@@ -177,8 +180,7 @@ class Trip:
         """Where the archive is."""
         return self.product.url or ""
 
-    @property
-    def complete(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether every byte is here; never while the length is unknown."""
         return self.size is not None and self.size == self.part.held.total
 
@@ -210,7 +212,8 @@ class Trip:
         """
         remote = self.part.remote
         possible = self.ranges and self.conditions and remote is not None and strong_validator(remote) is not None
-        if not possible or len(self.running) >= self.segments or self._help_failures >= _MOST_HELP_FAILURES:
+        connections = len(self.running) + sum(stretch.splitting for stretch in self.running)
+        if not possible or connections >= self.segments or self._help_failures >= _MOST_HELP_FAILURES:
             return None
         longest = max(self.running, key=lambda stretch: stretch.left, default=None)
         middle = longest.middle(now) if longest else None
@@ -218,6 +221,10 @@ class Trip:
             return None
         longest.splitting = True
         return longest, Stretch(middle, longest.end)
+
+    def in_time(self, longest: Stretch, second: Stretch) -> bool:
+        """Tell whether the second half of a stretch is still to be had."""
+        return longest in self.running and longest.position < second.first and longest.end == second.end
 
     def take_over(self, longest: Stretch, second: Stretch, answer: Answer) -> None:
         """Move the end of a stretch down to where its second half begins, whose answer has been judged right.
@@ -227,8 +234,7 @@ class Trip:
         Abandoned
             The first connection was there before, or the answer is no proven range of the second half.
         """
-        in_time = longest in self.running and longest.position < second.first and longest.end == second.end
-        if not in_time or not answer.proven or answer.first == 0:
+        if not self.in_time(longest, second) or not answer.proven or answer.first == 0:
             raise Abandoned
         longest.end = second.first
 
@@ -260,10 +266,22 @@ class Trip:
         for stretch in {*self.asked, *self.running}:
             stretch.interrupt()
 
-    async def disband(self) -> None:
-        """Stop whoever is still bringing some of it: it is complete, or given up."""
+    async def disband(self, *, keep: bool = False) -> None:
+        """Stop whoever is still bringing some of it.
+
+        Parameters
+        ----------
+        keep
+            Whether the bytes at hand are still wanted; not when they may be of another version.
+        """
         for stretch in self.running:
-            stretch.abandon()
+            if not keep:
+                stretch.abandon()
+        for helper in self.helpers:
+            if not helper.cancelling():  # once is enough: a second time would cut off the write of what is at hand
+                helper.cancel()
+        if self.helpers:
+            await asyncio.wait(self.helpers)
         while self.running:
             await self.wait_for_change()
 
