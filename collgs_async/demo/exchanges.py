@@ -163,10 +163,11 @@ class Exchange:
             block = await self._read(body, block_start, min(_BLOCK, stop - block_start))
             for position in range(0, len(block), size):
                 data = block[position : position + size]
-                yield data
                 if rate is not None:
+                    # Before, not after: when the client has the last byte, the server must be done with it.
                     done = block_start + position + len(data) - first
                     await asyncio.sleep(start + done / rate - time.monotonic())
+                yield data
 
     async def _read(self, body: bytes | Piece, offset: int, length: int) -> bytes:
         if isinstance(body, bytes):

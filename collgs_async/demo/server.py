@@ -12,6 +12,7 @@ from collgs_async.demo.dialects import STOCK
 from collgs_async.demo.exchanges import Exchange
 from collgs_async.demo.faults import FaultScript
 from collgs_async.demo.feeds import SEARCH_PATH
+from collgs_async.demo.flows import Flows
 from collgs_async.demo.replies import html_reply, text_reply
 from collgs_async.demo.searches import Limits
 from collgs_async.demo.sign_in import CALLBACK_PATH, SignInDesk, read_cookies, sign_in_page
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collgs_async.demo.dialects import Dialect
     from collgs_async.demo.exchanges import Hit
     from collgs_async.demo.faults import Fault
+    from collgs_async.demo.flows import FlowsStatus
     from collgs_async.demo.replies import Reply
     from collgs_async.demo.scenes import Scene
     from collgs_async.demo.sign_in import SignIn
@@ -57,6 +59,10 @@ class DemoServer:
         How the catalogue differs from the stock software.
     sign_in
         What the store demands before it hands an archive out; None: it is open to all.
+    most_flows
+        How many archives are sent at once; who comes when there are so many is refused. None: any number.
+    flows_status
+        The status of that refusal: 429 with ``Retry-After: 1``, or 403 or 200 with nothing but words.
     host, port
         Where to listen; port 0: any free one.
 
@@ -77,6 +83,8 @@ class DemoServer:
         faults: Mapping[str, Fault | tuple[Fault, ...]] | None = None,
         dialect: Dialect = STOCK,
         sign_in: SignIn | None = None,
+        most_flows: int | None = None,
+        flows_status: FlowsStatus = 429,
         host: str = "127.0.0.1",
         port: int = 0,
     ) -> None:
@@ -90,6 +98,7 @@ class DemoServer:
         self._catalogue = Catalogue(self.scenes, Limits(page_maximum, records_per_page), dialect, script)
         self._store = Store(self.scenes, folder, script, self._pool)
         self._sign_in = sign_in
+        self._flows = Flows(most_flows, flows_status)
         self._desk: SignInDesk | None = None
         self._exchanges: list[Exchange] = []
         self._runner: web.AppRunner | None = None
@@ -148,7 +157,12 @@ class DemoServer:
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         exchange = Exchange(request, self._pool, self._rate)
         self._exchanges.append(exchange)
-        return await exchange.send(request, await self._reply(request, exchange))
+        if exchange.method != "GET" or not request.path.startswith("/repository/"):
+            return await exchange.send(request, await self._reply(request, exchange))
+        if self._flows.exhausted:
+            return await exchange.send(request, self._flows.refusal())
+        with self._flows.one_more():
+            return await exchange.send(request, await self._reply(request, exchange))
 
     async def _reply(self, request: web.Request, exchange: Exchange) -> Reply:
         if request.path.startswith("/sso/") or request.path == CALLBACK_PATH:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from collgs_async.demo.archives import member_byte
+from collgs_async.demo.flows import too_many_flows
 from collgs_async.demo.replies import (
     Ending,
     Piece,
@@ -32,8 +33,7 @@ REPLACING = frozenset({"replaced", "replaced-silently"})
 
 _SHIFT = 1000
 _TRAILER = 200
-_FLOWS = '<?xml version="1.0"?><error><message>%s</message></error>\n'
-_FLOWS_MESSAGE = "Maximum number of 4 concurrent flows achieved by the user"
+_MOST_FLOWS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ _SPOILERS: Mapping[str, Callable[[Asked], Reply]] = {
     "wrong-range": _late,
     "trailing": lambda asked: asked.right(length=asked.shown.length + _TRAILER),
     "slow": lambda asked: replace(asked.right(), trickle=2.0),
-    "flows": lambda _: text_reply(200, _FLOWS % _FLOWS_MESSAGE, "application/xml"),
+    "flows": lambda _: too_many_flows(200, _MOST_FLOWS),
     "missing": lambda _: html_reply(404, "Not Found", "There is no such product."),
     "forbidden": lambda _: text_reply(403, "You may not have this product.\n", "text/plain"),
     "rotten": _wrong_bit,

@@ -445,7 +445,7 @@ class Downloader:
                     await self._learn(trip, answer, questions)
                 except BusyError as error:
                     self._gate.refused(began, error.retry_after)
-                    if self._gate.successes == accepted:
+                    if self._gate.successes == accepted and not self._others_are_served(trip):
                         raise
                 finally:
                     trip.note_progress()
@@ -455,6 +455,10 @@ class Downloader:
                     return None
             if stretch is None and not await self._help_with([trip]):
                 await trip.wait_for_change(_LOOK_FOR_WORK_EACH)
+
+    def _others_are_served(self, trip: Trip) -> bool:
+        """Whether the store is busy with us, so that its refusal says nothing about this product."""
+        return any(other.asked for other in self._trips if other is not trip)
 
     async def _ask(self, trip: Trip, stretch: Stretch) -> None:
         async def judged(answer: Answer, response: ClientResponse) -> None:

@@ -124,9 +124,9 @@ class Line:
         trip.requests += 1
         try:
             async with self._transport.get(trip.url, headers=ask.headers, buffer=self._block // 4) as response:
-                trip.answered(stretch, response)
                 if response.status not in {200, 206, 416}:
                     raise await _refusal(response)
+                trip.answered(stretch, response)
                 answer = judge(
                     response.status,
                     response.headers,

@@ -1,0 +1,285 @@
+"""One tool before one fault: the archive is served, the tool is run, its file is compared byte for byte."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import time
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from collgs_async.demo import FAULTS, DemoServer, make_scenes, write_archive
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tools import Tool
+
+    from collgs_async.demo import Scene
+
+__all__ = ["RIGHT", "ROWS", "SIZE", "Cell", "Row", "play"]
+
+SIZE = 6 * 2**20
+"""Bytes of the archive."""
+
+RIGHT = ("ok", "ok, from zero")
+"""The verdicts that mean right bytes under the final name and exit code 0."""
+
+_RATE = 2e6
+_STOPPED_AT = SIZE // 2
+_WASTE = 1.3
+_GRACE = 10.0
+_LOOK_EVERY = 0.01
+_TRAILER = bytes(200)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What goes wrong.
+
+    Attributes
+    ----------
+    name
+        For ``--rows``.
+    title
+        The head of the row.
+    fault
+        What the store plays, a key of `FAULTS`; None: nothing.
+    stop
+        The signal that ends the tool in the middle of the file, before it is run again; None: it is run once.
+    replaced
+        Whether another version takes the archive's place while the tool is stopped.
+    obtainable
+        Whether there is a right file to be had; where there is none, a clear failure without a file is right.
+    reusable
+        Whether what came before the trouble can be a part of the right file; else one more size may move.
+    """
+
+    name: str
+    title: str
+    fault: str | None = None
+    stop: signal.Signals | None = None
+    replaced: bool = False
+    obtainable: bool = True
+    reusable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What came of it.
+
+    Attributes
+    ----------
+    row, tool
+        Their names.
+    verdict
+        What stands in the table.
+    right
+        Whether that is as good as can be: right bytes, or a clear failure without a file where none can be had.
+    code
+        The exit code of the last run, negative for a signal; None: it was killed when its time was up.
+    left
+        Bytes under the final name; None: there is no such file.
+    moved
+        Archive bytes that the store has sent in all runs.
+    seconds
+        All runs together.
+    said
+        The end of what the tool said.
+    """
+
+    row: str
+    tool: str
+    verdict: str
+    right: bool
+    code: int | None
+    left: int | None
+    moved: int
+    seconds: float
+    said: str
+
+
+def _played(name: str, *, reusable: bool = True) -> Row:
+    fault = FAULTS[name]
+    return Row(name, fault.summary, name, obtainable=fault.recoverable, reusable=reusable)
+
+
+_ROWS = (
+    Row("none", "nothing"),
+    _played("cut"),
+    _played("no-range", reusable=False),
+    _played("login"),
+    _played("no-length"),
+    _played("503"),
+    Row("kill", "SIGKILL in the middle, run again", stop=signal.SIGKILL),
+    Row("ctrl-c", "Ctrl-C in the middle, run again", stop=signal.SIGINT),
+    Row(
+        "kill-replaced",
+        "SIGKILL in the middle, replaced by another version of the same length with a new ETag, run again",
+        stop=signal.SIGKILL,
+        replaced=True,
+        reusable=False,
+    ),
+    Row("ctrl-c-replaced", "the same with Ctrl-C", stop=signal.SIGINT, replaced=True, reusable=False),
+    _played("stall"),
+    *map(_played, ("reset", "half-header", "429", "500", "etag-per-node", "early-206", "200-range", "if-range-200")),
+    *map(_played, ("weak-etag", "no-validators")),
+    _played("replaced", reusable=False),
+    _played("replaced-silently", reusable=False),
+    *map(_played, ("html", "corrupt", "truncated")),
+    _played("gzip", reusable=False),
+    *map(_played, ("wrong-range", "trailing", "flows", "missing", "forbidden", "rotten")),
+)
+
+ROWS: dict[str, Row] = {row.name: row for row in _ROWS}
+"""Every row by name, in the order of the table; the first eleven are those that any network will show one day."""
+
+
+async def play(tool: Tool, row: Row, folder: Path, patience: float) -> Cell:
+    """Put a tool before a fault.
+
+    Parameters
+    ----------
+    tool, row
+        Which.
+    folder
+        An empty folder for this cell alone.
+    patience
+        Seconds after which a run is killed and said to hang.
+    """
+    scene = replace(make_scenes(1)[0], size=SIZE, deflated=False)
+    faults = {scene.identifier: FAULTS[row.fault]} if row.fault else None
+    work = folder / "work"
+    work.mkdir()
+    begun = time.monotonic()
+    async with DemoServer([scene], folder / "store", rate=_RATE, faults=faults) as server:
+        code = await _meet(tool, row, server, work, patience)
+        moved, seconds = _moved(server), time.monotonic() - begun
+    path = work / f"{scene.identifier}.zip"
+    found = path.read_bytes() if path.exists() else None
+    verdict = _judge(code, moved, row, found=found, expected=_originals(row, scene, folder))
+    return Cell(
+        row=row.name,
+        tool=tool.name,
+        verdict=verdict,
+        right=verdict in RIGHT if row.obtainable else verdict == "fails",
+        code=code,
+        left=None if found is None else len(found),
+        moved=moved,
+        seconds=round(seconds, 1),
+        said=_said(work),
+    )
+
+
+async def _meet(tool: Tool, row: Row, server: DemoServer, work: Path, patience: float) -> int | None:
+    """Run the tool as the row has it; gives the exit code of the last run, None when its time was up."""
+    scene = server.scenes[0]
+    (work / "config.json").write_text(_config(server.url, scene))
+    command = tool.command(f"{server.origin}/{scene.location}", f"{scene.identifier}.zip")
+    if row.stop is not None:
+        await _run(command, work, patience, _Stop(row.stop, lambda: _moved(server) >= _STOPPED_AT))
+        if row.replaced:
+            server.replace(scene.identifier)
+    return await _run(command, work, patience)
+
+
+def _config(url: str, scene: Scene) -> str:
+    return json.dumps(
+        {
+            "base_url": url,
+            "parameters": {"parentIdentifier": scene.collection},
+            "output_directory": ".",
+            "connection": {"timeout": 3},
+        }
+    )
+
+
+def _moved(server: DemoServer) -> int:
+    return sum(hit.sent for hit in server.requests if hit.path.startswith("/repository/"))
+
+
+def _originals(row: Row, scene: Scene, folder: Path) -> list[bytes]:
+    """Give the files that are right: the current version; where the store appends bytes, with and without them."""
+    path = folder / "original.zip"
+    replaced = row.replaced or row.fault in {"replaced", "replaced-silently"}
+    write_archive(scene, path, version=1 if replaced else 0)
+    original = path.read_bytes()
+    return [original, original + _TRAILER] if row.fault == "trailing" else [original]
+
+
+def _judge(code: int | None, moved: int, row: Row, *, found: bytes | None, expected: list[bytes]) -> str:
+    if code is None:
+        return "hangs"
+    right = found in expected and row.obtainable
+    if code != 0:
+        return "fails" if right or found is None else "fails, leaves a wrong file"
+    if not right:
+        return "exit 0, no file" if found is None else "CORRUPT"
+    allowed = _WASTE if row.reusable else _WASTE + 1
+    return "ok" if moved <= allowed * SIZE else "ok, from zero"
+
+
+def _said(work: Path) -> str:
+    return (work / "said.txt").read_text(errors="replace")[-500:]
+
+
+# ------------------------------------------------------------------------------------------------------- processes
+
+
+@dataclass(frozen=True, slots=True)
+class _Stop:
+    """A signal for a process, and when it is due."""
+
+    signal: signal.Signals
+    due: Callable[[], bool]
+
+
+async def _run(command: list[str], work: Path, patience: float, stop: _Stop | None = None) -> int | None:
+    """Run a command until it ends, is stopped, or its time is up (None)."""
+    with (work / "said.txt").open("wb") as said:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            cwd=work,
+            env=_surroundings(work),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=said,
+            stderr=said,
+            start_new_session=True,
+        )
+    try:
+        async with asyncio.timeout(patience):
+            if stop is not None:
+                await _stop(process, stop)
+            return await process.wait()
+    except TimeoutError:
+        return None
+    finally:
+        _signal(process, signal.SIGKILL)
+        await process.wait()
+
+
+async def _stop(process: asyncio.subprocess.Process, stop: _Stop) -> None:
+    ended = asyncio.ensure_future(process.wait())
+    while not (ended.done() or stop.due()):
+        await asyncio.wait([ended], timeout=_LOOK_EVERY)
+    _signal(process, stop.signal)
+    # Some need a second Ctrl-C, or do not end at all: the next run is what counts.
+    await asyncio.wait([ended], timeout=_GRACE)
+    _signal(process, signal.SIGKILL)
+
+
+def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    """Signal all of a process's group, as a terminal does."""
+    # It may have ended a moment ago, and asyncio not know yet.
+    with suppress(ProcessLookupError):
+        if process.returncode is None:
+            os.killpg(process.pid, number)
+
+
+def _surroundings(home: Path) -> dict[str, str]:
+    """Give an environment without anybody's proxies, settings and passwords, so that defaults are defaults."""
+    return {"PATH": os.environ["PATH"], "HOME": str(home), "LANG": "C.UTF-8"}

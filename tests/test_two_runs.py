@@ -1,0 +1,242 @@
+"""Two runs, one folder: what one of them fetches the other leaves alone, and neither waits for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import threading
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from collgs_async import Client
+from collgs_async.lease import Lease
+from collgs_async.progress import SilentProgress
+
+from .test_cli import at, untroubled
+from .test_interrupts import MIB, originals, stored_scenes, until, write_huge_archive, wrong_finals
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pytest
+
+    from .conftest import Command, Ended
+
+PRODUCTS = 12
+WORKERS = 2
+KILLS = 2
+LOST_TO_A_KILL = WORKERS * MIB + MIB // 2
+"""Bytes: a block of each connection, and what was on its way."""
+
+
+def words(site: Any, report: str = "report.json") -> tuple[object, ...]:
+    return (*at(site), "--workers", WORKERS, "--report", report)
+
+
+def outcomes(command: Command, report: str = "report.json") -> dict[str, str]:
+    """What became of each product: its status, or the reason for which it was skipped."""
+    products = json.loads((command.folder / report).read_bytes())["products"]
+    return {product["id"]: product["reason"] or product["status"] for product in products}
+
+
+def times_fetched(site: Any) -> Counter[str]:
+    """How often each archive was begun from its first byte."""
+    return Counter(Path(hit.path).name for hit in site.archive_hits() if hit.status == 200)
+
+
+async def watch(site: Any, right: dict[str, bytes], processes: list[asyncio.subprocess.Process]) -> list[str]:
+    """Look at the folder all the time that processes run; give what was wrong there at any moment."""
+    wrong: list[str] = []
+    while any(process.returncode is None for process in processes):
+        wrong += wrong_finals(site.folder, right)
+        await asyncio.sleep(0.02)
+    return wrong
+
+
+async def ended_soon(command: Command, process: asyncio.subprocess.Process) -> Ended:
+    async with asyncio.timeout(20):
+        return untroubled(await command.end(process))
+
+
+def assert_all_here(site: Any, right: dict[str, bytes]) -> None:
+    assert set(right) == {path.name for path in site.folder.glob("*.zip")}
+    assert [] == wrong_finals(site.folder, right)
+    assert [] == site.litter()
+
+
+async def test_two_runs_at_once_fetch_each_archive_once(serve: Callable[..., Any], command: Command) -> None:
+    site = await serve(stored_scenes(PRODUCTS, 1_500_000), rate=6e6)
+    right = originals(site)
+    first = await command.start(*words(site, "first.json"))
+    await until(lambda: site.moved() > 100_000, first)
+    first.send_signal(signal.SIGSTOP)  # however long the second one takes to begin
+    begun = len(times_fetched(site))
+    second = await command.start(*words(site, "second.json"))
+    await until(lambda: len(times_fetched(site)) > begun, second)
+    first.send_signal(signal.SIGCONT)
+
+    ends = asyncio.gather(ended_soon(command, first), ended_soon(command, second))
+    wrong = await watch(site, right, [first, second])
+
+    assert [0, 0] == [ended.code for ended in await ends]
+    assert [] == wrong
+    assert_all_here(site, right)
+    assert dict.fromkeys(right, 1) == dict(times_fetched(site))
+    assert sum(map(len, right.values())) == site.moved()
+    one, other = outcomes(command, "first.json"), outcomes(command, "second.json")
+    assert PRODUCTS == len(one) == len(other)
+    assert all([one[name], other[name]].count("downloaded") == 1 for name in one)
+    assert "elsewhere" in {*one.values(), *other.values()}
+
+
+async def killed_midway(command: Command, site: Any) -> None:
+    """Kill a run when its two archives are half here."""
+    process = await command.start(*words(site))
+    await until(lambda: site.moved() > 6 * MIB, process)
+    process.send_signal(signal.SIGKILL)
+    await command.end(process)
+
+
+async def test_the_next_run_takes_over_at_once_from_one_that_was_killed(
+    serve: Callable[..., Any], command: Command
+) -> None:
+    site = await serve(stored_scenes(2, 6_000_000), rate=12e6)
+    right = originals(site)
+    await killed_midway(command, site)
+    assert 2 == len(list(site.folder.glob("*.lease")))
+
+    ended = untroubled(await command(*words(site)))
+
+    assert 0 == ended.code
+    assert ["downloaded"] * 2 == list(outcomes(command).values())
+    assert_all_here(site, right)
+    assert site.moved() <= sum(map(len, right.values())) + LOST_TO_A_KILL
+
+
+async def test_a_run_that_is_at_work_takes_over_from_one_that_is_killed(
+    serve: Callable[..., Any], command: Command
+) -> None:
+    """The other run has the last product; it is killed while this one is at the first."""
+    site = await serve(stored_scenes(4, 4_000_000), rate=8e6)
+    right = originals(site)
+    other = await command.start(*words(site, "other.json"), "--set", "startIndex=4")
+    await until(lambda: site.moved() > 2 * MIB, other)
+    other.send_signal(signal.SIGSTOP)
+    (held,) = (path.name.removesuffix(".part.lease") for path in site.folder.glob("*.lease"))
+    this = await command.start(*at(site), "--workers", 1, "--report", "report.json")
+    await until(lambda: len(times_fetched(site)) > 1, this)
+    other.kill()
+    await command.end(other)
+
+    ended = await ended_soon(command, this)
+
+    assert 0 == ended.code
+    assert ["downloaded"] * 4 == list(outcomes(command).values())
+    assert_all_here(site, right)
+    assert 1 == times_fetched(site)[held], "the rest was asked for, not the whole"
+
+
+async def test_a_run_that_is_stopped_keeps_what_it_is_fetching(serve: Callable[..., Any], command: Command) -> None:
+    site = await serve(stored_scenes(2, 4_000_000), rate=8e6)
+    right = originals(site)
+    first = await command.start(*words(site, "first.json"))
+    await until(lambda: site.moved() > MIB and len(times_fetched(site)) == 2, first)
+    first.send_signal(signal.SIGSTOP)
+    try:
+        second = untroubled(await command(*words(site, "second.json")))
+    finally:
+        first.send_signal(signal.SIGCONT)
+    ended = await ended_soon(command, first)
+    third = untroubled(await command(*words(site, "third.json")))
+
+    assert (0, 0, 0) == (second.code, ended.code, third.code)
+    assert 2 == second.err.count("another run is fetching it")
+    assert ["elsewhere"] * 2 == list(outcomes(command, "second.json").values())
+    assert ["downloaded"] * 2 == list(outcomes(command, "first.json").values())
+    assert ["exists"] * 2 == list(outcomes(command, "third.json").values())
+    assert dict.fromkeys(right, 1) == dict(times_fetched(site))
+    assert_all_here(site, right)
+
+
+async def killed_after(nbytes: int, process: asyncio.subprocess.Process, site: Any) -> None:
+    """Kill a run when so many bytes more have moved, unless it has nothing more to do."""
+    goal = site.moved() + nbytes
+    with suppress(AssertionError):
+        await until(lambda: site.moved() >= goal, process)
+    with suppress(ProcessLookupError):
+        process.kill()
+    await process.communicate()
+
+
+async def test_a_run_beside_which_others_are_killed_ends_with_all(serve: Callable[..., Any], command: Command) -> None:
+    site = await serve(stored_scenes(8, 2_000_000), rate=3e6)
+    right = originals(site)
+    steady = await command.start(*words(site, "steady.json"))
+    watching = asyncio.create_task(watch(site, right, [steady]))
+    await until(lambda: site.moved() > 0, steady)
+    for _ in range(KILLS):
+        await killed_after(MIB, await command.start(*words(site)), site)
+    ended = await ended_soon(command, steady)
+    last = untroubled(await command(*words(site)))
+
+    assert (0, 0) == (ended.code, last.code)
+    assert [] == await watching
+    assert_all_here(site, right)
+    assert site.moved() <= sum(map(len, right.values())) + KILLS * LOST_TO_A_KILL
+
+
+async def test_a_download_that_is_cancelled_while_it_takes_its_lease_leaves_none(
+    serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder on the net may take its time; whoever is cancelled meanwhile has the lease only afterwards."""
+    began, go_on = threading.Event(), threading.Event()
+    take = Lease.take
+
+    def take_slowly(lease: Lease) -> bool:
+        began.set()
+        go_on.wait(10)
+        return take(lease)
+
+    monkeypatch.setattr(Lease, "take", take_slowly)
+    site = await serve(stored_scenes(1, 10_000))
+    async with site.client() as client:
+        (product,) = [product async for product in client.search()]
+        download = asyncio.create_task(client.download(product))
+        assert await asyncio.to_thread(began.wait, 10)
+        download.cancel()
+        threading.Timer(0.1, go_on.set).start()
+        with suppress(asyncio.CancelledError):
+            await download
+
+    assert [] == site.litter()
+
+
+async def test_a_run_that_is_cancelled_while_all_threads_verify_gives_its_leases_back_at_once(
+    serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """On a machine with one processor there is one such thread."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    scene = stored_scenes(1, 10_000)[0]
+    site = await serve([scene])
+    await site.pull()
+    site.archive(scene).unlink()
+    (served,) = (tmp_path / "store0").glob("*.zip")
+    await asyncio.to_thread(write_huge_archive, served)
+    checking = asyncio.Event()
+
+    progress = SilentProgress()
+    monkeypatch.setattr(progress, "checking", lambda _: checking.set())
+    async with Client(site.config(), progress) as client:
+        run = asyncio.create_task(client.run())
+        await checking.wait()
+        await asyncio.sleep(0.1)
+        run.cancel()
+        async with asyncio.timeout(1):
+            await asyncio.wait([run])
+
+    assert run.cancelled()
+    assert [f"{site.archive(scene).name}.part"] == [name for name in site.litter() if not name.endswith(".json")]
