@@ -460,7 +460,7 @@ def test_without_a_file_a_missing_collection_is_named_by_its_flag() -> None:
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ('{\n  "a": 1,\n}', "expected JSON, found at line 3, column 1: "),
+        ('{\n  "a": 1\n  "b": 2}', "expected JSON, found at line 3, column 3: "),
         ("", "expected JSON, found at line 1, column 1: Expecting value"),
         ("[1]", "expected a JSON object, found [1]"),
         (b'{"a": "\xff"}', "expected UTF-8 text, found another encoding at byte 7"),
