@@ -444,7 +444,9 @@ async def test_an_archive_over_4_gib_arrives_whole(serve: Callable[..., Any], ng
 
     size = nginx.original(scene).stat().st_size
     assert size > HUGE
-    assert (1, size) == (report.downloaded, report.bytes)
-    assert [Served("/huge.zip", 200, size, "-")] == nginx.served()
+    assert 1 == report.downloaded
+    # Idle workers help, and what is on its way when a range is handed over moves twice.
+    assert size <= report.bytes <= size + 64 * 2**20
+    assert "/huge.zip" == nginx.served()[0].path
     assert is_archive(site.archive(scene))
     assert is_copy(nginx.original(scene), site.archive(scene))

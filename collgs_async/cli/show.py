@@ -42,8 +42,9 @@ RATE: Final = 3_000_000.0
 PAGE: Final = 5
 """Products on a page of its catalogue, so that there are pages to turn."""
 
-IMPATIENT: Final = {"connection.timeout": "3"}
-"""Seconds after which a silent store is given up in a show with faults; two minutes would be no show."""
+IMPATIENT: Final = {"connection.timeout": "3", "connection.retries": "6"}
+"""In a show with faults a silent store is given up after seconds, for two minutes would be no show; and the first page
+of results meets every fault of the catalogue in a row."""
 
 
 async def demo(found: Namespace, flags: dict[str, object], screen: Screen) -> int:
