@@ -188,7 +188,7 @@ class Authenticator:
         """Begin a request that may be answered by a sign-in form."""
         return Visit(self)
 
-    async def sign_in(self, url: str | URL, *, seen: int) -> int:
+    async def sign_in(self, url: str | URL, *, seen: int, spoilt: bool = False) -> int:
         """Sign in, unless that has happened since the request began; then repeat the request.
 
         Parameters
@@ -197,6 +197,8 @@ class Authenticator:
             What was asked for, and answered by a form.
         seen
             The generation when that request began.
+        spoilt
+            Whether it went out with other cookies than those of that sign-in.
 
         Returns
         -------
@@ -218,14 +220,18 @@ class Authenticator:
         async with self._turn:
             if self._refusal:
                 raise AuthenticationError(self._refusal)
-            if self.generation > seen:
-                # An answer to what was asked before the sign-in may just have brought an older cookie.
+            if self.generation > seen or spoilt:
+                # An answer to what was asked before the sign-in has brought an older cookie, or may just have.
                 self._transport.adopt(self._cookies)
             elif self._failures > failures:
                 raise TransferError(str(self._failure), retry_after=self._failure.retry_after)
             else:
                 await self._sign_in(URL(url))
             return self.generation
+
+    def keeps_cookies(self) -> bool:
+        """Whether a request that begins now has the cookies of the last sign-in."""
+        return self._transport.keeps_adopted()
 
     async def who(self, url: str | URL) -> SignedIn | None:
         """Sign in for `url` and say who one is; None when the store hands it out without a sign-in.
@@ -308,7 +314,13 @@ class Visit:
     def __init__(self, authenticator: Authenticator) -> None:
         self._authenticator = authenticator
         self._seen = authenticator.generation
+        self._spoilt = False
+        self._forgiven = -1
         self._rounds = 0
+
+    def begins(self) -> None:
+        """Take note that the request, or its repetition after a redirect, goes out now."""
+        self._spoilt |= not self._authenticator.keeps_cookies()
 
     async def sign_in(self, url: str | URL) -> None:
         """Deal with a form in place of `url`; then the request is to be repeated.
@@ -324,8 +336,12 @@ class Visit:
             raise AuthenticationError(
                 f"the store asks for a sign-in again, right after {_MOST_ROUNDS} that were accepted"
             )
-        self._rounds += 1
-        self._seen = await self._authenticator.sign_in(url, seen=self._seen)
+        # Once for each sign-in: workers that go on spoiling each other's cookies must not go round for ever.
+        spoilt = self._spoilt and self._forgiven != self._seen
+        self._forgiven, self._spoilt = self._seen, False
+        generation = await self._authenticator.sign_in(url, seen=self._seen, spoilt=spoilt)
+        self._rounds += generation > self._seen
+        self._seen = generation
 
 
 class _Walk:

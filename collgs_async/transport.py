@@ -17,7 +17,7 @@ from collgs_async.proxies import Proxies
 from collgs_async.words import asks_to_sign_in, looks_like_html
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from http.cookies import SimpleCookie
     from pathlib import Path
     from types import TracebackType
@@ -100,6 +100,7 @@ class Transport:
         self._settings = connection
         self._proxies = Proxies(connection.proxy)
         self._session: aiohttp.ClientSession | None = None
+        self._adopted: frozenset[tuple[str, str, str]] | None = None
 
     async def __aenter__(self) -> Self:
         settings = self._settings
@@ -165,6 +166,14 @@ class Transport:
             jar.clear_domain(step.host)
         for step in steps:
             jar.update_cookies(step.cookies, step.url)
+        self._adopted = self._cookies()
+
+    def keeps_adopted(self) -> bool:
+        """Whether a request that begins now takes along what was adopted, and nothing that an answer set since."""
+        return self._adopted is None or self._adopted == self._cookies()
+
+    def _cookies(self) -> frozenset[tuple[str, str, str]]:
+        return frozenset((cookie["domain"], cookie.key, cookie.value) for cookie in self._entered().cookie_jar)
 
     @asynccontextmanager
     async def get(
@@ -175,6 +184,7 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         decompress: bool = False,
         buffer: int = 2**16,
+        beginning: Callable[[], None] = lambda: None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Ask for `url`, follow redirects, and hand out the final answer, whatever its status.
 
@@ -186,6 +196,8 @@ class Transport:
             Whether the server may compress the body; never for archives, whose bytes are counted.
         buffer
             Bytes that may be received ahead of the reader.
+        beginning
+            Called right before each request on the way, up to the first answer that sets cookies.
 
         Raises
         ------
@@ -195,8 +207,11 @@ class Transport:
         session = self._entered()
         encoding = {"Accept-Encoding": "gzip, deflate" if decompress else "identity"}
         target = URL(url).update_query(params) if params else URL(url)
+        changed = False
         for _ in range(_MOST_REDIRECTS + 1):
             _refuse_strange_host(target)
+            if not changed:
+                beginning()
             async with session.get(
                 target,
                 headers={**encoding, **(headers or {})},
@@ -208,6 +223,7 @@ class Transport:
                 if response.status not in _REDIRECTS:
                     yield response
                     return
+                changed = changed or bool(response.cookies)
                 target = _next_hop(response)
         raise BadRedirectError(f"more than {_MOST_REDIRECTS} redirects, the last one to {target.host}")
 

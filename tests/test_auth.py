@@ -40,7 +40,7 @@ class Run:
     async def fetch(self, path: str) -> int:
         visit = self.authenticator.visit()
         while True:
-            async with self.transport.get(f"{self.origin}/{path}") as response:
+            async with self.transport.get(f"{self.origin}/{path}", beginning=visit.begins) as response:
                 body = await response.read()
             if not (looks_like_html(body) and asks_to_sign_in(body)):
                 return response.status if body[:2] == b"PK" else -response.status
@@ -114,6 +114,20 @@ class TestOneSignInForAll:
             assert 200 == await run.fetch(SCENES[0].location)
             jar(run).clear()  # as an answer that comes late would
             await early.sign_in(f"{server.origin}/{SCENES[1].location}")
+            assert 200 == await run.fetch(SCENES[1].location)
+            assert 1 == len(posts(server))
+
+    @pytest.mark.parametrize("host", [None, "localhost"])
+    async def test_a_request_that_went_out_with_a_cookie_from_before_a_sign_in_costs_no_other(
+        self, tmp_path: Path, host: str | None
+    ) -> None:
+        async with (
+            store(tmp_path, host=host) as server,
+            running(server.origin, auth_hosts=("localhost",)) as run,
+        ):
+            assert 200 == await run.fetch(SCENES[0].location)
+            site = URL(server.origin).with_host(host or "127.0.0.1")
+            jar(run).update_cookies({"session": "old"}, site)  # as an answer that comes late does
             assert 200 == await run.fetch(SCENES[1].location)
             assert 1 == len(posts(server))
 

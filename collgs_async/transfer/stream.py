@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from aiohttp import ClientResponse, StreamReader
 
-    from collgs_async.auth import Authenticator
+    from collgs_async.auth import Authenticator, Visit
     from collgs_async.limits import Throttle
     from collgs_async.partfile import PartFile
     from collgs_async.transfer.judge import Answer
@@ -110,7 +110,7 @@ class Line:
         while True:
             try:
                 with _cancellation_kept():
-                    return await self._fetch(trip, stretch, judged)
+                    return await self._fetch(trip, stretch, judged, visit)
             except _SignInAsked:
                 await visit.sign_in(trip.url)
 
@@ -119,11 +119,14 @@ class Line:
         trip: Trip,
         stretch: Stretch,
         judged: Callable[[Answer, ClientResponse], Awaitable[None]],
+        visit: Visit,
     ) -> Answer:
         ask, part = trip.ask_for(stretch), trip.part
         trip.requests += 1
         try:
-            async with self._transport.get(trip.url, headers=ask.headers, buffer=self._block // 4) as response:
+            async with self._transport.get(
+                trip.url, headers=ask.headers, buffer=self._block // 4, beginning=visit.begins
+            ) as response:
                 if response.status not in {200, 206, 416}:
                     raise await _refusal(response)
                 trip.answered(stretch, response)
