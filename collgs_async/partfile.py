@@ -90,7 +90,7 @@ def _parse_ranges(spans: object) -> Ranges | None:
     ranges = Ranges()
     for pair in spans if isinstance(spans, list) else [None]:
         match pair:
-            case [int(first), int(end)] if 0 <= first < end:
+            case [int(first), int(end)] if type(first) is type(end) is int and 0 <= first < end:
                 ranges.add(first, end)
             case _:
                 return None

@@ -298,11 +298,15 @@ def summary_lines(report: Report, folder: Path, *, interrupted: bool = False) ->
     """
     return [
         _headline(report, interrupted=interrupted),
-        *([f"The archives are in {folder}."] if report.downloaded else []),
+        *([f"The archives are in {_shown(folder)}."] if report.downloaded else []),
         *([_search_line(report, report.search_error)] if report.search_error else []),
         *_failure_lines(report.failures),
         *_advice(report, interrupted=interrupted),
     ]
+
+
+def _shown(folder: Path) -> str:
+    return str(folder) if folder.parts else "this folder"
 
 
 def _headline(report: Report, *, interrupted: bool) -> str:

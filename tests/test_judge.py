@@ -319,6 +319,13 @@ def test_nothing_beyond_what_is_here_of_an_archive_that_was_longer_is_another_ve
     assert asks(416, {"Content-Range": f"bytes */{HELD}"}, known=TAGGED).from_start
 
 
+def test_out_of_range_of_what_is_in_the_archive_throws_nothing_away() -> None:
+    """Of a file with a gap, the store refuses the gap, and says itself that the archive is longer than that."""
+    question = asks(416, {"Content-Range": f"bytes */{SIZE}"}, ask=Ask(HELD, 2 * HELD, '"tag"'))
+
+    assert (False, False) == (question.from_start, question.ranges)
+
+
 @pytest.mark.parametrize(
     ("headers", "ranges"),
     [({"Content-Range": "bytes */5"}, True), ({}, False), ({"Content-Range": "bytes */*"}, False)],

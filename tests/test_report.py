@@ -386,6 +386,12 @@ def test_a_good_run_is_two_lines() -> None:
     ] == summary_lines(report, Path("downloads"))
 
 
+@pytest.mark.parametrize(("folder", "shown"), [(".", "this folder"), ("..", ".."), ("/", "/")])
+def test_a_folder_without_a_name_is_told_in_words(folder: str, shown: str) -> None:
+    (_, where) = summary_lines(Report(downloaded=1, bytes=5), Path(folder))
+    assert f"The archives are in {shown}." == where
+
+
 def test_a_run_with_nothing_new_says_only_that() -> None:
     assert ["7 already here"] == summary_lines(Report(skipped=7, seconds=1.0), Path("downloads"))
 

@@ -264,9 +264,12 @@ def _out_of_range(span: re.Match[str] | None, ask: Ask, held: int, known: Remote
     total = _total(span) if span and span[1] is None else None
     if not ask.headers or total == 0:
         raise TransferError("HTTP 416: the store says that the archive is empty")
-    if total is not None and total == held and (known is None or known.size in {None, total}):
+    same_length = total is not None and (known is None or known.size in {None, total})
+    if total == held and same_length:
         # Nobody says of which version those are that are here; the checksums will.
         return Answer(held, held, Remote(url, total), proven=False)
+    if total is not None and ask.first < total and same_length:
+        raise AskAgain(f"HTTP 416 for a range of the archive's {total} bytes", ranges=False)
     raise AskAgain("the archive is shorter than what is here", from_start=True, ranges=total is not None)
 
 
