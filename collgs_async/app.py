@@ -147,6 +147,9 @@ class Client:
     async def download(self, product: Product) -> Outcome:
         """Fetch one product into the output folder, verified, or find that it is there.
 
+        A large one comes over up to ``segments`` connections. All products that are fetched at the same time have
+        as many in all as there are ``workers``.
+
         Returns
         -------
         Outcome
@@ -159,7 +162,7 @@ class Client:
         StorageError
             The output folder cannot take another byte.
         """
-        return await self._downloader(product)
+        return await self._downloader.alone(product)
 
     async def repair(self, archive: Path, damaged: Iterable[tuple[int, int]] = ()) -> Outcome:
         """Set an archive right that is on disk: find it in the catalogue, and fetch again what is wrong of it.
@@ -169,7 +172,9 @@ class Client:
         Parameters
         ----------
         archive
-            The file, in the output folder, by the name that a download would give it.
+            The file, in the output folder, by the name that a download would give it. The product is looked for by
+            this name without ``.zip``: one whose identifier had to be changed or shortened to be a safe name cannot
+            be found.
         damaged
             Ranges of bytes that are wrong, as ``(first, one past the last)``; what is missing at the end is found
             without.
@@ -181,13 +186,16 @@ class Client:
         AuthenticationError, StorageError
             As for `download`.
         """
-        query = Query.parse({"parentIdentifier": self._config.query.collection, "identifier": archive.stem})
+        name, collection = archive.stem, self._config.query.collection
+        query = Query.parse({"parentIdentifier": collection, "identifier": name})
         async with aclosing(aiter(self.search(query))) as found:
             product = await anext(found, None)
-        if product is None or not _same_name(self._downloader.final(product), archive):
-            missing = Product(archive.stem, url=None, problem="the catalogue does not list it")
-            return Outcome(missing, Status.FAILED, error=NotAvailableError("the catalogue does not list it"))
-        return await self._downloader(product, damaged=damaged)
+        if product is None:
+            return _not_found(name, f"the catalogue lists no product {name} in {collection}")
+        final = self._downloader.final(product)
+        if not _same_name(final, archive):
+            return _not_found(name, f"asked for {name}, the catalogue gives a product whose archive is {final}")
+        return await self._downloader.alone(product, damaged=damaged)
 
     async def run(self, query: Query | None = None, *, report: str | Path | None = None) -> Report:
         """Fetch everything that a search finds, while it is still finding.
@@ -247,6 +255,10 @@ class Client:
                     expected = search.expected
                     self._progress.expect(expected)
                 yield product
+
+
+def _not_found(identifier: str, problem: str) -> Outcome:
+    return Outcome(Product(identifier, url=None, problem=problem), Status.FAILED, error=NotAvailableError(problem))
 
 
 def _same_name(one: Path, other: Path) -> bool:

@@ -115,6 +115,11 @@ class Gate:
                 self._inside += 1
                 place.set_result(None)
 
+    def has_room(self) -> bool:
+        """Whether a request would pass at once, and take no place that another one waits for."""
+        self._admit()
+        return self._inside < self.limit and self._closed_until <= self._clock()
+
     def accepted(self) -> None:
         """Take note that the store has accepted a request."""
         self.successes += 1

@@ -8,6 +8,7 @@ run can ask for the rest of that same version. A final name is given by rename o
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import hashlib
 import json
 import os
@@ -220,8 +221,17 @@ class PartFile:
             await self._record(scattered=True)
             self._scattered = True  # not before: whoever writes beyond the gap meanwhile has to record it, too
         await self._settled(_in_thread(self._write, block, offset))
-        self.held.add(offset, offset + len(block))
-        self._unrecorded += len(block)
+        await self.landed(offset, len(block))
+
+    def write_here(self, offset: int, block: Block) -> None:
+        """Write a block right behind one that `write` wrote, in the thread that one is in; `landed` is due then."""
+        with _storage_trouble(self.path):
+            self._write(block, offset)
+
+    async def landed(self, offset: int, count: int) -> None:
+        """Take note of bytes that are written."""
+        self.held.add(offset, offset + count)
+        self._unrecorded += count
         if self._scattered and self._unrecorded >= _RECORD_EACH:
             await self._record()
 
@@ -231,6 +241,11 @@ class PartFile:
             self.final.parent.mkdir(parents=True, exist_ok=True)
             self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         _write_all(self._descriptor, block, offset)
+
+    def write_out(self, offset: int, count: int) -> None:
+        """Have the system begin to bring bytes to the disk, which it otherwise puts off until they are flushed."""
+        if self._descriptor is not None and _sync_file_range is not None:
+            _sync_file_range(self._descriptor, offset, count, _SYNC_FILE_RANGE_WRITE)
 
     async def cut(self, length: int) -> None:
         """Give up the bytes from `length` on."""
@@ -307,6 +322,18 @@ class PartFile:
     async def _settled(self, operation: Awaitable[T]) -> T:
         with _storage_trouble(self.path):
             return await settled(operation)
+
+
+def _find_sync_file_range() -> Callable[[int, int, int, int], int] | None:
+    """Find a call of Linux that Python does not hand on."""
+    function = getattr(ctypes.CDLL(None), "sync_file_range", None)
+    if function is not None:
+        function.argtypes = [ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint]
+    return function
+
+
+_sync_file_range = _find_sync_file_range()
+_SYNC_FILE_RANGE_WRITE = 2
 
 
 async def settled(operation: Awaitable[T]) -> T:

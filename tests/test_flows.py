@@ -17,7 +17,7 @@ from collgs_async import Client, NotAvailableError, TransferError
 from collgs_async.demo import FAULTS
 from collgs_async.limits import Gate
 from collgs_async.models import Status
-from collgs_async.transfer import download
+from collgs_async.transfer import crew
 
 from .conftest import fault, is_archive, level2_scenes
 from .test_hostile import Asked, plain, saying, settings_for, wild
@@ -52,7 +52,7 @@ def small_scenes(count: int) -> list[Any]:
 
 async def pull_in_haste(site: Any, pace: float, monkeypatch: pytest.MonkeyPatch, **options: Any) -> Any:
     haste = Haste(pace)
-    monkeypatch.setattr(download, "Gate", partial(Gate, clock=haste.clock))
+    monkeypatch.setattr(crew, "Gate", partial(Gate, clock=haste.clock))
     async with Client(site.config(**{"workers": WORKERS, **options}), sleep=haste.sleep) as client:
         return await client.run()
 

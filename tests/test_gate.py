@@ -125,6 +125,44 @@ async def test_what_is_half_here_goes_first(clock: Clock, naps: Naps) -> None:
     assert ["old", "new"] == order
 
 
+async def test_has_room_while_a_request_would_pass_at_once(clock: Clock, naps: Naps) -> None:
+    gate = Gate(2, clock=clock, sleep=naps)
+    async with gate.enter() as began:
+        assert gate.has_room()
+        async with gate.enter():
+            assert not gate.has_room(), "it is full"
+        assert gate.has_room()
+        gate.refused(began, 10.0)
+        assert not gate.has_room(), "one is the most now"
+    assert not gate.has_room(), "the store asked to wait"
+    clock.now += 10
+    assert gate.has_room()
+
+
+async def test_who_waits_goes_before_whoever_asks_for_room(clock: Clock, naps: Naps) -> None:
+    gate = Gate(2, clock=clock, sleep=naps)
+    async with gate.enter() as began:
+        gate.refused(began, 0.0)
+        passed = asyncio.Event()
+
+        async def request() -> None:
+            async with gate.enter():
+                passed.set()
+                await asyncio.Event().wait()
+
+        waiting = asyncio.create_task(request())
+        await asyncio.sleep(0)
+        assert not gate.has_room()
+        clock.now += PROBE_EACH
+
+        assert not gate.has_room(), "the one place more is for the request that waits"
+        async with asyncio.timeout(5):
+            await passed.wait()
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        assert gate.has_room()
+
+
 async def test_a_cancelled_wait_gives_its_place_on(clock: Clock, naps: Naps) -> None:
     gate = Gate(1, clock=clock, sleep=naps)
 

@@ -536,7 +536,7 @@ def answers(draw: st.DrawFn) -> bytes:
     body = draw(
         st.sampled_from([RIGHT, RIGHT[first:], RIGHT[first : first + length], junk, junk + RIGHT, RIGHT + junk])
     )
-    length_told = draw(st.sampled_from([len(body), len(body), len(body) + 100, max(0, len(body) - 100), None, 2**40]))
+    length_told = draw(st.sampled_from([len(body), len(body), len(body) + 100, max(0, len(body) - 100), None, 2**56]))
     status = draw(st.sampled_from([200, 206, 206, 416, 204, 304, 100, 500, 302, 999]))
     headers = {"Connection": "close"}
     if length_told is not None:
@@ -622,6 +622,15 @@ async def outcome_of_script(script: Sequence[bytes | Play], folder: Path, **opti
         yield answer(asked) if isinstance(answer, Play) else answer
 
     return await outcome_of(store, folder, Naps(), **options)
+
+
+async def test_a_length_beyond_the_whole_disk_is_that_products_trouble_alone(tmp_path: Path) -> None:
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 72057594037927936\r\n\r\nPK\x03\x04" + bytes(100)
+
+    outcome = await outcome_of_script([answer], tmp_path)
+
+    assert isinstance(outcome.error, NotAvailableError)
+    assert str(outcome.error).startswith("the store announces 72.1 PB, and the whole disk has ")
 
 
 HONEST = Play()

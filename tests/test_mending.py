@@ -157,6 +157,7 @@ async def test_each_damaged_member_is_fetched_again_and_no_other(
     damaged = [extents(site, scene)[number] for number in which]
     part = part_of(site, scene)
     part.write_bytes(flipped(site.original(scene), *(end - 1 for _, end in damaged)))
+    rewrite_sidecar(part, date="Sat, 01 Jan 2022 00:00:00 GMT")
 
     outcome = await download(site)
 
@@ -250,12 +251,12 @@ async def test_first_member_is_fetched_again_without_what_follows_also_by_severa
     serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, helpers: int
 ) -> None:
     """The range begins with the archive's first byte, and must not be taken for all of it."""
-    monkeypatch.setattr("collgs_async.transfer.download.BLOCK", 2**16)
+    monkeypatch.setattr("collgs_async.transfer.crew.BLOCK", 2**16)
     monkeypatch.setattr("collgs_async.transfer.trip.SMALLEST_HALF", 2**18)
     monkeypatch.setattr("collgs_async.transfer.trip.WORTH_SPLITTING", 0.1)
     scene = level2_scenes(1, size=SIZE)[0]
     site = await serve([scene], faults={scene.identifier: STOPS_MIDWAY}, rate=2_000_000)
-    await download(site, retries=0)
+    await download(site, retries=0, segments=1)
     site.server.forget()
     missing = extents(site, scene)[3][0]
     part = part_of(site, scene)

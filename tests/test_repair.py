@@ -8,6 +8,7 @@ import pytest
 
 from collgs_async.demo import FAULTS
 from collgs_async.integrity import read_members
+from collgs_async.models import Status
 from collgs_async.transfer.judge import OVERLAP
 
 from .conftest import is_archive, level2_scenes
@@ -133,10 +134,28 @@ async def test_archive_that_the_catalogue_does_not_list_is_left_as_it_was(
     ended = await repair(command, site)
 
     assert 1 == ended.code
-    assert "S2A_NOBODY_KNOWS_IT.zip: not repaired: the catalogue does not list it" in ended.err
+    assert (
+        "S2A_NOBODY_KNOWS_IT.zip: not repaired: the catalogue lists no product S2A_NOBODY_KNOWS_IT in S2_MSIL2A"
+        in ended.err
+    )
     assert "1 of 2 repaired" in ended.err
     assert before == stranger.read_bytes()
     assert_all_right(site, scenes)
+
+
+async def test_an_archive_outside_of_the_output_folder_is_left_as_it_was(serve: Callable[..., Any]) -> None:
+    site, (scene,) = await pulled(serve, 1)
+    cut(site, scene, 100_000)
+    outside = site.archive(scene).rename(site.folder.parent / site.archive(scene).name)
+    before = outside.read_bytes()
+
+    async with site.client() as client:
+        outcome = await client.repair(outside)
+
+    said = f"asked for {scene.identifier}, the catalogue gives a product whose archive is {site.archive(scene)}"
+    assert (Status.FAILED, said) == (outcome.status, str(outcome.error))
+    assert before == outside.read_bytes()
+    assert not site.archive(scene).exists()
 
 
 async def test_archive_that_is_bad_on_the_server_is_not_repaired(serve: Callable[..., Any], command: Command) -> None:

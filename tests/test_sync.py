@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -72,6 +73,20 @@ def use_it_all(server: DemoServer, folder: Path) -> None:
 def test_in_a_script(tmp_path: Path) -> None:
     with served(level2_scenes(3), tmp_path / "store") as server:
         use_it_all(server, tmp_path)
+
+
+def test_one_large_product_comes_over_several_connections(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("collgs_async.transfer.trip.SMALLEST_HALF", 2**19)
+    monkeypatch.setattr("collgs_async.transfer.trip.WORTH_SPLITTING", 0.1)
+    scene = replace(level2_scenes(1)[0], size=6 * 2**20, deflated=False)
+    with served([scene], tmp_path / "store", rate=4 * 2**20) as server:
+        config = settings(server, tmp_path)
+
+        outcome = sync.download(config, sync.search(config)[0])
+
+    assert outcome.path is not None
+    assert is_archive(outcome.path)
+    assert outcome.attempts > 1
 
 
 async def test_in_a_notebook(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from collgs_async import AuthenticationError, IntegrityError, NotAvailableError, StorageError, TransferError
 from collgs_async.demo import FAULTS
 from collgs_async.models import Status
-from collgs_async.transfer.download import Action, decide
+from collgs_async.transfer import Action, decide
 
 from .conftest import fault, is_archive, level2_scenes
 
@@ -294,8 +294,8 @@ async def test_block_is_as_large_as_chunk_size_asks(serve: Callable[..., Any]) -
     site = await serve(level2_scenes(1))
 
     async with site.client(chunk_size=4 * 2**20) as large, site.client(chunk_size=1024) as small:
-        assert 4 * 2**20 == large._downloader._line._block
-        assert 2**20 == small._downloader._line._block
+        assert 4 * 2**20 == large._downloader._crew._line._block
+        assert 2**20 == small._downloader._crew._line._block
 
 
 async def test_folder_in_the_place_of_the_archive_fails_that_product_alone(serve: Callable[..., Any]) -> None:

@@ -1,9 +1,12 @@
 """One product, from its URL to a verified file.
 
-`judge` decides what an answer is worth from its headers alone; `stream` brings its bytes into the part; `download`
-walks one product through tries, verification and publication.
+`judge` decides what an answer is worth from its headers alone; `trip` knows what is still missing of an archive, and
+`stream` brings bytes of it into the part. `crew` has the connections of a run and tries again, with `helping` where an
+archive gets several of them. `download` walks one product from its `decision` through all this to publication, with
+`disk` to verify it and `mending` for what is not right.
 """
 
-from collgs_async.transfer.download import Action, Downloader, decide
+from collgs_async.transfer.decision import Action, decide
+from collgs_async.transfer.download import Downloader
 
 __all__ = ["Action", "Downloader", "decide"]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, closing, contextmanager
 from typing import TYPE_CHECKING, Final
 
 from collgs_async.errors import AuthenticationError, NotAvailableError, ProductError, TransferError
 from collgs_async.integrity import not_a_zip
 from collgs_async.patience import LONGEST_WAIT, retry_after
-from collgs_async.transfer.judge import AskAgain, judge
+from collgs_async.transfer.judge import judge
+from collgs_async.transfer.pour import Pour
+from collgs_async.transfer.pump import WORTH_A_PUMP, Pump, Tap
 from collgs_async.transfer.trip import Abandoned
 from collgs_async.transport import NETWORK_ERRORS, BadRedirectError, describe, read_at_most
 from collgs_async.units import format_duration, format_rate
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
 
     from collgs_async.auth import Authenticator, Visit
     from collgs_async.limits import Throttle
-    from collgs_async.partfile import PartFile
     from collgs_async.transfer.judge import Answer
     from collgs_async.transfer.trip import Stretch, Trip
     from collgs_async.transport import Transport
@@ -34,6 +35,7 @@ _ERROR_PAGE: Final = 64 * 1024
 """Bytes of an error page that are read for the server's words."""
 
 _SMALLEST_BLOCK: Final = 64 * 1024
+_PUMP_BLOCK: Final = 512 * 1024
 _RATE_WINDOW: Final = 30.0
 """Seconds over which a line must keep the least rate."""
 
@@ -64,6 +66,8 @@ class Line:
         Bytes that are written at once; shared by the connections of a file, so that a kill never costs more.
     min_rate
         Bytes a second below which a connection is given up for a new one; None for no such limit.
+    timeout
+        Seconds without a byte after which a connection is given up.
     """
 
     def __init__(
@@ -74,12 +78,14 @@ class Line:
         *,
         block: int,
         min_rate: float | None = None,
+        timeout: float = 60.0,
     ) -> None:
         self._transport = transport
         self._authenticator = authenticator
         self._throttle = throttle
         self._block = throttle.piece(block)
         self._min_rate = min_rate
+        self._timeout = timeout
 
     async def fetch(
         self,
@@ -149,7 +155,7 @@ class Line:
                     if answer.first == 0:
                         _refuse_impostor(bytes(head[:_ERROR_PAGE]), response.headers)
                     await judged(answer, response)
-                    await _pour(head, blocks, answer, part, stretch)
+                    await self._bring(head, blocks, response, trip, Pour(answer, part, stretch))
         except BadRedirectError as error:
             raise NotAvailableError(describe(error)) from error
         except NETWORK_ERRORS as error:
@@ -157,6 +163,46 @@ class Line:
                 raise Abandoned from error
             raise TransferError(describe(error)) from error
         return answer
+
+    async def _bring(
+        self,
+        head: bytearray,
+        others: AsyncIterator[bytearray],
+        response: ClientResponse,
+        trip: Trip,
+        pour: Pour,
+    ) -> None:
+        """Bring the body to its place: its head, and then the others, or all that a pump brings in their stead."""
+        more = await pour.take(head)
+        worth_it = self._throttle.rate is None and not pour.stretch.ending and pour.to_come >= WORTH_A_PUMP
+        if more and worth_it and (tap := Tap.on(response)):
+            await self._pump(tap, trip, pour)
+        else:
+            while more:
+                more = await pour.take(await anext(others, bytearray()))
+        await pour.finish()
+
+    async def _pump(self, tap: Tap, trip: Trip, pour: Pour) -> None:
+        stretch, pace = pour.stretch, _Pace(self._min_rate)
+
+        async def landed(offset: int, kept: int, received: int) -> None:
+            trip.arrived(stretch, received)
+            await pour.landed(offset, kept)
+            pace.check(received)
+
+        with closing(tap):
+            trip.arrived(stretch, len(tap.head))
+            if tap.head and not await pour.take(tap.head):
+                return
+            block = max(_SMALLEST_BLOCK, min(_PUMP_BLOCK, 4 * _PUMP_BLOCK // trip.segments))
+            pump = Pump(tap, pour.part, stretch, pour.position, pour.end, block=block, timeout=self._timeout)
+            stretch.tap = tap
+            try:
+                await pump.run(landed)
+            finally:
+                stretch.tap = None
+            if stretch.abandoned:
+                raise Abandoned
 
     async def _blocks(self, content: StreamReader, trip: Trip, stretch: Stretch) -> AsyncGenerator[bytearray, None]:
         """Gather what arrives into blocks; what came before a cut or a Ctrl-C is handed out first."""
@@ -172,6 +218,7 @@ class Line:
                     yield block
                     block = bytearray()
         except (*NETWORK_ERRORS, asyncio.CancelledError):
+            stretch.ending = True
             rest = _left_behind(content)
             trip.arrived(stretch, len(rest))
             block += rest
@@ -257,71 +304,3 @@ def _for_now(told: str, wait: float | None, *, busy: bool) -> ProductError:
 
 def _says_too_many(words: str) -> bool:
     return any(phrase in words.lower() for phrase in _TOO_MANY)
-
-
-async def _pour(
-    block: bytearray, blocks: AsyncIterator[bytearray], answer: Answer, part: PartFile, stretch: Stretch
-) -> None:
-    """Write `block` and all `blocks` to their place, until the stretch ends.
-
-    Raises
-    ------
-    AskAgain
-        Bytes that are here are not what the server has there: they are of another version.
-    TransferError
-        The server sent more or less than it announced.
-    """
-    position = answer.first
-    if not answer.proven:
-        await part.remember(None)
-    while block:
-        if stretch.abandoned:
-            raise Abandoned
-        size = len(block)
-        if answer.end is not None and position + size > answer.end:
-            raise TransferError(f"more than the {answer.end} bytes that were announced")
-        await _place(block, position, answer, part, stretch)
-        position += size
-        stretch.position = max(stretch.position, position)
-        if answer.first == 0 and position >= part.held.end:
-            # Only now is every byte of the part known to be of this version.
-            await part.remember(answer.remote)
-        if stretch.end is not None and position >= stretch.end:
-            break
-        block = await anext(blocks, bytearray())
-    else:
-        _refuse_short(position, answer, part)
-    if position == answer.remote.size and position < part.held.end:
-        await part.cut(position)
-
-
-def _refuse_short(position: int, answer: Answer, part: PartFile) -> None:
-    if answer.end is not None and position < answer.end:
-        raise TransferError(f"the answer ended at byte {position} of {answer.end}")
-    if answer.end is None and position < part.held.end:
-        raise TransferError(f"the answer, of unknown length, ended at byte {position}; {part.held.end} are here")
-
-
-async def _place(block: bytearray, position: int, answer: Answer, part: PartFile, stretch: Stretch) -> None:
-    """Compare what of a block is here already, and write what is missing of the stretch."""
-    view = memoryview(block)
-    end = position + len(block)
-    for first, last, here in list(part.held.split(position, end)):
-        if not here:
-            low, high = max(first, stretch.first), last if stretch.end is None else min(last, stretch.end)
-            if low < high:
-                await _write(part, low, view[low - position : high - position], answer)
-        elif await part.read(first, last - first) != view[first - position : last - position]:
-            if answer.first > 0:
-                raise AskAgain("what is here is of another version", from_start=True)
-            # All before this piece was equal to the new version, so the part becomes the new one from here on.
-            await part.remember(None)
-            await part.cut(first)
-            await part.write(first, view[first - position :])
-            return
-
-
-async def _write(part: PartFile, offset: int, piece: memoryview, answer: Answer) -> None:
-    if not part.held.total:
-        await part.remember(answer.remote)
-    await part.write(offset, piece)

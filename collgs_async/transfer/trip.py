@@ -9,18 +9,19 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from collgs_async.errors import NotAvailableError
+from collgs_async.progress import SilentProgress
 from collgs_async.ranges import Ranges
 from collgs_async.transfer.judge import Ask, plan_request, strong_validator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from aiohttp import ClientResponse
 
     from collgs_async.models import Product
-    from collgs_async.partfile import PartFile
+    from collgs_async.partfile import PartFile, Remote
     from collgs_async.patience import Patience
+    from collgs_async.progress import Progress
     from collgs_async.transfer.judge import Answer, AskAgain
+    from collgs_async.transfer.pump import Tap
 
 __all__ = ["Abandoned", "Stretch", "Trip"]
 
@@ -61,10 +62,14 @@ class Stretch:
         When its first byte was due, by the monotonic clock, in seconds.
     response
         The answer that brings it; None while there is none.
+    tap
+        Its connection, once it was taken over from aiohttp; None: it was not.
     abandoned
         Whether its bytes are not wanted any more.
     splitting
         Whether another connection is about to take its second half.
+    ending
+        Whether its line broke, or its task was cancelled, and only what had arrived by then is still to be written.
     untold
         Body bytes that arrived before its answer was judged.
     """
@@ -74,8 +79,10 @@ class Stretch:
     position: int = field(init=False)
     begun: float = 0.0
     response: ClientResponse | None = None
+    tap: Tap | None = None
     abandoned: bool = False
     splitting: bool = False
+    ending: bool = False
     untold: int = 0
 
     def __post_init__(self) -> None:
@@ -93,7 +100,9 @@ class Stretch:
 
     def interrupt(self) -> None:
         """Break its connection, as a line does that breaks."""
-        if self.response is not None:
+        if self.tap is not None:
+            self.tap.interrupt()
+        elif self.response is not None:
             self.response.close()
 
     def middle(self, now: float) -> int | None:
@@ -120,8 +129,10 @@ class Trip:
         How often to try again.
     segments
         The most connections that may bring it at once.
-    tell
-        Told of the bytes that arrive.
+    alone
+        Whether it is not one of many, so that it needs helpers of its own.
+    progress
+        Whom to tell; None: nobody.
 
     Attributes
     ----------
@@ -144,7 +155,7 @@ class Trip:
     helpers
         The tasks that bring second halves.
     changed
-        Set whenever one of them ends.
+        Set whenever a stretch begins or ends.
     """
 
     def __init__(
@@ -154,13 +165,15 @@ class Trip:
         patience: Patience,
         *,
         segments: int,
-        tell: Callable[[Product, int], None] = lambda _product, _nbytes: None,
+        alone: bool = False,
+        progress: Progress | None = None,
     ) -> None:
         self.product = product
-        self._tell = tell
         self.part = part
         self.patience = patience
         self.segments = segments
+        self.alone = alone
+        self.progress = progress or SilentProgress()
         self.size: int | None = None
         self.received = 0
         self.requests = 0
@@ -183,6 +196,13 @@ class Trip:
     def is_complete(self) -> bool:
         """Whether every byte is here; never while the length is unknown."""
         return self.size is not None and self.size == self.part.held.total
+
+    def is_of(self, remote: Remote) -> bool:
+        """Whether the bytes that are here are certainly of this archive, whenever it was asked for."""
+        known = self.part.remote
+        if known is None or (known.url, known.size) != (remote.url, remote.size):
+            return False
+        return strong_validator(known) is not None and strong_validator(known) == strong_validator(remote)
 
     async def recall(self) -> None:
         """Take from the sidecar how long the archive is, unless more is here than that."""
@@ -291,7 +311,7 @@ class Trip:
         self.ranges = self.conditions = True
 
     async def wait_for_change(self, seconds: float | None = None) -> None:
-        """Wait until a stretch has ended, or so many seconds."""
+        """Wait until a stretch has begun or ended, or so many seconds."""
         self.changed.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
@@ -306,8 +326,9 @@ class Trip:
         """Take note that a stretch is being brought, since its answer was judged right."""
         stretch.response, stretch.begun = response, time.monotonic()
         self.running.append(stretch)
-        self._tell(self.product, stretch.untold)
+        self.progress.advanced(self.product, stretch.untold)
         stretch.untold = 0
+        self.changed.set()
 
     def finish(self, stretch: Stretch) -> None:
         """Take note that a stretch has ended, however; what is missing of it is a gap again."""
@@ -331,6 +352,6 @@ class Trip:
         """Count body bytes; they are told once their answer has been judged right."""
         self.received += nbytes
         if stretch in self.running:
-            self._tell(self.product, nbytes)
+            self.progress.advanced(self.product, nbytes)
         else:
             stretch.untold += nbytes

@@ -1,0 +1,236 @@
+"""The connections of a run: which archives they bring, how many there may be, and when they try again."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final
+
+from collgs_async.errors import IntegrityError, NotAvailableError, StorageError, TransferError
+from collgs_async.integrity import Level
+from collgs_async.limits import Gate, Throttle
+from collgs_async.patience import retrying
+from collgs_async.transfer.awake import Sleep
+from collgs_async.transfer.helping import LOOK_FOR_WORK_EACH, Helpers
+from collgs_async.transfer.judge import AskAgain
+from collgs_async.transfer.stream import BusyError, Line
+from collgs_async.transfer.trip import Abandoned
+from collgs_async.units import format_bytes, format_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine
+    from pathlib import Path
+    from typing import Any
+
+    from aiohttp import ClientResponse
+    from tenacity import RetryCallState
+
+    from collgs_async.auth import Authenticator
+    from collgs_async.config import Config
+    from collgs_async.transfer.disk import Disk
+    from collgs_async.transfer.judge import Answer
+    from collgs_async.transfer.trip import Stretch, Trip
+    from collgs_async.transport import Transport
+
+__all__ = ["Crew"]
+
+log = logging.getLogger("collgs_async")
+
+BLOCK: Final = 2**20
+"""Bytes of the smallest block that is worth a trip to a thread; a larger `chunk_size` enlarges it."""
+
+_MOST_QUESTIONS: Final = 6
+"""Requests of one try: each further one follows from what the answer before it has taught."""
+
+
+class Crew:
+    """Bring archives into their parts, with as many connections in all as there are workers.
+
+    Parameters
+    ----------
+    transport
+        The HTTP session.
+    authenticator
+        Signs in when the store asks for it.
+    config
+        How to treat the line, and where archives are put.
+    disk
+        The folder where they are put.
+    sleep
+        The way to wait between tries, in seconds.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        authenticator: Authenticator,
+        config: Config,
+        disk: Disk,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        options = config.download_options
+        self._folder = config.output_directory
+        self._disk = disk
+        self._sleep = sleep
+        self._line = Line(
+            transport,
+            authenticator,
+            Throttle(options.limit_rate),
+            block=max(BLOCK, options.chunk_size),
+            min_rate=options.min_rate,
+            timeout=config.connection.timeout,
+        )
+        self._gate = Gate(options.workers, sleep=sleep)
+        self._helpers = Helpers(self._gate, self._line)
+        self._trips: list[Trip] = []
+        self._asleep = Sleep()
+
+    def look_at_the_clocks(self) -> None:
+        """Break all connections if the computer has slept since the last look: new ones go on where they were."""
+        if slept := self._asleep.since_last_look():
+            log.warning("the computer slept for %s: connecting anew", format_duration(slept))
+            for trip in self._trips:
+                trip.reconnect()
+
+    async def help(self) -> None:
+        """Bring a second half of what is being brought; when none is worth it, wait a moment.
+
+        What is fetched alone has its own helpers.
+        """
+        if not await self._helpers.help_with([trip for trip in self._trips if not trip.alone]):
+            await asyncio.sleep(LOOK_FOR_WORK_EACH)
+
+    async def bring(self, trip: Trip) -> int | None:
+        """Bring all bytes into the part, trying again as long as that brings new ones; give its length.
+
+        None stands for a length that the server never told; the archive has an end record then.
+        """
+        attempt = retrying(
+            trip.patience,
+            worth_it=lambda error: isinstance(error, TransferError),
+            before_sleep=lambda state: _announce(trip, state),
+            sleep=self._sleep,
+        )
+        self._trips.append(trip)
+        try:
+            bringing: Coroutine[Any, Any, int | None] = attempt(self._try, trip)
+            return await (self._helpers.accompany(trip, bringing) if trip.alone else bringing)
+        except TransferError as error:
+            kept = f"; {format_bytes(trip.best)} are kept" if trip.best else ""
+            raise TransferError(f"{error}; given up after {trip.requests} requests{kept}") from error
+        finally:
+            self._trips.remove(trip)
+            await trip.disband(keep=True)
+
+    async def _try(self, trip: Trip) -> int | None:
+        """Bring whatever nobody brings, until nothing is missing."""
+        questions = 0
+        while True:
+            if trip.is_complete():
+                return trip.size
+            accepted = self._gate.successes
+            async with self._gate.enter(ahead=trip.requests > 0) as began, trip.part:
+                await trip.recall()
+                stretch = None if trip.is_complete() else trip.next_stretch()
+                try:
+                    if stretch is not None:
+                        await self._ask(trip, stretch)
+                except AskAgain as answer:
+                    questions += 1
+                    await self._learn(trip, answer, questions)
+                except BusyError as error:
+                    self._gate.refused(began, error.retry_after)
+                    if self._gate.successes == accepted and not self._others_are_served(trip):
+                        raise
+                finally:
+                    trip.note_progress()
+                if trip.is_complete():
+                    return trip.size
+                if stretch is not None and trip.size is None and trip.ended:
+                    return None
+            if stretch is None and not await self._helpers.help_with([trip]):
+                await trip.wait_for_change(LOOK_FOR_WORK_EACH)
+
+    def _others_are_served(self, trip: Trip) -> bool:
+        """Whether the store is busy with us, so that its refusal says nothing about this product."""
+        return any(other.asked for other in self._trips if other is not trip)
+
+    async def _ask(self, trip: Trip, stretch: Stretch) -> None:
+        async def judged(answer: Answer, response: ClientResponse) -> None:
+            self._gate.accepted()
+            if answer.first == 0 or not answer.proven:
+                # It may be of another version than what helpers are bringing.
+                await trip.disband()
+            if answer.first == 0 and trip.part.held.total and not trip.is_of(answer.remote):
+                await trip.part.remember(None)
+            await self._expect(trip, stretch, answer)
+            trip.begin(stretch, response)
+
+        trip.ended, before = False, trip.part.held.total
+        try:
+            answer = await self._line.fetch(trip, stretch, judged=judged)
+        except Abandoned:
+            raise TransferError("its bytes were given up") from None
+        finally:
+            trip.finish(stretch)
+        trip.size = answer.remote.size
+        if trip.size is None:
+            await self._expect_end(trip.part.path)
+            trip.ended = True
+        elif trip.part.held.total <= before and not trip.is_complete():
+            raise TransferError("the store sent nothing that is not here already")
+
+    async def _expect(self, trip: Trip, stretch: Stretch, answer: Answer) -> None:
+        """Prepare for the bytes of an answer: is there room for them, and who wants to know."""
+        product, size = trip.product, answer.remote.size
+        trip.size = size
+        whole = answer.end is None or answer.end == size
+        if stretch.end is None or (whole and answer.first == 0):
+            stretch.end = size
+        if product.size is not None and size is not None and product.size != size and trip.requests == 1:
+            log.warning(
+                "%s: the catalogue says %d bytes, the store %d; the store is believed",
+                product.identifier,
+                product.size,
+                size,
+            )
+        await self._refuse_without_room(size or 0)
+        here = 0 if answer.first == 0 and whole else trip.part.held.total
+        trip.progress.started(product, have=here, size=size)
+
+    async def _refuse_without_room(self, size: int) -> None:
+        """Stop before the disk is full, rather than then; what is being fetched counts with what is still to come."""
+        free, whole_disk = await self._disk.room()
+        if size > whole_disk:
+            # No other archive has to suffer for it, and most likely the length is a lie.
+            raise NotAvailableError(
+                f"the store announces {format_bytes(size)}, and the whole disk has {format_bytes(whole_disk)}"
+            )
+        to_come = sum((trip.size or 0) - trip.part.held.total for trip in self._trips if trip.size)
+        if to_come > free:
+            raise StorageError(
+                f"{self._folder}: {format_bytes(free)} are free, "
+                f"and {format_bytes(to_come)} of the archives on their way are still to come"
+            )
+
+    async def _expect_end(self, path: Path) -> None:
+        """Tell a body of unknown length that is whole from one that was cut: an archive ends in an end record."""
+        try:
+            await self._disk.check(path, None, Level.STRUCTURE)
+        except IntegrityError as error:
+            raise TransferError("the connection closed before the archive's end") from error
+
+    async def _learn(self, trip: Trip, answer: AskAgain, questions: int) -> None:
+        log.debug("%s: %s; asking otherwise", trip.product.identifier, answer)
+        if questions > _MOST_QUESTIONS:
+            raise TransferError("the store's answers contradict each other")
+        trip.learn(answer)
+        if answer.from_start:
+            await trip.start_over()
+
+
+def _announce(trip: Trip, state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    here = f", {format_bytes(trip.best)} are here" if trip.best else ""
+    log.warning("%s: %s%s; trying again in %.1f s", trip.product.identifier, error, here, state.upcoming_sleep)

@@ -1,0 +1,105 @@
+"""What is to be done about a product, from what is here of it."""
+
+from __future__ import annotations
+
+import logging
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from collgs_async.errors import IntegrityError, ProductError
+from collgs_async.integrity import Level, check
+from collgs_async.partfile import PartFile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from collgs_async.models import Product
+
+__all__ = ["Action", "decide", "look"]
+
+log = logging.getLogger("collgs_async")
+
+
+class Action(StrEnum):
+    """What is to be done about a product."""
+
+    SKIP = "skip"
+    """Nothing: its archive is here."""
+
+    RESUME = "resume"
+    """Fetch the rest of what is here."""
+
+    FETCH = "fetch"
+    """Fetch it from its first byte on."""
+
+
+def decide(*, whole: bool, part: int, skip_existing: bool) -> Action:
+    """Choose what to do about a product.
+
+    =================  ==========  =================  ==========
+    a whole archive    bytes of    archives that are  action
+    has its name       a part      here are trusted
+    =================  ==========  =================  ==========
+    yes                any         yes                skip
+    yes                none        no                 fetch
+    yes                some        no                 resume
+    no                 none        any                fetch
+    no                 some        any                resume
+    =================  ==========  =================  ==========
+
+    Parameters
+    ----------
+    whole
+        Whether a file with the final name is here, of the right length (where that is known) and structure.
+    part
+        Length of the part in bytes; 0 when there is none.
+    skip_existing
+        Whether to leave alone what is here.
+    """
+    if whole and skip_existing:
+        return Action.SKIP
+    return Action.RESUME if part else Action.FETCH
+
+
+def look(product: Product, final: Path, *, skip_existing: bool, stop: Callable[[], bool]) -> Action:
+    """Look what is here of a product and choose what to do about it; changes nothing.
+
+    Parameters
+    ----------
+    product
+        The product.
+    final
+        Where its archive is, or will be.
+    skip_existing
+        As for `decide`.
+    stop
+        Asked now and then whether to give up.
+
+    Raises
+    ------
+    ProductError
+        Something else has the name that its archive needs, or nobody may read what is here.
+    """
+    part = PartFile(final).path
+    for path in (final, part):
+        if path.is_dir():
+            raise ProductError(f"a folder has the name that its archive needs: {path}")
+    try:
+        return decide(
+            whole=final.is_file() and _is_whole(product, final, stop),
+            part=part.stat().st_size if part.is_file() else 0,
+            skip_existing=skip_existing,
+        )
+    except PermissionError as error:
+        raise ProductError(f"{error.filename} cannot be read: {error.strerror}") from error
+
+
+def _is_whole(product: Product, final: Path, stop: Callable[[], bool]) -> bool:
+    try:
+        # Not by the length that the catalogue gives: where it errs, the product would be fetched at each run.
+        check(final, level=Level.STRUCTURE, stop=stop)
+    except IntegrityError as error:
+        log.warning("%s: the file that is here is no whole archive (%s)", product.identifier, error)
+        return False
+    return True

@@ -1,0 +1,103 @@
+"""The output folder, at which threads work while the loop goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
+
+from collgs_async.errors import StorageError
+from collgs_async.integrity import check
+from collgs_async.partfile import settled, sync_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from types import TracebackType
+    from typing import Self
+
+    from collgs_async.integrity import Level
+
+__all__ = ["Disk"]
+
+T = TypeVar("T")
+
+
+class Disk:
+    """Threads that verify, and others for what is short; an asynchronous context manager.
+
+    Parameters
+    ----------
+    folder
+        Where archives are put. It need not exist yet.
+
+    Attributes
+    ----------
+    checkers
+        How many archives are verified at once.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.checkers = min(4, os.cpu_count() or 1)
+        self._folder = folder
+        self._executor: ThreadPoolExecutor | None = None
+        self._stop = threading.Event()
+
+    async def __aenter__(self) -> Self:
+        self._stop.clear()
+        self._executor = ThreadPoolExecutor(self.checkers, thread_name_prefix="verify")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        if self._executor is not None:
+            self._executor.shutdown(wait=True, cancel_futures=True)
+        sync_folder(self._folder)
+
+    def stopping(self) -> bool:
+        """Whether a thread that reads should give up."""
+        return self._stop.is_set()
+
+    async def check(self, path: Path, size: int | None, level: Level) -> tuple[str, ...]:
+        """Verify an archive as `integrity.check` does, in a thread that gives up when this is cancelled."""
+        given_up = threading.Event()
+
+        def work() -> tuple[str, ...]:
+            return check(path, size=size, level=level, stop=lambda: given_up.is_set() or self.stopping())
+
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._entered(), work)
+        except OSError as error:
+            raise StorageError(f"{error.filename or path}: {error.strerror}") from error
+        finally:
+            given_up.set()  # after a cancellation the thread is still reading
+
+    async def do(self, work: Callable[[], T]) -> T:
+        """Do something short, to its end; verification, which is long, has threads of its own."""
+        self._entered()
+        try:
+            return await settled(asyncio.to_thread(work))
+        except OSError as error:
+            raise StorageError(f"{error.filename or self._folder}: {error.strerror}") from error
+
+    async def room(self) -> tuple[int, int]:
+        """Give the bytes that there is room for now, and those of the whole disk."""
+        usage = await self.do(lambda: shutil.disk_usage(_nearest(self._folder)))
+        return usage.free, usage.total
+
+    def _entered(self) -> ThreadPoolExecutor:
+        if self._executor is None:
+            raise RuntimeError("use it as an asynchronous context manager: async with ...")
+        return self._executor
+
+
+def _nearest(folder: Path) -> Path:
+    """Find what is there already of the way to a folder."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return folder

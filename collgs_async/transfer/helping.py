@@ -1,0 +1,137 @@
+"""Second halves: more connections for an archive that would take long over the ones that it has."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from collgs_async.errors import ProductError
+from collgs_async.partfile import settled
+from collgs_async.transfer.judge import AskAgain
+from collgs_async.transfer.stream import BusyError
+from collgs_async.transfer.trip import Abandoned
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Sequence
+    from typing import Any, NoReturn
+
+    from aiohttp import ClientResponse
+
+    from collgs_async.limits import Gate
+    from collgs_async.transfer.judge import Answer
+    from collgs_async.transfer.stream import Line
+    from collgs_async.transfer.trip import Stretch, Trip
+
+__all__ = ["LOOK_FOR_WORK_EACH", "Helpers"]
+
+log = logging.getLogger("collgs_async")
+
+T = TypeVar("T")
+
+LOOK_FOR_WORK_EACH: Final = 0.05
+"""Seconds between two looks of somebody idle for something to help with."""
+
+
+class Helpers:
+    """Those who take over second halves of what others are bringing.
+
+    Parameters
+    ----------
+    gate
+        Where everybody passes who asks the store for something.
+    line
+        The way from the store to a part.
+    """
+
+    def __init__(self, gate: Gate, line: Line) -> None:
+        self._gate = gate
+        self._line = line
+
+    async def help_with(self, trips: Sequence[Trip]) -> bool:
+        """Bring the second half of the longest stretch that is worth splitting; False when none is."""
+        now = time.monotonic()
+        for trip in sorted(trips, key=lambda trip: max((one.left for one in trip.running), default=0), reverse=True):
+            if half := trip.half(now):
+                await self._as_helper(trip, *half)
+                return True
+        return False
+
+    async def accompany(self, trip: Trip, bringing: Coroutine[Any, Any, T]) -> T:
+        """Let an archive be brought with helpers of its own, who end with it, however it ends.
+
+        Parameters
+        ----------
+        trip
+            The archive; one connection less than its `segments` are for helpers.
+        bringing
+            What its own worker does.
+
+        Raises
+        ------
+        AuthenticationError, StorageError
+            A helper found out what ends all; `bringing` was stopped then.
+        """
+        own = asyncio.create_task(bringing)
+        helpers = [asyncio.create_task(self._stay_with(trip)) for _ in range(trip.segments - 1)]
+        try:
+            ended, _ = await asyncio.wait([own, *helpers], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await _stop(own, *helpers)
+        for helper in ended - {own}:
+            helper.result()
+        return own.result()
+
+    async def _stay_with(self, trip: Trip) -> NoReturn:
+        """Help with one archive alone, as long as nobody else waits for the connection that this takes."""
+        while True:
+            if not (trip.running and self._gate.has_room() and await self.help_with([trip])):
+                await trip.wait_for_change(LOOK_FOR_WORK_EACH if trip.running else None)
+
+    async def _as_helper(self, trip: Trip, longest: Stretch, second: Stretch) -> None:
+        """Bring a second half in a task of its own, which can be stopped when nobody wants it any more."""
+        helper = asyncio.create_task(self._bring_half(trip, longest, second))
+        trip.helpers.add(helper)
+        try:
+            await asyncio.wait([helper])
+        except asyncio.CancelledError:
+            await _stop(helper)
+            raise
+        finally:
+            trip.helpers.discard(helper)
+            longest.splitting = False
+        if not helper.cancelled():
+            helper.result()
+
+    async def _bring_half(self, trip: Trip, longest: Stretch, second: Stretch) -> None:
+        async def judged(answer: Answer, response: ClientResponse) -> None:
+            self._gate.accepted()
+            trip.take_over(longest, second, answer)
+            trip.begin(second, response)
+            longest.splitting = False
+
+        try:
+            async with self._gate.enter() as began, trip.part:
+                if not trip.in_time(longest, second):
+                    return
+                try:
+                    await self._line.fetch(trip, second, judged=judged)
+                except BusyError as error:
+                    self._gate.refused(began, error.retry_after)
+                    raise
+                finally:
+                    trip.finish(second)
+        except (AskAgain, ProductError, Abandoned) as error:
+            log.debug("%s: a second connection failed: %s", trip.product.identifier, error)
+            trip.note_help(failed=True)
+        else:
+            trip.note_help(failed=False)
+
+
+async def _stop(*tasks: asyncio.Task[Any]) -> None:
+    """Stop tasks and await their ends."""
+    for task in tasks:
+        if not task.cancelling():  # once is enough: a second time would cut off the write of what is at hand
+            task.cancel()
+    await settled(asyncio.gather(*tasks, return_exceptions=True))
