@@ -221,10 +221,10 @@ class TestPaging:
 
 
 class TestCollections:
-    async def test_without_a_parent_collections_are_found(self, tmp_path: Path) -> None:
+    async def test_without_a_parent_collections_are_found_the_youngest_first(self, tmp_path: Path) -> None:
         async with bench(tmp_path) as it:
             every, one = await it.search("count=10"), await it.search("uid=S2_MSIL2A")
-        assert list(COLLECTIONS) == names(every)
+        assert ["S2_MSIL2A", "S2_MSIL1C", "S1_SAR_GRD"] == names(every)
         assert ["S2_MSIL2A"] == names(one)
         assert isinstance(one.json["features"][0]["properties"]["acquisitionInformation"], dict)
 
@@ -474,7 +474,7 @@ class TestDialects:
     async def test_an_old_server_knows_only_the_old_name_of_the_parent(self, tmp_path: Path) -> None:
         new = await self.answer(tmp_path, parent_key="parentId")
         old = await self.answer(tmp_path, "parentId=S2_MSIL2A", parent_key="parentId")
-        assert list(COLLECTIONS) == names(new)
+        assert set(COLLECTIONS) == set(names(new))
         assert [scene.identifier for scene in L2A[:10]] == names(old)
 
     async def test_errors_as_xml_or_as_a_proxys_page(self, tmp_path: Path) -> None:

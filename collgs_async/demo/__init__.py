@@ -1,9 +1,10 @@
 """The embedded catalogue: a server on the loopback that speaks as CollGS does, and misbehaves on request."""
 
 from collgs_async.demo.archives import write_archive
+from collgs_async.demo.constellation import FIJI, LUXEMBOURG, make_constellation
 from collgs_async.demo.dialects import Dialect
 from collgs_async.demo.exchanges import Hit
-from collgs_async.demo.faults import FAULTS, Fault
+from collgs_async.demo.faults import FAULTS, QUICKLOOK_FAULTS, Fault
 from collgs_async.demo.scenes import COLLECTIONS, SMALLEST_ARCHIVE, Collection, Scene, make_scenes
 from collgs_async.demo.server import DemoServer
 from collgs_async.demo.sign_in import SignIn
@@ -11,6 +12,9 @@ from collgs_async.demo.sign_in import SignIn
 __all__ = [
     "COLLECTIONS",
     "FAULTS",
+    "FIJI",
+    "LUXEMBOURG",
+    "QUICKLOOK_FAULTS",
     "SMALLEST_ARCHIVE",
     "Collection",
     "DemoServer",
@@ -19,6 +23,7 @@ __all__ = [
     "Hit",
     "Scene",
     "SignIn",
+    "make_constellation",
     "make_scenes",
     "write_archive",
 ]

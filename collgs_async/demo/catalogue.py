@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from collgs_async.demo.criteria import RequestError
+from collgs_async.demo.descriptions import description_reply
 from collgs_async.demo.feeds import Page, atom_reply, error_reply, json_reply
 from collgs_async.demo.replies import html_reply, maintenance
 from collgs_async.demo.scenes import COLLECTIONS, make_newcomers
-from collgs_async.demo.searches import read_search
+from collgs_async.demo.searches import read_parent, read_search
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from collgs_async.demo.dialects import Dialect
     from collgs_async.demo.faults import FaultScript
+    from collgs_async.demo.parameters import Limits
     from collgs_async.demo.replies import Reply
     from collgs_async.demo.scenes import Collection, Scene
-    from collgs_async.demo.searches import Limits, Search
+    from collgs_async.demo.searches import Search
 
 __all__ = ["FAULTS_KEY", "Catalogue"]
+
+T = TypeVar("T", "Scene", "Collection")
 
 FAULTS_KEY = "catalogue"
 """The key under which faults of the catalogue are given."""
@@ -58,6 +62,16 @@ class Catalogue:
         spoiled = self._script.take(FAULTS_KEY) if right.status == 200 else None
         return right if spoiled is None else self._spoil(spoiled[0].name, right, origin)
 
+    def describe(self, pairs: list[tuple[str, str]], origin: str) -> Reply:
+        """Answer with a description document: of the search among collections, or of that in one of them."""
+        if self._dialect.description is None:
+            return html_reply(404, "Not Found", "There is nothing here.")
+        try:
+            parent = read_parent(pairs, self._dialect)
+        except RequestError as error:
+            return error_reply(error, origin, self._dialect, as_json=False)
+        return description_reply(parent, origin, self._limits, self._dialect)
+
     def _right_reply(self, pairs: list[tuple[str, str]], origin: str) -> Reply:
         as_json = any(key.lower() == "httpaccept" and "json" in text for key, text in pairs)
         try:
@@ -82,7 +96,7 @@ class Catalogue:
     def _page(self, search: Search, origin: str) -> Page:
         first = search.start_index - 1
         found: Sequence[Scene | Collection] = (
-            [collection for collection in COLLECTIONS.values() if search.matches(collection)]
+            _in_order(collection for collection in COLLECTIONS.values() if search.matches(collection))
             if search.parent is None
             else self._find(search)
         )
@@ -92,12 +106,16 @@ class Catalogue:
         """Find products, newest first; what was found last is kept, for the next page asks for it again."""
         if self._found_by != search.filters() or self._found_among != self._scenes:
             self._found_by, self._found_among = search.filters(), list(self._scenes)
-            scenes = [scene for scene in self._scenes if scene.collection == search.parent]
-            found = [scene for scene in scenes if search.matches(scene)]
-            self._found = sorted(found, key=lambda scene: (-scene.start.timestamp(), scene.identifier))
+            scenes = (scene for scene in self._scenes if scene.collection == search.parent)
+            self._found = _in_order(scene for scene in scenes if search.matches(scene))
         return self._found
 
     def _let_newcomers_in(self, search: Search, page: Page) -> None:
         if self._newcomers_due and search.parent is not None and page.items:
             self._newcomers_due = False
             self._scenes.extend(make_newcomers(self._find(search)[0], self._dialect.newcomers))
+
+
+def _in_order(items: Iterable[T]) -> list[T]:
+    """Sort by the beginning, the latest first, then by name (§1.6)."""
+    return sorted(items, key=lambda item: (-item.start.timestamp(), item.identifier))

@@ -1,24 +1,24 @@
-"""One criterion of a search: the text of a parameter becomes a test of a scene or a collection (protocol §1)."""
+"""What a search asks of columns and times: the text of a parameter becomes a test of a scene (protocol §1)."""
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping
 
-    from collgs_async.demo.scenes import Scene
+    from collgs_async.demo.parameters import Kind
 
-__all__ = ["RequestError", "box_test", "column_test", "parse_time"]
+__all__ = ["TIME_RELATIONS", "RequestError", "column_test", "parse_time", "time_test"]
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?")
 _BOUNDED = re.compile(r"([\[\]])([^,\[\]]*),([^,\[\]]*)([\[\]])")
 _FROM = re.compile(r"([\[\]])([^,\[\]]*)")
 _UNTIL = re.compile(r"([^,\[\]]*)([\[\]])")
-
-Box = tuple[float, float, float, float]
+_COMMA = re.compile(r"\s*,\s*")
 
 
 class RequestError(Exception):
@@ -41,33 +41,28 @@ class RequestError(Exception):
         self.status = status
 
 
-def column_test(key: str, text: str, kind: type[int | str]) -> Callable[[Any], bool]:
-    """Test the value of a column: equal to one of a list or, for numbers, in a range; None is in none (§1.4)."""
-    if kind is int:
+def column_test(key: str, text: str, kind: Kind) -> Callable[[Any], bool]:
+    """Test the value of a column: equal to one of a list or, for numbers and dates, in a range; None is in none (§1.4).
+
+    Of a column with several values, one that is equal is enough.
+    """
+    if kind is not str:
         if match := _BOUNDED.fullmatch(text):
-            low, high = _above(key, match[1], match[2]), _below(key, match[3], match[4])
+            low, high = _above(key, match[1], match[2], kind), _below(key, match[3], match[4], kind)
             return lambda value: value is not None and low(value) and high(value)
         if match := _FROM.fullmatch(text):
-            low = _above(key, match[1], match[2])
+            low = _above(key, match[1], match[2], kind)
             return lambda value: value is not None and low(value)
         if match := _UNTIL.fullmatch(text):
-            high = _below(key, match[1], match[2])
+            high = _below(key, match[1], match[2], kind)
             return lambda value: value is not None and high(value)
-    wanted = {_integer(key, item) if kind is int else item for item in text.split(",")}
-    return lambda value: value in wanted
+    wanted = {_convert(key, item, kind) for item in _COMMA.split(text)}
+    return lambda value: not wanted.isdisjoint(value if isinstance(value, tuple) else (value,))
 
 
-def box_test(text: str) -> Callable[[Scene], bool]:
-    """Test whether the bounding box of a footprint touches the box; the server fails, 500, at a bad one (§1.7)."""
-    numbers, *crs = _box_items(text)
-    if crs and not crs[0].upper().endswith(("WGS84", "CRS84", "4326")):
-        raise RequestError(f"Unsupported CRS in box: {crs[0]}", "box")
-    west, south, east, north = numbers
-    west, east = _rolled(west), _rolled(east)
-    boxes = (
-        [(west, south, east, north)] if west <= east else [(west, south, 180.0, north), (-180.0, south, east, north)]
-    )
-    return lambda scene: any(_touch(_bounds(scene), box) for box in boxes)
+def time_test(start: datetime | None, end: datetime | None, relation: str) -> Callable[[Any], bool]:
+    """Test the sensing times of a scene, or the times of a collection, which may have no end (§1.3)."""
+    return partial(_RELATIONS[relation], start, end)
 
 
 def parse_time(text: str, refusal: RequestError) -> datetime:
@@ -81,42 +76,61 @@ def parse_time(text: str, refusal: RequestError) -> datetime:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 
 
-def _integer(key: str, text: str) -> int:
+def _intersects(start: datetime | None, end: datetime | None, item: Any) -> bool:
+    return (start is None or item.end is None or item.end >= start) and (end is None or item.start <= end)
+
+
+def _contains(start: datetime | None, end: datetime | None, item: Any) -> bool:
+    return (
+        start is not None
+        and item.start <= start
+        and (item.end is None if end is None else item.end is not None and item.end >= end)
+    )
+
+
+def _during(start: datetime | None, end: datetime | None, item: Any) -> bool:
+    return (start is None or item.start >= start) and (end is None or (item.end is not None and item.end <= end))
+
+
+def _disjoint(start: datetime | None, end: datetime | None, item: Any) -> bool:
+    before = start is not None and item.end is not None and item.end < start
+    return before or (end is not None and item.start > end)
+
+
+def _equals(start: datetime | None, end: datetime | None, item: Any) -> bool:
+    return bool(item.start == start and item.end == end)
+
+
+_RELATIONS: Mapping[str, Callable[[datetime | None, datetime | None, Any], bool]] = {
+    "intersects": _intersects,
+    "contains": _contains,
+    "during": _during,
+    "disjoint": _disjoint,
+    "equals": _equals,
+}
+
+TIME_RELATIONS = tuple(_RELATIONS)
+"""Words for the parameter ``timeRelation``, the stock one first."""
+
+
+def _convert(key: str, text: str, kind: Kind) -> Any:
+    names = {int: "Integer", float: "Double", datetime: "Date"}
+    if kind is str:
+        return text
+    refusal = RequestError(f"Value '{text}' of key {key} cannot be converted to a {names[kind]}", key)
+    if kind is datetime:
+        return parse_time(text, refusal)
     try:
-        return int(text)
+        return int(text) if kind is int else float(text)
     except ValueError:
-        raise RequestError(f"Value '{text}' of key {key} cannot be converted to a Integer", key) from None
+        raise refusal from None
 
 
-def _above(key: str, bracket: str, text: str) -> Callable[[Any], bool]:
-    bound = _integer(key, text)
-    return bound.__le__ if bracket == "[" else bound.__lt__
+def _above(key: str, bracket: str, text: str, kind: Kind) -> Callable[[Any], bool]:
+    bound = _convert(key, text, kind)
+    return lambda value: bool(value >= bound if bracket == "[" else value > bound)
 
 
-def _below(key: str, text: str, bracket: str) -> Callable[[Any], bool]:
-    bound = _integer(key, text)
-    return bound.__ge__ if bracket == "]" else bound.__gt__
-
-
-def _box_items(text: str) -> tuple[Any, ...]:
-    items = text.split(",")
-    if len(items) not in {4, 5}:
-        raise RequestError(f"Requested bounding box contains wrong number of coordinates: {text}", None, 500)
-    try:
-        return ([float(item) for item in items[:4]], *items[4:])
-    except ValueError:
-        raise RequestError(f"Bounding box coordinate is not parsable: {text}", None, 500) from None
-
-
-def _rolled(longitude: float) -> float:
-    return longitude - 360 if longitude > 180 else longitude
-
-
-def _bounds(scene: Scene) -> Box:
-    points: Sequence[Sequence[float]] = scene.footprint["coordinates"][0]
-    longitudes, latitudes = [point[0] for point in points], [point[1] for point in points]
-    return min(longitudes), min(latitudes), max(longitudes), max(latitudes)
-
-
-def _touch(one: Box, other: Box) -> bool:
-    return one[0] <= other[2] and other[0] <= one[2] and one[1] <= other[3] and other[1] <= one[3]
+def _below(key: str, text: str, bracket: str, kind: Kind) -> Callable[[Any], bool]:
+    bound = _convert(key, text, kind)
+    return lambda value: bool(value <= bound if bracket == "]" else value < bound)

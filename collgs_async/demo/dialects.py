@@ -38,6 +38,13 @@ class Dialect:
         So many new products appear at the front once the first page was read.
     bare
         Products have a name, a footprint and a download link, and nothing else.
+    description
+        Which answers the description documents announce; None: there is no such document, as at older servers.
+    product_platforms
+        Products have columns of their own for platform, serial identifier, instrument, sensor type, product type
+        and processing level, so that these can be asked for.
+    without_columns
+        Columns of the stock software that products have not: they are no search parameters.
     """
 
     absolute_hrefs: bool = False
@@ -52,6 +59,9 @@ class Dialect:
     html_errors: bool = False
     newcomers: int = 0
     bare: bool = False
+    description: Literal["Atom and JSON", "Atom"] | None = "Atom and JSON"
+    product_platforms: bool = False
+    without_columns: frozenset[str] = frozenset()
 
 
 STOCK = Dialect()

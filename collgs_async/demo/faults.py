@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["FAULTS", "Fault", "FaultScript"]
+__all__ = ["FAULTS", "QUICKLOOK_FAULTS", "Fault", "FaultScript"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,16 @@ FAULTS = _index(
     Fault("catalogue-500", 1, "a page of results is 500 with an exception as JSON"),
 )
 """Every fault by name; those that begin with ``catalogue-`` spoil pages of results, the others archives."""
+
+QUICKLOOK_FAULTS = _index(
+    Fault("missing", None, "404 Not Found", recoverable=False),
+    Fault("slow", None, "1 KiB a second for 2 seconds, then as usual"),
+    Fault("stall", 1, "silence after a third, with the connection open"),
+    Fault("cut", 1, "the connection is closed after a third"),
+    Fault("503", 1, "503 Service Unavailable with Retry-After: 1"),
+    Fault("html", 1, "200 with an HTML maintenance page"),
+)
+"""Every fault of quicklooks by name."""
 
 
 class FaultScript:

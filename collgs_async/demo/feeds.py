@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 from xml.sax.saxutils import escape, quoteattr
@@ -21,11 +20,13 @@ if TYPE_CHECKING:
     from collgs_async.demo.replies import Reply
     from collgs_async.demo.searches import Search
 
-__all__ = ["SEARCH_PATH", "Page", "atom_reply", "error_reply", "json_reply"]
+__all__ = ["DESCRIPTION_PATH", "QUICKLOOK_PATH", "SEARCH_PATH", "Page", "atom_reply", "error_reply", "json_reply"]
 
 SEARCH_PATH = "/catalog/oseo/search"
+DESCRIPTION_PATH = "/catalog/oseo/description"
+QUICKLOOK_PATH = "/catalog/oseo/quicklook"
 _GEOJSON = "application/geo+json"
-_WORLD = [[[-180, -90], [180, -90], [180, 90], [-180, 90], [-180, -90]]]
+_ATOM = "application/atom+xml"
 _RSS = """<?xml version="1.0" encoding="UTF-8"?>
 <rss xmlns:opensearch="http://a9.com/-/spec/opensearch/1.1/" version="2.0"><channel>\
 <title>OpenSearch for EO Error report</title><link>{origin}/catalog/oseo/description</link>\
@@ -85,9 +86,18 @@ def atom_reply(page: Page, dialect: Dialect) -> Reply:
         '<?xml version="1.0" encoding="UTF-8"?>\n<feed xmlns="http://www.w3.org/2005/Atom" '
         'xmlns:os="http://a9.com/-/spec/opensearch/1.1/" xmlns:dc="http://purl.org/dc/elements/1.1/">'
         f"<os:totalResults>{page.total}</os:totalResults><os:startIndex>{page.search.start_index}</os:startIndex>"
-        f"<os:itemsPerPage>{page.search.count}</os:itemsPerPage><title>OpenSearch for EO</title>{entries}</feed>\n"
+        f"<os:itemsPerPage>{page.search.count}</os:itemsPerPage><title>OpenSearch for EO</title>"
+        f"{_description_link(page, dialect)}{entries}</feed>\n"
     )
-    return text_reply(200, feed, "application/atom+xml")
+    return text_reply(200, feed, _ATOM)
+
+
+def _description_link(page: Page, dialect: Dialect) -> str:
+    if dialect.description is None:
+        return ""
+    parent = f"?{urlencode({'parentId': page.search.parent})}" if page.search.parent else ""
+    href = quoteattr(f"{page.origin}{SEARCH_PATH}/description{parent}")
+    return f'<link rel="search" href={href} type="application/opensearchdescription+xml"/>'
 
 
 def error_reply(error: RequestError, origin: str, dialect: Dialect, *, as_json: bool) -> Reply:
@@ -142,7 +152,7 @@ def _product_properties(scene: Scene, dialect: Dialect) -> Mapping[str, Any]:
         "parentIdentifier": scene.collection,
         "status": "ARCHIVED",
         "date": _instant(scene.start) if scene.start == scene.end else f"{_instant(scene.start)}/{_instant(scene.end)}",
-        "created": _instant(scene.end + timedelta(hours=5), "+00:00"),
+        "created": _instant(scene.created, "+00:00"),
         "acquisitionInformation": acquisition if dialect.acquisition_object else [acquisition],
     }
     if scene.cloud_cover is not None:
@@ -152,10 +162,9 @@ def _product_properties(scene: Scene, dialect: Dialect) -> Mapping[str, Any]:
 
 def _acquisition(scene: Scene) -> Mapping[str, Any]:
     collection = COLLECTIONS[scene.collection]
-    sensor = "OPTICAL" if collection.optical else "RADAR"
     return {
         "platform": {"platformShortName": scene.platform, "platformSerialIdentifier": scene.serial},
-        "instrument": {"instrumentShortName": collection.instrument, "sensorType": sensor},
+        "instrument": {"instrumentShortName": collection.instrument, "sensorType": collection.sensor_type},
         "acquisitionParameters": {
             "operationalMode": collection.mode,
             "beginningDateTime": _instant(scene.start, "+00:00"),
@@ -163,8 +172,17 @@ def _acquisition(scene: Scene) -> Mapping[str, Any]:
             "orbitDirection": scene.orbit_direction,
             "orbitNumber": scene.orbit_number,
             "acquisitionType": "NOMINAL",
+            **_radar(scene),
         },
     }
+
+
+def _radar(scene: Scene) -> Mapping[str, Any]:
+    channels = scene.polarisations
+    if not channels:
+        return {}
+    mode = "D" if len(channels) == 2 else "S"
+    return {"polarisationMode": mode, "polarisationChannels": list(channels), "antennaLookDirection": "RIGHT"}
 
 
 def _product_links(scene: Scene, origin: str, dialect: Dialect) -> Mapping[str, Any]:
@@ -177,10 +195,9 @@ def _product_links(scene: Scene, origin: str, dialect: Dialect) -> Mapping[str, 
         download["length"] = scene.size
     if dialect.bare:
         return {"data": [download]}
-    atom = "application/atom+xml"
     parent = urlencode({"parentIdentifier": scene.collection, "httpAccept": _GEOJSON})
     return {
-        "alternates": [{"href": _self_link(scene, origin, atom), "type": atom, "title": "Atom format"}],
+        "alternates": [{"href": _self_link(scene, origin, _ATOM), "type": _ATOM, "title": "Atom format"}],
         "previews": [{"href": _quicklook(scene, origin), "type": "image/jpeg", "title": "Quicklook"}],
         "data": [download],
         "up": [{"href": f"{origin}{SEARCH_PATH}?{parent}", "type": _GEOJSON, "title": "Up"}],
@@ -196,18 +213,35 @@ def _download_href(scene: Scene, origin: str, dialect: Dialect) -> str:
 
 
 def _collection_feature(collection: Collection, origin: str) -> Mapping[str, Any]:
-    query = urlencode({"uid": collection.identifier, "httpAccept": _GEOJSON})
-    sensor = "OPTICAL" if collection.optical else "RADAR"
+    itself = {"uid": collection.identifier}
     return {
-        "id": f"{origin}{SEARCH_PATH}?{query}",
+        "id": f"{origin}{SEARCH_PATH}?{urlencode({**itself, 'httpAccept': _GEOJSON})}",
         "type": "Feature",
-        "geometry": {"type": "Polygon", "coordinates": _WORLD},
+        "geometry": collection.footprint,
         "properties": {
             "identifier": collection.identifier,
             "title": collection.identifier,
+            "abstract": collection.description,
+            "date": _instant(collection.start),
             "acquisitionInformation": {
-                "platform": {"platformShortName": collection.platform},
-                "instrument": {"instrumentShortName": collection.instrument, "sensorType": sensor},
+                "platform": {"platformShortName": collection.platform, "orbitType": "LEO"},
+                "instrument": {
+                    "instrumentShortName": collection.instrument,
+                    "sensorType": collection.sensor_type,
+                },
+            },
+            "productInformation": {
+                "productType": collection.product_type,
+                "processingLevel": collection.level,
+            },
+            "links": {
+                "alternates": [
+                    {
+                        "href": f"{origin}{SEARCH_PATH}?{urlencode({**itself, 'httpAccept': _ATOM})}",
+                        "type": _ATOM,
+                        "title": "Atom format",
+                    }
+                ]
             },
         },
     }
@@ -230,7 +264,7 @@ def _self_link(scene: Scene, origin: str, media_type: str) -> str:
 
 def _quicklook(scene: Scene, origin: str) -> str:
     query = {"parentIdentifier": scene.collection, "uid": scene.identifier}
-    return f"{origin}/catalog/oseo/quicklook?{urlencode(query)}"
+    return f"{origin}{QUICKLOOK_PATH}?{urlencode(query)}"
 
 
 def _instant(moment: datetime, zone: str = "Z") -> str:

@@ -18,6 +18,8 @@ SMALLEST_ARCHIVE = 640
 """Bytes; a SAFE-shaped archive of a Sentinel name cannot be shorter."""
 
 _LUXEMBOURG_TILES = ("T31UFR", "T31UGQ", "T31UGR", "T32UKV", "T32ULA", "T32ULV")
+_POLARISATION = re.compile(r"_[012][SA]([SD][HV])_")
+_CHANNELS = {"SH": ("HH",), "SV": ("VV",), "DH": ("HH", "HV"), "DV": ("VV", "VH")}
 _TIMESTAMP = re.compile(r"\d{8}T\d{6}")
 
 
@@ -35,6 +37,10 @@ class Collection:
         Whether its scenes have a cloud cover; radar has none.
     shelf
         The store's folders between the platform and the date.
+    product_type
+        As the catalogue writes it.
+    start
+        When its first scenes were sensed; its end is open.
     """
 
     identifier: str
@@ -44,12 +50,66 @@ class Collection:
     mode: str
     optical: bool
     shelf: str
+    product_type: str
+    start: datetime
 
+    @property
+    def end(self) -> datetime | None:
+        """When its last scenes were sensed: None, for it goes on."""
+        return None
+
+    @property
+    def footprint(self) -> Mapping[str, Any]:
+        """The whole Earth."""
+        return _WORLD
+
+    @property
+    def sensor_type(self) -> str:
+        """``OPTICAL`` or ``RADAR``."""
+        return "OPTICAL" if self.optical else "RADAR"
+
+    @property
+    def description(self) -> str:
+        """What the parameter ``searchTerms`` looks at."""
+        return f"{self.platform} {self.instrument}, {self.level}: {self.product_type} products of CollGS"
+
+
+_WORLD = {"type": "Polygon", "coordinates": [[[-180, -90], [180, -90], [180, 90], [-180, 90], [-180, -90]]]}
 
 COLLECTIONS: Mapping[str, Collection] = {
-    "S1_SAR_GRD": Collection("S1_SAR_GRD", "Sentinel-1", "SAR-C", "L1", "IW", False, "SAR-C/L1/GRD"),
-    "S2_MSIL1C": Collection("S2_MSIL1C", "Sentinel-2", "MSI", "Level-1C", "INS-NOBS", True, "MSI/Level-1C/S2MSI1C"),
-    "S2_MSIL2A": Collection("S2_MSIL2A", "Sentinel-2", "MSI", "Level-2A", "INS-NOBS", True, "MSI/Level-2A/S2MSI2A"),
+    "S1_SAR_GRD": Collection(
+        "S1_SAR_GRD",
+        "Sentinel-1",
+        "SAR-C",
+        "L1",
+        "IW",
+        False,
+        "SAR-C/L1/GRD",
+        "GRD",
+        datetime(2014, 10, 3, tzinfo=UTC),
+    ),
+    "S2_MSIL1C": Collection(
+        "S2_MSIL1C",
+        "Sentinel-2",
+        "MSI",
+        "Level-1C",
+        "INS-NOBS",
+        True,
+        "MSI/Level-1C/S2MSI1C",
+        "S2MSI1C",
+        datetime(2015, 7, 4, tzinfo=UTC),
+    ),
+    "S2_MSIL2A": Collection(
+        "S2_MSIL2A",
+        "Sentinel-2",
+        "MSI",
+        "Level-2A",
+        "INS-NOBS",
+        True,
+        "MSI/Level-2A/S2MSI2A",
+        "S2MSI2A",
+        datetime(2017, 3, 28, tzinfo=UTC),
+    ),
 }
 """The collections of the embedded catalogue, by name."""
 
@@ -67,7 +127,7 @@ class Scene:
     start, end
         Sensing times, aware and in UTC.
     footprint
-        A GeoJSON polygon, longitude before latitude.
+        A GeoJSON Polygon or MultiPolygon, longitude before latitude.
     cloud_cover
         Percent; None for radar.
     orbit_direction
@@ -82,6 +142,8 @@ class Scene:
         Whether the archive's members are deflated; else they are stored.
     href
         Where the catalogue says that the archive is; None: the store's usual place.
+    made
+        When it was processed; None: five hours after it was sensed.
     """
 
     identifier: str
@@ -97,6 +159,23 @@ class Scene:
     size: int
     deflated: bool = False
     href: str | None = None
+    made: datetime | None = None
+
+    @property
+    def created(self) -> datetime:
+        """When it was processed."""
+        return self.end + timedelta(hours=5) if self.made is None else self.made
+
+    @property
+    def polarisations(self) -> tuple[str, ...]:
+        """The channels of radar, as its name has them; none where it has no such name."""
+        named = _POLARISATION.search(self.identifier)
+        return _CHANNELS[named[1]] if named else ()
+
+    @property
+    def description(self) -> str:
+        """What the parameter ``searchTerms`` looks at."""
+        return f"{self.identifier} {self.platform}{self.serial} {self.orbit_direction} {self.start:%Y-%m-%d}"
 
     @property
     def location(self) -> str:

@@ -2,58 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from collgs_async.demo.criteria import RequestError, box_test, column_test, parse_time
+from collgs_async.demo.criteria import TIME_RELATIONS, RequestError, column_test, parse_time, time_test
+from collgs_async.demo.parameters import known_parameters
+from collgs_async.demo.places import place_tests
 from collgs_async.demo.scenes import COLLECTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from collgs_async.demo.dialects import Dialect
+    from collgs_async.demo.parameters import Limits, Parameter
     from collgs_async.demo.scenes import Collection, Scene
 
-__all__ = ["Limits", "Search", "read_search"]
+__all__ = ["Search", "read_parent", "read_search"]
 
-_Column = tuple[type[int | str], "Callable[[Any], Any]"]
-
-_COLLECTION_COLUMNS: Mapping[str, _Column] = {
-    "identifier": (str, lambda collection: collection.identifier),
-    "platform": (str, lambda collection: collection.platform),
-    "instrument": (str, lambda collection: collection.instrument),
-    "sensorType": (str, lambda collection: "OPTICAL" if collection.optical else "RADAR"),
-    "processingLevel": (str, lambda collection: collection.level),
-}
-_PRODUCT_COLUMNS: Mapping[str, _Column] = {
-    "identifier": (str, lambda scene: scene.identifier),
-    "productionStatus": (str, lambda _: "ARCHIVED"),
-    "acquisitionType": (str, lambda _: "NOMINAL"),
-    "sensorMode": (str, lambda scene: COLLECTIONS[scene.collection].mode),
-    "orbitNumber": (int, lambda scene: scene.orbit_number),
-    "orbitDirection": (str, lambda scene: scene.orbit_direction),
-}
-_OPTICAL_COLUMNS: Mapping[str, _Column] = {"cloudCover": (int, lambda scene: scene.cloud_cover)}
-
-_ORDINARY_KEYS = ("count", "startIndex", "uid", "box", "timeStart", "timeEnd")
-_ECHO_PREFIXES = {
-    "count": "os",
-    "startIndex": "os",
-    "uid": "geo",
-    "box": "geo",
-    "timeStart": "time",
-    "timeEnd": "time",
-    "cloudCover": "opt",
-}
-_LINK_KEYS = {"uid": "geo:uid", "box": "geo:box", "timeStart": "time:start", "timeEnd": "time:end"}
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Products on a page: the most that may be asked for, and how many there are when nobody asks."""
-
-    page_maximum: int
-    records_per_page: int
+_TERM = re.compile(r'([^"]\S*|".+?")\s*')
+_PAGING = frozenset({"count", "startIndex"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +36,8 @@ class Search:
         Which page; the index counts from 1.
     known
         The texts of all parameters that the catalogue knows, paging included.
+    parameters
+        What these parameters are.
     tests
         What a product or collection must pass.
     """
@@ -76,6 +46,7 @@ class Search:
     start_index: int
     count: int
     known: Mapping[str, str]
+    parameters: Mapping[str, Parameter]
     tests: tuple[Callable[[Any], bool], ...]
 
     def matches(self, item: Scene | Collection) -> bool:
@@ -84,15 +55,15 @@ class Search:
 
     def filters(self) -> Mapping[str, str]:
         """Give the known parameters without paging: equal ones find the same things."""
-        return {key: text for key, text in self.known.items() if key not in {"count", "startIndex"}}
+        return {key: text for key, text in self.known.items() if key not in _PAGING}
 
     def echo(self) -> Mapping[str, str]:
         """Give the parameters as ``queries.request`` has them (§2.1)."""
-        return {f"{_ECHO_PREFIXES.get(key, 'eo')}:{key}": text for key, text in self.known.items()}
+        return {f"{self.parameters[key].prefix}:{key}": text for key, text in self.known.items()}
 
     def link_parameters(self) -> Mapping[str, str]:
         """Give the parameters as links have them: with names that no request knows (§1.6)."""
-        return {_LINK_KEYS.get(key, f"eo:{key}"): text for key, text in self.filters().items()}
+        return {self.parameters[key].qualified: text for key, text in self.filters().items()}
 
 
 def read_search(pairs: list[tuple[str, str]], limits: Limits, dialect: Dialect) -> Search:
@@ -113,25 +84,45 @@ def read_search(pairs: list[tuple[str, str]], limits: Limits, dialect: Dialect) 
     RequestError
         When a value is wrong, in the server's own words where they are known.
     """
+    given = _collect(pairs)
+    parent = _find_parent(given, dialect)
+    parameters = dict(known_parameters(parent, limits, dialect))
+    if parent is not None:
+        parameters[dialect.parent_key] = replace(parameters.pop("parentIdentifier"), key=dialect.parent_key)
+        given[dialect.parent_key.lower()] = [parent]
+    asked = {key: texts for key in parameters if (texts := given.get(key.lower()))}
+    known = {key: ",".join(texts) if parameters[key].column else texts[0] for key, texts in asked.items()}
+    return Search(
+        parent=parent,
+        start_index=_read_start_index(known),
+        count=_read_count(known, limits),
+        known=known,
+        parameters=parameters,
+        tests=(*_native_tests(known), *place_tests(known), *_column_tests(asked, parameters)),
+    )
+
+
+def read_parent(pairs: list[tuple[str, str]], dialect: Dialect) -> str | None:
+    """Tell which collection a request is about; None: about none of them.
+
+    Raises
+    ------
+    RequestError
+        When there is no such collection.
+    """
+    return _find_parent(_collect(pairs), dialect)
+
+
+def _collect(pairs: list[tuple[str, str]]) -> dict[str, list[str]]:
+    """Gather the texts of each key, which is put in lower case."""
     given: dict[str, list[str]] = {}
     for key, text in pairs:
         if text and text not in given.setdefault(key.lower(), []):
             given[key.lower()].append(text)
-    parent = _read_parent(given, dialect)
-    columns = _columns(parent)
-    ordinary = {key: texts[0] for key in _ORDINARY_KEYS if (texts := given.get(key.lower()))}
-    listed = {key: texts for key in columns if (texts := given.get(key.lower()))}
-    known = ordinary | {key: ",".join(texts) for key, texts in listed.items()}
-    return Search(
-        parent=parent,
-        start_index=_read_start_index(ordinary),
-        count=_read_count(ordinary, limits),
-        known=known if parent is None else {dialect.parent_key: parent, **known},
-        tests=(*_place_and_time_tests(ordinary, parent), *_column_tests(listed, columns)),
-    )
+    return given
 
 
-def _read_parent(given: Mapping[str, list[str]], dialect: Dialect) -> str | None:
+def _find_parent(given: Mapping[str, list[str]], dialect: Dialect) -> str | None:
     names = ("parentId",) if dialect.parent_key == "parentId" else ("parentIdentifier", "parentId")
     for name in names:
         for parent in given.get(name.lower(), ()):
@@ -139,12 +130,6 @@ def _read_parent(given: Mapping[str, list[str]], dialect: Dialect) -> str | None
                 raise RequestError(f"Unknown parentId '{parent}'")
             return parent
     return None
-
-
-def _columns(parent: str | None) -> Mapping[str, _Column]:
-    if parent is None:
-        return _COLLECTION_COLUMNS
-    return {**_PRODUCT_COLUMNS, **(_OPTICAL_COLUMNS if COLLECTIONS[parent].optical else {})}
 
 
 def _read_start_index(given: Mapping[str, str]) -> int:
@@ -170,28 +155,42 @@ def _read_integer(given: Mapping[str, str], key: str, default: int) -> int:
         raise RequestError(f"Invalid '{key}' value, not an integer: {given[key]}", key) from None
 
 
-def _place_and_time_tests(given: Mapping[str, str], parent: str | None) -> list[Callable[[Any], bool]]:
+def _native_tests(given: Mapping[str, str]) -> list[Callable[[Any], bool]]:
     tests: list[Callable[[Any], bool]] = []
+    if "searchTerms" in given:
+        terms = [term.strip('"') for term in _TERM.findall(given["searchTerms"])]
+        tests.append(lambda item: any(term in item.description for term in terms))
     if "uid" in given:
         tests.append(lambda item: item.identifier == given["uid"])
-    # Stock text; the refusal of a bad end quotes the start, which is a mistake of the server's that we keep.
-    words = "Invalid expression for {} time, use a ISO time or date instead: " + given.get("timeStart", "null")
-    if "timeStart" in given:
-        start = parse_time(given["timeStart"], RequestError(words.format("start"), "timeStart"))
-        tests.append(lambda scene: parent is None or scene.end >= start)
-    if "timeEnd" in given:
-        end = parse_time(given["timeEnd"], RequestError(words.format("end"), "timeEnd"))
-        tests.append(lambda scene: parent is None or scene.start <= end)
-    if "box" in given:
-        touches = box_test(given["box"])
-        tests.append(lambda scene: parent is None or touches(scene))
+    if given.keys() & {"timeStart", "timeEnd", "timeRelation"}:
+        tests.append(_time_test(given))
     return tests
 
 
-def _column_tests(listed: Mapping[str, list[str]], columns: Mapping[str, _Column]) -> list[Callable[[Any], bool]]:
-    return [_column_test(key, text, *columns[key]) for key, texts in listed.items() for text in texts]
+def _time_test(given: Mapping[str, str]) -> Callable[[Any], bool]:
+    relation = given.get("timeRelation", TIME_RELATIONS[0])
+    if relation not in TIME_RELATIONS:
+        possible = ", ".join(TIME_RELATIONS)
+        raise RequestError(f"Invalid value for relation, possible values are [{possible}]", "timeRelation")
+    # Stock text; the refusal of a bad end quotes the start, which is a mistake of the server's that we keep.
+    words = "Invalid expression for {} time, use a ISO time or date instead: " + given.get("timeStart", "null")
+    start, end = (
+        parse_time(given[key], RequestError(words.format(name), key)) if key in given else None
+        for key, name in (("timeStart", "start"), ("timeEnd", "end"))
+    )
+    if start is None and end is None:
+        raise RequestError("Time relation specified, but start and end time values are missing", "timeRelation")
+    return time_test(start, end, relation)
 
 
-def _column_test(key: str, text: str, kind: type[int | str], value_of: Callable[[Any], Any]) -> Callable[[Any], bool]:
-    test = column_test(key, text, kind)
+def _column_tests(asked: Mapping[str, list[str]], parameters: Mapping[str, Parameter]) -> list[Callable[[Any], bool]]:
+    return [
+        _column_test(column, column_test(key, text, parameters[key].kind))
+        for key, texts in asked.items()
+        if (column := parameters[key].column) is not None
+        for text in texts
+    ]
+
+
+def _column_test(value_of: Callable[[Any], Any], test: Callable[[Any], bool]) -> Callable[[Any], bool]:
     return lambda item: test(value_of(item))

@@ -11,10 +11,11 @@ from collgs_async.demo.catalogue import Catalogue
 from collgs_async.demo.dialects import STOCK
 from collgs_async.demo.exchanges import Exchange
 from collgs_async.demo.faults import FaultScript
-from collgs_async.demo.feeds import SEARCH_PATH
+from collgs_async.demo.feeds import DESCRIPTION_PATH, QUICKLOOK_PATH, SEARCH_PATH
 from collgs_async.demo.flows import Flows
+from collgs_async.demo.parameters import Limits
+from collgs_async.demo.quicklooks import QuicklookDesk
 from collgs_async.demo.replies import html_reply, text_reply
-from collgs_async.demo.searches import Limits
 from collgs_async.demo.sign_in import CALLBACK_PATH, SignInDesk, read_cookies, sign_in_page
 from collgs_async.demo.store import Store
 
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from collgs_async.demo.sign_in import SignIn
 
 __all__ = ["DemoServer"]
+
+_DESCRIPTION_PATHS = frozenset({DESCRIPTION_PATH, f"{SEARCH_PATH}/description"})
+"""The second is where feeds say that it is."""
 
 _THREADS = 4
 _PATIENCE = 0.1
@@ -55,6 +59,8 @@ class DemoServer:
     faults
         What goes wrong, by identifier, or under ``"catalogue"`` for pages of results; several faults are
         played one after the other. None: nothing goes wrong.
+    quicklook_faults
+        What goes wrong with quicklooks, by identifier: values of `QUICKLOOK_FAULTS`. None: nothing goes wrong.
     dialect
         How the catalogue differs from the stock software.
     sign_in
@@ -81,6 +87,7 @@ class DemoServer:
         records_per_page: int = 10,
         rate: float | None = None,
         faults: Mapping[str, Fault | tuple[Fault, ...]] | None = None,
+        quicklook_faults: Mapping[str, Fault | tuple[Fault, ...]] | None = None,
         dialect: Dialect = STOCK,
         sign_in: SignIn | None = None,
         most_flows: int | None = None,
@@ -97,6 +104,7 @@ class DemoServer:
         script = FaultScript(faults or {})
         self._catalogue = Catalogue(self.scenes, Limits(page_maximum, records_per_page), dialect, script)
         self._store = Store(self.scenes, folder, script, self._pool)
+        self._quicklooks = QuicklookDesk(self.scenes, quicklook_faults or {}, dialect, self._pool)
         self._sign_in = sign_in
         self._flows = Flows(most_flows, flows_status)
         self._desk: SignInDesk | None = None
@@ -171,6 +179,10 @@ class DemoServer:
             return text_reply(405, "Method not allowed.\n", "text/plain", Allow="GET, HEAD")
         if request.path == SEARCH_PATH:
             return self._catalogue.reply(list(request.query.items()), self.origin)
+        if request.path in _DESCRIPTION_PATHS:
+            return self._catalogue.describe(list(request.query.items()), self.origin)
+        if request.path == QUICKLOOK_PATH:
+            return await self._quicklooks.reply(request.query, self.origin)
         if request.path.startswith("/repository/"):
             refusal = self._turn_away(request) if self._desk else None
             return refusal or await self._store.reply(exchange.method, request.path, exchange.headers)

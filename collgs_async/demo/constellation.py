@@ -1,0 +1,301 @@
+"""A year as it really was, or nearly: which satellite saw which tile when, and what came of it in the archive.
+
+Orbits, swaths, tiles and the dates of processing baselines are those of the Copernicus Sentinels; the weather, and what
+was reprocessed, is made up.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
+from itertools import islice, repeat
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from collgs_async.demo.geometry import area, clip
+from collgs_async.demo.orbits import MISSIONS, Mission, Satellite
+from collgs_async.demo.scenes import SMALLEST_ARCHIVE, Scene
+from collgs_async.demo.sights import LEAST_SHARE, SLICE, Sight, draw, optical_sights, radar_sights
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from collgs_async.demo.sights import Crossing, Footprint, Ring
+
+__all__ = ["FIJI", "LUXEMBOURG", "make_constellation"]
+
+LUXEMBOURG: Final = ("31UFQ", "31UFR", "31UGQ", "31UGR", "32UKA", "32UKV", "32ULA", "32ULV")
+"""Tiles over Luxembourg and its neighbours; those of two zones of UTM overlap widely, as they do."""
+
+FIJI: Final = ("01KAA", "01KAB", "60KXF", "60KXG", "60KYF", "60KYG")
+"""Tiles on both sides of the antimeridian; those of zone 1 lie on both."""
+
+_Maker: TypeAlias = "Callable[[_Pass, _Settings], list[Scene]]"
+
+_HABITS: Final[tuple[Crossing, ...]] = ("split", "beyond", "jumping")
+_BROKEN: Final = 0.08
+"""The share of passes whose data came down in two pieces, and so as two products of the tiles in between."""
+
+_BASELINES: Final = (
+    (date(2024, 7, 23), "N0511", "N0511"),
+    (date(2023, 12, 13), "N0510", "N0510"),
+    (date(2022, 12, 6), "N0509", "N0509"),
+    (date(2022, 1, 25), "N0400", "N0400"),
+    (date(2021, 6, 30), "N0301", "N0301"),
+    (date(2021, 3, 30), "N0300", "N0300"),
+    (date(2020, 2, 4), "N0209", "N0214"),
+    (date(2019, 7, 8), "N0208", "N0213"),
+    (date(2018, 11, 6), "N0207", "N0211"),
+    (date(2017, 10, 23), "N0206", "N0206"),
+    (date(2015, 1, 1), "N0205", "N0205"),
+)
+"""From which day each baseline was in use, for levels 1C and 2A; the latest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Campaign:
+    """A reprocessing: of what was sensed from `first` to `last`, made between two days."""
+
+    baseline: str
+    first: date
+    last: date
+    begun: date
+    done: date
+
+    def made(self, dice: random.Random) -> datetime:
+        span = (self.done - self.begun).days * 86_400
+        return datetime.combine(self.begun, time(), UTC) + timedelta(seconds=dice.randrange(span))
+
+
+_CAMPAIGNS: Final = (
+    _Campaign("N0500", date(2015, 7, 4), date(2021, 12, 31), date(2022, 11, 1), date(2023, 12, 1)),
+    _Campaign("N0510", date(2022, 1, 1), date(2023, 12, 13), date(2024, 6, 1), date(2024, 12, 1)),
+    _Campaign("N0511", date(2015, 7, 4), date(2024, 7, 22), date(2025, 2, 1), date(2025, 11, 1)),
+)
+_FATES: Final = ((), (0,), (1,), (0, 1))
+_LIKELIHOOD: Final = (50, 35, 8, 7)
+"""How often an acquisition was never reprocessed, once, by the later campaign only, or by both."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Pass:
+    """A satellite that comes by: `node` is when it is over the equator, `start` when it begins to record."""
+
+    satellite: Satellite
+    orbit: int
+    node: datetime
+    start: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    """What the caller wants: mean bytes of an archive, how the antimeridian is drawn, which dice are thrown."""
+
+    size: int
+    crossing: Crossing | None
+    seed: int
+
+    def dice(self, passing: _Pass) -> random.Random:
+        """Throw other dice for each pass, so that a scene does not depend on how many others there are."""
+        return random.Random(f"{self.seed}/{passing.satellite.serial}/{passing.orbit}/{passing.start}")
+
+    def length(self, share: float, dice: random.Random) -> int:
+        return max(SMALLEST_ARCHIVE, int(self.size * share * dice.uniform(0.7, 1.3)))
+
+
+def make_constellation(
+    count: int | None = None,
+    *,
+    tiles: Sequence[str] = LUXEMBOURG,
+    first: date = date(2017, 7, 1),
+    last: date = date(2023, 6, 30),
+    size: int = 1_000_000,
+    crossing: Crossing | None = None,
+    seed: int = 0,
+) -> list[Scene]:
+    """Make the scenes of Sentinel-1 and Sentinel-2 over some tiles, always the same ones for the same seed.
+
+    Parameters
+    ----------
+    count
+        The most scenes, the newest ones; a year over Luxembourg has about 5000. None: all.
+    tiles
+        Names of tiles, without their T, that lie near each other.
+    first, last
+        Days of sensing, both included.
+    size
+        Mean length of the archive of a whole tile in bytes; of a part of a tile it is a part of that.
+    crossing
+        How a footprint across the antimeridian is drawn: as a MultiPolygon that is ``split`` there (RFC 7946,
+        section 3.1.9), as one Polygon whose longitudes go on ``beyond`` 180, or as one Polygon whose longitudes
+        are ``jumping`` from 180 to -180. None: each pass in one of these ways.
+    seed
+        Another seed gives other weather, other reprocessings and other numbers in the names.
+
+    Returns
+    -------
+    list of Scene
+        In the catalogue's order: the newest first, then by name.
+    """
+    settings = _Settings(size, crossing, seed)
+    since = datetime.combine(first, time(), UTC)
+    until = datetime.combine(last + timedelta(days=1), time(), UTC)
+    passes = (*_optical_passes(tuple(tiles), until), *_radar_passes(tuple(tiles), until))
+    return list(islice(_scenes(passes, since, until, settings), count))
+
+
+def _scenes(
+    passes: Sequence[Iterator[tuple[_Pass, _Maker]]], since: datetime, until: datetime, settings: _Settings
+) -> Iterator[Scene]:
+    """Merge passes, the latest first; all scenes of one pass have been sensed at one time."""
+    for passing, make in heapq.merge(*passes, key=lambda item: -item[0].start.timestamp()):
+        if passing.start < since:
+            return
+        if passing.start < until:
+            yield from sorted(make(passing, settings), key=lambda scene: scene.identifier)
+
+
+def _optical_passes(tiles: tuple[str, ...], until: datetime) -> Iterator[Iterator[tuple[_Pass, _Maker]]]:
+    mission = MISSIONS["Sentinel-2"]
+    for orbit, sights in optical_sights(tiles).items():
+        north = max(y for sight in sights for _, y in sight.ring)
+        before = mission.delay(mission.angle(north, ascending=False))
+        for satellite in mission.satellites:
+            passes = _datatakes(mission, satellite, orbit, before, until)
+            yield zip(passes, repeat(partial(_optical_scenes, sights)), strict=False)
+
+
+def _datatakes(
+    mission: Mission, satellite: Satellite, orbit: int, before: timedelta, until: datetime
+) -> Iterator[_Pass]:
+    """Give the passes of one satellite over one place; in summer it begins to record further north, so earlier."""
+    for node in mission.passes(satellite, orbit, until + timedelta(days=1)):
+        lead = timedelta(minutes=10 if 4 <= node.month <= 8 else 6)
+        yield _Pass(satellite, orbit, node, (node + before - lead).replace(microsecond=24_000))
+
+
+def _optical_scenes(sights: tuple[Sight, ...], passing: _Pass, settings: _Settings) -> list[Scene]:
+    """Make the products of a pass: of each tile those of both levels, in all versions."""
+    dice = settings.dice(passing)
+    habit = settings.crossing or dice.choice(_HABITS)
+    versions = list(_versions(passing.start, dice))
+    # Skies are mostly clear or mostly covered, and more often covered in winter.
+    weather = 100 * dice.betavariate(0.6, 0.8 if 4 <= passing.start.month <= 9 else 0.4)
+    scenes = []
+    for sight in _pieces(sights, dice):
+        footprint = draw(sight.ring, habit)
+        cover = min(100, max(0, round(weather + dice.gauss(0, 12))))
+        length = settings.length(sight.share, dice)
+        for level, baseline, made in versions:
+            scenes.append(
+                _optical_scene(
+                    passing,
+                    sight,
+                    level,
+                    baseline,
+                    made + timedelta(seconds=dice.randrange(3_600)),
+                    footprint,
+                    # The two levels have masks of their own.
+                    cover if level == "MSIL1C" else min(100, round(cover * 1.05)),
+                    length,
+                )
+            )
+    return scenes
+
+
+def _pieces(sights: Sequence[Sight], dice: random.Random) -> Iterator[Sight]:
+    """Cut the tiles of a pass in two where its data came down in two pieces."""
+    south = min(y for sight in sights for _, y in sight.ring)
+    north = max(y for sight in sights for _, y in sight.ring)
+    broken, at = dice.random() < _BROKEN, dice.uniform(south, north)
+    for sight in sights:
+        whole = area(sight.ring)
+        halves = (clip(sight.ring, (1, at), (0, at)), clip(sight.ring, (0, at), (1, at))) if broken else (sight.ring,)
+        for half in halves:
+            share = sight.share * area(half) / whole
+            if share >= LEAST_SHARE:
+                yield Sight(sight.tile, half, share)
+
+
+def _versions(sensed: datetime, dice: random.Random) -> Iterator[tuple[str, str, datetime]]:
+    """Give level, baseline and time of processing of each version of an acquisition that is in the archive."""
+    day = sensed.date()
+    campaigns = [campaign for campaign in _CAMPAIGNS if campaign.first <= day <= campaign.last]
+    (fate,) = dice.choices(_FATES, _LIKELIHOOD)
+    redone = [campaigns[index] for index in fate if index < len(campaigns)]
+    original = next(baselines for since, *baselines in _BASELINES if since <= day)
+    kept = not redone or dice.random() < 0.8
+    for level, baseline in zip(("MSIL1C", "MSIL2A"), original, strict=True):
+        if kept:
+            yield level, baseline, sensed + timedelta(hours=dice.uniform(2, 9))
+        for campaign in redone:
+            yield level, campaign.baseline, campaign.made(dice)
+
+
+def _optical_scene(
+    passing: _Pass,
+    sight: Sight,
+    level: str,
+    baseline: str,
+    made: datetime,
+    footprint: Footprint,
+    cover: int,
+    size: int,
+) -> Scene:
+    serial, start = passing.satellite.serial, passing.start
+    name = f"S2{serial}_{level}_{start:%Y%m%dT%H%M%S}_{baseline}_R{passing.orbit:03d}_T{sight.tile}"
+    return Scene(
+        identifier=f"{name}_{made:%Y%m%dT%H%M%S}",
+        collection=f"S2_{level}",
+        start=start,
+        end=start,
+        footprint=footprint,
+        cloud_cover=cover,
+        orbit_direction="DESCENDING",
+        orbit_number=passing.orbit,
+        platform="Sentinel-2",
+        serial=serial,
+        size=size,
+        made=made.replace(microsecond=0),
+    )
+
+
+def _radar_passes(tiles: tuple[str, ...], until: datetime) -> Iterator[Iterator[tuple[_Pass, _Maker]]]:
+    mission = MISSIONS["Sentinel-1"]
+    for orbit, angle, ring in radar_sights(tiles):
+        direction = "DESCENDING" if abs(angle) < 90 else "ASCENDING"
+        for satellite in mission.satellites:
+            passes = _slices(mission, satellite, orbit, mission.delay(angle), until)
+            yield zip(passes, repeat(partial(_radar_scenes, ring, direction)), strict=False)
+
+
+def _slices(mission: Mission, satellite: Satellite, orbit: int, before: timedelta, until: datetime) -> Iterator[_Pass]:
+    for node in mission.passes(satellite, orbit, until + timedelta(days=1)):
+        yield _Pass(satellite, orbit, node, (node + before).replace(microsecond=0))
+
+
+def _radar_scenes(ring: Ring, direction: str, passing: _Pass, settings: _Settings) -> list[Scene]:
+    dice = settings.dice(passing)
+    mission, serial = MISSIONS["Sentinel-1"], passing.satellite.serial
+    start, end = passing.start, passing.start + timedelta(seconds=SLICE)
+    absolute = mission.absolute_orbit(passing.satellite, passing.node)
+    # All slices of one pass are of the same data take.
+    take = random.Random(f"{settings.seed}/{serial}/{absolute}").randrange(1 << 24)
+    times = f"{start:%Y%m%dT%H%M%S}_{end:%Y%m%dT%H%M%S}"
+    scene = Scene(
+        identifier=f"S1{serial}_IW_GRDH_1SDV_{times}_{absolute:06d}_{take:06X}_{dice.randrange(1 << 16):04X}",
+        collection="S1_SAR_GRD",
+        start=start,
+        end=end,
+        footprint=draw(ring, settings.crossing or dice.choice(_HABITS)),
+        cloud_cover=None,
+        orbit_direction=direction,
+        orbit_number=passing.orbit,
+        platform="Sentinel-1",
+        serial=serial,
+        size=settings.length(1.3, dice),
+        made=end + timedelta(seconds=dice.randrange(7_200, 36_000)),
+    )
+    return [scene]
