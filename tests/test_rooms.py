@@ -10,10 +10,10 @@ import collgs_async
 PACKAGE = Path(collgs_async.__file__).parent
 
 FLOORS = {
-    **dict.fromkeys(["errors", "version", "units", "words"], 0),
+    **dict.fromkeys(["errors", "version", "units", "words", "names"], 0),
     **dict.fromkeys(["models", "query", "options", "limits", "ranges", "patience", "proxies"], 1),
-    **dict.fromkeys(["config", "partfile", "lease", "integrity", "progress", "listing", "report"], 2),
-    **dict.fromkeys(["pipeline", "transport"], 3),
+    **dict.fromkeys(["area", "config", "partfile", "lease", "integrity", "progress", "listing", "report"], 2),
+    **dict.fromkeys(["atlas", "pipeline", "transport", "choosing"], 3),
     **dict.fromkeys(["auth", "scrub"], 4),
     **dict.fromkeys(["catalogue", "transfer"], 5),
     **dict.fromkeys(["app", "demo"], 6),

@@ -1,0 +1,89 @@
+"""A shape in few words: WKT no longer than asked, of polygons that contain it all, so that no scene is missed."""
+
+from __future__ import annotations
+
+from math import ceil, floor, log10
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import shapely
+
+from collgs_async.area.globe import WINDOW, of_dimension
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from shapely.geometry.base import BaseGeometry
+
+__all__ = ["outline", "whole_degrees"]
+
+_DIGITS = 6
+"""Decimals of a degree: a tenth of a metre."""
+
+_NOISE = 1e-10
+"""Degrees that are lost to floating point, and to nobody else."""
+
+_SHORTEST_POINT = 4
+"""Characters at least: two digits, a blank, a comma."""
+
+_COARSEST = 45.0
+
+
+def outline(shape: BaseGeometry, longest: int) -> str | None:
+    """Write polygons as they are where they fit, else ever coarser ones around them; None when none fits."""
+    if (text := _exact(shape, longest)) is not None:
+        return text
+    tolerance = 10.0**-_DIGITS
+    while tolerance < _COARSEST:
+        digits = max(0, min(_DIGITS, 1 - floor(log10(tolerance))))
+        shape = _around(shape, tolerance, digits)
+        text = _text(shape, digits)
+        if len(text) <= longest:
+            return text
+        tolerance *= 1.5
+    return None
+
+
+def _exact(shape: BaseGeometry, longest: int) -> str | None:
+    """Write polygons if they fit with all their digits."""
+    points = shapely.get_coordinates(shape)
+    if len(points) * _SHORTEST_POINT > longest or np.abs(points - np.round(points, _DIGITS)).max() > _NOISE:
+        return None
+    text = _text(shape, _DIGITS)
+    return text if len(text) <= longest else None
+
+
+def _around(shape: BaseGeometry, tolerance: float, digits: int) -> BaseGeometry:
+    """Simplify outward.
+
+    What simplifying cuts off lies within the tolerance of what remains, and what rounding moves lies within the last
+    digit; so the shape that is grown by both contains what it was made of.
+    """
+    grid = 10.0**-digits
+    grown = shape.simplify(tolerance).buffer(tolerance + grid, join_style="mitre")
+    return of_dimension(shapely.set_precision(shapely.intersection(grown, WINDOW), grid), 2)
+
+
+def whole_degrees(boxes: list[tuple[float, float, float, float]]) -> str:
+    """Write boxes (west, south, east, north), grown to whole degrees."""
+    grown = [shapely.box(floor(west), floor(south), ceil(east), ceil(north)) for west, south, east, north in boxes]
+    return _text(shapely.union_all(grown), 0)
+
+
+def _text(shape: BaseGeometry, digits: int) -> str:
+    polygons = [f"({','.join(_ring(ring, digits) for ring in _rings(part))})" for part in shapely.get_parts(shape)]
+    return f"POLYGON{polygons[0]}" if len(polygons) == 1 else f"MULTIPOLYGON({','.join(polygons)})"
+
+
+def _rings(polygon: BaseGeometry) -> NDArray[Any]:
+    return shapely.get_rings(shapely.orient_polygons(polygon))
+
+
+def _ring(ring: BaseGeometry, digits: int) -> str:
+    """Write a ring without exponents and without zeros that say nothing."""
+    points = np.round(shapely.get_coordinates(ring), digits) + 0.0  # no -0
+    return f"({','.join(f'{_number(x, digits)} {_number(y, digits)}' for x, y in points)})"
+
+
+def _number(value: float, digits: int) -> str:
+    text = f"{value:.{digits}f}"
+    return text.rstrip("0").rstrip(".") if digits else text

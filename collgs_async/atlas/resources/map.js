@@ -1,0 +1,205 @@
+// The map: two canvases, one of all that stays while the pointer moves, one of the raised scenes above it.
+
+function createMap(store, colours, area, projection) {
+  const ground = createCanvas(document.getElementById("ground"));
+  const raised = createCanvas(document.getElementById("raised"));
+  const frame = document.getElementById("map");
+  const view = createView(projection);
+  const world = createWorld(projection);
+  const labels = createLabels(world);
+  const shapes = store.scenes.map((scene) => projectedShape(scene.shape, projection));
+  const areaShape = projectedShape(area, projection);
+  const whole = extent([...shapes, areaShape].filter(Boolean).flatMap((shape) => shape.boxes));
+  let settling = 0;
+  let isWaiting = false;
+
+  function fit() {
+    const isNarrow = view.width < 480;
+    const inset = isNarrow ? 24 : 56;
+    const legend = document.getElementById("legend");
+    const top = isNarrow ? legend.offsetTop + legend.offsetHeight + 12 : inset; // there is no room beside it
+    const room = { left: inset, right: inset + 14, top, bottom: inset };
+    view.fit(whole ?? { left: 0, right: 1, top: 0.2, bottom: 0.75 }, room);
+    moved();
+  }
+
+  // After the view changed: draw in the next frame, and find the names their places once it rests.
+  function moved() {
+    clearTimeout(settling);
+    settling = setTimeout(settle, 120);
+    redraw();
+  }
+
+  function settle() {
+    labels.settle(ground.context, view);
+    redraw();
+  }
+
+  function redraw() {
+    if (isWaiting) return;
+    isWaiting = true;
+    requestAnimationFrame(() => {
+      isWaiting = false;
+      drawGround();
+      drawRaised();
+    });
+  }
+
+  function resize() {
+    const isFirst = view.width === 1;
+    raised.fit();
+    if (!ground.fit() && !isFirst) return;
+    view.resize(ground.width, ground.height);
+    if (isFirst) {
+      fit();
+      labels.settle(ground.context, view);
+    }
+    drawGround(); // at once, for a canvas of a new size is empty
+    drawRaised();
+    moved();
+  }
+
+  function drawGround() {
+    const { context } = ground;
+    const { theme } = colours;
+    const grid = graticule(view, projection, view.width < 480 ? 90 : 120);
+    world.draw(context, view, theme);
+    drawGraticule(context, view, grid, theme);
+    drawScenes(context);
+    drawArea(context, theme);
+    labels.draw(context, view, theme, covered(), grid);
+    drawScale();
+  }
+
+  // The more scenes there are, the less each of them covers of the others.
+  function drawScenes(context) {
+    const many = store.shown.length;
+    const [fill, line, width] = many > 600 ? [0.05, 0.5, 0.8] : many > 60 ? [0.08, 0.7, 1] : [0.13, 0.95, 1.3];
+    for (const place of bottomUp()) {
+      const shape = shapes[place];
+      if (!shape) continue;
+      const share = store.share(store.scenes[place]);
+      const isPicked = store.picked.has(place);
+      context.fillStyle = colours.ramp(store.colour, share, isPicked ? fill + 0.17 : fill);
+      context.strokeStyle = colours.ramp(store.colour, share, isPicked ? 1 : line);
+      context.lineWidth = isPicked ? width + 1 : width;
+      drawShape(context, shape);
+    }
+  }
+
+  function drawShape(context, shape) {
+    for (const rings of shape.polygons) {
+      for (const turn of view.turns(rings[0])) {
+        context.beginPath();
+        for (const ring of rings) trace(context, view, ring, turn, true);
+        context.fill("evenodd");
+        context.beginPath();
+        for (const ring of rings) traceEdges(context, view, ring, turn);
+        context.stroke();
+      }
+    }
+    strokeLines(context, shape);
+  }
+
+  function strokeLines(context, shape) {
+    context.beginPath();
+    for (const line of shape.lines) for (const turn of view.turns(line)) traceEdges(context, view, line, turn);
+    for (const { points, ...box } of shape.points) {
+      for (const turn of view.turns(box)) {
+        const [x, y] = [view.screenX(points[0] + turn), view.screenY(points[1])];
+        context.moveTo(x + 4, y);
+        context.arc(x, y, 4, 0, 7);
+      }
+    }
+    context.stroke();
+  }
+
+  // Newest or clearest on top, whatever the list is sorted by.
+  function bottomUp() {
+    const height = (place) => {
+      const share = store.share(store.scenes[place]) ?? -1;
+      return store.colour === "cloud" ? -share : share;
+    };
+    const heights = new Map(store.shown.map((place) => [place, height(place)]));
+    return [...store.shown].sort((one, other) => heights.get(one) - heights.get(other));
+  }
+
+  function drawArea(context, theme) {
+    if (!areaShape) return;
+    const outline = (style) => {
+      Object.assign(context, style);
+      context.beginPath();
+      for (const ring of areaShape.polygons.flat()) {
+        for (const turn of view.turns(ring)) traceEdges(context, view, ring, turn);
+      }
+      context.stroke();
+      strokeLines(context, areaShape);
+    };
+    outline({ strokeStyle: theme.halo, lineWidth: 4.5 });
+    context.setLineDash([7, 4]);
+    outline({ strokeStyle: theme.ink, lineWidth: 1.8 });
+    context.setLineDash([]);
+  }
+
+  function drawRaised() {
+    const { context } = raised;
+    raised.clear();
+    const { theme } = colours;
+    for (const place of store.hovered) raise(context, place, theme, store.hovered.length > 1 ? 1.2 : 2, 0.08);
+    if (store.current !== null) raise(context, store.current, theme, 2.6, 0.1);
+  }
+
+  function raise(context, place, theme, width, fill) {
+    const shape = shapes[place];
+    if (!shape) return;
+    Object.assign(context, { lineJoin: "round", fillStyle: "transparent", strokeStyle: theme.halo, lineWidth: width + 3 });
+    drawShape(context, shape);
+    Object.assign(context, { fillStyle: faded(theme.accent, fill), strokeStyle: theme.accent, lineWidth: width });
+    drawShape(context, shape);
+  }
+
+  // What lies on the map already, where no word may stand.
+  function covered() {
+    const origin = frame.getBoundingClientRect();
+    return [...frame.querySelectorAll(".card:not([hidden]), .scale, .credit")].map((element) => {
+      const box = element.getBoundingClientRect();
+      const [x, y] = [origin.left, origin.top];
+      return { left: box.left - x - 4, right: box.right - x + 4, top: box.top - y - 4, bottom: box.bottom - y + 4 };
+    });
+  }
+
+  function drawScale() {
+    const latitude = projection.latitude(view.worldY(view.height / 2));
+    const metres = (40075017 * Math.cos((latitude * Math.PI) / 180)) / view.scale;
+    const most = metres * 110;
+    const power = 10 ** Math.floor(Math.log10(most));
+    const length = [5, 2, 1].find((digit) => digit * power <= most) * power;
+    document.getElementById("scale-text").textContent = length >= 1000 ? `${(length / 1000).toLocaleString("en")} km` : `${length} m`;
+    document.getElementById("scale-bar").style.width = `${(length / metres).toFixed(1)}px`;
+  }
+
+  // The scenes under a point, the topmost first.
+  function under(x, y) {
+    const [worldX, worldY] = [view.worldX(x), view.worldY(y)];
+    return bottomUp().filter((place) => shapes[place] && isInside(shapes[place], worldX, worldY)).reverse();
+  }
+
+  // Bring a scene on the screen if none of it is there.
+  function show(place) {
+    const shape = shapes[place];
+    if (!shape || shape.boxes.some((box) => view.turns(box).length)) return;
+    const box = extent(shape.boxes);
+    Object.assign(view, { x: (box.left + box.right) / 2, y: (box.top + box.bottom) / 2 });
+    view.move(0, 0);
+    moved();
+  }
+
+  store.subscribe((changed) => {
+    if (["shown", "colour", "picked", "current"].some((name) => changed.has(name))) redraw();
+    else if (changed.has("hovered")) drawRaised();
+  });
+  new ResizeObserver(resize).observe(frame);
+  resize();
+
+  return { view, raised: raised.element, fit, moved, redraw, under, show, shape: (place) => shapes[place] };
+}

@@ -1,0 +1,160 @@
+// From degrees to the world's own square, one unit wide and repeated to both sides, and from there to the screen.
+
+const MERCATOR_END = 85.0511;
+
+// Mercator keeps shapes. Near the poles it has no end; what reaches them is drawn with even degrees instead.
+function createProjection(latitudes) {
+  const isPolar = latitudes.some((latitude) => Math.abs(latitude) > 82);
+  return isPolar ? evenDegrees(latitudes) : mercator();
+}
+
+function mercator() {
+  const radians = Math.PI / 180;
+  return {
+    x: (longitude) => (longitude + 180) / 360,
+    y: (latitude) => {
+      const clipped = Math.min(Math.max(latitude, -MERCATOR_END), MERCATOR_END);
+      return 0.5 - Math.log(Math.tan(Math.PI / 4 + (clipped * radians) / 2)) / (2 * Math.PI);
+    },
+    longitude: (x) => x * 360 - 180,
+    latitude: (y) => (2 * Math.atan(Math.exp((0.5 - y) * 2 * Math.PI)) - Math.PI / 2) / radians,
+  };
+}
+
+function evenDegrees(latitudes) {
+  const middle = (smallest(latitudes) + largest(latitudes)) / 2;
+  const stretch = 1 / Math.max(Math.cos((middle * Math.PI) / 180), 0.25);
+  return {
+    x: (longitude) => (longitude + 180) / 360,
+    y: (latitude) => 0.5 - (latitude / 360) * stretch,
+    longitude: (x) => x * 360 - 180,
+    latitude: (y) => ((0.5 - y) * 360) / stretch,
+  };
+}
+
+// A line with its box, in units of the world.
+function projectedLine(degrees, projection) {
+  const points = new Float64Array(degrees.length);
+  const line = { points, left: Infinity, right: -Infinity, top: Infinity, bottom: -Infinity };
+  for (let at = 0; at < degrees.length; at += 2) {
+    const x = (points[at] = projection.x(degrees[at]));
+    const y = (points[at + 1] = projection.y(degrees[at + 1]));
+    if (x < line.left) line.left = x;
+    if (x > line.right) line.right = x;
+    if (y < line.top) line.top = y;
+    if (y > line.bottom) line.bottom = y;
+  }
+  return line;
+}
+
+function projectedShape(shape, projection) {
+  if (!shape) return null;
+  const project = (degrees) => projectedLine(degrees, projection);
+  const polygons = (shape.polygons ?? []).map((rings) => rings.map(project));
+  const lines = (shape.lines ?? []).map(project);
+  const points = (shape.points ?? []).map(project);
+  return { polygons, lines, points, boxes: [...polygons.map((rings) => rings[0]), ...lines, ...points] };
+}
+
+function isInside(shape, x, y) {
+  return shape.polygons.some((rings) =>
+    [-2, -1, 0, 1, 2].some((turn) => {
+      const box = rings[0];
+      const inBox = x + turn >= box.left && x + turn <= box.right && y >= box.top && y <= box.bottom;
+      return inBox && rings.reduce((inside, ring) => inside !== isInRing(ring.points, x + turn, y), false);
+    }),
+  );
+}
+
+function isInRing(points, x, y) {
+  let inside = false;
+  for (let at = 0, before = points.length - 2; at < points.length; before = at, at += 2) {
+    const [x1, y1, x2, y2] = [points[at], points[at + 1], points[before], points[before + 1]];
+    if (y1 > y !== y2 > y && x < ((x2 - x1) * (y - y1)) / (y2 - y1) + x1) inside = !inside;
+  }
+  return inside;
+}
+
+// The smallest stretch of the round world that holds all boxes: what is left of it besides the widest gap.
+function extent(boxes) {
+  if (!boxes.length) return null;
+  const spans = boxes.map((box) => {
+    const turns = Math.floor(box.left);
+    return [box.left - turns, box.right - turns];
+  });
+  spans.sort((one, other) => one[0] - other[0]);
+  let [reach, gap, gapEnd] = [spans[0][1], -Infinity, spans[0][0]];
+  for (const [left, right] of spans) {
+    if (left - reach > gap && left > reach) [gap, gapEnd] = [left - reach, left];
+    reach = Math.max(reach, right);
+  }
+  const around = spans[0][0] + 1 - reach;
+  if (around >= gap) [gap, gapEnd] = [around, spans[0][0]];
+  const left = gapEnd;
+  return {
+    left,
+    right: Math.min(largest(spans.map(([from, to]) => (from >= left ? to : to + 1))), left + 1),
+    top: smallest(boxes.map((box) => box.top)),
+    bottom: largest(boxes.map((box) => box.bottom)),
+  };
+}
+
+// What part of the world is on the screen: its centre, and pixels per unit.
+function createView(projection) {
+  const view = { x: 0.5, y: 0.5, scale: 1, width: 1, height: 1 };
+  const CLOSEST = 3e6;
+  const [top, bottom] = [projection.y(90), projection.y(-90)];
+
+  const keepInside = () => {
+    const least = Math.max(view.width, view.height);
+    view.scale = Math.min(Math.max(view.scale, least), CLOSEST);
+    const half = view.height / 2 / view.scale;
+    view.y = bottom - top <= 2 * half ? (top + bottom) / 2 : Math.min(Math.max(view.y, top + half), bottom - half);
+    view.x -= Math.floor(view.x);
+  };
+
+  return Object.assign(view, {
+    isPole: (y) => y <= top + 1e-9 || y >= bottom - 1e-9,
+    screenX: (x) => (x - view.x) * view.scale + view.width / 2,
+    screenY: (y) => (y - view.y) * view.scale + view.height / 2,
+    worldX: (pixels) => view.x + (pixels - view.width / 2) / view.scale,
+    worldY: (pixels) => view.y + (pixels - view.height / 2) / view.scale,
+    resize: (width, height) => {
+      Object.assign(view, { width, height });
+      keepInside();
+    },
+    move: (right, down) => {
+      view.x -= right / view.scale;
+      view.y -= down / view.scale;
+      keepInside();
+    },
+    zoom: (factor, atX = view.width / 2, atY = view.height / 2) => {
+      const [x, y] = [view.worldX(atX), view.worldY(atY)];
+      view.scale *= factor;
+      keepInside();
+      view.x = x - (atX - view.width / 2) / view.scale;
+      view.y = y - (atY - view.height / 2) / view.scale;
+      keepInside();
+    },
+    fit: (box, room) => {
+      const [width, height] = [view.width - room.left - room.right, view.height - room.top - room.bottom];
+      const least = 0.15 / 360;
+      view.scale = Math.min(
+        width / Math.max(box.right - box.left, least),
+        height / Math.max(box.bottom - box.top, least),
+      );
+      keepInside();
+      view.x = (box.left + box.right) / 2 + (room.right - room.left) / 2 / view.scale;
+      view.y = (box.top + box.bottom) / 2 + (room.bottom - room.top) / 2 / view.scale;
+      keepInside();
+    },
+    // By how many whole turns a box must be moved to be on the screen; none when it is not on it.
+    turns: (box) => {
+      if (box.bottom < view.worldY(0) || box.top > view.worldY(view.height)) return [];
+      const [left, right] = [view.worldX(0), view.worldX(view.width)];
+      const found = [];
+      for (let turn = Math.ceil(left - box.right); turn <= Math.floor(right - box.left); turn += 1) found.push(turn);
+      return found;
+    },
+  });
+}

@@ -1,0 +1,177 @@
+"""Make ``resources/world.json``: Natural Earth's countries and capitals, as small as a page may carry them.
+
+``resources/NOTICE.md`` says where the two sources are and which command makes the file again.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import sys
+from collections import Counter
+from itertools import pairwise
+from math import hypot, isclose
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    _Point = tuple[float, float]
+
+__all__ = ["main"]
+
+GRID: Final = 200
+"""Steps of a degree: a coast is kept to 0.005°, about half a kilometre."""
+
+_HOME: Final = (1.0, 46.5, 11.0, 53.0)
+"""West, south, east, north of what is drawn finest: Luxembourg, where the archive is, and what surrounds it."""
+_POLAR: Final = 62.0
+"""Latitude beyond which there is more coast than anybody looks at."""
+_TOLERANCES: Final = {"home": (0.005, 0.005), "world": (0.015, 0.05), "polar": (0.015, 0.15)}
+"""The least and the most degrees by which a simplified line may leave the original."""
+_SHARE: Final = 0.02
+"""What it may be between these, as a share of the line's size: small islands keep their shape."""
+_SMALLEST_ISLANDS: Final = {"home": 0.03, "world": 0.1, "polar": 0.25}
+"""Degrees from end to end."""
+
+_DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+_SHAPEFILE_HEADER = 100
+
+
+def main(topology: str, cities: str) -> None:
+    """Write the world to standard output.
+
+    Parameters
+    ----------
+    topology
+        world-atlas' ``countries-10m.json``.
+    cities
+        Natural Earth's populated places as a shapefile, its ``.dbf`` and ``.cpg`` beside it.
+    """
+    source = json.loads(Path(topology).read_text("utf-8"))
+    arcs = list(_arcs(source))
+    shapes = source["objects"]["countries"]["geometries"]
+    rings = {shape["properties"]["name"]: _rings(shape) for shape in shapes if "arcs" in shape}
+    shores = {max(ring[0], ~ring[0]) for found in rings.values() for ring in found if len(ring) == 1}
+    kept = [index for index, arc in enumerate(arcs) if index not in shores or not _is_tiny(arc)]
+    numbers = {old: new for new, old in enumerate(kept)}
+    countries = [[name, _renumbered(found, numbers)] for name, found in rings.items()]
+    uses = Counter(max(arc, ~arc) for _, found in countries for ring in found for arc in ring)
+    world = {
+        "grid": GRID,
+        "arcs": [_text(_simplified(arcs[index])) for index in kept],
+        "borders": sorted(arc for arc, countries_at_it in uses.items() if countries_at_it > 1),
+        "countries": [country for country in countries if country[1]],
+        "cities": _cities(Path(cities)),
+    }
+    # One line for each arc, so that a new edition can be compared with the old one.
+    sys.stdout.write(json.dumps(world, ensure_ascii=False, separators=(",", ":")).replace('","', '",\n"') + "\n")
+
+
+def _arcs(source: dict[str, Any]) -> Iterable[list[_Point]]:
+    """Undo TopoJSON's own quantisation; what crosses the antimeridian goes on beyond 180°."""
+    (wide, high), (west, south) = source["transform"]["scale"], source["transform"]["translate"]
+    for arc in source["arcs"]:
+        x = y = 0
+        points: list[_Point] = []
+        for east, north in arc:
+            x, y = x + east, y + north
+            longitude = x * wide + west
+            if points:
+                longitude += 360 * round((points[-1][0] - longitude) / 360)
+            points.append((longitude, y * high + south))
+        yield points
+
+
+def _rings(shape: dict[str, Any]) -> list[list[int]]:
+    """Give all rings of a country, each as its arcs; ``~n`` is arc n backwards."""
+    polygons = shape["arcs"] if shape["type"] == "MultiPolygon" else [shape["arcs"]]
+    return [ring for polygon in polygons for ring in polygon]
+
+
+def _renumbered(rings: Iterable[Sequence[int]], numbers: Mapping[int, int]) -> list[list[int]]:
+    """Say the same with new numbers; a ring that has lost its arc was an island, and is gone."""
+    kept = [ring for ring in rings if all(max(arc, ~arc) in numbers for arc in ring)]
+    return [[numbers[arc] if arc >= 0 else ~numbers[~arc] for arc in ring] for ring in kept]
+
+
+def _is_tiny(arc: Sequence[_Point]) -> bool:
+    """Tell whether the island with this shore is not worth its bytes."""
+    return _size(arc) < _SMALLEST_ISLANDS[_region(arc)]
+
+
+def _size(arc: Sequence[_Point]) -> float:
+    longitudes, latitudes = zip(*arc, strict=True)
+    return float(max(max(longitudes) - min(longitudes), max(latitudes) - min(latitudes)))
+
+
+def _region(arc: Sequence[_Point]) -> str:
+    west, south, east, north = _HOME
+    if any(west < longitude < east and south < latitude < north for longitude, latitude in arc):
+        return "home"
+    return "polar" if max(abs(latitude) for _, latitude in arc) > _POLAR else "world"
+
+
+def _simplified(points: Sequence[_Point]) -> list[_Point]:
+    """Drop points by Douglas and Peucker; ends stay, so that neighbours still meet, and so does the antimeridian."""
+    least, most = _TOLERANCES[_region(points)]
+    tolerance = min(max(_size(points) * _SHARE, least), most)
+    far = max(range(len(points)), key=lambda at: hypot(points[at][0] - points[0][0], points[at][1] - points[0][1]))
+    seam = [at for at, (longitude, _) in enumerate(points) if isclose(longitude % 360, 180, abs_tol=1e-6)]
+    keep = {0, far, len(points) - 1, *seam}
+    pieces = list(pairwise(sorted(keep)))
+    while pieces:
+        begin, end = pieces.pop()
+        between = range(begin + 1, end)
+        at = max(between, key=lambda at: _distance(points[at], points[begin], points[end]), default=None)
+        if at is not None and _distance(points[at], points[begin], points[end]) > tolerance:
+            keep.add(at)
+            pieces += [(begin, at), (at, end)]
+    return [points[at] for at in sorted(keep)]
+
+
+def _distance(point: _Point, begin: _Point, end: _Point) -> float:
+    (x, y), (left, bottom) = point, begin
+    wide, high = end[0] - left, end[1] - bottom
+    length = hypot(wide, high)
+    if length == 0:
+        return hypot(x - left, y - bottom)
+    return abs(wide * (y - bottom) - high * (x - left)) / length
+
+
+def _text(points: Iterable[_Point]) -> str:
+    """Write the steps from point to point as numbers of variable length, five bits a letter, like source maps do."""
+    letters: list[str] = []
+    x = y = 0
+    for longitude, latitude in points:
+        east, north = round(longitude * GRID) - x, round(latitude * GRID) - y
+        if letters and not east and not north:
+            continue
+        letters += [_number(east), _number(north)]
+        x, y = x + east, y + north
+    return "".join(letters)
+
+
+def _number(value: int) -> str:
+    rest = value << 1 if value >= 0 else -value << 1 | 1
+    text = ""
+    while rest > 31:
+        text += _DIGITS[rest & 31 | 32]
+        rest >>= 5
+    return text + _DIGITS[rest]
+
+
+def _cities(shapes: Path) -> list[list[Any]]:
+    """Read name, longitude and latitude of each point of a shapefile."""
+    body = shapes.read_bytes()[_SHAPEFILE_HEADER:]
+    table = shapes.with_suffix(".dbf").read_bytes()
+    first, width = struct.unpack_from("<HH", table, 8)
+    letters = shapes.with_suffix(".cpg").read_text("ascii").strip()
+    names = [table[at + 1 : at + width].decode(letters).strip() for at in range(first, len(table) - 1, width)]
+    points = [struct.unpack_from("<dd", body, at + 12) for at in range(0, len(body), 28)]
+    return [[name, round(east, 3), round(north, 3)] for name, (east, north) in zip(names, points, strict=True)]
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

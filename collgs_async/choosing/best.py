@@ -1,0 +1,168 @@
+"""One product for each tile, day or month: the one with the least cloud, or that covers the most."""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from collgs_async.choosing.stages import Dropped, opened, sensed
+from collgs_async.errors import CatalogueError, ConfigError
+from collgs_async.names import parse
+from collgs_async.query import shown
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+    from collgs_async.choosing.stages import Products, Tell
+    from collgs_async.models import Product
+
+    Coverage: TypeAlias = Callable[[Product], float | None]
+    _Merit: TypeAlias = tuple[float, float, tuple[int, ...], datetime, str]
+
+__all__ = ["Best", "best"]
+
+log = logging.getLogger("collgs_async")
+
+_GROUPS: Final = ("tile", "day", "month")
+_MERITS: Final = ("cloud", "coverage")
+_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """What one product is wanted for, and what makes it the best.
+
+    Attributes
+    ----------
+    per
+        ``tile``, ``day``, ``month`` or several of these: ``("tile", "month")`` is one product for each tile and month.
+    by
+        ``cloud``: the least; ``coverage``: the most of the area of interest. The other one decides between equals.
+    """
+
+    per: tuple[str, ...]
+    by: str = "cloud"
+
+    @classmethod
+    def parse(cls, per: str, by: str = "cloud", *, section: str = "choose") -> Best:
+        """Read what a user wrote, such as ``tile,month`` and ``cloud``.
+
+        Raises
+        ------
+        ConfigError
+            With a line for each wrong value.
+        """
+        groups = tuple(dict.fromkeys(group.strip().lower() for group in per.split(",")))
+        merit = by.strip().lower()
+        problems = []
+        if not set(groups) <= set(_GROUPS):
+            problems.append(f"{section}.per: expected tile, day, month or several of these, found {shown(per)}")
+        elif {"day", "month"} <= set(groups):
+            problems.append(f"{section}.per: expected day or month, not both, found {shown(per)}")
+        if merit not in _MERITS:
+            problems.append(f"{section}.by: expected cloud or coverage, found {shown(by)}")
+        if problems:
+            raise ConfigError(problems)
+        return cls(groups, merit)
+
+    def group(self, product: Product) -> tuple[object, ...] | None:
+        """Say which products this one competes with; None when it cannot be known."""
+        name = parse(product.identifier)
+        moment = sensed(product, name)
+        facts = {
+            "tile": name.tile if name else None,
+            "day": moment.date() if moment else None,
+            "month": (moment.year, moment.month) if moment else None,
+        }
+        group = tuple(facts[key] for key in self.per)
+        return None if None in group else group
+
+
+async def best(
+    products: Products, wish: Best, tell: Tell, *, coverage: Coverage | None = None
+) -> AsyncGenerator[Product, None]:
+    """Hand on the best product of each group, once all have been seen.
+
+    Between products that are equally good, the later baseline wins, then the later sensing time. What belongs to no
+    group, as a product of Sentinel-1 to no tile, is handed on as it is.
+
+    Parameters
+    ----------
+    products
+        The search, or another stage; closed on every way out.
+    wish
+        What makes a group, and what is best.
+    tell
+        Called with each product that is dropped.
+    coverage
+        Gives how much of the area of interest a product covers, in any unit; None when it cannot be known.
+
+    Raises
+    ------
+    ConfigError
+        Coverage is wanted, and there is no area of interest.
+    CatalogueError
+        What ended the search early; the best of what was found until then has been handed on.
+    """
+    if wish.by == "coverage" and coverage is None:
+        raise ConfigError("choose.by: expected an area of interest to choose by coverage, found none")
+    leaders: dict[tuple[object, ...], _Leader] = {}
+    ungrouped = 0
+    broken: CatalogueError | None = None
+    try:
+        async with opened(products) as found:
+            async for product in found:
+                if (group := wish.group(product)) is None:
+                    ungrouped += 1
+                    yield product
+                    continue
+                challenger = _Leader.of(product, wish, coverage)
+                leader = leaders.setdefault(group, challenger)
+                if leader is challenger:
+                    continue
+                winner, loser = (challenger, leader) if challenger.merit > leader.merit else (leader, challenger)
+                leaders[group] = winner
+                tell(Dropped(loser.product, _why(loser, winner, wish)))
+    except CatalogueError as error:
+        broken = error
+    if ungrouped:
+        log.warning("%d products belong to no %s and are all kept", ungrouped, " and ".join(wish.per))
+    for leader in leaders.values():
+        yield leader.product
+    if broken is not None:
+        raise broken
+
+
+@dataclass(frozen=True, slots=True)
+class _Leader:
+    """A product and how good it is: cloud and coverage in the order that is wanted, then what else decides."""
+
+    product: Product
+    merit: _Merit
+
+    @classmethod
+    def of(cls, product: Product, wish: Best, coverage: Coverage | None) -> _Leader:
+        name = parse(product.identifier)
+        clear = _known(None if product.cloud_cover is None else -product.cloud_cover)
+        covered = _known(coverage(product) if coverage else None)
+        first, second = (clear, covered) if wish.by == "cloud" else (covered, clear)
+        edition = (name.edition if name else None) or ()
+        return cls(product, (first, second, edition, sensed(product, name) or _LONG_AGO, product.identifier))
+
+
+def _known(merit: float | None) -> float:
+    """Put what is not known below all that is."""
+    return -math.inf if merit is None or math.isnan(merit) else merit
+
+
+def _why(loser: _Leader, winner: _Leader, wish: Best) -> str:
+    better = {"cloud": "has less cloud", "coverage": "covers more"}
+    merit = wish.by
+    if loser.merit[0] == winner.merit[0]:
+        merit = next(other for other in _MERITS if other != wish.by)
+    if loser.merit[:2] == winner.merit[:2]:
+        return f"{winner.product.identifier} is as good and newer"
+    return f"{winner.product.identifier} {better[merit]}"

@@ -1,0 +1,265 @@
+"""What a user wants of a product, checked on our side: the catalogue can filter by few of these (protocol §1.2)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from collgs_async.choosing.stages import Dropped, opened, sensed
+from collgs_async.errors import ConfigError
+from collgs_async.names import TILE, parse
+from collgs_async.query import shown
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+
+    from collgs_async.choosing.stages import Products, Tell
+    from collgs_async.models import Product
+    from collgs_async.names import Name
+
+__all__ = ["WISHES", "Wishes", "sift"]
+
+_LAST_TRACK: Final = 385
+"""Of Sentinel-3; the others have fewer. A greater number in an entry is an absolute orbit."""
+
+_TILE = re.compile("T?(" + TILE.replace("{2}", "{1,2}", 1) + ")")
+_PLATFORM = re.compile(r"(?:S|SENTINEL[- ]?)([1-3])([A-D]?)")
+_PRODUCT_TYPE = re.compile("[A-Z0-9][A-Z0-9_]*")
+_WHOLE = re.compile("[0-9]{1,3}")
+_MONTHS = re.compile("([0-9]{1,2})(?:-([0-9]{1,2}))?")
+
+_CODES: Final = frozenset({"SH", "SV", "DH", "DV"})
+_CHANNELS_TOGETHER: Final = (frozenset({"VV", "VH"}), frozenset({"HH", "HV"}))
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What a product must be to be wanted; an empty set accepts everything.
+
+    Attributes
+    ----------
+    tiles
+        Such as ``31UGR``.
+    relative_orbits
+        Tracks.
+    platforms
+        Such as ``S2A``.
+    orbit_directions
+        ``ASCENDING``, ``DESCENDING``.
+    channels
+        Polarisations that a product must have, all of them, such as ``VV`` and ``VH``.
+    polarisations
+        Codes of which a product must have one, such as ``DV``.
+    product_types
+        Such as ``S2MSI2A``, ``MSIL2A``, ``GRD``, ``GRDH``, ``OL_1_EFR``.
+    months
+        Of sensing, 1 to 12.
+    """
+
+    tiles: frozenset[str] = frozenset()
+    relative_orbits: frozenset[int] = frozenset()
+    platforms: frozenset[str] = frozenset()
+    orbit_directions: frozenset[str] = frozenset()
+    channels: frozenset[str] = frozenset()
+    polarisations: frozenset[str] = frozenset()
+    product_types: frozenset[str] = frozenset()
+    months: frozenset[int] = frozenset()
+
+    @classmethod
+    def parse(cls, given: Mapping[str, object], *, section: str = "choose") -> Wishes:
+        """Read what a user wrote: text with commas, or a list.
+
+        Parameters
+        ----------
+        given
+            Values by the names in `WISHES`; None and empty text mean "not given".
+        section
+            What the names stand below in the user's configuration.
+
+        Raises
+        ------
+        ConfigError
+            With a line for each wrong value: ``choose.tile: expected ..., found ...``.
+        """
+        problems: list[str] = []
+        wanted: dict[str, frozenset[str] | frozenset[int]] = {}
+        for key, value in given.items():
+            if value is None or (isinstance(value, str) and not value.strip()):
+                continue
+            if key not in _READERS:
+                problems.append(f"{section}: expected {', '.join(_READERS)}, found {shown(key)}")
+                continue
+            try:
+                wanted |= _READERS[key](_items(value))
+            except ValueError as error:
+                problems.append(f"{section}.{key}: expected {error}, found {shown(value)}")
+        if problems:
+            raise ConfigError(problems)
+        return cls(**wanted)  # type: ignore[arg-type]  # each reader names its own field
+
+    def why_not(self, product: Product) -> str | None:
+        """Say why a product is not wanted; None when it is.
+
+        What is asked for and not known of a product counts as not there.
+        """
+        name = parse(product.identifier)
+        for reason in (
+            _reason("tile", self.tiles, name.tile if name else None),
+            _reason("relative orbit", self.relative_orbits, _relative_orbit(product, name)),
+            _reason("platform", self.platforms, name.platform if name else _platform(product.platform or "")),
+            _reason("orbit direction", self.orbit_directions, (product.orbit_direction or "").upper() or None),
+            _reason("polarisation", self.polarisations, name.polarisation if name else None),
+            self._lacks_channels(name),
+            self._is_of_another_type(name),
+            self._is_out_of_season(product, name),
+        ):
+            if reason:
+                return reason
+        return None
+
+    def _lacks_channels(self, name: Name | None) -> str | None:
+        missing = self.channels.difference(name.channels if name else ())
+        return f"it has no polarisation {_listed(missing)}" if missing else None
+
+    def _is_of_another_type(self, name: Name | None) -> str | None:
+        types = name.product_types if name else frozenset()
+        if not self.product_types or self.product_types & types:
+            return None
+        return _reason("product type", self.product_types, name.product_type if name else None)
+
+    def _is_out_of_season(self, product: Product, name: Name | None) -> str | None:
+        moment = sensed(product, name) if self.months else None
+        return _reason("month", self.months, moment.month if moment else None)
+
+
+async def sift(products: Products, wishes: Wishes, tell: Tell) -> AsyncGenerator[Product, None]:
+    """Hand on the products that are wanted.
+
+    Parameters
+    ----------
+    products
+        The search, or another stage; closed on every way out.
+    wishes
+        What a product must be.
+    tell
+        Called with each product that is dropped.
+    """
+    async with opened(products) as found:
+        async for product in found:
+            if reason := wishes.why_not(product):
+                tell(Dropped(product, reason))
+            else:
+                yield product
+
+
+def _reason(what: str, wanted: frozenset[str] | frozenset[int], found: str | int | None) -> str | None:
+    if not wanted or found in wanted:
+        return None
+    if found is None:
+        return f"its {what} is not known"
+    return f"its {what} is {found}, not {_listed(wanted)}"
+
+
+def _listed(values: Iterable[str | int]) -> str:
+    return " or ".join(str(value) for value in sorted(values, key=lambda value: (str(type(value)), value)))
+
+
+def _relative_orbit(product: Product, name: Name | None) -> int | None:
+    """Trust the name first: the entry's number is the relative orbit at CollGS, and anything elsewhere."""
+    if name and name.relative_orbit is not None:
+        return name.relative_orbit
+    number = product.orbit_number
+    return number if number is not None and 1 <= number <= _LAST_TRACK else None
+
+
+def _platform(text: str) -> str | None:
+    found = _PLATFORM.fullmatch(text.strip().upper())
+    return f"S{found[1]}{found[2]}" if found and found[2] else None
+
+
+def _items(value: object) -> list[str]:
+    """Cut text at its commas, and take a list as it is; words come in capitals."""
+    values = value.split(",") if isinstance(value, str) else value
+    if not isinstance(values, list | tuple):
+        values = [values]
+    return [_word(item) for item in values] or [""]
+
+
+def _word(item: object) -> str:
+    """Write an item as it is compared; what no wish can take becomes nothing."""
+    if isinstance(item, int) and not isinstance(item, bool) and 0 <= item <= _LAST_TRACK:
+        return str(item)
+    return item.strip().upper() if isinstance(item, str) else ""
+
+
+_Read = dict[str, frozenset[str] | frozenset[int]]
+
+
+def _tiles(items: list[str]) -> _Read:
+    found = [_TILE.fullmatch(item) for item in items]
+    tiles = frozenset(tile[1].zfill(5) for tile in found if tile)
+    if None in found or not all(1 <= int(tile[:2]) <= 60 for tile in tiles):
+        raise ValueError("tiles such as 31UGR,32ULV")
+    return {"tiles": tiles}
+
+
+def _relative_orbits(items: list[str]) -> _Read:
+    if not all(_WHOLE.fullmatch(item) and 1 <= int(item) <= _LAST_TRACK for item in items):
+        raise ValueError(f"relative orbits from 1 to {_LAST_TRACK}, such as 8,108")
+    return {"relative_orbits": frozenset(int(item) for item in items)}
+
+
+def _platforms(items: list[str]) -> _Read:
+    found = [_PLATFORM.fullmatch(item) for item in items]
+    if None in found:
+        raise ValueError("platforms such as S2A,S2B or Sentinel-2A, or a mission such as S2")
+    known = [platform for platform in found if platform]
+    return {"platforms": frozenset(f"S{one[1]}{letter}" for one in known for letter in one[2] or "ABCD")}
+
+
+def _orbit_directions(items: list[str]) -> _Read:
+    words = {"ASC": "ASCENDING", "ASCENDING": "ASCENDING", "DESC": "DESCENDING", "DESCENDING": "DESCENDING"}
+    if not set(items) <= words.keys():
+        raise ValueError("ASCENDING or DESCENDING")
+    return {"orbit_directions": frozenset(words[item] for item in items)}
+
+
+def _polarisations(items: list[str]) -> _Read:
+    asked = frozenset(items)
+    if asked <= _CODES:
+        return {"polarisations": asked}
+    if not any(asked <= together for together in _CHANNELS_TOGETHER):
+        raise ValueError("channels that one product has, such as VV or VV,VH or HH,HV, or codes such as DV,SV")
+    return {"channels": asked}
+
+
+def _product_types(items: list[str]) -> _Read:
+    if not all(_PRODUCT_TYPE.fullmatch(item) for item in items):
+        raise ValueError("product types such as MSIL2A, GRD or OL_1_EFR")
+    return {"product_types": frozenset(item.rstrip("_") for item in items)}
+
+
+def _months(items: list[str]) -> _Read:
+    months: set[int] = set()
+    for item in items:
+        found = _MONTHS.fullmatch(item)
+        first, last = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
+        if not (1 <= first <= 12 and 1 <= last <= 12):
+            raise ValueError("months from 1 to 12, such as 5-9, 11-2 or 1,5-9")
+        months |= {(first - 1 + step) % 12 + 1 for step in range((last - first) % 12 + 1)}
+    return {"months": frozenset(months)}
+
+
+_READERS: Final[dict[str, Callable[[list[str]], _Read]]] = {
+    "tile": _tiles,
+    "relative_orbit": _relative_orbits,
+    "platform": _platforms,
+    "orbit_direction": _orbit_directions,
+    "polarisation": _polarisations,
+    "product_type": _product_types,
+    "months": _months,
+}
+
+WISHES: Final = tuple(_READERS)
+"""The names of all wishes."""
