@@ -114,7 +114,6 @@ class Lease:
 
         This process counts as somebody: a second task must not enter either.
         """
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         holder = Holder.here()
         # Asleep in the middle, we may have been taken for dead; what the file says is what everybody else sees.
         if not _enter(self.path, holder) or _holder(self.path) != holder:
@@ -132,6 +131,12 @@ class Lease:
         """Give the lease back; nothing happens when it is not ours."""
         if self.still_mine():
             self.path.unlink(missing_ok=True)
+        self._mine = None
+
+    @property
+    def taken(self) -> bool:
+        """Whether we took it and have not given it back; somebody may have taken it over."""
+        return self._mine is not None
 
     def still_mine(self) -> bool:
         """Whether we took it and nobody has taken it over or removed it."""
@@ -160,22 +165,38 @@ def _enter(path: Path, holder: Holder, depth: int = 0) -> bool:
 
 def _create(path: Path, holder: Holder) -> bool:
     try:
-        file = path.open("xb")
+        file = _open_new(path)
     except FileExistsError:
         return False
     try:
-        with file:
-            file.write(json.dumps(asdict(holder)).encode())
+        os.write(file, json.dumps(asdict(holder)).encode())
     except OSError:
         path.unlink(missing_ok=True)
         raise
+    finally:
+        os.close(file)
     return True
 
 
+def _open_new(path: Path) -> int:
+    """Open a file that must not be there yet; its folder is made when it is missing, which it seldom is."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, 0o666)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, flags, 0o666)
+
+
 def _holder(path: Path) -> Holder | None:
-    with suppress(FileNotFoundError), path.open("rb") as file:
-        return Holder.parse(file.read(_LARGEST))
-    return None
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        return Holder.parse(os.read(file, _LARGEST))
+    finally:
+        os.close(file)
 
 
 def _is_stale(path: Path) -> bool:

@@ -24,6 +24,7 @@ from collgs_async.ranges import Ranges
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+    from concurrent.futures import Executor
     from pathlib import Path
     from types import TracebackType
     from typing import Self
@@ -145,6 +146,8 @@ class PartFile:
     ----------
     final
         Where the verified archive will be.
+    threads
+        Where the operations on the disk run; None: in the loop's own threads.
 
     Attributes
     ----------
@@ -156,14 +159,16 @@ class PartFile:
         Which archive they are of; None when nobody remembers, or when only equal bytes say so.
     """
 
-    def __init__(self, final: Path) -> None:
+    def __init__(self, final: Path, threads: Executor | None = None) -> None:
         self.final = final
+        self._threads = threads
         self.path = final.with_name(final.name + _PART)
         self.sidecar = final.with_name(final.name + _SIDECAR)
         self.held = Ranges()
         self.remote: Remote | None = None
         self._descriptor: int | None = None
         self._users = 0
+        self._absent = False
         self._scattered = False
         self._unrecorded = 0
         self._opening = asyncio.Lock()
@@ -171,8 +176,9 @@ class PartFile:
 
     async def __aenter__(self) -> Self:
         async with self._opening:
-            if self._users == 0:
-                await self._settled(_in_thread(self._open))
+            if self._users == 0 and not self._absent:
+                await self._do(self._open)
+            self._absent = False
             self._users += 1
         return self
 
@@ -187,11 +193,32 @@ class PartFile:
                 if self._scattered and self._unrecorded:
                     await self._record()
             finally:
-                descriptor, self._descriptor = self._descriptor, None
-                if descriptor is not None:
-                    await self._settled(_in_thread(os.close, descriptor))
+                if not self._is_complete():  # else it is closed when it gets its name, which comes next
+                    await self.close()
+
+    def look(self) -> None:
+        """Look what is here, in the thread that one is in, which spares one the first entering when that is nothing."""
+        with _storage_trouble(self.path):
+            self._open()
+            self._close()
+        self._absent = not self.held.total
+
+    def _is_complete(self) -> bool:
+        return self.remote is not None and self.remote.size == self.held.total
+
+    async def close(self) -> None:
+        """Let go of the file, where that has not happened yet."""
+        if self._descriptor is not None:
+            await self._do(self._close)
+
+    def _close(self) -> None:
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
 
     def _open(self) -> None:
+        if self._descriptor is not None:
+            return
         length = 0
         with suppress(FileNotFoundError):
             self._descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
@@ -213,14 +240,14 @@ class PartFile:
         """Read bytes that are here."""
         if self._descriptor is None:
             return b""
-        return await self._settled(_in_thread(os.pread, self._descriptor, count, offset))
+        return await self._do(os.pread, self._descriptor, count, offset)
 
     async def write(self, offset: int, block: Block) -> None:
         """Write a block at its place."""
         if offset > self.held.prefix and not self._scattered:
             await self._record(scattered=True)
             self._scattered = True  # not before: whoever writes beyond the gap meanwhile has to record it, too
-        await self._settled(_in_thread(self._write, block, offset))
+        await self._do(self._write, block, offset)
         await self.landed(offset, len(block))
 
     def write_here(self, offset: int, block: Block) -> None:
@@ -238,8 +265,7 @@ class PartFile:
     def _write(self, block: Block, offset: int) -> None:
         if self._descriptor is None:
             # Made no sooner than there is a byte for it: a refused product leaves nothing behind.
-            self.final.parent.mkdir(parents=True, exist_ok=True)
-            self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            self._descriptor = _create(self.path)
         _write_all(self._descriptor, block, offset)
 
     def write_out(self, offset: int, count: int) -> None:
@@ -251,7 +277,7 @@ class PartFile:
         """Give up the bytes from `length` on."""
         self.held.remove(length, self.held.end)
         if self._descriptor is not None:
-            await self._settled(_in_thread(os.ftruncate, self._descriptor, length))
+            await self._do(os.ftruncate, self._descriptor, length)
         self._scattered = self._scattered and self.held.total > self.held.prefix
         if self._scattered:
             await self._record()
@@ -272,7 +298,7 @@ class PartFile:
             await self._record()
         elif remote is None:
             async with self._recording:
-                await self._settled(_in_thread(self.sidecar.unlink, missing_ok=True))
+                await self._do(self.sidecar.unlink, missing_ok=True)
 
     async def _record(self, *, scattered: bool = False) -> None:
         async with self._recording:
@@ -280,12 +306,11 @@ class PartFile:
             fields = asdict(self.remote) if self.remote else {}
             if scattered or self._scattered:
                 fields["ranges"] = list(self.held)
-            await self._settled(_in_thread(self._write_sidecar, json.dumps(fields).encode()))
+            await self._do(self._write_sidecar, json.dumps(fields).encode())
 
     def _write_sidecar(self, text: bytes) -> None:
         """Write it in one system call over the old one: there is no moment at which a kill leaves half of it."""
-        self.final.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self.sidecar, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        descriptor = _create(self.sidecar)
         try:
             _write_all(descriptor, text.ljust(os.fstat(descriptor).st_size), 0)
         finally:
@@ -293,35 +318,46 @@ class PartFile:
 
     async def publish(self) -> None:
         """Give the archive its final name, once its bytes are safe on the disk."""
-        self._unrecorded = 0  # else whoever leaves later, as a helper that came too late, writes a sidecar again
-        await self._settled(_in_thread(self._publish))
+        await self._do(self.publish_here)
 
-    def _publish(self) -> None:
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        # In this order: killed in between, the next run verifies the part again, and nothing is left behind.
-        self.sidecar.unlink(missing_ok=True)
-        self.path.replace(self.final)
+    def publish_here(self) -> None:
+        """Publish in the thread that one is in."""
+        self._unrecorded = 0  # else whoever leaves later, as a helper that came too late, writes a sidecar again
+        with _storage_trouble(self.path):
+            if self._descriptor is None:
+                self._descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
+            try:
+                os.fsync(self._descriptor)
+            finally:
+                self._close()
+            # In this order: killed in between, the next run verifies the part again, and nothing is left behind.
+            self.sidecar.unlink(missing_ok=True)
+            self.path.replace(self.final)
 
     async def discard(self) -> None:
         """Remove part and sidecar: these bytes are of no use."""
-        await self._settled(_in_thread(self._discard))
+        await self._do(self._discard)
         self.held, self.remote, self._scattered, self._unrecorded = Ranges(), None, False, 0
 
     def _discard(self) -> None:
-        descriptor, self._descriptor = self._descriptor, None
-        if descriptor is not None:
-            os.close(descriptor)  # somebody may still be inside, and the next bytes belong into a new file
+        self._close()  # somebody may still be inside, and the next bytes belong into a new file
         # In this order: a sidecar without its part is dropped, a part without its sidecar would be believed.
         self.path.unlink(missing_ok=True)
         self.sidecar.unlink(missing_ok=True)
 
-    async def _settled(self, operation: Awaitable[T]) -> T:
+    async def _do(self, operation: Callable[..., T], *arguments: object, **named: object) -> T:
         with _storage_trouble(self.path):
-            return await settled(operation)
+            return await settled(_in_thread(operation, *arguments, executor=self._threads, **named))
+
+
+def _create(path: Path) -> int:
+    """Open a file to read and write, make it when it is missing, and its folder, too."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, 0o666)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, flags, 0o666)
 
 
 def _find_sync_file_range() -> Callable[[int, int, int, int], int] | None:
@@ -385,9 +421,11 @@ def _storage_trouble(path: Path) -> Iterator[None]:
         raise StorageError(f"{path}: {error.strerror or error}") from error
 
 
-async def _in_thread(operation: Callable[..., T], *arguments: object, **named: object) -> T:
-    wrapped: Callable[..., Awaitable[T]] = aiofiles.os.wrap(operation)
-    return await wrapped(*arguments, **named)
+def _call(operation: Callable[..., T], *arguments: object, **named: object) -> T:
+    return operation(*arguments, **named)
+
+
+_in_thread = aiofiles.os.wrap(_call)
 
 
 def _write_all(descriptor: int, block: Block, offset: int) -> None:

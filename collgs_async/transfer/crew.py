@@ -153,8 +153,8 @@ class Crew:
                 await trip.wait_for_change(LOOK_FOR_WORK_EACH)
 
     def _others_are_served(self, trip: Trip) -> bool:
-        """Whether the store is busy with us, so that its refusal says nothing about this product."""
-        return any(other.asked for other in self._trips if other is not trip)
+        """Whether the store is busy with us, or may be, so that its refusal says nothing about this product."""
+        return any(other.asking or other.asked for other in self._trips if other is not trip)
 
     async def _ask(self, trip: Trip, stretch: Stretch) -> None:
         async def judged(answer: Answer, response: ClientResponse) -> None:
@@ -201,13 +201,13 @@ class Crew:
 
     async def _refuse_without_room(self, size: int) -> None:
         """Stop before the disk is full, rather than then; what is being fetched counts with what is still to come."""
-        free, whole_disk = await self._disk.room()
+        to_come = sum((trip.size or 0) - trip.part.held.total for trip in self._trips if trip.size)
+        free, whole_disk = await self._disk.room(to_come)
         if size > whole_disk:
             # No other archive has to suffer for it, and most likely the length is a lie.
             raise NotAvailableError(
                 f"the store announces {format_bytes(size)}, and the whole disk has {format_bytes(whole_disk)}"
             )
-        to_come = sum((trip.size or 0) - trip.part.held.total for trip in self._trips if trip.size)
         if to_come > free:
             raise StorageError(
                 f"{self._folder}: {format_bytes(free)} are free, "

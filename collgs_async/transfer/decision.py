@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import stat
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from collgs_async.integrity import Level, check
 from collgs_async.partfile import PartFile
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable
     from pathlib import Path
 
@@ -81,18 +83,25 @@ def look(product: Product, final: Path, *, skip_existing: bool, stop: Callable[[
     ProductError
         Something else has the name that its archive needs, or nobody may read what is here.
     """
-    part = PartFile(final).path
-    for path in (final, part):
-        if path.is_dir():
-            raise ProductError(f"a folder has the name that its archive needs: {path}")
     try:
+        archive, part = _status(final), _status(PartFile(final).path)
         return decide(
-            whole=final.is_file() and _is_whole(product, final, stop),
-            part=part.stat().st_size if part.is_file() else 0,
+            whole=archive is not None and stat.S_ISREG(archive.st_mode) and _is_whole(product, final, stop),
+            part=part.st_size if part is not None and stat.S_ISREG(part.st_mode) else 0,
             skip_existing=skip_existing,
         )
     except PermissionError as error:
         raise ProductError(f"{error.filename} cannot be read: {error.strerror}") from error
+
+
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    if stat.S_ISDIR(status.st_mode):
+        raise ProductError(f"a folder has the name that its archive needs: {path}")
+    return status
 
 
 def _is_whole(product: Product, final: Path, stop: Callable[[], bool]) -> bool:

@@ -6,8 +6,9 @@ import asyncio
 import os
 import shutil
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from collgs_async.errors import StorageError
 from collgs_async.integrity import check
@@ -25,6 +26,9 @@ __all__ = ["Disk"]
 
 T = TypeVar("T")
 
+_FEW: Final = 2
+"""Threads for what is short: more of them only fight for the interpreter, with each other and with the loop."""
+
 
 class Disk:
     """Threads that verify, and others for what is short; an asynchronous context manager.
@@ -38,17 +42,23 @@ class Disk:
     ----------
     checkers
         How many archives are verified at once.
+    threads
+        Where short operations run; None before it is entered.
     """
 
     def __init__(self, folder: Path) -> None:
         self.checkers = min(4, os.cpu_count() or 1)
         self._folder = folder
         self._executor: ThreadPoolExecutor | None = None
+        self.threads: ThreadPoolExecutor | None = None
         self._stop = threading.Event()
+        self._room = (0, 0)
+        self._ask_again = 0.0
 
     async def __aenter__(self) -> Self:
         self._stop.clear()
         self._executor = ThreadPoolExecutor(self.checkers, thread_name_prefix="verify")
+        self.threads = ThreadPoolExecutor(_FEW, thread_name_prefix="disk")
         return self
 
     async def __aexit__(
@@ -57,6 +67,8 @@ class Disk:
         self._stop.set()
         if self._executor is not None:
             self._executor.shutdown(wait=True, cancel_futures=True)
+        if self.threads is not None:
+            self.threads.shutdown(wait=True)
         sync_folder(self._folder)
 
     def stopping(self) -> bool:
@@ -66,29 +78,45 @@ class Disk:
     async def check(self, path: Path, size: int | None, level: Level) -> tuple[str, ...]:
         """Verify an archive as `integrity.check` does, in a thread that gives up when this is cancelled."""
         given_up = threading.Event()
-
-        def work() -> tuple[str, ...]:
-            return check(path, size=size, level=level, stop=lambda: given_up.is_set() or self.stopping())
-
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._entered(), work)
+            return await asyncio.get_running_loop().run_in_executor(
+                self._entered(), self.look_into, path, size, level, given_up
+            )
         except OSError as error:
             raise StorageError(f"{error.filename or path}: {error.strerror}") from error
         finally:
             given_up.set()  # after a cancellation the thread is still reading
 
+    def look_into(
+        self, path: Path, size: int | None, level: Level, given_up: threading.Event | None = None
+    ) -> tuple[str, ...]:
+        """Verify an archive in the thread that one is in."""
+        return check(path, size=size, level=level, stop=lambda: self.stopping() or bool(given_up and given_up.is_set()))
+
     async def do(self, work: Callable[[], T]) -> T:
-        """Do something short, to its end; verification, which is long, has threads of its own."""
+        """Do something short, to its end."""
+        return await self._do(self.threads, work)
+
+    async def do_long(self, work: Callable[[], T]) -> T:
+        """Do something, to its end, that may take the disk a while."""
+        return await self._do(None, work)
+
+    async def _do(self, threads: ThreadPoolExecutor | None, work: Callable[[], T]) -> T:
         self._entered()
         try:
-            return await settled(asyncio.to_thread(work))
+            return await settled(asyncio.get_running_loop().run_in_executor(threads, work))
         except OSError as error:
             raise StorageError(f"{error.filename or self._folder}: {error.strerror}") from error
 
-    async def room(self) -> tuple[int, int]:
-        """Give the bytes that there is room for now, and those of the whole disk."""
-        usage = await self.do(lambda: shutil.disk_usage(_nearest(self._folder)))
-        return usage.free, usage.total
+    async def room(self, needed: int) -> tuple[int, int]:
+        """Give the bytes that there is room for now, and those of the whole disk.
+
+        The disk is asked at most once a second as long as ten times of what is needed is free.
+        """
+        if time.monotonic() >= self._ask_again or 10 * needed > self._room[0]:
+            usage = await self.do(lambda: shutil.disk_usage(_nearest(self._folder)))
+            self._room, self._ask_again = (usage.free, usage.total), time.monotonic() + 1
+        return self._room
 
     def _entered(self) -> ThreadPoolExecutor:
         if self._executor is None:

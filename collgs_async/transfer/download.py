@@ -14,7 +14,7 @@ from collgs_async.errors import IntegrityError, NotAvailableError, ProductError,
 from collgs_async.integrity import Level
 from collgs_async.lease import Lease
 from collgs_async.models import Outcome, Status
-from collgs_async.partfile import PartFile, file_name, folds_case, reopen
+from collgs_async.partfile import SMALL, PartFile, file_name, folds_case, reopen
 from collgs_async.patience import Patience
 from collgs_async.transfer.awake import LOOK_EACH
 from collgs_async.transfer.crew import Crew
@@ -110,8 +110,11 @@ class Downloader:
 
     async def action(self, product: Product) -> Action:
         """Look what is here of a product and say what is to be done about it; changes nothing."""
-        final, trusted = self.final(product), self._options.skip_existing
-        return await self._disk.do(lambda: look(product, final, skip_existing=trusted, stop=self._disk.stopping))
+        return await self._disk.do(lambda: self._look(product))
+
+    def _look(self, product: Product) -> Action:
+        trusted = self._options.skip_existing
+        return look(product, self.final(product), skip_existing=trusted, stop=self._disk.stopping)
 
     async def __call__(self, product: Product) -> Outcome:
         """Fetch one product of many, or find that it is here; with more connections only by those who `help`.
@@ -163,7 +166,7 @@ class Downloader:
     def _trip(self, product: Product, *, alone: bool = False) -> Trip:
         return Trip(
             product,
-            PartFile(self.final(product)),
+            PartFile(self.final(product), self._disk.threads),
             Patience(self._config.connection.retries),
             segments=min(self._options.segments, self._options.workers),
             alone=alone,
@@ -195,56 +198,83 @@ class Downloader:
 
     async def _walk(self, trip: Trip, damaged: Iterable[tuple[int, int]] | None) -> str | None:
         """Bring the archive to its final name; say why not when there is no need to."""
-        product = trip.product
         lease = Lease(trip.part.path)
-        if damaged is None and await self.action(product) is Action.SKIP:
-            await self._disk.do(lambda: _clear(lease))
+        self._leases.append(lease)
+        try:
+            reason = await self._disk.do(lambda: self._begin(trip, lease, damaged))
+            if reason == "elsewhere":
+                log.info("%s: another run is fetching it", trip.product.identifier)
+            if reason is None:
+                await self._bring_whole(trip, lease)
+            return reason
+        finally:
+            self._leases.remove(lease)
+            await trip.part.close()
+            if lease.taken:
+                await self._disk.do(lease.release)
+
+    def _begin(self, trip: Trip, lease: Lease, damaged: Iterable[tuple[int, int]] | None) -> str | None:
+        """Look what is here and take the lease, in a thread; say why there is nothing to do, else None."""
+        product = trip.product
+        if damaged is None and self._look(product) is Action.SKIP:
+            _clear(lease)
             return "exists"
         if product.url is None:
             raise NotAvailableError(product.problem or "the catalogue gives no download link for it")
-        self._leases.append(lease)
-        try:
-            if not await self._disk.do(lease.take):
-                log.info("%s: another run is fetching it", product.identifier)
-                return "elsewhere"
-            # Whoever had the lease before may have finished it since we looked.
-            if damaged is not None:
-                await self._disk.do(lambda: reopen(trip.part.final, damaged))
-            elif await self.action(product) is Action.SKIP:
-                return "exists"
-            await self._bring_whole(trip, lease)
-        finally:
-            self._leases.remove(lease)
-            await self._disk.do(lease.release)
+        if not lease.take():
+            return "elsewhere"
+        # Whoever had the lease before may have finished it since we looked.
+        if damaged is not None:
+            reopen(trip.part.final, damaged)
+        elif self._look(product) is Action.SKIP:
+            return "exists"
+        trip.part.look()
         return None
 
     async def _bring_whole(self, trip: Trip, lease: Lease) -> None:
         """Bring all bytes, until they are right, and give them their final name."""
-        product, part = trip.product, trip.part
+        product = trip.product
         mending = Mending(trip)
         while True:
             size = await self._crew.bring(trip)
             self._progress.checking(product)
             try:
-                await self._verify(trip, size)
-                break
+                await self._conclude(trip, size, lease)
+                return
             except IntegrityError as error:
                 again = await mending.mend(error)
                 log.warning("%s: %s; %s", product.identifier, error, again)
-        if not await self._disk.do(lease.still_mine):
-            if not await self._disk.do(lease.path.exists):
-                raise StorageError(f"{lease.path}: {os.strerror(errno.ENOENT)}")
-            raise TransferError("another run took it over while this one could not reach the folder")
-        await part.publish()
 
-    async def _verify(self, trip: Trip, size: int | None) -> None:
-        level = Level(self._options.verify)
-        if size is None and level is Level.SIZE:
-            level = Level.STRUCTURE  # a length that nobody announced proves nothing
-        if trip.part.remote is None:
-            level = Level.CRC  # nobody vouches for all bytes being of one version
-        for warning in await self._disk.check(trip.part.path, size, level):
+    async def _conclude(self, trip: Trip, size: int | None, lease: Lease) -> None:
+        """Verify an archive and give it its final name; what is quick is worth a single trip to a thread."""
+        path, level = trip.part.path, self._level(trip, size)
+        if size is not None and size <= SMALL and level is not Level.CRC:
+            warnings = await self._disk.do(
+                lambda: self._disk.look_into(path, size, level) + _give_name(trip.part, lease)
+            )
+        else:
+            warnings = await self._disk.check(path, size, level)
+            await self._disk.do_long(lambda: _give_name(trip.part, lease))
+        for warning in warnings:
             log.warning("%s: %s", trip.product.identifier, warning)
+
+    def _level(self, trip: Trip, size: int | None) -> Level:
+        if trip.part.remote is None:
+            return Level.CRC  # nobody vouches for all bytes being of one version
+        level = Level(self._options.verify)
+        # A length that nobody announced proves nothing.
+        return Level.STRUCTURE if size is None and level is Level.SIZE else level
+
+
+def _give_name(part: PartFile, lease: Lease) -> tuple[()]:
+    """Publish what is still ours to publish, and give the lease back."""
+    if not lease.still_mine():
+        if not lease.path.exists():
+            raise StorageError(f"{lease.path}: {os.strerror(errno.ENOENT)}")
+        raise TransferError("another run took it over while this one could not reach the folder")
+    part.publish_here()
+    lease.release()
+    return ()
 
 
 def _clear(lease: Lease) -> None:

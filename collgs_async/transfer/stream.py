@@ -128,7 +128,6 @@ class Line:
         visit: Visit,
     ) -> Answer:
         ask, part = trip.ask_for(stretch), trip.part
-        trip.requests += 1
         try:
             async with self._transport.get(
                 trip.url, headers=ask.headers, buffer=self._block // 4, beginning=visit.begins
@@ -150,7 +149,7 @@ class Line:
                 if answer.end == answer.first:
                     await part.remember(None)
                     return answer
-                async with aclosing(self._blocks(response.content, trip, stretch)) as blocks:
+                async with aclosing(self._blocks(response, trip, stretch)) as blocks:
                     head = await anext(blocks, bytearray())
                     if answer.first == 0:
                         _refuse_impostor(bytes(head[:_ERROR_PAGE]), response.headers)
@@ -204,19 +203,21 @@ class Line:
             if stretch.abandoned:
                 raise Abandoned
 
-    async def _blocks(self, content: StreamReader, trip: Trip, stretch: Stretch) -> AsyncGenerator[bytearray, None]:
+    async def _blocks(self, response: ClientResponse, trip: Trip, stretch: Stretch) -> AsyncGenerator[bytearray, None]:
         """Gather what arrives into blocks; what came before a cut or a Ctrl-C is handed out first."""
-        block = bytearray()
+        content, block = response.content, bytearray()
         pace = _Pace(self._min_rate)
+        # What a pump will bring need not be gathered before: the first bytes are enough to judge by.
+        size = _SMALLEST_BLOCK if (response.content_length or 0) >= WORTH_A_PUMP else self._block
         try:
             while chunk := await content.readany():
                 trip.arrived(stretch, len(chunk))
                 block += chunk
                 pace.check(len(chunk))
                 await self._throttle.pay(len(chunk))
-                if len(block) >= max(_SMALLEST_BLOCK, self._block // max(1, len(trip.running))):
+                if len(block) >= max(_SMALLEST_BLOCK, size // max(1, len(trip.running))):
                     yield block
-                    block = bytearray()
+                    block, size = bytearray(), self._block
         except (*NETWORK_ERRORS, asyncio.CancelledError):
             stretch.ending = True
             rest = _left_behind(content)

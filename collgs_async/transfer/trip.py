@@ -148,6 +148,8 @@ class Trip:
         Whether the store was found to handle ranges, and conditions on them, as it should.
     ended
         Whether a body of unknown length has come to the archive's end record.
+    asking
+        The stretches whose answers have not begun to come yet.
     asked
         The stretches whose answers have begun to come; first they are judged.
     running
@@ -181,6 +183,7 @@ class Trip:
         self.ranges = True
         self.conditions = True
         self.ended = False
+        self.asking: list[Stretch] = []
         self.asked: list[Stretch] = []
         self.running: list[Stretch] = []
         self.helpers: set[asyncio.Task[None]] = set()
@@ -259,7 +262,9 @@ class Trip:
         longest.end = second.first
 
     def ask_for(self, stretch: Stretch) -> Ask:
-        """Choose the request that brings a stretch."""
+        """Choose the request that brings a stretch, which goes out now."""
+        self.requests += 1
+        self.asking.append(stretch)
         end = None if stretch.end == self.size else stretch.end
         gap = (stretch.position, end)
         part = self.part
@@ -320,6 +325,7 @@ class Trip:
     def answered(self, stretch: Stretch, response: ClientResponse) -> None:
         """Take note that an answer has begun to come."""
         stretch.response = response
+        self.asking.remove(stretch)
         self.asked.append(stretch)
 
     def begin(self, stretch: Stretch, response: ClientResponse) -> None:
@@ -332,7 +338,7 @@ class Trip:
 
     def finish(self, stretch: Stretch) -> None:
         """Take note that a stretch has ended, however; what is missing of it is a gap again."""
-        for stretches in (self.asked, self.running):
+        for stretches in (self.asking, self.asked, self.running):
             if stretch in stretches:
                 stretches.remove(stretch)
         stretch.response = None
