@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 
 __all__ = ["WORTH_A_PUMP", "Pump", "Tap"]
 
-WORTH_A_PUMP: Final = 4 * 2**20
-"""Bytes that must still come for a connection to be worth taking over: it serves no other request afterwards."""
+WORTH_A_PUMP: Final = 16 * 2**20
+"""Bytes that must still come for a connection to be worth taking over: it serves no other request afterwards, and on a
+long line a new one is slow at first."""
 
 _TELL_EACH: Final = 0.5
 """Seconds after which bytes are written and told even if they do not fill a block: slow lines move visibly, too."""
@@ -160,6 +161,8 @@ class Tap:
         protocol = connection.protocol if connection else None
         if transport is None or protocol is None or response.content.exception() is not None:
             return None
+        if "Transfer-Encoding" in response.headers:
+            return None  # the lengths of chunks are no bytes of the archive
         layer = getattr(transport, "_ssl_protocol", None)
         below = transport if layer is None else getattr(layer, "_transport", None)
         tls, incoming = getattr(layer, "_sslobj", None), getattr(layer, "_incoming", None)
