@@ -50,12 +50,13 @@ COSTLY: Final = frozenset(LYING)
 
 SMALL_SCALE: Final = """\
 import sys
-from collgs_async.transfer import trip
+from collgs_async.transfer import stream, trip
 trip.SMALLEST_HALF, trip.WORTH_SPLITTING = 2**21, 0.1
+stream.WORTH_A_PUMP = int(sys.argv.pop(1))
 from collgs_async.cli import entry_point
 entry_point()
 """
-"""The command, but archives are split as in life when they are four times smaller than in life."""
+"""The command, but archives are split and pumped as in life when they are a good deal smaller than in life."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,10 +211,12 @@ class _Play:
         self.starts += 1
         before, spoilt = len(self._hits()), self.spoilt()
         log = self.folder / f"said{self.starts}.txt"
+        worth_a_pump = 2**60 if self.schedule.seed % 2 else 2**18
         with log.open("wb") as said:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-c", SMALL_SCALE, "--base-url", self._server.url, "--collection", "S2_MSIL2A"),
-                *("--output", str(self.archives), "--workers", str(workers), "--segments", str(segments)),
+                *(sys.executable, "-c", SMALL_SCALE, str(worth_a_pump), "--base-url", self._server.url),
+                *("--collection", "S2_MSIL2A", "--output", str(self.archives)),
+                *("--workers", str(workers), "--segments", str(segments)),
                 *("--timeout", str(TIMEOUT), "-v"),
                 cwd=self.folder / "cwd",
                 env={**_clean_environment(), "PYTHONWARNINGS": "error"},
