@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import signal
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus
 
@@ -104,6 +105,19 @@ async def test_a_session_that_expires_in_the_middle_costs_one_more(serve: Callab
 
     assert (50, 0) == (report.downloaded, report.failed)
     assert 2 == posts(site)
+
+
+async def test_a_store_that_refuses_for_ever_after_the_sign_in_is_given_up(serve: Callable[..., Any]) -> None:
+    """Two products, so that each might think that the other one is served."""
+    scenes = level2_scenes(2, size=2_000)
+    endless = {scene.identifier: replace(fault("flows"), times=None) for scene in scenes}
+    site = await serve(scenes, sign_in=rules(), faults=endless)
+
+    async with asyncio.timeout(60):
+        report = await pull(site, workers=2)
+
+    assert (0, 2) == (report.downloaded, report.failed)
+    assert len(site.archive_hits()) < 60
 
 
 async def test_one_archive_after_the_other_may_each_meet_the_end_of_a_session(serve: Callable[..., Any]) -> None:

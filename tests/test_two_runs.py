@@ -12,17 +12,20 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from collgs_async import Client
-from collgs_async.lease import Lease
-from collgs_async.progress import SilentProgress
+import pytest
 
+from collgs_async import Client, Status
+from collgs_async.lease import Lease
+from collgs_async.partfile import PartFile
+from collgs_async.progress import SilentProgress
+from collgs_async.transfer.disk import Disk
+
+from .conftest import level2_scenes
 from .test_cli import at, untroubled
 from .test_interrupts import MIB, originals, stored_scenes, until, write_huge_archive, wrong_finals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import pytest
 
     from .conftest import Command, Ended
 
@@ -240,3 +243,33 @@ async def test_a_run_that_is_cancelled_while_all_threads_verify_gives_its_leases
 
     assert run.cancelled()
     assert [f"{site.archive(scene).name}.part"] == [name for name in site.litter() if not name.endswith(".json")]
+
+
+async def test_a_fetch_that_is_cancelled_twice_gives_its_lease_back(
+    serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first time while its archive is verified, and again while that is closed."""
+    scene = level2_scenes(1)[0]
+    site = await serve([scene])
+    verify, close = Disk.check, PartFile.close
+
+    async def cancelled_at_the_check(disk: Disk, *arguments: Any) -> Any:
+        task.cancel()
+        return await verify(disk, *arguments)
+
+    async def cancelled_at_the_close(part: PartFile) -> None:
+        if task.cancelling():
+            asyncio.get_running_loop().call_soon(task.cancel)
+        await close(part)
+
+    async with site.client() as client:
+        (product,) = [product async for product in client.search()]
+        with monkeypatch.context() as patched:
+            patched.setattr(Disk, "check", cancelled_at_the_check)
+            patched.setattr(PartFile, "close", cancelled_at_the_close)
+            task = asyncio.create_task(client.download(product))
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        outcome = await client.download(product)
+
+    assert (Status.DOWNLOADED, None) == (outcome.status, outcome.reason)

@@ -209,9 +209,11 @@ class Downloader:
             return reason
         finally:
             self._leases.remove(lease)
-            await trip.part.close()
-            if lease.taken:
-                await self._disk.do(lease.release)
+            try:
+                await trip.part.close()
+            finally:
+                if lease.taken:
+                    await self._disk.do(lease.release)
 
     def _begin(self, trip: Trip, lease: Lease, damaged: Iterable[tuple[int, int]] | None) -> str | None:
         """Look what is here and take the lease, in a thread; say why there is nothing to do, else None."""

@@ -103,7 +103,8 @@ class _TlsSource:
         self._raw = memoryview(bytearray(_RAW))
 
     def fill(self, view: memoryview) -> int | None:
-        while True:
+        enough = time.monotonic() + _TELL_EACH
+        while time.monotonic() < enough:
             try:
                 return cast("int", self._tls.read(len(view), view))
             except ssl.SSLWantReadError:
@@ -119,6 +120,7 @@ class _TlsSource:
             if not received:
                 return 0
             self._incoming.write(self._raw[:received])
+        return None  # bytes trickle, and still make no whole record
 
 
 def _line_trouble(error: OSError) -> OSError:
@@ -170,14 +172,19 @@ class Tap:
             return None
         if layer is not None and not (isinstance(tls, ssl.SSLObject) and isinstance(incoming, ssl.MemoryBIO)):
             return None
+        try:
+            own: socket.socket = below.get_extra_info("socket").dup()
+        except OSError:
+            return None  # no descriptor is left for it
         head = _drained(response.content)
         if response.content.is_eof():
+            own.close()
             return cls(head, _NoSource(), None)  # its connection serves others now
         if getattr(protocol, "_reading_paused", True):
+            own.close()
             raise ClientPayloadError("aiohttp keeps back what it has received")
         protocol.pause_reading()
         below.pause_reading()
-        own = below.get_extra_info("socket").dup()
         own.setblocking(True)
         own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", 0, int(_TELL_EACH * 1e6)))
         return cls(head, _PlainSource(own) if tls is None or incoming is None else _TlsSource(own, tls, incoming), own)
@@ -245,7 +252,10 @@ class Pump:
             The disk took no more.
         """
         threads = ThreadPoolExecutor(1, "pump")  # not the loop's own, which must stay free for those who are quick
-        work = self._loop.run_in_executor(threads, self._work)
+        try:
+            work = self._loop.run_in_executor(threads, self._work)
+        except RuntimeError as error:
+            raise ConnectionError(f"the system gives no thread to receive in ({error})") from error
         work.add_done_callback(self._finished)
         try:
             while not work.done():

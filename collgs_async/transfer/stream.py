@@ -190,13 +190,13 @@ class Line:
             pace.check(received)
 
         with closing(tap):
-            trip.arrived(stretch, len(tap.head))
-            if tap.head and not await pour.take(tap.head):
-                return
-            block = max(_SMALLEST_BLOCK, min(_PUMP_BLOCK, 4 * _PUMP_BLOCK // trip.segments))
-            pump = Pump(tap, pour.part, stretch, pour.position, pour.end, block=block, timeout=self._timeout)
             stretch.tap = tap
             try:
+                trip.arrived(stretch, len(tap.head))
+                if tap.head and not await pour.take(tap.head):
+                    return
+                block = max(_SMALLEST_BLOCK, min(_PUMP_BLOCK, 4 * _PUMP_BLOCK // trip.segments))
+                pump = Pump(tap, pour.part, stretch, pour.position, pour.end, block=block, timeout=self._timeout)
                 await pump.run(landed)
             finally:
                 stretch.tap = None

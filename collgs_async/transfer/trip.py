@@ -183,8 +183,8 @@ class Trip:
         self.ranges = True
         self.conditions = True
         self.ended = False
-        self.asking: list[Stretch] = []
-        self.asked: list[Stretch] = []
+        self.asking: set[Stretch] = set()
+        self.asked: set[Stretch] = set()
         self.running: list[Stretch] = []
         self.helpers: set[asyncio.Task[None]] = set()
         self.changed = asyncio.Event()
@@ -264,7 +264,7 @@ class Trip:
     def ask_for(self, stretch: Stretch) -> Ask:
         """Choose the request that brings a stretch, which goes out now."""
         self.requests += 1
-        self.asking.append(stretch)
+        self.asking.add(stretch)
         end = None if stretch.end == self.size else stretch.end
         gap = (stretch.position, end)
         part = self.part
@@ -325,8 +325,8 @@ class Trip:
     def answered(self, stretch: Stretch, response: ClientResponse) -> None:
         """Take note that an answer has begun to come."""
         stretch.response = response
-        self.asking.remove(stretch)
-        self.asked.append(stretch)
+        self.asking.discard(stretch)
+        self.asked.add(stretch)
 
     def begin(self, stretch: Stretch, response: ClientResponse) -> None:
         """Take note that a stretch is being brought, since its answer was judged right."""
@@ -338,9 +338,10 @@ class Trip:
 
     def finish(self, stretch: Stretch) -> None:
         """Take note that a stretch has ended, however; what is missing of it is a gap again."""
-        for stretches in (self.asking, self.asked, self.running):
-            if stretch in stretches:
-                stretches.remove(stretch)
+        self.asking.discard(stretch)
+        self.asked.discard(stretch)
+        if stretch in self.running:
+            self.running.remove(stretch)
         stretch.response = None
         self.changed.set()
 
