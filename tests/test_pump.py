@@ -1,0 +1,915 @@
+"""The thread that reads the socket itself: the same bytes as by the event loop, whatever the line and the disk do."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import shutil
+import signal
+import socket
+import ssl
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from collgs_async import Client, Connection, Product, StorageError
+from collgs_async.demo import FAULTS
+from collgs_async.models import Status
+from collgs_async.partfile import PartFile
+from collgs_async.progress import SilentProgress
+from collgs_async.transfer.awake import Sleep
+from collgs_async.transfer.pump import Pump, Tap
+from collgs_async.transfer.trip import Stretch
+from collgs_async.transport import Transport
+
+from .conftest import Naps, fault, level2_scenes
+from .test_awake import NIGHT, Clock, until
+from .test_cli import at
+from .test_hostile import Asked, Wild, plain, settings_for, small_archive, wild
+from .test_interrupts import assert_stopped_by, may_mount, ran
+from .test_transfer import RECOVERABLE, served_version
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+    from aiohttp import ClientResponse
+
+    from collgs_async.models import Outcome
+
+    from .conftest import Command
+
+KIB, MIB = 2**10, 2**20
+NEVER = 2**60
+
+SIZE = 2_000_000
+"""A third of it is more than can come before a pump begins: a block, and what aiohttp takes until it holds back."""
+
+CONTENT = small_archive(size=1_500_000)
+MOST = 1_000_000
+"""Bytes after which the line of these tests goes wrong: a pump is at work by then."""
+
+PUMPED: Final = """\
+import sys
+from pathlib import Path
+from collgs_async.transfer import crew, pump, stream
+stream.WORTH_A_PUMP, stream._PUMP_BLOCK, crew.BLOCK = 1, 65536, 65536
+run = pump.Pump.run
+def noted(self, landed):
+    Path("pumped").touch()
+    return run(self, landed)
+pump.Pump.run = noted
+from collgs_async.cli import entry_point
+entry_point()
+"""
+"""The command, with pumps also for small archives; it leaves a file that says that one has worked."""
+
+FILLED_DISK: Final = """
+mount -t tmpfs -o size=8m tmpfs "$OUT" || exit 77
+"$@" 2> first.err & run=$!
+while [ ! -e pumped ]; do kill -0 $run || break; sleep 0.01; done
+head -c 8m /dev/zero > "$OUT/ballast" 2> /dev/null
+wait $run; echo $? > first.code
+rm "$OUT/ballast"
+cp -R "$OUT" first
+"$@" 2> second.err; echo $? > second.code
+cp -R "$OUT" second
+"""
+"""Runs a command twice in a folder that is a disk of its own, which something else fills while a pump writes."""
+
+
+@pytest.fixture(autouse=True)
+def _small_scale(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pump for whatever is left, small blocks, sidecars also for small archives, no long looks at a silent line."""
+    monkeypatch.setattr("collgs_async.transfer.stream.WORTH_A_PUMP", 1)
+    monkeypatch.setattr("collgs_async.transfer.stream._PUMP_BLOCK", 64 * KIB)
+    monkeypatch.setattr("collgs_async.transfer.crew.BLOCK", 64 * KIB)
+    monkeypatch.setattr("collgs_async.transfer.pump._TELL_EACH", 0.05)
+    monkeypatch.setattr("collgs_async.partfile.SMALL", 64 * KIB)
+
+
+@dataclass
+class Pumps:
+    """What the pumps have done."""
+
+    begun: int = 0
+    at_work: int = 0
+    most_at_work: int = 0
+    blocks: list[tuple[int, int, int]] = field(default_factory=list)
+
+    @property
+    def brought(self) -> int:
+        return sum(received for _, _, received in self.blocks)
+
+
+@pytest.fixture
+def pumps() -> Iterator[Pumps]:
+    """Watch the pumps at their work."""
+    seen, run = Pumps(), Pump.run
+
+    async def watched(self: Pump, landed: Callable[[int, int, int], Awaitable[None]]) -> None:
+        async def noted(offset: int, kept: int, received: int) -> None:
+            seen.blocks.append((offset, kept, received))
+            await landed(offset, kept, received)
+
+        seen.begun += 1
+        seen.at_work += 1
+        seen.most_at_work = max(seen.at_work, seen.most_at_work)
+        try:
+            await run(self, noted)
+        finally:
+            seen.at_work -= 1
+
+    # Not by `monkeypatch`, which hypothesis refuses.
+    Pump.run = watched  # type: ignore[method-assign]
+    yield seen
+    Pump.run = run  # type: ignore[method-assign]
+
+
+def descriptors() -> int:
+    """Descriptors of this process; one more is open while they are counted."""
+    folder = Path("/proc/self/fd")
+    return len(list(folder.iterdir())) if folder.exists() else 0
+
+
+def pump_threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("pump")]
+
+
+@asynccontextmanager
+async def nothing_left_behind() -> AsyncIterator[None]:
+    """No thread, no descriptor and no task may be left; some take a moment to go."""
+    before, tasks = descriptors(), asyncio.all_tasks()
+    yield
+    async with asyncio.timeout(5):
+        # Nothing of that keeps an event.
+        while pump_threads() or descriptors() > before or asyncio.all_tasks() - tasks - {asyncio.current_task()}:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A key and a certificate for 127.0.0.1, signed by itself, in one file."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    key, public, pem = (tmp_path_factory.mktemp("tls") / name for name in ("key.pem", "public.pem", "own.pem"))
+    words = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=127.0.0.1"
+    extra = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(public)]
+    subprocess.run([*words.split(), *extra], check=True, capture_output=True)
+    pem.write_text(key.read_text() + public.read_text())
+    return pem
+
+
+@pytest.fixture(autouse=True)
+async def _tidy() -> AsyncIterator[None]:
+    async with nothing_left_behind():
+        yield
+
+
+# -------------------------------------------------------------------------------------------------- stores and lines
+
+
+def tls_of(certificate: Path | None) -> ssl.SSLContext | None:
+    if certificate is None:
+        return None
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(certificate)
+    return tls
+
+
+def first_of(asked: Asked) -> int:
+    return int(asked.headers.get("range", "bytes=0-").removeprefix("bytes=").partition("-")[0])
+
+
+def header(content: bytes, first: int) -> bytes:
+    """Announce an archive, or the rest of it."""
+    size = len(content)
+    named = {"Content_Length": str(size - first), "ETag": '"one"'}
+    if first == 0:
+        return plain(b"", **named)
+    return plain(b"", "206 Partial Content", Content_Range=f"bytes {first}-{size - 1}/{size}", **named)
+
+
+class Store:
+    """Gives one archive and ranges of it; at some byte of its first answer it does something else for a while.
+
+    Parameters
+    ----------
+    content
+        The archive.
+    most
+        The byte at which that happens.
+    then
+        What happens: an iterator over what is sent meanwhile, of what is due; the rest follows. None: silence.
+    """
+
+    def __init__(
+        self, content: bytes, most: int = NEVER, then: Callable[[bytes], AsyncIterator[bytes]] | None = None
+    ) -> None:
+        self.content = content
+        self._most = most
+        self._then = then
+        self._answers = 0
+
+    async def __call__(self, asked: Asked) -> AsyncIterator[bytes]:
+        self._answers += 1
+        first = first_of(asked)
+        most = self._most if self._answers == 1 else NEVER
+        yield header(self.content, first)
+        yield self.content[first:most]
+        if most >= len(self.content):
+            return
+        if self._then is None:
+            await asyncio.Event().wait()
+            return
+        async for piece in self._then(self.content[most:]):
+            yield piece
+
+
+def sent_in(pieces: int, size: int, pause: float) -> Callable[[bytes], AsyncIterator[bytes]]:
+    """Send so many small pieces, each after a pause, and then all that is left."""
+
+    async def send(due: bytes) -> AsyncIterator[bytes]:
+        for number in range(pieces):
+            await asyncio.sleep(pause)
+            yield due[number * size : (number + 1) * size]
+        yield due[pieces * size :]
+
+    return send
+
+
+async def fetch(
+    server: Wild,
+    folder: Path,
+    naps: Naps,
+    *,
+    certificate: Path | None = None,
+    progress: SilentProgress | None = None,
+    options: dict[str, Any] | None = None,
+    **connection: Any,
+) -> Outcome:
+    """Fetch the archive of a store over one connection."""
+    config = settings_for(
+        server, folder, {"workers": 1, "segments": 1, **(options or {})}, ca_file=certificate, **connection
+    )
+    async with asyncio.timeout(20), Client(config, progress, sleep=naps) as client:
+        return await client.download(Product("A", f"{server.origin}/a.zip"))
+
+
+def assert_whole(outcome: Outcome, folder: Path) -> None:
+    assert (Status.DOWNLOADED, None) == (outcome.status, outcome.error)
+    assert ["A.zip"] == [path.name for path in folder.iterdir()]
+    assert (folder / "A.zip").read_bytes() == CONTENT
+
+
+@asynccontextmanager
+async def relay(
+    certificate: Path | None, origin: str | None = None, *, connections: list[str] | None = None
+) -> AsyncIterator[str]:
+    """Hand on what comes, with TLS in front; without an origin as a proxy does that is told by CONNECT whereto."""
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def hand_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        where = urlsplit(origin or "")
+        with closing(writer):
+            if origin is None:
+                head = await reader.readuntil(b"\r\n\r\n")
+                where = urlsplit("//" + head.split()[1].decode())
+                writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            if connections is not None:
+                connections.append(where.netloc)
+            there, away = await asyncio.open_connection(where.hostname, where.port)
+            with closing(away):
+                request = asyncio.create_task(copy(reader, away))
+                try:
+                    await copy(there, writer)
+                except ConnectionResetError:
+                    line = writer.get_extra_info("socket")
+                    line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    writer.transport.abort()
+                finally:
+                    request.cancel()
+                    await asyncio.wait([request])
+
+    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(hand_on(reader, writer))
+        tasks.add(task)
+
+    server = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=tls_of(certificate))
+    try:
+        yield f"{'https' if certificate else 'http'}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+    """Hand on until one of both ends; who asks and leaves closes the other side, too."""
+    try:
+        while data := await source.read(64 * KIB):
+            target.write(data)
+            await target.drain()
+    finally:
+        if not isinstance(sys.exception(), ConnectionResetError):
+            target.close()
+
+
+WAYS = ("event loop", "pump", "pump over TLS")
+lines = pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
+
+
+# ------------------------------------------------------------------------------------------------ the same as before
+
+
+@pytest.mark.parametrize(
+    ("name", "way"),
+    # What is slow is so for two seconds by the clock, and its trickle ends before a pump begins; see below for one.
+    [(name, way) for name in RECOVERABLE for way in WAYS if name != "slow"],
+)
+async def test_each_recoverable_fault_ends_in_the_right_bytes_either_way(
+    serve: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    certificate: Path,
+    pumps: Pumps,
+    name: str,
+    way: str,
+) -> None:
+    if way == "event loop":
+        monkeypatch.setattr("collgs_async.transfer.stream.WORTH_A_PUMP", NEVER)
+    scene = replace(level2_scenes(1)[0], size=SIZE, deflated=False)
+    site = await serve([scene], faults={scene.identifier: fault(name)})
+    config = site.config(retries=3)
+
+    async with relay(certificate, site.server.origin) as secure:
+        connection = Connection(timeout=0.3, retries=3)
+        if way == "pump over TLS":
+            connection = connection.model_copy(update={"download_base_url": secure, "ca_file": certificate})
+        async with Client(config.model_copy(update={"connection": connection}), sleep=site.naps) as client:
+            report = await client.run()
+
+    assert (1, 0) == (report.downloaded, report.failed)
+    expected = site.original(scene, served_version(name))
+    assert site.archive(scene).read_bytes()[: len(expected)] == expected
+    assert [] == site.litter()
+    assert (pumps.begun > 0) is (way != "event loop")
+
+
+@lines
+async def test_each_byte_is_brought_once_and_joins_what_came_before_the_pump(
+    tmp_path: Path, naps: Naps, certificate: Path, pumps: Pumps, *, tls: bool
+) -> None:
+    async with wild([], Store(CONTENT), tls=tls_of(certificate if tls else None)) as server:
+        outcome = await fetch(server, tmp_path / "archives", naps, certificate=certificate)
+
+    assert_whole(outcome, tmp_path / "archives")
+    assert (1, len(CONTENT), 1) == (outcome.attempts, outcome.bytes, pumps.begun)
+    ends = [offset + received for offset, _, received in pumps.blocks]
+    assert ends == [*(offset for offset, _, _ in pumps.blocks[1:]), len(CONTENT)]
+    assert len(ends) > 3
+
+
+# ------------------------------------------------------------------------------------------------- cancellations
+
+
+class Stops(SilentProgress):
+    """Cancels a task as soon as so many bytes have come, and again at once, so many times in all."""
+
+    def __init__(self, most: int, times: int) -> None:
+        self.task: asyncio.Task[Any] | None = None
+        self._most = most
+        self._times = times
+
+    def advanced(self, product: Product, nbytes: int) -> None:  # noqa: ARG002 - there is only one
+        before, self._most = self._most, self._most - nbytes
+        if before > 0 >= self._most:
+            self._stop()
+
+    def _stop(self) -> None:
+        if self._times and self.task:
+            self._times -= 1
+            self.task.cancel()
+            asyncio.get_running_loop().call_soon(self._stop)
+
+
+@pytest.mark.usefixtures("pumps")
+@settings(max_examples=40, deadline=None)
+@given(most=st.integers(1, len(CONTENT)), times=st.integers(1, 4), alone=st.booleans())
+def test_cancellation_at_any_byte_is_never_lost_and_costs_no_byte_that_was_written(
+    most: int, times: int, *, alone: bool
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(cancel_and_go_on(Path(folder), Stops(most, times), alone=alone))
+
+
+async def cancel_and_go_on(folder: Path, stops: Stops, *, alone: bool) -> None:
+    async with nothing_left_behind(), wild([], Store(CONTENT)) as server:
+        config = settings_for(server, folder, {"workers": 1, "segments": 1})
+        product = Product("A", f"{server.origin}/a.zip")
+        async with asyncio.timeout(20), Client(config, stops) as client:
+            stops.task = asyncio.create_task(client.download(product) if alone else client._downloader(product))
+            with pytest.raises(asyncio.CancelledError):
+                await stops.task
+        part = folder / "A.zip.part"
+        held = part.read_bytes() if part.exists() else b""
+        async with asyncio.timeout(20), Client(config) as client:
+            outcome = await client.download(product)
+
+    assert CONTENT.startswith(held)
+    assert_whole(outcome, folder)
+    assert outcome.bytes == len(CONTENT) - len(held)
+
+
+def test_enough_of_these_cancellations_met_a_pump(pumps: Pumps) -> None:
+    async def play(folder: Path) -> None:
+        await cancel_and_go_on(folder, Stops(MOST, 3), alone=False)
+
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(play(Path(folder)))
+
+    assert pumps.begun >= 1
+    assert pumps.blocks[0][0] < MOST
+
+
+@lines
+@pytest.mark.parametrize("times", [1, 2, 3, 50])
+async def test_cancelled_while_the_line_is_silent_it_ends_at_once(
+    tmp_path: Path, naps: Naps, certificate: Path, pumps: Pumps, times: int, *, tls: bool
+) -> None:
+    folder = tmp_path / "archives"
+    async with wild([], Store(CONTENT, MOST), tls=tls_of(certificate if tls else None)) as server:
+        run = asyncio.create_task(fetch(server, folder, naps, certificate=certificate, timeout=100))
+        await until(lambda: len(pumps.blocks) > 0 and sum(pumps.blocks[-1][::2]) >= MOST)
+        for _ in range(times):
+            run.cancel()
+            await asyncio.sleep(0)
+        async with asyncio.timeout(5):
+            with pytest.raises(asyncio.CancelledError):
+                await run
+
+    assert (folder / "A.zip.part").read_bytes() == CONTENT[:MOST]
+
+
+# ------------------------------------------------------------------------------------------------------ bad lines
+
+
+@lines
+async def test_silence_is_a_time_out(
+    tmp_path: Path, naps: Naps, certificate: Path, pumps: Pumps, caplog: pytest.LogCaptureFixture, *, tls: bool
+) -> None:
+    async with wild([], Store(CONTENT, MOST), tls=tls_of(certificate if tls else None)) as server:
+        outcome = await fetch(server, tmp_path / "archives", naps, certificate=certificate, timeout=0.3)
+
+    assert_whole(outcome, tmp_path / "archives")
+    assert (2, len(CONTENT)) == (outcome.attempts, outcome.bytes)
+    assert "no byte within the time-out" in caplog.text
+    assert 2 == pumps.begun
+
+
+class Told(SilentProgress):
+    """Remembers how many bytes it was told of at once."""
+
+    def __init__(self) -> None:
+        self.pieces: list[int] = []
+
+    def advanced(self, product: Product, nbytes: int) -> None:  # noqa: ARG002 - there is only one
+        self.pieces.append(nbytes)
+
+
+async def test_trickle_is_no_silence_and_moves_visibly(
+    tmp_path: Path, naps: Naps, certificate: Path, pumps: Pumps
+) -> None:
+    """A byte each tenth of a second, for longer than the time-out; over both lines at once, for it takes a while."""
+
+    async def trickle(tls: Path | None, folder: Path) -> None:
+        told = Told()
+        async with wild([], Store(CONTENT, MOST, sent_in(15, 1, 0.1)), tls=tls_of(tls)) as server:
+            outcome = await fetch(server, folder, naps, certificate=tls, progress=told, timeout=1.2)
+        assert_whole(outcome, folder)
+        assert 1 == outcome.attempts
+        assert sum(piece <= 5 for piece in told.pieces) >= 5
+
+    await asyncio.gather(trickle(None, tmp_path / "plain"), trickle(certificate, tmp_path / "tls"))
+
+    assert 2 == pumps.begun
+
+
+@lines
+async def test_line_below_the_least_rate_is_given_up_and_nothing_comes_twice(
+    tmp_path: Path,
+    naps: Naps,
+    monkeypatch: pytest.MonkeyPatch,
+    certificate: Path,
+    pumps: Pumps,
+    caplog: pytest.LogCaptureFixture,
+    *,
+    tls: bool,
+) -> None:
+    monkeypatch.setattr("collgs_async.transfer.stream._RATE_WINDOW", 0.2)
+    store = Store(CONTENT, MOST, sent_in(400, 100, 0.01))
+    async with wild([], store, tls=tls_of(certificate if tls else None)) as server:
+        outcome = await fetch(
+            server, tmp_path / "archives", naps, certificate=certificate, options={"min_rate": 50_000}
+        )
+
+    assert_whole(outcome, tmp_path / "archives")
+    assert outcome.attempts >= 2
+    assert len(CONTENT) == outcome.bytes
+    assert "B/s over 0 s" in caplog.text
+    assert pumps.begun >= 2
+
+
+@lines
+async def test_after_sleep_it_connects_anew_where_it_was(
+    tmp_path: Path,
+    naps: Naps,
+    monkeypatch: pytest.MonkeyPatch,
+    certificate: Path,
+    pumps: Pumps,
+    *,
+    tls: bool,
+) -> None:
+    monkeypatch.setattr("collgs_async.transfer.download.LOOK_EACH", 0.02)
+    wall, steady = Clock(1_700_000_000.0), Clock()
+    async with wild([], Store(CONTENT, MOST), tls=tls_of(certificate if tls else None)) as server:
+        config = settings_for(server, tmp_path / "archives", timeout=100, retries=0, ca_file=certificate)
+        async with asyncio.timeout(20), Client(config, sleep=naps) as client:
+            client._downloader._crew._asleep = Sleep(wall, steady)
+            run = asyncio.create_task(client.download(Product("A", f"{server.origin}/a.zip")))
+            await until(lambda: len(pumps.blocks) > 0 and sum(pumps.blocks[-1][::2]) >= MOST)
+            wall.now += NIGHT
+            outcome = await run
+
+    assert_whole(outcome, tmp_path / "archives")
+    assert (2, len(CONTENT)) == (outcome.attempts, outcome.bytes)
+
+
+@pytest.mark.parametrize("moment", [0.0, 0.2])
+async def test_replaced_while_several_pumps_bring_it_is_never_mixed(
+    serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, pumps: Pumps, moment: float
+) -> None:
+    """Only the structure is verified, so that nothing but the engine itself keeps the versions apart."""
+    monkeypatch.setattr("collgs_async.transfer.trip.SMALLEST_HALF", 256 * KIB)
+    monkeypatch.setattr("collgs_async.transfer.trip.WORTH_SPLITTING", 0.1)
+    scene = replace(level2_scenes(1)[0], size=4 * MIB, deflated=False)
+    site = await serve([scene], rate=4 * MIB, faults={scene.identifier: (FAULTS["cut"],)})
+    run = asyncio.create_task(site.pull(workers=3, segments=3, verify="structure"))
+    await until(lambda: pumps.most_at_work >= 2)
+    await asyncio.sleep(moment)
+    site.server.replace(scene.identifier)
+
+    report = await run
+
+    assert 1 == report.downloaded
+    assert site.archive(scene).read_bytes() in {site.original(scene), site.original(scene, 1)}
+    assert [] == site.litter()
+
+
+# ------------------------------------------------------------------------------------------------ where it stands aside
+
+
+async def test_under_a_limit_of_rate_there_is_no_pump(tmp_path: Path, naps: Naps, pumps: Pumps) -> None:
+    async with wild([], Store(CONTENT)) as server:
+        outcome = await fetch(server, tmp_path / "archives", naps, options={"limit_rate": 20_000_000})
+
+    assert_whole(outcome, tmp_path / "archives")
+    assert 0 == pumps.begun
+
+
+def in_chunks(body: bytes) -> bytes:
+    """Write the body of an answer whose length nobody announces."""
+    pieces = [body[first : first + 70_001] for first in range(0, len(body), 70_001)]
+    return b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + in_chunks(CONTENT), id="a body in chunks"
+        ),
+        pytest.param(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + CONTENT, id="no length"),
+        pytest.param(
+            b"HTTP/1.1 206 Partial Content\r\nTransfer-Encoding: chunked\r\n"
+            + f"Content-Range: bytes 0-{len(CONTENT) - 1}/{len(CONTENT)}\r\n\r\n".encode()
+            + in_chunks(CONTENT),
+            id="a range in chunks",
+        ),
+    ],
+)
+@lines
+async def test_framing_of_the_body_never_gets_into_the_archive(
+    tmp_path: Path, naps: Naps, certificate: Path, pumps: Pumps, answer: bytes, *, tls: bool
+) -> None:
+    async def say(_: Asked) -> AsyncIterator[bytes]:
+        yield answer
+        if answer.endswith(b"0\r\n\r\n"):
+            await asyncio.Event().wait()  # it has said where the body ends
+
+    async with wild([], say, tls=tls_of(certificate if tls else None)) as server:
+        outcome = await fetch(server, tmp_path / "archives", naps, certificate=certificate, options={"verify": "size"})
+
+    assert_whole(outcome, tmp_path / "archives")
+    assert (1, 0) == (outcome.attempts, pumps.begun)
+
+
+@pytest.fixture(scope="session")
+def another_loop() -> Any:
+    """Another kind of event loop; the first one of its kind opens what stays open."""
+    make = pytest.importorskip("uvloop").new_event_loop
+    make().close()
+    return make
+
+
+@lines
+def test_another_event_loop_brings_the_bytes_itself(
+    another_loop: Any, tmp_path: Path, naps: Naps, certificate: Path, pumps: Pumps, *, tls: bool
+) -> None:
+    async def run() -> Outcome:
+        async with wild([], Store(CONTENT), tls=tls_of(certificate if tls else None)) as server:
+            return await fetch(server, tmp_path / "archives", naps, certificate=certificate)
+
+    with asyncio.Runner(loop_factory=another_loop) as runner:
+        outcome = runner.run(run())
+
+    assert_whole(outcome, tmp_path / "archives")
+    assert 0 == pumps.begun
+
+
+@pytest.mark.parametrize(("secure_proxy", "begun"), [(False, 1), (True, 0)], ids=["http proxy", "https proxy"])
+async def test_tls_within_tls_is_left_to_asyncio(
+    tmp_path: Path, naps: Naps, certificate: Path, pumps: Pumps, begun: int, *, secure_proxy: bool
+) -> None:
+    told: list[str] = []
+    async with (
+        wild([], Store(CONTENT), tls=tls_of(certificate)) as server,
+        relay(certificate if secure_proxy else None, connections=told) as proxy,
+    ):
+        outcome = await fetch(server, tmp_path / "archives", naps, certificate=certificate, proxy=proxy)
+
+    assert_whole(outcome, tmp_path / "archives")
+    assert ([urlsplit(server.origin).netloc], begun) == (told, pumps.begun)
+
+
+@asynccontextmanager
+async def answer_of(content: bytes, certificate: Path | None, *, buffer: int) -> AsyncIterator[ClientResponse]:
+    async with (
+        wild([], Store(content), tls=tls_of(certificate)) as server,
+        Transport(Connection(timeout=5, ca_file=certificate)) as transport,
+        transport.get(f"{server.origin}/a.zip", buffer=buffer) as response,
+    ):
+        yield response
+
+
+async def drink(tap: Tap, count: int) -> bytes:
+    """Take so many bytes from a tap as a pump does: in a thread, while the loop goes on."""
+    rest = bytearray(count - len(tap.head))
+    with closing(tap):
+        await asyncio.to_thread(fill, tap, memoryview(rest))
+    return bytes(tap.head + rest)
+
+
+def fill(tap: Tap, view: memoryview) -> None:
+    given_up = time.monotonic() + 10
+    while view:
+        received = tap.source.fill(view)
+        assert 0 != received, f"{len(view)} bytes are missing"
+        assert time.monotonic() < given_up
+        view = view[received or 0 :]
+
+
+def keeps_back(response: ClientResponse, *, tls: bool) -> bool:
+    """Whether aiohttp has more than it wants, and over TLS asyncio has, too."""
+    protocol = response.connection.protocol if response.connection else None
+    layer = getattr(response.connection.transport, "_ssl_protocol", None) if response.connection else None
+    return (
+        protocol is not None
+        and protocol._reading_paused
+        and (not tls or (layer is not None and layer._ssl_reading_paused))
+    )
+
+
+@lines
+@pytest.mark.parametrize("read", [0, 100_000])
+@pytest.mark.parametrize("buffer", [1, 16 * KIB, 256 * KIB])
+async def test_what_is_kept_back_higher_up_comes_first_and_once(
+    certificate: Path, read: int, buffer: int, *, tls: bool
+) -> None:
+    content = CONTENT * 3
+    async with answer_of(content, certificate if tls else None, buffer=buffer) as response:
+        begun = await response.content.readexactly(read)
+        await until(lambda: keeps_back(response, tls=tls))
+        tap = Tap.on(response)
+        assert tap is not None
+        assert len(tap.head) > buffer
+        await asyncio.sleep(0)  # as long as it takes at least to write the head
+        rest = await drink(tap, len(content) - read)
+
+    assert begun + rest == content
+
+
+@lines
+@pytest.mark.parametrize("size", [1, 300, 70_000])
+@pytest.mark.parametrize("buffer", [1, 1000, 2**20])
+async def test_body_that_is_all_there_is_no_less_for_it(
+    certificate: Path, size: int, buffer: int, *, tls: bool
+) -> None:
+    """Either there is nothing to take over, or the tap gives all that came."""
+    async with answer_of(CONTENT[:size], certificate if tls else None, buffer=buffer) as response:
+        for _ in range(20):
+            await asyncio.sleep(0.001)
+        tap = Tap.on(response)
+        body = await drink(tap, size) if tap else await response.content.read()
+        if tap and response.content.is_eof():
+            assert 0 == tap.source.fill(memoryview(bytearray(1)))
+
+    assert body == CONTENT[:size]
+
+
+async def test_broken_line_is_not_taken_over() -> None:
+    async def cut(_: Asked) -> AsyncIterator[bytes]:
+        yield header(CONTENT, 0) + CONTENT[:1000]
+
+    async with (
+        wild([], cut) as server,
+        Transport(Connection()) as transport,
+        transport.get(f"{server.origin}/a.zip") as response,
+    ):
+        await until(lambda: response.content.exception() is not None)
+        assert Tap.on(response) is None
+
+
+# ------------------------------------------------------------------------------------------------------------ the disk
+
+
+async def test_without_a_way_to_write_out_early_it_works_as_well(
+    tmp_path: Path, naps: Naps, monkeypatch: pytest.MonkeyPatch, pumps: Pumps
+) -> None:
+    monkeypatch.setattr("collgs_async.partfile._sync_file_range", None)
+    monkeypatch.setattr("collgs_async.transfer.pump._WRITE_OUT_EACH", 64 * KIB)
+    async with wild([], Store(CONTENT)) as server:
+        outcome = await fetch(server, tmp_path / "archives", naps)
+
+    assert_whole(outcome, tmp_path / "archives")
+    assert 1 == pumps.begun
+
+
+async def test_what_is_written_out_early_is_what_was_written(
+    tmp_path: Path, naps: Naps, monkeypatch: pytest.MonkeyPatch, pumps: Pumps
+) -> None:
+    asked: list[tuple[int, int]] = []
+
+    def note(descriptor: int, offset: int, count: int, flags: int) -> int:
+        assert os.fstat(descriptor).st_size >= offset + count
+        asked.append((offset, count))
+        return 0
+
+    monkeypatch.setattr("collgs_async.partfile._sync_file_range", note)
+    monkeypatch.setattr("collgs_async.transfer.pump._WRITE_OUT_EACH", 100_000)
+    async with wild([], Store(CONTENT)) as server:
+        outcome = await fetch(server, tmp_path / "archives", naps)
+
+    assert_whole(outcome, tmp_path / "archives")
+    assert pumps.blocks[0][0] == asked[0][0]
+    assert [offset + count for offset, count in asked[:-1]] == [offset for offset, _ in asked[1:]]
+    assert all(count >= 100_000 for _, count in asked)
+
+
+@pytest.mark.parametrize("trouble", [errno.ENOSPC, errno.EIO])
+async def test_disk_that_takes_no_more_ends_the_run_and_keeps_what_it_took(
+    tmp_path: Path, naps: Naps, monkeypatch: pytest.MonkeyPatch, pumps: Pumps, trouble: int
+) -> None:
+    """A pump writes in a thread of its own; the disk fails there alone."""
+    write = os.pwrite
+
+    def fail_beyond(descriptor: int, data: Any, offset: int) -> int:
+        if offset + len(data) > MOST and threading.current_thread().name.startswith("pump"):
+            raise OSError(trouble, os.strerror(trouble))
+        return write(descriptor, data, offset)
+
+    monkeypatch.setattr(os, "pwrite", fail_beyond)
+    folder = tmp_path / "archives"
+    async with wild([], Store(CONTENT)) as server:
+        with pytest.raises(StorageError, match=os.strerror(trouble)):
+            await fetch(server, folder, naps)
+        monkeypatch.undo()
+        held = (folder / "A.zip.part").read_bytes()
+        outcome = await fetch(server, folder, naps)
+
+    assert CONTENT.startswith(held)
+    assert len(held) > MOST - 2 * 64 * KIB
+    assert_whole(outcome, folder)
+    assert outcome.bytes == len(CONTENT) - len(held)
+    assert pumps.begun >= 1
+
+
+async def test_abandoned_pump_writes_nothing_any_more(tmp_path: Path, pumps: Pumps) -> None:
+    """What comes after the stretch was given up may be of another version."""
+    abandoned, stretch = asyncio.Event(), Stretch(0, len(CONTENT))
+
+    async def wait(due: bytes) -> AsyncIterator[bytes]:
+        await abandoned.wait()
+        yield due
+
+    async with (
+        wild([], Store(CONTENT, MOST, wait)) as server,
+        Transport(Connection(timeout=5)) as transport,
+        transport.get(f"{server.origin}/a.zip") as response,
+        PartFile(tmp_path / "A.zip") as part,
+    ):
+        tap = Tap.on(response)
+        assert tap is not None
+        await part.write(0, tap.head)
+        pump = Pump(tap, part, stretch, len(tap.head), len(CONTENT), block=64 * KIB, timeout=5)
+
+        async def landed(offset: int, kept: int, _: int) -> None:
+            await part.landed(offset, kept)
+            if offset + kept == MOST:
+                stretch.abandoned = True  # but the line is open, as it may be for a moment
+                abandoned.set()
+
+        async with asyncio.timeout(10):
+            await pump.run(landed)
+
+    assert 1 == pumps.begun
+    assert part.path.read_bytes() == CONTENT[:MOST]
+
+
+# ------------------------------------------------------------------------------------------------------- real processes
+
+
+def pumped(site: Any) -> tuple[object, ...]:
+    return ("-c", PUMPED, *at(site), "--workers", 1)
+
+
+async def test_after_a_kill_the_next_run_goes_on_where_the_pump_was(
+    serve: Callable[..., Any], command: Command
+) -> None:
+    scene = replace(level2_scenes(1)[0], size=8_000_000, deflated=False)
+    site = await serve([scene], rate=16e6)
+    part = site.archive(scene).with_suffix(".zip.part")
+    process = await start(command, *pumped(site))
+    await until(lambda: part.exists() and part.stat().st_size >= 2 * MIB)
+    process.kill()
+    assert -signal.SIGKILL == (await command.end(process)).code
+    assert (command.folder / "pumped").exists()
+    held = part.read_bytes()
+    site.server.forget()
+
+    ended = await command.end(await start(command, *pumped(site)))
+
+    assert 0 == ended.code, ended.err
+    right = site.original(scene)
+    assert right.startswith(held)
+    assert right == site.archive(scene).read_bytes()
+    assert [f"bytes={len(held)}-"] == [hit.range for hit in site.archive_hits()]
+    assert [] == site.litter()
+
+
+async def start(command: Command, *words: object) -> asyncio.subprocess.Process:
+    """Start Python with these words."""
+    clean = {name: value for name, value in os.environ.items() if not name.upper().endswith("_PROXY")}
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, *map(str, words)),
+        cwd=command.folder,
+        env={**clean, "PYTHONWARNINGS": "error"},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+
+@pytest.mark.skipif(not may_mount(), reason="mounting a small disk is not permitted here")
+async def test_a_disk_that_fills_up_while_a_pump_writes(serve: Callable[..., Any], command: Command) -> None:
+    scene = replace(level2_scenes(1)[0], size=6_000_000, deflated=False)
+    site = await serve([scene], rate=6e6)
+    site.folder.mkdir()
+    shell = await asyncio.create_subprocess_exec(
+        *("unshare", "-rm", "sh", "-c", FILLED_DISK, "sh", sys.executable, *map(str, pumped(site))),
+        cwd=command.folder,
+        env={**os.environ, "OUT": str(site.folder)},
+    )
+    await shell.wait()
+
+    first, second = ran(command.folder, "first"), ran(command.folder, "second")
+    right = site.original(scene)
+    (held,) = (path.read_bytes() for path in (command.folder / "first").glob("*.part"))
+    assert (1, 0) == (first.code, second.code)
+    assert_stopped_by(first, "No space left on device")
+    assert 0 < len(held) < len(right)
+    assert right.startswith(held)
+    assert right == (command.folder / "second" / site.archive(scene).name).read_bytes()
+    assert f"bytes={len(held)}-" == site.archive_hits()[-1].range
