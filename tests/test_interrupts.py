@@ -126,21 +126,33 @@ async def test_a_stop_is_told_and_summed_up(
     assert "Run the same command again" in ended.err
 
 
+INTERRUPTED_WHILE_LOADING = """
+import os, runpy, signal, sys
+
+class Interrupter:
+    loading = sys.argv.pop(1)
+
+    def find_spec(self, name, path, target=None):
+        if name == self.loading:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupter())
+runpy.run_module("collgs_async", run_name="__main__", alter_sys=True)
+"""
+"""The command, to which somebody presses Ctrl-C at the very moment at which it loads some module."""
+
+
 @pytest.mark.parametrize("loading", ["collgs_async.config", "aiohttp.client"])
 async def test_ctrl_c_while_the_program_still_loads_is_quiet(
     serve: Callable[..., Any], command: Command, loading: str
 ) -> None:
     site = await serve(level2_scenes(1))
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-X", "importtime", "-m", "collgs_async", *map(str, at(site))),
+        *(sys.executable, "-c", INTERRUPTED_WHILE_LOADING, loading, *map(str, at(site))),
         cwd=command.folder,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    assert process.stderr is not None
-    while not (await process.stderr.readline()).rstrip().endswith(f" {loading}".encode()):
-        assert not process.stderr.at_eof()
-    process.send_signal(signal.SIGINT)
 
     ended = untroubled(await command.end(process))
 
@@ -329,7 +341,8 @@ async def test_a_limit_of_file_size_stops_the_run_and_without_it_the_next_one_go
     assert all(right[name.removesuffix(".part")].startswith(data) for name, data in held.items())
     assert sorted(right) == files_below(site.folder)
     assert [] == wrong_finals(site.folder, right)
-    assert site.moved() <= sum(map(len, right.values())) + 4 * (MIB + MIB // 2)
+    # A block of each connection, and what was on its way, which on a busy machine is what fits into a socket.
+    assert site.moved() <= sum(map(len, right.values())) + 4 * 3 * MIB
     assert_stopped_by(first, "File too large")
 
 
