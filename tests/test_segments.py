@@ -30,7 +30,7 @@ KIB = 2**10
 
 @pytest.fixture(autouse=True)
 def _small_scale(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Everything sixteen times smaller than in life, the pump, too, so that it takes a second and no quarter of a minute."""
+    """Everything sixteen times smaller than in life, the pump, too, so that it takes a second."""
     monkeypatch.setattr("collgs_async.transfer.trip.SMALLEST_HALF", 512 * KIB)
     monkeypatch.setattr("collgs_async.transfer.stream.WORTH_A_PUMP", MIB)
     monkeypatch.setattr("collgs_async.transfer.trip.WORTH_SPLITTING", 0.1)
