@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from collgs_async import sync
     from collgs_async.app import Client, run
     from collgs_async.catalogue import Search
-    from collgs_async.config import Config, Connection, DownloadOptions, load_config
+    from collgs_async.choice import Choice
+    from collgs_async.choosing import Dropped
+    from collgs_async.config import Config, Connection, DownloadOptions, Selection, load_config
     from collgs_async.errors import (
         AuthenticationError,
         CatalogueError,
@@ -33,30 +35,37 @@ if TYPE_CHECKING:
         TransferError,
     )
     from collgs_async.models import Outcome, Product, Report, Status
+    from collgs_async.plan import Plan
     from collgs_async.progress import PlainProgress, Progress, SilentProgress, TqdmProgress, choose_progress
     from collgs_async.query import Query
+    from collgs_async.results import Products
     from collgs_async.transfer import Action
 
 __all__ = [
     "Action",
     "AuthenticationError",
     "CatalogueError",
+    "Choice",
     "Client",
     "CollgsError",
     "Config",
     "ConfigError",
     "Connection",
     "DownloadOptions",
+    "Dropped",
     "IntegrityError",
     "NotAvailableError",
     "Outcome",
     "PlainProgress",
+    "Plan",
     "Product",
     "ProductError",
+    "Products",
     "Progress",
     "Query",
     "Report",
     "Search",
+    "Selection",
     "SilentProgress",
     "Status",
     "StorageError",
@@ -72,10 +81,14 @@ __all__ = [
 _ROOMS = {
     "app": ("Client", "run"),
     "catalogue": ("Search",),
-    "config": ("Config", "Connection", "DownloadOptions", "load_config"),
+    "choice": ("Choice",),
+    "choosing": ("Dropped",),
+    "config": ("Config", "Connection", "DownloadOptions", "Selection", "load_config"),
     "models": ("Outcome", "Product", "Report", "Status"),
+    "plan": ("Plan",),
     "progress": ("PlainProgress", "Progress", "SilentProgress", "TqdmProgress", "choose_progress"),
     "query": ("Query",),
+    "results": ("Products",),
     "transfer": ("Action",),
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names}

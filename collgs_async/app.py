@@ -14,23 +14,30 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from collgs_async.auth import Authenticator, find_credentials
-from collgs_async.catalogue import Search
+from collgs_async.catalogue import Inquiry, Search, find_description, list_collections
+from collgs_async.choice import Choice
 from collgs_async.errors import CatalogueError, CollgsError, NotAvailableError
+from collgs_async.glance import Door, Lengths, Pictures
 from collgs_async.models import Outcome, Product, Report, Status
-from collgs_async.pipeline import run_pipeline
+from collgs_async.pipeline import in_order, run_pipeline
+from collgs_async.plan import MISSING, LeftOut, Plan, Planned
 from collgs_async.progress import SilentProgress
 from collgs_async.query import Query
 from collgs_async.report import Recorder
+from collgs_async.results import Products
 from collgs_async.transfer import Downloader
 from collgs_async.transport import Transport
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+    from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
     from types import TracebackType
     from typing import Self
 
     from collgs_async.auth import Credentials, SignedIn
+    from collgs_async.catalogue import Collection, Description
+    from collgs_async.choosing import Dropped
     from collgs_async.config import Config
+    from collgs_async.glance import Picture
     from collgs_async.progress import Progress
     from collgs_async.transfer import Action
 
@@ -64,7 +71,7 @@ class Client:
     ::
 
         async with Client(Config(parameters={"parentIdentifier": "S2_MSIL2A"})) as client:
-            async for product in client.search():
+            async for product in client.choose():
                 outcome = await client.download(product)
     """
 
@@ -88,6 +95,7 @@ class Client:
             auth_hosts=config.connection.auth_hosts,
         )
         self._downloader = Downloader(self._transport, self._authenticator, config, self._progress, sleep=sleep)
+        self._descriptions: dict[str, Description | None] = {}
         self._stack = AsyncExitStack()
         self.report = Report()
 
@@ -103,8 +111,33 @@ class Client:
     ) -> None:
         await self._stack.aclose()
 
+    def choose(self, query: Query | None = None, *, tell: Callable[[Dropped], None] | None = None) -> Choice:
+        """Search the catalogue, and choose among what it has as the configuration's ``selection`` says.
+
+        This is what `run` pulls, and what the command line lists and plans.
+
+        Parameters
+        ----------
+        query
+            What to ask for; None: what the configuration's ``parameters`` say.
+        tell
+            Called with each product that is left out, and why; None: nobody wants to know.
+
+        Returns
+        -------
+        Choice
+            An asynchronous iterator of products. It counts what is left out, by reason, and names what is missing.
+
+        Raises
+        ------
+        ConfigError
+            The area or the list of identifiers cannot be read; nothing was asked for.
+        """
+        config = self._config
+        return Choice(self.search, query or config.query, config.selection, config.base_url, tell=tell)
+
     def search(self, query: Query | None = None) -> Search:
-        """Search the catalogue.
+        """Search the catalogue, and take all that it finds; see `choose`.
 
         Parameters
         ----------
@@ -117,7 +150,111 @@ class Client:
             An asynchronous iterator of products. Pages are asked for as they are needed.
         """
         query = query or self._config.query
-        return Search(self._transport, self._authenticator, self._config, query, sleep=self._sleep)
+        return Search(
+            self._transport,
+            self._authenticator,
+            self._config,
+            query,
+            sleep=self._sleep,
+            look_up=self.describe,
+            strict=self._config.selection.strict,
+        )
+
+    async def find(self, query: Query | None = None) -> Products:
+        """Search the catalogue, and give all products that are wanted at once; see `choose`.
+
+        Returns
+        -------
+        Products
+            A list, which a notebook shows as a table and on a map.
+        """
+        choice = self.choose(query)
+        async with aclosing(aiter(choice)) as products:
+            found = [product async for product in products]
+        return Products(found, area=choice.area.geojson() if choice.area else None)
+
+    async def collections(self) -> list[Collection]:
+        """List the collections that the catalogue has, by name.
+
+        Raises
+        ------
+        CatalogueError
+            The catalogue could not be asked, or does not answer with results.
+        """
+        return await list_collections(self._inquiry(), self._config.base_url)
+
+    async def describe(self, collection: str | None = None) -> Description | None:
+        """Ask what can be asked of a collection: its search parameters, their ranges, and the size of a page.
+
+        Parameters
+        ----------
+        collection
+            Its name; None: that of the configuration's search.
+
+        Returns
+        -------
+        Description or None
+            None when the server has no description document, as older ones.
+
+        Raises
+        ------
+        CatalogueError
+            The catalogue could not be asked, or it does not have this collection.
+        """
+        name = collection or self._config.query.collection
+        if name not in self._descriptions:
+            self._descriptions[name] = await find_description(self._inquiry(), self._config.base_url, name)
+        return self._descriptions[name]
+
+    def with_sizes(self, products: AsyncIterable[Product]) -> AsyncGenerator[Product, None]:
+        """Ask the store how long each archive is, several at once; one that it does not tell stays unknown.
+
+        Parameters
+        ----------
+        products
+            Where they come from, such as `choose`; their order is kept.
+
+        Raises
+        ------
+        AuthenticationError
+            The store asks for a sign-in.
+        """
+        return in_order(products, Lengths(self._door()), at_once=self._taken_ahead)
+
+    def with_quicklooks(
+        self, products: AsyncIterable[Product], *, largest: int = 8 * 2**20
+    ) -> AsyncGenerator[tuple[Product, Picture | None], None]:
+        """Fetch the preview of each product, several at once; one that cannot be had is None.
+
+        Parameters
+        ----------
+        products
+            Where they come from, such as `choose`; their order is kept.
+        largest
+            Bytes of a picture that is taken.
+        """
+        fetch = Pictures(self._door(), largest=largest)
+
+        async def both(product: Product) -> tuple[Product, Picture | None]:
+            return product, await fetch(product)
+
+        return in_order(products, both, at_once=self._taken_ahead)
+
+    def archive(self, product: Product) -> Path:
+        """Say where the archive of a product is, or will be."""
+        return self._downloader.final(product)
+
+    @property
+    def _taken_ahead(self) -> int:
+        return 2 * self._config.download_options.workers
+
+    def _door(self) -> Door:
+        workers, retries = self._config.download_options.workers, self._config.connection.retries
+        return Door(self._transport, self._authenticator, workers=workers, retries=retries, sleep=self._sleep)
+
+    def _inquiry(self) -> Inquiry:
+        retries = self._config.connection.retries
+        return Inquiry(self._transport, self._authenticator, retries, sleep=self._sleep)
 
     async def sign_in(self) -> SignedIn | None:
         """Try the credentials on the first product that the configuration's search finds.
@@ -198,7 +335,7 @@ class Client:
         return await self._downloader.alone(product, damaged=damaged)
 
     async def run(self, query: Query | None = None, *, report: str | Path | None = None) -> Report:
-        """Fetch everything that a search finds, while it is still finding.
+        """Fetch everything that a search finds and that is wanted, while it is still finding.
 
         Parameters
         ----------
@@ -215,20 +352,85 @@ class Client:
         Raises
         ------
         ConfigError
-            No report can be written to that place; nothing was asked for.
+            No report can be written to that place, or the area or the list of identifiers cannot be read; nothing
+            was asked for.
         AuthenticationError
             The store asks for a sign-in.
         StorageError
             The output folder cannot take another byte.
         """
-        begun, search = time.monotonic(), self.search(query)
+        return await self._pull(self.choose(query), report)
+
+    async def plan(self, query: Query | None = None, *, sizes: bool = False) -> Plan:
+        """Choose as `run` does, and write down what was chosen instead of fetching it.
+
+        Parameters
+        ----------
+        query
+            What to ask for; None: what the configuration's ``parameters`` say.
+        sizes
+            Whether to ask the store how long each archive is; see `with_sizes`.
+
+        Raises
+        ------
+        ConfigError
+            The area or the list of identifiers cannot be read; nothing was asked for.
+        CatalogueError
+            The search ended early: there is no plan of a part.
+        AuthenticationError
+            The store asks for a sign-in.
+        """
+        left_out: list[LeftOut] = []
+
+        def note(dropped: Dropped) -> None:
+            left_out.append(LeftOut(dropped.product.identifier, dropped.reason, dropped.kind))
+
+        choice, asked = self.choose(query, tell=note), query or self._config.query
+        found = self.with_sizes(choice) if sizes else aiter(choice)
+        async with aclosing(found) as products:
+            chosen = [product async for product in products]
+        left_out += [LeftOut(name, "the catalogue does not list it", MISSING) for name in choice.missing]
+        return Plan.of(
+            self._config.base_url,
+            chosen,
+            left_out,
+            parameters=asked.written(),
+            selection=choice.written(),
+        )
+
+    async def pull(self, plan: Plan, *, report: str | Path | None = None) -> Report:
+        """Fetch exactly what a plan names; the catalogue is not asked.
+
+        Parameters
+        ----------
+        plan
+            What to fetch.
+        report
+            Where to write the report as JSON; it is written also when this is cancelled. None: nowhere.
+
+        Returns
+        -------
+        Report
+            What became of all products.
+
+        Raises
+        ------
+        ConfigError
+            No report can be written to that place.
+        AuthenticationError, StorageError
+            As for `run`.
+        """
+        return await self._pull(Planned(plan), report)
+
+    async def _pull(self, choice: Choice | Planned, report: str | Path | None) -> Report:
+        begun = time.monotonic()
         error: CatalogueError | None = None
         stopped_by: CollgsError | None = None
         workers = self._config.download_options.workers
         with Recorder(None if report is None else Path(report)) as recorder:
             try:
                 error = await run_pipeline(
-                    self._announced(search),
+                    self._announced(choice),
                     self._downloader,
                     recorder.add,
                     workers=self._downloader.in_flight,
@@ -241,18 +443,20 @@ class Client:
                 stopped_by = stop
                 raise
             finally:
-                summed_up = recorder.report(search.total, search.pages, error, time.monotonic() - begun)
-                self.report = replace(summed_up, stopped_by=stopped_by)
+                summed_up = recorder.report(choice.total, choice.pages, error, time.monotonic() - begun)
+                self.report = replace(
+                    summed_up, stopped_by=stopped_by, left_out=dict(choice.left_out), missing=tuple(choice.missing)
+                )
                 recorder.write(self.report)
         return self.report
 
-    async def _announced(self, search: Search) -> AsyncGenerator[Product, None]:
+    async def _announced(self, choice: Choice | Planned) -> AsyncGenerator[Product, None]:
         """Pass products on, telling how many there will be whenever that changes."""
         expected = None
-        async with aclosing(aiter(search)) as products:
+        async with aclosing(aiter(choice)) as products:
             async for product in products:
-                if search.expected is not None and search.expected != expected:
-                    expected = search.expected
+                if choice.expected is not None and choice.expected != expected:
+                    expected = choice.expected
                     self._progress.expect(expected)
                 yield product
 

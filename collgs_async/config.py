@@ -6,7 +6,6 @@ Every wrong value is named at once, with the place that it came from, before any
 from __future__ import annotations
 
 import difflib
-import json
 import os
 import re
 import ssl
@@ -27,7 +26,10 @@ from pydantic import (
     model_validator,
 )
 
+from collgs_async.choosing import Best, Wishes
+from collgs_async.choosing.wishes import WISHES
 from collgs_async.errors import ConfigError
+from collgs_async.jsonfile import read_object
 from collgs_async.options import OPTIONS, Option, env_name
 from collgs_async.query import Query, canonical, shown
 from collgs_async.units import parse_rate
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
-__all__ = ["Config", "Connection", "DownloadOptions", "load_config", "sample_config"]
+__all__ = ["Config", "Connection", "DownloadOptions", "Selection", "load_config", "sample_config"]
 
 _BY_KEY = {option.key: option for option in OPTIONS}
 _CREDENTIALS = "credentials belong in COLLGS_USERNAME and COLLGS_PASSWORD"
@@ -53,7 +55,7 @@ _MEANT = {
     "output_dir": "output_directory",
     **{option.flag.removeprefix("--").replace("-", "_"): option.key for option in OPTIONS},
     **{key.rpartition(".")[2]: key for key in _BY_KEY},
-    **{section: section for section in ("parameters", "connection", "download_options")},
+    **{section: section for section in ("parameters", "selection", "connection", "download_options")},
 }
 """What a key of this name most likely means: names of old samples, of flags, and the right ones."""
 
@@ -208,7 +210,7 @@ def _existing_file(value: object) -> Path | None:
         return None
     path = _path(value)
     try:
-        exists = path.is_file()
+        exists = path.exists() and not path.is_dir()  # a pipe will do
     except OSError:
         exists = False
     if not exists:
@@ -235,6 +237,49 @@ def _parameters(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
+def _words(value: object) -> object:
+    """Take text as it is, a number for text, and a list of these; what they may say, the stages of choosing know."""
+    match value:
+        case None | str():
+            return value
+        case bool():
+            raise ValueError
+        case int():
+            return str(value)
+        case list() | tuple() if all(isinstance(item, str | int) and not isinstance(item, bool) for item in value):
+            return tuple(str(item) for item in value)
+    raise ValueError
+
+
+def _lower(value: object) -> object:
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+def _place(value: object) -> object:
+    """Take the name of a file, WKT or a GeoJSON object; it is read when it is needed."""
+    if value is None or isinstance(value, dict):
+        return value
+    text = str(value) if isinstance(value, str | Path) else ""
+    if "(" not in text:  # as all WKT has
+        _existing_file(text)
+    return text
+
+
+def _list_of_products(value: object) -> object:
+    """Take identifiers, or the name of a file with identifiers; it is read when it is needed."""
+    if value is None or value == "-":
+        return value
+    if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
+        return tuple(value)
+    _existing_file(value)
+    return str(value)
+
+
+def _percent(value: object) -> object:
+    return value.strip().removesuffix("%") if isinstance(value, str) else _no_bool(value)
+
+
+_Words = Annotated[str | tuple[str, ...] | None, BeforeValidator(_words)]
 _Whole = Annotated[int, BeforeValidator(_no_bool)]
 _Seconds = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, allow_inf_nan=False)]
 _Rate = Annotated[float, BeforeValidator(_rate), Field(gt=0, allow_inf_nan=False)]
@@ -321,6 +366,116 @@ class DownloadOptions(_Checked):
         return self
 
 
+class Selection(_Checked):
+    """What is wanted of the products that a search finds. Lists may be given as text with commas.
+
+    Attributes
+    ----------
+    aoi
+        The area of interest, which a footprint must meet: the name of a file, WKT or a GeoJSON object; None: anywhere.
+    min_overlap
+        Percent of the area that a footprint must cover; None: it is enough to meet it.
+    months
+        Of sensing, in any year, such as ``5-9`` or ``11-2``.
+    tile, relative_orbit, platform, orbit_direction, polarisation, product_type
+        What a product must be one of, told by its identifier or else by its entry.
+    latest_baseline
+        Whether of the products of one acquisition those of the newest processing baseline are wanted only.
+    best_per
+        ``tile``, ``day``, ``month`` or two of these of which one product each is wanted; None: all products.
+    by
+        What makes it the best: ``cloud`` (also when this is None) or ``coverage`` of the area.
+    strict
+        Whether a search parameter that the collection does not have is refused; else it is warned about.
+    ids
+        The identifiers of exactly the products that are wanted, or the name of a file with these (``-``: standard
+        input); None: whatever the search finds.
+    """
+
+    prefix: ClassVar[str] = "selection."
+
+    aoi: Annotated[str | dict[str, Any] | None, BeforeValidator(_place)] = None
+    min_overlap: Annotated[float | None, BeforeValidator(_percent), Field(ge=0, le=100)] = None
+    months: _Words = None
+    tile: _Words = None
+    relative_orbit: _Words = None
+    platform: _Words = None
+    orbit_direction: _Words = None
+    polarisation: _Words = None
+    product_type: _Words = None
+    latest_baseline: StrictBool = False
+    strict: StrictBool = False
+    best_per: _Words = None
+    by: Annotated[Literal["cloud", "coverage"] | None, BeforeValidator(_lower)] = None
+    ids: Annotated[str | tuple[str, ...] | None, BeforeValidator(_list_of_products)] = None
+
+    @model_validator(mode="after")
+    def _understood(self) -> Self:
+        problems: list[str] = []
+        for read in (self._read_wishes, self._read_best):
+            try:
+                read()
+            except ConfigError as error:
+                problems += error.problems
+        if self.min_overlap is not None and self.aoi is None:
+            problems.append("selection.min_overlap: expected an area (aoi) beside it, found none")
+        if self.by is not None and self.best_per is None:
+            problems.append("selection.by: expected what the best is wanted of (best_per) beside it, found none")
+        elif self.by == "coverage" and self.aoi is None:
+            problems.append("selection.by: expected an area (aoi) to choose by coverage, found none")
+        if problems:
+            raise _InvalidError(problems)
+        return self
+
+    @cached_property
+    def wishes(self) -> Wishes:
+        """What a product must be."""
+        return self._read_wishes()
+
+    @cached_property
+    def best(self) -> Best | None:
+        """Of which products the best is wanted; None: of none."""
+        return self._read_best()
+
+    def refuse_twins(self, query: Query) -> None:
+        """Refuse a search that says by a parameter of the catalogue what is said here, too.
+
+        Raises
+        ------
+        ConfigError
+            With a line for each.
+        """
+        twins = {"aoi": "geometry", "ids": "identifier", "orbit_direction": "orbitDirection"}
+        found = [
+            f"selection.{name}: expected no parameters.{twin} beside it, found one"
+            for name, twin in twins.items()
+            if getattr(self, name) is not None and twin in query.parameters
+        ]
+        if found:
+            raise _InvalidError(found)
+
+    @property
+    def chooses(self) -> bool:
+        """Whether anything that a search finds may be left out."""
+        return bool(self.checked_here or self.ids)
+
+    @property
+    def checked_here(self) -> tuple[str, ...]:
+        """What is checked on our side, by the names of the fields, in the order in which it is done."""
+        names = (*WISHES, "aoi", "min_overlap", "latest_baseline", "best_per")
+        return tuple(name for name in names if getattr(self, name) not in (None, False, "", ()))
+
+    def _read_wishes(self) -> Wishes:
+        given = {name: getattr(self, name) for name in WISHES}
+        return Wishes.parse({name: value for name, value in given.items() if value != ()}, section="selection")
+
+    def _read_best(self) -> Best | None:
+        if not self.best_per:
+            return None
+        per = self.best_per if isinstance(self.best_per, str) else ",".join(self.best_per)
+        return Best.parse(per, self.by or "cloud", section="selection")
+
+
 class Config(_Checked):
     """All settings of a run, checked.
 
@@ -332,6 +487,8 @@ class Config(_Checked):
         The search, as the user wrote it; `query` is what is understood.
     output_directory
         The folder for the archives, relative to the current one; it need not exist yet.
+    selection
+        What is wanted of what the search finds; a mapping will do.
     connection, download_options
         The sections of those names; a mapping will do.
 
@@ -346,8 +503,14 @@ class Config(_Checked):
         default_factory=dict, validate_default=True
     )
     output_directory: Annotated[Path, BeforeValidator(_folder)] = Path("downloads")
+    selection: Selection = Selection()
     connection: Connection = Connection()
     download_options: DownloadOptions = DownloadOptions()
+
+    @model_validator(mode="after")
+    def _said_once(self) -> Self:
+        self.selection.refuse_twins(self.query)
+        return self
 
     @classmethod
     def from_file(cls, path: str | Path) -> Config:
@@ -390,7 +553,7 @@ def load_config(file: Path | None, *, environ: Mapping[str, str], flags: Mapping
     ConfigError
         With a line for each wrong value, beginning with the flag, the variable or the file that it came from.
     """
-    values = _read_file(file) if file else {}
+    values = read_object(file) if file else {}
     origins = {} if file else {key: option.flag for key, option in _BY_KEY.items()}
     for key, option, words in _from_environment(environ):
         _put(values, key, option.read(words))
@@ -442,38 +605,3 @@ def _with_origin(line: str, origins: Mapping[str, str], file: Path | None) -> st
     if key in origins:
         return f"{origins[key]}: {rest}"
     return f"{file}: {line}" if file else line
-
-
-def _read_file(file: Path) -> dict[str, Any]:
-    """Read a JSON object; ``$schema``, which editors look for, is no setting."""
-    try:
-        values = json.loads(
-            file.read_bytes().decode("utf-8-sig"), object_pairs_hook=_no_twins, parse_constant=_no_constant
-        )
-    except json.JSONDecodeError as error:
-        raise ConfigError(
-            f"{file}: expected JSON, found at line {error.lineno}, column {error.colno}: {error.msg}"
-        ) from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{file}: expected UTF-8 text, found another encoding at byte {error.start}") from None
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{file}: {error}") from None
-    except OSError as error:
-        raise ConfigError(f"{file}: expected a JSON file, found: {error.strerror}") from None
-    if not isinstance(values, dict):
-        raise ConfigError(f"{file}: expected a JSON object, found {shown(values)}")
-    values.pop("$schema", None)
-    return values
-
-
-def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Build an object; of two equal keys JSON would silently keep the last."""
-    keys = [key for key, _ in pairs]
-    for key in keys:
-        if keys.count(key) > 1:
-            raise ValueError(f"expected each key once, found {shown(key)} twice in an object")
-    return dict(pairs)
-
-
-def _no_constant(name: str) -> object:
-    raise ValueError(f"expected finite numbers, found {name}")

@@ -12,12 +12,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from collgs_async.errors import ConfigError
+from collgs_async.errors import CollgsError, ConfigError
 from collgs_async.units import format_bytes
 from collgs_async.words import printable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
     from typing import TextIO
 
     from collgs_async.models import Product
@@ -39,6 +39,7 @@ _FIELDS = (
     "orbit_number",
     "platform",
     "size",
+    "overlap",
     "quicklook",
     "footprint",
     "problem",
@@ -49,6 +50,7 @@ _IDENTIFIER_WIDTH = 67  # the names of Sentinel-1; those of Sentinel-2 have 60
 _NARROWEST_IDENTIFIER = 20
 _GAP = "  "
 _UNKNOWN = "-"
+_LOOKED_AT = 20  # products by which a table chooses its columns
 
 # RFC 3986 §2 less the apostrophe: xargs takes quotes, backslashes and blanks for its own
 _URL_CHARACTERS = "%:/?#[]@!$&()*+,;=~"
@@ -78,7 +80,8 @@ async def write_listing(
     out
         Where to write.
     width
-        Columns of the terminal, for the table only: no line is longer. None: not a terminal, nothing is cut.
+        Columns of the terminal, for the table only: no line is longer, and the first products decide which columns are
+        worth their room. None: not a terminal; nothing is cut, and nothing waits.
     action
         Says what a download would do with a product ("fetch", "resume", "skip"); becomes the first column or
         key, except with ``urls``. None: no such column.
@@ -95,7 +98,39 @@ async def write_listing(
     OSError
         `out` takes no more; BrokenPipeError when its reader, such as ``head``, has had enough.
     """
-    layout = _layout(format, width, action)
+    if format == "table" and width is not None:
+        return await _write_table(products, out, width, action)
+    return await _write(products, _layout(format, action), out)
+
+
+async def _write_table(
+    products: AsyncIterable[Product], out: TextIO, width: int, action: Callable[[Product], str] | None
+) -> int:
+    """Look at the first products before the first line is written: what they do not have needs no column."""
+    first: list[Product] = []
+    rest = aiter(products)
+    failure: Exception | None = None
+    try:
+        while len(first) < _LOOKED_AT:
+            first.append(await anext(rest))
+    except StopAsyncIteration:
+        pass
+    except CollgsError as error:
+        failure = error
+
+    async def all_of_them() -> AsyncIterator[Product]:
+        for product in first:
+            yield product
+        if failure:
+            raise failure
+        if len(first) == _LOOKED_AT:
+            async for product in rest:
+                yield product
+
+    return await _write(all_of_them(), _table(width, action, first), out)
+
+
+async def _write(products: AsyncIterable[Product], layout: _Layout, out: TextIO) -> int:
     written = 0
     if layout.head_without_lines:
         out.write(layout.head)
@@ -129,10 +164,10 @@ class _Layout:
     head_without_lines: bool = True
 
 
-def _layout(name: str, width: int | None, action: Callable[[Product], str] | None) -> _Layout:
+def _layout(name: str, action: Callable[[Product], str] | None) -> _Layout:
     match name:
         case "table":
-            return _table(width, action)
+            return _table(None, action, ())
         case "json":
             return _Layout(partial(_json_line, action=action), "[", ",", "\n]\n")
         case "geojson":
@@ -151,8 +186,9 @@ def _record(product: Product, action: Callable[[Product], str] | None) -> dict[s
     """Name every field that fits into one cell, in the order of the columns."""
     record: dict[str, Any] = {"action": action(product)} if action else {}
     record |= {name: getattr(product, name) for name in _FLAT_FIELDS}
-    if product.cloud_cover is not None and not math.isfinite(product.cloud_cover):
-        record["cloud_cover"] = None  # JSON has no word for it
+    for name in ("cloud_cover", "overlap"):
+        if record[name] is not None and not math.isfinite(record[name]):
+            record[name] = None  # JSON has no word for it
     return record
 
 
@@ -196,14 +232,12 @@ class _Column:
         return int(self.alignment[1:])
 
 
-def _table(width: int | None, action: Callable[[Product], str] | None) -> _Layout:
+def _table(width: int | None, action: Callable[[Product], str] | None, first: Sequence[Product]) -> _Layout:
     lead = [_Column("action", "<6", action)] if action else []
-    # Of a name that is cut, nobody reads the tile: a narrow terminal gets the name and what it does not say.
-    details = _DETAILS
-    if width is not None and (_room_for_identifier(width, [*lead, *details]) or 0) < _IDENTIFIER_WIDTH:
-        details = (_CLOUD,)
+    longest = max((len(product.identifier) for product in first), default=_IDENTIFIER_WIDTH)
+    details = _DETAILS if width is None else _worth_their_room(width, lead, min(longest, _IDENTIFIER_WIDTH), first)
     room = _room_for_identifier(width, [*lead, *details])
-    padding = min(room or _IDENTIFIER_WIDTH, _IDENTIFIER_WIDTH)
+    padding = min(room or _IDENTIFIER_WIDTH, longest)
     identifier = _Column("identifier", f"<{padding}", lambda product: _shortened(product.identifier, room))
     columns = [*lead, identifier, *details]
 
@@ -216,6 +250,23 @@ def _table(width: int | None, action: Callable[[Product], str] | None) -> _Layou
         head=row(column.title for column in columns),
         head_without_lines=False,
     )
+
+
+def _worth_their_room(
+    width: int, lead: Sequence[_Column], identifier: int, first: Sequence[Product]
+) -> tuple[_Column, ...]:
+    """Choose columns that tell something and fit beside the whole identifier, those first that it does not say itself.
+
+    Of a name that is cut nobody reads the tile; so a narrow terminal has fewer columns rather than shorter names.
+    """
+    left = width - sum(len(_GAP) + column.width for column in lead) - identifier
+    chosen = set()
+    for column in _BY_WEIGHT:
+        tells = any(column.cell(product) != _UNKNOWN for product in first)
+        if tells and len(_GAP) + column.width <= left:
+            left -= len(_GAP) + column.width
+            chosen.add(column)
+    return tuple(column for column in _DETAILS if column in chosen)
 
 
 def _room_for_identifier(width: int | None, others: Iterable[_Column]) -> int | None:
@@ -252,13 +303,18 @@ def _size(product: Product) -> str:
     return _UNKNOWN if product.size is None else format_bytes(product.size)
 
 
+def _overlap(product: Product) -> str:
+    return _UNKNOWN if product.overlap is None else f"{product.overlap:.1f}"
+
+
+_START = _Column("sensing start", "<20", _start)
 _CLOUD = _Column("cloud %", ">7", _cloud)
-_DETAILS: tuple[_Column, ...] = (
-    _Column("sensing start", "<20", _start),
-    _CLOUD,
-    _Column("orbit", "<8", _orbit),
-    _Column("size", ">8", _size),
-)
+_ORBIT = _Column("orbit", "<8", _orbit)
+_OVERLAP = _Column("area %", ">6", _overlap)
+_SIZE = _Column("size", ">8", _size)
+
+_DETAILS: tuple[_Column, ...] = (_START, _CLOUD, _ORBIT, _OVERLAP, _SIZE)
+_BY_WEIGHT: tuple[_Column, ...] = (_CLOUD, _OVERLAP, _SIZE, _ORBIT, _START)
 
 
 def _geometry(product: Product) -> dict[str, Any] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +45,8 @@ class Product:
         Where a small preview image is; None when the entry has none.
     problem
         Why there is no ``url``, in words; None when there is one.
+    overlap
+        Percent of the area of interest that its footprint covers; None without an area, or when it is unknown.
     """
 
     identifier: str
@@ -60,6 +62,7 @@ class Product:
     size: int | None = None
     quicklook: str | None = None
     problem: str | None = None
+    overlap: float | None = None
 
 
 class Status(StrEnum):
@@ -134,6 +137,10 @@ class Report:
         What ended the search early; None when it came to its end.
     stopped_by
         What stopped the whole run, such as a full disk; None when nothing did.
+    left_out
+        How many products were found and not wanted, by reason, such as ``older baseline``.
+    missing
+        Identifiers that were asked for and that the catalogue does not list.
     """
 
     downloaded: int = 0
@@ -146,6 +153,8 @@ class Report:
     search_pages: int = 0
     search_error: CollgsError | None = None
     stopped_by: CollgsError | None = None
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
 
     @property
     def found(self) -> int:
@@ -155,4 +164,5 @@ class Report:
     @property
     def ok(self) -> bool:
         """Whether everything that was searched was found and everything that was found is here."""
-        return self.failed == 0 and self.search_error is None and self.stopped_by is None
+        broken = self.search_error is not None or self.stopped_by is not None
+        return not (self.failed or self.missing or broken)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from collgs_async.errors import CatalogueError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from collections.abc import AsyncIterable, Awaitable, Callable
 
     from collgs_async.models import Outcome, Product
 
-__all__ = ["run_pipeline"]
+__all__ = ["in_order", "run_pipeline"]
+
+T = TypeVar("T")
 
 
 async def run_pipeline(
@@ -85,6 +89,47 @@ async def run_pipeline(
     except BaseExceptionGroup as failures:
         raise _first(failures) from None
     return search_error
+
+
+async def in_order(
+    products: AsyncIterable[Product], work: Callable[[Product], Awaitable[T]], *, at_once: int
+) -> AsyncGenerator[T, None]:
+    """Do something about each product, several at once, and hand out what came of it in the order of the products.
+
+    Parameters
+    ----------
+    products
+        The search; closed on every way out. What it raises is raised when all that it gave before has been handed out.
+    work
+        What is done; what it raises ends everything.
+    at_once
+        How many products are taken ahead.
+    """
+    waiting: deque[asyncio.Task[T]] = deque()
+    failure: Exception | None = None
+    iterator = aiter(products)
+    try:
+        try:
+            async for product in iterator:
+                waiting.append(asyncio.ensure_future(_done(work, product)))
+                if len(waiting) == at_once:
+                    yield await waiting.popleft()
+        except CatalogueError as error:
+            failure = error
+        while waiting:
+            yield await waiting.popleft()
+    finally:
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        if isinstance(iterator, AsyncGenerator):
+            await iterator.aclose()
+    if failure:
+        raise failure
+
+
+async def _done(work: Callable[[Product], Awaitable[T]], product: Product) -> T:
+    return await work(product)
 
 
 def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:

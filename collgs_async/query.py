@@ -10,8 +10,8 @@ import json
 import math
 import re
 import unicodedata
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -37,6 +37,8 @@ _NUMBER = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 _INTERVAL = re.compile(
     rf"[\[\]]({_NUMBER}),({_NUMBER})[\[\]]|[\[\]]({_NUMBER})|({_NUMBER})[\[\]]",
 )
+_AGO = re.compile(r"([0-9]{1,5})([dw])")
+_DAYS = {"today": 0, "yesterday": 1}
 _LONGEST_SHOWN = 80
 _PLAIN_VALUE = "expected text, a number, true, false or a list of these"
 
@@ -56,17 +58,32 @@ class Query:
         The first product that is asked for; 1 is the newest.
     notes
         What was understood otherwise than it was written, in words for the user.
+    checked
+        Parameters that are checked on our side as well: a catalogue that ignores them gives more pages, and no
+        other products.
+    needed
+        Parameters without which all the collection would be listed: a catalogue that ignores them is asked no more.
+    instead
+        For a parameter that a catalogue may ignore, another one, with its value, to ask by then.
     """
 
     parameters: Mapping[str, str]
     count: int | None = None
     start_index: int = 1
     notes: tuple[str, ...] = ()
+    checked: frozenset[str] = frozenset()
+    needed: frozenset[str] = frozenset()
+    instead: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def collection(self) -> str:
         """The collection that is searched."""
         return self.parameters["parentIdentifier"]
+
+    def written(self) -> dict[str, object]:
+        """Write it as search parameters that `parse` reads as this query, on any day: relative times are absolute."""
+        paging = {"count": self.count, "startIndex": self.start_index if self.start_index > 1 else None}
+        return {**self.parameters, **{key: number for key, number in paging.items() if number is not None}}
 
     @classmethod
     def parse(cls, parameters: Mapping[str, object]) -> Query:
@@ -283,17 +300,21 @@ def _rolled(west: str, east: str) -> tuple[str, str]:
 
 
 def _time_start(value: object) -> tuple[str, str]:
-    return _moment(value, "T00:00:00.000Z")[0], ""
+    return _moment(value, "T00:00:00.000Z")[0], "is counted from today" if _relative(value) else ""
 
 
 def _time_end(value: object) -> tuple[str, str]:
     text, whole_day = _moment(value, "T23:59:59.999Z")
+    if _relative(value):
+        return text, "is counted from today"
     return text, "means the end of that day" if whole_day else ""
 
 
 def _moment(value: object, clock: str) -> tuple[str, bool]:
     """Write a time as the wire has it; a date alone gets this clock, and True beside it."""
-    expected = "expected an ISO 8601 date or time such as 2025-08-26 or 2025-08-26T10:30:00Z"
+    expected = (
+        "expected an ISO 8601 date or time such as 2025-08-26 or 2025-08-26T10:30:00Z, or 30d, 2w, yesterday, today"
+    )
     try:
         moment = _parsed(value)
         if not isinstance(moment, datetime):
@@ -308,11 +329,22 @@ def _parsed(value: object) -> date:
     """Parse an ISO 8601 date or date-time; a datetime is a date too."""
     if isinstance(value, date):
         return value
+    if ago := _relative(value):
+        return datetime.now(UTC).date() - ago[0]
     text = value.strip() if isinstance(value, str) else ""
     try:
         return date.fromisoformat(text)
     except ValueError:
         return datetime.fromisoformat(text)
+
+
+def _relative(value: object) -> tuple[timedelta] | None:
+    """Read how long ago a day was, as ``30d``, ``2w``, ``yesterday`` or ``today``; None for all else."""
+    text = value.strip().lower() if isinstance(value, str) else ""
+    if text in _DAYS:
+        return (timedelta(days=_DAYS[text]),)
+    found = _AGO.fullmatch(text)
+    return (timedelta(days=int(found[1]) * (7 if found[2] == "w" else 1)),) if found else None
 
 
 def _cloud_cover(value: object) -> tuple[str, str]:

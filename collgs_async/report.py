@@ -20,13 +20,13 @@ from collgs_async.units import format_bytes, format_duration, format_rate
 from collgs_async.words import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from types import TracebackType
 
     from collgs_async.errors import CollgsError
     from collgs_async.models import Outcome
 
-__all__ = ["Recorder", "summary_lines", "write_whole"]
+__all__ = ["Recorder", "left_out_line", "missing_lines", "summary_lines", "write_whole"]
 
 STDOUT = Path("-")
 
@@ -250,6 +250,8 @@ def _search_entry(report: Report) -> dict[str, Any]:
         "total": report.search_total,
         "pages": report.search_pages,
         "error": _error_entry(report.search_error or report.stopped_by),
+        "left_out": dict(report.left_out),
+        "missing": list(report.missing),
     }
 
 
@@ -301,7 +303,28 @@ def summary_lines(report: Report, folder: Path, *, interrupted: bool = False) ->
         *([f"The archives are in {_shown(folder)}."] if report.downloaded else []),
         *([_search_line(report, report.search_error)] if report.search_error else []),
         *_failure_lines(report.failures),
+        *missing_lines(report.missing),
         *_advice(report, interrupted=interrupted),
+        *([left_out_line(report.left_out)] if report.left_out else []),
+    ]
+
+
+def left_out_line(left_out: Mapping[str, int]) -> str:
+    """Say how many products were found and not wanted, and why, the most frequent reason first."""
+    ranked = sorted(left_out.items(), key=lambda reason: (-reason[1], reason[0]))
+    reasons = ", ".join(f"{count} {reason}" for reason, count in ranked)
+    return f"Left out: {sum(left_out.values())} ({reasons})."
+
+
+def missing_lines(missing: Sequence[str]) -> list[str]:
+    """Name the identifiers that the catalogue does not list."""
+    if not missing:
+        return []
+    hidden = len(missing) - _MOST_FAILURE_LINES
+    return [
+        f"Not found in the catalogue, of what was asked for by identifier: {len(missing)}",
+        *(f"  {printable(name)}" for name in missing[:_MOST_FAILURE_LINES]),
+        *([f"  and {hidden} more"] if hidden > 0 else []),
     ]
 
 
@@ -316,6 +339,10 @@ def _headline(report: Report, *, interrupted: bool) -> str:
         return "Interrupted before any product was done."
     if report.search_error or report.stopped_by:
         return "Nothing was downloaded."
+    if report.left_out:
+        return "Nothing of what was found is wanted."
+    if report.missing:
+        return "Nothing was found."
     return "Nothing matches. Try a larger box, a longer time span or more clouds, and check the collection's name."
 
 

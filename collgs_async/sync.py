@@ -16,16 +16,18 @@ if TYPE_CHECKING:
 
     from collgs_async.config import Config
     from collgs_async.models import Outcome, Product, Report
+    from collgs_async.plan import Plan
     from collgs_async.progress import Progress
     from collgs_async.query import Query
+    from collgs_async.results import Products
 
-__all__ = ["download", "run", "search"]
+__all__ = ["download", "plan", "pull", "run", "search"]
 
 T = TypeVar("T")
 
 
-def search(config: Config, query: Query | None = None) -> list[Product]:
-    """Search the catalogue and give all products at once.
+def search(config: Config, query: Query | None = None) -> Products:
+    """Search the catalogue and give all products that are wanted at once; see `Client.choose`.
 
     Parameters
     ----------
@@ -34,15 +36,20 @@ def search(config: Config, query: Query | None = None) -> list[Product]:
     query
         What to ask for; None: what the configuration's ``parameters`` say.
 
+    Returns
+    -------
+    Products
+        A list, which a notebook shows as a table and on a map.
+
     Raises
     ------
     CatalogueError
         The catalogue could not be asked, or does not answer with results.
     """
 
-    async def gather() -> list[Product]:
+    async def gather() -> Products:
         async with app.Client(config) as client:
-            return [product async for product in client.search(query)]
+            return await client.find(query)
 
     return _wait_for(gather())
 
@@ -62,6 +69,26 @@ def run(
 ) -> Report:
     """Fetch everything that a search finds; see `Client.run`."""
     return _wait_for(app.run(config, query, progress=progress, report=report))
+
+
+def plan(config: Config, query: Query | None = None, *, sizes: bool = False) -> Plan:
+    """Choose, and write down what was chosen instead of fetching it; see `Client.plan`."""
+
+    async def choose() -> Plan:
+        async with app.Client(config) as client:
+            return await client.plan(query, sizes=sizes)
+
+    return _wait_for(choose())
+
+
+def pull(config: Config, plan: Plan, *, progress: Progress | None = None, report: str | Path | None = None) -> Report:
+    """Fetch exactly what a plan names; see `Client.pull`."""
+
+    async def fetch() -> Report:
+        async with app.Client(config, progress) as client:
+            return await client.pull(plan, report=report)
+
+    return _wait_for(fetch())
 
 
 def _wait_for(coroutine: Coroutine[Any, Any, T]) -> T:

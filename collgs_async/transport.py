@@ -6,7 +6,7 @@ import os
 import ssl
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import aiohttp
 from yarl import URL
@@ -180,6 +180,7 @@ class Transport:
         self,
         url: str | URL,
         *,
+        method: Literal["GET", "HEAD"] = "GET",
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         decompress: bool = False,
@@ -192,6 +193,8 @@ class Transport:
         ----------
         url, params, headers
             What to ask for; the headers go along each redirect.
+        method
+            HEAD asks for everything but the body.
         decompress
             Whether the server may compress the body; never for archives, whose bytes are counted.
         buffer
@@ -212,7 +215,8 @@ class Transport:
             _refuse_strange_host(target)
             if not changed:
                 beginning()
-            async with session.get(
+            async with session.request(
+                method,
                 target,
                 headers={**encoding, **(headers or {})},
                 allow_redirects=False,

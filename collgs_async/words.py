@@ -7,7 +7,6 @@ across.
 
 from __future__ import annotations
 
-import html
 import json
 import re
 from typing import TYPE_CHECKING, Final
@@ -88,6 +87,8 @@ def _markup_words(text: str) -> str:
     """Take the text of the element that says it best; of an RSS feed, the title of an item before its own."""
     if "<" not in text:
         return text
+    import html  # its table of entities takes longer to load than all of --help
+
     found: dict[str, str] = {}
     all_words: list[str] = []
     inside: str | None = None

@@ -955,6 +955,30 @@ def use(area: Area) -> None:
     assert area.touches(area.geojson())
 
 
+class TestRepeated:
+    @pytest.mark.parametrize("longest", [1000, 300])
+    @pytest.mark.parametrize("west", [178.5, -179.9, 150.5, -160.0])
+    def test_footprints_of_all_habits_meet_it_on_the_plane(self, west: float, longest: int) -> None:
+        area = Area.of(box(west, -18, west + 1, -17))
+        plane = shapely.from_wkt(area.wkt(longest, repeated=True))
+
+        assert len(area.wkt(longest, repeated=True)) <= longest
+        for footprint in three_habits(178, -17.5, -178, -16.5):
+            if area.touches(footprint):
+                assert plane.intersects(shapely.geometry.shape(footprint))
+        assert contained(area, shapely.to_wkt(plane, rounding_precision=9))
+
+    def test_far_from_the_antimeridian_nothing_is_repeated(self) -> None:
+        area = Area.of(polygon(TRIANGLE))
+
+        assert area.wkt(1000) == area.wkt(1000, repeated=True)
+
+    def test_where_it_does_not_fit_it_is_not_repeated(self) -> None:
+        area = Area.of(halves(*FIJI))
+
+        assert area.wkt(130) == area.wkt(130, repeated=True)
+
+
 class TestHostile:
     @HOSTILE
     @given(DOCUMENTS)

@@ -71,7 +71,8 @@ def wanted(*products: Product, **wishes: object) -> list[Product]:
 
 
 def reason(product: Product, **wishes: object) -> str | None:
-    return Wishes.parse(wishes).why_not(product)
+    dropped = Wishes.parse(wishes).why_not(product)
+    return dropped.reason if dropped else None
 
 
 def problem(**wishes: object) -> str:
@@ -306,7 +307,7 @@ def test_the_clearest_of_each_tile() -> None:
     chosen, dropped = best_of([cloudy, other, clear], "tile")
 
     assert [clear, other] == chosen
-    assert [Dropped(cloudy, f"{clear.identifier} has less cloud")] == dropped
+    assert [Dropped(cloudy, f"{clear.identifier} has less cloud", "not the best")] == dropped
 
 
 def test_the_clearest_of_each_tile_and_month() -> None:
@@ -404,14 +405,14 @@ def _cloud(product: Product) -> float:
 @pytest.mark.parametrize(
     ("per", "by", "expected"),
     [
-        ("tiles", "cloud", ['choose.per: expected tile, day, month or several of these, found "tiles"']),
-        ("", "cloud", ['choose.per: expected tile, day, month or several of these, found ""']),
-        ("day,month", "cloud", ['choose.per: expected day or month, not both, found "day,month"']),
+        ("tiles", "cloud", ['choose.best_per: expected tile, day, month or several of these, found "tiles"']),
+        ("", "cloud", ['choose.best_per: expected tile, day, month or several of these, found ""']),
+        ("day,month", "cloud", ['choose.best_per: expected day or month, not both, found "day,month"']),
         (
             "year",
             "beauty",
             [
-                'choose.per: expected tile, day, month or several of these, found "year"',
+                'choose.best_per: expected tile, day, month or several of these, found "year"',
                 'choose.by: expected cloud or coverage, found "beauty"',
             ],
         ),

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 FILE = Path("config.json")
 SEARCH = {"parentIdentifier": "S2_MSIL1C"}
 BY_KEY = {option.key: option for option in OPTIONS}
-TIME = "expected an ISO 8601 date or time such as 2025-08-26 or 2025-08-26T10:30:00Z"
+TIME = "expected an ISO 8601 date or time such as 2025-08-26 or 2025-08-26T10:30:00Z, or 30d, 2w, yesterday, today"
 WORKERS = "expected a whole number from 1 to 64"
 CHUNK = "expected a whole number of bytes, at least 1024 and at most 67108864"
 RATE = "expected bytes a second such as 500k, 20M or 1G"
@@ -33,9 +33,20 @@ OTHER_VALUES = {
     "parameters.timeEnd": "2025-12-31",
     "parameters.cloudCover": "5,35",
     "parameters.count": "7",
-    "parameters.platform": "Sentinel-2B",
-    "parameters.productType": "S2MSI1C",
-    "parameters.orbitDirection": "descending",
+    "selection.aoi": "POINT (6 50)",
+    "selection.min_overlap": "50%",
+    "selection.months": "5-9",
+    "selection.tile": "31UGR",
+    "selection.relative_orbit": "8,108",
+    "selection.platform": "Sentinel-2B",
+    "selection.orbit_direction": "descending",
+    "selection.polarisation": "VV,VH",
+    "selection.product_type": "S2MSI1C",
+    "selection.latest_baseline": "yes",
+    "selection.strict": "yes",
+    "selection.best_per": "tile,month",
+    "selection.by": "cloud",
+    "selection.ids": "ids.txt",
     "output_directory": "elsewhere",
     "download_options.skip_existing": "no",
     "download_options.verify": "size",
@@ -54,6 +65,9 @@ OTHER_VALUES = {
     "download_options.min_rate": "10k",
 }
 """For each key a right value that is not its default, as words of a command line."""
+
+BESIDE = {"selection.min_overlap": {"selection.aoi": "POINT (6 50)"}, "selection.by": {"selection.best_per": "day"}}
+"""What a value needs beside it to be right."""
 
 
 @pytest.fixture(autouse=True)
@@ -188,8 +202,9 @@ def test_every_option_has_another_value_to_try() -> None:
 @pytest.mark.parametrize("source", ["flag", "environment"])
 def test_every_option_has_an_effect(option: Option, source: str) -> None:
     shutil.copy(CERTIFICATE, "ca.pem")
+    Path("ids.txt").touch()
     words = OTHER_VALUES[option.key]
-    flags: dict[str, object] = {option.key: words} if source == "flag" else {}
+    flags: dict[str, object] = {**BESIDE.get(option.key, {}), **({option.key: words} if source == "flag" else {})}
     environ = {env_name(option): words} if source == "environment" else {}
     before, after = value_at(loaded(), option.key), value_at(loaded(environ=environ, flags=flags), option.key)
     assert before != after

@@ -233,7 +233,7 @@ async def test_an_older_one_is_dropped_even_when_it_comes_long_after(caplog: pyt
     chosen, dropped = await chosen_of([new, between, old])
 
     assert [new, between] == chosen
-    assert [Dropped(old, "a product of a newer baseline was chosen before")] == dropped
+    assert [Dropped(old, "a product of a newer baseline was chosen before", "older baseline")] == dropped
     assert "" == caplog.text
 
 

@@ -6,9 +6,11 @@ import io
 import json
 import logging
 import math
+import re
 import shutil
 import subprocess
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +56,7 @@ KEYS = [
     "orbit_number",
     "platform",
     "size",
+    "overlap",
     "quicklook",
     "footprint",
     "problem",
@@ -311,7 +314,7 @@ async def test_csv_has_a_header_and_empty_cells_where_unknown() -> None:
     assert "\r" not in text
     assert FLAT_KEYS == header
     assert [S2, "S2MSI2A", "12.34"] == [full[0], full[1], full[5]]
-    assert ["bare", *[""] * 10, "the entry has no download link"] == bare
+    assert ["bare", *[""] * 11, "the entry has no download link"] == bare
 
 
 async def test_csv_quotes_what_needs_it_and_leaves_formulas_alone() -> None:
@@ -350,8 +353,8 @@ async def test_a_product_without_url_is_left_out_and_named(caplog: pytest.LogCap
 
 async def test_the_table_shows_what_one_chooses_by() -> None:
     header, line = (await listing("table", FULL)).splitlines()
-    assert ["identifier", "sensing", "start", "cloud", "%", "orbit", "size"] == header.split()
-    assert [S2, "2021-09-24T16:30:21Z", "12.3", "DESC", "83", "1.1", "GB"] == line.split()
+    assert ["identifier", "sensing", "start", "cloud", "%", "orbit", "area", "%", "size"] == header.split()
+    assert [S2, "2021-09-24T16:30:21Z", "12.3", "DESC", "83", "-", "1.1", "GB"] == line.split()
 
 
 async def test_columns_stand_below_their_titles() -> None:
@@ -363,12 +366,12 @@ async def test_columns_stand_below_their_titles() -> None:
 
 async def test_what_is_unknown_is_a_dash() -> None:
     _, line = (await listing("table", BARE)).splitlines()
-    assert ["bare", "-", "-", "-", "-"] == line.split()
+    assert ["bare", "-", "-", "-", "-", "-"] == line.split()
 
 
 async def test_nothing_is_cut_when_it_is_no_terminal() -> None:
     _, line = (await listing("table", Product(S3, None))).splitlines()
-    assert line.startswith(f"{S3} ")
+    assert S3 == line.split()[0]
 
 
 @pytest.mark.parametrize("width", [1, 40, 80, 100, 132, 200])
@@ -378,12 +381,53 @@ async def test_no_line_is_longer_than_the_terminal(width: int) -> None:
     assert max(map(len, lines)) <= width
 
 
-async def test_a_narrow_terminal_shows_the_whole_identifier_and_what_it_does_not_say() -> None:
-    _, line = (await listing("table", FULL, width=80)).splitlines()
+@pytest.mark.parametrize(
+    ("width", "expected"),
+    [
+        (69, "identifier, cloud %"),
+        (79, "identifier, cloud %, size"),
+        (80, "identifier, cloud %, size"),
+        (89, "identifier, cloud %, orbit, size"),
+        (111, "identifier, sensing start, cloud %, orbit, size"),
+    ],
+)
+async def test_a_narrow_terminal_shows_the_whole_identifier_and_what_it_does_not_say(width: int, expected: str) -> None:
+    header, line = (await listing("table", FULL, width=width)).splitlines()
 
-    identifier, cloud = line.split()
-    assert S2 == identifier
-    assert "12.3" == cloud
+    assert expected == ", ".join(re.split(r"\s{2,}", header))
+    assert S2 == line.split()[0]
+
+
+async def test_what_no_product_has_takes_no_column_of_a_terminal() -> None:
+    radar = replace(FULL, cloud_cover=None, size=None, overlap=97.25)
+
+    header, line = (await listing("table", radar, width=200)).splitlines()
+
+    assert "identifier, sensing start, orbit, area %" == ", ".join(re.split(r"\s{2,}", header))
+    assert ["97.2"] == line.split()[-1:]
+
+
+@pytest.mark.parametrize("found", [1, 19, 20, 21, 50])
+async def test_a_terminal_gets_every_product_before_and_after_the_columns_are_chosen(found: int) -> None:
+    products = [replace(FULL, identifier=f"S2A_{number}") for number in range(found)]
+
+    _, *lines = (await listing("table", *products, width=100)).splitlines()
+
+    assert [product.identifier for product in products] == [line.split()[0] for line in lines]
+
+
+@pytest.mark.parametrize("found", [0, 3, 30])
+async def test_a_terminal_gets_what_was_found_before_the_search_failed(found: int) -> None:
+    async def products() -> AsyncIterator[Product]:
+        for number in range(found):
+            yield replace(FULL, identifier=f"S2A_{number}")
+        raise CatalogueError("HTTP 500")
+
+    out = io.StringIO()
+    with pytest.raises(CatalogueError, match="HTTP 500"):
+        await write_listing(products(), "table", out, width=100)
+
+    assert found == len(out.getvalue().splitlines()[1:])
 
 
 async def test_a_long_identifier_loses_its_middle_at_a_very_narrow_terminal() -> None:
@@ -396,7 +440,7 @@ async def test_a_long_identifier_loses_its_middle_at_a_very_narrow_terminal() ->
 
 async def test_a_wide_terminal_cuts_no_identifier() -> None:
     _, line = (await listing("table", Product(S3, None), width=160)).splitlines()
-    assert line.startswith(f"{S3} ")
+    assert S3 == line.split()[0]
 
 
 async def test_control_characters_neither_break_the_line_nor_reach_the_terminal() -> None:

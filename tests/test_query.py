@@ -193,7 +193,7 @@ def test_a_start_index_is_understood_and_not_sent_from_here() -> None:
 
 BOX = "parameters.box: expected "
 CLOUD = "parameters.cloudCover: expected "
-TIME = "an ISO 8601 date or time such as 2025-08-26 or 2025-08-26T10:30:00Z"
+TIME = "an ISO 8601 date or time such as 2025-08-26 or 2025-08-26T10:30:00Z, or 30d, 2w, yesterday, today"
 WHOLE = "expected a whole number, at least 1, found"
 
 
@@ -210,7 +210,7 @@ WHOLE = "expected a whole number, at least 1, found"
         ("box", "1,46,3,45", BOX + 'south below north (W,S,E,N), found "1,46,3,45"'),
         ("box", "1,2,3,91", BOX + 'latitudes from -90 to 90, found "1,2,3,91"'),
         ("box", "1,2,361,3", BOX + 'longitudes from -360 to 360, found "1,2,361,3"'),
-        ("timeStart", "yesterday", f'parameters.timeStart: expected {TIME}, found "yesterday"'),
+        ("timeStart", "tomorrow", f'parameters.timeStart: expected {TIME}, found "tomorrow"'),
         ("timeEnd", 20250826, f"parameters.timeEnd: expected {TIME}, found 20250826"),
         ("timeEnd", "2025-02-30", f'parameters.timeEnd: expected {TIME}, found "2025-02-30"'),
         (

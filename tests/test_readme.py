@@ -28,7 +28,11 @@ def options_table() -> str:
         default = (
             "" if option.default is None else f"`{str(option.default).lower() if option.switch else option.default}`"
         )
-        flag = f"`{option.flag}`, `--no-{option.flag[2:]}`" if option.switch else f"`{option.flag}{value}`"
+        flag = (
+            f"`{option.flag}`, `--no-{option.flag[2:]}`"
+            if option.switch
+            else f"`{option.flag}{value}`".replace("|", "\\|")
+        )
         meaning = option.help.replace("|", "\\|")
         rows.append(f"| `{option.key}` | {flag} | `{env_name(option)}` | {meaning} | {default} |")
     return "\n".join(rows)

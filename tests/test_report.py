@@ -84,7 +84,7 @@ def test_the_report_has_the_layout_that_scripts_rely_on(tmp_path: Path) -> None:
     found = written(tmp_path / "report.json", DOWNLOADED, SKIPPED, FAILED)
     expected: dict[str, Any] = {
         "summary": {"found": 3, "downloaded": 1, "skipped": 1, "failed": 1, "bytes": 1007, "seconds": 4.568},
-        "search": {"total": 3, "pages": 2, "error": None},
+        "search": {"total": 3, "pages": 2, "error": None, "left_out": {}, "missing": []},
         "products": [
             {
                 "id": "a",

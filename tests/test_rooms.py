@@ -12,13 +12,16 @@ PACKAGE = Path(collgs_async.__file__).parent
 FLOORS = {
     **dict.fromkeys(["errors", "version", "units", "words", "names"], 0),
     **dict.fromkeys(["models", "query", "options", "limits", "ranges", "patience", "proxies"], 1),
-    **dict.fromkeys(["area", "config", "partfile", "lease", "integrity", "progress", "listing", "report"], 2),
-    **dict.fromkeys(["atlas", "pipeline", "transport", "choosing"], 3),
-    **dict.fromkeys(["auth", "scrub"], 4),
-    **dict.fromkeys(["catalogue", "transfer"], 5),
-    **dict.fromkeys(["app", "demo"], 6),
-    **dict.fromkeys(["sync", "cli"], 7),
-    **dict.fromkeys(["__main__"], 8),
+    **dict.fromkeys(
+        ["area", "choosing", "jsonfile", "partfile", "lease", "integrity", "progress", "listing", "report"], 2
+    ),
+    **dict.fromkeys(["atlas", "config", "pipeline", "plan"], 3),
+    **dict.fromkeys(["choice", "results", "transport"], 4),
+    **dict.fromkeys(["auth", "scrub"], 5),
+    **dict.fromkeys(["catalogue", "glance", "transfer"], 6),
+    **dict.fromkeys(["app", "demo"], 7),
+    **dict.fromkeys(["sync", "cli"], 8),
+    **dict.fromkeys(["__main__"], 9),
 }
 
 

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from collgs_async import CatalogueError, Client, Config, Connection
-from collgs_async.catalogue import search as search_module
+from collgs_async.catalogue import inquiry as inquiry_module
 from collgs_async.demo import Dialect
 
 from .conftest import fault, level2_scenes
@@ -252,7 +252,7 @@ async def test_catalogue_that_is_gone_is_named(serve: Callable[..., Any], naps: 
 async def test_ignored_filters_are_warned_of_once_by_name(
     serve: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    site = await serve(level2_scenes(20, size=TINY), page_maximum=7)
+    site = await serve(level2_scenes(20, size=TINY), page_maximum=7, dialect=Dialect(description=None))
 
     with caplog.at_level(logging.WARNING, "collgs_async"):
         await found(site, parameters={"platform": "Sentinel-2", "box": "-180,-90,180,90", "colour": "red"})
@@ -334,7 +334,7 @@ async def test_names_that_differ_in_a_broken_character_are_two(tmp_path: Path, n
 async def test_page_without_end_is_refused_without_reading_it(
     tmp_path: Path, naps: Naps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(search_module, "LARGEST_PAGE", 2**20)
+    monkeypatch.setattr(inquiry_module, "LARGEST_ANSWER", 2**20)
     sent = 0
 
     async def flood(request: web.BaseRequest) -> web.StreamResponse:

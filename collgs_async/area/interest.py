@@ -14,7 +14,7 @@ import shapely
 from collgs_async.area.drawing import draw
 from collgs_async.area.geojson import geometries_in
 from collgs_async.area.globe import WINDOW, around, kilometres, of_dimension, square_kilometres
-from collgs_async.area.outline import outline, whole_degrees
+from collgs_async.area.outline import outline, repeated_outline, whole_degrees
 from collgs_async.area.places import Notes, refusal
 from collgs_async.errors import ConfigError
 
@@ -96,7 +96,7 @@ class Area:
         geometry: dict[str, Any] = json.loads(shapely.to_geojson(whole))
         return geometry
 
-    def wkt(self, longest: int) -> str:
+    def wkt(self, longest: int, *, repeated: bool = False) -> str:
         """Write a POLYGON or MULTIPOLYGON that contains it, longitude before latitude.
 
         Parameters
@@ -104,9 +104,15 @@ class Area:
         longest
             The most characters. Where the area needs more, it is simplified outward, so that no scene is missed; where
             nothing else fits it becomes its box in whole degrees, which needs up to 130.
+        repeated
+            Whether what lies near the antimeridian is written so that footprints in all habits meet it also for those
+            who compare on the plane of degrees: a second time beyond ±180°, and with a needle in the Atlantic, which
+            rings pass that jump from 179 to -179. Where this does not fit, it is not.
         """
         polygons = [_as_polygons(shape) for shape in self.shapes]
         whole = of_dimension(shapely.union_all(polygons), 2) if len(polygons) > 1 else polygons[0]
+        if repeated and (text := repeated_outline(whole, longest)):
+            return text
         return outline(whole, longest) or whole_degrees(self._boxes())
 
     def touches(self, footprint: Mapping[str, Any] | None) -> bool:

@@ -11,10 +11,12 @@ import shapely
 from collgs_async.area.globe import WINDOW, of_dimension
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
     from shapely.geometry.base import BaseGeometry
 
-__all__ = ["outline", "whole_degrees"]
+__all__ = ["outline", "repeated_outline", "whole_degrees"]
 
 _DIGITS = 6
 """Decimals of a degree: a tenth of a metre."""
@@ -26,6 +28,13 @@ _SHORTEST_POINT = 4
 """Characters at least: two digits, a blank, a comma."""
 
 _COARSEST = 45.0
+
+_REACH = 30.0
+"""Degrees from the antimeridian within which footprints may cross it."""
+
+_SHARES = (0.8, 0.6, 0.5, 0.4, 0.3, 0.2)
+"""Of the room for a repeated shape, what the shape itself may take; where it is cut at the antimeridian, half of it is
+repeated, and the seams go."""
 
 
 def outline(shape: BaseGeometry, longest: int) -> str | None:
@@ -41,6 +50,40 @@ def outline(shape: BaseGeometry, longest: int) -> str | None:
             return text
         tolerance *= 1.5
     return None
+
+
+def repeated_outline(shape: BaseGeometry, longest: int) -> str | None:
+    """Write polygons, and what is near the antimeridian also as seen from its other side; None if that is too long."""
+    if shape.bounds[0] > _REACH - 180 and shape.bounds[2] < 180 - _REACH:
+        return outline(shape, longest)
+    for share in _SHARES:
+        plain = outline(shape, int(longest * share))
+        if plain is None:
+            return None
+        whole = shapely.from_wkt(plain)
+        west, east = shapely.box(-180, -90, -180 + _REACH, 90), shapely.box(180 - _REACH, -90, 180, 90)
+        near = [shapely.intersection(whole, side) for side in (west, east)]
+        copies = [_moved(part, turn) for part, turn in zip(near, (360, -360), strict=True)]
+        everything = of_dimension(shapely.union_all([whole, *copies, *_across(near)]), 2)
+        text = _text(shapely.set_precision(everything, 10.0**-_DIGITS), _DIGITS)
+        if len(text) <= longest:
+            return text
+    return None
+
+
+def _across(near: list[BaseGeometry]) -> Iterator[BaseGeometry]:
+    """Draw a needle where a ring leads that jumps from 179 to -179, for those who see a plane: round all the Earth.
+
+    It stands in the Atlantic, where there is little else to be found.
+    """
+    for part in near:
+        if not part.is_empty:
+            _, south, _, north = part.bounds
+            yield shapely.box(-30.001, south, -30, north)
+
+
+def _moved(shape: BaseGeometry, degrees: float) -> BaseGeometry:
+    return shapely.transform(shape, lambda points: np.add(points, (degrees, 0)))
 
 
 def _exact(shape: BaseGeometry, longest: int) -> str | None:

@@ -22,7 +22,7 @@ from collgs_async.words import looks_like_html, server_words
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["Page", "PageLimitError", "read_page"]
+__all__ = ["Collection", "Page", "PageLimitError", "read_collections", "read_page"]
 
 _LARGEST_NUMBER = 1e15
 """No percentage and no orbit is larger; infinities and the integers of a joker are."""
@@ -50,6 +50,31 @@ class Page:
     total: int | None
     echo: frozenset[str] | None
     more: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """A collection of products, as the catalogue lists it; what it does not say is None.
+
+    Attributes
+    ----------
+    identifier
+        What ``--collection`` takes.
+    title
+        What it is, in the catalogue's words.
+    platform, instrument, product_type
+        Such as ``Sentinel-2``, ``MSI``, ``S2MSI2A``.
+    start, end
+        Sensing times of its products; an open end is None.
+    """
+
+    identifier: str
+    title: str | None = None
+    platform: str | None = None
+    instrument: str | None = None
+    product_type: str | None = None
+    start: str | None = None
+    end: str | None = None
 
 
 class PageLimitError(CatalogueError):
@@ -85,6 +110,29 @@ def read_page(status: int, body: bytes, *, download_base: str) -> Page:
     CatalogueError
         Anything that is not a page of results; retryable when it may be one next time.
     """
+    answer = _results(status, body)
+    return Page(
+        products=tuple(_product(entry, download_base) for entry in answer["features"]),
+        total=_whole_number(answer.get("totalResults", _at(answer, "properties", "totalResults"))),
+        echo=_echo(answer),
+        more=_more(answer),
+    )
+
+
+def read_collections(status: int, body: bytes) -> tuple[Collection, ...]:
+    """Read one page of collections; what has no name is left out.
+
+    Raises
+    ------
+    PageLimitError, CatalogueError
+        As for `read_page`.
+    """
+    entries = map(_Entry, _results(status, body)["features"])
+    return tuple(_collection(facts, name) for facts in entries if (name := facts.identifier()))
+
+
+def _results(status: int, body: bytes) -> Mapping[str, Any]:
+    """Give the answer as JSON, if it is a list of results."""
     if status != 200:
         raise _refusal(status, body)
     try:
@@ -92,16 +140,26 @@ def read_page(status: int, body: bytes, *, download_base: str) -> Page:
     except (ValueError, RecursionError) as error:
         raise _not_json(body, error) from error
     match answer:
-        case {"features": list(features)}:
-            return Page(
-                products=tuple(_product(entry, download_base) for entry in features),
-                total=_whole_number(answer.get("totalResults", _at(answer, "properties", "totalResults"))),
-                echo=_echo(answer),
-                more=_more(answer),
-            )
+        case {"features": list()}:
+            return answer  # type: ignore[no-any-return]
         case {"exceptions": _}:
             raise _refusal(status, body)
     raise CatalogueError("the catalogue's answer is JSON, but no list of results")
+
+
+def _collection(facts: _Entry, name: str) -> Collection:
+    start, end = facts.sensing_times()
+    title = facts.text("properties", "title")
+    summary = facts.text("properties", "abstract") or facts.text("properties", "description")
+    return Collection(
+        identifier=name,
+        title=summary or (title if title != name else None),
+        platform=facts.platform(),
+        instrument=facts.acquisition("instrument", "instrumentShortName"),
+        product_type=facts.text("properties", "productInformation", "productType"),
+        start=start,
+        end=end if end != start else None,
+    )
 
 
 def _refusal(status: int, body: bytes) -> CatalogueError:

@@ -5,22 +5,19 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from yarl import URL
-
 from collgs_async.catalogue.answers import Page, PageLimitError, read_page
-from collgs_async.errors import CatalogueError
-from collgs_async.patience import LONGEST_WAIT, Patience, retry_after, retrying
-from collgs_async.transport import NETWORK_ERRORS, describe, read_at_most
-from collgs_async.words import asks_to_sign_in, looks_like_html
+from collgs_async.catalogue.description import ACCUSTOMED, EVERYDAY
+from collgs_async.catalogue.inquiry import Inquiry
+from collgs_async.errors import CatalogueError, ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
 
-    from tenacity import RetryCallState
-
     from collgs_async.auth import Authenticator
+    from collgs_async.catalogue.description import Description
     from collgs_async.config import Config
     from collgs_async.models import Product
     from collgs_async.query import Query
@@ -32,9 +29,6 @@ log = logging.getLogger("collgs_async")
 
 PAGE_SIZE: Final = 100
 """Results asked for at once: GeoServer's default maximum. A lower one is learnt from the server's refusal."""
-
-LARGEST_PAGE: Final = 32 * 2**20
-"""Bytes of a page after which we stop reading; a hundred results take about 0.4 MB."""
 
 REPEATS: Final = 3
 """How often a page may come again before the server is taken to ignore ``startIndex``."""
@@ -62,6 +56,11 @@ class Search:
         What to ask for.
     sleep
         The way to wait between tries, in seconds.
+    look_up
+        Finds out what can be asked of a collection; it is asked when there are parameters that are not everyday ones.
+        None: nobody finds out.
+    strict
+        Whether parameters that the collection does not have are refused; else a warning names them.
 
     Attributes
     ----------
@@ -79,14 +78,18 @@ class Search:
         query: Query,
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        look_up: Callable[[str], Awaitable[Description | None]] | None = None,
+        strict: bool = False,
     ) -> None:
-        self._transport = transport
-        self._authenticator = authenticator
+        self._inquiry = Inquiry(transport, authenticator, config.connection.retries, sleep=sleep)
         self._config = config
         self._query = query
-        self._sleep = sleep
+        self._look_up = look_up
+        self._strict = strict
+        self._named: set[str] = set()
         self._page_size = PAGE_SIZE
         self._parent_key = "parentIdentifier"
+        self._parameters = dict(query.parameters)
         self.total: int | None = None
         self.pages = 0
 
@@ -105,7 +108,10 @@ class Search:
         ------
         CatalogueError
             The catalogue could not be asked, or does not answer with results.
+        ConfigError
+            The collection does not have one of the parameters, and `strict` was asked for.
         """
+        await self._check_parameters()
         start, wanted = self._query.start_index, self._query.count
         seen: set[int] = set()
         repeats, before = 0, None
@@ -124,6 +130,33 @@ class Search:
             if repeats == REPEATS:
                 raise CatalogueError(f"the catalogue repeats itself: it gave the same page {repeats + 1} times")
 
+    async def _check_parameters(self) -> None:
+        """Name each parameter that the collection does not have, before anything is found that nobody asked for."""
+        if self._look_up is None or EVERYDAY.issuperset(self._query.parameters):
+            return
+        try:
+            description = await self._look_up(self._query.collection)
+        except CatalogueError as error:
+            log.debug("nobody knows what can be asked of %s: %s", self._query.collection, error)
+            return
+        if description is None:
+            log.debug("the catalogue does not say what can be asked of %s", self._query.collection)
+            return
+        self._page_size = min(self._page_size, description.page_maximum or self._page_size)
+        elsewhere = self._query.checked | self._query.needed | set(self._query.instead)
+        lacking = [name for name in description.lacking(self._query.parameters) if name not in elsewhere]
+        refused = [name for name in lacking if name not in ACCUSTOMED] if self._strict else []
+        if refused:
+            raise ConfigError([f"parameters.{name}: {self._no_such(name, description)}" for name in refused])
+        for name in lacking:
+            log.warning("%s; the catalogue will ignore it", self._no_such(name, description))
+        self._named.update(lacking)
+
+    def _no_such(self, name: str, description: Description) -> str:
+        near = description.nearest(name)
+        hint = f"; did you mean {near}?" if near else ""
+        return f"{self._query.collection} has no search parameter {name}{hint}"
+
     def _is_last(self, page: Page, next_start: int) -> bool:
         if not page.products:
             return True
@@ -137,7 +170,7 @@ class Search:
             # Later pages are whole ones, for they may begin with what was seen before.
             count = min(wanted, self._page_size) if wanted is not None and not self.pages else self._page_size
             try:
-                page = await self._ask_patiently(start, count)
+                page = await self._ask(start, count)
             except PageLimitError as error:
                 if error.maximum >= count:
                     raise
@@ -150,40 +183,12 @@ class Search:
             self.total = page.total
             return page
 
-    async def _ask_patiently(self, start: int, count: int) -> Page:
-        patience = Patience(self._config.connection.retries)
-        attempt = retrying(
-            patience,
-            worth_it=lambda error: isinstance(error, CatalogueError) and error.retryable,
-            before_sleep=_announce,
-            sleep=self._sleep,
-        )
-        return await attempt(self._ask, start, count)
-
     async def _ask(self, start: int, count: int) -> Page:
-        parameters = dict(self._query.parameters)
+        parameters = dict(self._parameters)
         parameters[self._parent_key] = parameters.pop("parentIdentifier")
         parameters |= {"startIndex": str(start), "count": str(count), "httpAccept": "json"}
-        url = self._config.base_url
-        visit = self._authenticator.visit()
-        while True:
-            try:
-                async with self._transport.get(url, params=parameters, decompress=True) as response:
-                    body, whole = await read_at_most(response, LARGEST_PAGE)
-            except NETWORK_ERRORS as error:
-                raise CatalogueError(f"the catalogue at {url}: {describe(error)}", retryable=True) from error
-            if not (looks_like_html(body) and asks_to_sign_in(body)):
-                break
-            await visit.sign_in(URL(url).update_query(parameters))
-        if not whole:
-            raise CatalogueError(f"the catalogue's answer is larger than {LARGEST_PAGE // 2**20} MiB")
-        try:
-            return read_page(response.status, body, download_base=self._config.download_base)
-        except CatalogueError as error:
-            error.retry_after = retry_after(response.headers)
-            if (error.retry_after or 0) > LONGEST_WAIT:
-                error.retryable = False
-            raise
+        read = partial(read_page, download_base=self._config.download_base)
+        return await self._inquiry.ask(self._config.base_url, parameters, read)
 
     def _understood(self, page: Page) -> bool:
         """Check on the first page what the server has made of our parameters (it repeats those that it knows).
@@ -201,14 +206,34 @@ class Search:
                 )
             self._parent_key = "parentId"
             return False
-        sent = [name for name in self._query.parameters if name != "parentIdentifier"]
+        sent = [name for name in self._parameters if name not in {"parentIdentifier", *self._named}]
         ignored = [name for name in sent if not {name.lower(), _ECHOED_AS.get(name.lower())} & echo]
-        if ignored:
+        if needed := self._query.needed.intersection(ignored):
+            raise CatalogueError(f"the catalogue cannot be asked by {' and '.join(sorted(needed))}")
+        if self._asks_otherwise(ignored):
+            return False
+        here = [name for name in ignored if name in self._query.checked]
+        if here:
+            log.debug("the catalogue ignored %s, which is checked on this side", " and ".join(here))
+        unchecked = [name for name in ignored if name not in here]
+        if unchecked:
             log.warning(
                 "the catalogue ignored %s: its answer does not repeat it, so more may be found than you asked for",
-                " and ".join(ignored),
+                " and ".join(unchecked),
             )
         return True
+
+    def _asks_otherwise(self, ignored: list[str]) -> bool:
+        """Put another parameter in the place of one that the server ignores, where the query has one."""
+        changed = False
+        for name in ignored:
+            other, value = self._query.instead.get(name, (name, ""))
+            if other not in self._parameters:
+                del self._parameters[name]
+                self._parameters[other] = value
+                log.debug("the catalogue does not know %s; it is asked by %s", name, other)
+                changed = True
+        return changed
 
 
 def _is_new(product: Product, seen: set[int]) -> bool:
@@ -217,8 +242,3 @@ def _is_new(product: Product, seen: set[int]) -> bool:
     known = len(seen)
     seen.add(int.from_bytes(digest))
     return len(seen) > known
-
-
-def _announce(state: RetryCallState) -> None:
-    error = state.outcome.exception() if state.outcome else None
-    log.warning("%s; asking again in %.1f s", error, state.upcoming_sleep)

@@ -59,9 +59,9 @@ class Best:
         merit = by.strip().lower()
         problems = []
         if not set(groups) <= set(_GROUPS):
-            problems.append(f"{section}.per: expected tile, day, month or several of these, found {shown(per)}")
+            problems.append(f"{section}.best_per: expected tile, day, month or several of these, found {shown(per)}")
         elif {"day", "month"} <= set(groups):
-            problems.append(f"{section}.per: expected day or month, not both, found {shown(per)}")
+            problems.append(f"{section}.best_per: expected day or month, not both, found {shown(per)}")
         if merit not in _MERITS:
             problems.append(f"{section}.by: expected cloud or coverage, found {shown(by)}")
         if problems:
@@ -125,7 +125,7 @@ async def best(
                     continue
                 winner, loser = (challenger, leader) if challenger.merit > leader.merit else (leader, challenger)
                 leaders[group] = winner
-                tell(Dropped(loser.product, _why(loser, winner, wish)))
+                tell(Dropped(loser.product, _why(loser, winner, wish), "not the best"))
     except CatalogueError as error:
         broken = error
     if ungrouped:

@@ -150,7 +150,8 @@ class _Window:
         gone = self._remember(scene.acquisition, newest.edition)
         if gone is not None and gone > newest.edition:
             for candidate in (newest, *others):
-                self._tell(Dropped(candidate.product, "a product of a newer baseline was chosen before"))
+                reason = "a product of a newer baseline was chosen before"
+                self._tell(Dropped(candidate.product, reason, "older baseline"))
             return
         if gone is not None and gone < newest.edition:
             log.warning(
@@ -159,8 +160,9 @@ class _Window:
             )
         chosen = [newest]
         for candidate in others:
-            if reason := _why_not(candidate, chosen):
-                self._tell(Dropped(candidate.product, reason))
+            if why := _why_not(candidate, chosen):
+                kind = "older baseline" if candidate.edition < newest.edition else "older version"
+                self._tell(Dropped(candidate.product, why, kind))
             else:
                 chosen.append(candidate)
         yield from (candidate.product for candidate in chosen)

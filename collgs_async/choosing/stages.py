@@ -30,10 +30,13 @@ class Dropped:
         The product.
     reason
         Why not, in words.
+    kind
+        Why not, in the few words under which it is counted, such as ``older baseline``.
     """
 
     product: Product
     reason: str
+    kind: str = ""
 
 
 @asynccontextmanager

@@ -98,25 +98,27 @@ class Wishes:
             raise ConfigError(problems)
         return cls(**wanted)  # type: ignore[arg-type]  # each reader names its own field
 
-    def why_not(self, product: Product) -> str | None:
+    def why_not(self, product: Product) -> Dropped | None:
         """Say why a product is not wanted; None when it is.
 
         What is asked for and not known of a product counts as not there.
         """
         name = parse(product.identifier)
-        for reason in (
-            _reason("tile", self.tiles, name.tile if name else None),
-            _reason("relative orbit", self.relative_orbits, _relative_orbit(product, name)),
-            _reason("platform", self.platforms, name.platform if name else _platform(product.platform or "")),
-            _reason("orbit direction", self.orbit_directions, (product.orbit_direction or "").upper() or None),
-            _reason("polarisation", self.polarisations, name.polarisation if name else None),
-            self._lacks_channels(name),
-            self._is_of_another_type(name),
-            self._is_out_of_season(product, name),
-        ):
-            if reason:
-                return reason
-        return None
+        reasons = {
+            "tile": _reason("tile", self.tiles, name.tile if name else None),
+            "relative orbit": _reason("relative orbit", self.relative_orbits, _relative_orbit(product, name)),
+            "platform": _reason(
+                "platform", self.platforms, name.platform if name else _platform(product.platform or "")
+            ),
+            "orbit direction": _reason(
+                "orbit direction", self.orbit_directions, (product.orbit_direction or "").upper() or None
+            ),
+            "polarisation": _reason("polarisation", self.polarisations, name.polarisation if name else None)
+            or self._lacks_channels(name),
+            "product type": self._is_of_another_type(name),
+            "month": self._is_out_of_season(product, name),
+        }
+        return next((Dropped(product, why, f"another {what}") for what, why in reasons.items() if why), None)
 
     def _lacks_channels(self, name: Name | None) -> str | None:
         missing = self.channels.difference(name.channels if name else ())
@@ -147,8 +149,8 @@ async def sift(products: Products, wishes: Wishes, tell: Tell) -> AsyncGenerator
     """
     async with opened(products) as found:
         async for product in found:
-            if reason := wishes.why_not(product):
-                tell(Dropped(product, reason))
+            if dropped := wishes.why_not(product):
+                tell(dropped)
             else:
                 yield product
 

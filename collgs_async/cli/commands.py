@@ -5,28 +5,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import shutil
-import sys
-from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from collgs_async.config import Config, load_config, sample_config
-from collgs_async.errors import CatalogueError, CollgsError, ConfigError
+from collgs_async.errors import CollgsError, ConfigError
 from collgs_async.models import Report, Status
 from collgs_async.units import format_bytes
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import AsyncGenerator, AsyncIterable, Sequence
+    from collections.abc import Sequence
 
-    from collgs_async.app import Client
     from collgs_async.cli.screen import Screen
-    from collgs_async.models import Product
     from collgs_async.progress import Progress
     from collgs_async.scrub import Bad
 
-__all__ = ["download", "initialise", "login", "read_config", "read_verify", "search", "start_progress", "verify"]
+__all__ = ["download", "initialise", "login", "read_config", "read_verify", "start_progress", "verify"]
 
 log = logging.getLogger("collgs_async")
 
@@ -39,7 +34,17 @@ def read_config(found: Namespace, flags: dict[str, object]) -> Config:
     config = load_config(Path(found.config) if found.config else file, environ=os.environ, flags=flags)
     for note in config.query.notes:
         log.info("note: %s", note)
-    return config
+    return _with_what_is_piped(config)
+
+
+def _with_what_is_piped(config: Config) -> Config:
+    """Read identifiers from standard input now: later nothing could interrupt the wait for them."""
+    if config.selection.ids != "-":
+        return config
+    from collgs_async.choice import read_identifiers
+
+    selection = config.selection.model_copy(update={"ids": read_identifiers("-")})
+    return config.model_copy(update={"selection": selection})
 
 
 def read_verify(found: Namespace, flags: dict[str, object]) -> tuple[Config, Path]:
@@ -68,20 +73,24 @@ def initialise(target: Path) -> int:
 
 
 async def download(config: Config, found: Namespace, screen: Screen) -> int:
-    """Pull everything that matches."""
+    """Pull everything that matches, or that a plan names."""
     from collgs_async.app import Client
+    from collgs_async.cli.plans import read_plan
 
+    plan = read_plan(found)
     if found.dry_run:
         if found.report:
             raise ConfigError("--report: expected a run that fetches, found --dry-run")
-        return await search(config, found)
+        from collgs_async.cli.finding import search
+
+        return await search(config, found, plan)
     progress = start_progress(config, found, screen)
     client = Client(config, progress)
     failure: CollgsError | None = None
     interrupted = False
     try:
         async with client:
-            await client.run(report=found.report)
+            await (client.run(report=found.report) if plan is None else client.pull(plan, report=found.report))
     except ConfigError:
         raise
     except CollgsError as error:
@@ -116,40 +125,6 @@ def _summarise(report: Report, folder: Path, *, interrupted: bool) -> None:
 
     for line in summary_lines(report, folder, interrupted=interrupted):
         log.info("%s", line)
-
-
-async def search(config: Config, found: Namespace) -> int:
-    """List what matches on stdout; of a dry run, only what would be pulled."""
-    from collgs_async.app import Client
-    from collgs_async.listing import write_listing
-
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    dry_run = getattr(found, "dry_run", False)
-    actions: dict[str, str] = {}
-    async with Client(config) as client:
-        results = client.search()
-        try:
-            async with aclosing(aiter(results)) as products:
-                listed: AsyncIterable[Product] = _wanted(client, products, actions) if dry_run else products
-                action = (lambda product: actions.pop(product.identifier)) if dry_run else None
-                count = await write_listing(listed, found.format, sys.stdout, width=width, action=action)
-        except CatalogueError as error:
-            log.error("%s", error)
-            return 1
-    promised = "" if results.total is None else f" of {results.total} that match"
-    log.info("%s", f"{count}{promised}{' would be pulled' if dry_run else ''}" if count else "nothing to list")
-    return 0
-
-
-async def _wanted(
-    client: Client, products: AsyncIterable[Product], actions: dict[str, str]
-) -> AsyncGenerator[Product, None]:
-    """Pass on the products that are not here yet, and note what would be done about each."""
-    async for product in products:
-        action = await client.action(product)
-        if action != "skip":
-            actions[product.identifier] = str(action)
-            yield product
 
 
 async def login(config: Config) -> int:

@@ -76,8 +76,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _carry_out(found: Namespace, screen: Screen) -> int:
+    if found.command in {"completion", "help"}:
+        return _tell(found)
     flags = flags_of(found)
-    if found.command == "download" and _nothing_said(found, flags):
+    if found.command == "download" and not found.plan and _nothing_said(found, flags):
         return _first_steps()
     from collgs_async.cli import commands
 
@@ -95,9 +97,60 @@ def _carry_out(found: Namespace, screen: Screen) -> int:
             flags = flags if not _nothing_said(found, flags) else {"parameters.parentIdentifier": "S2_MSIL2A", **flags}
             return run_interruptibly(commands.login(commands.read_config(found, flags)))
         case "search":
-            return run_interruptibly(commands.search(commands.read_config(found, flags), found))
+            from collgs_async.cli import finding
+
+            return run_interruptibly(finding.search(commands.read_config(found, flags), found))
+        case "quicklooks":
+            from collgs_async.cli import finding
+
+            return run_interruptibly(finding.quicklooks(commands.read_config(found, flags)))
+        case "collections" | "describe":
+            return _ask(found, flags)
+        case "plan":
+            return _plan(found, flags)
         case _:
+            if found.plan:
+                from collgs_async.cli.plans import without_selection
+
+                flags = without_selection(flags, "--plan")
             return run_interruptibly(commands.download(commands.read_config(found, flags), found, screen))
+
+
+def _ask(found: Namespace, flags: dict[str, object]) -> int:
+    """Ask the catalogue what it has, whatever collection the configuration is about."""
+    from collgs_async.cli import asking, commands
+
+    if found.command == "collections":
+        config = commands.read_config(found, {"parameters.parentIdentifier": "any", **flags})
+        return run_interruptibly(asking.collections(config, found.format))
+    named = {"parameters.parentIdentifier": found.name} if found.name else {}
+    config = commands.read_config(found, {**flags, **named})
+    return run_interruptibly(asking.describe(config, config.query.collection, found.format))
+
+
+def _plan(found: Namespace, flags: dict[str, object]) -> int:
+    """Make a plan, or compare one with another or with what the catalogue has now."""
+    from collgs_async.cli import commands, plans
+
+    if found.diff:
+        config = commands.read_config(found, plans.without_selection(flags, "--diff"))
+        return run_interruptibly(plans.compare_plans(config, found))
+    if found.file is None:
+        raise ConfigError("plan: expected the name of a file to write, such as plan.json, found none")
+    return run_interruptibly(plans.make_plan(commands.read_config(found, flags), found))
+
+
+def _tell(found: Namespace) -> int:
+    """Answer at once what needs neither settings nor catalogue."""
+    if found.command == "help":
+        from collgs_async.cli.topics import help_text
+
+        sys.stdout.write(help_text(found.topic))
+    else:
+        from collgs_async.cli.completion import completion_script
+
+        sys.stdout.write(completion_script(found.shell))
+    return 0
 
 
 def _nothing_said(found: Namespace, flags: dict[str, object]) -> bool:
@@ -105,7 +158,7 @@ def _nothing_said(found: Namespace, flags: dict[str, object]) -> bool:
     from collgs_async.cli.commands import DEFAULT_CONFIG
 
     selecting = [option for option in OPTIONS if option.group == "selection"]
-    asked = any(key.startswith("parameters.") for key in flags)
+    asked = any(key.startswith(("parameters.", "selection.")) for key in flags)
     asked |= any(os.environ.get(env_name(option)) for option in selecting)
     return not (found.config or asked or DEFAULT_CONFIG.exists())
 

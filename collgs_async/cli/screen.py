@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import os
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from collgs_async.words import printable
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Coroutine, Iterator
     from types import FrameType
 
@@ -64,10 +64,14 @@ class Screen(logging.Handler):
 
 def run_interruptibly(work: Coroutine[Any, Any, int]) -> int:
     """Run a command to its exit code; Ctrl-C and SIGTERM end it in good order, a second one at once."""
+    import asyncio
+
     return asyncio.run(_guarded(work))
 
 
 async def _guarded(work: Coroutine[Any, Any, int]) -> int:
+    import asyncio
+
     task = asyncio.ensure_future(work)
     loop = asyncio.get_running_loop()
     caught: list[int] = []

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,7 +19,16 @@ from collgs_async.app import Client
 from collgs_async.auth import Credentials
 from collgs_async.cli.commands import start_progress
 from collgs_async.config import load_config
-from collgs_async.demo import COLLECTIONS, FAULTS, DemoServer, SignIn, make_scenes
+from collgs_async.demo import (
+    COLLECTIONS,
+    FAULTS,
+    FIJI,
+    LUXEMBOURG,
+    DemoServer,
+    SignIn,
+    make_constellation,
+    make_scenes,
+)
 from collgs_async.errors import ConfigError
 from collgs_async.units import format_bytes, format_duration
 
@@ -42,6 +52,12 @@ RATE: Final = 3_000_000.0
 PAGE: Final = 5
 """Products on a page of its catalogue, so that there are pages to turn."""
 
+PAGE_OF_A_YEAR: Final = 50
+"""As many as clients of the CollGS ask for."""
+
+SMALL: Final = 200_000
+"""Bytes of an archive of the constellation, on average: a year of them still fits everywhere."""
+
 IMPATIENT: Final = {"connection.timeout": "3", "connection.retries": "6"}
 """In a show with faults a silent store is given up after seconds, for two minutes would be no show; and the first page
 of results meets every fault of the catalogue in a row."""
@@ -53,15 +69,17 @@ async def demo(found: Namespace, flags: dict[str, object], screen: Screen) -> in
     if "list" in found.fault:
         return _list_faults()
     load_config(None, environ={}, flags={**flags, "parameters.parentIdentifier": "any"})  # refuse wrong flags first
-    count = _whole_number("--products", found.products, 1, 100_000)
+    if found.constellation and (not found.serve or faults):
+        raise ConfigError("--constellation: expected --serve and no --fault beside it")
+    count = None if found.products is None else _whole_number("--products", found.products, 1, 100_000)
     port = _whole_number("--port", found.port, 0, 65535)
     spoiled = [fault for fault in faults if not fault.name.startswith("catalogue-")]
-    scenes = make_scenes(max(count, len(spoiled)), size=SIZE)
+    scenes = _year(count) if found.constellation else make_scenes(max(count or 12, len(spoiled)), size=SIZE)
     with tempfile.TemporaryDirectory(prefix="collgs-store-") as store:
         server = DemoServer(
             scenes,
             Path(store),
-            page_maximum=PAGE,
+            page_maximum=PAGE_OF_A_YEAR if found.constellation else PAGE,
             rate=None if found.serve else RATE,
             faults=_dealt(faults, scenes),
             port=port,
@@ -75,6 +93,13 @@ async def demo(found: Namespace, flags: dict[str, object], screen: Screen) -> in
             return await (_serve(server) if found.serve else _Show(server, found, flags, screen).run())
         finally:
             await server.__aexit__(None, None, None)
+
+
+def _year(count: int | None) -> list[Scene]:
+    """Make a year of scenes on both sides of the Earth, the newest first as the catalogue has them."""
+    places = (make_constellation(tiles=tiles, first=date(2022, 7, 1), size=SMALL) for tiles in (LUXEMBOURG, FIJI))
+    scenes = [scene for place in places for scene in place]
+    return sorted(scenes, key=lambda scene: (-scene.start.timestamp(), scene.identifier))[:count]
 
 
 def _whole_number(flag: str, words: str, least: int, most: int) -> int:

@@ -43,6 +43,8 @@ class Dialect:
     product_platforms
         Products have columns of their own for platform, serial identifier, instrument, sensor type, product type
         and processing level, so that these can be asked for.
+    geometry
+        Products can be asked for by a shape; else by a box only.
     without_columns
         Columns of the stock software that products have not: they are no search parameters.
     """
@@ -61,6 +63,7 @@ class Dialect:
     bare: bool = False
     description: Literal["Atom and JSON", "Atom"] | None = "Atom and JSON"
     product_platforms: bool = False
+    geometry: bool = True
     without_columns: frozenset[str] = frozenset()
 
 

@@ -71,7 +71,8 @@ def known_parameters(parent: str | None, limits: Limits, dialect: Dialect) -> Ma
     """Give the parameters of a search among collections (`parent` None) or in one of them, by their keys."""
     count = Parameter("count", int, "os", least=0, most=limits.page_maximum)
     known = (*_NATIVE, count, *_PLACE_AND_TIME, *_columns(parent, dialect))
-    return {parameter.key: parameter for parameter in known}
+    shapes = set() if dialect.geometry else {"geometry", "geoRelation"}
+    return {parameter.key: parameter for parameter in known if parameter.key not in shapes}
 
 
 def _columns(parent: str | None, dialect: Dialect) -> list[Parameter]:

@@ -1,0 +1,232 @@
+"""The stream of chosen products: searches, one after the other, and the stages that their results go through."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from contextlib import aclosing
+from dataclasses import replace
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any, Protocol
+
+from collgs_async.area import read_area
+from collgs_async.choice.asking import searches
+from collgs_async.choice.identifiers import bare, read_identifiers
+from collgs_async.choosing import Dropped, Wishes, best, latest_baseline, sift
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Mapping
+
+    from collgs_async.area import Area
+    from collgs_async.config import Selection
+    from collgs_async.models import Product
+    from collgs_async.query import Query
+
+__all__ = ["Choice"]
+
+log = logging.getLogger("collgs_async")
+
+
+class _Search(Protocol):
+    """What is needed of a search."""
+
+    total: int | None
+    pages: int
+
+    @property
+    def expected(self) -> int | None: ...
+
+    def __aiter__(self) -> AsyncGenerator[Product, None]: ...
+
+
+class Choice:
+    """The products that a search finds and that are wanted, as an asynchronous iterator.
+
+    Nothing is asked before somebody wants a product. It can be gone through once. The query's ``count`` is the most
+    products that are handed on: what is left out does not count.
+
+    Parameters
+    ----------
+    search
+        Sends one query.
+    query
+        What to ask for.
+    selection
+        What is wanted of what is found.
+    base_url
+        The search address, which with all its parameters must not be too long.
+    tell
+        Called with each product that is left out; None: nobody wants to know.
+
+    Attributes
+    ----------
+    queries
+        The searches: one, or several for a long list of identifiers.
+    area
+        The area of interest; None: none.
+    left_out
+        How many products were found and not wanted, by reason.
+    missing
+        Identifiers that were asked for and that no search has found.
+    kept
+        How many products were handed on.
+
+    Raises
+    ------
+    ConfigError
+        The area or the list of identifiers cannot be read.
+    """
+
+    def __init__(
+        self,
+        search: Callable[[Query], _Search],
+        query: Query,
+        selection: Selection,
+        base_url: str,
+        *,
+        tell: Callable[[Dropped], None] | None = None,
+    ) -> None:
+        self._search = search
+        self._count = query.count
+        self._selection = selection
+        self._tell = tell
+        self.area: Area | None = None if selection.aoi is None else _area(selection.aoi)
+        self._identifiers = () if selection.ids is None else read_identifiers(selection.ids)
+        plain = replace(query, count=None) if selection.chooses else query
+        self._asked = searches(plain, selection, self.area, self._identifiers, base_url)
+        self._searches: list[_Search] = []
+        self.left_out: Counter[str] = Counter()
+        self.missing: list[str] = []
+        self.kept = 0
+
+    @property
+    def queries(self) -> tuple[Query, ...]:
+        """The searches that are sent."""
+        return tuple(query for query, _ in self._asked)
+
+    def written(self) -> dict[str, Any]:
+        """Write the selection as a configuration would hold it, with all that it names in files."""
+        written = self._selection.model_dump(exclude_defaults=True, mode="json")
+        if self.area is not None:
+            written["aoi"] = self.area.geojson()
+        if self._identifiers:
+            written["ids"] = list(self._identifiers)
+        return written
+
+    @property
+    def total(self) -> int | None:
+        """How many products the catalogue says that it has, before any is left out; None while it has not said."""
+        totals = [search.total for search in self._searches]
+        known = [total for total in totals if total is not None]
+        return sum(known) if known and len(known) == len(totals) else None
+
+    @property
+    def pages(self) -> int:
+        """How many pages of results were read."""
+        return sum(search.pages for search in self._searches)
+
+    @property
+    def expected(self) -> int | None:
+        """How many products this will hand out at the most, by what is known now; None while nobody knows."""
+        begun = [search.expected for search in self._searches]
+        lengths = [len(batch) or None for _, batch in self._asked]
+        known = [said if said is not None else length for said, length in zip_longest(begun, lengths)]
+        found = sum(number for number in known if number is not None)
+        if None in known:
+            return None
+        left = max(0, found - self.left_out.total())
+        return left if self._count is None else min(left, self._count)
+
+    async def __aiter__(self) -> AsyncGenerator[Product, None]:
+        """Hand out each product that is wanted.
+
+        Raises
+        ------
+        CatalogueError
+            The catalogue could not be asked, or does not answer with results.
+        """
+        self._announce()
+        async with aclosing(self._stages()) as products:
+            while self._count is None or self.kept < self._count:
+                try:
+                    product = await anext(products)
+                except StopAsyncIteration:
+                    return
+                self.kept += 1
+                yield product
+
+    def _stages(self) -> AsyncGenerator[Product, None]:
+        """Put the stages in a row: filters first, so that the newest and the best are those of what fits."""
+        wanted = self._selection
+        products = self._found()
+        if wanted.wishes != Wishes():
+            products = sift(products, wanted.wishes, self._drop)
+        if self.area is not None:
+            products = self._within(products, self.area)
+        if wanted.latest_baseline:
+            products = latest_baseline(products, self._drop)
+        if wanted.best is not None:
+            coverage = None if self.area is None else _overlap
+            products = best(products, wanted.best, self._drop, coverage=coverage)
+        return products
+
+    async def _found(self) -> AsyncGenerator[Product, None]:
+        """Go through all searches; take note of which identifiers were not found."""
+        for query, batch in self._asked:
+            search = self._search(query)
+            self._searches.append(search)
+            wanted = set(batch)
+            async with aclosing(aiter(search)) as products:
+                async for product in products:
+                    name = bare(product.identifier)
+                    if batch and name not in batch:
+                        continue  # which a catalogue that compares loosely may give
+                    wanted.discard(name)
+                    yield product
+            self.missing += [name for name in batch if name in wanted]
+
+    async def _within(self, products: AsyncGenerator[Product, None], area: Area) -> AsyncGenerator[Product, None]:
+        """Compare the real footprints with the area: a catalogue that compares boxes finds too many."""
+        least = self._selection.min_overlap
+        async with aclosing(products):
+            async for found in products:
+                overlap = area.overlap(found.footprint)
+                product = replace(found, overlap=overlap)
+                if not area.touches(product.footprint):
+                    self._drop(Dropped(product, "its footprint does not meet the area", "outside the area"))
+                elif least and overlap is None:
+                    self._drop(Dropped(product, "its footprint is not known", "too little of the area"))
+                elif least and overlap is not None and overlap < least:
+                    reason = f"it covers {overlap:.3g} % of the area, less than {least:g} %"
+                    self._drop(Dropped(product, reason, "too little of the area"))
+                else:
+                    yield product
+
+    def _drop(self, dropped: Dropped) -> None:
+        self.left_out[dropped.kind] += 1
+        log.debug("left out: %s: %s", dropped.product.identifier, dropped.reason)
+        if self._tell is not None:
+            self._tell(dropped)
+
+    def _announce(self) -> None:
+        """Tell what the catalogue is asked for and what is checked here."""
+        for note in self.area.notes if self.area else ():
+            log.info("note: %s", note)
+        first = self.queries[0]
+        asked = " ".join(f"{key}={value}" for key, value in first.parameters.items())
+        more = f", and {len(self.queries) - 1} more like this" if len(self.queries) > 1 else ""
+        log.debug("asked of the catalogue: %s%s", asked, more)
+        if here := self._selection.checked_here:
+            log.debug("checked on this side: %s", ", ".join(here))
+
+
+def _area(source: str | Mapping[str, Any]) -> Area:
+    if isinstance(source, str):
+        return read_area(source)
+    from collgs_async.area import Area
+
+    return Area.of(source)
+
+
+def _overlap(product: Product) -> float | None:
+    return product.overlap

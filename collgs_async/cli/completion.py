@@ -1,0 +1,275 @@
+"""Completion of words, for three shells: made from the same parsers that read the words.
+
+Each script stands alone: completing starts no Python.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+from collgs_async.cli.words import COMMANDS, TOPICS, command_parser
+from collgs_async.options import OPTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+__all__ = ["completion_script"]
+
+_CHOICES: Final = {option.key: option.choices for option in OPTIONS if option.choices}
+
+
+@dataclass(frozen=True, slots=True)
+class _Word:
+    """A flag, or a word that stands by itself, and what may follow or replace it.
+
+    Attributes
+    ----------
+    names
+        Of a flag; empty for a word that stands by itself.
+    help
+        What it is for.
+    takes
+        What its value is; "nothing" for a switch.
+    choices
+        The only values there are; empty: many.
+    """
+
+    names: tuple[str, ...]
+    help: str
+    takes: Literal["nothing", "text", "file", "folder"]
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Command:
+    """A command with its words."""
+
+    name: str
+    help: str
+    flags: tuple[_Word, ...]
+    operand: _Word | None
+
+
+def completion_script(shell: str) -> str:
+    """Write the completion for bash, zsh or fish."""
+    commands = [_command(name) for name in COMMANDS]
+    script = {"bash": _bash, "zsh": _zsh, "fish": _fish}[shell]
+    return "\n".join(script(commands)) + "\n"
+
+
+def _command(name: str) -> _Command:
+    words = [_word(action) for action in command_parser(name)._actions if action.help != argparse.SUPPRESS]  # noqa: SLF001
+    operands = [word for word in words if not word.names]
+    if name == "help":
+        operands = [_Word((), "topic", "text", (*TOPICS, *COMMANDS))]
+    return _Command(
+        name, COMMANDS[name], tuple(word for word in words if word.names), operands[0] if operands else None
+    )
+
+
+def _word(action: argparse.Action) -> _Word:
+    metavar = str(action.metavar or "")
+    choices = tuple(map(str, action.choices or _CHOICES.get(action.dest, ())))
+    takes: Literal["nothing", "text", "file", "folder"] = "text"
+    if action.nargs == 0:
+        takes = "nothing"
+    elif "FILE" in metavar:
+        takes = "file"
+    elif "DIR" in metavar:
+        takes = "folder"
+    return _Word(tuple(action.option_strings), (action.help or "").replace("%%", "%"), takes, choices)
+
+
+def _valued(commands: Iterable[_Command]) -> list[str]:
+    """Name every flag that takes a value: the word behind it is no command."""
+    return sorted({name for one in commands for flag in one.flags for name in flag.names if flag.takes != "nothing"})
+
+
+# ---------------------------------------------------------------------------------------------------------- bash
+
+
+def _bash(commands: list[_Command]) -> Iterator[str]:
+    """Bash knows words only by their beginnings, and parts them at an equals sign."""
+    yield from f"""\
+# collgs-async: completion for bash. Load it with: source <(collgs-async completion bash)
+_collgs_async() {{
+  local word current previous command= waiting= at
+  current=${{COMP_WORDS[COMP_CWORD]}} previous=${{COMP_WORDS[COMP_CWORD - 1]}}
+  if [[ $current == "=" ]]; then
+    current=
+  elif [[ $previous == "=" ]]; then
+    previous=${{COMP_WORDS[COMP_CWORD - 2]}}
+  fi
+  for ((at = 1; at < COMP_CWORD; at++)); do
+    word=${{COMP_WORDS[at]}}
+    if [[ $word == "=" ]]; then
+      waiting=1
+    elif [[ -n $waiting ]]; then
+      waiting=
+    else
+      case $word in
+        {"|".join(_valued(commands))}) waiting=1 ;;
+        {"|".join(one.name for one in commands)}) command=${{command:-$word}} ;;
+      esac
+    fi
+  done
+  COMPREPLY=()
+  case ${{command:-download}} in""".splitlines()
+    for command in commands:
+        yield f"    {command.name})"
+        yield "      case $previous in"
+        for flag in command.flags:
+            if flag.takes != "nothing":
+                yield f"        {'|'.join(flag.names)}) {_bash_values(flag)}; return ;;"
+        yield "      esac"
+        flags = [name for flag in command.flags for name in flag.names]
+        yield f"      if [[ $current == -* ]]; then _collgs_async_among {shlex.quote(' '.join(flags))}; return; fi"
+        if command.operand:
+            yield f"      [[ -n $command ]] && {{ {_bash_values(command.operand)}; return; }}"
+        yield "      ;;"
+    yield from f"""\
+  esac
+  [[ -n $command ]] || _collgs_async_among '{" ".join(one.name for one in commands)}'
+}}
+_collgs_async_among() {{
+  compopt +o default 2>/dev/null
+  COMPREPLY=($(compgen -W "$1" -- "$current"))
+}}
+_collgs_async_folders() {{
+  local IFS=$'\\n'
+  compopt -o filenames 2>/dev/null
+  COMPREPLY=($(compgen -d -- "$current"))
+}}
+complete -o default -F _collgs_async collgs-async""".splitlines()
+
+
+def _bash_values(word: _Word) -> str:
+    if word.choices:
+        return f"_collgs_async_among {shlex.quote(' '.join(word.choices))}"
+    # Files are what bash itself completes where nothing is answered.
+    return {"file": ":", "folder": "_collgs_async_folders"}.get(word.takes, "_collgs_async_among ''")
+
+
+# ----------------------------------------------------------------------------------------------------------- zsh
+
+
+def _zsh(commands: list[_Command]) -> Iterator[str]:
+    yield from f"""\
+#compdef collgs-async
+# collgs-async: completion for zsh. Put it as _collgs-async into a folder of $fpath, or load it with:
+# source <(collgs-async completion zsh)
+_collgs_async() {{
+  local word command= waiting=
+  for word in ${{words[2,CURRENT-1]}}; do
+    if [[ -n $waiting ]]; then
+      waiting=
+    else
+      case $word in
+        {"|".join(_valued(commands))}) waiting=1 ;;
+        {"|".join(one.name for one in commands)}) command=${{command:-$word}} ;;
+      esac
+    fi
+  done
+  local -a commands=(""".splitlines()
+    for command in commands:
+        yield f"    {shlex.quote(f'{command.name}:{command.help}')}"
+    yield "  )"
+    yield "  local first='1:command:{_describe command commands}'"
+    yield "  [[ -n $command ]] && first='1:command: '"
+    yield "  case ${command:-download} in"
+    for command in commands:
+        yield f"    {command.name})"
+        yield "      _arguments -S \\"
+        for flag in command.flags:
+            for name in flag.names:
+                yield f"        {shlex.quote(_zsh_flag(name, flag))} \\"
+        if command.operand:
+            yield f"        {shlex.quote(f'*:{_zsh_value(command.operand)}')} \\"
+        yield "        $first"
+        yield "      ;;"
+    yield from """\
+  esac
+}
+if [[ ${funcstack[1]} == _collgs-async ]]; then
+  _collgs_async "$@"
+else
+  compdef _collgs_async collgs-async
+fi""".splitlines()
+
+
+def _zsh_flag(name: str, flag: _Word) -> str:
+    words = "".join(f"\\{letter}" if letter in r"\[]:" else letter for letter in flag.help)
+    if flag.takes == "nothing":
+        return f"{name}[{words}]"
+    return f"{name}{'=' if name.startswith('--') else '+'}[{words}]:{_zsh_value(flag)}"
+
+
+def _zsh_value(word: _Word) -> str:
+    """Say what a value is called and which there are, as ``_arguments`` reads it."""
+    if word.choices:
+        return f"value:({' '.join(word.choices)})"
+    return {"file": "file:_files", "folder": "folder:_files -/"}.get(word.takes, "value: ")
+
+
+# ---------------------------------------------------------------------------------------------------------- fish
+
+
+def _fish(commands: list[_Command]) -> Iterator[str]:
+    yield "# collgs-async: completion for fish. Put it into ~/.config/fish/completions/collgs-async.fish"
+    yield "function __collgs_async_is"
+    yield "    set -l waiting"
+    yield "    set -l command"
+    yield "    for word in (commandline -opc)[2..]"
+    yield '        if test -n "$waiting"'
+    yield "            set waiting"
+    yield "            continue"
+    yield "        end"
+    yield "        switch $word"
+    yield f"            case {' '.join(_valued(commands))}"
+    yield "                set waiting yes"
+    yield f"            case {' '.join(one.name for one in commands)}"
+    yield '                test -n "$command"; or set command $word'
+    yield "        end"
+    yield "    end"
+    yield '    test -n "$command"; or set command none'
+    yield "    contains -- $command $argv"
+    yield "end"
+    yield "complete -c collgs-async -f"
+    for command in commands:
+        yield f"complete -c collgs-async -n '__collgs_async_is none' -a {command.name} -d {_fish_quoted(command.help)}"
+    for flag, names in _fish_flags(commands).items():
+        condition = _fish_quoted(f"__collgs_async_is {' '.join(names)}")
+        spelled = " ".join(f"-l {name[2:]}" if name.startswith("--") else f"-s {name[1:]}" for name in flag.names)
+        yield f"complete -c collgs-async -n {condition} {spelled}{_fish_value(flag)} -d {_fish_quoted(flag.help)}"
+    for command in commands:
+        if command.operand:
+            condition = _fish_quoted(f"__collgs_async_is {command.name}")
+            yield f"complete -c collgs-async -n {condition}{_fish_value(command.operand)}"
+
+
+def _fish_flags(commands: Iterable[_Command]) -> dict[_Word, list[str]]:
+    """Say of each flag which commands have it; without a command, the flags are those of a download."""
+    owners: dict[_Word, list[str]] = {}
+    for command in commands:
+        for flag in command.flags:
+            owners.setdefault(flag, []).append("none download" if command.name == "download" else command.name)
+    return owners
+
+
+def _fish_value(word: _Word) -> str:
+    if word.takes == "nothing":
+        return ""
+    required = " -r" if word.names else ""
+    if word.choices:
+        return f"{required} -f -a {_fish_quoted(' '.join(word.choices))}"
+    if word.takes == "file":
+        return f"{required} -F"
+    return f"{required} -f" + (" -a '(__fish_complete_directories)'" if word.takes == "folder" else "")
+
+
+def _fish_quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"

@@ -1,0 +1,122 @@
+"""``--map``: what was found, as one page to be opened in a browser."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import aclosing
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from collgs_async.atlas import page
+from collgs_async.errors import ConfigError
+from collgs_async.report import left_out_line, write_whole
+from collgs_async.units import format_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+
+    from collgs_async.app import Client
+    from collgs_async.choice import Choice
+    from collgs_async.errors import CatalogueError
+    from collgs_async.models import Product
+    from collgs_async.plan import Planned
+
+__all__ = ["check_place", "write_map"]
+
+log = logging.getLogger("collgs_async")
+
+_LARGEST: Final = 256 * 1024
+"""Bytes of a quicklook that is embedded."""
+
+_ALL_TOGETHER: Final = 24 * 2**20
+"""Bytes of all quicklooks in one page, so that a browser, or a letter, still takes it."""
+
+_GIVEN_UP_AFTER: Final = 10
+"""Pictures in a row that cannot be had: a server that is in trouble would cost half a minute for each of the others."""
+
+
+def check_place(name: str) -> Path:
+    """Refuse a place where no file can be written before anything is asked for.
+
+    Raises
+    ------
+    ConfigError
+        It is a folder, or in no folder.
+    """
+    path = Path(name)
+    if path.is_dir():
+        raise ConfigError(f"--map: expected the name of a file, found a folder, {name!r}")
+    if not path.absolute().parent.is_dir():
+        raise ConfigError(f"--map: expected a file in a folder that exists, found {name!r}")
+    return path
+
+
+async def write_map(
+    path: Path,
+    products: Sequence[Product],
+    client: Client,
+    choice: Choice | Planned,
+    *,
+    quicklooks: bool,
+    error: CatalogueError | None,
+) -> None:
+    """Write the page, whole or not at all.
+
+    Parameters
+    ----------
+    path
+        Where.
+    products, client, choice
+        What was chosen, and by whom.
+    quicklooks
+        Whether previews are fetched and embedded.
+    error
+        What ended the search early; None: nothing.
+    """
+    notes = [f"The search ended early: {error}"] if error else []
+    if choice.left_out:
+        notes.append(left_out_line(choice.left_out))
+    text = page(
+        products,
+        area=choice.area.geojson() if choice.area else None,
+        title=choice.queries[0].collection,
+        quicklooks=await _pictures(client, products) if quicklooks else None,
+        overlap={product.identifier: product.overlap for product in products if product.overlap is not None},
+        notes=notes,
+    )
+    data = text.encode()
+    await asyncio.to_thread(write_whole, path, [data])
+    log.info("the map is in %s (%s)", path, format_bytes(len(data)))
+
+
+async def _pictures(client: Client, products: Sequence[Product]) -> dict[str, bytes]:
+    """Fetch as many previews as one page may hold; none of them is worth an error."""
+    wanted = [product for product in products if product.quicklook]
+    if not wanted:
+        return {}
+    log.info("fetching %d quicklooks; --no-quicklooks leaves them out", len(wanted))
+
+    async def one_by_one() -> AsyncGenerator[Product, None]:
+        for product in wanted:
+            yield product
+
+    found: dict[str, bytes] = {}
+    room, failed, in_a_row = _ALL_TOGETHER, 0, 0
+    async with aclosing(client.with_quicklooks(one_by_one(), largest=_LARGEST)) as pictures:
+        async for product, picture in pictures:
+            if picture is None:
+                failed, in_a_row = failed + 1, in_a_row + 1
+                if in_a_row == _GIVEN_UP_AFTER:
+                    log.info("no more quicklooks are asked for")
+                    break
+                continue
+            in_a_row = 0
+            room -= len(picture.data)
+            if room < 0:
+                log.info("the map holds quicklooks of the first %d products, more would make it too large", len(found))
+                break
+            found[product.identifier] = picture.data
+    if failed:
+        log.info("%d quicklooks could not be had", failed)
+    return found

@@ -1,0 +1,118 @@
+"""Plans: made, compared, and read for a run."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from collgs_async.app import Client
+from collgs_async.config import Config, Selection
+from collgs_async.errors import ConfigError
+from collgs_async.options import OPTIONS
+from collgs_async.plan import MISSING, Plan, compare
+from collgs_async.report import left_out_line, missing_lines
+from collgs_async.units import format_bytes
+from collgs_async.words import printable
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Mapping
+
+__all__ = ["compare_plans", "make_plan", "read_plan", "without_selection"]
+
+log = logging.getLogger("collgs_async")
+
+
+def read_plan(found: Namespace) -> Plan | None:
+    """Read the plan that a run is to follow; None: it is to search."""
+    return Plan.read(Path(found.plan)) if found.plan else None
+
+
+def without_selection(flags: Mapping[str, object], plan_flag: str) -> dict[str, object]:
+    """Refuse what would choose among what a plan has chosen already, and say what every configuration must say.
+
+    What the file or the environment select is for searches; beside a plan it counts as little as for ``verify``.
+    """
+    of_key = {option.key: option.flag for option in OPTIONS if option.group == "selection"}
+    for key, value in flags.items():
+        if value is not None and (key in of_key or key.startswith("parameters.")):
+            raise ConfigError(f"{plan_flag}: expected no selection beside it, found {of_key.get(key, '--set')}")
+    return {**flags, "parameters.parentIdentifier": "any"}
+
+
+async def make_plan(config: Config, found: Namespace) -> int:
+    """Choose, and write down what was chosen."""
+    target = Path(found.file)
+    _refuse_to_replace(target)
+    async with Client(config) as client:
+        plan = await client.plan(sizes=found.sizes)
+    plan.write(target)
+    missing = [one.identifier for one in plan.left_out if one.kind == MISSING]
+    left_out = Counter(one.kind for one in plan.left_out if one.kind != MISSING)
+    for line in missing_lines(missing):
+        log.error("%s", line)
+    log.info("%s: %s", target, _summary(plan))
+    if left_out:
+        log.info("%s", left_out_line(left_out))
+    if plan.products:
+        log.info("pull it with `collgs-async --plan %s`", target)
+    return 1 if missing else 0
+
+
+async def compare_plans(config: Config, found: Namespace) -> int:
+    """Say what is new, gone or changed since a plan was made: in another plan, or in the catalogue."""
+    earlier = Plan.read(Path(found.diff))
+    if found.file:
+        later = Plan.read(Path(found.file))
+    else:
+        async with Client(_asking_again(earlier, found.diff, config)) as client:
+            later = await client.plan(sizes=found.sizes)
+    comparison = compare(earlier, later)
+    for line in comparison.lines():
+        sys.stdout.write(printable(line) + "\n")
+    log.info("%s", comparison)
+    return 0
+
+
+def _asking_again(plan: Plan, name: str, config: Config) -> Config:
+    """Put what a plan was made with into the settings; the catalogue is one that the settings name.
+
+    A plan may come from anywhere. Would it say whom to ask, it would say who may be given the password.
+    """
+    if plan.catalogue != config.base_url:
+        raise ConfigError(
+            f"{name}: catalogue: expected the one of the settings, {config.base_url}, found {plan.catalogue}; "
+            f"to ask that one, add --base-url {plan.catalogue}"
+        )
+    sections = {one: getattr(config, one) for one in ("base_url", "output_directory", "connection", "download_options")}
+    try:
+        return Config(**sections, parameters=dict(plan.parameters), selection=Selection(**plan.selection))
+    except ConfigError as error:
+        raise ConfigError([f"{name}: query.{problem}" for problem in error.problems]) from None
+
+
+def _refuse_to_replace(target: Path) -> None:
+    """Let a plan be written over by a newer one, and nothing else."""
+    if target.is_dir():
+        raise ConfigError(f"{target}: expected the name of a file, found a folder")
+    if not target.resolve().parent.is_dir():
+        raise ConfigError(f"{target}: expected a folder at {target.resolve().parent}, found none")
+    if target.exists() and target.stat().st_size:
+        try:
+            Plan.read(target)
+        except ConfigError:
+            raise ConfigError(f"{target}: expected no file or a plan, found another file; it was left alone") from None
+
+
+def _summary(plan: Plan) -> str:
+    """Say how many products there are, from when to when, and how large, as far as that is known."""
+    number = f"{len(plan.products)} {'product' if len(plan.products) == 1 else 'products'}"
+    days = sorted(product.start[:10] for product in plan.products if product.start)
+    span = f", sensed {days[0]} to {days[-1]}" if days else ""
+    sizes = [product.size for product in plan.products if product.size is not None]
+    unknown = len(plan.products) - len(sizes)
+    size = f", {format_bytes(sum(sizes))}{f' and {unknown} of unknown size' if unknown else ''}" if sizes else ""
+    return number + span + size
