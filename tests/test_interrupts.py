@@ -175,6 +175,7 @@ async def test_a_second_ctrl_c_ends_a_command_that_is_stuck(serve: Callable[...,
     try:
         full = fcntl.fcntl(ours, fcntl.F_GETPIPE_SZ) - 4096
         await until(lambda: waiting_bytes(ours) > full, process)
+        await until_stuck(process)
         for _ in range(2):
             process.send_signal(signal.SIGINT)
             await asyncio.sleep(0.2)  # two signals that are pending at once are one
@@ -183,6 +184,14 @@ async def test_a_second_ctrl_c_ends_a_command_that_is_stuck(serve: Callable[...,
     finally:
         os.close(ours)
         await process.communicate()
+
+
+async def until_stuck(process: asyncio.subprocess.Process) -> None:
+    """Wait until a process has done nothing for a second."""
+    before = -1.0
+    while before != (now := processor_seconds(process.pid)):
+        before = now
+        await asyncio.sleep(1)
 
 
 def waiting_bytes(descriptor: int) -> int:
