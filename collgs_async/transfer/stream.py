@@ -215,7 +215,8 @@ class Line:
                 block += chunk
                 pace.check(len(chunk))
                 await self._throttle.pay(len(chunk))
-                if len(block) >= max(_SMALLEST_BLOCK, size // max(1, len(trip.running))):
+                wanted = max(_SMALLEST_BLOCK, size // max(1, len(trip.running)))
+                if len(block) >= wanted or 0 < stretch.left <= len(block):
                     yield block
                     block, size = bytearray(), self._block
         except (*NETWORK_ERRORS, asyncio.CancelledError):
