@@ -478,6 +478,40 @@ class TestFiles:
     def test_what_cannot_be_an_area_is_refused(self, saved: Any, content: bytes, words: str) -> None:
         assert words in problem(lambda: read_area(saved("aoi", content)))
 
+    @pytest.mark.parametrize(
+        ("method", "changes", "words"),
+        [
+            pytest.param(zipfile.ZIP_DEFLATED, {6: 0x1}, "found an encrypted or patched one", id="encrypted"),
+            pytest.param(zipfile.ZIP_DEFLATED, {6: 0x20}, "found an encrypted or patched one", id="patched"),
+            pytest.param(zipfile.ZIP_LZMA, {}, "expected a stored or deflated member, found method 14", id="lzma"),
+            pytest.param(zipfile.ZIP_BZIP2, {}, "expected a stored or deflated member, found method 12", id="bzip2"),
+            pytest.param(zipfile.ZIP_DEFLATED, {4: 90}, "zip file version 9.", id="a version yet to come"),
+            pytest.param(zipfile.ZIP_DEFLATED, {7: 0x8, 28 + 8: 0xFF}, "can't decode byte 0xff", id="no UTF-8"),
+        ],
+    )
+    def test_an_archive_that_cannot_be_read_is_refused(
+        self, saved: Any, method: int, changes: dict[int, int], words: str
+    ) -> None:
+        """The changes are at offsets from where both headers of a member begin to have the same fields."""
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w", method) as archive:
+            archive.writestr("doc.kml", KML)
+        content = bytearray(packed.getvalue())
+        directory = content.find(b"PK\x01\x02")
+        for offset, value in changes.items():
+            content[directory + offset + (2 if offset < 28 else 10)] |= value
+
+        assert words in problem(lambda: read_area(saved("aoi.kmz", bytes(content))))
+
+    def test_a_packed_area_that_rotted_is_refused(self, saved: Any) -> None:
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("doc.kml", KML)
+        content = bytearray(packed.getvalue())
+        content[60:80] = bytes(value ^ 0x5A for value in content[60:80])
+
+        assert "expected a ZIP archive that can be read" in problem(lambda: read_area(saved("a.kmz", bytes(content))))
+
     def test_what_is_too_large_is_refused_packed_or_not(self, saved: Any, tmp_path: Path) -> None:
         with (tmp_path / "large.json").open("wb") as file:
             file.truncate(50_000_001)

@@ -24,6 +24,9 @@ __all__ = ["read"]
 BIGGEST: Final = 50 * 10**6
 """Bytes; an area of interest that needs more is a data set."""
 
+_CLOSED: Final = 0x1 | 0x20 | 0x40
+"""Flags of a member (APPNOTE 4.4.4): encrypted, a patch of something else, strongly encrypted."""
+
 _FLAG = "--aoi"
 _KINDS = "GeoJSON, WKT, KML, KMZ, GeoPackage or shapefile"
 _BESIDE_SHAPEFILE = {".dbf", ".shx", ".prj", ".cpg", ".qix"}
@@ -125,7 +128,8 @@ def _zipped(data: bytes, place: str, notes: Notes) -> Iterator[Found]:
             content = _member(archive, names[name], place)
             projection = names.get(name.removesuffix(".shp") + ".prj")
             beside = _member(archive, projection, place).decode("utf-8", "replace") if projection else None
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, UnicodeDecodeError, NotImplementedError) as error:
+        # The last two: a name that is not the UTF-8 that it says it is, and a version of the format yet to come.
         raise refusal(place, "a ZIP archive that can be read", f"one that cannot: {error}") from None
     inner = f"{place}, {printable(names[name])}"
     if name.endswith(".shp"):
@@ -135,7 +139,13 @@ def _zipped(data: bytes, place: str, notes: Notes) -> Iterator[Found]:
 
 
 def _member(archive: zipfile.ZipFile, name: str, place: str) -> bytes:
-    with archive.open(name) as member:
+    info = archive.getinfo(name)
+    # What these would stumble over is raised as anything from RuntimeError to LZMAError.
+    if info.flag_bits & _CLOSED:
+        raise refusal(f"{place}, {printable(name)}", "a member that anybody can read", "an encrypted or patched one")
+    if info.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+        raise refusal(f"{place}, {printable(name)}", "a stored or deflated member", f"method {info.compress_type}")
+    with archive.open(info) as member:
         content = member.read(BIGGEST + 1)
     if len(content) > BIGGEST:
         raise refusal(f"{place}, {printable(name)}", f"at most {BIGGEST // 10**6} MB", "more")
