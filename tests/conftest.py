@@ -73,7 +73,7 @@ class Site:
 
     def config(self, **options: Any) -> Config:
         """Settings for this server; connection options go by their names, all others are download options."""
-        connection: dict[str, Any] = {"timeout": 5, "retries": 3}
+        connection: dict[str, Any] = {"timeout": 30, "retries": 3}
         for name in ("timeout", "retries", "proxy", "download_base_url", "user_agent"):
             if name in options:
                 connection[name] = options.pop(name)
