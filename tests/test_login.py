@@ -350,9 +350,11 @@ async def test_no_secret_is_in_any_output_of_a_run_that_is_refused(
 async def test_no_secret_is_in_what_a_killed_run_leaves_behind(
     serve: Callable[..., Any], command: Command, home: dict[str, str]
 ) -> None:
-    site = await serve(level2_scenes(2, size=9_000_000), rate=5e6, sign_in=rules(chunked=True))
-    process = await command.start(*at(site), **home, **RIGHT)
-    await until(lambda: len(list(site.folder.glob("*.part.json"))) > 1 and site.moved() > 8_000_000, process)
+    scenes = level2_scenes(2, size=15_000_000)
+    stalled = {scene.identifier: fault("stall") for scene in scenes}
+    site = await serve(scenes, faults=stalled, sign_in=rules(chunked=True))
+    process = await command.start(*at(site), "--segments", 1, **home, **RIGHT)
+    await until(lambda: len(list(site.folder.glob("*.part.json"))) > 1, process)
     process.send_signal(signal.SIGKILL)
     ended = await command.end(process)
 
