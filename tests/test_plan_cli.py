@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import sys
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -347,6 +349,36 @@ async def test_an_older_plan_is_written_over(serve: Callable[..., Any], say: Cal
         await say("plan", "plan.json", "--base-url", site.server.url, *COLLECTION, "--count", count)
 
     assert 2 == len(Plan.read(cwd / "plan.json").products)
+
+
+async def test_a_pipe_is_written_to_and_not_replaced(
+    serve: Callable[..., Any], say: Callable[..., Any], cwd: Path
+) -> None:
+    """Whoever is root could lose a device in this way, such as /dev/null."""
+    site = await serve(level2_scenes(2))
+    pipe = cwd / "pipe"
+    os.mkfifo(pipe)
+    reader = await asyncio.create_subprocess_exec("cat", pipe, stdout=asyncio.subprocess.PIPE)
+
+    said = await say("plan", "pipe", "--base-url", site.server.url, *COLLECTION)
+
+    read, _ = await reader.communicate()
+    assert 0 == said.code
+    assert pipe.is_fifo()
+    assert 2 == len(json.loads(read)["products"])
+
+
+async def test_a_plan_may_go_to_standard_output(serve: Callable[..., Any], tmp_path: Path) -> None:
+    site = await serve(level2_scenes(2))
+    words = ("plan", "-", "--base-url", site.server.url, *COLLECTION)
+
+    planning = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "collgs_async", *words, cwd=tmp_path, stdout=asyncio.subprocess.PIPE
+    )
+    out, _ = await planning.communicate()
+
+    assert 2 == len(json.loads(out)["products"])
+    assert [] == [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 async def test_of_a_search_that_breaks_off_there_is_no_plan(

@@ -57,7 +57,7 @@ async def make_plan(config: Config, found: Namespace) -> int:
     log.info("%s: %s", target, _summary(plan))
     if left_out:
         log.info("%s", left_out_line(left_out))
-    if plan.products:
+    if plan.products and target.is_file():
         log.info("pull it with `collgs-async --plan %s`", target)
     return 1 if missing else 0
 
