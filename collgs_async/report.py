@@ -358,6 +358,8 @@ def _headline(report: Report, *, interrupted: bool) -> str:
         return "Nothing of what was found is wanted."
     if report.missing:
         return "Nothing was found."
+    if not report.search_pages:
+        return "The plan names no products."
     return "Nothing matches. Try a larger box, a longer time span or more clouds, and check the collection's name."
 
 
