@@ -179,6 +179,7 @@ OPTIONS: tuple[Option, ...] = (
         help="only products of ASCENDING or of DESCENDING orbits",
         expected="ASCENDING or DESCENDING",
         group="selection",
+        choices=("ASCENDING", "DESCENDING"),
     ),
     Option(
         key="selection.polarisation",

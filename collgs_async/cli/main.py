@@ -25,6 +25,7 @@ log = logging.getLogger("collgs_async")
 def entry_point() -> None:
     """Run the command line of this process, and leave with its exit code."""
     try:
+        _open_what_is_closed()
         code = main()
         sys.stdout.flush()
     except BrokenPipeError:
@@ -34,6 +35,13 @@ def entry_point() -> None:
     except KeyboardInterrupt:
         code = 130
     sys.exit(code)
+
+
+def _open_what_is_closed() -> None:
+    """Let words go nowhere where whoever started the command has closed its output, as with ``>&-``."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -74,6 +74,16 @@ _SHOWN: Final[dict[str, tuple[str, ...]]] = {
 }
 """Which options of the table a command shows, where it is not all; others are understood, and have no effect."""
 
+_OPERANDS: Final = {
+    "describe": " [COLLECTION]",
+    "plan": " FILE",
+    "verify": " [DIR]",
+    "init": " [FILE]",
+    "completion": " SHELL",
+    "help": " [TOPIC]",
+}
+"""What a command takes beside its options, for the first line of its help."""
+
 _NEEDED_MOST: Final = (
     "--collection",
     "--aoi",
@@ -214,7 +224,7 @@ def _clearer(message: str, parser: argparse.ArgumentParser) -> str:
 def _parser(command: str, *, general: bool) -> argparse.ArgumentParser:
     parser = _Parser(
         prog="collgs-async",
-        usage=f"collgs-async {command} [OPTIONS]",
+        usage=f"collgs-async {command}{_OPERANDS.get(command, '')} [OPTIONS]",
         description=COMMANDS[command],
         formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=30),
         allow_abbrev=False,
@@ -298,13 +308,14 @@ def _add_listing(group: argparse._ArgumentGroup, *, of: str) -> None:
 
 
 def _add_catalogue(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    parser.add_argument_group("the list").add_argument(
         "--format", metavar="NAME", default="table", choices=("table", "json"), help="table (the default) or json"
     )
 
 
 def _add_describe(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="COLLECTION", nargs="?", default=None, help="such as S2_MSIL2A")
+    group = parser.add_argument_group("the collection")
+    group.add_argument("name", metavar="COLLECTION", nargs="?", default=None, help="such as S2_MSIL2A")
     _add_catalogue(parser)
 
 
@@ -317,8 +328,9 @@ def _add_download(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_verify(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", metavar="DIR", nargs="?", default=None, help="the folder (default: --output)")
-    parser.add_argument(
+    group = parser.add_argument_group("the archives")
+    group.add_argument("folder", metavar="DIR", nargs="?", default=None, help="their folder (default: --output)")
+    group.add_argument(
         "--repair", action="store_true", default=False, help="fetch again what is wrong; needs --collection"
     )
 
@@ -336,17 +348,18 @@ def _add_plan(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_completion(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("shell", metavar="SHELL", choices=SHELLS, help=", ".join(SHELLS))
+    group = parser.add_argument_group("the shell")
+    group.add_argument("shell", metavar="SHELL", choices=SHELLS, help=", ".join(SHELLS))
 
 
 def _add_help(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    parser.add_argument_group("the topic").add_argument(
         "topic", metavar="TOPIC", nargs="?", default=None, help=f"a command, or one of {', '.join(TOPICS)}"
     )
 
 
 def _add_init(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    parser.add_argument_group("the file").add_argument(
         "file", metavar="FILE", nargs="?", default="config.json", help="its name (default: config.json)"
     )
 
