@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collgs_async.errors import CollgsError
     from collgs_async.models import Outcome
 
-__all__ = ["Recorder", "left_out_line", "missing_lines", "summary_lines", "write_file", "write_whole"]
+__all__ = ["STDOUT", "Recorder", "left_out_line", "missing_lines", "summary_lines", "write_file", "write_whole"]
 
 STDOUT = Path("-")
 

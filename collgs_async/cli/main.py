@@ -41,7 +41,7 @@ def _open_what_is_closed() -> None:
     """Let words go nowhere where whoever started the command has closed its output, as with ``>&-``."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115  (for as long as we run)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
