@@ -378,7 +378,7 @@ async def test_a_plan_may_go_to_standard_output(serve: Callable[..., Any], tmp_p
     out, _ = await planning.communicate()
 
     assert 2 == len(json.loads(out)["products"])
-    assert not any(path.name == "-" for path in tmp_path.rglob("*"))
+    assert "-" not in names_in(tmp_path)
 
 
 async def test_of_a_search_that_breaks_off_there_is_no_plan(
