@@ -14,7 +14,7 @@ import pytest
 
 from collgs_async.cli import main
 from collgs_async.cli.topics import EXIT_CODES, FILES, VARIABLES, help_text
-from collgs_async.cli.words import COMMANDS, TOPICS, command_parser
+from collgs_async.cli.vocabulary import COMMANDS, TOPICS, command_parser
 from collgs_async.errors import ConfigError
 from collgs_async.options import OPTIONS, env_name
 

@@ -10,7 +10,7 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from collgs_async.cli.words import COMMANDS, TOPICS, command_parser
+from collgs_async.cli.vocabulary import COMMANDS, TOPICS, command_parser
 from collgs_async.options import OPTIONS
 
 if TYPE_CHECKING:
