@@ -7,7 +7,7 @@ setting is one new line here and one field in `config`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from collgs_async.version import __version__
 
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["OPTIONS", "Option", "env_name", "search_parameter"]
+
+
+Group: TypeAlias = Literal["selection", "output", "transfer", "connection"]
+"""The headings of the help."""
 
 
 def _as_written(words: str) -> object:
@@ -67,11 +71,15 @@ class Option:
     metavar: str
     help: str
     expected: str
-    group: Literal["selection", "output", "transfer", "connection"]
+    group: Group
     default: str | float | bool | None = None
     switch: bool = False
     choices: tuple[str, ...] = ()
     read: Callable[[str], object] = _as_written
+
+
+def _switch(key: str, flag: str, help: str, group: Group, *, default: bool) -> Option:  # noqa: A002  (as the field)
+    return Option(key, flag, "", help, "true or false", group, default, switch=True, read=_yes_or_no)
 
 
 OPTIONS: tuple[Option, ...] = (
@@ -179,6 +187,7 @@ OPTIONS: tuple[Option, ...] = (
         help="only products of ASCENDING or of DESCENDING orbits",
         expected="ASCENDING or DESCENDING",
         group="selection",
+        choices=("ASCENDING", "DESCENDING"),
     ),
     Option(
         key="selection.polarisation",
@@ -196,16 +205,12 @@ OPTIONS: tuple[Option, ...] = (
         expected="product types such as MSIL2A, GRD or OL_1_EFR",
         group="selection",
     ),
-    Option(
+    _switch(
         key="selection.latest_baseline",
         flag="--latest-baseline",
-        metavar="",
         help="of the products of one acquisition, only those of the newest processing baseline",
-        expected="true or false",
         group="selection",
         default=False,
-        switch=True,
-        read=_yes_or_no,
     ),
     Option(
         key="selection.best_per",
@@ -232,16 +237,12 @@ OPTIONS: tuple[Option, ...] = (
         expected="a file with identifiers, - for standard input, or a list of identifiers",
         group="selection",
     ),
-    Option(
+    _switch(
         key="selection.strict",
         flag="--strict",
-        metavar="",
         help="refuse search parameters that the collection does not have, rather than warn",
-        expected="true or false",
         group="selection",
         default=False,
-        switch=True,
-        read=_yes_or_no,
     ),
     Option(
         key="output_directory",
@@ -252,16 +253,12 @@ OPTIONS: tuple[Option, ...] = (
         group="output",
         default="downloads",
     ),
-    Option(
+    _switch(
         key="download_options.skip_existing",
         flag="--skip-existing",
-        metavar="",
         help="do not fetch again what is in the folder",
-        expected="true or false",
         group="output",
         default=True,
-        switch=True,
-        read=_yes_or_no,
     ),
     Option(
         key="download_options.verify",

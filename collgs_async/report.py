@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collgs_async.errors import CollgsError
     from collgs_async.models import Outcome
 
-__all__ = ["Recorder", "left_out_line", "missing_lines", "summary_lines", "write_whole"]
+__all__ = ["STDOUT", "Recorder", "left_out_line", "missing_lines", "summary_lines", "write_file", "write_whole"]
 
 STDOUT = Path("-")
 
@@ -118,12 +118,11 @@ class Recorder:
         """
         if self._path is None or self._spool is None:
             return
-        if self._path == STDOUT:
-            _write_to_stdout(_file_chunks(report, self._spooled()))
-            return
         try:
-            _write_to_file(self._path, _file_chunks(report, self._spooled()))
+            write_file(self._path, _file_chunks(report, self._spooled()))
         except OSError as error:
+            if self._path == STDOUT:
+                raise
             raise self._cannot_write(error) from error
 
     def _spooled(self) -> Iterator[bytes]:
@@ -133,6 +132,30 @@ class Recorder:
 
     def _cannot_write(self, error: OSError) -> StorageError:
         return StorageError(f"--report: cannot write {self._path}: {error.strerror}")
+
+
+def write_file(path: Path, chunks: Iterable[bytes]) -> None:
+    """Write what a user asked for under a name: a file whole or not at all, a pipe or device as it goes.
+
+    Parameters
+    ----------
+    path
+        A symbolic link stays one, and ``-`` is standard output.
+    chunks
+        What is written.
+
+    Raises
+    ------
+    OSError
+        The disk is full, the folder is gone or read-only, or nobody reads any more.
+    """
+    if path == STDOUT:
+        _write_to_stdout(chunks)
+    elif _is_stream(path):
+        with path.open("wb") as stream:
+            stream.writelines(chunks)
+    else:
+        write_whole(path.resolve(), chunks)
 
 
 def write_whole(path: Path, chunks: Iterable[bytes]) -> None:
@@ -201,14 +224,6 @@ def _open_spool(path: Path) -> IO[bytes]:
 def _is_stream(path: Path) -> bool:
     """Tell whether this is a pipe or a device, such as ``/dev/stderr``: nothing to be replaced."""
     return path.exists() and not path.is_file() and not path.is_dir()
-
-
-def _write_to_file(path: Path, chunks: Iterable[bytes]) -> None:
-    if _is_stream(path):
-        with path.open("wb") as stream:
-            stream.writelines(chunks)
-    else:
-        write_whole(path.resolve(), chunks)  # a symbolic link stays one
 
 
 def _write_to_stdout(chunks: Iterable[bytes]) -> None:
@@ -343,6 +358,8 @@ def _headline(report: Report, *, interrupted: bool) -> str:
         return "Nothing of what was found is wanted."
     if report.missing:
         return "Nothing was found."
+    if not report.search_pages:
+        return "The plan names no products."
     return "Nothing matches. Try a larger box, a longer time span or more clouds, and check the collection's name."
 
 

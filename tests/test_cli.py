@@ -462,6 +462,26 @@ async def test_a_reader_that_has_had_enough_ends_a_listing_quietly(
     assert "1\n" == (command.folder / "code").read_text()
 
 
+async def test_a_map_is_of_all_also_when_nobody_reads_the_list_to_its_end(
+    serve: Callable[..., Any], command: Command
+) -> None:
+    scenes = level2_scenes(1_000, size=700)
+    site = await serve(scenes, page_maximum=1_000)
+    words = f"--base-url {site.server.url} --collection S2_MSIL2A --map all.html --no-quicklooks"
+    shell = await asyncio.create_subprocess_exec(
+        *("sh", "-c", f'{{ "$0" -m collgs_async search {words}; }} 2> err | head -1', sys.executable),
+        cwd=command.folder,
+        stdout=asyncio.subprocess.PIPE,
+    )
+
+    out, _ = await shell.communicate()
+
+    assert 1 == out.count(b"\n")
+    assert "Traceback" not in (command.folder / "err").read_text()
+    page = (command.folder / "all.html").read_text("utf-8")
+    assert all(scene.identifier in page for scene in scenes)
+
+
 async def test_dry_run_lists_what_would_be_pulled_and_moves_no_archive_byte(
     serve: Callable[..., Any], command: Command
 ) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from collgs_async.cli import main
 from collgs_async.cli.completion import completion_script
-from collgs_async.cli.words import COMMANDS, SHELLS, TOPICS, command_parser
+from collgs_async.cli.vocabulary import COMMANDS, SHELLS, TOPICS, command_parser
 from collgs_async.options import OPTIONS
 
 if TYPE_CHECKING:

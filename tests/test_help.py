@@ -14,7 +14,7 @@ import pytest
 
 from collgs_async.cli import main
 from collgs_async.cli.topics import EXIT_CODES, FILES, VARIABLES, help_text
-from collgs_async.cli.words import COMMANDS, TOPICS, command_parser
+from collgs_async.cli.vocabulary import COMMANDS, TOPICS, command_parser
 from collgs_async.errors import ConfigError
 from collgs_async.options import OPTIONS, env_name
 
@@ -67,6 +67,15 @@ async def test_help_of_each_command_fits_the_width_and_touches_nothing(command: 
     assert COMMANDS[name] in ended.out
     assert [] == too_long(ended.out)
     assert [] == list(command.folder.iterdir())
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_first_line_of_a_help_names_what_stands_without_a_flag(name: str) -> None:
+    usage, *rest = command_parser(name).format_help().splitlines()
+    operands = [str(action.metavar) for action in command_parser(name)._actions if not action.option_strings]
+
+    assert operands == re.findall(r"[A-Z]{3,}", usage.replace("[OPTIONS]", ""))
+    assert "positional arguments:" not in rest
 
 
 def test_the_help_of_a_download_names_every_option() -> None:
@@ -168,3 +177,16 @@ def test_what_a_command_hides_it_still_understands() -> None:
 
     assert "--workers" in {flag for action in hidden for flag in action.option_strings}
     assert "8" == getattr(command_parser("login").parse_args(["--workers", "8"]), "download_options.workers")
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+@pytest.mark.parametrize(("words", "code"), [("help", 0), ("helo", 2)])
+async def test_closed_output_is_no_reason_to_fail(tmp_path: Path, closed: str, words: str, code: int) -> None:
+    script = f'exec "{sys.executable}" -m collgs_async {words} {closed}'
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec("sh", "-c", script, cwd=tmp_path, stdout=pipe, stderr=pipe)
+
+    _, err = await process.communicate()
+
+    assert code == process.returncode
+    assert b"Traceback" not in err

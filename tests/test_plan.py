@@ -167,6 +167,7 @@ def test_no_password_of_an_address_gets_into_it() -> None:
         {"footprint": {"coordinates": []}},
         {"footprint": {"type": "Point", "coordinates": {1, 2}}},
         {"url": "https://collgs.lu/\ud800.zip", "problem": "\ud800"},
+        {"url": "HTTPS://collgs.lu/a.zip"},
     ],
 )
 def test_what_a_strange_catalogue_says_leaves_the_file_right(tmp_path: Path, strange: dict[str, Any]) -> None:
@@ -176,6 +177,15 @@ def test_what_a_strange_catalogue_says_leaves_the_file_right(tmp_path: Path, str
 
     assert valid(path.read_text("utf-8"))
     assert ["A"] == [one.identifier for one in Plan.read(path).products]
+
+
+def test_a_name_of_half_a_character_does_not_spoil_the_plan(tmp_path: Path) -> None:
+    path = tmp_path / "plan.json"
+
+    plan(product("A\ud800")).write(path)
+
+    assert valid(path.read_text("utf-8"))
+    assert ["A\ud800"] == [one.identifier for one in Plan.read(path).products]
 
 
 def test_a_plan_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -261,6 +271,25 @@ def test_a_broken_plan_is_one_line_with_its_place_and_is_not_of_the_form_either(
 
     assert message == refusal(tmp_path / "plan.json", text)
     assert not valid(text)
+
+
+@pytest.mark.parametrize("url", ["https://collgs.lu:99999/", "https://collgs.lu:x/", "http://[::1", "http://a\\b/"])
+@pytest.mark.parametrize("key", ["url", "quicklook"])
+def test_an_address_that_nothing_can_be_asked_of_is_refused_before_the_run(tmp_path: Path, key: str, url: str) -> None:
+    values = json.loads(str(full()))
+    values["products"][1][key] = url
+
+    message = f"products[1].{key}: expected an http or https address without user name, found {json.dumps(url)}"
+    assert message == refusal(tmp_path / "plan.json", json.dumps(values))
+
+
+def test_the_password_of_an_address_is_not_shown(tmp_path: Path) -> None:
+    values = json.loads(str(full()))
+    values["products"][0]["url"] = "https://you:s3c:r@t@collgs.lu/x"
+
+    message = refusal(tmp_path / "plan.json", json.dumps(values))
+
+    assert message.endswith('without user name, found "https://you:***@collgs.lu/x"')
 
 
 @pytest.mark.parametrize("key", ["version", "created", "catalogue", "query", "products"])

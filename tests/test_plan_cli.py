@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import sys
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -349,6 +351,36 @@ async def test_an_older_plan_is_written_over(serve: Callable[..., Any], say: Cal
     assert 2 == len(Plan.read(cwd / "plan.json").products)
 
 
+async def test_a_pipe_is_written_to_and_not_replaced(
+    serve: Callable[..., Any], say: Callable[..., Any], cwd: Path
+) -> None:
+    """Whoever is root could lose a device in this way, such as /dev/null."""
+    site = await serve(level2_scenes(2))
+    pipe = cwd / "pipe"
+    os.mkfifo(pipe)
+    reader = await asyncio.create_subprocess_exec("cat", pipe, stdout=asyncio.subprocess.PIPE)
+
+    said = await say("plan", "pipe", "--base-url", site.server.url, *COLLECTION)
+
+    read, _ = await reader.communicate()
+    assert 0 == said.code
+    assert pipe.is_fifo()
+    assert 2 == len(json.loads(read)["products"])
+
+
+async def test_a_plan_may_go_to_standard_output(serve: Callable[..., Any], tmp_path: Path) -> None:
+    site = await serve(level2_scenes(2))
+    words = ("plan", "-", "--base-url", site.server.url, *COLLECTION)
+
+    planning = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "collgs_async", *words, cwd=tmp_path, stdout=asyncio.subprocess.PIPE
+    )
+    out, _ = await planning.communicate()
+
+    assert 2 == len(json.loads(out)["products"])
+    assert "-" not in names_in(tmp_path)
+
+
 async def test_of_a_search_that_breaks_off_there_is_no_plan(
     serve: Callable[..., Any], say: Callable[..., Any], cwd: Path
 ) -> None:
@@ -368,13 +400,59 @@ async def test_the_configuration_of_another_selection_does_not_disturb_a_plan(
 ) -> None:
     site = await serve(level2_scenes(2))
     await say("plan", "plan.json", "--base-url", site.server.url, *COLLECTION)
-    other = {"parameters": {"parentIdentifier": "S1_SAR_GRD"}, "selection": {"tile": "31UGR", "months": "1"}}
+    other = {
+        "parameters": {"parentIdentifier": "S1_SAR_GRD", "timeEnd": "2020-01-01", "httpAccept": "json"},
+        "selection": {"tile": "31UGR", "months": "1", "strict": False, "ids": "-"},
+    }
     (cwd / "config.json").write_text(json.dumps({**other, "output_directory": str(site.folder)}))
 
     said = await say("--plan", "plan.json")
 
+    idle = "parameters.timeEnd, selection.months, selection.tile, selection.ids"
     assert 0 == said.code
+    assert f"note: --plan goes by the plan alone; without effect here: {idle}" == said.err.splitlines()[0]
+    assert 1 == said.err.count("note: ")
     assert 2 == len(pulled(site))
+
+
+async def test_a_configuration_that_only_names_a_collection_is_no_reason_for_a_note(
+    serve: Callable[..., Any], say: Callable[..., Any], cwd: Path
+) -> None:
+    site = await serve(level2_scenes(1))
+    await say("plan", "plan.json", "--base-url", site.server.url, *COLLECTION)
+    config = {"parameters": {"parentId": "S1_SAR_GRD", "count": None}, "output_directory": str(site.folder)}
+    (cwd / "config.json").write_text(json.dumps(config))
+
+    said = await say("--plan", "plan.json")
+
+    assert 0 == said.code
+    assert "note" not in said.err
+
+
+async def test_a_plan_of_nothing_gives_no_advice_about_a_search(
+    serve: Callable[..., Any], say: Callable[..., Any], cwd: Path
+) -> None:
+    site = await serve(level2_scenes(1))
+    made = await say("plan", "plan.json", "--base-url", site.server.url, *COLLECTION, "--tile", "01KAB")
+
+    said = await say("--plan", "plan.json", "--output", site.folder)
+
+    assert "plan.json: 0 products\n" in made.err
+    assert (0, "The plan names no products.") == (said.code, said.err.splitlines()[-1])
+
+
+@pytest.mark.parametrize("words", [["--map", "a.html"], ["--sort", "time"], ["--sizes"], ["--format", "csv"]])
+async def test_whoever_wants_to_look_does_not_pull(
+    serve: Callable[..., Any], say: Callable[..., Any], cwd: Path, words: list[str]
+) -> None:
+    site = await serve(level2_scenes(1))
+
+    said = await say("--base-url", site.server.url, *COLLECTION, "--output", site.folder, *words)
+
+    message = f"error: {words[0]}: expected --dry-run or the command search beside it, found neither\n"
+    assert (2, "", message) == (said.code, said.out, said.err)
+    assert [] == site.server.requests
+    assert [] == names_in(cwd)
 
 
 # ---------------------------------------------------------------------------------------------------------- library

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from collgs_async.cli.vocabulary import COMMANDS, command_parser
 from collgs_async.demo import FAULTS
 from collgs_async.options import OPTIONS, env_name
 
@@ -86,13 +87,8 @@ def test_ci_takes_its_commands_from_the_readme() -> None:
 
 
 def test_every_flag_of_the_command_is_in_the_readme() -> None:
-    import collgs_async.cli.words as words
-
     flags = {
-        flag
-        for command in words.COMMANDS
-        for action in words._parser(command, general=False)._actions
-        for flag in action.option_strings
+        flag for command in COMMANDS for action in command_parser(command)._actions for flag in action.option_strings
     }
 
     assert set() == {flag for flag in flags if f"`{flag}" not in README and f" {flag}" not in README}

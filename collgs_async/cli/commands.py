@@ -21,17 +21,22 @@ if TYPE_CHECKING:
     from collgs_async.progress import Progress
     from collgs_async.scrub import Bad
 
-__all__ = ["download", "initialise", "login", "read_config", "read_verify", "start_progress", "verify"]
+__all__ = ["download", "initialise", "login", "read_config", "read_settings", "read_verify", "start_progress", "verify"]
 
 log = logging.getLogger("collgs_async")
 
 DEFAULT_CONFIG = Path("config.json")
 
 
-def read_config(found: Namespace, flags: dict[str, object]) -> Config:
-    """Put the settings together, and say what was understood in another way than it was written."""
+def read_settings(found: Namespace, flags: dict[str, object]) -> Config:
+    """Put the settings together, for what searches nothing."""
     file = DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None
-    config = load_config(Path(found.config) if found.config else file, environ=os.environ, flags=flags)
+    return load_config(Path(found.config) if found.config else file, environ=os.environ, flags=flags)
+
+
+def read_config(found: Namespace, flags: dict[str, object]) -> Config:
+    """Put the settings of a search together, and say what was understood in another way than it was written."""
+    config = read_settings(found, flags)
     for note in config.query.notes:
         log.info("note: %s", note)
     return _with_what_is_piped(config)
@@ -50,7 +55,7 @@ def _with_what_is_piped(config: Config) -> Config:
 def read_verify(found: Namespace, flags: dict[str, object]) -> tuple[Config, Path]:
     """Put together the settings of a command that usually asks the catalogue nothing, and so needs no collection."""
     asks = found.repair  # only then does it matter which collection is meant
-    config = read_config(found, flags if asks else {"parameters.parentIdentifier": "any", **flags})
+    config = read_settings(found, flags if asks else {"parameters.parentIdentifier": "any", **flags})
     folder = Path(found.folder) if found.folder else config.output_directory
     if not folder.exists():
         raise ConfigError(f"DIR: expected a folder with archives, found nothing at {folder}")
@@ -77,6 +82,7 @@ async def download(config: Config, found: Namespace, screen: Screen) -> int:
     from collgs_async.app import Client
     from collgs_async.cli.plans import read_plan
 
+    _refuse_to_fetch_instead_of_showing(found)
     plan = read_plan(found)
     if found.dry_run:
         if found.report:
@@ -106,6 +112,14 @@ async def download(config: Config, found: Namespace, screen: Screen) -> int:
         if interrupted or client.report != Report():
             _summarise(client.report, config.output_directory, interrupted=interrupted)
     return 0 if client.report.ok and failure is None else 1
+
+
+def _refuse_to_fetch_instead_of_showing(found: Namespace) -> None:
+    """Refuse what says how a list looks where none is made: whoever wants to look should not pull a terabyte."""
+    given = {"--map": found.map, "--sort": found.sort, "--sizes": found.sizes, "--format": found.format != "table"}
+    for flag, value in given.items():
+        if value and not found.dry_run:
+            raise ConfigError(f"{flag}: expected --dry-run or the command search beside it, found neither")
 
 
 def start_progress(config: Config, found: Namespace, screen: Screen) -> Progress:

@@ -10,11 +10,11 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from collgs_async.cli.words import COMMANDS, TOPICS, command_parser
+from collgs_async.cli.vocabulary import COMMANDS, TOPICS, command_parser
 from collgs_async.options import OPTIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 __all__ = ["completion_script"]
 
@@ -88,6 +88,14 @@ def _valued(commands: Iterable[_Command]) -> list[str]:
     return sorted({name for one in commands for flag in one.flags for name in flag.names if flag.takes != "nothing"})
 
 
+def _told_apart(commands: Sequence[_Command]) -> str:
+    """Tell, as bash and zsh both read it, a flag that waits for its value from the command."""
+    return f"""case $word in
+        {"|".join(_valued(commands))}) waiting=1 ;;
+        {"|".join(one.name for one in commands)}) command=${{command:-$word}} ;;
+      esac"""
+
+
 # ---------------------------------------------------------------------------------------------------------- bash
 
 
@@ -110,10 +118,7 @@ _collgs_async() {{
     elif [[ -n $waiting ]]; then
       waiting=
     else
-      case $word in
-        {"|".join(_valued(commands))}) waiting=1 ;;
-        {"|".join(one.name for one in commands)}) command=${{command:-$word}} ;;
-      esac
+      {_told_apart(commands)}
     fi
   done
   COMPREPLY=()
@@ -167,10 +172,7 @@ _collgs_async() {{
     if [[ -n $waiting ]]; then
       waiting=
     else
-      case $word in
-        {"|".join(_valued(commands))}) waiting=1 ;;
-        {"|".join(one.name for one in commands)}) command=${{command:-$word}} ;;
-      esac
+      {_told_apart(commands)}
     fi
   done
   local -a commands=(""".splitlines()

@@ -59,6 +59,11 @@ async def search(config: Config, found: Namespace, plan: Plan | None = None) -> 
         async with aclosing(products):
             try:
                 await write_listing(products, found.format, sys.stdout, width=width, action=action)
+            except BrokenPipeError:
+                if place is None:
+                    raise
+                async for _ in products:  # `head` has seen enough; the map is of all
+                    pass
             except CatalogueError as failure:
                 error = failure
         if place:

@@ -25,6 +25,7 @@ log = logging.getLogger("collgs_async")
 def entry_point() -> None:
     """Run the command line of this process, and leave with its exit code."""
     try:
+        _open_what_is_closed()
         code = main()
         sys.stdout.flush()
     except BrokenPipeError:
@@ -34,6 +35,13 @@ def entry_point() -> None:
     except KeyboardInterrupt:
         code = 130
     sys.exit(code)
+
+
+def _open_what_is_closed() -> None:
+    """Let words go nowhere where whoever started the command has closed its output, as with ``>&-``."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115  (for as long as we run)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -109,11 +117,20 @@ def _carry_out(found: Namespace, screen: Screen) -> int:
         case "plan":
             return _plan(found, flags)
         case _:
-            if found.plan:
-                from collgs_async.cli.plans import without_selection
+            return _download(found, flags, screen)
 
-                flags = without_selection(flags, "--plan")
-            return run_interruptibly(commands.download(commands.read_config(found, flags), found, screen))
+
+def _download(found: Namespace, flags: dict[str, object], screen: Screen) -> int:
+    """Pull what a search finds, or what a plan names."""
+    from collgs_async.cli import commands
+
+    if found.plan:
+        from collgs_async.cli import plans
+
+        config = plans.read_settings_beside("--plan", found, flags)
+    else:
+        config = commands.read_config(found, flags)
+    return run_interruptibly(commands.download(config, found, screen))
 
 
 def _ask(found: Namespace, flags: dict[str, object]) -> int:
@@ -133,7 +150,7 @@ def _plan(found: Namespace, flags: dict[str, object]) -> int:
     from collgs_async.cli import commands, plans
 
     if found.diff:
-        config = commands.read_config(found, plans.without_selection(flags, "--diff"))
+        config = plans.read_settings_beside("--diff", found, flags)
         return run_interruptibly(plans.compare_plans(config, found))
     if found.file is None:
         raise ConfigError("plan: expected the name of a file to write, such as plan.json, found none")

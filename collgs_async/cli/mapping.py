@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from collgs_async.atlas import page
 from collgs_async.errors import ConfigError
-from collgs_async.report import left_out_line, write_whole
+from collgs_async.report import left_out_line, write_file
 from collgs_async.units import format_bytes
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ async def write_map(
         notes=notes,
     )
     data = text.encode()
-    await asyncio.to_thread(write_whole, path, [data])
+    await asyncio.to_thread(write_file, path, [data])
     log.info("the map is in %s (%s)", path, format_bytes(len(data)))
 
 

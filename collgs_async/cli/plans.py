@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from collgs_async.app import Client
+from collgs_async.cli.commands import read_settings
 from collgs_async.config import Config, Selection
 from collgs_async.errors import ConfigError
 from collgs_async.options import OPTIONS
 from collgs_async.plan import MISSING, Plan, compare
-from collgs_async.report import left_out_line, missing_lines
+from collgs_async.report import STDOUT, left_out_line, missing_lines
 from collgs_async.units import format_bytes
 from collgs_async.words import printable
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Mapping
 
-__all__ = ["compare_plans", "make_plan", "read_plan", "without_selection"]
+__all__ = ["compare_plans", "make_plan", "read_plan", "read_settings_beside"]
 
 log = logging.getLogger("collgs_async")
 
@@ -31,16 +32,29 @@ def read_plan(found: Namespace) -> Plan | None:
     return Plan.read(Path(found.plan)) if found.plan else None
 
 
-def without_selection(flags: Mapping[str, object], plan_flag: str) -> dict[str, object]:
-    """Refuse what would choose among what a plan has chosen already, and say what every configuration must say.
+def read_settings_beside(plan_flag: str, found: Namespace, flags: Mapping[str, object]) -> Config:
+    """Read the settings that count beside a plan: all but those that choose, for it has chosen already.
 
-    What the file or the environment select is for searches; beside a plan it counts as little as for ``verify``.
+    Raises
+    ------
+    ConfigError
+        A flag would choose; what the file or the environment select is for searches, and only named.
     """
     of_key = {option.key: option.flag for option in OPTIONS if option.group == "selection"}
     for key, value in flags.items():
         if value is not None and (key in of_key or key.startswith("parameters.")):
             raise ConfigError(f"{plan_flag}: expected no selection beside it, found {of_key.get(key, '--set')}")
-    return {**flags, "parameters.parentIdentifier": "any"}
+    config = read_settings(found, {**flags, "parameters.parentIdentifier": "any"})
+    if idle := _choosing(config):
+        log.info("note: %s goes by the plan alone; without effect here: %s", plan_flag, ", ".join(idle))
+    return config
+
+
+def _choosing(config: Config) -> list[str]:
+    """Name what the settings would choose by; any collection has been put in already."""
+    asked = config.query.written().keys() - {"parentIdentifier"}
+    wanted = config.selection.model_dump(exclude_defaults=True)
+    return [*(f"parameters.{name}" for name in sorted(asked)), *(f"selection.{name}" for name in wanted)]
 
 
 async def make_plan(config: Config, found: Namespace) -> int:
@@ -57,7 +71,7 @@ async def make_plan(config: Config, found: Namespace) -> int:
     log.info("%s: %s", target, _summary(plan))
     if left_out:
         log.info("%s", left_out_line(left_out))
-    if plan.products:
+    if plan.products and target != STDOUT:
         log.info("pull it with `collgs-async --plan %s`", target)
     return 1 if missing else 0
 

@@ -6,7 +6,7 @@ import difflib
 from textwrap import TextWrapper
 from typing import TYPE_CHECKING, Final
 
-from collgs_async.cli.words import COMMANDS, TOPICS, command_parser
+from collgs_async.cli.vocabulary import COMMANDS, TOPICS, command_parser
 from collgs_async.errors import ConfigError
 from collgs_async.options import OPTIONS, Option, env_name
 

@@ -19,7 +19,7 @@ from collgs_async.jsonfile import read_object
 from collgs_async.models import Product
 from collgs_async.plan.form import FORMAT, VERSION, read_form
 from collgs_async.query import Query
-from collgs_async.report import write_whole
+from collgs_async.report import write_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -124,7 +124,7 @@ class Plan:
         )
 
     def write(self, path: Path) -> None:
-        """Write the file, whole or not at all.
+        """Write the file, whole or not at all; ``-`` is standard output.
 
         Raises
         ------
@@ -132,7 +132,7 @@ class Plan:
             The disk is full, or the folder is missing or read-only; an older file is then still there.
         """
         try:
-            write_whole(path.resolve(), (text.encode("utf-8", "backslashreplace") for text in self._texts()))
+            write_file(path, (text.encode("utf-8", "backslashreplace") for text in self._texts()))
         except OSError as error:
             raise StorageError(f"{path}: the plan cannot be written: {error.strerror}") from error
 

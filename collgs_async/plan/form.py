@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from yarl import URL
 
 from collgs_async.query import shown
 
@@ -20,13 +21,23 @@ __all__ = ["FORMAT", "VERSION", "PlanForm", "read_form"]
 FORMAT: Final = "collgs-async plan"
 VERSION: Final = 1
 
-_HTTP = re.compile(r"https?://[^\s/?#@]+(?:[/?#]\S*)?")
+_HTTP = re.compile(r"(?i:https?)://[^\s/?#@]+(?:[/?#]\S*)?")
+_PASSWORD = re.compile(r"(://[^\s/?#:@]*:)[^\s/?#]*@")
 _DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _MOMENT = re.compile(rf"{_DAY}T[0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}(?:\.[0-9]{{1,6}})?Z")
 
 
 def _http(value: str) -> str:
-    if not _HTTP.fullmatch(value):
+    """Refuse here what no request can be made of, such as a port that is none: in a run it would be too late."""
+    host = URL(value).raw_host if _HTTP.fullmatch(value) else None
+    if not host or not host.encode("idna"):
+        raise ValueError
+    return value
+
+
+def _some_text(value: str) -> str:
+    """Refuse empty text; pydantic's own check of a length would refuse odd characters of a catalogue's, too."""
+    if not value:
         raise ValueError
     return value
 
@@ -51,7 +62,7 @@ def _self_contained(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
-_Text = Annotated[str, Field(min_length=1)]
+_Text = Annotated[str, AfterValidator(_some_text)]
 _Url = Annotated[str, AfterValidator(_http)]
 _Moment = Annotated[str, AfterValidator(_moment)]
 _Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -151,8 +162,13 @@ def _first_problem(details: Sequence[ErrorDetails]) -> str:
     elif first["type"] == "missing":
         problem = f"{place}: expected {words}, found nothing"
     else:
-        problem = f"{place}: expected {words}, found {shown(first['input'])}"
+        problem = f"{place}: expected {words}, found {_found(first['input'])}"
     return problem + (f" (and {more} more)" if more else "")
+
+
+def _found(value: object) -> str:
+    """Show what stands there, but never a password that an address may hold."""
+    return shown(_PASSWORD.sub(r"\1***@", value) if isinstance(value, str) else value)
 
 
 def _place(steps: tuple[int | str, ...]) -> str:
