@@ -365,6 +365,25 @@ async def test_names_of_files_are_identifiers_too(serve: Callable[..., Any], suf
     assert [scenes[1].identifier] == await chosen(site, ids=[scenes[1].identifier + suffix])
 
 
+@pytest.mark.parametrize("written", ["downloads/{}.zip", "./{}.SAFE", "https://x.example/data-1/2023/{}.zip"])
+async def test_a_sentinels_name_is_found_in_a_path_and_an_address_and_in_any_case(
+    serve: Callable[..., Any], written: str
+) -> None:
+    scenes = level2_scenes(3)
+    site = await serve(scenes)
+
+    found = await chosen(site, ids=[written.format(scenes[1].identifier), scenes[2].identifier.lower()])
+
+    assert sorted(names(scenes[1:])) == sorted(found)
+
+
+async def test_other_identifiers_are_asked_for_as_they_are_written(serve: Callable[..., Any]) -> None:
+    scenes = [replace(scene, identifier=f"cop-dem/tile-{n}_a") for n, scene in enumerate(level2_scenes(3))]
+    site = await serve(scenes)
+
+    assert ["cop-dem/tile-1_a"] == await chosen(site, ids=["cop-dem/tile-1_a"])
+
+
 async def test_what_another_wish_leaves_out_is_not_missing(serve: Callable[..., Any]) -> None:
     older, *_, newest = reprocessed(1)
     site = await serve([older, newest])
