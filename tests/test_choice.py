@@ -261,6 +261,23 @@ async def test_the_direction_of_the_orbit_is_asked_for_and_checked(
     assert [] == [record.message for record in caplog.records if record.levelname == "WARNING"]
 
 
+@pytest.mark.parametrize("known", [True, False], ids=["gone by", "ignored"])
+async def test_a_direction_that_entries_do_not_tell_is_that_which_the_catalogue_has_gone_by(
+    serve: Callable[..., Any], known: bool
+) -> None:
+    scenes = [scene for scene in make_constellation(first=date(2023, 6, 1)) if scene.collection == "S1_SAR_GRD"]
+    hidden = frozenset() if known else frozenset({"orbitDirection"})
+    site = await serve(scenes, dialect=Dialect(bare=True, without_columns=hidden))
+
+    async with client(site, collection="S1_SAR_GRD", orbit_direction="asc") as one:
+        choice = one.choose()
+        found = [(product.identifier, product.orbit_direction) async for product in choice]
+
+    ascending = [(scene.identifier, "ASCENDING") for scene in scenes if scene.orbit_direction == "ASCENDING"]
+    assert (ascending if known else []) == found
+    assert ({} if known else {"orbit direction not known": len(scenes)}) == dict(choice.left_out)
+
+
 def reprocessed(count: int) -> list[Scene]:
     """Three reprocessings of each of so many acquisitions, in the catalogue's order."""
     scenes = []

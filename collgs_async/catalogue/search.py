@@ -87,6 +87,8 @@ class Search:
         How many results the catalogue says that it has; None while it has not said. Read anew on each page.
     pages
         How many pages were read.
+    heeded
+        The parameters that the catalogue says it has gone by; none while it has not said.
     """
 
     def __init__(
@@ -111,6 +113,7 @@ class Search:
         self._parameters = dict(query.parameters)
         self.total: int | None = None
         self.pages = 0
+        self.heeded: frozenset[str] = frozenset()
 
     @property
     def expected(self) -> int | None:
@@ -234,6 +237,7 @@ class Search:
             return False
         sent = [name for name in self._parameters if name != "parentIdentifier"]
         ignored = [name for name in sent if not {name.lower(), _ECHOED_AS.get(name.lower())} & echo]
+        self.heeded = frozenset(sent).difference(ignored)
         if needed := self._query.needed.intersection(ignored):
             raise CatalogueError(f"the catalogue cannot be asked by {' and '.join(sorted(needed))}")
         if self._asks_otherwise(ignored):
