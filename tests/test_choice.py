@@ -401,6 +401,23 @@ async def test_other_identifiers_are_asked_for_as_they_are_written(serve: Callab
     assert ["cop-dem/tile-1_a"] == await chosen(site, ids=["cop-dem/tile-1_a"])
 
 
+async def test_what_else_is_asked_of_identified_products_is_said(
+    serve: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    scenes = level2_scenes(2)
+    site = await serve(scenes)
+    caplog.set_level("INFO", logger="collgs_async")
+
+    await chosen(site, ids=names(scenes))
+    assert "" == caplog.text
+    async with client(site, ids=names(scenes), parameters={"timeEnd": "2001-01-01"}) as one:
+        choice = one.choose()
+        assert [] == [product async for product in choice]
+
+    assert sorted(names(scenes)) == sorted(choice.missing)
+    assert "what is asked for by identifier is only found where it fits timeEnd, too" in caplog.text
+
+
 async def test_what_another_wish_leaves_out_is_not_missing(serve: Callable[..., Any]) -> None:
     older, *_, newest = reprocessed(1)
     site = await serve([older, newest])

@@ -217,6 +217,9 @@ class Choice:
         asked = " ".join(f"{key}={value}" for key, value in first.parameters.items())
         more = f", and {len(self.queries) - 1} more like this" if len(self.queries) > 1 else ""
         log.debug("asked of the catalogue: %s%s", asked, more)
+        also = sorted(set(first.parameters) - {"parentIdentifier", "identifier"})
+        if self._identifiers and also:
+            log.info("note: what is asked for by identifier is only found where it fits %s, too", " and ".join(also))
         if here := self._selection.checked_here:
             log.debug("checked on this side: %s", ", ".join(here))
 
