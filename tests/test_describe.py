@@ -176,6 +176,26 @@ async def test_a_parameter_that_the_collection_lacks_is_named_before_the_search(
     assert ["description", "search"] == paths(site)
 
 
+@pytest.mark.parametrize(
+    ("name", "flag"),
+    [
+        ("platform", "--platform (selection.platform)"),
+        ("productType", "--product-type (selection.product_type)"),
+        ("tileId", "--tile (selection.tile)"),
+        ("relativeOrbitNumber", "--relative-orbit (selection.relative_orbit)"),
+    ],
+)
+async def test_what_only_our_side_can_check_is_named_with_its_flag(
+    serve: Callable[..., Any], caplog: pytest.LogCaptureFixture, name: str, flag: str
+) -> None:
+    site = await serve(level2_scenes(3))
+
+    assert 3 == await found(site.client(parameters={name: "x"}))
+
+    expected = f"S2_MSIL2A has no search parameter {name}; {flag} is checked on this side; the catalogue will ignore it"
+    assert [expected] == described(caplog)
+
+
 async def test_a_search_by_everyday_parameters_asks_for_no_description(serve: Callable[..., Any]) -> None:
     site = await serve(level2_scenes(3))
 

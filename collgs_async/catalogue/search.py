@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import difflib
 import hashlib
 import logging
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from collgs_async.catalogue.answers import Page, PageLimitError, read_page
 from collgs_async.catalogue.description import ACCUSTOMED, EVERYDAY
 from collgs_async.catalogue.inquiry import Inquiry
+from collgs_async.choosing.wishes import WISHES
 from collgs_async.errors import AuthenticationError, CatalogueError, ConfigError
 
 if TYPE_CHECKING:
@@ -181,8 +183,11 @@ class Search:
         return news
 
     def _no_such(self, name: str, description: Description) -> str:
-        near = description.nearest(name)
-        hint = f"; did you mean {near}?" if near else ""
+        hint = ""
+        if wish := _wish_near(name, description):
+            hint = f"; --{wish.replace('_', '-')} (selection.{wish}) is checked on this side"
+        elif near := description.nearest(name):
+            hint = f"; did you mean {near}?"
         return f"{self._query.collection} has no search parameter {name}{hint}"
 
     def _is_last(self, page: Page, next_start: int) -> bool:
@@ -263,6 +268,13 @@ class Search:
                 log.debug("the catalogue does not know %s; it is asked by %s", name, other)
                 changed = True
         return changed
+
+
+def _wish_near(name: str, description: Description) -> str | None:
+    """Find the wish that stands for a parameter such as ``platform`` or ``tileId``, which only others can be asked."""
+    by_word = {word: wish for wish in WISHES if not description.knows(word := wish.replace("_", ""))}
+    near = difflib.get_close_matches(name.lower().replace("_", ""), by_word, n=1, cutoff=0.8)
+    return by_word[near[0]] if near else None
 
 
 def _is_new(product: Product, seen: set[int]) -> bool:
