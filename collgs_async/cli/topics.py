@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from textwrap import TextWrapper
 from typing import TYPE_CHECKING, Final
 
 from collgs_async.cli.words import COMMANDS, TOPICS, command_parser
-from collgs_async.errors import ConfigError
+from collgs_async.errors import ConfigError, did_you_mean
 from collgs_async.options import OPTIONS, Option, env_name
 
 if TYPE_CHECKING:
@@ -110,9 +109,8 @@ def help_text(topic: str | None) -> str:
     if topic in COMMANDS:
         return command_parser(topic).format_help()
     if topic not in TOPICS:
-        near = difflib.get_close_matches(topic, [*TOPICS, *COMMANDS], n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise ConfigError(f"help: expected a command or one of {', '.join(TOPICS)}, found {topic!r}{hint}")
+        found = f"{topic!r}{did_you_mean(topic, [*TOPICS, *COMMANDS])}"
+        raise ConfigError(f"help: expected a command or one of {', '.join(TOPICS)}, found {found}")
     return _paragraphs([f"{topic}: {TOPICS[topic]}", *_explained(topic)])
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import re
 import textwrap
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from collgs_async.errors import ConfigError
+from collgs_async.errors import ConfigError, did_you_mean
 from collgs_async.listing import FORMATS
 from collgs_async.options import OPTIONS, Option, search_parameter
 from collgs_async.version import __version__
@@ -188,8 +187,7 @@ def _flags(parser: argparse.ArgumentParser) -> list[str]:
 
 def _unknown(word: str, known: Sequence[str]) -> str:
     flag = word.partition("=")[0]
-    near = difflib.get_close_matches(flag, known, n=1, cutoff=0.6)
-    return f"{flag}: unknown here{f'; did you mean {near[0]}?' if near else ''}"
+    return f"{flag}: unknown here{did_you_mean(flag, known)}"
 
 
 def _is_flag(word: str) -> bool:
@@ -199,9 +197,7 @@ def _is_flag(word: str) -> bool:
 def _no_command(word: str) -> str:
     if word.endswith(".json"):
         return f"expected a command, found {word!r}; did you mean --config {word}?"
-    near = difflib.get_close_matches(word, COMMANDS, n=1)
-    hint = f"; did you mean {near[0]}?" if near else ""
-    return f"expected one of {', '.join(COMMANDS)}, found {word!r}{hint}"
+    return f"expected one of {', '.join(COMMANDS)}, found {word!r}{did_you_mean(word, COMMANDS)}"
 
 
 def _clearer(message: str, parser: argparse.ArgumentParser) -> str:
