@@ -42,8 +42,9 @@ VARIABLES: Final = {
 """What is read beside the variables of the options table."""
 
 _SELECTION: Final = """\
-All that is asked for holds at once. Where the catalogue knows how to ask, it is asked; everything is checked again
-here, against identifier and footprint, and what is left out is counted by its reason (each is named with -v).
+All that is asked for holds at once. Where the catalogue knows how to ask, it is asked; what identifier and footprint
+tell is checked here, and what is left out is counted by its reason (each is named with -v). The filters come first,
+then the newest of what passes them, then the best of these, then --count.
 
 A collection must be named. Times are UTC; a date as the end means the end of that day.
 """
