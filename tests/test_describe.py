@@ -196,6 +196,20 @@ async def test_what_only_our_side_can_check_is_named_with_its_flag(
     assert [expected] == described(caplog)
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("startDate", "timeStart"), ("completionDate", "timeEnd"), ("bbox", "box"), ("limit", "count")],
+)
+async def test_names_of_other_catalogues_are_understood(serve: Callable[..., Any], name: str, meant: str) -> None:
+    site = await serve(level2_scenes(1))
+
+    async with site.client() as client:
+        description = await client.describe()
+
+    assert description is not None
+    assert meant == description.nearest(name)
+
+
 async def test_a_search_by_everyday_parameters_asks_for_no_description(serve: Callable[..., Any]) -> None:
     site = await serve(level2_scenes(3))
 

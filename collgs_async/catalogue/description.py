@@ -41,6 +41,14 @@ _NEVER_LACKING: Final = frozenset({"httpAccept", "parentIdentifier"})
 _LARGEST_DOCUMENT: Final = 2**20
 """Bytes; a GeoServer's has 30,000. More would keep the parser busy for long."""
 
+_ELSEWHERE: Final = {
+    **dict.fromkeys(("startdate", "start"), "timestart"),
+    **dict.fromkeys(("completiondate", "enddate", "end"), "timeend"),
+    **dict.fromkeys(("limit", "maxresults"), "count"),
+    "intersects": "geometry",
+}
+"""What other catalogues call it, where the letters would lead elsewhere: startDate is nearer to startIndex."""
+
 _MOST_PARAMETERS: Final = 1000
 _NEAR: Final = 0.6
 
@@ -106,6 +114,8 @@ class Description:
     def nearest(self, name: str) -> str | None:
         """Name the parameter that was most likely meant; None when none is near."""
         by_lower = {parameter.name.lower(): parameter.name for parameter in self.parameters}
+        if (same := _ELSEWHERE.get(name.lower(), "")) in by_lower:
+            return by_lower[same]
         near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=_NEAR)
         return by_lower[near[0]] if near else None
 
