@@ -207,12 +207,12 @@ class Client:
         return await self._description(collection or self._config.query.collection, self._inquiry())
 
     async def _look_up(self, collection: str) -> Description | None:
-        """Describe a collection to a search, which can do without: one try is enough, and one failure for all."""
+        """Describe a collection to a search. One failure stands for all; where it can do without, one try is enough."""
         if collection in self._without_answer:
             return None
         once = Inquiry(self._transport, self._authenticator, 1, sleep=self._sleep)
         try:
-            return await self._description(collection, once)
+            return await self._description(collection, self._inquiry() if self._config.selection.strict else once)
         except (CatalogueError, AuthenticationError):
             self._without_answer.add(collection)
             raise

@@ -11,7 +11,7 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collgs_async import Client, Config, Selection
+from collgs_async import Client, Config, ConfigError, Selection
 from collgs_async.catalogue.description import read_description
 from collgs_async.demo import Dialect, make_scenes
 from collgs_async.errors import CatalogueError
@@ -280,6 +280,25 @@ async def test_a_search_does_not_wait_for_a_description_and_goes_on_without(
     assert [*["/description"] * asks, *["/search"] * 3] == asked
     assert [] == naps.seconds
     assert [] == described(caplog)
+
+
+async def test_a_strict_search_asks_again(tmp_path: Path, naps: Naps) -> None:
+    answers = [web.Response(status=503), web.Response(body=DOCUMENT.encode())]
+
+    async def server(_: web.BaseRequest) -> web.StreamResponse:
+        return answers.pop(0)
+
+    async with listening(server) as origin:
+        parameters = {"parentIdentifier": "X", "colour": "red"}
+        selection = Selection(strict=True)
+        config = Config(
+            base_url=f"{origin}/search", parameters=parameters, selection=selection, output_directory=tmp_path
+        )
+        async with Client(config, sleep=naps) as client:
+            with pytest.raises(ConfigError, match="X has no search parameter colour"):
+                await anext(aiter(client.search()))
+
+    assert 1 == len(naps.seconds)
 
 
 async def test_what_is_ignored_is_told_once_for_all_batches(
