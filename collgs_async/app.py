@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from collgs_async.auth import Authenticator, find_credentials
-from collgs_async.catalogue import Inquiry, Search, find_description, list_collections
+from collgs_async.catalogue import Inquiry, Lessons, Search, find_description, list_collections
 from collgs_async.choice import Choice
-from collgs_async.errors import CatalogueError, CollgsError, NotAvailableError
+from collgs_async.errors import AuthenticationError, CatalogueError, CollgsError, NotAvailableError
 from collgs_async.glance import Door, Lengths, Pictures
 from collgs_async.models import Outcome, Product, Report, Status
 from collgs_async.pipeline import in_order, run_pipeline
@@ -96,6 +96,8 @@ class Client:
         )
         self._downloader = Downloader(self._transport, self._authenticator, config, self._progress, sleep=sleep)
         self._descriptions: dict[str, Description | None] = {}
+        self._without_answer: set[str] = set()
+        self._lessons = Lessons()
         self._stack = AsyncExitStack()
         self.report = Report()
 
@@ -156,8 +158,9 @@ class Client:
             self._config,
             query,
             sleep=self._sleep,
-            look_up=self.describe,
+            look_up=self._look_up,
             strict=self._config.selection.strict,
+            lessons=self._lessons,
         )
 
     async def find(self, query: Query | None = None) -> Products:
@@ -201,10 +204,23 @@ class Client:
         CatalogueError
             The catalogue could not be asked, or it does not have this collection.
         """
-        name = collection or self._config.query.collection
-        if name not in self._descriptions:
-            self._descriptions[name] = await find_description(self._inquiry(), self._config.base_url, name)
-        return self._descriptions[name]
+        return await self._description(collection or self._config.query.collection, self._inquiry())
+
+    async def _look_up(self, collection: str) -> Description | None:
+        """Describe a collection to a search. One failure stands for all; where it can do without, one try is enough."""
+        if collection in self._without_answer:
+            return None
+        once = Inquiry(self._transport, self._authenticator, 1, sleep=self._sleep)
+        try:
+            return await self._description(collection, self._inquiry() if self._config.selection.strict else once)
+        except (CatalogueError, AuthenticationError):
+            self._without_answer.add(collection)
+            raise
+
+    async def _description(self, collection: str, inquiry: Inquiry) -> Description | None:
+        if collection not in self._descriptions:
+            self._descriptions[collection] = await find_description(inquiry, self._config.base_url, collection)
+        return self._descriptions[collection]
 
     def with_sizes(self, products: AsyncIterable[Product]) -> AsyncGenerator[Product, None]:
         """Ask the store how long each archive is, several at once; one that it does not tell stays unknown.

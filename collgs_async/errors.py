@@ -15,10 +15,11 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 __all__ = [
     "AuthenticationError",
@@ -30,6 +31,7 @@ __all__ = [
     "ProductError",
     "StorageError",
     "TransferError",
+    "did_you_mean",
 ]
 
 
@@ -104,3 +106,9 @@ class TransferError(ProductError):
 
 class IntegrityError(ProductError):
     """The bytes on disk are not a whole and right archive."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """End a refusal with the known word that was most likely meant; with nothing where none is near."""
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {near[0]}?" if near else ""

@@ -261,6 +261,23 @@ async def test_the_direction_of_the_orbit_is_asked_for_and_checked(
     assert [] == [record.message for record in caplog.records if record.levelname == "WARNING"]
 
 
+@pytest.mark.parametrize("known", [True, False], ids=["gone by", "ignored"])
+async def test_a_direction_that_entries_do_not_tell_is_that_which_the_catalogue_has_gone_by(
+    serve: Callable[..., Any], known: bool
+) -> None:
+    scenes = [scene for scene in make_constellation(first=date(2023, 6, 1)) if scene.collection == "S1_SAR_GRD"]
+    hidden = frozenset() if known else frozenset({"orbitDirection"})
+    site = await serve(scenes, dialect=Dialect(bare=True, without_columns=hidden))
+
+    async with client(site, collection="S1_SAR_GRD", orbit_direction="asc") as one:
+        choice = one.choose()
+        found = [(product.identifier, product.orbit_direction) async for product in choice]
+
+    ascending = [(scene.identifier, "ASCENDING") for scene in scenes if scene.orbit_direction == "ASCENDING"]
+    assert (ascending if known else []) == found
+    assert ({} if known else {"orbit direction not known": len(scenes)}) == dict(choice.left_out)
+
+
 def reprocessed(count: int) -> list[Scene]:
     """Three reprocessings of each of so many acquisitions, in the catalogue's order."""
     scenes = []
@@ -363,6 +380,42 @@ async def test_names_of_files_are_identifiers_too(serve: Callable[..., Any], suf
     site = await serve(scenes)
 
     assert [scenes[1].identifier] == await chosen(site, ids=[scenes[1].identifier + suffix])
+
+
+@pytest.mark.parametrize("written", ["downloads/{}.zip", "./{}.SAFE", "https://x.example/data-1/2023/{}.zip"])
+async def test_a_sentinels_name_is_found_in_a_path_and_an_address_and_in_any_case(
+    serve: Callable[..., Any], written: str
+) -> None:
+    scenes = level2_scenes(3)
+    site = await serve(scenes)
+
+    found = await chosen(site, ids=[written.format(scenes[1].identifier), scenes[2].identifier.lower()])
+
+    assert sorted(names(scenes[1:])) == sorted(found)
+
+
+async def test_other_identifiers_are_asked_for_as_they_are_written(serve: Callable[..., Any]) -> None:
+    scenes = [replace(scene, identifier=f"cop-dem/tile-{n}_a") for n, scene in enumerate(level2_scenes(3))]
+    site = await serve(scenes)
+
+    assert ["cop-dem/tile-1_a"] == await chosen(site, ids=["cop-dem/tile-1_a"])
+
+
+async def test_what_else_is_asked_of_identified_products_is_said(
+    serve: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    scenes = level2_scenes(2)
+    site = await serve(scenes)
+    caplog.set_level("INFO", logger="collgs_async")
+
+    await chosen(site, ids=names(scenes))
+    assert "" == caplog.text
+    async with client(site, ids=names(scenes), parameters={"timeEnd": "2001-01-01"}) as one:
+        choice = one.choose()
+        assert [] == [product async for product in choice]
+
+    assert sorted(names(scenes)) == sorted(choice.missing)
+    assert "what is asked for by identifier is only found where it fits timeEnd, too" in caplog.text
 
 
 async def test_what_another_wish_leaves_out_is_not_missing(serve: Callable[..., Any]) -> None:

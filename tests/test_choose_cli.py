@@ -8,8 +8,10 @@ import io
 import json
 import re
 import shlex
+import shutil
 import signal
-from datetime import date
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +49,10 @@ def share(scene: Scene) -> float:
     return 100 * SHAPE.intersection(shapely.geometry.shape(dict(scene.footprint))).area / SHAPE.area
 
 
+def around(scene: Scene) -> Any:
+    return shapely.box(*shapely.geometry.shape(dict(scene.footprint)).bounds)
+
+
 def is_of_newest_baseline(scene: Scene) -> bool:
     name = parse(scene.identifier)
     others = [parse(other.identifier) for other in of("S2_MSIL2A")]
@@ -80,6 +86,16 @@ WISHES: dict[str, tuple[str, dict[str, Any], Callable[[Any], bool]]] = {
     "ids": ("S2_MSIL2A", {"ids": "ids.txt"}, lambda scene: scene in of("S2_MSIL2A")[5:50]),
 }
 """For each wish: where it is wished, what is said, and which scenes are right."""
+
+ASKED: dict[str, tuple[str, str, Callable[[Any], bool]]] = {
+    "parentIdentifier": ("S2_MSIL1C", "", lambda scene: scene.collection == "S2_MSIL1C"),
+    "box": ("5,49.9,5.4,50.6", "", lambda scene: around(scene).intersects(shapely.box(5, 49.9, 5.4, 50.6))),
+    "timeStart": ("2023-06-10", "", lambda scene: date(2023, 6, 10) <= scene.end.date()),
+    "timeEnd": ("2023-06-09", "", lambda scene: scene.start.date() <= date(2023, 6, 9)),
+    "cloudCover": ("10,35", "[10,35]", lambda scene: 10 <= scene.cloud_cover <= 35),
+    "count": ("7", "", lambda scene: scene in of("S2_MSIL2A")[:7]),
+}
+"""For each search parameter that has a flag: what is said, what a file says where that differs, and what is right."""
 
 _PICKS = {"best_per", "by"}
 """Of the scenes that are right, these leave one."""
@@ -152,6 +168,64 @@ async def test_each_wish_chooses_by_flag_variable_and_file(
         assert sorted(right) == sorted(found)
     else:
         assert right == found
+
+
+def test_every_search_parameter_with_a_flag_is_tried() -> None:
+    known = {option.key.removeprefix("parameters.") for option in OPTIONS if option.key.startswith("parameters.")}
+
+    assert known == set(ASKED)
+
+
+@pytest.mark.parametrize("source", ["flag", "variable", "file"])
+@pytest.mark.parametrize("parameter", ASKED)
+async def test_each_search_parameter_chooses_by_flag_variable_and_file(
+    serve: Callable[..., Any],
+    say: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    folder: Path,
+    parameter: str,
+    source: str,
+) -> None:
+    value, in_file, fits = ASKED[parameter]
+    (option,) = (option for option in OPTIONS if option.key == f"parameters.{parameter}")
+    collection = value if parameter == "parentIdentifier" else "S2_MSIL2A"
+    site = await serve(SCENES, page_maximum=50)
+    words: list[str] = []
+    settings = {"base_url": site.server.url, "parameters": {"parentIdentifier": "S2_MSIL2A"}}
+    match source:
+        case "flag":
+            words = [option.flag, value]
+        case "variable":
+            del settings["parameters"]["parentIdentifier"]
+            monkeypatch.setenv("COLLGS_COLLECTION", collection)
+            monkeypatch.setenv(env_name(option), value)
+        case "file":
+            settings["parameters"][parameter] = in_file or value
+    (folder / "config.json").write_text(json.dumps(settings))
+
+    said = await say("search", "--format", "csv", *words)
+
+    right = [scene.identifier for scene in of(collection) if fits(scene)]
+    assert 0 == said.code
+    assert 0 < len(right) < len(SCENES)
+    assert parameter == "parentIdentifier" or len(right) < len(of(collection))
+    assert right == listed(said.out)
+
+
+async def test_times_that_count_from_today_choose(serve: Callable[..., Any], say: Callable[..., Any]) -> None:
+    now = datetime.now(UTC)
+    scenes = [
+        replace(scene, start=now - timedelta(days=ago), end=now - timedelta(days=ago))
+        for scene, ago in zip(level2_scenes(5), (3, 10, 20, 45, 60), strict=True)
+    ]
+    site = await serve(scenes)
+
+    said = await say(
+        *("search", "--base-url", site.server.url, "--collection", "S2_MSIL2A", "--format", "csv"),
+        *("--start", "30d", "--end", "2w"),
+    )
+
+    assert [scenes[2].identifier] == listed(said.out)
 
 
 @pytest.mark.parametrize("words", [["--min-overlap", "60"], ["--latest-baseline", "--count", "5"]])
@@ -318,7 +392,7 @@ async def test_the_walk_of_the_readme(command: Command) -> None:
     walk = re.search(r"<!-- the walk: .*?-->\n```sh\n(.*?)```", readme, re.S)
     assert walk is not None
     question, review, plan, pull = (shlex.split(line)[1:] for line in walk[1].splitlines())
-    (command.folder / "luxembourg.geojson").write_bytes((root / "luxembourg.geojson").read_bytes())
+    shutil.copy(root / "collgs_async" / "demo" / "luxembourg.geojson", command.folder)
     process = await command.start("demo", "--serve", "--constellation")
     try:
         assert process.stdout is not None

@@ -97,6 +97,7 @@ def test_without_wishes_all_are_wanted() -> None:
         ({"relative_orbit": "8,108"}, [TILE, NAMELESS]),
         ({"relative_orbit": [8, 78]}, [OCEAN]),
         ({"relative_orbit": 4}, [RADAR]),
+        ({"relative_orbit": "R108, r004"}, [TILE, RADAR, NAMELESS]),
         ({"platform": "S2A"}, [TILE]),
         ({"platform": "sentinel-2b"}, [NAMELESS]),
         ({"platform": "Sentinel-2"}, [TILE, NAMELESS]),
@@ -146,6 +147,12 @@ def test_why_not(product: Product, wishes: dict[str, object], expected: str) -> 
     assert expected == reason(product, **wishes)
 
 
+def test_what_is_not_known_is_counted_apart_from_what_is_another() -> None:
+    kinds = [Wishes.parse({"orbit_direction": "asc"}).why_not(product) for product in (OCEAN, TILE)]
+
+    assert ["orbit direction not known", "another orbit direction"] == [drop.kind for drop in kinds if drop]
+
+
 def test_a_mission_has_four_platforms_and_a_zone_two_digits() -> None:
     fiji = Product("S2C_MSIL1C_20250301T222619_N0511_R072_T01KAB_20250301T235959", None)
 
@@ -179,6 +186,7 @@ EXPECTED = {
         ("tile", [], "[]"),
         ("relative_orbit", "0", '"0"'),
         ("relative_orbit", 386, "386"),
+        ("relative_orbit", "R", '"R"'),
         ("relative_orbit", True, "true"),
         ("relative_orbit", "1٢", '"1٢"'),
         ("platform", "Landsat-8", '"Landsat-8"'),

@@ -7,17 +7,23 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
+from collgs_async import Client, Config, ConfigError, Selection
 from collgs_async.catalogue.description import read_description
 from collgs_async.demo import Dialect, make_scenes
 from collgs_async.errors import CatalogueError
 
 from .conftest import level2_scenes
+from .test_transport import listening
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
+
+    from .conftest import Naps
 
 DOCUMENT = """<?xml version="1.0"?>
 <OpenSearchDescription xmlns="http://a9.com/-/spec/opensearch/1.1/"
@@ -170,6 +176,40 @@ async def test_a_parameter_that_the_collection_lacks_is_named_before_the_search(
     assert ["description", "search"] == paths(site)
 
 
+@pytest.mark.parametrize(
+    ("name", "flag"),
+    [
+        ("platform", "--platform (selection.platform)"),
+        ("productType", "--product-type (selection.product_type)"),
+        ("tileId", "--tile (selection.tile)"),
+        ("relativeOrbitNumber", "--relative-orbit (selection.relative_orbit)"),
+    ],
+)
+async def test_what_only_our_side_can_check_is_named_with_its_flag(
+    serve: Callable[..., Any], caplog: pytest.LogCaptureFixture, name: str, flag: str
+) -> None:
+    site = await serve(level2_scenes(3))
+
+    assert 3 == await found(site.client(parameters={name: "x"}))
+
+    expected = f"S2_MSIL2A has no search parameter {name}; {flag} is checked on this side; the catalogue will ignore it"
+    assert [expected] == described(caplog)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("startDate", "timeStart"), ("completionDate", "timeEnd"), ("bbox", "box"), ("limit", "count")],
+)
+async def test_names_of_other_catalogues_are_understood(serve: Callable[..., Any], name: str, meant: str) -> None:
+    site = await serve(level2_scenes(1))
+
+    async with site.client() as client:
+        description = await client.describe()
+
+    assert description is not None
+    assert meant == description.nearest(name)
+
+
 async def test_a_search_by_everyday_parameters_asks_for_no_description(serve: Callable[..., Any]) -> None:
     site = await serve(level2_scenes(3))
 
@@ -204,3 +244,99 @@ async def test_without_a_description_the_search_goes_on(
     assert 3 == await found(site.client(parameters={"productionStatus": "ARCHIVED"}))
 
     assert [] == described(caplog)
+
+
+# ---------------------------------------------------------------------------------------------- servers in trouble
+
+BUSY = 503, b"busy"
+SIGN_IN = 200, b"<html><form><input type='password'></form></html>"
+ENDLESS = 200, DOCUMENT.encode().replace(b"<Url", b"<a>" * 350_000 + b"<Url", 1)
+NO_DOCUMENT = 200, b"<rss/>"
+
+
+@pytest.mark.parametrize(
+    ("answer", "asks"),
+    [(BUSY, 1), (SIGN_IN, 2), (ENDLESS, 1), (NO_DOCUMENT, 1)],  # the sign-in begins by asking again
+    ids=["busy", "sign-in", "endless", "no document"],
+)
+async def test_a_search_does_not_wait_for_a_description_and_goes_on_without(
+    tmp_path: Path, naps: Naps, caplog: pytest.LogCaptureFixture, answer: tuple[int, bytes], asks: int
+) -> None:
+    asked: list[str] = []
+
+    async def server(request: web.BaseRequest) -> web.StreamResponse:
+        asked.append(request.path)
+        if request.path.endswith("description"):
+            return web.Response(status=answer[0], body=answer[1])
+        return web.json_response({"features": [], "totalResults": 0})
+
+    async with listening(server) as origin:
+        parameters = {"parentIdentifier": "X", "colour": "red"}
+        config = Config(base_url=f"{origin}/search", parameters=parameters, output_directory=tmp_path)
+        async with Client(config, sleep=naps, credentials=lambda: None) as client:
+            for _ in range(3):
+                assert [] == [product async for product in client.search()]
+
+    assert [*["/description"] * asks, *["/search"] * 3] == asked
+    assert [] == naps.seconds
+    assert [] == described(caplog)
+
+
+async def test_a_strict_search_asks_again(tmp_path: Path, naps: Naps) -> None:
+    answers = [web.Response(status=503), web.Response(body=DOCUMENT.encode())]
+
+    async def server(_: web.BaseRequest) -> web.StreamResponse:
+        return answers.pop(0)
+
+    async with listening(server) as origin:
+        parameters = {"parentIdentifier": "X", "colour": "red"}
+        selection = Selection(strict=True)
+        config = Config(
+            base_url=f"{origin}/search", parameters=parameters, selection=selection, output_directory=tmp_path
+        )
+        async with Client(config, sleep=naps) as client:
+            with pytest.raises(ConfigError, match="X has no search parameter colour"):
+                await anext(aiter(client.search()))
+
+    assert 1 == len(naps.seconds)
+
+
+async def test_what_is_ignored_is_told_once_for_all_batches(
+    serve: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    scenes = level2_scenes(100)
+    site = await serve(scenes, page_maximum=50)
+    parameters = {"parentIdentifier": "S2_MSIL2A", "colour": "red", "platform": "S2A"}
+    selection = Selection(ids=tuple(scene.identifier for scene in scenes))
+    config = Config(base_url=site.server.url, parameters=parameters, selection=selection, output_directory=site.folder)
+
+    async with Client(config, sleep=site.naps) as client:
+        assert 100 == len([product async for product in client.choose()])
+
+    assert ["colour", "platform"] == [line.split()[5].rstrip(";") for line in described(caplog)]
+
+
+async def test_the_page_maximum_is_learnt_once_for_all_batches(serve: Callable[..., Any]) -> None:
+    scenes = level2_scenes(100)
+    site = await serve(scenes, page_maximum=50)
+    selection = Selection(ids=tuple(scene.identifier for scene in scenes))
+    config = Config(
+        base_url=site.server.url,
+        parameters={"parentIdentifier": "S2_MSIL2A"},
+        selection=selection,
+        output_directory=site.folder,
+    )
+
+    async with Client(config, sleep=site.naps) as client:
+        assert 100 == len([product async for product in client.choose()])
+
+    statuses = [hit.status for hit in site.server.requests]
+    assert [400] == [status for status in statuses if status != 200]
+    assert 4 <= len(statuses)
+
+
+def test_the_collection_itself_is_no_parameter_that_could_be_lacking() -> None:
+    description = read_description(DOCUMENT.encode())
+
+    assert description is not None
+    assert ["colour"] == description.lacking({"parentIdentifier": "X", "count": "1", "colour": "red"})

@@ -250,6 +250,19 @@ async def test_a_newer_one_that_comes_too_late_is_chosen_with_a_warning(caplog: 
     ]
 
 
+async def test_many_newer_ones_that_come_too_late_are_two_warnings(caplog: pytest.LogCaptureFixture) -> None:
+    hours = range(23, -1, -1)
+    old, new = ([scene(hour=hour, baseline=baseline) for hour in hours] for baseline in ("0400", "0511"))
+    caplog.set_level(logging.WARNING, logger="collgs_async")
+
+    chosen, dropped = await chosen_of([*old, *new])
+
+    assert ([*old, *new], []) == (chosen, dropped)
+    first, last = (record.getMessage() for record in caplog.records)
+    assert first.startswith(f"{new[0].identifier} has a newer baseline than a product of the same scene")
+    assert "the catalogue does not keep the products of one scene together: so it was 24 times" == last
+
+
 async def test_the_newest_that_was_ever_chosen_is_remembered() -> None:
     new, old, middle = (scene(baseline=baseline) for baseline in ("0511", "0301", "0400"))
 

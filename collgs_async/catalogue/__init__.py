@@ -8,6 +8,15 @@ from collgs_async.catalogue.answers import Collection
 from collgs_async.catalogue.collections import list_collections
 from collgs_async.catalogue.description import Description, Parameter, find_description
 from collgs_async.catalogue.inquiry import Inquiry
-from collgs_async.catalogue.search import Search
+from collgs_async.catalogue.search import Lessons, Search
 
-__all__ = ["Collection", "Description", "Inquiry", "Parameter", "Search", "find_description", "list_collections"]
+__all__ = [
+    "Collection",
+    "Description",
+    "Inquiry",
+    "Lessons",
+    "Parameter",
+    "Search",
+    "find_description",
+    "list_collections",
+]

@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Collection", "Page", "PageLimitError", "read_collections", "read_page"]
 
-_LARGEST_NUMBER = 1e15
-"""No percentage and no orbit is larger; infinities and the integers of a joker are."""
-
 _COUNT_LIMIT = re.compile(r"\bcount\b.*?(?:greater|more|larger|exceed|maximum|at most)\D*(\d+)", re.I | re.S)
 
 
@@ -208,7 +205,7 @@ def _product(entry: object, download_base: str) -> Product:
         start=start,
         end=end,
         footprint=facts.footprint(),
-        cloud_cover=facts.number("properties", "productInformation", "cloudCover"),
+        cloud_cover=facts.percentage("properties", "productInformation", "cloudCover"),
         orbit_direction=facts.acquisition("acquisitionParameters", "orbitDirection"),
         orbit_number=_whole_number(facts.acquired("acquisitionParameters", "orbitNumber")),
         platform=facts.platform(),
@@ -226,9 +223,10 @@ class _Entry:
         value = _at(self._entry, *path)
         return value.strip() or None if isinstance(value, str) else None
 
-    def number(self, *path: str) -> float | None:
+    def percentage(self, *path: str) -> float | None:
+        """Read a share; some catalogues write -1 for what they do not know."""
         value = _at(self._entry, *path)
-        right = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _LARGEST_NUMBER
+        right = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 100
         return value if right else None
 
     def identifier(self) -> str | None:

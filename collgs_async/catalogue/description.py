@@ -35,6 +35,20 @@ ACCUSTOMED: Final = frozenset(
 EVERYDAY: Final = (ACCUSTOMED | {"identifier", "uid"}) - {"productType", "platform"}
 """Parameters that every product search has, or whose absence the answer itself shows soon enough."""
 
+_NEVER_LACKING: Final = frozenset({"httpAccept", "parentIdentifier"})
+"""We choose the one; the other is part of the address in a document that describes one collection."""
+
+_LARGEST_DOCUMENT: Final = 2**20
+"""Bytes; a GeoServer's has 30,000. More would keep the parser busy for long."""
+
+_ELSEWHERE: Final = {
+    **dict.fromkeys(("startdate", "start"), "timestart"),
+    **dict.fromkeys(("completiondate", "enddate", "end"), "timeend"),
+    **dict.fromkeys(("limit", "maxresults"), "count"),
+    "intersects": "geometry",
+}
+"""What other catalogues call it, where the letters would lead elsewhere: startDate is nearer to startIndex."""
+
 _MOST_PARAMETERS: Final = 1000
 _NEAR: Final = 0.6
 
@@ -100,12 +114,14 @@ class Description:
     def nearest(self, name: str) -> str | None:
         """Name the parameter that was most likely meant; None when none is near."""
         by_lower = {parameter.name.lower(): parameter.name for parameter in self.parameters}
+        if (same := _ELSEWHERE.get(name.lower(), "")) in by_lower:
+            return by_lower[same]
         near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=_NEAR)
         return by_lower[near[0]] if near else None
 
     def lacking(self, parameters: Mapping[str, str]) -> list[str]:
         """Name those of a query's parameters that the server would ignore, and so find more than was asked for."""
-        return [name for name in parameters if name != "httpAccept" and not self.knows(name)]
+        return [name for name in parameters if name not in _NEVER_LACKING and not self.knows(name)]
 
 
 async def find_description(inquiry: Inquiry, base_url: str, collection: str | None) -> Description | None:
@@ -179,6 +195,8 @@ def read_description(body: bytes, *, of: str = "results") -> Description | None:
     CatalogueError
         It is no OpenSearch description document.
     """
+    if len(body) > _LARGEST_DOCUMENT:
+        raise CatalogueError(f"expected an OpenSearch description document, found {len(body)} bytes")
     root = _tree(body)
     if root.tag != "OpenSearchDescription":
         raise CatalogueError(f"expected an OpenSearch description document, found XML of <{root.tag[:80]}>")

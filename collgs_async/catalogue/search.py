@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import difflib
 import hashlib
 import logging
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from collgs_async.catalogue.answers import Page, PageLimitError, read_page
 from collgs_async.catalogue.description import ACCUSTOMED, EVERYDAY
 from collgs_async.catalogue.inquiry import Inquiry
-from collgs_async.errors import CatalogueError, ConfigError
+from collgs_async.choosing.wishes import WISHES
+from collgs_async.errors import AuthenticationError, CatalogueError, ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 
     from collgs_async.auth import Authenticator
     from collgs_async.catalogue.description import Description
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
     from collgs_async.query import Query
     from collgs_async.transport import Transport
 
-__all__ = ["Search"]
+__all__ = ["Lessons", "Search"]
 
 log = logging.getLogger("collgs_async")
 
@@ -35,6 +38,22 @@ REPEATS: Final = 3
 
 _ECHOED_AS: Final = {"timestart": "start", "timeend": "end", "timerelation": "relation"}
 """Parameters that some versions echo by the name of the OGC time extension (``time:start``)."""
+
+
+@dataclass(slots=True)
+class Lessons:
+    """What searches have learnt of a catalogue, for those that come after them.
+
+    Attributes
+    ----------
+    page_size
+        The most results that it gives on a page, as far as is known.
+    told
+        Which parameters, of which collection, the user has been told that it ignores.
+    """
+
+    page_size: int = PAGE_SIZE
+    told: set[tuple[str, str]] = field(default_factory=set)
 
 
 class Search:
@@ -61,6 +80,8 @@ class Search:
         None: nobody finds out.
     strict
         Whether parameters that the collection does not have are refused; else a warning names them.
+    lessons
+        What earlier searches have learnt; None: there were none.
 
     Attributes
     ----------
@@ -68,6 +89,8 @@ class Search:
         How many results the catalogue says that it has; None while it has not said. Read anew on each page.
     pages
         How many pages were read.
+    heeded
+        The parameters that the catalogue says it has gone by; none while it has not said.
     """
 
     def __init__(
@@ -80,18 +103,19 @@ class Search:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         look_up: Callable[[str], Awaitable[Description | None]] | None = None,
         strict: bool = False,
+        lessons: Lessons | None = None,
     ) -> None:
         self._inquiry = Inquiry(transport, authenticator, config.connection.retries, sleep=sleep)
         self._config = config
         self._query = query
         self._look_up = look_up
         self._strict = strict
-        self._named: set[str] = set()
-        self._page_size = PAGE_SIZE
+        self._lessons = lessons or Lessons()
         self._parent_key = "parentIdentifier"
         self._parameters = dict(query.parameters)
         self.total: int | None = None
         self.pages = 0
+        self.heeded: frozenset[str] = frozenset()
 
     @property
     def expected(self) -> int | None:
@@ -136,25 +160,34 @@ class Search:
             return
         try:
             description = await self._look_up(self._query.collection)
-        except CatalogueError as error:
+        except (CatalogueError, AuthenticationError) as error:
             log.debug("nobody knows what can be asked of %s: %s", self._query.collection, error)
             return
         if description is None:
             log.debug("the catalogue does not say what can be asked of %s", self._query.collection)
             return
-        self._page_size = min(self._page_size, description.page_maximum or self._page_size)
+        self._lessons.page_size = min(self._lessons.page_size, description.page_maximum or PAGE_SIZE)
         elsewhere = self._query.checked | self._query.needed | set(self._query.instead)
         lacking = [name for name in description.lacking(self._query.parameters) if name not in elsewhere]
         refused = [name for name in lacking if name not in ACCUSTOMED] if self._strict else []
         if refused:
             raise ConfigError([f"parameters.{name}: {self._no_such(name, description)}" for name in refused])
-        for name in lacking:
+        for name in self._not_told(lacking):
             log.warning("%s; the catalogue will ignore it", self._no_such(name, description))
-        self._named.update(lacking)
+
+    def _not_told(self, names: Iterable[str]) -> list[str]:
+        """Pick those of which the user has not been told yet; now he is."""
+        collection = self._query.collection
+        news = [name for name in names if (collection, name) not in self._lessons.told]
+        self._lessons.told.update((collection, name) for name in news)
+        return news
 
     def _no_such(self, name: str, description: Description) -> str:
-        near = description.nearest(name)
-        hint = f"; did you mean {near}?" if near else ""
+        hint = ""
+        if wish := _wish_near(name, description):
+            hint = f"; --{wish.replace('_', '-')} (selection.{wish}) is checked on this side"
+        elif near := description.nearest(name):
+            hint = f"; did you mean {near}?"
         return f"{self._query.collection} has no search parameter {name}{hint}"
 
     def _is_last(self, page: Page, next_start: int) -> bool:
@@ -168,13 +201,14 @@ class Search:
         """Ask for one page, smaller or by an older parameter name if the server turns out to need that."""
         while True:
             # Later pages are whole ones, for they may begin with what was seen before.
-            count = min(wanted, self._page_size) if wanted is not None and not self.pages else self._page_size
+            size = self._lessons.page_size
+            count = min(wanted, size) if wanted is not None and not self.pages else size
             try:
                 page = await self._ask(start, count)
             except PageLimitError as error:
                 if error.maximum >= count:
                     raise
-                self._page_size = error.maximum
+                self._lessons.page_size = error.maximum
                 log.debug("the catalogue gives at most %d results a page", error.maximum)
                 continue
             if self.pages == 0 and not self._understood(page):
@@ -206,8 +240,9 @@ class Search:
                 )
             self._parent_key = "parentId"
             return False
-        sent = [name for name in self._parameters if name not in {"parentIdentifier", *self._named}]
+        sent = [name for name in self._parameters if name != "parentIdentifier"]
         ignored = [name for name in sent if not {name.lower(), _ECHOED_AS.get(name.lower())} & echo]
+        self.heeded = frozenset(sent).difference(ignored)
         if needed := self._query.needed.intersection(ignored):
             raise CatalogueError(f"the catalogue cannot be asked by {' and '.join(sorted(needed))}")
         if self._asks_otherwise(ignored):
@@ -215,8 +250,7 @@ class Search:
         here = [name for name in ignored if name in self._query.checked]
         if here:
             log.debug("the catalogue ignored %s, which is checked on this side", " and ".join(here))
-        unchecked = [name for name in ignored if name not in here]
-        if unchecked:
+        if unchecked := self._not_told(name for name in ignored if name not in here):
             log.warning(
                 "the catalogue ignored %s: its answer does not repeat it, so more may be found than you asked for",
                 " and ".join(unchecked),
@@ -234,6 +268,13 @@ class Search:
                 log.debug("the catalogue does not know %s; it is asked by %s", name, other)
                 changed = True
         return changed
+
+
+def _wish_near(name: str, description: Description) -> str | None:
+    """Find the wish that stands for a parameter such as ``platform`` or ``tileId``, which only others can be asked."""
+    by_word = {word: wish for wish in WISHES if not description.knows(word := wish.replace("_", ""))}
+    near = difflib.get_close_matches(name.lower().replace("_", ""), by_word, n=1, cutoff=0.8)
+    return by_word[near[0]] if near else None
 
 
 def _is_new(product: Product, seen: set[int]) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from collgs_async.errors import ConfigError
+from collgs_async.names import parse
 from collgs_async.query import shown
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ STDIN: Final = "-"
 BIGGEST: Final = 100 * 10**6
 """Bytes; a million identifiers take 61 MB."""
 
-_IDENTIFIER = re.compile(r"[A-Za-z0-9][!-+.-~]{0,254}")  # printable and no comma, which parts them in a search
+_IDENTIFIER = re.compile(r"[A-Za-z0-9][!-+\--~]{0,254}")  # printable and no comma, which parts them in a search
 _SUFFIX = re.compile(r"(?:\.SAFE|\.SEN3)?(?:\.zip)?$", re.IGNORECASE)
 
 
@@ -36,7 +37,7 @@ def read_identifiers(source: str | Sequence[str]) -> tuple[str, ...]:
     source
         The name of a file, ``-`` for standard input, or the identifiers themselves. In a file they are parted by
         blanks, commas or ends of line; what follows a ``#`` is left out, and so are ``.zip`` and ``.SAFE`` at their
-        ends.
+        ends. The name of a Sentinel product may have any case, and stand at the end of a path or an address.
 
     Raises
     ------
@@ -79,7 +80,13 @@ def _words(text: str) -> Iterator[tuple[int, str]]:
 
 def _checked(words: Iterable[tuple[int, str]], place: str) -> Iterator[str]:
     for number, word in words:
-        name = bare(word.strip())
+        name = _as_listed(word.strip())
         if not _IDENTIFIER.fullmatch(name):
             raise ConfigError(f"{place}, line {number}: expected the identifier of a product, found {shown(word)}")
         yield name
+
+
+def _as_listed(word: str) -> str:
+    """Write a name as catalogues do: a Sentinel product's in capitals, also one at the end of a path or an address."""
+    last = bare(word.rpartition("/")[2]).upper()
+    return last if parse(last) else bare(word)

@@ -32,6 +32,7 @@ class _Search(Protocol):
 
     total: int | None
     pages: int
+    heeded: frozenset[str]
 
     @property
     def expected(self) -> int | None: ...
@@ -182,7 +183,7 @@ class Choice:
                     if batch and name not in batch:
                         continue  # which a catalogue that compares loosely may give
                     wanted.discard(name)
-                    yield product
+                    yield _as_asked(product, query, search)
             self.missing += [name for name in batch if name in wanted]
 
     async def _within(self, products: AsyncGenerator[Product, None], area: Area) -> AsyncGenerator[Product, None]:
@@ -216,6 +217,9 @@ class Choice:
         asked = " ".join(f"{key}={value}" for key, value in first.parameters.items())
         more = f", and {len(self.queries) - 1} more like this" if len(self.queries) > 1 else ""
         log.debug("asked of the catalogue: %s%s", asked, more)
+        also = sorted(set(first.parameters) - {"parentIdentifier", "identifier"})
+        if self._identifiers and also:
+            log.info("note: what is asked for by identifier is only found where it fits %s, too", " and ".join(also))
         if here := self._selection.checked_here:
             log.debug("checked on this side: %s", ", ".join(here))
 
@@ -226,6 +230,14 @@ def _area(source: str | Mapping[str, Any]) -> Area:
     from collgs_async.area import Area
 
     return Area.of(source)
+
+
+def _as_asked(product: Product, query: Query, search: _Search) -> Product:
+    """Believe a catalogue that has gone by the direction of the orbit, though its entries do not tell it."""
+    asked = query.parameters.get("orbitDirection", "")
+    if product.orbit_direction or "," in asked or "orbitDirection" not in search.heeded:
+        return product
+    return replace(product, orbit_direction=asked)
 
 
 def _overlap(product: Product) -> float | None:

@@ -1,7 +1,8 @@
 """How much of one footprint lies in another: enough to tell a copy of a scene from another part of it.
 
 Footprints of one tile are cut out of it by the swath's edge and by the ends of receptions, all of them straight, so
-their convex hulls are nearly themselves. A ratio of areas needs no projection over a hundred kilometres.
+their convex hulls are nearly themselves. A ratio of areas needs no projection over a hundred kilometres. `area` could
+tell it, too, but needs shapely, which not everyone has who wants each scene once.
 """
 
 from __future__ import annotations

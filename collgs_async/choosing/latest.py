@@ -50,7 +50,8 @@ async def latest_baseline(
     is known to be newer: Sentinel-1 is among these.
 
     Where the products of one acquisition do not stand together, an older baseline is still dropped after a newer
-    one; the same baseline is handed on, for it may be the other part; a newer one is handed on with a warning.
+    one; the same baseline is handed on, for it may be the other part; a newer one is handed on, too. The first of
+    these is told in a warning, and in the end how many there were.
 
     Parameters
     ----------
@@ -117,6 +118,7 @@ class _Window:
         self._scenes: dict[str, _Scene] = {}
         self._held = 0
         self._clock: datetime | None = None
+        self._late = 0
         self._gone: dict[int, tuple[int, ...]] = {}
         self._editions: dict[tuple[int, ...], tuple[int, ...]] = {}
 
@@ -135,6 +137,10 @@ class _Window:
     def rest(self) -> Iterator[Product]:
         while self._scenes:
             yield from self._let_go()
+        if self._late > 1:
+            log.warning(
+                "the catalogue does not keep the products of one scene together: so it was %d times", self._late
+            )
 
     def _has_passed(self, scene: _Scene) -> bool:
         """Tell whether the catalogue has gone on to another sensing time."""
@@ -154,7 +160,9 @@ class _Window:
                 self._tell(Dropped(candidate.product, reason, "older baseline"))
             return
         if gone is not None and gone < newest.edition:
-            log.warning(
+            self._late += 1
+            log.log(
+                logging.WARNING if self._late == 1 else logging.DEBUG,
                 "%s has a newer baseline than a product of the same scene that was chosen before",
                 newest.product.identifier,
             )

@@ -26,7 +26,7 @@ _LAST_TRACK: Final = 385
 _TILE = re.compile("T?(" + TILE.replace("{2}", "{1,2}", 1) + ")")
 _PLATFORM = re.compile(r"(?:S|SENTINEL[- ]?)([1-3])([A-D]?)")
 _PRODUCT_TYPE = re.compile("[A-Z0-9][A-Z0-9_]*")
-_WHOLE = re.compile("[0-9]{1,3}")
+_TRACK = re.compile("R?([0-9]{1,3})")
 _MONTHS = re.compile("([0-9]{1,2})(?:-([0-9]{1,2}))?")
 
 _CODES: Final = frozenset({"SH", "SV", "DH", "DV"})
@@ -118,7 +118,7 @@ class Wishes:
             "product type": self._is_of_another_type(name),
             "month": self._is_out_of_season(product, name),
         }
-        return next((Dropped(product, why, f"another {what}") for what, why in reasons.items() if why), None)
+        return next((Dropped(product, why, _kind(what, why)) for what, why in reasons.items() if why), None)
 
     def _lacks_channels(self, name: Name | None) -> str | None:
         missing = self.channels.difference(name.channels if name else ())
@@ -158,9 +158,16 @@ async def sift(products: Products, wishes: Wishes, tell: Tell) -> AsyncGenerator
 def _reason(what: str, wanted: frozenset[str] | frozenset[int], found: str | int | None) -> str | None:
     if not wanted or found in wanted:
         return None
-    if found is None:
-        return f"its {what} is not known"
-    return f"its {what} is {found}, not {_listed(wanted)}"
+    return _unknown(what) if found is None else f"its {what} is {found}, not {_listed(wanted)}"
+
+
+def _unknown(what: str) -> str:
+    return f"its {what} is not known"
+
+
+def _kind(what: str, why: str) -> str:
+    """Count what is not known apart from what is known to be another: only the one may be the catalogue's fault."""
+    return f"{what} not known" if why == _unknown(what) else f"another {what}"
 
 
 def _listed(values: Iterable[str | int]) -> str:
@@ -207,9 +214,11 @@ def _tiles(items: list[str]) -> _Read:
 
 
 def _relative_orbits(items: list[str]) -> _Read:
-    if not all(_WHOLE.fullmatch(item) and 1 <= int(item) <= _LAST_TRACK for item in items):
+    found = [_TRACK.fullmatch(item) for item in items]
+    tracks = frozenset(int(track[1]) for track in found if track)
+    if None in found or not all(1 <= track <= _LAST_TRACK for track in tracks):
         raise ValueError(f"relative orbits from 1 to {_LAST_TRACK}, such as 8,108")
-    return {"relative_orbits": frozenset(int(item) for item in items)}
+    return {"relative_orbits": tracks}
 
 
 def _platforms(items: list[str]) -> _Read:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from typing import TYPE_CHECKING, Any, Final
 
 from collgs_async.choosing.stages import opened, sensed
-from collgs_async.errors import CatalogueError, ConfigError
+from collgs_async.errors import CatalogueError, ConfigError, did_you_mean
 from collgs_async.names import parse
 
 if TYPE_CHECKING:
@@ -41,9 +40,8 @@ def read_order(words: str) -> Order:
     order = [(word.strip().removeprefix("-"), word.strip().startswith("-")) for word in words.split(",")]
     for name, _ in order:
         if name not in KEYS:
-            near = difflib.get_close_matches(name, KEYS, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise ConfigError(f"--sort: expected {', '.join(KEYS)} (- before it: backwards), found {name!r}{hint}")
+            found = f"{name!r}{did_you_mean(name, KEYS)}"
+            raise ConfigError(f"--sort: expected {', '.join(KEYS)} (- before it: backwards), found {found}")
     return order
 
 

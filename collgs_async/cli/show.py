@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
 import json
 import logging
 import os
@@ -29,7 +28,7 @@ from collgs_async.demo import (
     make_constellation,
     make_scenes,
 )
-from collgs_async.errors import ConfigError
+from collgs_async.errors import ConfigError, did_you_mean
 from collgs_async.units import format_bytes, format_duration
 
 if TYPE_CHECKING:
@@ -112,9 +111,8 @@ def _chosen(names: Sequence[str]) -> list[Fault]:
     """Look the faults up; ``all`` is each but the sign-in, which stops the run."""
     for name in names:
         if name not in {"all", "list", *FAULTS}:
-            near = difflib.get_close_matches(name, FAULTS, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise ConfigError(f"--fault: expected all, list or a fault that --fault list names, found {name!r}{hint}")
+            found = f"{name!r}{did_you_mean(name, FAULTS)}"
+            raise ConfigError(f"--fault: expected all, list or a fault that --fault list names, found {found}")
     if "all" in names:
         return [fault for fault in FAULTS.values() if fault.name != "login"]
     return [FAULTS[name] for name in dict.fromkeys(names) if name != "list"]

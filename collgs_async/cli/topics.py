@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from textwrap import TextWrapper
 from typing import TYPE_CHECKING, Final
 
 from collgs_async.cli.vocabulary import COMMANDS, TOPICS, command_parser
-from collgs_async.errors import ConfigError
+from collgs_async.errors import ConfigError, did_you_mean
 from collgs_async.options import OPTIONS, Option, env_name
 
 if TYPE_CHECKING:
@@ -43,8 +42,9 @@ VARIABLES: Final = {
 """What is read beside the variables of the options table."""
 
 _SELECTION: Final = """\
-All that is asked for holds at once. Where the catalogue knows how to ask, it is asked; everything is checked again
-here, against identifier and footprint, and what is left out is counted by its reason (each is named with -v).
+All that is asked for holds at once. Where the catalogue knows how to ask, it is asked; what identifier and footprint
+tell is checked here, and what is left out is counted by its reason (each is named with -v). The filters come first,
+then the newest of what passes them, then the best of these, then --count.
 
 A collection must be named. Times are UTC; a date as the end means the end of that day.
 """
@@ -110,9 +110,8 @@ def help_text(topic: str | None) -> str:
     if topic in COMMANDS:
         return command_parser(topic).format_help()
     if topic not in TOPICS:
-        near = difflib.get_close_matches(topic, [*TOPICS, *COMMANDS], n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise ConfigError(f"help: expected a command or one of {', '.join(TOPICS)}, found {topic!r}{hint}")
+        found = f"{topic!r}{did_you_mean(topic, [*TOPICS, *COMMANDS])}"
+        raise ConfigError(f"help: expected a command or one of {', '.join(TOPICS)}, found {found}")
     return _paragraphs([f"{topic}: {TOPICS[topic]}", *_explained(topic)])
 
 

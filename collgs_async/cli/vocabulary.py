@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import re
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from collgs_async.errors import ConfigError
+from collgs_async.errors import ConfigError, did_you_mean
 from collgs_async.listing import FORMATS
 from collgs_async.options import OPTIONS, Option
 from collgs_async.version import __version__
@@ -124,8 +123,7 @@ def flags_in(parser: argparse.ArgumentParser) -> list[str]:
 def unknown_flag(word: str, known: Sequence[str]) -> str:
     """Say that there is no such flag, and which one may have been meant."""
     flag = word.partition("=")[0]
-    near = difflib.get_close_matches(flag, known, n=1, cutoff=0.6)
-    return f"{flag}: unknown here{f'; did you mean {near[0]}?' if near else ''}"
+    return f"{flag}: unknown here{did_you_mean(flag, known)}"
 
 
 def _clearer(message: str, parser: argparse.ArgumentParser) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from typing import TYPE_CHECKING, Final
 
 from collgs_async.cli.overview import overview
 from collgs_async.cli.vocabulary import COMMANDS, command_parser, flags_in, unknown_flag
-from collgs_async.errors import ConfigError
+from collgs_async.errors import ConfigError, did_you_mean
 from collgs_async.options import OPTIONS, search_parameter
 
 if TYPE_CHECKING:
@@ -92,9 +91,7 @@ def _is_flag(word: str) -> bool:
 def _no_command(word: str) -> str:
     if word.endswith(".json"):
         return f"expected a command, found {word!r}; did you mean --config {word}?"
-    near = difflib.get_close_matches(word, COMMANDS, n=1)
-    hint = f"; did you mean {near[0]}?" if near else ""
-    return f"expected one of {', '.join(COMMANDS)}, found {word!r}{hint}"
+    return f"expected one of {', '.join(COMMANDS)}, found {word!r}{did_you_mean(word, COMMANDS)}"
 
 
 _TAKES_VALUE: Final = {option.flag for option in OPTIONS if not option.switch} | {
