@@ -119,6 +119,19 @@ def marked(tab: Tab, canvas: str) -> float | None:
     return share
 
 
+def colour(tab: Tab, point: tuple[float, float]) -> tuple[int, ...]:
+    """Give what is drawn on the map at a point, without what is raised above it."""
+    x, y = point
+    data: list[int] = tab.ask(
+        f"""(() => {{
+            const canvas = document.getElementById("ground");
+            const frame = canvas.getBoundingClientRect();
+            return [...canvas.getContext("2d").getImageData({x} - frame.x, {y} - frame.y, 1, 1).data];
+        }})()"""
+    )
+    return tuple(data[:3])
+
+
 def names(tab: Tab, selector: str = ".row") -> list[str]:
     """Name the scenes in the list, from its top to its bottom."""
     rows: list[str] = tab.ask(
@@ -202,6 +215,19 @@ def test_hovering_in_one_place_marks_the_scene_in_the_others(show: Callable[...,
     tab.hover(*tab.middle("#title"))
     assert [] == names(tab, ".row.hovered")
     assert marked(tab, "raised") is None
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_ground_is_seen_through_any_number_of_scenes(show: Callable[..., Tab], dark: bool) -> None:
+    """Else a year of one tile would be a blot without a coast."""
+    scenes = [product(f"S2A_{number:03d}", footprint=box(-5, 40, 10, 50)) for number in range(300)]
+
+    tab = show(scenes, dark=dark)
+
+    sea, land = (sum(colour(tab, on_map(tab, share))) for share in (0.22, 0.4))  # the Bay of Biscay, Aquitaine
+    bare_sea, bare_land = (sum(colour(tab, on_map(show([], dark=dark), share))) for share in (0.48, 0.6))
+    assert sea != bare_sea
+    assert abs(land - sea) > abs(bare_land - bare_sea) / 2
 
 
 def test_clicking_the_same_place_again_goes_on_to_the_scene_below(show: Callable[..., Tab]) -> None:

@@ -3,6 +3,7 @@
 function createMap(store, colours, area, projection) {
   const ground = createCanvas(document.getElementById("ground"));
   const raised = createCanvas(document.getElementById("raised"));
+  const tints = document.createElement("canvas").getContext("2d");
   const frame = document.getElementById("map");
   const view = createView(projection);
   const world = createWorld(projection);
@@ -63,36 +64,59 @@ function createMap(store, colours, area, projection) {
     const { context } = ground;
     const { theme } = colours;
     const grid = graticule(view, projection, view.width < 480 ? 90 : 120);
-    world.draw(context, view, theme);
+    const places = pickedLast();
+    world.drawLand(context, view, theme);
+    drawTints(context, places);
+    world.drawLines(context, view, theme);
     drawGraticule(context, view, grid, theme);
-    drawScenes(context);
+    drawOutlines(context, places);
     drawArea(context, theme);
     labels.draw(context, view, theme, covered(), grid);
     drawScale();
   }
 
-  // The more scenes there are, the less each of them covers of the others.
-  function drawScenes(context) {
-    const many = store.shown.length;
-    const [fill, line, width] = many > 600 ? [0.05, 0.5, 0.8] : many > 60 ? [0.08, 0.7, 1] : [0.13, 0.95, 1.3];
-    for (const place of bottomUp()) {
-      const shape = shapes[place];
-      if (!shape) continue;
-      const share = store.share(store.scenes[place]);
+  // However many scenes lie on one another, the ground is seen through them: all their colours are laid on it as one.
+  function drawTints(context, places) {
+    const { canvas } = tints;
+    const { width, height } = ground.element;
+    Object.assign(canvas, { width, height }); // that empties it, too
+    tints.setTransform(context.getTransform());
+    for (const place of places) {
+      tints.fillStyle = colours.ramp(store.colour, store.share(store.scenes[place]), store.picked.has(place) ? 0.8 : 0.3);
+      fillShape(tints, shapes[place]);
+    }
+    context.save();
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.globalAlpha = 0.38;
+    context.drawImage(canvas, 0, 0);
+    context.restore();
+  }
+
+  // The more scenes there are, the less their lines cover of one another.
+  function drawOutlines(context, places) {
+    const many = places.length;
+    const [alpha, width] = many > 600 ? [0.5, 0.8] : many > 60 ? [0.7, 1] : [0.95, 1.3];
+    for (const place of places) {
       const isPicked = store.picked.has(place);
-      context.fillStyle = colours.ramp(store.colour, share, isPicked ? fill + 0.17 : fill);
-      context.strokeStyle = colours.ramp(store.colour, share, isPicked ? 1 : line);
+      context.strokeStyle = colours.ramp(store.colour, store.share(store.scenes[place]), isPicked ? 1 : alpha);
       context.lineWidth = isPicked ? width + 1 : width;
-      drawShape(context, shape);
+      strokeShape(context, shapes[place]);
     }
   }
 
-  function drawShape(context, shape) {
+  function fillShape(context, shape) {
     for (const rings of shape.polygons) {
       for (const turn of view.turns(rings[0])) {
         context.beginPath();
         for (const ring of rings) trace(context, view, ring, turn, true);
         context.fill("evenodd");
+      }
+    }
+  }
+
+  function strokeShape(context, shape) {
+    for (const rings of shape.polygons) {
+      for (const turn of view.turns(rings[0])) {
         context.beginPath();
         for (const ring of rings) traceEdges(context, view, ring, turn);
         context.stroke();
@@ -124,6 +148,13 @@ function createMap(store, colours, area, projection) {
     return [...store.shown].sort((one, other) => heights.get(one) - heights.get(other));
   }
 
+  // What is drawn: chosen scenes above all others, for they were looked for.
+  function pickedLast() {
+    const drawn = bottomUp().filter((place) => shapes[place]);
+    const isPicked = (place) => store.picked.has(place);
+    return [...drawn.filter((place) => !isPicked(place)), ...drawn.filter(isPicked)];
+  }
+
   function drawArea(context, theme) {
     if (!areaShape) return;
     const outline = (style) => {
@@ -152,10 +183,11 @@ function createMap(store, colours, area, projection) {
   function raise(context, place, theme, width, fill) {
     const shape = shapes[place];
     if (!shape) return;
-    Object.assign(context, { lineJoin: "round", fillStyle: "transparent", strokeStyle: theme.halo, lineWidth: width + 3 });
-    drawShape(context, shape);
+    Object.assign(context, { lineJoin: "round", strokeStyle: theme.halo, lineWidth: width + 3 });
+    strokeShape(context, shape);
     Object.assign(context, { fillStyle: faded(theme.accent, fill), strokeStyle: theme.accent, lineWidth: width });
-    drawShape(context, shape);
+    fillShape(context, shape);
+    strokeShape(context, shape);
   }
 
   // What lies on the map already, where no word may stand.

@@ -10,7 +10,7 @@ function createWorld(projection) {
   const countries = world.countries.map(({ name, rings }) => ({ name, rings: rings.map(project) }));
   const cities = world.cities.map(({ name, east, north }) => ({ name, x: projection.x(east), y: projection.y(north) }));
 
-  function draw(context, view, theme) {
+  function drawLand(context, view, theme) {
     context.fillStyle = theme.sea;
     context.fillRect(0, 0, view.width, view.height);
     context.lineJoin = "round";
@@ -21,7 +21,9 @@ function createWorld(projection) {
     }
     context.fillStyle = theme.land;
     context.fill();
+  }
 
+  function drawLines(context, view, theme) {
     stroke(context, view, borders, theme.border, 0.9);
     stroke(context, view, coasts, theme.coast, 0.9);
   }
@@ -38,7 +40,7 @@ function createWorld(projection) {
     context.stroke();
   }
 
-  return { draw, countries, cities };
+  return { drawLand, drawLines, countries, cities };
 }
 
 // Russia, Fiji and Antarctica are cut at 180°, and the cut is no coast.
