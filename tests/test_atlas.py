@@ -230,6 +230,20 @@ def test_the_ground_is_seen_through_any_number_of_scenes(show: Callable[..., Tab
     assert abs(land - sea) > abs(bare_land - bare_sea) / 2
 
 
+def test_a_stack_hides_nothing_that_reaches_out_of_it(show: Callable[..., Tab]) -> None:
+    """What is the same on the screen is drawn a few times only; these have the same box and are not the same."""
+    corner = {"type": "Polygon", "coordinates": [[[-5, 40], [10, 40], [10, 50], [-5, 40]]]}
+    tops = [product(f"S2B_{number:03d}", "2025-06-02T10:00:00Z", footprint=corner) for number in range(40)]
+    below = [
+        product(f"S2A_{number:03d}", "2025-06-01T10:00:00Z", footprint=box(-5, 40, 10, 50)) for number in range(40)
+    ]
+
+    tab = show([*tops, *below])
+
+    bare, reaching = (colour(tab, on_map(tab, share)) for share in (0.05, 0.22))  # both in the sea
+    assert bare != reaching
+
+
 def test_clicking_the_same_place_again_goes_on_to_the_scene_below(show: Callable[..., Tab]) -> None:
     stacked = [product(f"S2A_{day}", f"2025-06-0{day}T10:00:00Z", footprint=box(0, 40, 9, 50)) for day in (1, 2, 3)]
     tab = show(stacked)

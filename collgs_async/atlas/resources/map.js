@@ -1,5 +1,7 @@
 // The map: two canvases, one of all that stays while the pointer moves, one of the raised scenes above it.
 
+const DEEPEST = 12; // scenes in a stack that shine through
+
 function createMap(store, colours, area, projection) {
   const ground = createCanvas(document.getElementById("ground"));
   const raised = createCanvas(document.getElementById("raised"));
@@ -64,7 +66,7 @@ function createMap(store, colours, area, projection) {
     const { context } = ground;
     const { theme } = colours;
     const grid = graticule(view, projection, view.width < 480 ? 90 : 120);
-    const places = pickedLast();
+    const places = seen(pickedLast());
     world.drawLand(context, view, theme);
     drawTints(context, places);
     world.drawLines(context, view, theme);
@@ -79,8 +81,9 @@ function createMap(store, colours, area, projection) {
   function drawTints(context, places) {
     const { canvas } = tints;
     const { width, height } = ground.element;
-    Object.assign(canvas, { width, height }); // that empties it, too
+    if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
     tints.setTransform(context.getTransform());
+    tints.clearRect(0, 0, view.width, view.height);
     for (const place of places) {
       tints.fillStyle = colours.ramp(store.colour, store.share(store.scenes[place]), store.picked.has(place) ? 0.8 : 0.3);
       fillShape(tints, shapes[place]);
@@ -94,7 +97,7 @@ function createMap(store, colours, area, projection) {
 
   // The more scenes there are, the less their lines cover of one another.
   function drawOutlines(context, places) {
-    const many = places.length;
+    const many = store.shown.length;
     const [alpha, width] = many > 600 ? [0.5, 0.8] : many > 60 ? [0.7, 1] : [0.95, 1.3];
     for (const place of places) {
       const isPicked = store.picked.has(place);
@@ -153,6 +156,18 @@ function createMap(store, colours, area, projection) {
     const drawn = bottomUp().filter((place) => shapes[place]);
     const isPicked = (place) => store.picked.has(place);
     return [...drawn.filter((place) => !isPicked(place)), ...drawn.filter(isPicked)];
+  }
+
+  // Of scenes that are the same on the screen, those that the topmost ones hide need not be drawn.
+  function seen(places) {
+    const depths = new Map();
+    const isSeen = (place) => {
+      const key = shapes[place].marks.map((mark) => Math.round((mark * view.scale) / 2)).join();
+      const depth = depths.get(key) ?? 0;
+      depths.set(key, depth + 1);
+      return depth < DEEPEST;
+    };
+    return places.reverse().filter(isSeen).reverse();
   }
 
   function drawArea(context, theme) {

@@ -53,7 +53,15 @@ function projectedShape(shape, projection) {
   const polygons = (shape.polygons ?? []).map((rings) => rings.map(project));
   const lines = (shape.lines ?? []).map(project);
   const points = (shape.points ?? []).map(project);
-  return { polygons, lines, points, boxes: [...polygons.map((rings) => rings[0]), ...lines, ...points] };
+  const boxes = [...polygons.map((rings) => rings[0]), ...lines, ...points];
+  return { polygons, lines, points, boxes, marks: boxes.flatMap(marks) };
+}
+
+// Numbers that only lines of about the same course have in common: the ends of the box, and the mean of the points.
+function marks({ points, left, right, top, bottom }) {
+  let [x, y] = [0, 0];
+  for (let at = 0; at < points.length; at += 2) [x, y] = [x + points[at], y + points[at + 1]];
+  return [left, right, top, bottom, (2 * x) / points.length, (2 * y) / points.length];
 }
 
 function isInside(shape, x, y) {
