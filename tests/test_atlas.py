@@ -532,6 +532,37 @@ def test_a_phone_has_map_above_list_and_nothing_beside(show: Callable[..., Tab])
     assert MIDDLE == tab.text("#scene-name")
 
 
+def test_what_is_touched_is_as_wide_as_a_finger(show: Callable[..., Tab]) -> None:
+    """Pages may ask for 24 pixels at least (WCAG 2.2, 2.5.8); what is touched often has more."""
+    tab = show([*row_of_three(), *row_of_three()], width=390, height=844, touch=True)
+    tab.click(on_map(tab, 0.5))
+
+    sizes: dict[str, list[float]] = tab.ask(
+        """Object.fromEntries([...document.querySelectorAll("button, input, .check")].map((control) => {
+            const { width, height } = control.getBoundingClientRect();
+            return [control.id || control.textContent || control.className, [width, height]];
+        }).filter(([, [width]]) => width))"""
+    )
+
+    often = {"theme", "zoom-in", "zoom-out", "zoom-fit", "scene-previous", "scene-next", "scene-close", "cloud", "copy"}
+    assert often <= set(sizes)
+    assert [] == [name for name in often if min(sizes[name]) < 44]
+    assert [] == [name for name, size in sizes.items() if min(size) < 32]
+    assert 390 == tab.ask("document.documentElement.scrollWidth")
+
+
+def test_where_dates_tell_nothing_apart_the_legend_shows_no_ramp(show: Callable[..., Tab]) -> None:
+    tab = show(row_of_three()[:1])
+    assert tab.ask("document.querySelector('#ramp').hidden")
+    assert ["3 Jun 2025, 10:00", ""] == tab.texts("#ramp-ends span")
+
+    tab = show([product(WEST, "2025-06-03T10:00:00Z"), product(EAST, "2025-06-03T10:20:00Z")])
+    assert ["3 Jun 2025, 10:00", "3 Jun 2025, 10:20"] == tab.texts("#ramp-ends span")
+    assert not tab.ask("document.querySelector('#time').hidden")
+
+    assert show([Product(WEST, None)]).ask("document.querySelector('#time').hidden")
+
+
 CROSSING = {
     "cut in two": {
         "type": "MultiPolygon",
