@@ -398,6 +398,30 @@ def test_the_quicklook_of_the_chosen_scene_is_shown(show: Callable[..., Tab]) ->
     assert tab.ask("document.querySelector('#scene-image').hidden")
 
 
+def test_a_quicklook_that_is_no_picture_is_not_shown(show: Callable[..., Tab]) -> None:
+    tab = show(row_of_three(), quicklooks={EAST: png(4, 4)[:20], MIDDLE: png(4, 4)})
+
+    tab.click(row(1))
+    tab.until("document.querySelector('#scene-image').hidden")
+    tab.click(row(2))
+    tab.until("document.querySelector('#scene-image').naturalWidth === 4")
+    assert not tab.ask("document.querySelector('#scene-image').hidden")
+
+
+def test_a_name_of_any_length_leaves_the_map_and_the_way_out(show: Callable[..., Tab]) -> None:
+    tab = show([product("X" * 5000, footprint=box(0, 45, 9, 51), platform="Y" * 5000)])
+
+    tab.click(row(1))
+
+    card, frame = (
+        tab.ask(f"document.querySelector('{selector}').getBoundingClientRect().toJSON()")
+        for selector in ("#scene", "#map")
+    )
+    assert card["top"] >= frame["top"]
+    tab.click("#scene-close")
+    assert tab.ask("document.querySelector('#scene').hidden")
+
+
 HOSTILE = [
     "<img src=x onerror='globalThis.hit = 1'>",
     "</script><script>globalThis.hit = 1</script>",
