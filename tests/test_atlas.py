@@ -610,6 +610,28 @@ def test_a_footprint_across_the_antimeridian_is_one_in_the_middle_of_the_map(
     assert "50 km" == tab.text("#scale-text")
 
 
+@pytest.mark.parametrize("side", [1, -1], ids=["north", "south"])
+def test_around_a_pole_the_map_is_seen_from_above_it(show: Callable[..., Tab], side: int) -> None:
+    """There the pole is a point in the middle, and the meridians of a scene run towards it."""
+    cap = box(-180, min(84 * side, 90 * side), 180, max(84 * side, 90 * side))
+    quarters = [
+        product(f"S3A_{west}", footprint=box(west, min(70 * side, 83 * side), west + 90, max(70 * side, 83 * side)))
+        for west in (-180, -90, 0, 90)
+    ]
+    tab = show([product("S3A_CAP", footprint=cap), *quarters])
+    frame = tab.ask("document.querySelector('#raised').getBoundingClientRect().toJSON()")
+    x, y = frame["x"] + frame["width"] / 2 - 7, frame["y"] + frame["height"] / 2  # there is more room left to the zoom
+
+    chosen = []
+    for right, down in ((0, 0), (1, 1), (-1, 1), (-1, -1), (1, -1)):
+        tab.click((x + 130 * right, y + 130 * down))
+        chosen.append(tab.text("#scene-name"))
+
+    clockwise_from_lower_right = ["S3A_0", "S3A_-90", "S3A_-180", "S3A_90"]
+    mirrored = ["S3A_90", "S3A_-180", "S3A_-90", "S3A_0"]
+    assert ["S3A_CAP", *(clockwise_from_lower_right if side > 0 else mirrored)] == chosen
+
+
 def test_an_area_alone_is_what_the_map_shows(show: Callable[..., Tab]) -> None:
     tab = show([], area=CROSSING["cut in two"])
 

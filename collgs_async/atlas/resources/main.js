@@ -11,7 +11,7 @@ byId("notes").hidden = !notes.length;
 showSummary();
 showLegend();
 
-const map = createMap(store, colours, area, createProjection(latitudesOf([area, ...scenes.map(({ shape }) => shape)])));
+const map = createMap(store, colours, area, createProjection(linesOf([area, ...scenes.map(({ shape }) => shape)])));
 const timeline = createTimeline(store, colours, map);
 const table = createTable(store, colours, map);
 createPointing(map, store);
@@ -26,9 +26,8 @@ store.subscribe((changed) => {
 });
 performance.mark("ready");
 
-function latitudesOf(shapes) {
-  const lines = shapes.filter(Boolean).flatMap(({ polygons = [], lines = [], points = [] }) => [...polygons.flat(), ...lines, ...points]);
-  return lines.flatMap((line) => line.filter((_, at) => at % 2));
+function linesOf(shapes) {
+  return shapes.filter(Boolean).flatMap(({ polygons = [], lines = [], points = [] }) => [...polygons.flat(), ...lines, ...points]);
 }
 
 function showSummary() {

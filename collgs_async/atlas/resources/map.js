@@ -70,7 +70,7 @@ function createMap(store, colours, area, projection) {
     world.drawLand(context, view, theme);
     drawTints(context, places);
     world.drawLines(context, view, theme);
-    drawGraticule(context, view, grid, theme);
+    drawGraticule(context, grid, theme);
     drawOutlines(context, places);
     drawArea(context, theme);
     labels.draw(context, view, theme, covered(), grid);
@@ -216,8 +216,7 @@ function createMap(store, colours, area, projection) {
   }
 
   function drawScale() {
-    const latitude = projection.latitude(view.worldY(view.height / 2));
-    const metres = (40075017 * Math.cos((latitude * Math.PI) / 180)) / view.scale;
+    const metres = projection.metres(view.x, view.y) / view.scale;
     const most = metres * 110;
     const power = 10 ** Math.floor(Math.log10(most));
     const length = [5, 2, 1].find((digit) => digit * power <= most) * power;
