@@ -48,15 +48,14 @@ function evenDegrees(latitudes) {
 function cylindrical({ end, y, latitude }) {
   return {
     end,
-    y,
     latitude,
     isRound: true,
     top: y(90),
     bottom: y(-90),
     longest: Infinity, // degrees of an edge that may be drawn straight
     x: (longitude) => (longitude + 180) / 360,
+    y: (_, north) => y(north),
     longitude: (x) => x * 360 - 180,
-    point: (longitude, north) => [(longitude + 180) / 360, y(north)],
     metres: (_, at) => EQUATOR * Math.cos(latitude(at) * RADIANS),
   };
 }
@@ -73,39 +72,48 @@ function stereographic(side, middle) {
     top: 0,
     bottom: 1,
     longest: 1,
-    point: (longitude, latitude) => {
-      const [angle, distance] = [(longitude - middle) * RADIANS, radius(latitude)];
-      return [0.5 + distance * Math.sin(angle), 0.5 + side * distance * Math.cos(angle)];
-    },
+    x: (longitude, latitude) => 0.5 + radius(latitude) * Math.sin((longitude - middle) * RADIANS),
+    y: (longitude, latitude) => 0.5 + side * radius(latitude) * Math.cos((longitude - middle) * RADIANS),
     metres: (x, y) => (EQUATOR / (2 * Math.PI)) * (4 / (1 + 4 * ((x - 0.5) ** 2 + (y - 0.5) ** 2))),
   };
 }
 
 // A line with its box, in units of the world. `cuts` tells of each point whether the edge to it is none, but where the
 // world is cut: at 180° and at the poles.
-function projectedLine(degrees, projection) {
-  const points = [];
-  const cuts = [];
+function projectedLine(written, projection) {
+  const { longest, end } = projection;
+  const degrees = longest < Infinity ? stepped(written, longest) : written;
+  const [points, cuts] = [new Float64Array(degrees.length), new Uint8Array(degrees.length / 2)];
   const line = { points, cuts, isCut: false, left: Infinity, right: -Infinity, top: Infinity, bottom: -Infinity };
-  const isPole = (at) => Math.abs(degrees[at + 1]) >= projection.end;
-  const isSeam = (at) => Math.abs(degrees[at] % 360) === 180;
+  let isPole = false;
   for (let at = 0; at < degrees.length; at += 2) {
-    const [fromEast, fromNorth] = at ? [degrees[at - 2], degrees[at - 1]] : [degrees[at], degrees[at + 1]];
-    const [east, north] = [degrees[at] - fromEast, degrees[at + 1] - fromNorth];
-    const isCut = isPole(at) || (at > 0 && (isPole(at - 2) || (east === 0 && isSeam(at))));
-    const steps = Math.max(1, Math.ceil(Math.abs(east) / projection.longest));
-    for (let step = 1; step <= steps; step += 1) {
-      const [x, y] = projection.point(fromEast + (east * step) / steps, fromNorth + (north * step) / steps);
-      points.push(x, y);
-      cuts.push(isCut);
-      if (x < line.left) line.left = x;
-      if (x > line.right) line.right = x;
-      if (y < line.top) line.top = y;
-      if (y > line.bottom) line.bottom = y;
+    const [east, north, wasPole] = [degrees[at], degrees[at + 1], isPole];
+    isPole = Math.abs(north) >= end;
+    if (isPole || wasPole || (east === degrees[at - 2] && Math.abs(east % 360) === 180)) {
+      cuts[at / 2] = 1;
+      line.isCut = true;
     }
-    line.isCut ||= isCut;
+    const x = (points[at] = projection.x(east, north));
+    const y = (points[at + 1] = projection.y(east, north));
+    if (x < line.left) line.left = x;
+    if (x > line.right) line.right = x;
+    if (y < line.top) line.top = y;
+    if (y > line.bottom) line.bottom = y;
   }
-  return Object.assign(line, { points: Float64Array.from(points) });
+  return line;
+}
+
+// The same line with points between where it runs through more longitudes than can be drawn straight.
+function stepped(degrees, longest) {
+  const more = degrees.slice(0, 2);
+  for (let at = 2; at < degrees.length; at += 2) {
+    const [east, north] = [degrees[at] - degrees[at - 2], degrees[at + 1] - degrees[at - 1]];
+    const steps = Math.max(1, Math.ceil(Math.abs(east) / longest));
+    for (let left = steps - 1; left >= 0; left -= 1) {
+      more.push(degrees[at] - (east * left) / steps, degrees[at + 1] - (north * left) / steps);
+    }
+  }
+  return more;
 }
 
 function projectedShape(shape, projection) {

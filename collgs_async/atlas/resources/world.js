@@ -9,10 +9,11 @@ function createWorld(projection) {
   const coasts = project(world.coasts);
   const borders = project(world.borders);
   const countries = world.countries.map(({ name, rings }) => ({ name, rings: project(rings) }));
-  const cities = world.cities.map(({ name, east, north }) => {
-    const [x, y] = projection.point(east, north);
-    return { name, x, y };
-  });
+  const cities = world.cities.map(({ name, east, north }) => ({
+    name,
+    x: projection.x(east, north),
+    y: projection.y(east, north),
+  }));
 
   function drawLand(context, view, theme) {
     context.fillStyle = theme.sea;
@@ -65,7 +66,7 @@ function straightGraticule(view, projection, apart) {
     grid.meridians.push({ x, y: view.height - 12, text: meridianText(at * step, step) });
   }
   for (let at = Math.ceil(bottom / step); at * step <= top; at += 1) {
-    const y = view.screenY(projection.y(at * step));
+    const y = view.screenY(projection.y(0, at * step));
     grid.path.moveTo(0, Math.round(y) + 0.5);
     grid.path.lineTo(view.width, Math.round(y) + 0.5);
     grid.parallels.push({ x: view.width - 10, y, text: degreesText(at * step, step, "N", "S") });
