@@ -244,6 +244,22 @@ def test_a_stack_hides_nothing_that_reaches_out_of_it(show: Callable[..., Tab]) 
     assert bare != reaching
 
 
+def test_the_names_stand_above_a_scene_that_is_chosen(show: Callable[..., Tab]) -> None:
+    """The edge of a scene over Luxembourg would strike its name out."""
+    tab = show([product(MIDDLE, footprint=box(5, 49.2, 7.2, 49.61))])
+    tab.click(row(1))
+
+    written = """(() => {
+        const { data } = document.getElementById("names").getContext("2d").getImageData(0, 0, 9999, 9999);
+        return data.some((value) => value > 0);
+    })()"""
+    top = "document.elementsFromPoint(400, 300).map((element) => element.id)"
+    assert tab.ask(written)
+    assert "raised" == tab.ask(top)[0]  # and they catch no pointer
+    order = tab.ask("[...document.querySelectorAll('#map canvas')].map((canvas) => canvas.id)")
+    assert ["ground", "raised", "names"] == order
+
+
 def test_clicking_the_same_place_again_goes_on_to_the_scene_below(show: Callable[..., Tab]) -> None:
     stacked = [product(f"S2A_{day}", f"2025-06-0{day}T10:00:00Z", footprint=box(0, 40, 9, 50)) for day in (1, 2, 3)]
     tab = show(stacked)

@@ -1,10 +1,11 @@
-// The map: two canvases, one of all that stays while the pointer moves, one of the raised scenes above it.
+// The map: a canvas of all that stays while the pointer moves, one of the raised scenes above it, and one of the names.
 
 const DEEPEST = 12; // scenes in a stack that shine through
 
 function createMap(store, colours, area, projection) {
   const ground = createCanvas(document.getElementById("ground"));
   const raised = createCanvas(document.getElementById("raised"));
+  const names = createCanvas(document.getElementById("names"));
   const tints = document.createElement("canvas").getContext("2d");
   const frame = document.getElementById("map");
   const view = createView(projection);
@@ -34,7 +35,7 @@ function createMap(store, colours, area, projection) {
   }
 
   function settle() {
-    labels.settle(ground.context, view);
+    labels.settle(names.context, view);
     redraw();
   }
 
@@ -51,11 +52,12 @@ function createMap(store, colours, area, projection) {
   function resize() {
     const isFirst = view.width === 1;
     raised.fit();
+    names.fit();
     if (!ground.fit() && !isFirst) return;
     view.resize(ground.width, ground.height);
     if (isFirst) {
       fit();
-      labels.settle(ground.context, view);
+      labels.settle(names.context, view);
     }
     drawGround(); // at once, for a canvas of a new size is empty
     drawRaised();
@@ -73,7 +75,8 @@ function createMap(store, colours, area, projection) {
     drawGraticule(context, grid, theme);
     drawOutlines(context, places);
     drawArea(context, theme);
-    labels.draw(context, view, theme, covered(), grid);
+    names.clear();
+    labels.draw(names.context, view, theme, covered(), grid);
     drawScale();
   }
 
