@@ -779,6 +779,23 @@ def test_a_notebook_gets_a_table_and_the_same_page_in_a_frame() -> None:
     assert page(products, area=box(0, 0, 1, 1), title="Twelve") == inside
 
 
+def test_a_frame_that_gets_its_room_later_shows_the_map_then(browser: Browser, tmp_path: Path) -> None:
+    """As notebooks do; the frame is without its sandbox here, so that one can look into it."""
+    frame = fragment(row_of_three()).replace('sandbox="allow-scripts"', "onload=\"performance.mark('ready')\"")
+    path = tmp_path / "notebook.html"
+    path.write_text(f"<!doctype html><style>iframe {{ height: 0 !important }}</style>{frame}", "utf-8")
+
+    tab = browser.open(path)
+    tab.ask("document.querySelector('style').remove()")
+
+    inside = "document.querySelector('iframe').contentDocument"
+    tab.until(f"{inside}.querySelectorAll('.row').length === 3")
+    tab.until(f"/^[0-9,]+ km$/.test({inside}.getElementById('scale-text').textContent)")
+    x, y = tab.middle("iframe")
+    tab.click((x - 200, y))
+    tab.until(f"!{inside}.getElementById('scene').hidden")
+
+
 def test_a_notebook_with_little_to_show_has_no_more_rows() -> None:
     table = fragment([product("<b>S2A</b>", orbit_number=51)]).partition("<iframe")[0]
 

@@ -50,6 +50,7 @@ function createMap(store, colours, area, projection) {
   }
 
   function resize() {
+    if (!frame.clientWidth || !frame.clientHeight) return; // in a frame that has no room yet
     const isFirst = view.width === 1;
     raised.fit();
     names.fit();
