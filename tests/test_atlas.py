@@ -591,6 +591,25 @@ def test_what_is_touched_is_as_wide_as_a_finger(show: Callable[..., Tab]) -> Non
     assert 390 == tab.ask("document.documentElement.scrollWidth")
 
 
+def test_on_a_phone_the_card_does_not_cover_the_scene_that_it_is_about(show: Callable[..., Tab]) -> None:
+    north, south = (product(name, footprint=box(0, at, 3, at + 3)) for name, at in ((WEST, 55), (EAST, 40)))
+    tab = show([north, south], width=390, height=844, touch=True)
+
+    for number in (1, 2):
+        tab.ask(f"document.querySelector('{row(number)}').click()")
+        tab.settle()
+        tab.until(
+            f"""(() => {{
+                const canvas = document.getElementById("raised");
+                const {{ data }} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+                const isAccent = (at) => {json.dumps(ACCENT)}.every((part, index) => data[at + index] === part);
+                const rows = [...data.keys()].filter((at) => at % 4 === 0 && data[at + 3] === 255 && isAccent(at));
+                const middle = rows.reduce((sum, at) => sum + Math.floor(at / 4 / canvas.width), 0) / rows.length;
+                return middle / 2 < document.getElementById("scene").offsetTop;
+            }})()"""
+        )
+
+
 def test_where_dates_tell_nothing_apart_the_legend_shows_no_ramp(show: Callable[..., Tab]) -> None:
     tab = show(row_of_three()[:1])
     assert tab.ask("document.querySelector('#ramp').hidden")

@@ -234,13 +234,24 @@ function createMap(store, colours, area, projection) {
     return bottomUp().filter((place) => shapes[place] && isInside(shapes[place], worldX, worldY)).reverse();
   }
 
-  // Bring a scene on the screen if none of it is there.
+  // Bring a scene on the screen if none of it is there, and out from under its card where that is as wide as the map.
   function show(place) {
     const shape = shapes[place];
-    if (!shape || shape.boxes.some((box) => view.turns(box).length)) return;
+    if (!shape) return;
     const box = extent(shape.boxes);
-    Object.assign(view, { x: (box.left + box.right) / 2, y: (box.top + box.bottom) / 2 });
-    view.move(0, 0);
+    const middle = { x: (box.left + box.right) / 2, y: (box.top + box.bottom) / 2 };
+    if (!shape.boxes.some((line) => view.turns(line).length)) {
+      Object.assign(view, middle);
+      view.move(0, 0);
+      moved();
+    }
+    if (view.width < 480) requestAnimationFrame(() => uncover(view.screenY(middle.y))); // by then the card is there
+  }
+
+  function uncover(y) {
+    const [legend, card] = ["legend", "scene"].map((id) => document.getElementById(id));
+    if (card.hidden || y < card.offsetTop) return;
+    view.move(0, (legend.offsetTop + legend.offsetHeight + card.offsetTop) / 2 - y);
     moved();
   }
 
