@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["asks_to_sign_in", "looks_like_html", "printable", "server_words"]
+__all__ = ["asks_to_sign_in", "looks_like_html", "printable", "says_too_many", "server_words"]
 
 LONGEST: Final = 300
 """Characters that are quoted of one answer."""
@@ -29,6 +29,9 @@ _CUT_JSON = re.compile(r'"(?:exceptionText|message)"\s{0,9}:\s{0,9}"((?:[^"\\]|\
 _ANY_TAG = re.compile("<")
 _FOLLOWING = {name: re.compile(f"</{name}", re.I) for name in ("script", "style")}
 """What ends the text of an element in which no other tags count."""
+
+_TOO_MANY = ("concurrent flows", "too many requests", "too many connections")
+"""Words by which some stores refuse one connection too many, under whatever status."""
 
 _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029\u202a-\u202e]+")
 
@@ -45,6 +48,11 @@ def server_words(body: bytes) -> str:
     words = _json_words(text) if text.lstrip()[:1] in ("{", "[") else _markup_words(text)
     line = _UNPRINTABLE.sub(" ", words).strip()
     return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
+
+
+def says_too_many(words: str) -> bool:
+    """Tell whether an error's words refuse one request too many."""
+    return any(phrase in words.lower() for phrase in _TOO_MANY)
 
 
 def printable(text: str) -> str:

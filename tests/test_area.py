@@ -88,6 +88,9 @@ def saved(tmp_path: Path) -> Callable[[str, str | bytes | Mapping[str, Any]], Pa
 
 
 class TestGeoJson:
+    def test_it_may_be_given_itself(self) -> None:
+        assert (6.0, 49.0, 6.0, 49.0) == read_area(' {"type": "Point", "coordinates": [6, 49]}').box
+
     @pytest.mark.parametrize(
         "document",
         [

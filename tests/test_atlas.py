@@ -119,6 +119,19 @@ def marked(tab: Tab, canvas: str) -> float | None:
     return share
 
 
+def colour(tab: Tab, point: tuple[float, float]) -> tuple[int, ...]:
+    """Give what is drawn on the map at a point, without what is raised above it."""
+    x, y = point
+    data: list[int] = tab.ask(
+        f"""(() => {{
+            const canvas = document.getElementById("ground");
+            const frame = canvas.getBoundingClientRect();
+            return [...canvas.getContext("2d").getImageData({x} - frame.x, {y} - frame.y, 1, 1).data];
+        }})()"""
+    )
+    return tuple(data[:3])
+
+
 def names(tab: Tab, selector: str = ".row") -> list[str]:
     """Name the scenes in the list, from its top to its bottom."""
     rows: list[str] = tab.ask(
@@ -202,6 +215,49 @@ def test_hovering_in_one_place_marks_the_scene_in_the_others(show: Callable[...,
     tab.hover(*tab.middle("#title"))
     assert [] == names(tab, ".row.hovered")
     assert marked(tab, "raised") is None
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_ground_is_seen_through_any_number_of_scenes(show: Callable[..., Tab], dark: bool) -> None:
+    """Else a year of one tile would be a blot without a coast."""
+    scenes = [product(f"S2A_{number:03d}", footprint=box(-5, 40, 10, 50)) for number in range(300)]
+
+    tab = show(scenes, dark=dark)
+
+    sea, land = (sum(colour(tab, on_map(tab, share))) for share in (0.22, 0.4))  # the Bay of Biscay, Aquitaine
+    bare_sea, bare_land = (sum(colour(tab, on_map(show([], dark=dark), share))) for share in (0.48, 0.6))
+    assert sea != bare_sea
+    assert abs(land - sea) > abs(bare_land - bare_sea) / 2
+
+
+def test_a_stack_hides_nothing_that_reaches_out_of_it(show: Callable[..., Tab]) -> None:
+    """What is the same on the screen is drawn a few times only; these have the same box and are not the same."""
+    corner = {"type": "Polygon", "coordinates": [[[-5, 40], [10, 40], [10, 50], [-5, 40]]]}
+    tops = [product(f"S2B_{number:03d}", "2025-06-02T10:00:00Z", footprint=corner) for number in range(40)]
+    below = [
+        product(f"S2A_{number:03d}", "2025-06-01T10:00:00Z", footprint=box(-5, 40, 10, 50)) for number in range(40)
+    ]
+
+    tab = show([*tops, *below])
+
+    bare, reaching = (colour(tab, on_map(tab, share)) for share in (0.05, 0.22))  # both in the sea
+    assert bare != reaching
+
+
+def test_the_names_stand_above_a_scene_that_is_chosen(show: Callable[..., Tab]) -> None:
+    """The edge of a scene over Luxembourg would strike its name out."""
+    tab = show([product(MIDDLE, footprint=box(5, 49.2, 7.2, 49.61))])
+    tab.click(row(1))
+
+    written = """(() => {
+        const { data } = document.getElementById("names").getContext("2d").getImageData(0, 0, 9999, 9999);
+        return data.some((value) => value > 0);
+    })()"""
+    top = "document.elementsFromPoint(400, 300).map((element) => element.id)"
+    assert tab.ask(written)
+    assert "raised" == tab.ask(top)[0]  # and they catch no pointer
+    order = tab.ask("[...document.querySelectorAll('#map canvas')].map((canvas) => canvas.id)")
+    assert ["ground", "raised", "names"] == order
 
 
 def test_clicking_the_same_place_again_goes_on_to_the_scene_below(show: Callable[..., Tab]) -> None:
@@ -358,6 +414,30 @@ def test_the_quicklook_of_the_chosen_scene_is_shown(show: Callable[..., Tab]) ->
     assert tab.ask("document.querySelector('#scene-image').hidden")
 
 
+def test_a_quicklook_that_is_no_picture_is_not_shown(show: Callable[..., Tab]) -> None:
+    tab = show(row_of_three(), quicklooks={EAST: png(4, 4)[:20], MIDDLE: png(4, 4)})
+
+    tab.click(row(1))
+    tab.until("document.querySelector('#scene-image').hidden")
+    tab.click(row(2))
+    tab.until("document.querySelector('#scene-image').naturalWidth === 4")
+    assert not tab.ask("document.querySelector('#scene-image').hidden")
+
+
+def test_a_name_of_any_length_leaves_the_map_and_the_way_out(show: Callable[..., Tab]) -> None:
+    tab = show([product("X" * 5000, footprint=box(0, 45, 9, 51), platform="Y" * 5000)])
+
+    tab.click(row(1))
+
+    card, frame = (
+        tab.ask(f"document.querySelector('{selector}').getBoundingClientRect().toJSON()")
+        for selector in ("#scene", "#map")
+    )
+    assert card["top"] >= frame["top"]
+    tab.click("#scene-close")
+    assert tab.ask("document.querySelector('#scene').hidden")
+
+
 HOSTILE = [
     "<img src=x onerror='globalThis.hit = 1'>",
     "</script><script>globalThis.hit = 1</script>",
@@ -492,6 +572,56 @@ def test_a_phone_has_map_above_list_and_nothing_beside(show: Callable[..., Tab])
     assert MIDDLE == tab.text("#scene-name")
 
 
+def test_what_is_touched_is_as_wide_as_a_finger(show: Callable[..., Tab]) -> None:
+    """Pages may ask for 24 pixels at least (WCAG 2.2, 2.5.8); what is touched often has more."""
+    tab = show([*row_of_three(), *row_of_three()], width=390, height=844, touch=True)
+    tab.click(on_map(tab, 0.5))
+
+    sizes: dict[str, list[float]] = tab.ask(
+        """Object.fromEntries([...document.querySelectorAll("button, input, .check")].map((control) => {
+            const { width, height } = control.getBoundingClientRect();
+            return [control.id || control.textContent || control.className, [width, height]];
+        }).filter(([, [width]]) => width))"""
+    )
+
+    often = {"theme", "zoom-in", "zoom-out", "zoom-fit", "scene-previous", "scene-next", "scene-close", "cloud", "copy"}
+    assert often <= set(sizes)
+    assert [] == [name for name in often if min(sizes[name]) < 44]
+    assert [] == [name for name, size in sizes.items() if min(size) < 32]
+    assert 390 == tab.ask("document.documentElement.scrollWidth")
+
+
+def test_on_a_phone_the_card_does_not_cover_the_scene_that_it_is_about(show: Callable[..., Tab]) -> None:
+    north, south = (product(name, footprint=box(0, at, 3, at + 3)) for name, at in ((WEST, 55), (EAST, 40)))
+    tab = show([north, south], width=390, height=844, touch=True)
+
+    for number in (1, 2):
+        tab.ask(f"document.querySelector('{row(number)}').click()")
+        tab.settle()
+        tab.until(
+            f"""(() => {{
+                const canvas = document.getElementById("raised");
+                const {{ data }} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+                const isAccent = (at) => {json.dumps(ACCENT)}.every((part, index) => data[at + index] === part);
+                const rows = [...data.keys()].filter((at) => at % 4 === 0 && data[at + 3] === 255 && isAccent(at));
+                const middle = rows.reduce((sum, at) => sum + Math.floor(at / 4 / canvas.width), 0) / rows.length;
+                return middle / 2 < document.getElementById("scene").offsetTop;
+            }})()"""
+        )
+
+
+def test_where_dates_tell_nothing_apart_the_legend_shows_no_ramp(show: Callable[..., Tab]) -> None:
+    tab = show(row_of_three()[:1])
+    assert tab.ask("document.querySelector('#ramp').hidden")
+    assert ["3 Jun 2025, 10:00", ""] == tab.texts("#ramp-ends span")
+
+    tab = show([product(WEST, "2025-06-03T10:00:00Z"), product(EAST, "2025-06-03T10:20:00Z")])
+    assert ["3 Jun 2025, 10:00", "3 Jun 2025, 10:20"] == tab.texts("#ramp-ends span")
+    assert not tab.ask("document.querySelector('#time').hidden")
+
+    assert show([Product(WEST, None)]).ask("document.querySelector('#time').hidden")
+
+
 CROSSING = {
     "cut in two": {
         "type": "MultiPolygon",
@@ -513,6 +643,28 @@ def test_a_footprint_across_the_antimeridian_is_one_in_the_middle_of_the_map(
         assert [WEST] == names(tab, ".row.hovered"), share
     assert pytest.approx(0.5, abs=0.02) == marked(tab, "raised")
     assert "50 km" == tab.text("#scale-text")
+
+
+@pytest.mark.parametrize("side", [1, -1], ids=["north", "south"])
+def test_around_a_pole_the_map_is_seen_from_above_it(show: Callable[..., Tab], side: int) -> None:
+    """There the pole is a point in the middle, and the meridians of a scene run towards it."""
+    cap = box(-180, min(84 * side, 90 * side), 180, max(84 * side, 90 * side))
+    quarters = [
+        product(f"S3A_{west}", footprint=box(west, min(70 * side, 83 * side), west + 90, max(70 * side, 83 * side)))
+        for west in (-180, -90, 0, 90)
+    ]
+    tab = show([product("S3A_CAP", footprint=cap), *quarters])
+    frame = tab.ask("document.querySelector('#raised').getBoundingClientRect().toJSON()")
+    x, y = frame["x"] + frame["width"] / 2 - 7, frame["y"] + frame["height"] / 2  # there is more room left to the zoom
+
+    chosen = []
+    for right, down in ((0, 0), (1, 1), (-1, 1), (-1, -1), (1, -1)):
+        tab.click((x + 130 * right, y + 130 * down))
+        chosen.append(tab.text("#scene-name"))
+
+    clockwise_from_lower_right = ["S3A_0", "S3A_-90", "S3A_-180", "S3A_90"]
+    mirrored = ["S3A_90", "S3A_-180", "S3A_-90", "S3A_0"]
+    assert ["S3A_CAP", *(clockwise_from_lower_right if side > 0 else mirrored)] == chosen
 
 
 def test_an_area_alone_is_what_the_map_shows(show: Callable[..., Tab]) -> None:
@@ -644,6 +796,23 @@ def test_a_notebook_gets_a_table_and_the_same_page_in_a_frame() -> None:
     assert 'sandbox="allow-scripts"' in frame
     inside = html.unescape(frame.partition('srcdoc="')[2].rpartition('"></iframe>')[0])
     assert page(products, area=box(0, 0, 1, 1), title="Twelve") == inside
+
+
+def test_a_frame_that_gets_its_room_later_shows_the_map_then(browser: Browser, tmp_path: Path) -> None:
+    """As notebooks do; the frame is without its sandbox here, so that one can look into it."""
+    frame = fragment(row_of_three()).replace('sandbox="allow-scripts"', "onload=\"performance.mark('ready')\"")
+    path = tmp_path / "notebook.html"
+    path.write_text(f"<!doctype html><style>iframe {{ height: 0 !important }}</style>{frame}", "utf-8")
+
+    tab = browser.open(path)
+    tab.ask("document.querySelector('style').remove()")
+
+    inside = "document.querySelector('iframe').contentDocument"
+    tab.until(f"{inside}.querySelectorAll('.row').length === 3")
+    tab.until(f"/^[0-9,]+ km$/.test({inside}.getElementById('scale-text').textContent)")
+    x, y = tab.middle("iframe")
+    tab.click((x - 200, y))
+    tab.until(f"!{inside}.getElementById('scene').hidden")
 
 
 def test_a_notebook_with_little_to_show_has_no_more_rows() -> None:

@@ -325,6 +325,8 @@ async def test_what_is_missing_is_named_and_the_exit_code_tells(
     [
         (["--aoi", "nowhere.geojson"], "--aoi: expected a file, WKT or a GeoJSON object, found .*nowhere.geojson.*"),
         (["--aoi", "POLYGON ((1 2, 3"], "--aoi, character .*"),
+        (["--aoi", '{"type": "Point", "coordinates": [6'], "--aoi, line 1, column [0-9]+: expected JSON, found .*"),
+        (["--aoi", '{"type": "Point", "coordinates": [6, 99]}'], "--aoi, point 1: .*-90 to 90.*, found 99.*"),
         (["--aoi", "broken.geojson"], "broken.geojson, line 1, column .*|broken.geojson.*expected.*"),
         (["--min-overlap", "10"], r"--min-overlap: expected an area \(aoi\) beside it, found none"),
         (["--months", "13"], '--months: expected months from 1 to 12, .*, found "13"'),

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from collgs_async import Config, Product, Products, Selection, sync
+from collgs_async.cli import mapping
 from collgs_async.cli.ordering import read_order, sort_by
 from collgs_async.demo import QUICKLOOK_FAULTS, Dialect, make_scenes
 from collgs_async.errors import CatalogueError, ConfigError
@@ -211,6 +212,22 @@ async def test_a_map_holds_the_scenes_the_area_and_the_pictures(serve: Callable[
     assert 5 == page.count("data:image/png;base64,")
     assert "the map is in scenes.html" in ended.err
     assert 5 == len(identifiers(ended))  # the list is there all the same
+
+
+async def test_it_is_told_how_many_pictures_have_come(
+    serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(mapping, "TOLD_EACH", 0.0)
+    caplog.set_level("INFO", "collgs_async")
+    site = await serve(level2_scenes(3))
+
+    async with site.client() as client:
+        choice = client.choose()
+        products = [product async for product in choice]
+        await mapping.write_map(tmp_path / "map.html", products, client, choice, quicklooks=True, error=None)
+
+    told = [message for message in caplog.messages if "so far" in message]
+    assert [f"{number} of 3 quicklooks so far" for number in range(3)] == told
 
 
 async def test_without_quicklooks_nobody_asks_for_pictures(serve: Callable[..., Any], command: Command) -> None:

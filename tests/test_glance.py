@@ -178,6 +178,36 @@ async def test_a_store_that_is_busy_is_asked_again_and_less(serve: Callable[...,
         assert [len(ZIP)] * 8 == await length_at(store.url, site, count=8)
 
 
+@pytest.mark.parametrize("status", [200, 403])
+@pytest.mark.parametrize("answers_head", [True, False])
+async def test_words_alone_are_a_refusal_for_now(serve: Callable[..., Any], status: int, answers_head: bool) -> None:
+    """As some stores say it: in XML, under a status that says something else; its length is not the archive's."""
+    refusals = 6
+
+    async def answer(request: web.BaseRequest) -> web.Response:
+        nonlocal refusals
+        if request.method == "HEAD" and not answers_head:
+            return web.Response(status=405)
+        refusals -= 1
+        if refusals >= 0:
+            words = "<error><message>Maximum number of 4 concurrent flows achieved by the user</message></error>"
+            return web.Response(status=status, text=words, content_type="application/xml")
+        return web.Response(body=ZIP, content_type="application/zip")
+
+    site = await serve(level2_scenes(1))
+    async with Listening(answer) as store:
+        assert [len(ZIP)] * 8 == await length_at(store.url, site, count=8)
+
+
+async def test_an_archive_is_known_by_its_bytes_where_its_type_is_wrong(serve: Callable[..., Any]) -> None:
+    async def answer(_: web.BaseRequest) -> web.Response:
+        return web.Response(body=ZIP, content_type="text/plain")
+
+    site = await serve(level2_scenes(1))
+    async with Listening(answer) as store:
+        assert [len(ZIP)] == await length_at(store.url, site)
+
+
 async def test_no_more_are_asked_at_once_than_there_are_workers(serve: Callable[..., Any]) -> None:
     inside = most = 0
 

@@ -33,7 +33,7 @@ _BESIDE_SHAPEFILE = {".dbf", ".shx", ".prj", ".cpg", ".qix"}
 
 
 def read(source: str | Path) -> Area:
-    """Read an area of interest from a file, or from WKT where there is no file of that name."""
+    """Read an area of interest from a file, or from WKT or GeoJSON itself where there is no file of that name."""
     notes = Notes()
     text = str(source)
     path = Path(source)
@@ -42,11 +42,11 @@ def read(source: str | Path) -> Area:
         data = _content(path, place)
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
         place = _FLAG
-        if not wellknown.looks_like_wkt(text):
+        if not text.lstrip().startswith("{") and not wellknown.looks_like_wkt(text):
             reason = error.strerror if isinstance(error, OSError) else error
             expected = "a file that can be read, or WKT such as POLYGON((5.7 49.4, 6.6 49.4, 6.1 50.2, 5.7 49.4))"
             raise refusal(_FLAG, expected, f"{shown(text)} ({reason})") from None
-        found = wellknown.parse_wkt(text, _FLAG)
+        found = _text(text, _FLAG, notes)
     else:
         found = _geometries(data, path, place, notes)
     try:
@@ -78,16 +78,19 @@ def _geometries(data: bytes, path: Path, place: str, notes: Notes) -> Iterator[F
     elif data.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<"):
         yield from kml.parse(data.removeprefix(b"\xef\xbb\xbf").lstrip(), place)
     else:
-        yield from _text(data, place, notes)
+        yield from _text(_decoded(data, place), place, notes)
 
 
-def _text(data: bytes, place: str, notes: Notes) -> Iterator[Found]:
+def _decoded(data: bytes, place: str) -> str:
     try:
-        text = data.decode("utf-8-sig")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise refusal(
             place, f"{_KINDS} in UTF-8", f"bytes that are none of these, from byte {error.start + 1}"
         ) from None
+
+
+def _text(text: str, place: str, notes: Notes) -> Iterator[Found]:
     if text.lstrip()[:1] in ("{", "["):
         notes.winding = True
         yield from geojson.parse(text, place)

@@ -28,9 +28,9 @@ _HOME: Final = (1.0, 46.5, 11.0, 53.0)
 """West, south, east, north of what is drawn finest: Luxembourg, where the archive is, and what surrounds it."""
 _POLAR: Final = 62.0
 """Latitude beyond which there is more coast than anybody looks at."""
-_TOLERANCES: Final = {"home": (0.005, 0.005), "world": (0.015, 0.05), "polar": (0.015, 0.15)}
+_TOLERANCES: Final = {"home": (0.005, 0.005), "world": (0.01, 0.05), "polar": (0.015, 0.15)}
 """The least and the most degrees by which a simplified line may leave the original."""
-_SHARE: Final = 0.02
+_SHARE: Final = 0.011
 """What it may be between these, as a share of the line's size: small islands keep their shape."""
 _SMALLEST_ISLANDS: Final = {"home": 0.03, "world": 0.1, "polar": 0.25}
 """Degrees from end to end."""

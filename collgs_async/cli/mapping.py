@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -34,6 +35,9 @@ _ALL_TOGETHER: Final = 24 * 2**20
 
 _GIVEN_UP_AFTER: Final = 10
 """Pictures in a row that cannot be had: a server that is in trouble would cost half a minute for each of the others."""
+
+TOLD_EACH: Final = 5.0
+"""Seconds between two words about how many quicklooks have come."""
 
 
 def check_place(name: str) -> Path:
@@ -102,9 +106,12 @@ async def _pictures(client: Client, products: Sequence[Product]) -> dict[str, by
             yield product
 
     found: dict[str, bytes] = {}
-    room, failed, in_a_row = _ALL_TOGETHER, 0, 0
+    room, failed, in_a_row, told_at = _ALL_TOGETHER, 0, 0, time.monotonic()
     async with aclosing(client.with_quicklooks(one_by_one(), largest=_LARGEST)) as pictures:
         async for product, picture in pictures:
+            if time.monotonic() - told_at >= TOLD_EACH:
+                told_at = time.monotonic()
+                log.info("%d of %d quicklooks so far", len(found) + failed, len(wanted))
             if picture is None:
                 failed, in_a_row = failed + 1, in_a_row + 1
                 if in_a_row == _GIVEN_UP_AFTER:

@@ -43,7 +43,7 @@ def _place(value: object) -> object:
     if value is None or isinstance(value, dict):
         return value
     text = str(value) if isinstance(value, str | Path) else ""
-    if "(" not in text:  # as all WKT has
+    if "(" not in text and not text.lstrip().startswith("{"):  # as all WKT has, and GeoJSON
         read_existing_file(text)
     return text
 

@@ -11,7 +11,7 @@ from collgs_async.errors import TransferError
 from collgs_async.limits import Gate
 from collgs_async.patience import LONGEST_WAIT, Patience, retry_after, retrying
 from collgs_async.transport import NETWORK_ERRORS, describe, read_at_most
-from collgs_async.words import asks_to_sign_in, looks_like_html, server_words
+from collgs_async.words import asks_to_sign_in, looks_like_html, says_too_many, server_words
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -134,16 +134,17 @@ class Door:
         return Answer(response.status, response.headers, body, whole)
 
     def _refuse_for_now(self, answer: Answer, began: float) -> None:
-        if answer.status < 500 and answer.status != 429:
+        """Raise what may be worth another try: trouble of the server, and a refusal for now, if only in words."""
+        words = server_words(answer.body) if answer.status >= 400 or answer.body.lstrip()[:1] in {b"<", b"{"} else ""
+        is_busy = answer.status in {429, 503} or says_too_many(words)
+        if not is_busy and answer.status < 500:
             self._gate.accepted()
-            return
-        if answer.status in {501, 505}:
+        if not is_busy and (answer.status < 500 or answer.status in {501, 505}):
             return
         wait = retry_after(answer.headers)
-        if answer.status in {429, 503} and (wait or 0) <= LONGEST_WAIT:
+        if is_busy and (wait or 0) <= LONGEST_WAIT:
             self._gate.refused(began, wait)
-        words = server_words(answer.body) or "no reason given"
-        raise TransferError(f"HTTP {answer.status}: {words}", retry_after=wait)
+        raise TransferError(f"HTTP {answer.status}: {words or 'no reason given'}", retry_after=wait)
 
 
 def _announce(state: RetryCallState) -> None:

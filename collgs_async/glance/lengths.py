@@ -21,6 +21,9 @@ __all__ = ["Lengths"]
 log = logging.getLogger("collgs_async")
 
 _PAGE: Final = 64 * 1024
+_WORDS = re.compile(r"\s*(?:text/|application/(?:[\w.-]+\+)?(?:xml|json)\b)", re.IGNORECASE)
+"""Types of what is no archive: sign-in forms, refusals."""
+
 _CONTENT_RANGE = re.compile(r"\s*bytes\s+(?:0-\d{1,18}|\*)/(\d{1,18})\s*", re.IGNORECASE)
 
 
@@ -61,7 +64,8 @@ class Lengths:
             answer = await self._door.ask(url, method="HEAD", most=0)
         except TransferError:
             return None  # the other way of asking will tell whether it is the store that is in trouble
-        return _whole_length(answer) if answer.status == 200 else None
+        is_archive = answer.status == 200 and not _WORDS.match(answer.headers.get("Content-Type", ""))
+        return _whole_length(answer) if is_archive else None
 
     async def _by_byte(self, url: str) -> int | None:
         answer = await self._door.ask(url, headers={"Range": "bytes=0-0"}, most=_PAGE)
@@ -76,10 +80,9 @@ class Lengths:
 
 
 def _whole_length(answer: Answer) -> int | None:
-    """Read the length of a whole archive; that of a sign-in form, or of compressed bytes, is none."""
+    """Read the length of an archive that is sent whole; that of compressed bytes is none."""
     headers: Mapping[str, str] = answer.headers
-    kind = headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if kind in {"text/html", "application/xhtml+xml"} or headers.get("Content-Encoding", "identity") != "identity":
+    if headers.get("Content-Encoding", "identity") != "identity":
         return None
     text = headers.get("Content-Length", "")
     return int(text) or None if text.isascii() and text.isdigit() and len(text) <= 18 else None

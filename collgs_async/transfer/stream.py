@@ -16,7 +16,7 @@ from collgs_async.transfer.pump import WORTH_A_PUMP, Pump, Tap
 from collgs_async.transfer.trip import Abandoned
 from collgs_async.transport import NETWORK_ERRORS, BadRedirectError, describe, read_at_most
 from collgs_async.units import format_duration, format_rate
-from collgs_async.words import asks_to_sign_in, looks_like_html, server_words
+from collgs_async.words import asks_to_sign_in, looks_like_html, says_too_many, server_words
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -38,9 +38,6 @@ _SMALLEST_BLOCK: Final = 64 * 1024
 _PUMP_BLOCK: Final = 512 * 1024
 _RATE_WINDOW: Final = 30.0
 """Seconds over which a line must keep the least rate."""
-
-_TOO_MANY = ("concurrent flows", "too many requests", "too many connections")
-"""Words by which some stores refuse one connection too many, under whatever status."""
 
 
 class _SignInAsked(Exception):  # noqa: N818 - not an error: there is a form to be filled in
@@ -280,7 +277,7 @@ def _refuse_impostor(head: bytes, headers: Mapping[str, str]) -> None:
     words = server_words(head) if head.lstrip()[:1] in {b"<", b"{", b"["} else ""
     said = f": {words}" if words else ""
     told = f"the store sent {what} instead of the archive{said}"
-    raise _for_now(told, retry_after(headers), busy=_says_too_many(words))
+    raise _for_now(told, retry_after(headers), busy=says_too_many(words))
 
 
 async def _refusal(response: ClientResponse) -> ProductError | AuthenticationError:
@@ -291,7 +288,7 @@ async def _refusal(response: ClientResponse) -> ProductError | AuthenticationErr
     wait = retry_after(response.headers)
     if response.status == 401:
         return AuthenticationError(f"the store asks for a sign-in ({told})")
-    busy = response.status in {429, 503} or _says_too_many(words)
+    busy = response.status in {429, 503} or says_too_many(words)
     if busy or response.status >= 500 or response.status in {202, 408, 425}:
         return _for_now(told, wait, busy=busy)
     return NotAvailableError(told)
@@ -302,7 +299,3 @@ def _for_now(told: str, wait: float | None, *, busy: bool) -> ProductError:
     if wait is not None and wait > LONGEST_WAIT:
         return NotAvailableError(f"{told}; it asks to wait {format_duration(wait)}, longer than a run does")
     return (BusyError if busy else TransferError)(told, retry_after=wait)
-
-
-def _says_too_many(words: str) -> bool:
-    return any(phrase in words.lower() for phrase in _TOO_MANY)

@@ -42,17 +42,12 @@ function trace(context, view, line, turn, close) {
 
 // The same for an outline: where the world is cut, at 180° and at the poles, there is no edge.
 function traceEdges(context, view, line, turn) {
-  const { points } = line;
+  const { points, cuts } = line;
   const shift = view.width / 2 - (view.x - turn) * view.scale;
   const drop = view.height / 2 - view.y * view.scale;
-  const isCut = (x) => Math.abs(x - Math.round(x)) < 1e-9;
-  let isDown = false;
   for (let at = 0; at < points.length; at += 2) {
-    const isAcross = isCut(points[at]) && points[at] === points[at - 2];
-    const isSeam = isAcross || view.isPole(points[at + 1]) || (at > 0 && view.isPole(points[at - 1]));
     const [x, y] = [points[at] * view.scale + shift, points[at + 1] * view.scale + drop];
-    if (isDown && !isSeam) context.lineTo(x, y);
+    if (at > 0 && !cuts[at / 2]) context.lineTo(x, y);
     else context.moveTo(x, y);
-    isDown = true;
   }
 }

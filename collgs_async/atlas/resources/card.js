@@ -52,6 +52,7 @@ function createCard(store, map) {
     const { here, current } = store;
     store.change({ current: here[(here.indexOf(current) + by + here.length) % here.length] });
   };
+  part("image").addEventListener("error", () => (part("image").hidden = true)); // cut, or no picture after all
   part("previous").addEventListener("click", () => step(-1));
   part("next").addEventListener("click", () => step(1));
   part("close").addEventListener("click", close);

@@ -25,10 +25,10 @@ function createLabels(world) {
 
   function drawDegrees(context, view, theme, room, grid) {
     prepare(context, "degrees");
-    for (const { at, text } of grid.meridians) write(context, theme.quiet, theme, room, text, at, view.height - 12);
+    for (const { x, y, text } of grid.meridians) write(context, theme.quiet, theme, room, text, x, y);
     context.textAlign = "right";
-    for (const { at, text } of grid.parallels) {
-      write(context, theme.quiet, theme, room, text, view.width - 10, at, -context.measureText(text).width / 2);
+    for (const { x, y, text } of grid.parallels) {
+      write(context, theme.quiet, theme, room, text, x, y, -context.measureText(text).width / 2);
     }
   }
 

@@ -11,7 +11,7 @@ byId("notes").hidden = !notes.length;
 showSummary();
 showLegend();
 
-const map = createMap(store, colours, area, createProjection(latitudesOf([area, ...scenes.map(({ shape }) => shape)])));
+const map = createMap(store, colours, area, createProjection(linesOf([area, ...scenes.map(({ shape }) => shape)])));
 const timeline = createTimeline(store, colours, map);
 const table = createTable(store, colours, map);
 createPointing(map, store);
@@ -19,15 +19,15 @@ createCard(store, map);
 createTray(store);
 connectFilters();
 showShown();
+byId("time").hidden = !store.limits;
 store.subscribe((changed) => {
   if (changed.has("colour")) showLegend();
   if (changed.has("shown")) showShown();
 });
 performance.mark("ready");
 
-function latitudesOf(shapes) {
-  const lines = shapes.filter(Boolean).flatMap(({ polygons = [], lines = [], points = [] }) => [...polygons.flat(), ...lines, ...points]);
-  return lines.flatMap((line) => line.filter((_, at) => at % 2));
+function linesOf(shapes) {
+  return shapes.filter(Boolean).flatMap(({ polygons = [], lines = [], points = [] }) => [...polygons.flat(), ...lines, ...points]);
 }
 
 function showSummary() {
@@ -53,14 +53,21 @@ function showLegend() {
   byId("by-cloud").ariaPressed = String(isCloud);
   const stops = Array.from({ length: 13 }, (_, step) => colours.ramp(store.colour, step / 12));
   byId("ramp").style.background = `linear-gradient(to right, ${stops.join(", ")})`;
-  const ends = isCloud ? ["0 %", "100 %"] : (store.limits?.map(dateText) ?? [UNKNOWN, UNKNOWN]);
-  byId("ramp-first").textContent = ends[0];
-  byId("ramp-last").textContent = ends[1];
+  const [first, last] = isCloud ? ["0 %", "100 %"] : dateEnds();
+  byId("ramp-first").textContent = first;
+  byId("ramp-last").textContent = last === first ? "" : last;
   byId("key-area").hidden = !Object.keys(area).length;
   byId("key-unknown").hidden = scenes.every((scene) => store.share(scene) !== undefined);
   byId("unknown-name").textContent = isCloud ? "No cloud value" : "No date";
-  byId("ramp").hidden = byId("ramp-ends").hidden = !isCloud && !store.limits;
+  byId("ramp").hidden = first === last;
+  byId("ramp-ends").hidden = !isCloud && !store.limits;
   byId("legend").hidden = !scenes.length;
+}
+
+// The ends of the ramp of dates; on one day its times, and where there is but one moment nothing is told apart.
+function dateEnds() {
+  const days = store.limits?.map(dateText) ?? [UNKNOWN, UNKNOWN];
+  return days[0] === days[1] && store.limits ? store.limits.map((end) => `${dateText(end)}, ${clockText(end)}`) : days;
 }
 
 function connectFilters() {

@@ -1,8 +1,12 @@
-// The map: two canvases, one of all that stays while the pointer moves, one of the raised scenes above it.
+// The map: a canvas of all that stays while the pointer moves, one of the raised scenes above it, and one of the names.
+
+const DEEPEST = 12; // scenes in a stack that shine through
 
 function createMap(store, colours, area, projection) {
   const ground = createCanvas(document.getElementById("ground"));
   const raised = createCanvas(document.getElementById("raised"));
+  const names = createCanvas(document.getElementById("names"));
+  const tints = document.createElement("canvas").getContext("2d");
   const frame = document.getElementById("map");
   const view = createView(projection);
   const world = createWorld(projection);
@@ -31,7 +35,7 @@ function createMap(store, colours, area, projection) {
   }
 
   function settle() {
-    labels.settle(ground.context, view);
+    labels.settle(names.context, view);
     redraw();
   }
 
@@ -46,13 +50,15 @@ function createMap(store, colours, area, projection) {
   }
 
   function resize() {
+    if (!frame.clientWidth || !frame.clientHeight) return; // in a frame that has no room yet
     const isFirst = view.width === 1;
     raised.fit();
+    names.fit();
     if (!ground.fit() && !isFirst) return;
     view.resize(ground.width, ground.height);
     if (isFirst) {
       fit();
-      labels.settle(ground.context, view);
+      labels.settle(names.context, view);
     }
     drawGround(); // at once, for a canvas of a new size is empty
     drawRaised();
@@ -63,36 +69,61 @@ function createMap(store, colours, area, projection) {
     const { context } = ground;
     const { theme } = colours;
     const grid = graticule(view, projection, view.width < 480 ? 90 : 120);
-    world.draw(context, view, theme);
-    drawGraticule(context, view, grid, theme);
-    drawScenes(context);
+    const places = seen(pickedLast());
+    world.drawLand(context, view, theme);
+    drawTints(context, places);
+    world.drawLines(context, view, theme);
+    drawGraticule(context, grid, theme);
+    drawOutlines(context, places);
     drawArea(context, theme);
-    labels.draw(context, view, theme, covered(), grid);
+    names.clear();
+    labels.draw(names.context, view, theme, covered(), grid);
     drawScale();
   }
 
-  // The more scenes there are, the less each of them covers of the others.
-  function drawScenes(context) {
+  // However many scenes lie on one another, the ground is seen through them: all their colours are laid on it as one.
+  function drawTints(context, places) {
+    const { canvas } = tints;
+    const { width, height } = ground.element;
+    if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+    tints.setTransform(context.getTransform());
+    tints.clearRect(0, 0, view.width, view.height);
+    for (const place of places) {
+      tints.fillStyle = colours.ramp(store.colour, store.share(store.scenes[place]), store.picked.has(place) ? 0.8 : 0.3);
+      fillShape(tints, shapes[place]);
+    }
+    context.save();
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.globalAlpha = 0.38;
+    context.drawImage(canvas, 0, 0);
+    context.restore();
+  }
+
+  // The more scenes there are, the less their lines cover of one another.
+  function drawOutlines(context, places) {
     const many = store.shown.length;
-    const [fill, line, width] = many > 600 ? [0.05, 0.5, 0.8] : many > 60 ? [0.08, 0.7, 1] : [0.13, 0.95, 1.3];
-    for (const place of bottomUp()) {
-      const shape = shapes[place];
-      if (!shape) continue;
-      const share = store.share(store.scenes[place]);
+    const [alpha, width] = many > 600 ? [0.5, 0.8] : many > 60 ? [0.7, 1] : [0.95, 1.3];
+    for (const place of places) {
       const isPicked = store.picked.has(place);
-      context.fillStyle = colours.ramp(store.colour, share, isPicked ? fill + 0.17 : fill);
-      context.strokeStyle = colours.ramp(store.colour, share, isPicked ? 1 : line);
+      context.strokeStyle = colours.ramp(store.colour, store.share(store.scenes[place]), isPicked ? 1 : alpha);
       context.lineWidth = isPicked ? width + 1 : width;
-      drawShape(context, shape);
+      strokeShape(context, shapes[place]);
     }
   }
 
-  function drawShape(context, shape) {
+  function fillShape(context, shape) {
     for (const rings of shape.polygons) {
       for (const turn of view.turns(rings[0])) {
         context.beginPath();
         for (const ring of rings) trace(context, view, ring, turn, true);
         context.fill("evenodd");
+      }
+    }
+  }
+
+  function strokeShape(context, shape) {
+    for (const rings of shape.polygons) {
+      for (const turn of view.turns(rings[0])) {
         context.beginPath();
         for (const ring of rings) traceEdges(context, view, ring, turn);
         context.stroke();
@@ -124,6 +155,25 @@ function createMap(store, colours, area, projection) {
     return [...store.shown].sort((one, other) => heights.get(one) - heights.get(other));
   }
 
+  // What is drawn: chosen scenes above all others, for they were looked for.
+  function pickedLast() {
+    const drawn = bottomUp().filter((place) => shapes[place]);
+    const isPicked = (place) => store.picked.has(place);
+    return [...drawn.filter((place) => !isPicked(place)), ...drawn.filter(isPicked)];
+  }
+
+  // Of scenes that are the same on the screen, those that the topmost ones hide need not be drawn.
+  function seen(places) {
+    const depths = new Map();
+    const isSeen = (place) => {
+      const key = shapes[place].marks.map((mark) => Math.round((mark * view.scale) / 2)).join();
+      const depth = depths.get(key) ?? 0;
+      depths.set(key, depth + 1);
+      return depth < DEEPEST;
+    };
+    return places.reverse().filter(isSeen).reverse();
+  }
+
   function drawArea(context, theme) {
     if (!areaShape) return;
     const outline = (style) => {
@@ -152,10 +202,11 @@ function createMap(store, colours, area, projection) {
   function raise(context, place, theme, width, fill) {
     const shape = shapes[place];
     if (!shape) return;
-    Object.assign(context, { lineJoin: "round", fillStyle: "transparent", strokeStyle: theme.halo, lineWidth: width + 3 });
-    drawShape(context, shape);
+    Object.assign(context, { lineJoin: "round", strokeStyle: theme.halo, lineWidth: width + 3 });
+    strokeShape(context, shape);
     Object.assign(context, { fillStyle: faded(theme.accent, fill), strokeStyle: theme.accent, lineWidth: width });
-    drawShape(context, shape);
+    fillShape(context, shape);
+    strokeShape(context, shape);
   }
 
   // What lies on the map already, where no word may stand.
@@ -169,8 +220,7 @@ function createMap(store, colours, area, projection) {
   }
 
   function drawScale() {
-    const latitude = projection.latitude(view.worldY(view.height / 2));
-    const metres = (40075017 * Math.cos((latitude * Math.PI) / 180)) / view.scale;
+    const metres = projection.metres(view.x, view.y) / view.scale;
     const most = metres * 110;
     const power = 10 ** Math.floor(Math.log10(most));
     const length = [5, 2, 1].find((digit) => digit * power <= most) * power;
@@ -184,13 +234,24 @@ function createMap(store, colours, area, projection) {
     return bottomUp().filter((place) => shapes[place] && isInside(shapes[place], worldX, worldY)).reverse();
   }
 
-  // Bring a scene on the screen if none of it is there.
+  // Bring a scene on the screen if none of it is there, and out from under its card where that is as wide as the map.
   function show(place) {
     const shape = shapes[place];
-    if (!shape || shape.boxes.some((box) => view.turns(box).length)) return;
+    if (!shape) return;
     const box = extent(shape.boxes);
-    Object.assign(view, { x: (box.left + box.right) / 2, y: (box.top + box.bottom) / 2 });
-    view.move(0, 0);
+    const middle = { x: (box.left + box.right) / 2, y: (box.top + box.bottom) / 2 };
+    if (!shape.boxes.some((line) => view.turns(line).length)) {
+      Object.assign(view, middle);
+      view.move(0, 0);
+      moved();
+    }
+    if (view.width < 480) requestAnimationFrame(() => uncover(view.screenY(middle.y))); // by then the card is there
+  }
+
+  function uncover(y) {
+    const [legend, card] = ["legend", "scene"].map((id) => document.getElementById(id));
+    if (card.hidden || y < card.offsetTop) return;
+    view.move(0, (legend.offsetTop + legend.offsetHeight + card.offsetTop) / 2 - y);
     moved();
   }
 

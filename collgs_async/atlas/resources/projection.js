@@ -1,44 +1,100 @@
-// From degrees to the world's own square, one unit wide and repeated to both sides, and from there to the screen.
+// From degrees to the world's own square, one unit wide and mostly repeated to both sides, and from there to the screen.
 
 const MERCATOR_END = 85.0511;
+const RADIANS = Math.PI / 180;
+const EQUATOR = 40075017; // metres
 
-// Mercator keeps shapes. Near the poles it has no end; what reaches them is drawn with even degrees instead.
-function createProjection(latitudes) {
-  const isPolar = latitudes.some((latitude) => Math.abs(latitude) > 82);
-  return isPolar ? evenDegrees(latitudes) : mercator();
+// Mercator keeps shapes. Near the poles it has no end: what reaches one of them, or goes all around it, is seen from
+// above, stereographically, which keeps shapes too; and what does not stay near it is drawn with even degrees.
+function createProjection(lines) {
+  const latitudes = lines.flatMap((line) => line.filter((_, at) => at % 2));
+  const doesReach = latitudes.some((latitude) => Math.abs(latitude) > 82);
+  const side = [1, -1].find((sign) => latitudes.every((latitude) => sign * latitude > 45));
+  const [middle, isAround] = turned(lines);
+  if (side && (doesReach || isAround)) return stereographic(side, middle);
+  return doesReach ? evenDegrees(latitudes) : mercator();
+}
+
+// The middle of the longitudes on their circle, and whether they are all around it.
+function turned(lines) {
+  const longitudes = lines.flatMap((line) => line.filter((_, at) => at % 2 === 0)).map((degrees) => degrees * RADIANS);
+  const mean = (wave) => longitudes.reduce((sum, longitude) => sum + wave(longitude), 0) / longitudes.length;
+  const [north, east] = [mean(Math.cos), mean(Math.sin)];
+  const isAround = Math.hypot(north, east) < 0.5;
+  return [isAround ? 0 : Math.round(Math.atan2(east, north) / RADIANS), isAround];
 }
 
 function mercator() {
-  const radians = Math.PI / 180;
-  return {
-    x: (longitude) => (longitude + 180) / 360,
+  return cylindrical({
+    end: MERCATOR_END,
     y: (latitude) => {
       const clipped = Math.min(Math.max(latitude, -MERCATOR_END), MERCATOR_END);
-      return 0.5 - Math.log(Math.tan(Math.PI / 4 + (clipped * radians) / 2)) / (2 * Math.PI);
+      return 0.5 - Math.log(Math.tan(Math.PI / 4 + (clipped * RADIANS) / 2)) / (2 * Math.PI);
     },
-    longitude: (x) => x * 360 - 180,
-    latitude: (y) => (2 * Math.atan(Math.exp((0.5 - y) * 2 * Math.PI)) - Math.PI / 2) / radians,
-  };
+    latitude: (y) => (2 * Math.atan(Math.exp((0.5 - y) * 2 * Math.PI)) - Math.PI / 2) / RADIANS,
+  });
 }
 
 function evenDegrees(latitudes) {
   const middle = (smallest(latitudes) + largest(latitudes)) / 2;
-  const stretch = 1 / Math.max(Math.cos((middle * Math.PI) / 180), 0.25);
-  return {
-    x: (longitude) => (longitude + 180) / 360,
+  const stretch = 1 / Math.max(Math.cos(middle * RADIANS), 0.25);
+  return cylindrical({
+    end: 90,
     y: (latitude) => 0.5 - (latitude / 360) * stretch,
-    longitude: (x) => x * 360 - 180,
     latitude: (y) => ((0.5 - y) * 360) / stretch,
+  });
+}
+
+function cylindrical({ end, y, latitude }) {
+  return {
+    end,
+    latitude,
+    isRound: true,
+    top: y(90),
+    bottom: y(-90),
+    longest: Infinity, // degrees of an edge that may be drawn straight
+    x: (longitude) => (longitude + 180) / 360,
+    y: (_, north) => y(north),
+    longitude: (x) => x * 360 - 180,
+    metres: (_, at) => EQUATOR * Math.cos(latitude(at) * RADIANS),
   };
 }
 
-// A line with its box, in units of the world.
-function projectedLine(degrees, projection) {
-  const points = new Float64Array(degrees.length);
-  const line = { points, left: Infinity, right: -Infinity, top: Infinity, bottom: -Infinity };
+// One half of the Earth as a disc, the pole in its middle; of the north pole `middle` points down, of the south pole up.
+function stereographic(side, middle) {
+  const radius = (latitude) => Math.tan(Math.PI / 4 - (Math.max(side * latitude, 0) * RADIANS) / 2) / 2;
+  return {
+    side,
+    middle,
+    radius,
+    end: 90,
+    isRound: false,
+    top: 0,
+    bottom: 1,
+    longest: 1,
+    x: (longitude, latitude) => 0.5 + radius(latitude) * Math.sin((longitude - middle) * RADIANS),
+    y: (longitude, latitude) => 0.5 + side * radius(latitude) * Math.cos((longitude - middle) * RADIANS),
+    metres: (x, y) => (EQUATOR / (2 * Math.PI)) * (4 / (1 + 4 * ((x - 0.5) ** 2 + (y - 0.5) ** 2))),
+  };
+}
+
+// A line with its box, in units of the world. `cuts` tells of each point whether the edge to it is none, but where the
+// world is cut: at 180° and at the poles.
+function projectedLine(written, projection) {
+  const { longest, end } = projection;
+  const degrees = longest < Infinity ? stepped(written, longest) : written;
+  const [points, cuts] = [new Float64Array(degrees.length), new Uint8Array(degrees.length / 2)];
+  const line = { points, cuts, isCut: false, left: Infinity, right: -Infinity, top: Infinity, bottom: -Infinity };
+  let isPole = false;
   for (let at = 0; at < degrees.length; at += 2) {
-    const x = (points[at] = projection.x(degrees[at]));
-    const y = (points[at + 1] = projection.y(degrees[at + 1]));
+    const [east, north, wasPole] = [degrees[at], degrees[at + 1], isPole];
+    isPole = Math.abs(north) >= end;
+    if (isPole || wasPole || (east === degrees[at - 2] && Math.abs(east % 360) === 180)) {
+      cuts[at / 2] = 1;
+      line.isCut = true;
+    }
+    const x = (points[at] = projection.x(east, north));
+    const y = (points[at + 1] = projection.y(east, north));
     if (x < line.left) line.left = x;
     if (x > line.right) line.right = x;
     if (y < line.top) line.top = y;
@@ -47,13 +103,34 @@ function projectedLine(degrees, projection) {
   return line;
 }
 
+// The same line with points between where it runs through more longitudes than can be drawn straight.
+function stepped(degrees, longest) {
+  const more = degrees.slice(0, 2);
+  for (let at = 2; at < degrees.length; at += 2) {
+    const [east, north] = [degrees[at] - degrees[at - 2], degrees[at + 1] - degrees[at - 1]];
+    const steps = Math.max(1, Math.ceil(Math.abs(east) / longest));
+    for (let left = steps - 1; left >= 0; left -= 1) {
+      more.push(degrees[at] - (east * left) / steps, degrees[at + 1] - (north * left) / steps);
+    }
+  }
+  return more;
+}
+
 function projectedShape(shape, projection) {
   if (!shape) return null;
   const project = (degrees) => projectedLine(degrees, projection);
   const polygons = (shape.polygons ?? []).map((rings) => rings.map(project));
   const lines = (shape.lines ?? []).map(project);
   const points = (shape.points ?? []).map(project);
-  return { polygons, lines, points, boxes: [...polygons.map((rings) => rings[0]), ...lines, ...points] };
+  const boxes = [...polygons.map((rings) => rings[0]), ...lines, ...points];
+  return { polygons, lines, points, boxes, marks: boxes.flatMap(marks) };
+}
+
+// Numbers that only lines of about the same course have in common: the ends of the box, and the mean of the points.
+function marks({ points, left, right, top, bottom }) {
+  let [x, y] = [0, 0];
+  for (let at = 0; at < points.length; at += 2) [x, y] = [x + points[at], y + points[at + 1]];
+  return [left, right, top, bottom, (2 * x) / points.length, (2 * y) / points.length];
 }
 
 function isInside(shape, x, y) {
@@ -103,18 +180,18 @@ function extent(boxes) {
 function createView(projection) {
   const view = { x: 0.5, y: 0.5, scale: 1, width: 1, height: 1 };
   const CLOSEST = 3e6;
-  const [top, bottom] = [projection.y(90), projection.y(-90)];
+  const { top, bottom, isRound } = projection;
 
   const keepInside = () => {
     const least = Math.max(view.width, view.height);
     view.scale = Math.min(Math.max(view.scale, least), CLOSEST);
     const half = view.height / 2 / view.scale;
     view.y = bottom - top <= 2 * half ? (top + bottom) / 2 : Math.min(Math.max(view.y, top + half), bottom - half);
-    view.x -= Math.floor(view.x);
+    if (isRound) view.x -= Math.floor(view.x);
+    else view.x = Math.min(Math.max(view.x, view.width / 2 / view.scale), 1 - view.width / 2 / view.scale);
   };
 
   return Object.assign(view, {
-    isPole: (y) => y <= top + 1e-9 || y >= bottom - 1e-9,
     screenX: (x) => (x - view.x) * view.scale + view.width / 2,
     screenY: (y) => (y - view.y) * view.scale + view.height / 2,
     worldX: (pixels) => view.x + (pixels - view.width / 2) / view.scale,
@@ -152,6 +229,7 @@ function createView(projection) {
     turns: (box) => {
       if (box.bottom < view.worldY(0) || box.top > view.worldY(view.height)) return [];
       const [left, right] = [view.worldX(0), view.worldX(view.width)];
+      if (!isRound) return box.left <= right && box.right >= left ? [0] : [];
       const found = [];
       for (let turn = Math.ceil(left - box.right); turn <= Math.floor(right - box.left); turn += 1) found.push(turn);
       return found;
