@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -30,11 +31,14 @@ KILL, INTERRUPT, REPLACE = "kill -9", "Ctrl-C", "replace"
 SEND_BUFFER: Final = 64 * 1024
 """Bytes that the server's end of a connection holds back."""
 
-TIMEOUT: Final = 1
+TIMEOUT: Final = 2
 """Seconds without a byte after which the command connects anew."""
 
 LONGEST_SILENCE: Final = TIMEOUT + 10.0
 """Seconds without a byte and without a request; all waits that these faults can lead to are shorter."""
+
+LONGEST_START: Final = 60.0
+"""Seconds until its first request; a busy machine takes its time to import everything."""
 
 LOST_BY: Final = {KILL: 4 * MIB, INTERRUPT: MIB}
 """Bytes that a stop may cost: a kill what is not written yet, Ctrl-C what is on its way."""
@@ -51,7 +55,7 @@ COSTLY: Final = frozenset(LYING)
 SMALL_SCALE: Final = """\
 import sys
 from collgs_async.transfer import stream, trip
-trip.SMALLEST_HALF, trip.WORTH_SPLITTING = 2**21, 0.1
+trip.SMALLEST_HALF, trip.WORTH_SPLITTING = 2**19, 0.1
 stream.WORTH_A_PUMP = int(sys.argv.pop(1))
 from collgs_async.cli import entry_point
 entry_point()
@@ -233,14 +237,16 @@ class _Play:
         stopped = None
         ended = asyncio.ensure_future(process.wait())
         alive, moment = (0, 0), time.monotonic()
+        asked = len(self._server.requests)
         while not ended.done():
             await asyncio.wait([ended], timeout=0.005)
             if stopped is None and len(self._hits()) > before:
                 stopped = self._let_happen(self.moved() / self.schedule.size, process)
             if alive != (alive := (self.moved(), len(self._server.requests))):
                 moment = time.monotonic()
-            if time.monotonic() - moment > LONGEST_SILENCE:
-                self.problems.append(f"nothing moves for {LONGEST_SILENCE:.0f} s")
+            patience = LONGEST_SILENCE if len(self._server.requests) > asked else LONGEST_START
+            if time.monotonic() - moment > patience:
+                self.problems.append(f"nothing moves for {patience:.0f} s")
                 process.kill()
                 break
         await ended
@@ -259,8 +265,9 @@ class _Play:
                 self._faults[name] = (*self._faults[name], fault)
             elif process is not None and process.returncode is None:
                 self._lost += LOST_BY[event.what]
-                process.send_signal(signal.SIGKILL if event.what == KILL else signal.SIGINT)
-                return event.what
+                with suppress(ProcessLookupError):  # it has just ended, and nobody has noticed
+                    process.send_signal(signal.SIGKILL if event.what == KILL else signal.SIGINT)
+                    return event.what
         return None
 
     def _hits(self) -> list[Hit]:

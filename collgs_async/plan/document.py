@@ -11,13 +11,11 @@ import math
 import re
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from collgs_async.errors import ConfigError, StorageError
 from collgs_async.jsonfile import read_object
 from collgs_async.models import Product
-from collgs_async.plan.form import FORMAT, VERSION, read_form
 from collgs_async.query import Query
 from collgs_async.report import write_file
 
@@ -106,6 +104,8 @@ class Plan:
         ConfigError
             In one line: the file, the place in it, what was expected there and what was found.
         """
+        from collgs_async.plan.form import read_form  # a tenth of a second that no run without a plan should pay
+
         try:
             read = read_form(read_object(path))
         except ValueError as error:
@@ -140,6 +140,8 @@ class Plan:
         return "".join(self._texts())
 
     def _texts(self) -> Iterator[str]:
+        from collgs_async.plan.form import FORMAT, VERSION
+
         yield f'{{"format": {_json(FORMAT)}, "version": {VERSION},\n'
         yield f' "created": {_json(self.created.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))},\n'
         yield f' "catalogue": {_json(self.catalogue)},\n'
@@ -153,6 +155,8 @@ class Plan:
 
 def plan_schema() -> dict[str, Any]:
     """Give the JSON Schema of a plan's file, which is part of the package."""
+    from importlib.resources import files
+
     text = files("collgs_async.plan").joinpath("plan.schema.json").read_text(encoding="utf-8")
     schema: dict[str, Any] = json.loads(text)
     return schema

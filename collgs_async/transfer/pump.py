@@ -103,24 +103,33 @@ class _TlsSource:
         self._raw = memoryview(bytearray(_RAW))
 
     def fill(self, view: memoryview) -> int | None:
+        read = cast("Callable[[int, memoryview], int]", self._tls.read)
+        size, filled = len(view), 0
         enough = time.monotonic() + _TELL_EACH
         while time.monotonic() < enough:
             try:
-                return cast("int", self._tls.read(len(view), view))
+                # One record a call at most, 16 KiB: what else is done for each of them is felt.
+                while filled < size and (count := read(size - filled, view[filled:])):
+                    filled += count
+                return filled
             except ssl.SSLWantReadError:
                 pass
             except ssl.SSLError as error:
+                if filled:
+                    return filled  # the next call meets it again
                 raise ConnectionError(error.reason or "TLS failed") from error
             try:
                 received = self._socket.recv_into(self._raw)
             except BlockingIOError:
-                return None
+                break
             except OSError as error:
+                if filled:
+                    return filled  # the next call meets the end of the line
                 raise _line_trouble(error) from error
             if not received:
-                return 0
+                return filled
             self._incoming.write(self._raw[:received])
-        return None  # bytes trickle, and still make no whole record
+        return filled or None  # bytes may trickle, and still make no whole record
 
 
 def _line_trouble(error: OSError) -> OSError:
