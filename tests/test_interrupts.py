@@ -96,7 +96,8 @@ async def test_a_run_that_is_stopped_ten_times_goes_on_each_time(
     total = sum(map(len, right.values()))
 
     def has_moved(goal: int) -> bool:
-        return site.moved() >= goal
+        moved: int = site.moved()
+        return moved >= goal
 
     for moment in range(MOMENTS):
         ended = await stopped_when(partial(has_moved, total * moment // MOMENTS), number, command, site)
