@@ -300,7 +300,8 @@ async def kill_midway(site: Site, command: Command, nginx: Nginx, whole: Sequenc
         far = [path for path in parts if path.stat().st_size >= 2 * MIB]
         return all(site.archive(scene).exists() for scene in whole) and len(far) == len(cut)
 
-    process = await command.start(*words_for(site, "--workers", len(whole) + len(cut), "--user-agent", SLOW))
+    words = words_for(site, "--workers", len(whole) + len(cut), "--segments", 1, "--user-agent", SLOW)
+    process = await command.start(*words)
     await until(is_midway)
     process.kill()
     assert -9 == (await command.end(process)).code
