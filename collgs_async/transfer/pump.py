@@ -45,7 +45,7 @@ _WRITE_OUT_EACH: Final = 8 * 2**20
 _KNOWN_TRANSPORT: Final = getattr(asyncio.selector_events, "_SelectorSocketTransport", None)
 """The only way of asyncio to a socket that is known to leave it alone while reading is paused."""
 
-_RAW: Final = 128 * 1024
+_RAW: Final = 64 * 1024
 """Bytes of TLS records that are taken from the socket at once."""
 
 

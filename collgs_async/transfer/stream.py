@@ -127,7 +127,7 @@ class Line:
         ask, part = trip.ask_for(stretch), trip.part
         try:
             async with self._transport.get(
-                trip.url, headers=ask.headers, buffer=self._block // 4, beginning=visit.begins
+                trip.url, headers=ask.headers, buffer=_SMALLEST_BLOCK, beginning=visit.begins
             ) as response:
                 if response.status not in {200, 206, 416}:
                     raise await _refusal(response)
@@ -206,6 +206,7 @@ class Line:
         pace = _Pace(self._min_rate)
         # What a pump will bring need not be gathered before: the first bytes are enough to judge by.
         size = _SMALLEST_BLOCK if (response.content_length or 0) >= WORTH_A_PUMP else self._block
+        content.set_read_chunk_size(size // 4)
         try:
             while chunk := await content.readany():
                 trip.arrived(stretch, len(chunk))
@@ -216,6 +217,7 @@ class Line:
                 if len(block) >= wanted or 0 < stretch.left <= len(block):
                     yield block
                     block, size = bytearray(), self._block
+                    content.set_read_chunk_size(size // 4)
         except (*NETWORK_ERRORS, asyncio.CancelledError):
             stretch.ending = True
             rest = _left_behind(content)
