@@ -12,10 +12,12 @@ import asyncio
 import socket
 import ssl
 import struct
+import threading
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import cache
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from aiohttp import ClientOSError, ClientPayloadError, SocketTimeoutError
@@ -45,8 +47,12 @@ _WRITE_OUT_EACH: Final = 8 * 2**20
 _KNOWN_TRANSPORT: Final = getattr(asyncio.selector_events, "_SelectorSocketTransport", None)
 """The only way of asyncio to a socket that is known to leave it alone while reading is paused."""
 
-_RAW: Final = 64 * 1024
+_RAW: Final = 256 * 1024
 """Bytes of TLS records that are taken from the socket at once."""
+
+_TURN: Final = threading.Lock()
+"""Whose turn it is to decrypt: each record lets go of the interpreter, and threads that take it from each other after
+each of them cost more than they gain."""
 
 
 class _Source(Protocol):
@@ -100,36 +106,52 @@ class _TlsSource:
         self._socket = connection
         self._tls = tls
         self._incoming = incoming
-        self._raw = memoryview(bytearray(_RAW))
 
     def fill(self, view: memoryview) -> int | None:
-        read = cast("Callable[[int, memoryview], int]", self._tls.read)
-        size, filled = len(view), 0
         enough = time.monotonic() + _TELL_EACH
+        filled, ended = 0, False
         while time.monotonic() < enough:
-            try:
-                # One record a call at most, 16 KiB: what else is done for each of them is felt.
-                while filled < size and (count := read(size - filled, view[filled:])):
-                    filled += count
+            with _TURN:
+                filled, ended = self._decrypt(view, filled)
+            if ended or filled == len(view):
                 return filled
-            except ssl.SSLWantReadError:
-                pass
-            except ssl.SSLError as error:
-                if filled:
-                    return filled  # the next call meets it again
-                raise ConnectionError(error.reason or "TLS failed") from error
             try:
-                received = self._socket.recv_into(self._raw)
-            except BlockingIOError:
-                break
+                self._socket.recv(1, socket.MSG_PEEK)  # waits until more has come
             except OSError as error:
-                if filled:
-                    return filled  # the next call meets the end of the line
+                if filled or isinstance(error, BlockingIOError):
+                    break  # if it was an error, the next call meets the end of the line
                 raise _line_trouble(error) from error
-            if not received:
-                return filled
-            self._incoming.write(self._raw[:received])
         return filled or None  # bytes may trickle, and still make no whole record
+
+    def _decrypt(self, view: memoryview, filled: int) -> tuple[int, bool]:
+        """Decrypt what has come, until the buffer is full; tell how full it is, and whether nothing more will come."""
+        read, raw, size = cast("Callable[[int, memoryview], int]", self._tls.read), _raw(), len(view)
+        try:
+            while True:
+                try:
+                    # One record a call at most, 16 KiB: what else is done for each of them is felt.
+                    while filled < size and (count := read(size - filled, view[filled:])):
+                        filled += count
+                    return filled, filled < size
+                except ssl.SSLWantReadError:
+                    received = self._socket.recv_into(raw, 0, socket.MSG_DONTWAIT)
+                    if not received:
+                        return filled, True
+                    self._incoming.write(raw[:received])
+        except BlockingIOError:
+            return filled, False
+        except OSError as error:
+            if filled:
+                return filled, True  # the next call meets it again, or the end of the line
+            if isinstance(error, ssl.SSLError):
+                raise ConnectionError(error.reason or "TLS failed") from error
+            raise _line_trouble(error) from error
+
+
+@cache
+def _raw() -> memoryview:
+    """Give the buffer that records are received into, for whoever has the turn."""
+    return memoryview(bytearray(_RAW))
 
 
 def _line_trouble(error: OSError) -> OSError:
