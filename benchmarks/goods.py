@@ -76,6 +76,7 @@ _SETS = (
     GoodsSet("medium", "8 × 64 MiB", (64 * MIB,) * 8),
     GoodsSet("small", "2,000 × 64 KiB", (MIB // 16,) * 2000),
     GoodsSet("tail", "40 × 4 MiB, then 256 MiB", (4 * MIB,) * 40 + (256 * MIB,)),
+    GoodsSet("giant", "1 × 1 GiB", (1024 * MIB,)),
     GoodsSet("deflated", "8 × 96 MiB, deflated to about 65 MiB each", (96 * MIB,) * 8, deflated=True),
 )
 

@@ -137,6 +137,16 @@ _SCENARIOS = (
         in_memory=True,
     ),
     Scenario(
+        "giant",
+        "verified by CRC, 20 MiB/s for each connection, to memory",
+        ("ours-crc",),
+        "giant",
+        (Target("bound", 1.30, who="ours-crc"),),
+        reference="ours-crc",
+        entrance="capped",
+        in_memory=True,
+    ),
+    Scenario(
         "tail-slow",
         "the slow line, to memory",
         ("curl", "aria2-x8", "ours"),
