@@ -157,6 +157,8 @@ class PartFile:
         The bytes that are here.
     remote
         Which archive they are of; None when nobody remembers, or when only equal bytes say so.
+    scattered
+        Whether the sidecar is the record of what is here, since the part's length is none.
     """
 
     def __init__(self, final: Path, threads: Executor | None = None) -> None:
@@ -169,7 +171,7 @@ class PartFile:
         self._descriptor: int | None = None
         self._users = 0
         self._absent = False
-        self._scattered = False
+        self.scattered = False
         self._unrecorded = 0
         self._opening = asyncio.Lock()
         self._recording = asyncio.Lock()
@@ -190,7 +192,7 @@ class PartFile:
             if self._users:
                 return
             try:
-                if self._scattered and self._unrecorded:
+                if self.scattered and self._unrecorded:
                     await self._record()
             finally:
                 if not self._is_complete():  # else it is closed when it gets its name, which comes next
@@ -234,7 +236,7 @@ class PartFile:
             self.remote, recorded = parse_sidecar(self.sidecar.read_text("utf-8"))
             if recorded is not None:
                 recorded.remove(length, recorded.end)
-                self.held, self._scattered = recorded, True
+                self.held, self.scattered = recorded, True
 
     async def read(self, offset: int, count: int) -> bytes:
         """Read bytes that are here."""
@@ -244,9 +246,9 @@ class PartFile:
 
     async def write(self, offset: int, block: Block) -> None:
         """Write a block at its place."""
-        if offset > self.held.prefix and not self._scattered:
+        if offset > self.held.prefix and not self.scattered:
             await self._record(scattered=True)
-            self._scattered = True  # not before: whoever writes beyond the gap meanwhile has to record it, too
+            self.scattered = True  # not before: whoever writes beyond the gap meanwhile has to record it, too
         await self._do(self._write, block, offset)
         await self.landed(offset, len(block))
 
@@ -259,7 +261,7 @@ class PartFile:
         """Take note of bytes that are written."""
         self.held.add(offset, offset + count)
         self._unrecorded += count
-        if self._scattered and self._unrecorded >= _RECORD_EACH:
+        if self.scattered and self._unrecorded >= _RECORD_EACH:
             await self._record()
 
     def _write(self, block: Block, offset: int) -> None:
@@ -278,15 +280,15 @@ class PartFile:
         self.held.remove(length, self.held.end)
         if self._descriptor is not None:
             await self._do(os.ftruncate, self._descriptor, length)
-        self._scattered = self._scattered and self.held.total > self.held.prefix
-        if self._scattered:
+        self.scattered = self.scattered and self.held.total > self.held.prefix
+        if self.scattered:
             await self._record()
 
     async def lose(self, spans: Iterable[tuple[int, int]]) -> None:
         """Give up some ranges, which turned out to be wrong."""
         for first, end in spans:
             self.held.remove(first, end)
-        self._scattered = True
+        self.scattered = True
         await self._record()
 
     async def remember(self, remote: Remote | None) -> None:
@@ -294,7 +296,7 @@ class PartFile:
         if remote == self.remote:
             return
         self.remote = remote
-        if self._scattered or (remote and (remote.size is None or remote.size > SMALL)):
+        if self.scattered or (remote and (remote.size is None or remote.size > SMALL)):
             await self._record()
         elif remote is None:
             async with self._recording:
@@ -304,7 +306,7 @@ class PartFile:
         async with self._recording:
             self._unrecorded = 0
             fields = asdict(self.remote) if self.remote else {}
-            if scattered or self._scattered:
+            if scattered or self.scattered:
                 fields["ranges"] = list(self.held)
             await self._do(self._write_sidecar, json.dumps(fields).encode())
 
@@ -337,7 +339,7 @@ class PartFile:
     async def discard(self) -> None:
         """Remove part and sidecar: these bytes are of no use."""
         await self._do(self._discard)
-        self.held, self.remote, self._scattered, self._unrecorded = Ranges(), None, False, 0
+        self.held, self.remote, self.scattered, self._unrecorded = Ranges(), None, False, 0
 
     def _discard(self) -> None:
         self._close()  # somebody may still be inside, and the next bytes belong into a new file

@@ -31,7 +31,8 @@ from collgs_async.models import Status
 from collgs_async.partfile import PartFile
 from collgs_async.progress import SilentProgress
 from collgs_async.transfer.awake import Sleep
-from collgs_async.transfer.pump import Pump, Tap
+from collgs_async.transfer.pump import Pump
+from collgs_async.transfer.tap import Tap
 from collgs_async.transfer.trip import Stretch
 from collgs_async.transport import Transport
 
@@ -65,7 +66,7 @@ PUMPED: Final = """\
 import sys
 from pathlib import Path
 from collgs_async.transfer import crew, pump, stream
-stream.WORTH_A_PUMP, stream._PUMP_BLOCK, crew.BLOCK = 1, 65536, 65536
+stream.WORTH_A_PUMP, stream._SHARED, crew.BLOCK = 1, 65536, 65536
 run = pump.Pump.run
 def noted(self, landed):
     Path("pumped").touch()
@@ -94,9 +95,10 @@ cp -R "$OUT" second
 def _small_scale(monkeypatch: pytest.MonkeyPatch) -> None:
     """A pump for whatever is left, small blocks, sidecars also for small archives, no long looks at a silent line."""
     monkeypatch.setattr("collgs_async.transfer.stream.WORTH_A_PUMP", 1)
-    monkeypatch.setattr("collgs_async.transfer.stream._PUMP_BLOCK", 64 * KIB)
+    monkeypatch.setattr("collgs_async.transfer.stream._SHARED", 64 * KIB)
     monkeypatch.setattr("collgs_async.transfer.crew.BLOCK", 64 * KIB)
-    monkeypatch.setattr("collgs_async.transfer.pump._TELL_EACH", 0.05)
+    for module in ("pump", "tap"):
+        monkeypatch.setattr(f"collgs_async.transfer.{module}.WAIT", 0.05)
     monkeypatch.setattr("collgs_async.partfile.SMALL", 64 * KIB)
 
 
@@ -684,11 +686,14 @@ async def drink(tap: Tap, count: int) -> bytes:
 
 def fill(tap: Tap, view: memoryview) -> None:
     given_up = time.monotonic() + 10
-    while view:
-        received = tap.source.fill(view)
-        assert 0 != received, f"{len(view)} bytes are missing"
-        assert time.monotonic() < given_up
-        view = view[received or 0 :]
+    try:
+        while view:
+            received = tap.source.fill(view)
+            assert 0 != received, f"{len(view)} bytes are missing"
+            assert time.monotonic() < given_up
+            view = view[received or 0 :]
+    finally:
+        tap.source.pause(end=True)
 
 
 def keeps_back(response: ClientResponse, *, tls: bool) -> bool:
@@ -833,7 +838,7 @@ async def test_abandoned_pump_writes_nothing_any_more(tmp_path: Path, pumps: Pum
         tap = Tap.on(response)
         assert tap is not None
         await part.write(0, tap.head)
-        pump = Pump(tap, part, stretch, len(tap.head), len(CONTENT), block=64 * KIB, timeout=5)
+        pump = Pump(tap, part, stretch, len(tap.head), len(CONTENT), share=lambda: 64 * KIB, timeout=5)
 
         async def landed(offset: int, kept: int, _: int) -> None:
             await part.landed(offset, kept)

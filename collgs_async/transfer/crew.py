@@ -93,13 +93,12 @@ class Crew:
             for trip in self._trips:
                 trip.reconnect()
 
-    async def help(self) -> None:
-        """Bring a second half of what is being brought; when none is worth it, wait a moment.
+    async def help(self) -> bool:
+        """Bring a second half of what is being brought; False when none is worth it.
 
         What is fetched alone has its own helpers.
         """
-        if not await self._helpers.help_with([trip for trip in self._trips if not trip.alone]):
-            await asyncio.sleep(LOOK_FOR_WORK_EACH)
+        return await self._helpers.help_with([trip for trip in self._trips if not trip.alone])
 
     async def bring(self, trip: Trip) -> int | None:
         """Bring all bytes into the part, trying again as long as that brings new ones; give its length.

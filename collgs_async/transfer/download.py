@@ -20,6 +20,7 @@ from collgs_async.transfer.awake import LOOK_EACH
 from collgs_async.transfer.crew import Crew
 from collgs_async.transfer.decision import Action, look
 from collgs_async.transfer.disk import Disk
+from collgs_async.transfer.helping import LOOK_FOR_WORK_EACH
 from collgs_async.transfer.mending import Mending
 from collgs_async.transfer.trip import Trip
 
@@ -75,6 +76,7 @@ class Downloader:
         self._crew = Crew(transport, authenticator, config, self._disk, sleep=sleep)
         self._leases: list[Lease] = []
         self._walking = 0
+        self._nobody_walks = asyncio.Event()
         self._watch: asyncio.Task[None] | None = None
         self._folds_case = folds_case(config.output_directory)
 
@@ -132,10 +134,13 @@ class Downloader:
             The output folder cannot take another byte.
         """
         self._walking += 1
+        self._nobody_walks.clear()
         try:
             return await self._fetch(self._trip(product))
         finally:
             self._walking -= 1
+            if not self._walking:
+                self._nobody_walks.set()
 
     async def help(self) -> None:
         """Bring second halves of what others are bringing, until nobody is bringing anything.
@@ -143,7 +148,10 @@ class Downloader:
         For a worker that has no product of its own any more: so the last, largest archives do not trickle alone.
         """
         while self._walking:
-            await self._crew.help()
+            if not await self._crew.help():
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK_FOR_WORK_EACH):
+                        await self._nobody_walks.wait()
 
     async def alone(self, product: Product, *, damaged: Iterable[tuple[int, int]] | None = None) -> Outcome:
         """Fetch one product that nobody else helps with, over as many connections as it may have.

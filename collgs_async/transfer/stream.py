@@ -12,7 +12,8 @@ from collgs_async.integrity import not_a_zip
 from collgs_async.patience import LONGEST_WAIT, retry_after
 from collgs_async.transfer.judge import judge
 from collgs_async.transfer.pour import Pour
-from collgs_async.transfer.pump import WORTH_A_PUMP, Pump, Tap
+from collgs_async.transfer.pump import WORTH_A_PUMP, Pump
+from collgs_async.transfer.tap import Tap
 from collgs_async.transfer.trip import Abandoned
 from collgs_async.transport import NETWORK_ERRORS, BadRedirectError, describe, read_at_most
 from collgs_async.units import format_duration, format_rate
@@ -35,7 +36,9 @@ _ERROR_PAGE: Final = 64 * 1024
 """Bytes of an error page that are read for the server's words."""
 
 _SMALLEST_BLOCK: Final = 64 * 1024
-_PUMP_BLOCK: Final = 512 * 1024
+_SHARED: Final = 2 * 2**20
+"""Bytes that the pumps of an archive have in memory at most, all together: a kill costs them."""
+
 _RATE_WINDOW: Final = 30.0
 """Seconds over which a line must keep the least rate."""
 
@@ -192,8 +195,11 @@ class Line:
                 trip.arrived(stretch, len(tap.head))
                 if tap.head and not await pour.take(tap.head):
                     return
-                block = max(_SMALLEST_BLOCK, min(_PUMP_BLOCK, 4 * _PUMP_BLOCK // trip.segments))
-                pump = Pump(tap, pour.part, stretch, pour.position, pour.end, block=block, timeout=self._timeout)
+                pump = Pump(
+                    *(tap, pour.part, stretch, pour.position, pour.end),
+                    share=lambda: max(_SMALLEST_BLOCK, _SHARED // max(1, len(trip.running))),
+                    timeout=self._timeout,
+                )
                 await pump.run(landed)
             finally:
                 stretch.tap = None

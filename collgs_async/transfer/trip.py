@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collgs_async.patience import Patience
     from collgs_async.progress import Progress
     from collgs_async.transfer.judge import Answer, AskAgain
-    from collgs_async.transfer.pump import Tap
+    from collgs_async.transfer.tap import Tap
 
 __all__ = ["Abandoned", "Stretch", "Trip"]
 
