@@ -13,7 +13,7 @@ import socket
 import subprocess
 import uuid
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -77,6 +77,10 @@ class Holder:
         known = strings and numbers and isinstance(holder.started, str | None)
         return holder if known and _TOKEN.fullmatch(holder.token) else None
 
+    def text(self) -> bytes:
+        """Write it as `parse` reads it."""
+        return json.dumps({name: getattr(self, name) for name in self.__slots__}).encode()
+
     def alive(self) -> bool | None:
         """Whether this process is still running; None when that cannot be seen from here."""
         host, namespace, *_ = _place(os.getpid())
@@ -107,18 +111,18 @@ class Lease:
 
     def __init__(self, part: Path) -> None:
         self.path = part.with_name(f"{part.name}.lease")
-        self._mine: Holder | None = None
+        self._mine: bytes | None = None
 
     def take(self) -> bool:
         """Take the lease, from a dead holder too, and make its folder; False: somebody who is alive has it.
 
         This process counts as somebody: a second task must not enter either.
         """
-        holder = Holder.here()
+        text = Holder.here().text()
         # Asleep in the middle, we may have been taken for dead; what the file says is what everybody else sees.
-        if not _enter(self.path, holder) or _holder(self.path) != holder:
+        if not _enter(self.path, text) or _read(self.path) != text:
             return False
-        self._mine = holder
+        self._mine = text
         return True
 
     def renew(self) -> None:
@@ -140,36 +144,36 @@ class Lease:
 
     def still_mine(self) -> bool:
         """Whether we took it and nobody has taken it over or removed it."""
-        return self._mine is not None and _holder(self.path) == self._mine
+        return self._mine is not None and _read(self.path) == self._mine
 
 
-def _enter(path: Path, holder: Holder, depth: int = 0) -> bool:
+def _enter(path: Path, text: bytes, depth: int = 0) -> bool:
     """Make the file ours if nobody has it or a dead one does.
 
     Two that find the same dead holder must not both replace it, nor the second one the first. So a dead holder is
     replaced only by who has the lease on the lease and, having it, looks again; the rename makes one of the two.
     That one may be a dead holder's too, from a crash right here.
     """
-    if _create(path, holder):
+    if _create(path, text):
         return True
     claim = path.with_name(f"{path.name}~")
-    if depth == _DEEPEST or not _is_stale(path) or not _enter(claim, holder, depth + 1):
+    if depth == _DEEPEST or not _is_stale(path) or not _enter(claim, text, depth + 1):
         return False
     if _is_stale(path):
         with suppress(FileNotFoundError):
             claim.replace(path)
-        return _holder(path) == holder
+        return _read(path) == text
     claim.unlink(missing_ok=True)
     return False
 
 
-def _create(path: Path, holder: Holder) -> bool:
+def _create(path: Path, text: bytes) -> bool:
     try:
         file = _open_new(path)
     except FileExistsError:
         return False
     try:
-        os.write(file, json.dumps(asdict(holder)).encode())
+        os.write(file, text)
     except OSError:
         path.unlink(missing_ok=True)
         raise
@@ -188,13 +192,13 @@ def _open_new(path: Path) -> int:
         return os.open(path, flags, 0o666)
 
 
-def _holder(path: Path) -> Holder | None:
+def _read(path: Path) -> bytes | None:
     try:
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
     try:
-        return Holder.parse(os.read(file, _LARGEST))
+        return os.read(file, _LARGEST)
     finally:
         os.close(file)
 

@@ -17,19 +17,17 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
-import aiofiles.os
-
+from collgs_async.errands import Errands
 from collgs_async.errors import StorageError
 from collgs_async.ranges import Ranges
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-    from concurrent.futures import Executor
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
     from types import TracebackType
     from typing import Self
 
-__all__ = ["PartFile", "Remote", "file_name", "folds_case", "parse_sidecar", "reopen", "settled", "sync_folder"]
+__all__ = ["PartFile", "Remote", "file_name", "folds_case", "parse_sidecar", "part_of", "reopen", "sync_folder"]
 
 T = TypeVar("T")
 Block: TypeAlias = bytes | bytearray | memoryview
@@ -131,12 +129,17 @@ def file_name(identifier: str, *, folds_case: bool = False) -> str:
     return f"{safe}.zip"
 
 
+def part_of(final: Path) -> Path:
+    """Say where an archive is while it has no final name."""
+    return final.with_name(final.name + _PART)
+
+
 class PartFile:
     """An unfinished archive on disk, open for reading and writing; use it as an asynchronous context manager.
 
-    Several tasks may use it at once; it is closed when the last one leaves. Every operation on the disk runs in a
-    thread and is awaited to its end even when the task is cancelled: left alone, it would write into whatever file
-    gets the same descriptor next.
+    Several tasks may use it at once; it is closed when the last one leaves. Every operation on the disk that runs in a
+    thread is awaited to its end even when the task is cancelled: left alone, it would write into whatever file gets
+    the same descriptor next.
 
     While one connection appends, the part's own length is the record of what is here. As soon as there is a gap,
     the sidecar lists the ranges: before the first byte that leaves a gap behind it, and then after the bytes that
@@ -146,8 +149,8 @@ class PartFile:
     ----------
     final
         Where the verified archive will be.
-    threads
-        Where the operations on the disk run; None: in the loop's own threads.
+    errands
+        Who does the operations on the disk; None: somebody of its own.
 
     Attributes
     ----------
@@ -161,10 +164,10 @@ class PartFile:
         Whether the sidecar is the record of what is here, since the part's length is none.
     """
 
-    def __init__(self, final: Path, threads: Executor | None = None) -> None:
+    def __init__(self, final: Path, errands: Errands | None = None) -> None:
         self.final = final
-        self._threads = threads
-        self.path = final.with_name(final.name + _PART)
+        self._errands = errands or Errands()
+        self.path = part_of(final)
         self.sidecar = final.with_name(final.name + _SIDECAR)
         self.held = Ranges()
         self.remote: Remote | None = None
@@ -349,7 +352,7 @@ class PartFile:
 
     async def _do(self, operation: Callable[..., T], *arguments: object, **named: object) -> T:
         with _storage_trouble(self.path):
-            return await settled(_in_thread(operation, *arguments, executor=self._threads, **named))
+            return await self._errands.run(operation, *arguments, **named)
 
 
 def _create(path: Path) -> int:
@@ -372,19 +375,6 @@ def _find_sync_file_range() -> Callable[[int, int, int, int], int] | None:
 
 _sync_file_range = _find_sync_file_range()
 _SYNC_FILE_RANGE_WRITE = 2
-
-
-async def settled(operation: Awaitable[T]) -> T:
-    """Await an operation to its end, also when the task is cancelled meanwhile: a thread goes on in any case."""
-    task = asyncio.ensure_future(operation)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        while not task.done():
-            with suppress(asyncio.CancelledError):  # not even a second one may leave it alone
-                await asyncio.wait([task])
-        task.exception()  # whatever it was, the cancellation goes before it
-        raise
 
 
 def sync_folder(folder: Path) -> None:
@@ -421,13 +411,6 @@ def _storage_trouble(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise StorageError(f"{path}: {error.strerror or error}") from error
-
-
-def _call(operation: Callable[..., T], *arguments: object, **named: object) -> T:
-    return operation(*arguments, **named)
-
-
-_in_thread = aiofiles.os.wrap(_call)
 
 
 def _write_all(descriptor: int, block: Block, offset: int) -> None:

@@ -427,7 +427,7 @@ def test_process_that_hides_is_judged_by_its_heartbeat(tmp_path: Path, monkeypat
 def test_holder_survives_the_way_to_the_disk_and_back() -> None:
     holder = Holder.here()
 
-    assert holder == Holder.parse(json.dumps(asdict(holder)).encode())
+    assert holder == Holder.parse(holder.text())
     assert holder != Holder.here()
 
 

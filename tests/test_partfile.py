@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import threading
 from dataclasses import asdict
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from collgs_async.errands import Errands
 from collgs_async.errors import StorageError
 from collgs_async.partfile import SMALL, PartFile, Remote, file_name, parse_sidecar, reopen
 from collgs_async.ranges import Ranges
@@ -320,6 +322,14 @@ async def test_folder_in_the_place_of_the_part_is_storage_trouble(final: Path) -
             pass
 
 
+class Distrust(Errands):
+    """Takes every disk for a slow one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._slow_until = math.inf
+
+
 @pytest.mark.parametrize("cancellations", [1, 2])
 async def test_write_in_flight_ends_before_its_descriptor_is_closed(
     final: Path, monkeypatch: pytest.MonkeyPatch, cancellations: int
@@ -340,7 +350,7 @@ async def test_write_in_flight_ends_before_its_descriptor_is_closed(
         close(descriptor)
 
     async def write() -> None:
-        async with PartFile(final) as part:
+        async with PartFile(final, Distrust()) as part:
             await part.write(0, b"abc")
 
     task = asyncio.create_task(write())

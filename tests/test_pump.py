@@ -793,9 +793,17 @@ async def test_what_is_written_out_early_is_what_was_written(
     assert all(count >= 100_000 for _, count in asked)
 
 
+@lines
 @pytest.mark.parametrize("trouble", [errno.ENOSPC, errno.EIO])
 async def test_disk_that_takes_no_more_ends_the_run_and_keeps_what_it_took(
-    tmp_path: Path, naps: Naps, monkeypatch: pytest.MonkeyPatch, pumps: Pumps, trouble: int
+    tmp_path: Path,
+    naps: Naps,
+    monkeypatch: pytest.MonkeyPatch,
+    certificate: Path,
+    pumps: Pumps,
+    trouble: int,
+    *,
+    tls: bool,
 ) -> None:
     """A pump writes in a thread of its own; the disk fails there alone."""
     write = os.pwrite
@@ -807,12 +815,12 @@ async def test_disk_that_takes_no_more_ends_the_run_and_keeps_what_it_took(
 
     monkeypatch.setattr(os, "pwrite", fail_beyond)
     folder = tmp_path / "archives"
-    async with wild([], Store(CONTENT)) as server:
+    async with wild([], Store(CONTENT), tls=tls_of(certificate if tls else None)) as server:
         with pytest.raises(StorageError, match=os.strerror(trouble)):
-            await fetch(server, folder, naps)
+            await fetch(server, folder, naps, certificate=certificate)
         monkeypatch.undo()
         held = (folder / "A.zip.part").read_bytes()
-        outcome = await fetch(server, folder, naps)
+        outcome = await fetch(server, folder, naps, certificate=certificate)
 
     assert CONTENT.startswith(held)
     assert len(held) > MOST - 2 * 64 * KIB

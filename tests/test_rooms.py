@@ -11,7 +11,7 @@ PACKAGE = Path(collgs_async.__file__).parent
 
 FLOORS = {
     **dict.fromkeys(["errors", "version", "units", "words", "names"], 0),
-    **dict.fromkeys(["models", "query", "options", "limits", "ranges", "patience", "proxies"], 1),
+    **dict.fromkeys(["models", "query", "options", "limits", "ranges", "patience", "proxies", "errands"], 1),
     **dict.fromkeys(
         ["area", "choosing", "jsonfile", "partfile", "lease", "integrity", "progress", "listing", "report"], 2
     ),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from collgs_async.errors import IntegrityError, ProductError
 from collgs_async.integrity import Level, check
-from collgs_async.partfile import PartFile
+from collgs_async.partfile import part_of
 
 if TYPE_CHECKING:
     import os
@@ -84,7 +84,7 @@ def look(product: Product, final: Path, *, skip_existing: bool, stop: Callable[[
         Something else has the name that its archive needs, or nobody may read what is here.
     """
     try:
-        archive, part = _status(final), _status(PartFile(final).path)
+        archive, part = _status(final), _status(part_of(final))
         return decide(
             whole=archive is not None and stat.S_ISREG(archive.st_mode) and _is_whole(product, final, stop),
             part=part.st_size if part is not None and stat.S_ISREG(part.st_mode) else 0,

@@ -10,12 +10,13 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from collgs_async.errands import Errands, settled
 from collgs_async.errors import StorageError
 from collgs_async.integrity import check
-from collgs_async.partfile import settled, sync_folder
+from collgs_async.partfile import sync_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
     from types import TracebackType
     from typing import Self
@@ -42,15 +43,16 @@ class Disk:
     ----------
     checkers
         How many archives are verified at once.
-    threads
-        Where short operations run; None before it is entered.
+    errands
+        Who does what is short.
     """
 
     def __init__(self, folder: Path) -> None:
         self.checkers = min(4, os.cpu_count() or 1)
         self._folder = folder
         self._executor: ThreadPoolExecutor | None = None
-        self.threads: ThreadPoolExecutor | None = None
+        self._threads: ThreadPoolExecutor | None = None
+        self.errands = self._flushing = Errands()
         self._stop = threading.Event()
         self._room = (0, 0)
         self._ask_again = 0.0
@@ -58,7 +60,8 @@ class Disk:
     async def __aenter__(self) -> Self:
         self._stop.clear()
         self._executor = ThreadPoolExecutor(self.checkers, thread_name_prefix="verify")
-        self.threads = ThreadPoolExecutor(_FEW, thread_name_prefix="disk")
+        self._threads = ThreadPoolExecutor(_FEW, thread_name_prefix="disk")
+        self.errands, self._flushing = Errands(self._threads), Errands(self._threads)
         return self
 
     async def __aexit__(
@@ -67,8 +70,8 @@ class Disk:
         self._stop.set()
         if self._executor is not None:
             self._executor.shutdown(wait=True, cancel_futures=True)
-        if self.threads is not None:
-            self.threads.shutdown(wait=True)
+        if self._threads is not None:
+            self._threads.shutdown(wait=True)
         sync_folder(self._folder)
 
     def stopping(self) -> bool:
@@ -95,16 +98,19 @@ class Disk:
 
     async def do(self, work: Callable[[], T]) -> T:
         """Do something short, to its end."""
-        return await self._do(self.threads, work)
+        return await self._done(self.errands.run(work))
+
+    async def flush(self, work: Callable[[], T]) -> T:
+        """Do something short, to its end, that waits for the device."""
+        return await self._done(self._flushing.run(work))
 
     async def do_long(self, work: Callable[[], T]) -> T:
         """Do something, to its end, that may take the disk a while."""
-        return await self._do(None, work)
+        return await self._done(settled(asyncio.get_running_loop().run_in_executor(None, work)))
 
-    async def _do(self, threads: ThreadPoolExecutor | None, work: Callable[[], T]) -> T:
-        self._entered()
+    async def _done(self, work: Awaitable[T]) -> T:
         try:
-            return await settled(asyncio.get_running_loop().run_in_executor(threads, work))
+            return await work
         except OSError as error:
             raise StorageError(f"{error.filename or self._folder}: {error.strerror}") from error
 

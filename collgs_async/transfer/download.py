@@ -174,7 +174,7 @@ class Downloader:
     def _trip(self, product: Product, *, alone: bool = False) -> Trip:
         return Trip(
             product,
-            PartFile(self.final(product), self._disk.threads),
+            PartFile(self.final(product), self._disk.errands),
             Patience(self._config.connection.retries),
             segments=min(self._options.segments, self._options.workers),
             alone=alone,
@@ -224,7 +224,7 @@ class Downloader:
                     await self._disk.do(lease.release)
 
     def _begin(self, trip: Trip, lease: Lease, damaged: Iterable[tuple[int, int]] | None) -> str | None:
-        """Look what is here and take the lease, in a thread; say why there is nothing to do, else None."""
+        """Look what is here and take the lease, in one go; say why there is nothing to do, else None."""
         product = trip.product
         if damaged is None and self._look(product) is Action.SKIP:
             _clear(lease)
@@ -236,7 +236,7 @@ class Downloader:
         # Whoever had the lease before may have finished it since we looked.
         if damaged is not None:
             reopen(trip.part.final, damaged)
-        elif self._look(product) is Action.SKIP:
+        elif trip.part.final.exists() and self._look(product) is Action.SKIP:
             return "exists"
         trip.part.look()
         return None
@@ -256,10 +256,10 @@ class Downloader:
                 log.warning("%s: %s; %s", product.identifier, error, again)
 
     async def _conclude(self, trip: Trip, size: int | None, lease: Lease) -> None:
-        """Verify an archive and give it its final name; what is quick is worth a single trip to a thread."""
+        """Verify an archive and give it its final name; what is quick is done in one go."""
         path, level = trip.part.path, self._level(trip, size)
         if size is not None and size <= SMALL and level is not Level.CRC:
-            warnings = await self._disk.do(
+            warnings = await self._disk.flush(
                 lambda: self._disk.look_into(path, size, level) + _give_name(trip.part, lease)
             )
         else:

@@ -1,0 +1,72 @@
+"""Short work on a disk: done at once while the disk is quick, else in a thread, so that the event loop goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import aiofiles.os
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from concurrent.futures import Executor
+
+__all__ = ["Errands", "settled"]
+
+T = TypeVar("T")
+
+_QUICK: Final = 0.001
+"""Seconds that the loop may wait for a disk. The way to a thread and back takes some tenths of that, and takes the
+interpreter from whoever has it; most of what a small archive needs is a good deal quicker."""
+
+_CAUTION: Final = 100
+"""How many times as long as the loop has waited for a slow disk it does not do so again: it loses a hundredth of its
+time."""
+
+
+class Errands:
+    """Does one thing after the other, here or in threads.
+
+    Parameters
+    ----------
+    threads
+        Where things are done while the disk is slow; None: in the loop's own threads.
+    """
+
+    def __init__(self, threads: Executor | None = None) -> None:
+        self._threads = threads
+        self._slow_until = 0.0
+
+    async def run(self, work: Callable[..., T], *arguments: object, **named: object) -> T:
+        """Do something to its end, also when the task is cancelled meanwhile."""
+        begun = time.monotonic()
+        if begun < self._slow_until:
+            return await settled(_in_thread(work, *arguments, executor=self._threads, **named))
+        try:
+            return work(*arguments, **named)
+        finally:
+            took = time.monotonic() - begun
+            if took > _QUICK:
+                self._slow_until = begun + _CAUTION * took
+
+
+def _call(work: Callable[..., T], *arguments: object, **named: object) -> T:
+    return work(*arguments, **named)
+
+
+_in_thread = aiofiles.os.wrap(_call)
+
+
+async def settled(operation: Awaitable[T]) -> T:
+    """Await an operation to its end, also when the task is cancelled meanwhile: a thread goes on in any case."""
+    task = asyncio.ensure_future(operation)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        while not task.done():
+            with suppress(asyncio.CancelledError):  # not even a second one may leave it alone
+                await asyncio.wait([task])
+        task.exception()  # whatever it was, the cancellation goes before it
+        raise

@@ -1,0 +1,100 @@
+"""Short work on a disk: here while the disk is quick, in a thread while it is slow, and always to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+
+from collgs_async import errands as room
+from collgs_async.errands import Errands
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Clock:
+    """Time that passes only when somebody says so."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(room, "time", clock)
+    return clock
+
+
+@pytest.fixture
+def errands() -> Iterator[Errands]:
+    with ThreadPoolExecutor(1, "there") as threads:
+        yield Errands(threads)
+
+
+async def where(errands: Errands) -> str:
+    """Tell in which thread something is done."""
+    name = await errands.run(lambda: threading.current_thread().name)
+    return "there" if name.startswith("there") else "here"
+
+
+async def test_quick_disk_is_worth_no_thread(errands: Errands, clock: Clock) -> None:
+    for _ in range(3):
+        assert "here" == await where(errands)
+        clock.now += room._QUICK
+
+
+async def test_slow_disk_holds_up_a_hundredth_of_the_time_at_most(errands: Errands, clock: Clock) -> None:
+    def slow() -> None:
+        clock.now += 2.0
+
+    await errands.run(slow)
+    assert "there" == await where(errands)
+    clock.now += 197.9  # the two seconds themselves are part of the two hundred
+    assert "there" == await where(errands)
+    clock.now += 0.2
+    assert "here" == await where(errands)
+
+
+async def test_failure_that_took_long_counts_as_slow_and_goes_up(errands: Errands, clock: Clock) -> None:
+    def fail() -> None:
+        clock.now += 1.0
+        raise OSError(5, "Input/output error")
+
+    with pytest.raises(OSError, match="Input/output error"):
+        await errands.run(fail)
+    assert "there" == await where(errands)
+    with pytest.raises(OSError, match="Input/output error"):
+        await errands.run(fail)
+
+
+async def test_what_was_begun_in_a_thread_is_awaited_however_often_it_is_cancelled(
+    errands: Errands, clock: Clock
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    done: list[str] = []
+
+    def work(word: str) -> None:
+        begun.set()
+        go_on.wait(10)
+        done.append(word)
+
+    await errands.run(lambda: setattr(clock, "now", clock.now + 1))
+    task = asyncio.create_task(errands.run(work, "whole"))
+    await asyncio.to_thread(begun.wait, 10)
+    for _ in range(3):
+        task.cancel()
+        await asyncio.wait([task], timeout=0.01)
+    assert not task.done()
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert ["whole"] == done
