@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 PRODUCTS = 12
 WORKERS = 2
 KILLS = 2
-LOST_TO_A_KILL = WORKERS * MIB + MIB // 2
-"""Bytes: a block of each connection, and what was on its way."""
+LOST_TO_A_KILL = WORKERS * 2 * MIB
+"""Bytes: a block of each connection, and what was on its way, which is more when the machine has halted for a moment."""
 
 
 def words(site: Any, report: str = "report.json") -> tuple[object, ...]:
@@ -111,13 +111,16 @@ async def test_the_next_run_takes_over_at_once_from_one_that_was_killed(
     right = originals(site)
     await killed_midway(command, site)
     assert 2 == len(list(site.folder.glob("*.lease")))
+    held = sum(path.stat().st_size for path in site.folder.glob("*.part"))
+    assert held > MIB
+    site.server.forget()
 
     ended = untroubled(await command(*words(site)))
 
     assert 0 == ended.code
     assert ["downloaded"] * 2 == list(outcomes(command).values())
     assert_all_here(site, right)
-    assert site.moved() <= sum(map(len, right.values())) + LOST_TO_A_KILL
+    assert site.moved() == sum(map(len, right.values())) - held
 
 
 async def test_a_run_that_is_at_work_takes_over_from_one_that_is_killed(
