@@ -55,7 +55,7 @@ COSTLY: Final = frozenset(LYING)
 SMALL_SCALE: Final = """\
 import sys
 from collgs_async.transfer import stream, trip
-trip.SMALLEST_HALF, trip.WORTH_SPLITTING = 2**19, 0.1
+trip.SMALLEST_PIECE, trip.WORTH_SPLITTING = 2**19, 0.1
 stream.WORTH_A_PUMP = int(sys.argv.pop(1))
 from collgs_async.cli import entry_point
 entry_point()

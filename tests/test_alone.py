@@ -28,7 +28,7 @@ KIB = 2**10
 @pytest.fixture(autouse=True)
 def _small_scale(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything sixteen times smaller than in life."""
-    monkeypatch.setattr("collgs_async.transfer.trip.SMALLEST_HALF", 512 * KIB)
+    monkeypatch.setattr("collgs_async.transfer.trip.SMALLEST_PIECE", 512 * KIB)
     monkeypatch.setattr("collgs_async.transfer.trip.WORTH_SPLITTING", 0.1)
 
 
@@ -169,7 +169,8 @@ async def test_a_cancelled_download_takes_its_helpers_along_and_keeps_their_byte
         outcome = await client.download(product)
 
     assert len(ranges) >= 2
-    assert scene.size - held == outcome.bytes
+    # Where a range is cut, what was on its way comes twice.
+    assert scene.size - held <= outcome.bytes <= scene.size - held + MIB // 2
     assert_all_right(site, outcome)
 
 

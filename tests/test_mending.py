@@ -252,7 +252,7 @@ async def test_first_member_is_fetched_again_without_what_follows_also_by_severa
 ) -> None:
     """The range begins with the archive's first byte, and must not be taken for all of it."""
     monkeypatch.setattr("collgs_async.transfer.crew.BLOCK", 2**16)
-    monkeypatch.setattr("collgs_async.transfer.trip.SMALLEST_HALF", 2**18)
+    monkeypatch.setattr("collgs_async.transfer.trip.SMALLEST_PIECE", 2**18)
     monkeypatch.setattr("collgs_async.transfer.trip.WORTH_SPLITTING", 0.1)
     scene = level2_scenes(1, size=SIZE)[0]
     site = await serve([scene], faults={scene.identifier: STOPS_MIDWAY}, rate=2_000_000)

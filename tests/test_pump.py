@@ -564,7 +564,7 @@ async def test_replaced_while_several_pumps_bring_it_is_never_mixed(
     serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, pumps: Pumps, moment: float
 ) -> None:
     """Only the structure is verified, so that nothing but the engine itself keeps the versions apart."""
-    monkeypatch.setattr("collgs_async.transfer.trip.SMALLEST_HALF", 256 * KIB)
+    monkeypatch.setattr("collgs_async.transfer.trip.SMALLEST_PIECE", 256 * KIB)
     monkeypatch.setattr("collgs_async.transfer.trip.WORTH_SPLITTING", 0.1)
     scene = replace(level2_scenes(1)[0], size=4 * MIB, deflated=False)
     site = await serve([scene], rate=4 * MIB, faults={scene.identifier: (FAULTS["cut"],)})

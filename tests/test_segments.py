@@ -31,7 +31,7 @@ KIB = 2**10
 @pytest.fixture(autouse=True)
 def _small_scale(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything sixteen times smaller than in life, the pump, too, so that it takes a second."""
-    monkeypatch.setattr("collgs_async.transfer.trip.SMALLEST_HALF", 512 * KIB)
+    monkeypatch.setattr("collgs_async.transfer.trip.SMALLEST_PIECE", 512 * KIB)
     monkeypatch.setattr("collgs_async.transfer.stream.WORTH_A_PUMP", MIB)
     monkeypatch.setattr("collgs_async.transfer.trip.WORTH_SPLITTING", 0.1)
 
@@ -202,21 +202,84 @@ async def test_next_stretch(
         pytest.param(100 * MIB, 0, 10.0, '"tag"', 4, True, id="nothing comes at all"),
     ],
 )
-async def test_half(
+async def test_share(
     tmp_path: Path, size: int, position: int, seconds: float, tag: str | None, segments: int, *, split: bool
 ) -> None:
     trip = trip_with(tmp_path, [(0, position)], size, segments)
     trip.part.remote = Remote("http://h/a", size, tag)
     longest = running(trip, 0, size, position, seconds=seconds)
 
-    half = trip.half(100.0)
+    shared = trip.share(100.0)
 
-    assert split is (half is not None)
-    if half:
-        assert (position + (size - position) // 2, size) == spans(half[1])
-        assert half[1].left >= 512 * KIB
-        assert longest is half[0]
-        assert trip.half(100.0) is None, "one at a time"
+    assert split is (shared is not None)
+    if shared:
+        assert (position + (size - position) // 2, size) == spans(shared[1])
+        assert shared[1].left >= 512 * KIB
+        assert longest is shared[0]
+
+
+async def test_helpers_who_come_at_once_get_as_much_each(tmp_path: Path) -> None:
+    trip = trip_with(tmp_path, [(0, 20 * MIB)], 100 * MIB)
+    longest = running(trip, 0, 100 * MIB, 20 * MIB)
+
+    pieces = [trip.share(100.0, helpers) for helpers in (7, 6, 5, 4)]
+
+    assert [(80 * MIB, 100 * MIB), (60 * MIB, 80 * MIB), (40 * MIB, 60 * MIB), None] == [
+        shared and spans(shared[1]) for shared in pieces
+    ], "four connections are the most"
+    assert 20 * MIB == longest.unpromised
+
+
+async def promised(tmp_path: Path) -> tuple[Trip, Stretch, list[Stretch], Callable[[Stretch], None]]:
+    """Give a stretch of which three pieces are promised, and what happens when one of them is answered."""
+    trip = trip_with(tmp_path, [(0, 20 * MIB)], 100 * MIB)
+    longest = running(trip, 0, 100 * MIB, 20 * MIB)
+    pieces = [shared[1] for helpers in (3, 2, 1) if (shared := trip.share(100.0, helpers))]
+
+    def answered(piece: Stretch) -> None:
+        assert trip.part.remote is not None
+        trip.take_over(longest, piece, Answer(piece.first, piece.end, trip.part.remote))
+        trip.running.append(piece)
+
+    return trip, longest, pieces, answered
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+async def test_pieces_are_taken_over_in_whatever_order_they_are_answered(
+    tmp_path: Path, order: tuple[int, ...]
+) -> None:
+    trip, longest, pieces, answered = await promised(tmp_path)
+
+    for number in order:
+        answered(pieces[number])
+
+    assert (0, 40 * MIB) == spans(longest)
+    assert None is trip.next_stretch()
+
+
+async def test_piece_whose_helper_failed_is_a_gap_and_nobody_takes_it_twice(tmp_path: Path) -> None:
+    trip, longest, pieces, answered = await promised(tmp_path)
+    answered(pieces[2])
+    assert (60 * MIB, 100 * MIB) == spans(trip.next_stretch())
+
+    trip.asking.add(pieces[0])
+    assert (60 * MIB, 80 * MIB) == spans(trip.next_stretch())
+    trip.asking.clear()
+    running(trip, 60 * MIB, 100 * MIB, 60 * MIB)
+    with pytest.raises(Abandoned):
+        answered(pieces[1])
+    assert (0, 40 * MIB) == spans(longest)
+
+
+async def test_piece_of_a_stretch_that_has_ended_is_taken_unless_it_is_here(tmp_path: Path) -> None:
+    trip, longest, pieces, answered = await promised(tmp_path)
+    trip.running.remove(longest)
+    trip.part.held.add(20 * MIB, 61 * MIB)
+
+    with pytest.raises(Abandoned):
+        answered(pieces[1])
+    answered(pieces[0])
+    assert (61 * MIB, 80 * MIB) == spans(trip.next_stretch())
 
 
 async def test_the_end_moves_only_for_a_proven_answer_in_time(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ PRODUCTS = 12
 WORKERS = 2
 KILLS = 2
 LOST_TO_A_KILL = WORKERS * 2 * MIB
-"""Bytes: a block of each connection, and what was on its way, which is more when the machine has halted for a moment."""
+"""Bytes: a block of each connection, and what was on its way: more of it when the machine has halted for a moment."""
 
 
 def words(site: Any, report: str = "report.json") -> tuple[object, ...]:

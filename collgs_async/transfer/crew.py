@@ -93,12 +93,18 @@ class Crew:
             for trip in self._trips:
                 trip.reconnect()
 
-    async def help(self) -> bool:
-        """Bring a second half of what is being brought; False when none is worth it.
+    async def help(self, idle: int) -> bool:
+        """Bring a piece of what is being brought; False when none is worth it.
 
         What is fetched alone has its own helpers.
+
+        Parameters
+        ----------
+        idle
+            How many have nothing of their own to bring, those who are helping included.
         """
-        return await self._helpers.help_with([trip for trip in self._trips if not trip.alone])
+        trips = [trip for trip in self._trips if not trip.alone]
+        return await self._helpers.help_with(trips, idle - self._helpers.at_work)
 
     async def bring(self, trip: Trip) -> int | None:
         """Bring all bytes into the part, trying again as long as that brings new ones; give its length.

@@ -77,6 +77,7 @@ class Downloader:
         self._leases: list[Lease] = []
         self._walking = 0
         self._nobody_walks = asyncio.Event()
+        self._idle = 0
         self._watch: asyncio.Task[None] | None = None
         self._folds_case = folds_case(config.output_directory)
 
@@ -143,15 +144,19 @@ class Downloader:
                 self._nobody_walks.set()
 
     async def help(self) -> None:
-        """Bring second halves of what others are bringing, until nobody is bringing anything.
+        """Bring pieces of what others are bringing, until nobody is bringing anything.
 
         For a worker that has no product of its own any more: so the last, largest archives do not trickle alone.
         """
-        while self._walking:
-            if not await self._crew.help():
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(LOOK_FOR_WORK_EACH):
-                        await self._nobody_walks.wait()
+        self._idle += 1
+        try:
+            while self._walking:
+                if not await self._crew.help(self._idle):
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(LOOK_FOR_WORK_EACH):
+                            await self._nobody_walks.wait()
+        finally:
+            self._idle -= 1
 
     async def alone(self, product: Product, *, damaged: Iterable[tuple[int, int]] | None = None) -> Outcome:
         """Fetch one product that nobody else helps with, over as many connections as it may have.

@@ -1,4 +1,4 @@
-"""Second halves: more connections for an archive that would take long over the ones that it has."""
+"""Pieces for helpers: more connections for an archive that would take long over the ones that it has."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ LOOK_FOR_WORK_EACH: Final = 0.05
 
 
 class Helpers:
-    """Those who take over second halves of what others are bringing.
+    """Those who take over pieces of what others are bringing.
 
     Parameters
     ----------
@@ -43,18 +43,32 @@ class Helpers:
         Where everybody passes who asks the store for something.
     line
         The way from the store to a part.
+
+    Attributes
+    ----------
+    at_work
+        How many of them are bringing a piece.
     """
 
     def __init__(self, gate: Gate, line: Line) -> None:
         self._gate = gate
         self._line = line
+        self.at_work = 0
 
-    async def help_with(self, trips: Sequence[Trip]) -> bool:
-        """Bring the second half of the longest stretch that is worth splitting; False when none is."""
-        now = time.monotonic()
-        for trip in sorted(trips, key=lambda trip: max((one.left for one in trip.running), default=0), reverse=True):
-            if half := trip.half(now):
-                await self._as_helper(trip, *half)
+    async def help_with(self, trips: Sequence[Trip], helpers: int = 1) -> bool:
+        """Bring a piece of the longest stretch that is worth splitting; False when none is.
+
+        Parameters
+        ----------
+        trips
+            What may be helped with.
+        helpers
+            How many are about to do so, this one included; it takes no more than leaves as much for each.
+        """
+        now, open_ones = time.monotonic(), [trip for trip in trips if trip.running]
+        for trip in sorted(open_ones, key=lambda trip: max(one.unpromised for one in trip.running), reverse=True):
+            if shared := trip.share(now, max(1, helpers // len(open_ones))):
+                await self._as_helper(trip, *shared)
                 return True
         return False
 
@@ -86,42 +100,44 @@ class Helpers:
     async def _stay_with(self, trip: Trip) -> NoReturn:
         """Help with one archive alone, as long as nobody else waits for the connection that this takes."""
         while True:
-            if not (trip.running and self._gate.has_room() and await self.help_with([trip])):
+            if not (trip.running and self._gate.has_room() and await self.help_with([trip], trip.segments)):
                 await trip.wait_for_change(LOOK_FOR_WORK_EACH if trip.running else None)
 
-    async def _as_helper(self, trip: Trip, longest: Stretch, second: Stretch) -> None:
-        """Bring a second half in a task of its own, which can be stopped when nobody wants it any more."""
-        helper = asyncio.create_task(self._bring_half(trip, longest, second))
+    async def _as_helper(self, trip: Trip, longest: Stretch, piece: Stretch) -> None:
+        """Bring a piece in a task of its own, which can be stopped when nobody wants it any more."""
+        helper = asyncio.create_task(self._bring_piece(trip, longest, piece))
         trip.helpers.add(helper)
+        self.at_work += 1
         try:
             await asyncio.wait([helper])
         except asyncio.CancelledError:
             await _stop(helper)
             raise
         finally:
+            self.at_work -= 1
             trip.helpers.discard(helper)
-            longest.splitting = False
+            longest.promised.discard(piece)
         if not helper.cancelled():
             helper.result()
 
-    async def _bring_half(self, trip: Trip, longest: Stretch, second: Stretch) -> None:
+    async def _bring_piece(self, trip: Trip, longest: Stretch, piece: Stretch) -> None:
         async def judged(answer: Answer, response: ClientResponse) -> None:
             self._gate.accepted()
-            trip.take_over(longest, second, answer)
-            trip.begin(second, response)
-            longest.splitting = False
+            trip.take_over(longest, piece, answer)
+            trip.begin(piece, response)
+            longest.promised.discard(piece)
 
         try:
             async with self._gate.enter() as began, trip.part:
-                if not trip.in_time(longest, second):
+                if not trip.in_time(longest, piece):
                     return
                 try:
-                    await self._line.fetch(trip, second, judged=judged)
+                    await self._line.fetch(trip, piece, judged=judged)
                 except BusyError as error:
                     self._gate.refused(began, error.retry_after)
                     raise
                 finally:
-                    trip.finish(second)
+                    trip.finish(piece)
         except (AskAgain, ProductError, Abandoned) as error:
             log.debug("%s: a second connection failed: %s", trip.product.identifier, error)
             trip.note_help(failed=True)

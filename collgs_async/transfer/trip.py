@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Abandoned", "Stretch", "Trip"]
 
-SMALLEST_HALF: Final = 512 * 2**10
+SMALLEST_PIECE: Final = 512 * 2**10
 """Bytes; a range is not split into smaller pieces than this. On a fast line the time that it takes is the limit."""
 
 WORTH_SPLITTING: Final = 1.0
@@ -56,7 +56,7 @@ class Stretch:
     position
         Its next byte.
     end
-        One past its last byte; it moves down when another connection takes over the second half. None while the
+        One past its last byte; it moves down when another connection takes over its last piece. None while the
         length of the archive is not known.
     begun
         When its first byte was due, by the monotonic clock, in seconds.
@@ -66,8 +66,8 @@ class Stretch:
         Its connection, once it was taken over from aiohttp; None: it was not.
     abandoned
         Whether its bytes are not wanted any more.
-    splitting
-        Whether another connection is about to take its second half.
+    promised
+        Its last pieces, which other connections are about to take.
     ending
         Whether its line broke, or its task was cancelled, and only what had arrived by then is still to be written.
     untold
@@ -81,9 +81,9 @@ class Stretch:
     response: ClientResponse | None = None
     tap: Tap | None = None
     abandoned: bool = False
-    splitting: bool = False
     ending: bool = False
     untold: int = 0
+    promised: set[Stretch] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.position = self.first
@@ -105,15 +105,25 @@ class Stretch:
         elif self.response is not None:
             self.response.close()
 
-    def middle(self, now: float) -> int | None:
-        """Say where to split it; None when that would gain nothing."""
-        seconds = now - self.begun
-        if self.splitting or self.response is None or seconds < _RATE_NEEDS or self.left < 2 * SMALLEST_HALF:
+    @property
+    def unpromised(self) -> int:
+        """Bytes that it has still to bring when all that is promised has been taken."""
+        return max(0, self._last_unpromised - self.position)
+
+    @property
+    def _last_unpromised(self) -> int:
+        return min((piece.first for piece in self.promised), default=self.end or 0)
+
+    def last_piece(self, now: float, helpers: int) -> Stretch | None:
+        """Cut off the last piece of as many as there are to be with so many helpers; None: that would gain nothing."""
+        seconds, left = now - self.begun, self.unpromised
+        if self.response is None or seconds < _RATE_NEEDS:
             return None
         rate = (self.position - self.first) / seconds
-        if rate and self.left / rate <= WORTH_SPLITTING:
+        pieces = min(helpers + 1, left // SMALLEST_PIECE)
+        if pieces < 2 or (rate and left / rate <= WORTH_SPLITTING):
             return None
-        return self.position + self.left // 2
+        return Stretch(self._last_unpromised - left // pieces, self._last_unpromised)
 
 
 class Trip:
@@ -155,7 +165,7 @@ class Trip:
     running
         The stretches that are being brought.
     helpers
-        The tasks that bring second halves.
+        The tasks that bring promised pieces.
     changed
         Set whenever a stretch begins or ends.
     """
@@ -224,42 +234,56 @@ class Trip:
         if self.size is None:
             beyond = next((first for first, _ in held if first > held.prefix), None)
             return None if self.running else Stretch(held.prefix, beyond)
-        taken = [(stretch.position, stretch.end or self.size) for stretch in self.running]
+        taken = [(stretch.position, stretch.end or self.size) for stretch in {*self.running, *self.asking, *self.asked}]
         gaps = Ranges([*held, *taken]).gaps(self.size)
         return Stretch(*gaps[0]) if gaps else None
 
-    def half(self, now: float) -> tuple[Stretch, Stretch] | None:
-        """Propose to split the stretch with most left: give it, and its second half for another connection.
+    def share(self, now: float, helpers: int = 1) -> tuple[Stretch, Stretch] | None:
+        """Promise a piece of the stretch with most left to another connection: give the stretch, and the piece.
 
-        Only where a strong validator makes certain that both halves are of one version.
+        Only where a strong validator makes certain that all pieces are of one version.
+
+        Parameters
+        ----------
+        now
+            By the monotonic clock, in seconds.
+        helpers
+            How many other connections are about to ask for a piece, this one included; each is to get as much.
         """
         remote = self.part.remote
         possible = self.ranges and self.conditions and remote is not None and strong_validator(remote) is not None
-        connections = len(self.running) + sum(stretch.splitting for stretch in self.running)
+        connections = len(self.running) + sum(len(stretch.promised) for stretch in self.running)
         if not possible or connections >= self.segments or self._help_failures >= _MOST_HELP_FAILURES:
             return None
-        longest = max(self.running, key=lambda stretch: stretch.left, default=None)
-        middle = longest.middle(now) if longest else None
-        if longest is None or middle is None:
+        longest = max(self.running, key=lambda stretch: stretch.unpromised, default=None)
+        piece = longest.last_piece(now, min(helpers, self.segments - connections)) if longest else None
+        if longest is None or piece is None:
             return None
-        longest.splitting = True
-        return longest, Stretch(middle, longest.end)
+        longest.promised.add(piece)
+        return longest, piece
 
-    def in_time(self, longest: Stretch, second: Stretch) -> bool:
-        """Tell whether the second half of a stretch is still to be had."""
-        return longest in self.running and longest.position < second.first and longest.end == second.end
+    def in_time(self, longest: Stretch, piece: Stretch) -> bool:
+        """Tell whether a piece of a stretch, which may have ended by now, is still to be had."""
+        first, end = piece.first, piece.end or 0
+        if longest in self.running and longest.position >= first:
+            return False
+        others = {*self.running, *self.asking, *self.asked} - {longest, piece}
+        taken = any(other.position < end and first < (other.end or 0) for other in others)
+        return not taken and not any(here for _, _, here in self.part.held.split(first, end))
 
-    def take_over(self, longest: Stretch, second: Stretch, answer: Answer) -> None:
-        """Move the end of a stretch down to where its second half begins, whose answer has been judged right.
+    def take_over(self, longest: Stretch, piece: Stretch, answer: Answer) -> None:
+        """Move the end of a stretch down to where a promised piece begins, whose answer has been judged right.
+
+        What lies beyond the piece is promised, too, or brought by others already.
 
         Raises
         ------
         Abandoned
-            The first connection was there before, or the answer is no proven range of the second half.
+            The first connection was there before, or the answer is no proven range of the piece.
         """
-        if not self.in_time(longest, second) or not answer.proven or answer.first == 0:
+        if not self.in_time(longest, piece) or not answer.proven or answer.first == 0:
             raise Abandoned
-        longest.end = second.first
+        longest.end = min(longest.end or piece.first, piece.first)
 
     def ask_for(self, stretch: Stretch) -> Ask:
         """Choose the request that brings a stretch, which goes out now."""
