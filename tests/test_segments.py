@@ -193,7 +193,7 @@ async def test_next_stretch(
     ("size", "position", "seconds", "tag", "segments", "split"),
     [
         pytest.param(100 * MIB, 10 * MIB, 10.0, '"tag"', 4, True, id="90 s are left"),
-        pytest.param(100 * MIB, 100 * MIB - 900 * KIB, 10.0, '"tag"', 4, False, id="halves would be too small"),
+        pytest.param(100 * MIB, 100 * MIB - 200 * KIB, 1e6, '"tag"', 4, False, id="halves would be too small"),
         pytest.param(100 * MIB, 95 * MIB, 1.0, '"tag"', 4, False, id="it is soon over"),
         pytest.param(100 * MIB, 10 * MIB, 0.01, '"tag"', 4, False, id="its rate is not known yet"),
         pytest.param(100 * MIB, 10 * MIB, 10.0, 'W/"tag"', 4, False, id="no strong validator"),
@@ -214,8 +214,17 @@ async def test_share(
     assert split is (shared is not None)
     if shared:
         assert (position + (size - position) // 2, size) == spans(shared[1])
-        assert shared[1].left >= 512 * KIB
+        assert shared[1].left >= 128 * KIB
         assert longest is shared[0]
+
+
+async def test_line_that_has_come_to_a_halt_is_helped_though_it_was_fast(tmp_path: Path) -> None:
+    trip = trip_with(tmp_path, [(0, 99 * MIB)], 100 * MIB)
+    running(trip, 0, 100 * MIB, 99 * MIB, seconds=1.0)
+
+    looks = [trip.share(100.0 + seconds) is not None for seconds in (0.0, 0.4, 0.6)]
+
+    assert [False, False, True] == looks
 
 
 async def test_helpers_who_come_at_once_get_as_much_each(tmp_path: Path) -> None:

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Abandoned", "Stretch", "Trip"]
 
-SMALLEST_PIECE: Final = 512 * 2**10
+SMALLEST_PIECE: Final = 128 * 2**10
 """Bytes; a range is not split into smaller pieces than this. On a fast line the time that it takes is the limit."""
 
-WORTH_SPLITTING: Final = 1.0
+WORTH_SPLITTING: Final = 0.5
 """Seconds that a range must still take at its measured rate before it is split."""
 
 _MOST_VERSIONS: Final = 5
@@ -39,6 +39,9 @@ _MOST_HELP_FAILURES: Final = 3
 
 _RATE_NEEDS: Final = 0.1
 """Seconds before a stretch's rate means anything."""
+
+_LATELY: Final = 0.5
+"""Seconds that the rate of a stretch is at least of, and twice that at most where somebody looks for work."""
 
 
 class Abandoned(Exception):  # noqa: N818 - nothing went wrong: these bytes are not wanted any more
@@ -84,6 +87,7 @@ class Stretch:
     ending: bool = False
     untold: int = 0
     promised: set[Stretch] = field(default_factory=set)
+    _marks: tuple[tuple[float, int], ...] = ()
 
     def __post_init__(self) -> None:
         self.position = self.first
@@ -114,14 +118,20 @@ class Stretch:
     def _last_unpromised(self) -> int:
         return min((piece.first for piece in self.promised), default=self.end or 0)
 
+    def rate(self, now: float) -> float:
+        """Give its bytes a second of late, so that a line that has come to a halt is soon known; it has begun."""
+        earlier, later = self._marks or ((self.begun, self.first),) * 2
+        if now - later[0] >= _LATELY:
+            earlier, later = later, (now, self.position)
+        self._marks = earlier, later
+        return (self.position - earlier[1]) / (now - earlier[0])
+
     def last_piece(self, now: float, helpers: int) -> Stretch | None:
         """Cut off the last piece of as many as there are to be with so many helpers; None: that would gain nothing."""
-        seconds, left = now - self.begun, self.unpromised
-        if self.response is None or seconds < _RATE_NEEDS:
-            return None
-        rate = (self.position - self.first) / seconds
+        left = self.unpromised
         pieces = min(helpers + 1, left // SMALLEST_PIECE)
-        if pieces < 2 or (rate and left / rate <= WORTH_SPLITTING):
+        known = self.response is not None and now - self.begun >= _RATE_NEEDS
+        if pieces < 2 or not known or left <= WORTH_SPLITTING * self.rate(now):
             return None
         return Stretch(self._last_unpromised - left // pieces, self._last_unpromised)
 
