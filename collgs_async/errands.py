@@ -21,13 +21,15 @@ _QUICK: Final = 0.001
 """Seconds that the loop may wait for a disk. The way to a thread and back takes some tenths of that, and takes the
 interpreter from whoever has it; most of what a small archive needs is a good deal quicker."""
 
+_QUICK_THERE: Final = 10 * _QUICK
+"""The same for what was done in a thread, which may have had to wait for the interpreter."""
+
 _CAUTION: Final = 100
-"""How many times as long as the loop has waited for a slow disk it does not do so again: it loses a hundredth of its
-time."""
+"""How many times as long as something took a slow disk is not tried again: the loop loses a hundredth of its time."""
 
 
 class Errands:
-    """Does one thing after the other, here or in threads.
+    """Does what is asked, here or in threads; first there, until the disk has been found to be quick.
 
     Parameters
     ----------
@@ -37,19 +39,25 @@ class Errands:
 
     def __init__(self, threads: Executor | None = None) -> None:
         self._threads = threads
+        self._quick = False
         self._slow_until = 0.0
 
     async def run(self, work: Callable[..., T], *arguments: object, **named: object) -> T:
         """Do something to its end, also when the task is cancelled meanwhile."""
-        begun = time.monotonic()
-        if begun < self._slow_until:
+        if self._quick:
+            return self._timed(_QUICK, work, *arguments, **named)
+        if time.monotonic() < self._slow_until:
             return await settled(_in_thread(work, *arguments, executor=self._threads, **named))
+        return await settled(_in_thread(self._timed, _QUICK_THERE, work, *arguments, executor=self._threads, **named))
+
+    def _timed(self, most: float, work: Callable[..., T], *arguments: object, **named: object) -> T:
+        begun = time.monotonic()
         try:
             return work(*arguments, **named)
         finally:
             took = time.monotonic() - begun
-            if took > _QUICK:
-                self._slow_until = begun + _CAUTION * took
+            self._quick = took <= most
+            self._slow_until = begun + _CAUTION * took
 
 
 def _call(work: Callable[..., T], *arguments: object, **named: object) -> T:

@@ -1,7 +1,7 @@
 """Are these bytes the product? First bytes, length, ZIP structure, and the CRC of each member.
 
-Everything here is synchronous and reads a file that nobody writes; it belongs in a thread. Memory does not
-grow with the archive, only with the number of its members. Names of records and fields follow PKWARE's
+Everything here is synchronous and reads a file that nobody writes; where that is large, it belongs in a thread. Memory
+does not grow with the archive, only with the number of its members. Names of records and fields follow PKWARE's
 APPNOTE.TXT 6.3.10, §4.3 and §4.4.
 """
 

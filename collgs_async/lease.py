@@ -94,7 +94,7 @@ class Holder:
 
 
 class Lease:
-    """The right to fetch one product; for one task, whose calls run in a thread, one at a time.
+    """The right to fetch one product; for one task, whose calls are made one at a time.
 
     A holder on this machine keeps its lease for as long as its process lives, stopped or not, and loses it at once
     with it. One on another machine, since another boot, or in another container keeps it while its heart beats. So

@@ -45,22 +45,42 @@ async def where(errands: Errands) -> str:
     return "there" if name.startswith("there") else "here"
 
 
-async def test_quick_disk_is_worth_no_thread(errands: Errands, clock: Clock) -> None:
+async def test_quick_disk_is_worth_no_thread_once_it_is_known_to_be_quick(errands: Errands, clock: Clock) -> None:
+    assert "there" == await where(errands)
     for _ in range(3):
         assert "here" == await where(errands)
         clock.now += room._QUICK
 
 
-async def test_slow_disk_holds_up_a_hundredth_of_the_time_at_most(errands: Errands, clock: Clock) -> None:
-    def slow() -> None:
-        clock.now += 2.0
+async def test_slow_disk_holds_up_the_loop_once_in_a_hundred_times_as_long(errands: Errands, clock: Clock) -> None:
+    seconds = 0.005
 
+    def slow() -> None:
+        clock.now += seconds
+
+    await where(errands)
     await errands.run(slow)
     assert "there" == await where(errands)
-    clock.now += 197.9  # the two seconds themselves are part of the two hundred
+    clock.now += 0.49  # the five milliseconds themselves are part of the half second
     assert "there" == await where(errands)
-    clock.now += 0.2
+    assert not errands._quick
+    clock.now += 0.02
+    assert "there" == await where(errands)
     assert "here" == await where(errands)
+
+
+async def test_disk_that_stays_slow_never_holds_up_the_loop_again(errands: Errands, clock: Clock) -> None:
+    threads: list[bool] = []
+
+    def slow() -> None:
+        threads.append(threading.current_thread() is threading.main_thread())
+        clock.now += 2.0
+
+    for _ in range(4):
+        await errands.run(slow)
+        clock.now += 300.0
+
+    assert [False] * 4 == threads
 
 
 async def test_failure_that_took_long_counts_as_slow_and_goes_up(errands: Errands, clock: Clock) -> None:
@@ -68,6 +88,7 @@ async def test_failure_that_took_long_counts_as_slow_and_goes_up(errands: Errand
         clock.now += 1.0
         raise OSError(5, "Input/output error")
 
+    await where(errands)
     with pytest.raises(OSError, match="Input/output error"):
         await errands.run(fail)
     assert "there" == await where(errands)
@@ -76,7 +97,7 @@ async def test_failure_that_took_long_counts_as_slow_and_goes_up(errands: Errand
 
 
 async def test_what_was_begun_in_a_thread_is_awaited_however_often_it_is_cancelled(
-    errands: Errands, clock: Clock
+    errands: Errands,
 ) -> None:
     begun, go_on = threading.Event(), threading.Event()
     done: list[str] = []
@@ -86,7 +107,6 @@ async def test_what_was_begun_in_a_thread_is_awaited_however_often_it_is_cancell
         go_on.wait(10)
         done.append(word)
 
-    await errands.run(lambda: setattr(clock, "now", clock.now + 1))
     task = asyncio.create_task(errands.run(work, "whole"))
     await asyncio.to_thread(begun.wait, 10)
     for _ in range(3):

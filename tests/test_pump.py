@@ -510,6 +510,27 @@ async def test_trickle_is_no_silence_and_moves_visibly(
 
 
 @lines
+async def test_nobody_waits_for_more_than_must_still_come(
+    tmp_path: Path, naps: Naps, monkeypatch: pytest.MonkeyPatch, certificate: Path, pumps: Pumps, *, tls: bool
+) -> None:
+    """The line stays open and silent behind the last byte."""
+    monkeypatch.setattr("collgs_async.transfer.tap.WAIT", 15)
+
+    async def slowly(due: bytes) -> AsyncIterator[bytes]:
+        for first in range(0, len(due), 5000):
+            yield due[first : first + 5000]
+            await asyncio.sleep(0.001)
+        await asyncio.Event().wait()
+
+    async with wild([], Store(CONTENT, MOST, slowly), tls=tls_of(certificate if tls else None)) as server:
+        async with asyncio.timeout(10):
+            outcome = await fetch(server, tmp_path / "archives", naps, certificate=certificate)
+
+    assert_whole(outcome, tmp_path / "archives")
+    assert (1, 1) == (outcome.attempts, pumps.begun)
+
+
+@lines
 async def test_line_below_the_least_rate_is_given_up_and_nothing_comes_twice(
     tmp_path: Path,
     naps: Naps,

@@ -249,6 +249,7 @@ async def promised(tmp_path: Path) -> tuple[Trip, Stretch, list[Stretch], Callab
         assert trip.part.remote is not None
         trip.take_over(longest, piece, Answer(piece.first, piece.end, trip.part.remote))
         trip.running.append(piece)
+        longest.promised.discard(piece)
 
     return trip, longest, pieces, answered
 
@@ -261,6 +262,7 @@ async def test_pieces_are_taken_over_in_whatever_order_they_are_answered(
 
     for number in order:
         answered(pieces[number])
+        assert 20 * MIB == longest.unpromised
 
     assert (0, 40 * MIB) == spans(longest)
     assert None is trip.next_stretch()

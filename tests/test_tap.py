@@ -25,7 +25,7 @@ def test_turns_go_in_the_order_of_asking_also_past_one_that_asks_again_at_once()
         turns.give()
 
     turns.take()
-    threads = [threading.Thread(target=take_one, args=(number,)) for number in range(5)]
+    threads = [threading.Thread(target=take_one, args=(number,), daemon=True) for number in range(5)]
     for count, thread in enumerate(threads, 1):
         thread.start()
         waiting(turns, count)
@@ -51,7 +51,7 @@ def test_never_two_at_a_time_and_everybody_comes_to_an_end() -> None:
             inside[0] -= 1
             turns.give()
 
-    threads = [threading.Thread(target=take_many) for _ in range(6)]
+    threads = [threading.Thread(target=take_many, daemon=True) for _ in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -98,7 +98,7 @@ async def test_two_runs_at_once_fetch_each_archive_once(serve: Callable[..., Any
 
 async def killed_midway(command: Command, site: Any) -> None:
     """Kill a run when its two archives are half here."""
-    process = await command.start(*words(site))
+    process = await command.start(*words(site), "--segments", 1)
     await until(lambda: site.moved() > 6 * MIB, process)
     process.send_signal(signal.SIGKILL)
     await command.end(process)
@@ -115,7 +115,7 @@ async def test_the_next_run_takes_over_at_once_from_one_that_was_killed(
     assert held > MIB
     site.server.forget()
 
-    ended = untroubled(await command(*words(site)))
+    ended = untroubled(await command(*words(site), "--segments", 1))
 
     assert 0 == ended.code
     assert ["downloaded"] * 2 == list(outcomes(command).values())

@@ -84,6 +84,7 @@ class Crew:
         self._gate = Gate(options.workers, sleep=sleep)
         self._helpers = Helpers(self._gate, self._line)
         self._trips: list[Trip] = []
+        self._helping = 0
         self._asleep = Sleep()
 
     def look_at_the_clocks(self) -> None:
@@ -104,7 +105,11 @@ class Crew:
             How many have nothing of their own to bring, those who are helping included.
         """
         trips = [trip for trip in self._trips if not trip.alone]
-        return await self._helpers.help_with(trips, idle - self._helpers.at_work)
+        others, self._helping = self._helping, self._helping + 1
+        try:
+            return await self._helpers.help_with(trips, idle - others)
+        finally:
+            self._helping -= 1
 
     async def bring(self, trip: Trip) -> int | None:
         """Bring all bytes into the part, trying again as long as that brings new ones; give its length.

@@ -72,6 +72,7 @@ class Disk:
             self._executor.shutdown(wait=True, cancel_futures=True)
         if self._threads is not None:
             self._threads.shutdown(wait=True)
+        self.errands = self._flushing = Errands()
         sync_folder(self._folder)
 
     def stopping(self) -> bool:
@@ -98,6 +99,7 @@ class Disk:
 
     async def do(self, work: Callable[[], T]) -> T:
         """Do something short, to its end."""
+        self._entered()
         return await self._done(self.errands.run(work))
 
     async def flush(self, work: Callable[[], T]) -> T:

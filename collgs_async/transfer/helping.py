@@ -43,17 +43,11 @@ class Helpers:
         Where everybody passes who asks the store for something.
     line
         The way from the store to a part.
-
-    Attributes
-    ----------
-    at_work
-        How many of them are bringing a piece.
     """
 
     def __init__(self, gate: Gate, line: Line) -> None:
         self._gate = gate
         self._line = line
-        self.at_work = 0
 
     async def help_with(self, trips: Sequence[Trip], helpers: int = 1) -> bool:
         """Bring a piece of the longest stretch that is worth splitting; False when none is.
@@ -68,8 +62,7 @@ class Helpers:
         now, open_ones = time.monotonic(), [trip for trip in trips if trip.running]
         for trip in sorted(open_ones, key=lambda trip: max(one.unpromised for one in trip.running), reverse=True):
             if shared := trip.share(now, max(1, helpers // len(open_ones))):
-                await self._as_helper(trip, *shared)
-                return True
+                return await self._as_helper(trip, *shared)
         return False
 
     async def accompany(self, trip: Trip, bringing: Coroutine[Any, Any, T]) -> T:
@@ -103,24 +96,21 @@ class Helpers:
             if not (trip.running and self._gate.has_room() and await self.help_with([trip], trip.segments)):
                 await trip.wait_for_change(LOOK_FOR_WORK_EACH if trip.running else None)
 
-    async def _as_helper(self, trip: Trip, longest: Stretch, piece: Stretch) -> None:
-        """Bring a piece in a task of its own, which can be stopped when nobody wants it any more."""
+    async def _as_helper(self, trip: Trip, longest: Stretch, piece: Stretch) -> bool:
+        """Bring a piece in a task of its own, which can be stopped when nobody wants it; False when it is too late."""
         helper = asyncio.create_task(self._bring_piece(trip, longest, piece))
         trip.helpers.add(helper)
-        self.at_work += 1
         try:
             await asyncio.wait([helper])
         except asyncio.CancelledError:
             await _stop(helper)
             raise
         finally:
-            self.at_work -= 1
             trip.helpers.discard(helper)
             longest.promised.discard(piece)
-        if not helper.cancelled():
-            helper.result()
+        return helper.cancelled() or helper.result()
 
-    async def _bring_piece(self, trip: Trip, longest: Stretch, piece: Stretch) -> None:
+    async def _bring_piece(self, trip: Trip, longest: Stretch, piece: Stretch) -> bool:
         async def judged(answer: Answer, response: ClientResponse) -> None:
             self._gate.accepted()
             trip.take_over(longest, piece, answer)
@@ -130,7 +120,7 @@ class Helpers:
         try:
             async with self._gate.enter() as began, trip.part:
                 if not trip.in_time(longest, piece):
-                    return
+                    return False
                 try:
                     await self._line.fetch(trip, piece, judged=judged)
                 except BusyError as error:
@@ -143,6 +133,7 @@ class Helpers:
             trip.note_help(failed=True)
         else:
             trip.note_help(failed=False)
+        return True
 
 
 async def _stop(*tasks: asyncio.Task[Any]) -> None:

@@ -70,7 +70,9 @@ class Pump:
         self._position = position
         self._end = end
         self._share = share
-        self._buffer = memoryview(mmap.mmap(-1, tap.source.block))  # of which only what is used takes memory
+        self._buffer = memoryview(
+            mmap.mmap(-1, tap.source.block, access=mmap.ACCESS_COPY)
+        )  # of which only what is used takes memory
         self._timeout = timeout
         self._heard = time.monotonic()
         self._landed: deque[tuple[int, int, int]] = deque()
@@ -120,9 +122,16 @@ class Pump:
         self._told.set()
 
     async def _tell(self, landed: Callable[[int, int, int], Awaitable[None]]) -> None:
+        """Tell of all that has landed, also when one of them is the end of it."""
         self._told.clear()
+        trouble: Exception | None = None
         while self._landed:
-            await landed(*self._landed.popleft())
+            try:
+                await landed(*self._landed.popleft())
+            except Exception as error:
+                trouble = trouble or error
+        if trouble is not None:
+            raise trouble
 
     def _work(self) -> None:
         """Receive and write, block by block; in the thread."""
@@ -145,6 +154,7 @@ class Pump:
                 self._ring()
             self._position += size
             if self._position - written_out >= _WRITE_OUT_EACH:
+                self._tap.source.pause(end=True)  # the device may keep us waiting
                 self._part.write_out(written_out, self._position - written_out)
                 written_out = self._position
 

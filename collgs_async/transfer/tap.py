@@ -9,6 +9,7 @@ TLS, a body of unknown length), there is no tap, and the bytes go through the ev
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
 import struct
@@ -35,6 +36,9 @@ _KNOWN_TRANSPORT: Final = getattr(asyncio.selector_events, "_SelectorSocketTrans
 
 _RAW: Final = 64 * 1024
 """Bytes of TLS records that are taken from the socket at once."""
+
+_RECORD: Final = 17 * 1024
+"""Bytes that one of them may have, with all that is around them (RFC 8446 §5.2)."""
 
 _TURN: Final = 8 * 2**20
 """Bytes after which whoever decrypts lets others have their turn."""
@@ -118,6 +122,9 @@ class _Turns:
 
 
 _turns = _Turns()
+if hasattr(os, "register_at_fork"):
+    # Whoever had the turn has not come along.
+    os.register_at_fork(after_in_child=_turns.__init__)  # type: ignore[misc]
 
 
 class _TlsSource:
@@ -148,8 +155,10 @@ class _TlsSource:
             if ended or filled == len(view):
                 return filled  # and keeps the turn until the bytes are written
             self._give_turn()
+            # More than must still come may never come; a piece of a record may be here already.
+            wanted = self._raw[: max(1, len(view) - filled - _RECORD)]
             try:
-                received = _received(self._socket, self._raw) if time.monotonic() < enough else None
+                received = _received(self._socket, wanted) if time.monotonic() < enough else None
             except OSError:
                 if not filled:
                     raise
@@ -275,7 +284,7 @@ class Tap:
         protocol.pause_reading()
         below.pause_reading()
         own.setblocking(True)
-        own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", 0, int(WAIT * 1e6)))
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", *divmod(int(WAIT * 1e6), 10**6)))
         if tls is None or incoming is None:
             return cls(head, _PlainSource(own), own)
         return cls(head, _TlsSource(own, tls, incoming), own)

@@ -70,7 +70,7 @@ class Stretch:
     abandoned
         Whether its bytes are not wanted any more.
     promised
-        Its last pieces, which other connections are about to take.
+        Its last pieces, which other connections are about to take; some may lie beyond an end that has moved since.
     ending
         Whether its line broke, or its task was cancelled, and only what had arrived by then is still to be written.
     untold
@@ -116,7 +116,7 @@ class Stretch:
 
     @property
     def _last_unpromised(self) -> int:
-        return min((piece.first for piece in self.promised), default=self.end or 0)
+        return min([self.end or 0, *(piece.first for piece in self.promised)])
 
     def rate(self, now: float) -> float:
         """Give its bytes a second of late, so that a line that has come to a halt is soon known; it has begun."""
@@ -128,10 +128,11 @@ class Stretch:
 
     def last_piece(self, now: float, helpers: int) -> Stretch | None:
         """Cut off the last piece of as many as there are to be with so many helpers; None: that would gain nothing."""
-        left = self.unpromised
-        pieces = min(helpers + 1, left // SMALLEST_PIECE)
-        known = self.response is not None and now - self.begun >= _RATE_NEEDS
-        if pieces < 2 or not known or left <= WORTH_SPLITTING * self.rate(now):
+        if self.response is None or now - self.begun < _RATE_NEEDS:
+            return None
+        left, worth_it = self.unpromised, int(WORTH_SPLITTING * self.rate(now))
+        pieces = min(helpers + 1, left // max(SMALLEST_PIECE, worth_it // 2))
+        if pieces < 2 or left <= worth_it:
             return None
         return Stretch(self._last_unpromised - left // pieces, self._last_unpromised)
 
@@ -206,7 +207,7 @@ class Trip:
         self.asking: set[Stretch] = set()
         self.asked: set[Stretch] = set()
         self.running: list[Stretch] = []
-        self.helpers: set[asyncio.Task[None]] = set()
+        self.helpers: set[asyncio.Task[bool]] = set()
         self.changed = asyncio.Event()
         self._versions = 1
         self._help_failures = 0
@@ -265,7 +266,8 @@ class Trip:
         connections = len(self.running) + sum(len(stretch.promised) for stretch in self.running)
         if not possible or connections >= self.segments or self._help_failures >= _MOST_HELP_FAILURES:
             return None
-        longest = max(self.running, key=lambda stretch: stretch.unpromised, default=None)
+        wanted = [stretch for stretch in self.running if not stretch.abandoned]
+        longest = max(wanted, key=lambda stretch: stretch.unpromised, default=None)
         piece = longest.last_piece(now, min(helpers, self.segments - connections)) if longest else None
         if longest is None or piece is None:
             return None
@@ -275,7 +277,7 @@ class Trip:
     def in_time(self, longest: Stretch, piece: Stretch) -> bool:
         """Tell whether a piece of a stretch, which may have ended by now, is still to be had."""
         first, end = piece.first, piece.end or 0
-        if longest in self.running and longest.position >= first:
+        if longest.abandoned or (longest in self.running and longest.position >= first):
             return False
         others = {*self.running, *self.asking, *self.asked} - {longest, piece}
         taken = any(other.position < end and first < (other.end or 0) for other in others)
@@ -336,11 +338,12 @@ class Trip:
         for stretch in self.running:
             if not keep:
                 stretch.abandon()
-        for helper in self.helpers:
-            if not helper.cancelling():  # once is enough: a second time would cut off the write of what is at hand
-                helper.cancel()
-        if self.helpers:
+        while self.helpers:  # whoever is idle may become one meanwhile
+            for helper in self.helpers:
+                if not helper.cancelling():  # once is enough: a second time would cut off the write of what is at hand
+                    helper.cancel()
             await asyncio.wait(self.helpers)
+            await asyncio.sleep(0)  # for those who take them off the list
         while self.running:
             await self.wait_for_change()
 
