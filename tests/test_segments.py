@@ -193,7 +193,7 @@ async def test_next_stretch(
     ("size", "position", "seconds", "tag", "segments", "split"),
     [
         pytest.param(100 * MIB, 10 * MIB, 10.0, '"tag"', 4, True, id="90 s are left"),
-        pytest.param(100 * MIB, 100 * MIB - 200 * KIB, 1e6, '"tag"', 4, False, id="halves would be too small"),
+        pytest.param(100 * MIB, 100 * MIB - 900 * KIB, 10.0, '"tag"', 4, False, id="halves would be too small"),
         pytest.param(100 * MIB, 95 * MIB, 1.0, '"tag"', 4, False, id="it is soon over"),
         pytest.param(100 * MIB, 10 * MIB, 0.01, '"tag"', 4, False, id="its rate is not known yet"),
         pytest.param(100 * MIB, 10 * MIB, 10.0, 'W/"tag"', 4, False, id="no strong validator"),
@@ -214,7 +214,7 @@ async def test_share(
     assert split is (shared is not None)
     if shared:
         assert (position + (size - position) // 2, size) == spans(shared[1])
-        assert shared[1].left >= 128 * KIB
+        assert shared[1].left >= 512 * KIB
         assert longest is shared[0]
 
 
