@@ -53,10 +53,8 @@ async def test_demo_ends_well_and_tells_that_nothing_moved_the_second_time(
     ended = await show("--products", 3)
 
     assert (0, "") == (ended.code, ended.out)
-    moved = re.search(r"First run: 3 archives downloaded and verified, (\d+\.\d) MB", ended.err)
-    assert moved is not None
-    # A little more than the archives: where a range was cut for an idle worker, what was on its way comes twice.
-    assert 20.1 <= float(moved[1]) < 23
+    # A little more than the archives, where an idle worker has helped.
+    assert re.search(r"First run: 3 archives downloaded and verified, 20\.\d MB", ended.err)
     assert "Second run: 3 were already here; 0 B of archives moved" in ended.err
     named = re.search(r"The files are in (\S+)", ended.err)
     assert named is not None
