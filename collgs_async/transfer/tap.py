@@ -187,27 +187,37 @@ class _TlsSource:
 
     def _decrypt(self, view: memoryview, filled: int) -> tuple[int, bool]:
         """Decrypt what has come, until the buffer is full; tell how full it is, and whether nothing more will come."""
-        read, size = self._read, len(view)
+        read, incoming, size, dry = self._read, self._incoming, len(view), False
         try:
-            while True:
+            # One record a call at most, 16 KiB: what else is done for each of them is felt.
+            while filled < size:
+                if not dry and incoming.pending < _RECORD:
+                    dry = not self._top_up()
                 try:
-                    # One record a call at most, 16 KiB: what else is done for each of them is felt.
-                    while filled < size and (count := read(size - filled, view[filled:])):
-                        filled += count
-                    return filled, filled < size
-                except ssl.SSLWantReadError:
-                    received = self._socket.recv_into(self._raw, 0, socket.MSG_DONTWAIT)
-                    if not received:
+                    count = read(size - filled, view[filled:])
+                except ssl.SSLWantReadError:  # which costs as much as a record, so that it is not asked in vain
+                    if dry:
+                        break
+                else:
+                    if not count:
                         return filled, True
-                    self._incoming.write(self._raw[:received])
-        except BlockingIOError:
-            return filled, False
+                    filled += count
         except OSError as error:
             if filled:
                 return filled, True  # the next call meets it again, or the end of the line
             if isinstance(error, ssl.SSLError):
                 raise ConnectionError(error.reason or "TLS failed") from error
             raise _line_trouble(error) from error
+        return filled, False
+
+    def _top_up(self) -> bool:
+        """Take from the socket what has come; False: nothing has, or nothing will any more."""
+        try:
+            received = self._socket.recv_into(self._raw, 0, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        self._incoming.write(self._raw[:received])
+        return received > 0
 
 
 def _received(connection: socket.socket, view: memoryview) -> int | None:
