@@ -17,14 +17,11 @@ from collgs_async.auth import Authenticator, find_credentials
 from collgs_async.catalogue import Inquiry, Lessons, Search, find_description, list_collections
 from collgs_async.choice import Choice
 from collgs_async.errors import AuthenticationError, CatalogueError, CollgsError, NotAvailableError
-from collgs_async.glance import Door, Lengths, Pictures
 from collgs_async.models import Outcome, Product, Report, Status
 from collgs_async.pipeline import in_order, run_pipeline
-from collgs_async.plan import MISSING, LeftOut, Plan, Planned
 from collgs_async.progress import SilentProgress
 from collgs_async.query import Query
 from collgs_async.report import Recorder
-from collgs_async.results import Products
 from collgs_async.transfer import Downloader
 from collgs_async.transport import Transport
 
@@ -37,8 +34,10 @@ if TYPE_CHECKING:
     from collgs_async.catalogue import Collection, Description
     from collgs_async.choosing import Dropped
     from collgs_async.config import Config
-    from collgs_async.glance import Picture
+    from collgs_async.glance import Door, Picture
+    from collgs_async.plan import LeftOut, Plan, Planned
     from collgs_async.progress import Progress
+    from collgs_async.results import Products
     from collgs_async.transfer import Action
 
 __all__ = ["Client", "run"]
@@ -171,6 +170,8 @@ class Client:
         Products
             A list, which a notebook shows as a table and on a map.
         """
+        from collgs_async.results import Products
+
         choice = self.choose(query)
         async with aclosing(aiter(choice)) as products:
             found = [product async for product in products]
@@ -235,6 +236,8 @@ class Client:
         AuthenticationError
             The store asks for a sign-in.
         """
+        from collgs_async.glance import Lengths
+
         return in_order(products, Lengths(self._door()), at_once=self._taken_ahead)
 
     def with_quicklooks(
@@ -249,6 +252,8 @@ class Client:
         largest
             Bytes of a picture that is taken.
         """
+        from collgs_async.glance import Pictures
+
         fetch = Pictures(self._door(), largest=largest)
 
         async def both(product: Product) -> tuple[Product, Picture | None]:
@@ -265,6 +270,8 @@ class Client:
         return 2 * self._config.download_options.workers
 
     def _door(self) -> Door:
+        from collgs_async.glance import Door
+
         workers, retries = self._config.download_options.workers, self._config.connection.retries
         return Door(self._transport, self._authenticator, workers=workers, retries=retries, sleep=self._sleep)
 
@@ -396,6 +403,8 @@ class Client:
         AuthenticationError
             The store asks for a sign-in.
         """
+        from collgs_async.plan import MISSING, LeftOut, Plan
+
         left_out: list[LeftOut] = []
 
         def note(dropped: Dropped) -> None:
@@ -436,6 +445,8 @@ class Client:
         AuthenticationError, StorageError
             As for `run`.
         """
+        from collgs_async.plan import Planned
+
         return await self._pull(Planned(plan), report)
 
     async def _pull(self, choice: Choice | Planned, report: str | Path | None) -> Report:

@@ -9,26 +9,25 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import json
 import netrc
 import os
-import re
 import stat
-from contextlib import suppress
 from dataclasses import dataclass, field
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from aiohttp import FormData
 from yarl import URL
 
 from collgs_async.errors import AuthenticationError, ConfigError, TransferError
 from collgs_async.transport import NETWORK_ERRORS, Step, Transport, describe
-from collgs_async.words import looks_like_html, server_words
+from collgs_async.words import looks_like_html
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from aiohttp import FormData
+
+    from collgs_async.form import Form
 
 __all__ = ["Authenticator", "Credentials", "SignedIn", "Visit", "find_credentials"]
 
@@ -43,10 +42,6 @@ _LARGEST_PAGE: Final = 256 * 1024
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _REPEATING: Final = frozenset({307, 308})
 """Redirects that ask for the same request again, with the password in it."""
-
-_LOGIN_ACTION = re.compile(r'"loginAction"\s*:\s*("(?:[^"\\]|\\.)*")')
-_SCRIPT_MESSAGE = re.compile(r'"summary"\s*:\s*("(?:[^"\\]|\\.)*")')
-_ERROR_MARK = re.compile(r"input-error|kc-feedback-text|alert-error")
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +267,9 @@ class Authenticator:
         page = await walk.follow(await walk.step(url))
         if not page.asks_to_sign_in:
             return None
-        form = _find_form(page)
+        from collgs_async.form import find_form  # few runs meet one
+
+        form = find_form(page)
         if form is None:
             raise AuthenticationError(
                 f"the store asks for a sign-in at {page.host}, with a form that is not understood"
@@ -287,7 +284,7 @@ class Authenticator:
         await _present(credentials, form, walk, url)
         return SignedIn(credentials.username, form.action.host or "")
 
-    def _require_trust(self, form: _Form) -> None:
+    def _require_trust(self, form: Form) -> None:
         """Refuse to post a password to strangers, or where anybody on the way can read it."""
         host, scheme = _plain(form.action.raw_host or ""), form.action.scheme
         below = host.endswith(f".{self._host}") and not _is_address(self._host)
@@ -379,9 +376,9 @@ class _Walk:
         raise AuthenticationError(f"the sign-in leads round in circles: more than {_MOST_STEPS} redirects")
 
 
-async def _present(credentials: Credentials, form: _Form, walk: _Walk, asked: URL) -> None:
+async def _present(credentials: Credentials, form: Form, walk: _Walk, asked: URL) -> None:
     """Post the form once, and see that it was accepted."""
-    answer = await walk.step(form.action, form.filled(credentials))
+    answer = await walk.step(form.action, form.filled(credentials.username, credentials.password))
     if answer.status in _REPEATING and answer.target is not None:
         raise AuthenticationError(
             f"{answer.host} asks for the password to be sent on to {answer.target.host} (HTTP {answer.status}), "
@@ -394,7 +391,9 @@ async def _present(credentials: Credentials, form: _Form, walk: _Walk, asked: UR
 
 def _require_success(end: Step, credentials: Credentials, *, posted: bool) -> None:
     """Read the page at the end of a sign-in; `posted` says that it is the answer to the form itself."""
-    words = _error_words(end.body).replace(credentials.password, "***")
+    from collgs_async.form import error_words
+
+    words = error_words(end.body).replace(credentials.password, "***")
     if end.status >= 500 or end.status == 429:
         raise TransferError(
             f"the sign-in at {end.host} failed: HTTP {end.status}: {words}", retry_after=end.retry_after
@@ -410,100 +409,6 @@ def _require_success(end: Step, credentials: Credentials, *, posted: bool) -> No
             f"the sign-in of {credentials.username} ended at {end.host} with HTTP {end.status}: {words}; "
             "try it in a browser"
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _Form:
-    """A sign-in form: where it is to be posted, the names of its two fields, and what goes along unseen."""
-
-    action: URL = field(repr=False)
-    username: str = "username"
-    password: str = "password"  # noqa: S105 - the name of the field
-    hidden: Mapping[str, str] = field(default_factory=dict, repr=False)
-
-    def filled(self, credentials: Credentials) -> FormData:
-        """Fill it in."""
-        mine = {self.username: credentials.username, self.password: credentials.password}
-        return FormData({**self.hidden, **mine})
-
-
-class _FormReader(HTMLParser):
-    """Finds the first form that has a password field and is posted, and the words of errors."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.action: str | None = None
-        self.username = self.password = ""
-        self.hidden: dict[str, str] = {}
-        self.words: list[str] = []
-        self._closed = False
-        self._telling = ""
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Open a form, or take one of its fields; or begin to listen to an error."""
-        given = {name: value or "" for name, value in attrs}
-        if tag == "form" and not self.password:
-            self.action = given.get("action", "") if given.get("method", "").lower() == "post" else None
-            self.username, self.hidden = "", {}
-        elif tag == "input" and self.action is not None and not self._closed:
-            self._take_field(given.get("name", ""), given.get("type", "text").lower(), given.get("value", ""))
-        elif tag != "input" and _ERROR_MARK.search(f"{given.get('id', '')} {given.get('class', '')}"):
-            self._telling = self._telling or tag
-
-    def _take_field(self, name: str, kind: str, value: str) -> None:
-        if kind == "password":
-            self.password = self.password or name
-        elif kind == "hidden" and name:
-            self.hidden[name] = value
-        elif kind in {"text", "email"}:
-            self.username = self.username or name
-
-    def handle_endtag(self, tag: str) -> None:
-        """Close a form for good once it had a password field; or stop listening."""
-        if tag == "form":
-            self._closed = bool(self.password)
-            self.action = self.action if self.password else None
-        if tag == self._telling:
-            self._telling = ""
-
-    def handle_data(self, data: str) -> None:
-        """Listen to an error."""
-        if self._telling:
-            self.words.append(data)
-
-
-def _read(text: str) -> _FormReader:
-    reader = _FormReader()
-    with suppress(AssertionError):  # that is how html.parser meets a broken section such as <![x[
-        reader.feed(text)
-    return reader
-
-
-def _find_form(page: Step) -> _Form | None:
-    """Find the form of a page: in its HTML, else in the script that puts it together (protocol §8)."""
-    text = page.body.decode("utf-8", "replace")
-    reader = _read(text)
-    found = _LOGIN_ACTION.search(text)
-    try:
-        if reader.action is not None and reader.password:
-            action = page.url.join(URL(reader.action))
-            return _Form(action, reader.username or "username", reader.password, reader.hidden)
-        return _Form(page.url.join(URL(json.loads(found[1]))), hidden={"credentialId": ""}) if found else None
-    except ValueError:
-        return None
-
-
-def _error_words(body: bytes) -> str:
-    """Say what a page of the sign-in says was wrong."""
-    text = body.decode("utf-8", "replace")
-    reader = _read(text)
-    said = " ".join(reader.words).strip()
-    if not said and (found := _SCRIPT_MESSAGE.search(text)):
-        try:
-            said = str(json.loads(found[1]))
-        except ValueError:
-            said = ""
-    return server_words(said.encode() if said else body) or "no reason given"
 
 
 def _plain(host: str) -> str:

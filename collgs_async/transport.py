@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import ssl
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 import aiohttp
 from yarl import URL
@@ -14,14 +13,16 @@ from yarl import URL
 from collgs_async.errors import ConfigError
 from collgs_async.patience import retry_after
 from collgs_async.proxies import Proxies
+from collgs_async.trust import trusting
 from collgs_async.words import asks_to_sign_in, looks_like_html
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from http.cookies import SimpleCookie
     from pathlib import Path
     from types import TracebackType
-    from typing import Self
+    from typing import NotRequired, Self
 
     from collgs_async.config import Connection
 
@@ -40,6 +41,13 @@ NETWORK_ERRORS = (aiohttp.ClientError, TimeoutError, ConnectionError)
 _MOST_REDIRECTS = 10
 _LARGEST_PAGE = 256 * 1024
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+
+class _Way(TypedDict):
+    """How to get to a host, in aiohttp's words."""
+
+    proxy: str | None
+    ssl: NotRequired[ssl.SSLContext]
 
 
 class BadRedirectError(aiohttp.ClientError):
@@ -100,15 +108,15 @@ class Transport:
         self._settings = connection
         self._proxies = Proxies(connection.proxy)
         self._session: aiohttp.ClientSession | None = None
+        self._tls: ssl.SSLContext | None = None
         self._adopted: frozenset[tuple[str, str, str]] | None = None
 
     async def __aenter__(self) -> Self:
         settings = self._settings
-        tls: ssl.SSLContext | bool = True
         if settings.ca_file is not None:
-            tls = _trusting(settings.ca_file)
+            self._tls = _trusting(settings.ca_file)
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ssl=tls),
+            connector=aiohttp.TCPConnector(limit=0),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=settings.timeout, sock_read=settings.timeout),
             headers={"User-Agent": settings.user_agent},
             # A sign-in on an IP address, or a cookie with "/" and "=", would be lost with the defaults.
@@ -128,6 +136,14 @@ class Transport:
         if self._session is None:
             raise RuntimeError("use it as an asynchronous context manager: async with ...")
         return self._session
+
+    def _way_to(self, url: URL) -> _Way:
+        """Choose the proxy for a URL, and what TLS needs to know, which takes a while to read."""
+        proxy = self._proxies.proxy_for(url)
+        if url.scheme != "https" and not (proxy or "").startswith("https:"):
+            return {"proxy": proxy}
+        self._tls = self._tls or trusting()
+        return {"proxy": proxy, "ssl": self._tls}
 
     def alone(self) -> Transport:
         """Make another one with the same settings and no cookies yet; it is to be entered."""
@@ -150,7 +166,7 @@ class Transport:
             data=form,
             headers=headers,
             allow_redirects=False,
-            proxy=self._proxies.proxy_for(url),
+            **self._way_to(url),
         ) as response:
             target = _next_hop(response) if response.status in _REDIRECTS else None
             body = b"" if target else (await read_at_most(response, _LARGEST_PAGE))[0]
@@ -221,8 +237,8 @@ class Transport:
                 headers={**encoding, **(headers or {})},
                 allow_redirects=False,
                 auto_decompress=decompress,
-                proxy=self._proxies.proxy_for(target),
                 read_bufsize=buffer,
+                **self._way_to(target),
             ) as response:
                 if response.status not in _REDIRECTS:
                     yield response
@@ -233,14 +249,12 @@ class Transport:
 
 
 def _trusting(ca_file: Path) -> ssl.SSLContext:
-    context = ssl.create_default_context()
     try:
-        context.load_verify_locations(cafile=ca_file)
+        return trusting(ca_file)
     except OSError as error:  # ssl.SSLError is one
         raise ConfigError(
             f"connection.ca_file: expected certificates in PEM form, found {ca_file} ({error})"
         ) from error
-    return context
 
 
 def _refuse_strange_host(url: URL) -> None:

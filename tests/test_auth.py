@@ -326,12 +326,12 @@ class TestWherePasswordsGo:
         ],
     )
     def test_the_catalogues_own_hosts_are_trusted_however_they_are_written(self, host: str, action: str) -> None:
-        from collgs_async.auth import _Form
+        from collgs_async.form import Form
 
         transport = Transport(Connection())
         authenticator = Authenticator(transport, host, lambda: RIGHT, auth_hosts=("OTHER.example.",))
 
-        authenticator._require_trust(_Form(URL(action)))
+        authenticator._require_trust(Form(URL(action)))
 
     @pytest.mark.parametrize("status", [307, 308])
     async def test_none_is_sent_on_along_a_redirect(self, status: int) -> None:

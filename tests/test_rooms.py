@@ -10,18 +10,19 @@ import collgs_async
 PACKAGE = Path(collgs_async.__file__).parent
 
 FLOORS = {
-    **dict.fromkeys(["errors", "version", "units", "words", "names"], 0),
+    **dict.fromkeys(["errors", "version", "units", "words", "names", "trust"], 0),
     **dict.fromkeys(["models", "query", "options", "limits", "ranges", "patience", "proxies", "errands"], 1),
     **dict.fromkeys(
         ["area", "choosing", "jsonfile", "partfile", "lease", "integrity", "progress", "listing", "report"], 2
     ),
     **dict.fromkeys(["atlas", "config", "pipeline", "plan"], 3),
     **dict.fromkeys(["choice", "results", "transport"], 4),
-    **dict.fromkeys(["auth", "scrub"], 5),
-    **dict.fromkeys(["catalogue", "glance", "transfer"], 6),
-    **dict.fromkeys(["app", "demo"], 7),
-    **dict.fromkeys(["sync", "cli"], 8),
-    **dict.fromkeys(["__main__"], 9),
+    **dict.fromkeys(["form", "scrub"], 5),
+    **dict.fromkeys(["auth"], 6),
+    **dict.fromkeys(["catalogue", "glance", "transfer"], 7),
+    **dict.fromkeys(["app", "demo"], 8),
+    **dict.fromkeys(["sync", "cli"], 9),
+    **dict.fromkeys(["__main__"], 10),
 }
 
 

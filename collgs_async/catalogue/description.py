@@ -11,14 +11,13 @@ import math
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
-from xml.etree.ElementTree import Element, TreeBuilder
-from xml.parsers import expat
 
 from collgs_async.errors import CatalogueError
 from collgs_async.words import looks_like_html, server_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from xml.etree.ElementTree import Element
 
     from collgs_async.catalogue.inquiry import Inquiry
 
@@ -242,6 +241,9 @@ def _number(text: str | None) -> float | None:
 
 def _tree(body: bytes) -> Element:
     """Parse XML without a document type, which alone can be dangerous; names lose their namespaces."""
+    from xml.etree.ElementTree import TreeBuilder  # most runs read none
+    from xml.parsers import expat
+
     builder = TreeBuilder()
     parser = expat.ParserCreate(namespace_separator=" ")
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from collgs_async.cli.screen import Screen
+    from collgs_async.plan import Plan
     from collgs_async.progress import Progress
     from collgs_async.scrub import Bad
 
@@ -80,10 +81,9 @@ def initialise(target: Path) -> int:
 async def download(config: Config, found: Namespace, screen: Screen) -> int:
     """Pull everything that matches, or that a plan names."""
     from collgs_async.app import Client
-    from collgs_async.cli.plans import read_plan
 
     _refuse_to_fetch_instead_of_showing(found)
-    plan = read_plan(found)
+    plan = _plan(found)
     if found.dry_run:
         if found.report:
             raise ConfigError("--report: expected a run that fetches, found --dry-run")
@@ -112,6 +112,15 @@ async def download(config: Config, found: Namespace, screen: Screen) -> int:
         if interrupted or client.report != Report():
             _summarise(client.report, config.output_directory, interrupted=interrupted)
     return 0 if client.report.ok and failure is None else 1
+
+
+def _plan(found: Namespace) -> Plan | None:
+    """Read the plan that a run is to follow; None: it is to search."""
+    if not found.plan:
+        return None
+    from collgs_async.plan import Plan
+
+    return Plan.read(Path(found.plan))
 
 
 def _refuse_to_fetch_instead_of_showing(found: Namespace) -> None:

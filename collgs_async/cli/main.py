@@ -12,6 +12,7 @@ from collgs_async.cli.screen import Screen, run_interruptibly
 from collgs_async.cli.words import flags_of, parse
 from collgs_async.errors import CollgsError, ConfigError
 from collgs_async.options import OPTIONS, env_name
+from collgs_async.trust import put_off
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -26,6 +27,7 @@ def entry_point() -> None:
     """Run the command line of this process, and leave with its exit code."""
     try:
         _open_what_is_closed()
+        put_off()
         code = main()
         sys.stdout.flush()
     except BrokenPipeError:

@@ -22,14 +22,9 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Mapping
 
-__all__ = ["compare_plans", "make_plan", "read_plan", "read_settings_beside"]
+__all__ = ["compare_plans", "make_plan", "read_settings_beside"]
 
 log = logging.getLogger("collgs_async")
-
-
-def read_plan(found: Namespace) -> Plan | None:
-    """Read the plan that a run is to follow; None: it is to search."""
-    return Plan.read(Path(found.plan)) if found.plan else None
 
 
 def read_settings_beside(plan_flag: str, found: Namespace, flags: Mapping[str, object]) -> Config:
