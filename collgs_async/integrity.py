@@ -1,8 +1,7 @@
 """Are these bytes the product? First bytes, length, ZIP structure, and the CRC of each member.
 
 Everything here is synchronous and reads a file that nobody writes; where that is large, it belongs in a thread. Memory
-does not grow with the archive, only with the number of its members. Names of records and fields follow PKWARE's
-APPNOTE.TXT 6.3.10, §4.3 and §4.4.
+does not grow with the archive, only with the number of its members.
 """
 
 from __future__ import annotations
@@ -11,18 +10,38 @@ import os
 import re
 import zlib
 from collections import Counter
-from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
-from importlib import import_module
 from itertools import chain, islice
-from struct import Struct, unpack_from
-from typing import TYPE_CHECKING, Any
+from struct import unpack_from
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from collgs_async.errors import IntegrityError
+from collgs_async.zipformat import (
+    CENTRAL,
+    CENTRAL_SIGNATURE,
+    DEFLATED,
+    ENCRYPTED,
+    END,
+    END64,
+    END64_SIGNATURE,
+    END_SIGNATURE,
+    FULL16,
+    FULL32,
+    LOCAL,
+    LOCAL_SIGNATURE,
+    LOCATOR,
+    LOCATOR_SIGNATURE,
+    SIZES_FOLLOW,
+    STORED,
+    UTF8,
+    ZIP64_FIELD,
+    codec,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from io import BufferedReader
     from pathlib import Path
 
@@ -32,6 +51,7 @@ __all__ = [
     "Directory",
     "Level",
     "Member",
+    "Seen",
     "Stopped",
     "check",
     "damaged_members",
@@ -39,43 +59,17 @@ __all__ = [
     "read_members",
 ]
 
-_codec: Any = zlib
-with suppress(ImportError):  # the extra "fast": the same interface, quicker
-    _codec = import_module("isal.isal_zlib")
-
 _MIB = 1024 * 1024
 _END_WINDOW = _MIB
 _LARGEST_DIRECTORY = 256 * _MIB
 
-_LOCAL_SIGNATURE = b"PK\x03\x04"
-_CENTRAL_SIGNATURE = b"PK\x01\x02"
-_END_SIGNATURE = b"PK\x05\x06"
-_END64_SIGNATURE = b"PK\x06\x06"
-_LOCATOR_SIGNATURE = b"PK\x06\x07"
-
-_LOCAL = Struct("<4s5H3I2H")
-_CENTRAL = Struct("<4s6H3I5H2I")
-_END = Struct("<4s4H2IH")
-_END64 = Struct("<4sQ2H2I4Q")
-_LOCATOR = Struct("<4sIQI")
-
-_FULL16 = 0xFFFF  # a field that is full has its value in the ZIP64 one
-_FULL32 = 0xFFFFFFFF
-_ZIP64_FIELD = 0x0001
-
-_ENCRYPTED = 1 << 0
-_SIZES_FOLLOW = 1 << 3
-_UTF8 = 1 << 11
-
-_STORED = 0
-_DEFLATED = 8
 _METHOD_NAMES = {9: "Deflate64", 12: "bzip2", 14: "LZMA", 93: "Zstandard", 95: "XZ", 98: "PPMd"}
 
 _TEXT = rb"(?is)\A(?:\xef\xbb\xbf)?\s*"
 _LOOKS = (
     (rb"\A\Z", "an empty file"),
     (rb"\A\x00+\Z", "zeros"),
-    (re.escape(_END_SIGNATURE), "an empty ZIP archive"),
+    (re.escape(END_SIGNATURE), "an empty ZIP archive"),
     (rb"\x1f\x8b", "gzip data"),
     (_TEXT + rb"(?=<).*?<(?:!doctype\s+)?html\b", "an HTML page"),
     (_TEXT + rb"<[?!a-z]", "an XML document"),
@@ -131,7 +125,7 @@ class Member:
     @property
     def readable(self) -> bool:
         """Whether the data can be unpacked here: stored or deflated, and not encrypted."""
-        return self.method in (_STORED, _DEFLATED) and not self.flags & _ENCRYPTED
+        return self.method in (STORED, DEFLATED) and not self.flags & ENCRYPTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +172,25 @@ class Damage:
     problem: str
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The data of a stored member as they were written.
+
+    Attributes
+    ----------
+    data
+        Their offset in bytes from the beginning of the file.
+    length
+        How many bytes they are.
+    crc
+        Their CRC-32.
+    """
+
+    data: int
+    length: int
+    crc: int
+
+
 class DamagedMembersError(IntegrityError):
     """The archive's structure is right and some of its members are not.
 
@@ -207,6 +220,7 @@ def check(
     level: Level = Level.CRC,
     stop: Callable[[], bool] = _never,
     block: int = _MIB,
+    seen: Mapping[int, Seen] = MappingProxyType({}),
 ) -> tuple[str, ...]:
     """Verify that a file is the whole and right archive.
 
@@ -222,6 +236,8 @@ def check(
         Looked at before every block and every entry; verification ends soon after it turns true.
     block
         Bytes to read, and at most to unpack, in one piece.
+    seen
+        Data that need not be read again, by the offset of the local header before them.
 
     Returns
     -------
@@ -243,7 +259,7 @@ def check(
     directory = read_members(path, stop=stop)
     if level is Level.STRUCTURE:
         return directory.warnings
-    if damaged := tuple(damaged_members(path, directory, stop=stop, block=block)):
+    if damaged := tuple(damaged_members(path, directory, stop=stop, block=block, seen=seen)):
         raise DamagedMembersError(damaged, len(directory.members))
     return directory.warnings + tuple(_unread(directory.members))
 
@@ -261,7 +277,7 @@ def not_a_zip(head: bytes) -> str | None:
     str or None
         A short phrase such as ``"an HTML page"``; None when a local header begins here, as it must.
     """
-    if head.startswith(_LOCAL_SIGNATURE):
+    if head.startswith(LOCAL_SIGNATURE):
         return None
     for pattern, looks in _LOOKS:
         if re.match(pattern, head):
@@ -304,7 +320,12 @@ def read_members(path: Path, *, stop: Callable[[], bool] = _never) -> Directory:
 
 
 def damaged_members(
-    path: Path, directory: Directory, *, stop: Callable[[], bool] = _never, block: int = _MIB
+    path: Path,
+    directory: Directory,
+    *,
+    stop: Callable[[], bool] = _never,
+    block: int = _MIB,
+    seen: Mapping[int, Seen] = MappingProxyType({}),
 ) -> Iterator[Damage]:
     """Read every member and yield those that are not what the directory says.
 
@@ -321,6 +342,8 @@ def damaged_members(
         Looked at before every member and every block.
     block
         Bytes to read, and at most to unpack, in one piece.
+    seen
+        As for `check`.
 
     Raises
     ------
@@ -334,7 +357,7 @@ def damaged_members(
         for member, end in directory.extents():
             _obey(stop)
             try:
-                _check_member(file, member, end, buffer, stop)
+                _check_member(file, member, end, buffer, stop, seen.get(member.header))
             except IntegrityError as error:
                 yield Damage(member.name, member.header, end, str(error))
 
@@ -381,23 +404,23 @@ def _end_records(tail: bytes) -> Iterator[tuple[int, int]]:
     The surplus is the number of bytes after the record and its comment; it is negative when the comment is
     cut short.
     """
-    at = tail.rfind(_END_SIGNATURE, 0, max(0, len(tail) - _END.size + len(_END_SIGNATURE)))
+    at = tail.rfind(END_SIGNATURE, 0, max(0, len(tail) - END.size + len(END_SIGNATURE)))
     while at >= 0:
-        comment = _END.unpack_from(tail, at)[-1]
-        yield at, len(tail) - at - _END.size - comment
-        at = tail.rfind(_END_SIGNATURE, 0, at + len(_END_SIGNATURE) - 1)
+        comment = END.unpack_from(tail, at)[-1]
+        yield at, len(tail) - at - END.size - comment
+        at = tail.rfind(END_SIGNATURE, 0, at + len(END_SIGNATURE) - 1)
 
 
 def _end_at(file: BufferedReader, at: int, surplus: int) -> _End:
     """Read the end record at this offset and check that a directory lies right before it."""
     if surplus < 0:
         raise IntegrityError(f"the comment of the end record lacks its last {_counted(-surplus, 'byte')}")
-    _, disk, first_disk, here, entries, size, start, _ = _END.unpack(_exactly(file, at, _END.size))
+    _, disk, first_disk, here, entries, size, start, _ = END.unpack(_exactly(file, at, END.size))
     edge = at
-    if at >= _LOCATOR.size:
-        locator = _exactly(file, at - _LOCATOR.size, _LOCATOR.size)
-        if locator.startswith(_LOCATOR_SIGNATURE):
-            edge, wide = _end64_before(file, at - _LOCATOR.size, locator)
+    if at >= LOCATOR.size:
+        locator = _exactly(file, at - LOCATOR.size, LOCATOR.size)
+        if locator.startswith(LOCATOR_SIGNATURE):
+            edge, wide = _end64_before(file, at - LOCATOR.size, locator)
             narrow = (disk, first_disk, here, entries, size, start)
             disk, first_disk, here, entries, size, start = _widened(narrow, wide)
     if disk or first_disk or here != entries:
@@ -409,19 +432,19 @@ def _end_at(file: BufferedReader, at: int, surplus: int) -> _End:
 
 def _end64_before(file: BufferedReader, at: int, locator: bytes) -> tuple[int, tuple[int, ...]]:
     """Read the ZIP64 end record that the locator at this offset points to: its offset and its six values."""
-    _, disk, start, disks = _LOCATOR.unpack(locator)
+    _, disk, start, disks = LOCATOR.unpack(locator)
     if disk or disks > 1:
         raise IntegrityError(f"the archive is one part of {disks}: split archives cannot be used")
-    if start + _END64.size > at:
+    if start + END64.size > at:
         raise IntegrityError(f"the ZIP64 end record cannot begin at byte {start}: its locator is at {at}")
-    signature, length, _, _, *values = _END64.unpack(_exactly(file, start, _END64.size))
-    if signature != _END64_SIGNATURE or start + 12 + length != at:
+    signature, length, _, _, *values = END64.unpack(_exactly(file, start, END64.size))
+    if signature != END64_SIGNATURE or start + 12 + length != at:
         raise IntegrityError(f"no ZIP64 end record at byte {start}, where its locator points")
     return start, tuple(values)
 
 
 def _widened(narrow: Sequence[int], wide: Sequence[int]) -> Iterator[int]:
-    full = (_FULL16, _FULL16, _FULL16, _FULL16, _FULL32, _FULL32)
+    full = (FULL16, FULL16, FULL16, FULL16, FULL32, FULL32)
     return (large if small == most else small for small, large, most in zip(narrow, wide, full, strict=True))
 
 
@@ -430,17 +453,17 @@ def _check_directory_bounds(file: BufferedReader, start: int, size: int, entries
         raise IntegrityError("the archive has no member")
     if size > _LARGEST_DIRECTORY:
         raise IntegrityError(f"the central directory claims {size} bytes, at most {_LARGEST_DIRECTORY} are read")
-    if entries * _CENTRAL.size > size:
+    if entries * CENTRAL.size > size:
         raise IntegrityError(f"{_counted(entries, 'member')} cannot fit in a directory of {size} bytes")
     if start + size != edge:
         raise IntegrityError(f"the central directory should end at byte {edge}, it claims {start + size}")
-    if _exactly(file, start, len(_CENTRAL_SIGNATURE)) != _CENTRAL_SIGNATURE:
+    if _exactly(file, start, len(CENTRAL_SIGNATURE)) != CENTRAL_SIGNATURE:
         raise IntegrityError(f"no central directory at byte {start}, where the end record points")
 
 
 def _refuse_another_archive(file: BufferedReader, surplus: int) -> None:
     file.seek(-surplus, os.SEEK_END)
-    if file.read(len(_LOCAL_SIGNATURE)) == _LOCAL_SIGNATURE:
+    if file.read(len(LOCAL_SIGNATURE)) == LOCAL_SIGNATURE:
         raise IntegrityError(f"another archive begins {_counted(surplus, 'byte')} before the end of the file")
 
 
@@ -448,16 +471,16 @@ def _entries(file: BufferedReader, end: _End, stop: Callable[[], bool]) -> Itera
     at, edge = end.start, end.start + end.size
     while at < edge:
         _obey(stop)
-        if at + _CENTRAL.size > edge:
+        if at + CENTRAL.size > edge:
             raise IntegrityError(f"the directory entry at byte {at} is cut short")
-        signature, *fields = _CENTRAL.unpack(_exactly(file, at, _CENTRAL.size))
-        if signature != _CENTRAL_SIGNATURE:
+        signature, *fields = CENTRAL.unpack(_exactly(file, at, CENTRAL.size))
+        if signature != CENTRAL_SIGNATURE:
             raise IntegrityError(f"no directory entry at byte {at}, where one should begin")
         name, extra, comment = fields[9:12]
-        following = at + _CENTRAL.size + name + extra + comment
+        following = at + CENTRAL.size + name + extra + comment
         if following > edge:
             raise IntegrityError(f"the directory entry at byte {at} is cut short")
-        words = _exactly(file, at + _CENTRAL.size, name + extra)
+        words = _exactly(file, at + CENTRAL.size, name + extra)
         yield _member(fields, words[:name], words[name:])
         at = following
 
@@ -465,10 +488,10 @@ def _entries(file: BufferedReader, end: _End, stop: Callable[[], bool]) -> Itera
 def _member(fields: Sequence[int], raw_name: bytes, extra: bytes) -> Member:
     _, _, flags, method, _, _, crc, compressed, uncompressed, _, _, _, disk, _, _, header = fields
     name = _decoded(raw_name, flags)
-    if disk not in (0, _FULL16):
+    if disk not in (0, FULL16):
         raise IntegrityError(f"{_quoted(name)} begins on disk {disk}: split archives cannot be used")
     sizes = (uncompressed, compressed, header)
-    if _FULL32 in sizes:
+    if FULL32 in sizes:
         uncompressed, compressed, header = _widened_sizes(name, sizes, extra)
     return Member(name, method, flags, crc, compressed, uncompressed, header)
 
@@ -478,52 +501,57 @@ def _widened_sizes(name: str, sizes: Sequence[int], extra: bytes) -> Iterable[in
     at = 0
     while at + 4 <= len(extra):
         field, length = unpack_from("<2H", extra, at)
-        if field == _ZIP64_FIELD:
+        if field == ZIP64_FIELD:
             present = extra[at + 4 : at + 4 + length]
-            if len(present) < 8 * sizes.count(_FULL32):
+            if len(present) < 8 * sizes.count(FULL32):
                 raise IntegrityError(f"the ZIP64 field of {_quoted(name)} is cut short")
             wide = iter(unpack_from(f"<{len(present) // 8}Q", present))
-            return [next(wide) if size == _FULL32 else size for size in sizes]
+            return [next(wide) if size == FULL32 else size for size in sizes]
         at += 4 + length
     return sizes
 
 
 def _refuse_overlaps(directory: Directory) -> None:
     for member, end in directory.extents():
-        least = member.header + _LOCAL.size + member.compressed
+        least = member.header + LOCAL.size + member.compressed
         if least > end:
             raise IntegrityError(
                 f"{_quoted(member.name)} reaches to byte {least} or further, what follows it begins at {end}"
             )
 
 
-def _check_member(file: BufferedReader, member: Member, end: int, buffer: memoryview, stop: Callable[[], bool]) -> None:
+def _check_member(
+    file: BufferedReader, member: Member, end: int, buffer: memoryview, stop: Callable[[], bool], seen: Seen | None
+) -> None:
     data = _check_local_header(file, member, end)
     if not member.readable:
         return
+    if seen is not None and member.method == STORED and (seen.data, seen.length) == (data, member.compressed):
+        _compare(member, seen.length, seen.crc)
+        return
     file.seek(data)
     pieces: Iterator[bytes | memoryview] = _blocks(file, member.compressed, buffer, stop)
-    if member.method == _DEFLATED and member.compressed:
+    if member.method == DEFLATED and member.compressed:
         pieces = _inflated(pieces, len(buffer), stop)
     _check_content(member, pieces)
 
 
 def _check_local_header(file: BufferedReader, member: Member, end: int) -> int:
     """Compare the local header with the directory's entry; return the offset of the data."""
-    header = _exactly(file, member.header, _LOCAL.size)
-    signature, _, flags, method, _, _, crc, compressed, uncompressed, name, extra = _LOCAL.unpack(header)
-    if signature != _LOCAL_SIGNATURE:
+    header = _exactly(file, member.header, LOCAL.size)
+    signature, _, flags, method, _, _, crc, compressed, uncompressed, name, extra = LOCAL.unpack(header)
+    if signature != LOCAL_SIGNATURE:
         raise IntegrityError("it has no local header")
-    data: int = member.header + _LOCAL.size + name + extra
+    data: int = member.header + LOCAL.size + name + extra
     if data + member.compressed > end:
         raise IntegrityError(f"it reaches {_counted(data + member.compressed - end, 'byte')} into what follows")
-    if _decoded(_exactly(file, member.header + _LOCAL.size, name), member.flags) != member.name:
+    if _decoded(_exactly(file, member.header + LOCAL.size, name), member.flags) != member.name:
         raise IntegrityError("its local header has another name")
     if method != member.method:
         raise IntegrityError(f"its local header says method {method}, the directory {member.method}")
-    if not (flags | member.flags) & _SIZES_FOLLOW:
+    if not (flags | member.flags) & SIZES_FOLLOW:
         local, central = (crc, compressed, uncompressed), (member.crc, member.compressed, member.uncompressed)
-        if any(ours not in (theirs, _FULL32) for ours, theirs in zip(local, central, strict=True)):
+        if any(ours not in (theirs, FULL32) for ours, theirs in zip(local, central, strict=True)):
             raise IntegrityError("its local header and the directory differ in CRC-32 or length")
     return data
 
@@ -541,7 +569,7 @@ def _blocks(file: BufferedReader, length: int, buffer: memoryview, stop: Callabl
 
 def _inflated(pieces: Iterable[bytes | memoryview], most: int, stop: Callable[[], bool]) -> Iterator[bytes]:
     """Unpack a raw deflate stream into pieces of at most `most` bytes."""
-    inflater = _codec.decompressobj(-zlib.MAX_WBITS)
+    inflater = codec.decompressobj(-zlib.MAX_WBITS)
     try:
         for piece in pieces:
             if inflater.eof:
@@ -553,7 +581,7 @@ def _inflated(pieces: Iterable[bytes | memoryview], most: int, stop: Callable[[]
         # The last match may still wait inside, for want of room in the piece before.
         while not inflater.eof and (rest := inflater.decompress(b"", most)):
             yield rest
-    except _codec.error as error:
+    except codec.error as error:
         raise IntegrityError(f"its data cannot be inflated: {error}") from error
     if not inflater.eof:
         raise IntegrityError("its deflate stream is cut short")
@@ -565,9 +593,13 @@ def _check_content(member: Member, pieces: Iterable[bytes | memoryview]) -> None
     length = crc = 0
     for piece in pieces:
         length += len(piece)
-        crc = _codec.crc32(piece, crc)
+        crc = codec.crc32(piece, crc)
         if length > member.uncompressed:
             raise IntegrityError(f"it unpacks to more than the {_counted(member.uncompressed, 'byte')} expected")
+    _compare(member, length, crc)
+
+
+def _compare(member: Member, length: int, crc: int) -> None:
     if length != member.uncompressed:
         raise IntegrityError(f"it unpacks to {length} bytes, {member.uncompressed} expected")
     if crc != member.crc:
@@ -583,7 +615,7 @@ def _unread(members: Iterable[Member]) -> Iterator[str]:
 
 
 def _obstacle(member: Member) -> str:
-    if member.flags & _ENCRYPTED:
+    if member.flags & ENCRYPTED:
         return "encryption"
     name = _METHOD_NAMES.get(member.method, "an unusual compression")
     return f"{name} (method {member.method})"
@@ -603,7 +635,7 @@ def _obey(stop: Callable[[], bool]) -> None:
 
 
 def _decoded(name: bytes, flags: int) -> str:
-    return name.decode("utf-8", "surrogateescape") if flags & _UTF8 else name.decode("cp437")
+    return name.decode("utf-8", "surrogateescape") if flags & UTF8 else name.decode("cp437")
 
 
 def _quoted(name: str) -> str:

@@ -27,7 +27,17 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-__all__ = ["PartFile", "Remote", "file_name", "folds_case", "parse_sidecar", "part_of", "reopen", "sync_folder"]
+__all__ = [
+    "Block",
+    "PartFile",
+    "Remote",
+    "file_name",
+    "folds_case",
+    "parse_sidecar",
+    "part_of",
+    "reopen",
+    "sync_folder",
+]
 
 T = TypeVar("T")
 Block: TypeAlias = bytes | bytearray | memoryview
@@ -151,6 +161,9 @@ class PartFile:
         Where the verified archive will be.
     errands
         Who does the operations on the disk; None: somebody of its own.
+    written
+        Called with the place of each block and the block, once it is written, in the thread that wrote it; None: nobody
+        wants to know.
 
     Attributes
     ----------
@@ -164,9 +177,16 @@ class PartFile:
         Whether the sidecar is the record of what is here, since the part's length is none.
     """
 
-    def __init__(self, final: Path, errands: Errands | None = None) -> None:
+    def __init__(
+        self,
+        final: Path,
+        errands: Errands | None = None,
+        *,
+        written: Callable[[int, Block], None] | None = None,
+    ) -> None:
         self.final = final
         self._errands = errands or Errands()
+        self._written = written
         self.path = part_of(final)
         self.sidecar = final.with_name(final.name + _SIDECAR)
         self.held = Ranges()
@@ -272,6 +292,8 @@ class PartFile:
             # Made no sooner than there is a byte for it: a refused product leaves nothing behind.
             self._descriptor = _create(self.path)
         _write_all(self._descriptor, block, offset)
+        if self._written is not None:
+            self._written(offset, block)
 
     def write_out(self, offset: int, count: int) -> None:
         """Have the system begin to bring bytes to the disk, which it otherwise puts off until they are flushed."""

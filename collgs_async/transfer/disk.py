@@ -8,6 +8,8 @@ import shutil
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from collgs_async.errands import Errands, settled
@@ -16,12 +18,12 @@ from collgs_async.integrity import check
 from collgs_async.partfile import sync_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
     from types import TracebackType
     from typing import Self
 
-    from collgs_async.integrity import Level
+    from collgs_async.integrity import Level, Seen
 
 __all__ = ["Disk"]
 
@@ -79,12 +81,14 @@ class Disk:
         """Whether a thread that reads should give up."""
         return self._stop.is_set()
 
-    async def check(self, path: Path, size: int | None, level: Level) -> tuple[str, ...]:
+    async def check(
+        self, path: Path, size: int | None, level: Level, seen: Mapping[int, Seen] = MappingProxyType({})
+    ) -> tuple[str, ...]:
         """Verify an archive as `integrity.check` does, in a thread that gives up when this is cancelled."""
         given_up = threading.Event()
         try:
             return await asyncio.get_running_loop().run_in_executor(
-                self._entered(), self.look_into, path, size, level, given_up
+                self._entered(), partial(self.look_into, path, size, level, seen, given_up=given_up)
             )
         except OSError as error:
             raise StorageError(f"{error.filename or path}: {error.strerror}") from error
@@ -92,10 +96,20 @@ class Disk:
             given_up.set()  # after a cancellation the thread is still reading
 
     def look_into(
-        self, path: Path, size: int | None, level: Level, given_up: threading.Event | None = None
+        self,
+        path: Path,
+        size: int | None,
+        level: Level,
+        seen: Mapping[int, Seen] = MappingProxyType({}),
+        *,
+        given_up: threading.Event | None = None,
     ) -> tuple[str, ...]:
         """Verify an archive in the thread that one is in."""
-        return check(path, size=size, level=level, stop=lambda: self.stopping() or bool(given_up and given_up.is_set()))
+
+        def stop() -> bool:
+            return self.stopping() or bool(given_up and given_up.is_set())
+
+        return check(path, size=size, level=level, seen=seen, stop=stop)
 
     async def do(self, work: Callable[[], T]) -> T:
         """Do something short, to its end."""

@@ -8,7 +8,7 @@ import logging
 import os
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from collgs_async.errors import IntegrityError, NotAvailableError, ProductError, StorageError, TransferError
 from collgs_async.integrity import Level
@@ -22,6 +22,7 @@ from collgs_async.transfer.decision import Action, look
 from collgs_async.transfer.disk import Disk
 from collgs_async.transfer.helping import LOOK_FOR_WORK_EACH
 from collgs_async.transfer.mending import Mending
+from collgs_async.transfer.sums import Sums
 from collgs_async.transfer.trip import Trip
 
 if TYPE_CHECKING:
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
 __all__ = ["Downloader"]
 
 log = logging.getLogger("collgs_async")
+
+_QUICKLY_READ: Final = 64 * 1024
+"""Bytes that may be left to read, and to unpack, where an archive is verified without a thread of its own."""
 
 
 class Downloader:
@@ -177,13 +181,15 @@ class Downloader:
         return await self._fetch(self._trip(product, alone=True), damaged)
 
     def _trip(self, product: Product, *, alone: bool = False) -> Trip:
+        sums = Sums() if Level(self._options.verify) is Level.CRC else None
         return Trip(
             product,
-            PartFile(self.final(product), self._disk.errands),
+            PartFile(self.final(product), self._disk.errands, written=sums.written if sums else None),
             Patience(self._config.connection.retries),
             segments=min(self._options.segments, self._options.workers),
             alone=alone,
             progress=self._progress,
+            sums=sums,
         )
 
     async def _fetch(self, trip: Trip, damaged: Iterable[tuple[int, int]] | None = None) -> Outcome:
@@ -263,12 +269,14 @@ class Downloader:
     async def _conclude(self, trip: Trip, size: int | None, lease: Lease) -> None:
         """Verify an archive and give it its final name; what is quick is done in one go."""
         path, level = trip.part.path, self._level(trip, size)
-        if size is not None and size <= SMALL and level is not Level.CRC:
+        seen = trip.sums.members() if trip.sums and level is Level.CRC else {}
+        unseen = (size or 0) - sum(member.length for member in seen.values()) if level is Level.CRC else 0
+        if size is not None and size <= SMALL and unseen <= _QUICKLY_READ:
             warnings = await self._disk.flush(
-                lambda: self._disk.look_into(path, size, level) + _give_name(trip.part, lease)
+                lambda: self._disk.look_into(path, size, level, seen) + _give_name(trip.part, lease)
             )
         else:
-            warnings = await self._disk.check(path, size, level)
+            warnings = await self._disk.check(path, size, level, seen)
             await self._disk.do_long(lambda: _give_name(trip.part, lease))
         for warning in warnings:
             log.warning("%s: %s", trip.product.identifier, warning)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collgs_async.patience import Patience
     from collgs_async.progress import Progress
     from collgs_async.transfer.judge import Answer, AskAgain
+    from collgs_async.transfer.sums import Sums
     from collgs_async.transfer.tap import Tap
 
 __all__ = ["Abandoned", "Stretch", "Trip"]
@@ -154,6 +155,8 @@ class Trip:
         Whether it is not one of many, so that it needs helpers of its own.
     progress
         Whom to tell; None: nobody.
+    sums
+        Where the checksums of what is written are gathered; None: nowhere.
 
     Attributes
     ----------
@@ -190,6 +193,7 @@ class Trip:
         segments: int,
         alone: bool = False,
         progress: Progress | None = None,
+        sums: Sums | None = None,
     ) -> None:
         self.product = product
         self.part = part
@@ -197,6 +201,7 @@ class Trip:
         self.segments = segments
         self.alone = alone
         self.progress = progress or SilentProgress()
+        self.sums = sums
         self.size: int | None = None
         self.received = 0
         self.requests = 0

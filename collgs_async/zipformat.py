@@ -1,0 +1,62 @@
+"""The records of a ZIP archive that are read here, and what unpacks its members.
+
+Names of records and fields follow PKWARE's APPNOTE.TXT 6.3.10, §4.3 and §4.4.
+"""
+
+from __future__ import annotations
+
+import zlib
+from contextlib import suppress
+from importlib import import_module
+from struct import Struct
+from typing import Any, Final
+
+__all__ = [
+    "CENTRAL",
+    "CENTRAL_SIGNATURE",
+    "DEFLATED",
+    "ENCRYPTED",
+    "END",
+    "END64",
+    "END64_SIGNATURE",
+    "END_SIGNATURE",
+    "FULL16",
+    "FULL32",
+    "LOCAL",
+    "LOCAL_SIGNATURE",
+    "LOCATOR",
+    "LOCATOR_SIGNATURE",
+    "SIZES_FOLLOW",
+    "STORED",
+    "UTF8",
+    "ZIP64_FIELD",
+    "codec",
+]
+
+codec: Any = zlib
+"""`zlib`, or of the extra "fast" what has the same interface and is quicker."""
+with suppress(ImportError):
+    codec = import_module("isal.isal_zlib")
+
+LOCAL_SIGNATURE: Final = b"PK\x03\x04"
+CENTRAL_SIGNATURE: Final = b"PK\x01\x02"
+END_SIGNATURE: Final = b"PK\x05\x06"
+END64_SIGNATURE: Final = b"PK\x06\x06"
+LOCATOR_SIGNATURE: Final = b"PK\x06\x07"
+
+LOCAL: Final = Struct("<4s5H3I2H")
+CENTRAL: Final = Struct("<4s6H3I5H2I")
+END: Final = Struct("<4s4H2IH")
+END64: Final = Struct("<4sQ2H2I4Q")
+LOCATOR: Final = Struct("<4sIQI")
+
+FULL16: Final = 0xFFFF  # a field that is full has its value in the ZIP64 one
+FULL32: Final = 0xFFFFFFFF
+ZIP64_FIELD: Final = 0x0001
+
+ENCRYPTED: Final = 1 << 0
+SIZES_FOLLOW: Final = 1 << 3
+UTF8: Final = 1 << 11
+
+STORED: Final = 0
+DEFLATED: Final = 8
