@@ -252,7 +252,7 @@ async def test_a_fetch_that_is_cancelled_twice_gives_its_lease_back(
     serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first time while its archive, which is not among the small ones, is verified; again while that is closed."""
-    scene = level2_scenes(1, size=5_000_000)[0]
+    scene = level2_scenes(1, size=12_000_000)[0]
     site = await serve([scene])
     verify, close = Disk.check, PartFile.close
 
