@@ -7,14 +7,16 @@ import math
 import random
 import time
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
-
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-__all__ = ["LONGEST_WAIT", "Patience", "retry_after", "retrying"]
+    from tenacity import RetryCallState
+
+__all__ = ["LONGEST_WAIT", "Patience", "persisting", "retry_after"]
+
+T = TypeVar("T")
 
 LONGEST_WAIT = 900.0
 """Seconds; a server that asks to wait longer has in effect said no."""
@@ -71,15 +73,34 @@ class Patience:
         return random.uniform(0, min(60.0, math.ldexp(1.0, min(self._fruitless, 6))))
 
 
-def retrying(
+async def persisting(
+    work: Callable[[], Awaitable[T]],
     patience: Patience,
     *,
     worth_it: Callable[[BaseException], bool],
     before_sleep: Callable[[RetryCallState], None] | None = None,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-) -> AsyncRetrying:
-    """Build the loop that tries again where `worth_it` says that it can help; all else passes through."""
-    return AsyncRetrying(
+) -> T:
+    """Do something, and again where `worth_it` says that this can help; all else passes through.
+
+    What works at once, as nearly everything does, costs no more than itself.
+    """
+    failures: list[Exception] = []
+    try:
+        return await work()
+    except Exception as error:
+        if not worth_it(error):
+            raise
+        failures.append(error)
+
+    async def once_more() -> T:
+        if failures:
+            raise failures.pop()  # that was the first try
+        return await work()
+
+    from tenacity import AsyncRetrying, retry_if_exception
+
+    again = AsyncRetrying(
         retry=retry_if_exception(worth_it),
         after=patience.after,
         stop=patience.stop,
@@ -88,3 +109,4 @@ def retrying(
         sleep=sleep,
         reraise=True,
     )
+    return await again(once_more)

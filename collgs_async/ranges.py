@@ -22,6 +22,7 @@ class Ranges:
 
     def __init__(self, spans: Iterable[tuple[int, int]] = ()) -> None:
         self._spans: list[tuple[int, int]] = []
+        self._total = 0
         for first, end in spans:
             self.add(first, end)
 
@@ -39,7 +40,7 @@ class Ranges:
     @property
     def total(self) -> int:
         """How many bytes these are."""
-        return sum(end - first for first, end in self._spans)
+        return self._total
 
     @property
     def prefix(self) -> int:
@@ -61,6 +62,7 @@ class Ranges:
         if touched:
             first, end = min(first, touched[0][0]), max(end, touched[-1][1])
         self._spans[left:right] = [(first, end)]
+        self._total += end - first - _length(touched)
 
     def remove(self, first: int, end: int) -> None:
         """Take a range away, whatever of it is here."""
@@ -68,6 +70,7 @@ class Ranges:
             return
         pieces = [piece for a, b in self._spans for piece in ((a, min(b, first)), (max(a, end), b))]
         self._spans = [(a, b) for a, b in pieces if a < b]
+        self._total = _length(self._spans)
 
     def gaps(self, size: int) -> list[tuple[int, int]]:
         """Give what is missing of a file of so many bytes."""
@@ -92,3 +95,7 @@ class Ranges:
         if before == len(self._spans) or not self._spans[before][0] < position <= self._spans[before][1]:
             return position
         return max(self._spans[before][0], position - most)
+
+
+def _length(spans: Iterable[tuple[int, int]]) -> int:
+    return sum(end - first for first, end in spans)

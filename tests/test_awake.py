@@ -15,7 +15,7 @@ from collgs_async import Client, Config, Connection, DownloadOptions, Product
 from collgs_async.demo import FAULTS, write_archive
 from collgs_async.models import Status
 from collgs_async.partfile import PartFile
-from collgs_async.patience import Patience, retrying
+from collgs_async.patience import Patience, persisting
 from collgs_async.transfer.awake import Sleep
 from collgs_async.transfer.trip import Stretch, Trip
 
@@ -233,10 +233,9 @@ async def test_reconnecting_breaks_each_connection_and_counts_as_progress(tmp_pa
             raise ConnectionError
         return calls
 
-    result: int = await retrying(patience, worth_it=lambda error: isinstance(error, ConnectionError), sleep=naps)(
-        fails_once
+    assert 2 == await persisting(
+        fails_once, patience, worth_it=lambda error: isinstance(error, ConnectionError), sleep=naps
     )
-    assert 2 == result
     assert [True, True] == [answer.closed for answer in answers]
     assert not any(stretch.abandoned for stretch in trip.running)
 

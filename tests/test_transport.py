@@ -18,12 +18,12 @@ from aiohttp import web
 from aiohttp.client_reqrep import ConnectionKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tenacity import Future, RetryCallState
+from tenacity import AsyncRetrying, Future, RetryCallState
 from yarl import URL
 
 from collgs_async.config import Connection
 from collgs_async.errors import ConfigError, TransferError
-from collgs_async.patience import Patience, retry_after, retrying
+from collgs_async.patience import Patience, persisting, retry_after
 from collgs_async.proxies import Proxies
 from collgs_async.transport import NETWORK_ERRORS, Transport, describe, read_at_most
 
@@ -379,8 +379,7 @@ class Line:
 async def attempt(tries: int, naps: Naps, failures: list[tuple[bool, Exception]]) -> int:
     patience = Patience(tries)
     line = Line(patience, failures)
-    result: int = await retrying(patience, worth_it=lambda error: isinstance(error, TransferError), sleep=naps)(line)
-    return result
+    return await persisting(line, patience, worth_it=lambda error: isinstance(error, TransferError), sleep=naps)
 
 
 FRUITLESS, FRUITFUL = (False, TransferError("cut")), (True, TransferError("cut"))
@@ -430,7 +429,7 @@ async def test_wait_is_what_the_server_asked_for_and_a_little_more(naps: Naps) -
 
 
 def test_patience_waits_without_knowing_a_failure() -> None:
-    state = RetryCallState(retry_object=retrying(Patience(3), worth_it=bool), fn=None, args=(), kwargs={})
+    state = RetryCallState(retry_object=AsyncRetrying(), fn=None, args=(), kwargs={})
     state.outcome = Future.construct(1, 7, has_exception=False)
 
     assert 0 <= Patience(3).wait(state) <= 1

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from yarl import URL
 
 from collgs_async.errors import CatalogueError
-from collgs_async.patience import LONGEST_WAIT, Patience, retry_after, retrying
+from collgs_async.patience import LONGEST_WAIT, Patience, persisting, retry_after
 from collgs_async.transport import NETWORK_ERRORS, describe, read_at_most
 from collgs_async.words import asks_to_sign_in, looks_like_html
 
@@ -67,13 +67,13 @@ class Inquiry:
         CatalogueError
             The catalogue could not be asked, or `read` can make nothing of its answer.
         """
-        attempt = retrying(
+        return await persisting(
+            lambda: self._ask(url, parameters, read),
             Patience(self._retries),
             worth_it=lambda error: isinstance(error, CatalogueError) and error.retryable,
             before_sleep=_announce,
             sleep=self._sleep,
         )
-        return await attempt(self._ask, url, parameters, read)
 
     async def _ask(self, url: str, parameters: Mapping[str, str], read: Callable[[int, bytes], T]) -> T:
         visit = self._authenticator.visit()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from collgs_async.errors import TransferError
 from collgs_async.limits import Gate
-from collgs_async.patience import LONGEST_WAIT, Patience, retry_after, retrying
+from collgs_async.patience import LONGEST_WAIT, Patience, persisting, retry_after
 from collgs_async.transport import NETWORK_ERRORS, describe, read_at_most
 from collgs_async.words import asks_to_sign_in, looks_like_html, says_too_many, server_words
 
@@ -97,13 +97,13 @@ class Door:
         AuthenticationError
             The store asks for a sign-in that is missing or was refused.
         """
-        attempt = retrying(
+        return await persisting(
+            lambda: self._ask(url, method, headers, most),
             Patience(self._retries),
             worth_it=lambda error: isinstance(error, TransferError) and (error.retry_after or 0) <= LONGEST_WAIT,
             before_sleep=_announce,
             sleep=self._sleep,
         )
-        return await attempt(self._ask, url, method, headers, most)
 
     async def _ask(
         self, url: str, method: Literal["GET", "HEAD"], headers: Mapping[str, str] | None, most: int

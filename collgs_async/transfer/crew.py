@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from collgs_async.errors import IntegrityError, NotAvailableError, StorageError, TransferError
 from collgs_async.integrity import Level
 from collgs_async.limits import Gate, Throttle
-from collgs_async.patience import retrying
+from collgs_async.patience import persisting
 from collgs_async.transfer.awake import Sleep
 from collgs_async.transfer.helping import LOOK_FOR_WORK_EACH, Helpers
 from collgs_async.transfer.judge import AskAgain
@@ -18,9 +18,8 @@ from collgs_async.transfer.trip import Abandoned
 from collgs_async.units import format_bytes, format_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
-    from typing import Any
 
     from aiohttp import ClientResponse
     from tenacity import RetryCallState
@@ -116,7 +115,8 @@ class Crew:
 
         None stands for a length that the server never told; the archive has an end record then.
         """
-        attempt = retrying(
+        bringing = persisting(
+            lambda: self._try(trip),
             trip.patience,
             worth_it=lambda error: isinstance(error, TransferError),
             before_sleep=lambda state: _announce(trip, state),
@@ -124,7 +124,6 @@ class Crew:
         )
         self._trips.append(trip)
         try:
-            bringing: Coroutine[Any, Any, int | None] = attempt(self._try, trip)
             return await (self._helpers.accompany(trip, bringing) if trip.alone else bringing)
         except TransferError as error:
             kept = f"; {format_bytes(trip.best)} are kept" if trip.best else ""

@@ -117,11 +117,10 @@ class Downloader:
 
     async def action(self, product: Product) -> Action:
         """Look what is here of a product and say what is to be done about it; changes nothing."""
-        return await self._disk.do(lambda: self._look(product))
+        return await self._disk.do(lambda: self._look(product, self.final(product)))
 
-    def _look(self, product: Product) -> Action:
-        trusted = self._options.skip_existing
-        return look(product, self.final(product), skip_existing=trusted, stop=self._disk.stopping)
+    def _look(self, product: Product, final: Path) -> Action:
+        return look(product, final, skip_existing=self._options.skip_existing, stop=self._disk.stopping)
 
     async def __call__(self, product: Product) -> Outcome:
         """Fetch one product of many, or find that it is here; with more connections only by those who `help`.
@@ -236,8 +235,8 @@ class Downloader:
 
     def _begin(self, trip: Trip, lease: Lease, damaged: Iterable[tuple[int, int]] | None) -> str | None:
         """Look what is here and take the lease, in one go; say why there is nothing to do, else None."""
-        product = trip.product
-        if damaged is None and self._look(product) is Action.SKIP:
+        product, final = trip.product, trip.part.final
+        if damaged is None and self._look(product, final) is Action.SKIP:
             _clear(lease)
             return "exists"
         if product.url is None:
@@ -246,8 +245,8 @@ class Downloader:
             return "elsewhere"
         # Whoever had the lease before may have finished it since we looked.
         if damaged is not None:
-            reopen(trip.part.final, damaged)
-        elif trip.part.final.exists() and self._look(product) is Action.SKIP:
+            reopen(final, damaged)
+        elif final.exists() and self._look(product, final) is Action.SKIP:
             return "exists"
         trip.part.look()
         return None

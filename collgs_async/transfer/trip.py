@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Abandoned", "Stretch", "Trip"]
 
-SMALLEST_PIECE: Final = 512 * 2**10
-"""Bytes; a range is not split into smaller pieces than this. On a fast line the time that it takes is the limit."""
+SMALLEST_PIECE: Final = 128 * 2**10
+"""Bytes; a range is not split into smaller pieces than this. On all but very slow lines the time that it takes is the
+limit."""
 
 WORTH_SPLITTING: Final = 1.0
 """Seconds that a range must still take at its measured rate before it is split."""
