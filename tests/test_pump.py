@@ -28,7 +28,7 @@ from hypothesis import strategies as st
 from collgs_async import Client, Connection, Product, StorageError
 from collgs_async.demo import FAULTS
 from collgs_async.models import Status
-from collgs_async.partfile import PartFile
+from collgs_async.partfile import Block, PartFile
 from collgs_async.progress import SilentProgress
 from collgs_async.transfer.awake import Sleep
 from collgs_async.transfer.pump import Pump
@@ -110,6 +110,7 @@ class Pumps:
     at_work: int = 0
     most_at_work: int = 0
     blocks: list[tuple[int, int, int]] = field(default_factory=list)
+    written: list[tuple[int, int]] = field(default_factory=list)
 
     @property
     def brought(self) -> int:
@@ -119,7 +120,11 @@ class Pumps:
 @pytest.fixture
 def pumps() -> Iterator[Pumps]:
     """Watch the pumps at their work."""
-    seen, run = Pumps(), Pump.run
+    seen, run, write = Pumps(), Pump.run, PartFile.write_here
+
+    def written(part: PartFile, offset: int, block: Block) -> None:
+        write(part, offset, block)
+        seen.written.append((offset, len(block)))
 
     async def watched(self: Pump, landed: Callable[[int, int, int], Awaitable[None]]) -> None:
         async def noted(offset: int, kept: int, received: int) -> None:
@@ -135,9 +140,9 @@ def pumps() -> Iterator[Pumps]:
             seen.at_work -= 1
 
     # Not by `monkeypatch`, which hypothesis refuses.
-    Pump.run = watched  # type: ignore[method-assign]
+    Pump.run, PartFile.write_here = watched, written  # type: ignore[method-assign]
     yield seen
-    Pump.run = run  # type: ignore[method-assign]
+    Pump.run, PartFile.write_here = run, write  # type: ignore[method-assign]
 
 
 def descriptors() -> int:
@@ -381,7 +386,10 @@ async def test_each_byte_is_brought_once_and_joins_what_came_before_the_pump(
     assert (1, len(CONTENT), 1) == (outcome.attempts, outcome.bytes, pumps.begun)
     ends = [offset + received for offset, _, received in pumps.blocks]
     assert ends == [*(offset for offset, _, _ in pumps.blocks[1:]), len(CONTENT)]
-    assert len(ends) > 3
+    written = [offset + size for offset, size in pumps.written]
+    assert written == [*(offset for offset, _ in pumps.written[1:]), len(CONTENT)]
+    assert pumps.written[0][0] == pumps.blocks[0][0]
+    assert len(written) > 3
 
 
 # ------------------------------------------------------------------------------------------------- cancellations

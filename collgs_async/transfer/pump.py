@@ -86,7 +86,7 @@ class Pump:
         Parameters
         ----------
         landed
-            Told of each block, once it is written: its place, how many of its bytes were kept, how many came.
+            Told of what is written, blocks in a row at once: its place, how many bytes were kept, how many came.
 
         Raises
         ------
@@ -126,8 +126,12 @@ class Pump:
         self._told.clear()
         trouble: Exception | None = None
         while self._landed:
+            place, kept, came = self._landed.popleft()
+            while self._landed and self._landed[0][0] == place + kept:
+                _, more, also = self._landed.popleft()
+                kept, came = kept + more, came + also
             try:
-                await landed(*self._landed.popleft())
+                await landed(place, kept, came)
             except Exception as error:
                 trouble = trouble or error
         if trouble is not None:

@@ -77,7 +77,7 @@ class _PlainSource:
         The socket, blocking, with a time-out of `WAIT`.
     """
 
-    block = 512 * 1024
+    block = 1024 * 1024
 
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
