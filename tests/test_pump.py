@@ -140,9 +140,11 @@ def pumps() -> Iterator[Pumps]:
             seen.at_work -= 1
 
     # Not by `monkeypatch`, which hypothesis refuses.
-    Pump.run, PartFile.write_here = watched, written  # type: ignore[method-assign]
+    Pump.run = watched  # type: ignore[method-assign]
+    PartFile.write_here = written  # type: ignore[method-assign]
     yield seen
-    Pump.run, PartFile.write_here = run, write  # type: ignore[method-assign]
+    Pump.run = run  # type: ignore[method-assign]
+    PartFile.write_here = write  # type: ignore[method-assign]
 
 
 def descriptors() -> int:
