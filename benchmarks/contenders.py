@@ -8,6 +8,7 @@ import shlex
 import shutil
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from goods import COLLECTION
@@ -15,13 +16,13 @@ from processes import BenchError, Command, output_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 __all__ = ["OURS", "PEERS", "Contender", "Order", "ours"]
 
-OURS = f"{shlex.quote(sys.executable)} -P -m collgs_async"
-"""How ours is called: what is installed, and not what happens to lie in the working folder."""
+OURS = shlex.quote(str(Path(sys.executable).with_name("collgs-async")))
+"""How ours is called: the command that is installed beside this Python."""
 
+_BARE = Path(__file__).with_name("bare.py")
 _VERSION = re.compile(r"\d+(\.\d+)+")
 _MANY = 100
 _FILES_A_WGET = 50
@@ -172,6 +173,12 @@ _PEERS = (
         ("aria2c", "--version"),
     ),
     Contender("aria2-x8", "likewise with `-x8 -s8`: up to 64 connections", _aria2(8), ("aria2c", "--version")),
+    Contender(
+        "aiohttp",
+        "`python bare.py LIST FOLDER`, which only fetches and writes",
+        lambda order: Command((sys.executable, "-P", str(_BARE), str(_listed(order)), str(order.output))),
+        (sys.executable, "-c", "import aiohttp; print(aiohttp.__version__)"),
+    ),
     Contender("python", "`python -c pass`", lambda _: Command((sys.executable, "-c", "pass")), (sys.executable, "-V")),
 )
 

@@ -169,7 +169,7 @@ _SCENARIOS = (
     Scenario(
         "small",
         "http, to memory",
-        ("curl", "wget", "aria2-x1", "ours"),
+        ("curl", "wget", "aria2-x1", "aiohttp", "ours"),
         "small",
         (Target("wall", 3.0, "curl"),),
         in_memory=True,

@@ -18,6 +18,7 @@ import sys
 import tempfile
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -215,7 +216,15 @@ def _header(
     rounds = f"{asked.rounds} round{'s' if asked.rounds > 1 else ''}"
     disk = _file_system(folder)
     today = f"{datetime.now(UTC):%Y-%m-%d}"
-    return [f"{today}; {machine}; outputs on {disk} or tmpfs; nginx {store}; {rounds}.", "", *told]
+    return [f"{today}; {machine}, {_checksums()}; outputs on {disk} or tmpfs; nginx {store}; {rounds}.", "", *told]
+
+
+def _checksums() -> str:
+    """Name what computes checksums here, which is as with the extra "fast" or without it."""
+    try:
+        return f"isal {metadata.version('isal')}"
+    except metadata.PackageNotFoundError:
+        return "no isal"
 
 
 def _file_system(folder: Path) -> str:

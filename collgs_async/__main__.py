@@ -7,7 +7,7 @@ from typing import Final
 __all__ = ["entry_point"]
 
 
-_COLLECT_EACH: Final = 10_000
+_COLLECT_EACH: Final = 100_000
 """Objects between two collections of garbage: by default they are 700, most of them while everything is loaded."""
 
 
