@@ -11,7 +11,6 @@ import os
 import re
 import socket
 import subprocess
-import uuid
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -63,7 +62,7 @@ class Holder:
     @classmethod
     def here(cls) -> Holder:
         """Describe this process, with a new token."""
-        return cls(*_place(os.getpid()), token=uuid.uuid4().hex)
+        return cls(*_place(os.getpid()), token=os.urandom(16).hex())
 
     @classmethod
     def parse(cls, text: bytes) -> Holder | None:
@@ -230,6 +229,8 @@ def _place(pid: int) -> tuple[str, str, int, str | None]:
         boot = (_PROC / "sys/kernel/random/boot_id").read_text("ascii").strip()
         namespace = str((_PROC / "self/ns/pid").readlink())
     except OSError:
+        import uuid  # takes a while to load, and Linux does without
+
         boot, namespace = f"{uuid.getnode():012x}", ""
     return f"{socket.gethostname()} {boot}", namespace, pid, _started(pid)
 
