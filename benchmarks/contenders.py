@@ -179,6 +179,12 @@ _PEERS = (
         lambda order: Command((sys.executable, "-P", str(_BARE), str(_listed(order)), str(order.output))),
         (sys.executable, "-c", "import aiohttp; print(aiohttp.__version__)"),
     ),
+    Contender(
+        "libraries",
+        "`python -c 'import aiohttp, aiofiles.os; from pydantic import BaseModel'`, which each run of ours needs",
+        lambda _: Command((sys.executable, "-c", "import aiohttp, aiofiles.os; from pydantic import BaseModel")),
+        (sys.executable, "-c", "import aiohttp; print(aiohttp.__version__)"),
+    ),
     Contender("python", "`python -c pass`", lambda _: Command((sys.executable, "-c", "pass")), (sys.executable, "-V")),
 )
 

@@ -184,8 +184,8 @@ _SCENARIOS = (
     Scenario("crc-deflated", "verified by CRC, http, to disk", ("ours", "ours-crc"), "deflated", reference="ours"),
     Scenario(
         "start",
-        "`--help` and a bare `python -c pass`",
-        ("python", "ours-help"),
+        "`--help`, the libraries that a run needs, and a bare `python -c pass`",
+        ("python", "libraries", "ours-help"),
         "",
         (Target("delay", 120, "python", "ours-help"),),
         reference="python",

@@ -7,13 +7,14 @@ from typing import Final
 __all__ = ["entry_point"]
 
 
-_COLLECT_EACH: Final = 100_000
-"""Objects between two collections of garbage: by default they are 700, most of them while everything is loaded."""
+_COLLECT_EACH: Final = 10_000
+"""Objects between two collections of garbage: by default they are 700."""
 
 
 def entry_point() -> None:
     """Load the command line and run it; Ctrl-C ends the loading, too, without a traceback."""
     gc.set_threshold(_COLLECT_EACH)
+    gc.disable()  # nothing of what is loaded is garbage; whoever runs a command has it collected from then on
     try:
         from collgs_async.cli import entry_point as run
     except KeyboardInterrupt:

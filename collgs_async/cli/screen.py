@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
@@ -74,6 +75,7 @@ async def _guarded(work: Coroutine[Any, Any, int]) -> int:
 
     task = asyncio.ensure_future(work)
     loop = asyncio.get_running_loop()
+    loop.call_soon(_collect_garbage)  # after the first step of the work, in which it imports what it needs
     caught: list[int] = []
 
     def stop(number: int, _: FrameType | None) -> None:
@@ -91,6 +93,13 @@ async def _guarded(work: Coroutine[Any, Any, int]) -> int:
             if not caught:
                 raise
             return 128 + caught[0]
+
+
+def _collect_garbage() -> None:
+    """Collect garbage from now on, where that was put off; what is loaded by now stays."""
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
 
 
 def _begin_to_stop(task: asyncio.Task[int], number: int) -> None:
