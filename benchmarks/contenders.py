@@ -7,6 +7,7 @@ import re
 import shlex
 import shutil
 import sys
+import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["OURS", "PEERS", "Contender", "Order", "ours"]
 
-OURS = shlex.quote(str(Path(sys.executable).with_name("collgs-async")))
-"""How ours is called: the command that is installed beside this Python."""
+_SCRIPT = Path(sysconfig.get_path("scripts"), "collgs-async")
+OURS = shlex.quote(str(_SCRIPT)) if _SCRIPT.exists() else f"{shlex.quote(sys.executable)} -P -m collgs_async"
+"""How ours is called: the command that is installed, and not what happens to lie in the working folder."""
 
 _BARE = Path(__file__).with_name("bare.py")
 _VERSION = re.compile(r"\d+(\.\d+)+")

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 from yarl import URL
 
 from collgs_async.errors import AuthenticationError, ConfigError, TransferError
+from collgs_async.form import error_words, find_form
 from collgs_async.transport import NETWORK_ERRORS, Step, Transport, describe
 from collgs_async.words import looks_like_html
 
@@ -267,8 +268,6 @@ class Authenticator:
         page = await walk.follow(await walk.step(url))
         if not page.asks_to_sign_in:
             return None
-        from collgs_async.form import find_form  # few runs meet one
-
         form = find_form(page)
         if form is None:
             raise AuthenticationError(
@@ -391,8 +390,6 @@ async def _present(credentials: Credentials, form: Form, walk: _Walk, asked: URL
 
 def _require_success(end: Step, credentials: Credentials, *, posted: bool) -> None:
     """Read the page at the end of a sign-in; `posted` says that it is the answer to the form itself."""
-    from collgs_async.form import error_words
-
     words = error_words(end.body).replace(credentials.password, "***")
     if end.status >= 500 or end.status == 429:
         raise TransferError(

@@ -327,7 +327,7 @@ def damaged_members(
     block: int = _MIB,
     seen: Mapping[int, Seen] = MappingProxyType({}),
 ) -> Iterator[Damage]:
-    """Read every member and yield those that are not what the directory says.
+    """Read every member that was not seen before, and yield those that are not what the directory says.
 
     Of a member that is encrypted or packed with a method other than 0 and 8, the local header is compared
     and the data are not.

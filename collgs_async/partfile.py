@@ -161,9 +161,9 @@ class PartFile:
         Where the verified archive will be.
     errands
         Who does the operations on the disk; None: somebody of its own.
-    written
-        Called with the place of each block and the block, once it is written, in the thread that wrote it; None: nobody
-        wants to know.
+    watch
+        Called with the place of each block and the block, right before it is written, in the thread that writes it;
+        None: nobody wants to know.
 
     Attributes
     ----------
@@ -182,11 +182,11 @@ class PartFile:
         final: Path,
         errands: Errands | None = None,
         *,
-        written: Callable[[int, Block], None] | None = None,
+        watch: Callable[[int, Block], None] | None = None,
     ) -> None:
         self.final = final
         self._errands = errands or Errands()
-        self._written = written
+        self._watch = watch
         self.path = part_of(final)
         self.sidecar = final.with_name(final.name + _SIDECAR)
         self.held = Ranges()
@@ -291,9 +291,9 @@ class PartFile:
         if self._descriptor is None:
             # Made no sooner than there is a byte for it: a refused product leaves nothing behind.
             self._descriptor = _create(self.path)
+        if self._watch is not None:
+            self._watch(offset, block)  # before, since a write that fails may have put down a piece of it
         _write_all(self._descriptor, block, offset)
-        if self._written is not None:
-            self._written(offset, block)
 
     def write_out(self, offset: int, count: int) -> None:
         """Have the system begin to bring bytes to the disk, which it otherwise puts off until they are flushed."""

@@ -6,15 +6,16 @@ import asyncio
 import math
 import random
 import time
+import traceback
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, TypeVar
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from tenacity import RetryCallState
-
-__all__ = ["LONGEST_WAIT", "Patience", "persisting", "retry_after"]
+__all__ = ["LONGEST_WAIT", "Patience", "let_go", "persisting", "retry_after"]
 
 T = TypeVar("T")
 
@@ -92,13 +93,16 @@ async def persisting(
         if not worth_it(error):
             raise
         failures.append(error)
+    let_go(failures[0])
 
     async def once_more() -> T:
         if failures:
             raise failures.pop()  # that was the first try
-        return await work()
-
-    from tenacity import AsyncRetrying, retry_if_exception
+        try:
+            return await work()
+        except Exception as error:
+            let_go(error)
+            raise
 
     again = AsyncRetrying(
         retry=retry_if_exception(worth_it),
@@ -110,3 +114,18 @@ async def persisting(
         reraise=True,
     )
     return await again(once_more)
+
+
+def let_go(error: BaseException) -> None:
+    """Let go of what the frames of an error hold, and of those that it came from: blocks of a megabyte, for one.
+
+    Frames and errors hold each other, so that it would all be there until somebody looks for garbage.
+    """
+    chain: list[BaseException | None] = [error]
+    met: set[BaseException] = set()
+    while chain:
+        one = chain.pop()
+        if one is not None and one not in met:  # they may lead round in circles
+            met.add(one)
+            traceback.clear_frames(one.__traceback__)
+            chain += [one.__cause__, one.__context__]

@@ -116,7 +116,7 @@ class Transport:
         if settings.ca_file is not None:
             self._tls = _trusting(settings.ca_file)
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0),
+            connector=aiohttp.TCPConnector(limit=0, ssl=self._tls or True),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=settings.timeout, sock_read=settings.timeout),
             headers={"User-Agent": settings.user_agent},
             # A sign-in on an IP address, or a cookie with "/" and "=", would be lost with the defaults.
@@ -140,9 +140,12 @@ class Transport:
     def _way_to(self, url: URL) -> _Way:
         """Choose the proxy for a URL, and what TLS needs to know, which takes a while to read."""
         proxy = self._proxies.proxy_for(url)
-        if url.scheme != "https" and not (proxy or "").startswith("https:"):
+        if url.scheme != "https" and not (proxy or "").lower().startswith("https:"):
             return {"proxy": proxy}
-        self._tls = self._tls or trusting()
+        try:
+            self._tls = self._tls or trusting()
+        except OSError as error:
+            raise ConnectionError(f"the system's certificates cannot be read ({error})") from error
         return {"proxy": proxy, "ssl": self._tls}
 
     def alone(self) -> Transport:

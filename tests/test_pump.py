@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import os
 import shutil
 import signal
@@ -15,6 +16,8 @@ import sys
 import tempfile
 import threading
 import time
+import tracemalloc
+import weakref
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -111,6 +114,7 @@ class Pumps:
     most_at_work: int = 0
     blocks: list[tuple[int, int, int]] = field(default_factory=list)
     written: list[tuple[int, int]] = field(default_factory=list)
+    seen: list[weakref.ref[Pump]] = field(default_factory=list)
 
     @property
     def brought(self) -> int:
@@ -133,6 +137,7 @@ def pumps() -> Iterator[Pumps]:
             await landed(offset, kept, received)
 
         seen.begun += 1
+        seen.seen.append(weakref.ref(self))
         seen.at_work += 1
         seen.most_at_work = max(seen.at_work, seen.most_at_work)
         try:
@@ -393,6 +398,41 @@ async def test_each_byte_is_brought_once_and_joins_what_came_before_the_pump(
     assert written == [*(offset for offset, _ in pumps.written[1:]), len(CONTENT)]
     assert pumps.written[0][0] == pumps.blocks[0][0]
     assert len(written) > 3
+
+
+def breaking(content: bytes, each: int) -> Callable[[Asked], AsyncIterator[bytes]]:
+    """A store that breaks the line after so many bytes of each answer."""
+
+    async def answer(asked: Asked) -> AsyncIterator[bytes]:
+        first = first_of(asked)
+        yield header(content, first) + content[first : first + each]
+
+    return answer
+
+
+@pytest.mark.parametrize("way", ["pump", "event loop"])
+async def test_lines_that_break_leave_no_blocks_in_memory(
+    tmp_path: Path, naps: Naps, monkeypatch: pytest.MonkeyPatch, pumps: Pumps, way: str
+) -> None:
+    """Not even until somebody looks for garbage, which may take hundreds of them."""
+    if way == "event loop":
+        monkeypatch.setattr("collgs_async.transfer.stream.WORTH_A_PUMP", NEVER)
+    gc.collect()
+    gc.disable()
+    tracemalloc.start()
+    try:
+        async with wild([], breaking(CONTENT, 100_000)) as server:
+            before, _ = tracemalloc.get_traced_memory()
+            outcome = await fetch(server, tmp_path / "archives", naps)
+            after, _ = tracemalloc.get_traced_memory()
+        left = [pump for pump in pumps.seen if pump() is not None]
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+
+    assert outcome.attempts >= 15
+    assert [] == left
+    assert after - before < 500_000
 
 
 # ------------------------------------------------------------------------------------------------- cancellations

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 import random
 import threading
 import zipfile
@@ -14,7 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from collgs_async.errors import StorageError
 from collgs_async.integrity import Level, check, damaged_members, read_members
+from collgs_async.partfile import Block, PartFile
 from collgs_async.transfer.sums import Sums
 
 if TYPE_CHECKING:
@@ -60,7 +64,7 @@ def test_what_comes_in_order_need_not_be_read_again(size: int) -> None:
     data, sums = archive([0, 8, 0, 0], [3000, 5000, 0, 9000]), Sums()
 
     for at, block in in_blocks(data, size):
-        sums.written(at, block)
+        sums.watch(at, block)
 
     with zipfile.ZipFile(io.BytesIO(data)) as file:
         stored = {info.header_offset: info for info in file.infolist() if info.compress_type == 0}
@@ -75,7 +79,7 @@ def test_a_bit_that_was_flipped_on_the_way_is_found_without_reading(tmp_path: Pa
     path.write_bytes(data)
 
     for at, block in in_blocks(bytes(data), 512):
-        sums.written(at, block)
+        sums.watch(at, block)
 
     assert [name for name, _ in damaged(path, {})] == ["S2A.SAFE/1"]
     assert damaged(path, {}) == damaged(path, sums.members())
@@ -84,7 +88,7 @@ def test_a_bit_that_was_flipped_on_the_way_is_found_without_reading(tmp_path: Pa
 def test_what_is_not_read_is_what_was_seen(tmp_path: Path) -> None:
     """The other way round: data that were spoilt on the disk afterwards are not noticed, since nobody reads them."""
     data, path, sums = archive([0], [3000]), tmp_path / "part", Sums()
-    sums.written(0, data)
+    sums.watch(0, data)
     path.write_bytes(data[:500] + b"!" + data[501:])
 
     assert () == check(path, level=Level.CRC, seen=sums.members())
@@ -94,7 +98,7 @@ def test_what_is_not_read_is_what_was_seen(tmp_path: Path) -> None:
 def test_lengths_that_follow_the_data_are_read_back() -> None:
     data, sums = archive([0, 0], [3000, 3000], target=Pipe()), Sums()
 
-    sums.written(0, data)
+    sums.watch(0, data)
 
     assert {} == sums.members()
 
@@ -107,7 +111,7 @@ def test_a_header_that_lies_is_no_member_of_the_directory(tmp_path: Path) -> Non
     path, sums = tmp_path / "part", Sums()
     path.write_bytes(data)
 
-    sums.written(0, bytes(data))
+    sums.watch(0, bytes(data))
 
     assert at in sums.members()
     assert damaged(path, {}) == damaged(path, sums.members()) != []
@@ -144,11 +148,11 @@ def test_whoever_wrote_what_in_which_order_the_verdict_is_the_same(methods: list
     for first, block in interleaved(mine, others, data):
         disk[first : first + len(block)] = block
     for first, block in interleaved(mine, others, data):
-        sums.written(first, block)
+        sums.watch(first, block)
     covered = sorted((first, first + len(block)) for first, block in [*mine, *others])
     for first, end in gaps(covered, len(whole)):  # whoever fetches the rest comes last
         disk[first:end] = whole[first:end]
-        sums.written(first, whole[first:end])
+        sums.watch(first, whole[first:end])
 
     assert verdict(bytes(disk), {}) == verdict(bytes(disk), sums.members())
 
@@ -191,7 +195,7 @@ def test_several_threads_may_write_at_once(tmp_path: Path) -> None:
 
     def write(number: int) -> None:
         for at, block in in_blocks(parts[number], 999):
-            sums.written(number * half + at, block)
+            sums.watch(number * half + at, block)
 
     threads = [threading.Thread(target=write, args=(number,)) for number in (1, 0)]
     for thread in threads:
@@ -204,3 +208,24 @@ def test_several_threads_may_write_at_once(tmp_path: Path) -> None:
     seen = sums.members()
     assert 18 <= len(seen) <= 21
     assert [] == damaged(path, seen)
+
+
+async def test_a_write_that_fails_half_way_leaves_nothing_to_rely_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, sums = archive([0, 0], [3000, 3000]), Sums()
+    async with PartFile(tmp_path / "A.zip", watch=sums.watch) as part:
+        await part.write(0, data)
+        before = sums.members()
+
+        def half(descriptor: int, block: Block, offset: int) -> None:
+            os.pwrite(descriptor, bytes(block)[:500], offset)
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        monkeypatch.setattr("collgs_async.partfile._write_all", half)
+        with pytest.raises(StorageError):
+            await part.write(1000, b"!" * 1000)
+
+    assert 3 == len(before)
+    assert [] != damaged(part.path, {})
+    assert damaged(part.path, {}) == damaged(part.path, sums.members())

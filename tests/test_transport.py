@@ -280,6 +280,14 @@ async def test_certificate_of_ones_own_is_trusted_by_ca_file_only(certificate: P
         assert (await failure(origin)).startswith("its certificate is not trusted")
 
 
+@pytest.mark.parametrize("scheme", ["https", "HTTPS"])
+async def test_a_proxy_over_tls_is_trusted_by_ca_file_also_on_the_way_to_http(certificate: Path, scheme: str) -> None:
+    async with listening(Recording(), certificate) as origin:
+        through = Connection(timeout=5, proxy=origin.replace("https", scheme), ca_file=certificate)
+
+        assert 200 == (await get("http://store.invalid/", settings=through))[0]
+
+
 async def test_redirect_from_https_to_http_is_refused(certificate: Path) -> None:
     server = Recording({"/": (302, {"Location": "http://127.0.0.1:9/"})})
     async with listening(server, certificate) as origin:

@@ -7,12 +7,11 @@ import os
 import shutil
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
-if TYPE_CHECKING:
-    from pathlib import Path
+from collgs_async.trust import trusting
 
 TOLD = """
 import json, os, ssl
@@ -22,6 +21,23 @@ import aiohttp.connector
 known = lambda context: context.cert_store_stats()["x509"]
 aiohttps = known(aiohttp.connector._SSL_CONTEXT_VERIFIED)
 print(json.dumps([aiohttps, known(trusting()), trusting() is trusting(), os.environ.get("SSL_CERT_FILE")]))
+"""
+
+
+UNREADABLE = """
+import json, os, sys
+from pathlib import Path
+from collgs_async.trust import put_off, trusting
+good, bad = Path(sys.argv[1]), Path(sys.argv[1] + ".bad")
+bad.write_text("no certificate")
+os.environ.update(SSL_CERT_FILE=str(bad), SSL_CERT_DIR=os.devnull)
+put_off()
+try:
+    trusting()
+except OSError as error:
+    said = type(error).__name__
+bad.write_bytes(good.read_bytes())
+print(json.dumps([said, trusting().cert_store_stats()["x509"]]))
 """
 
 
@@ -50,3 +66,18 @@ def test_a_process_of_ours_reads_certificates_only_when_it_needs_them(certificat
 
 def test_others_that_use_the_library_keep_their_aiohttp_as_it_is(certificate: Path) -> None:
     assert [1, 1, True, str(certificate)] == told(certificate, "")
+
+
+def test_a_file_of_ones_own_is_trusted_instead_of_the_systems(
+    certificate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(Path(__file__).with_name("certificate.pem")))
+
+    assert 1 == trusting(certificate).cert_store_stats()["x509"]
+
+
+def test_a_systems_file_that_cannot_be_read_is_no_reason_to_trust_nobody_for_good(certificate: Path) -> None:
+    """It is said, and tried again: there may be no descriptor left for it at the moment."""
+    answer = subprocess.run([sys.executable, "-c", UNREADABLE, str(certificate)], check=True, capture_output=True)
+
+    assert ["SSLError", 1] == json.loads(answer.stdout)

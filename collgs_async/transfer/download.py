@@ -15,7 +15,7 @@ from collgs_async.integrity import Level
 from collgs_async.lease import Lease
 from collgs_async.models import Outcome, Status
 from collgs_async.partfile import SMALL, PartFile, file_name, folds_case, reopen
-from collgs_async.patience import Patience
+from collgs_async.patience import Patience, let_go
 from collgs_async.transfer.awake import LOOK_EACH
 from collgs_async.transfer.crew import Crew
 from collgs_async.transfer.decision import Action, look
@@ -41,8 +41,9 @@ __all__ = ["Downloader"]
 
 log = logging.getLogger("collgs_async")
 
-_QUICKLY_READ: Final = 64 * 1024
-"""Bytes that may be left to read, and to unpack, where an archive is verified without a thread of its own."""
+_QUICKLY_READ: Final = 16 * 1024
+"""Bytes that may be left to read where an archive is verified without a thread of its own; if they are packed, they
+unpack to a thousand times as many at the worst."""
 
 
 class Downloader:
@@ -183,7 +184,7 @@ class Downloader:
         sums = Sums() if Level(self._options.verify) is Level.CRC else None
         return Trip(
             product,
-            PartFile(self.final(product), self._disk.errands, written=sums.written if sums else None),
+            PartFile(self.final(product), self._disk.errands, watch=sums.watch if sums else None),
             Patience(self._config.connection.retries),
             segments=min(self._options.segments, self._options.workers),
             alone=alone,
@@ -310,5 +311,6 @@ def _clear(lease: Lease) -> None:
 
 def _without_frames(error: ProductError) -> ProductError:
     """Let go of the frames of an error that is kept: each holds the blocks that it was reading."""
+    let_go(error)
     error.__cause__ = error.__context__ = None
     return error.with_traceback(None)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from collgs_async.errands import settled
 from collgs_async.errors import ProductError
+from collgs_async.patience import let_go
 from collgs_async.transfer.judge import AskAgain
 from collgs_async.transfer.stream import BusyError
 from collgs_async.transfer.trip import Abandoned
@@ -130,6 +131,7 @@ class Helpers:
                     trip.finish(piece)
         except (AskAgain, ProductError, Abandoned) as error:
             log.debug("%s: a second connection failed: %s", trip.product.identifier, error)
+            let_go(error)
             trip.note_help(failed=True)
         else:
             trip.note_help(failed=False)

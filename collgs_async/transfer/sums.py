@@ -40,8 +40,8 @@ class Sums:
         with self._mutex:
             return dict(self._members)
 
-    def written(self, offset: int, block: Block) -> None:
-        """Take note of a block that was written; in the thread that wrote it."""
+    def watch(self, offset: int, block: Block) -> None:
+        """Take note of a block that is about to be written, perhaps in vain; in the thread that writes it."""
         with self._mutex:
             if offset != self._position:
                 self._stay_below(offset)

@@ -214,8 +214,10 @@ class _TlsSource:
         """Take from the socket what has come; False: nothing has, or nothing will any more."""
         try:
             received = self._socket.recv_into(self._raw, 0, socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return False
+        except OSError as error:
+            if not (isinstance(error, BlockingIOError) or self._incoming.pending):
+                raise
+            return False  # of a line that broke, what came before is taken first; the next call meets it again
         self._incoming.write(self._raw[:received])
         return received > 0
 
