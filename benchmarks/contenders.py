@@ -24,7 +24,7 @@ _SCRIPT = Path(sysconfig.get_path("scripts"), "collgs-async")
 OURS = shlex.quote(str(_SCRIPT)) if _SCRIPT.exists() else f"{shlex.quote(sys.executable)} -P -m collgs_async"
 """How ours is called: the command that is installed, and not what happens to lie in the working folder."""
 
-_BARE = Path(__file__).with_name("bare.py")
+_BARE, _RECORDS = (Path(__file__).with_name(name) for name in ("bare.py", "records.py"))
 _VERSION = re.compile(r"\d+(\.\d+)+")
 _MANY = 100
 _FILES_A_WGET = 50
@@ -175,6 +175,14 @@ _PEERS = (
         ("aria2c", "--version"),
     ),
     Contender("aria2-x8", "likewise with `-x8 -s8`: up to 64 connections", _aria2(8), ("aria2c", "--version")),
+    Contender(
+        "python-tls",
+        "`python records.py LIST FOLDER CERTIFICATE`, which only decrypts and writes",
+        lambda order: Command(
+            (sys.executable, "-P", str(_RECORDS), str(_listed(order)), str(order.output), str(order.ca_file))
+        ),
+        (sys.executable, "-V"),
+    ),
     Contender(
         "aiohttp",
         "`python bare.py LIST FOLDER`, which only fetches and writes",

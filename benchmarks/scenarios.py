@@ -102,7 +102,7 @@ _SCENARIOS = (
     Scenario(
         "https",
         "https, to disk",
-        ("curl", "wget", "aria2-x1", "aria2-x8", "ours"),
+        ("curl", "wget", "aria2-x1", "aria2-x8", "python-tls", "ours"),
         targets=(Target("wall", 1.00, "curl"), Target("cpu", 1.10, "curl"), _LITTLE_MEMORY),
         entrance="https",
     ),
