@@ -280,6 +280,7 @@ class Authenticator:
                 f"the store asks for a sign-in at {page.host}, and there are no credentials: set COLLGS_USERNAME and "
                 f"COLLGS_PASSWORD, or add `machine {self._host} login NAME password WORD` to ~/.netrc"
             )
+        self._transport.keep_secret(credentials.password, credentials.username)
         await _present(credentials, form, walk, url)
         return SignedIn(credentials.username, form.action.host or "")
 
@@ -390,7 +391,7 @@ async def _present(credentials: Credentials, form: Form, walk: _Walk, asked: URL
 
 def _require_success(end: Step, credentials: Credentials, *, posted: bool) -> None:
     """Read the page at the end of a sign-in; `posted` says that it is the answer to the form itself."""
-    words = error_words(end.body).replace(credentials.password, "***")
+    words = error_words(end.body)
     if end.status >= 500 or end.status == 429:
         raise TransferError(
             f"the sign-in at {end.host} failed: HTTP {end.status}: {words}", retry_after=end.retry_after

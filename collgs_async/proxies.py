@@ -5,10 +5,13 @@ from __future__ import annotations
 import ipaddress
 import urllib.request
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 from collgs_async.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from yarl import URL
 
 __all__ = ["Proxies"]
@@ -28,6 +31,13 @@ class Proxies:
     def __init__(self, configured: str | None) -> None:
         self._configured = configured
         self._of_environment = {} if configured else _proxies_of_environment()
+
+    def credentials(self) -> Iterator[tuple[str, str]]:
+        """Give user name and password of each proxy that has them."""
+        for proxy in {self._configured, *self._of_environment.values()} - {None}:
+            parts = urlsplit(proxy or "")
+            if parts.password:
+                yield unquote(parts.username or ""), unquote(parts.password)
 
     def proxy_for(self, url: URL) -> str | None:
         """Choose the proxy for a URL; None for none."""

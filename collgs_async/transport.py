@@ -13,6 +13,7 @@ from yarl import URL
 from collgs_async.errors import ConfigError
 from collgs_async.patience import retry_after
 from collgs_async.proxies import Proxies
+from collgs_async.redaction import forget_secret, keep_secret
 from collgs_async.trust import trusting
 from collgs_async.words import asks_to_sign_in, looks_like_html
 
@@ -110,9 +111,12 @@ class Transport:
         self._session: aiohttp.ClientSession | None = None
         self._tls: ssl.SSLContext | None = None
         self._adopted: frozenset[tuple[str, str, str]] | None = None
+        self._secrets: list[tuple[str, str]] = []
 
     async def __aenter__(self) -> Self:
         settings = self._settings
+        for username, password in self._proxies.credentials():
+            self.keep_secret(password, username)
         if settings.ca_file is not None:
             self._tls = _trusting(settings.ca_file)
         self._session = aiohttp.ClientSession(
@@ -129,8 +133,17 @@ class Transport:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        for secret in self._secrets:
+            forget_secret(*secret)
+        self._secrets = []
         if self._session is not None:
             await self._session.close()
+
+    def keep_secret(self, secret: str, username: str) -> None:
+        """Show a password in no server's words as long as this session lasts."""
+        if (secret, username) not in self._secrets:
+            self._secrets.append((secret, username))
+            keep_secret(secret, username)
 
     def _entered(self) -> aiohttp.ClientSession:
         if self._session is None:

@@ -11,6 +11,8 @@ import json
 import re
 from typing import TYPE_CHECKING, Final
 
+from collgs_async.redaction import redacted
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -37,16 +39,16 @@ _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029\u202a-\u202e]+")
 
 
 def server_words(body: bytes) -> str:
-    """Say in one line what an error body says; an empty string when it says nothing.
+    """Say in one line what an error body says, without known secrets; an empty string when it says nothing.
 
     Parameters
     ----------
     body
         The beginning of the body, of whatever type; it may be cut anywhere.
     """
-    text = body[:READ_MOST].decode("utf-8", "replace")
+    text = redacted(body[:READ_MOST].decode("utf-8", "replace"))
     words = _json_words(text) if text.lstrip()[:1] in ("{", "[") else _markup_words(text)
-    line = _UNPRINTABLE.sub(" ", words).strip()
+    line = redacted(_UNPRINTABLE.sub(" ", words).strip())  # markup may have parted it
     return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
 
 

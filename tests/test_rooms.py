@@ -10,6 +10,7 @@ import collgs_async
 PACKAGE = Path(collgs_async.__file__).parent
 
 FLOORS = {
+    "redaction": -1,
     **dict.fromkeys(["errors", "version", "units", "words", "names", "trust", "zipformat"], 0),
     **dict.fromkeys(["models", "query", "options", "limits", "ranges", "patience", "proxies", "errands"], 1),
     **dict.fromkeys(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from collgs_async.errors import AuthenticationError, NotAvailableError, ProductError, TransferError
 from collgs_async.integrity import not_a_zip
 from collgs_async.patience import LONGEST_WAIT, retry_after
+from collgs_async.redaction import redacted
 from collgs_async.transfer.judge import judge
 from collgs_async.transfer.pour import Pour
 from collgs_async.transfer.pump import WORTH_A_PUMP, Pump
@@ -292,7 +293,7 @@ async def _refusal(response: ClientResponse) -> ProductError | AuthenticationErr
     """Turn an answer without an archive into the error that says what to do about it."""
     page, _ = await read_at_most(response, _ERROR_PAGE)
     words = server_words(page)
-    told = f"HTTP {response.status}: {words or response.reason or 'no reason given'}"
+    told = f"HTTP {response.status}: {words or redacted(response.reason or '') or 'no reason given'}"
     wait = retry_after(response.headers)
     if response.status == 401:
         return AuthenticationError(f"the store asks for a sign-in ({told})")

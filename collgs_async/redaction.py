@@ -1,0 +1,125 @@
+"""Secrets that are never shown, however a server spells them when it repeats what it was sent.
+
+Whatever quotes a server passes through here: an error page may show the form that was posted to it, or the header that
+a proxy refused.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections import Counter
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["forget_secret", "keep_secret", "redacted"]
+
+_MASK: Final = "***"
+
+_SHORTEST_BEGINNING: Final = 4
+"""Characters of a secret that are masked at the end of a text, which may have been cut in the middle of it."""
+
+_ESCAPES: Final = {"\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f", **dict(zip("\\\"'/", "\\\"'/", strict=True))}
+"""What JSON writes after a backslash (RFC 8259 §7)."""
+
+_known: Counter[tuple[str, str]] = Counter()
+
+
+def keep_secret(secret: str, username: str = "") -> None:
+    """Mask a password from now on, until `forget_secret` was called as often as this.
+
+    Parameters
+    ----------
+    secret
+        The password; an empty one is none.
+    username
+        Whose it is: both together are in the header of a Basic authentication (RFC 7617 §2).
+    """
+    if secret:
+        _known[secret, username] += 1
+
+
+def forget_secret(secret: str, username: str = "") -> None:
+    """Take back one `keep_secret`."""
+    _known[secret, username] -= 1
+    if _known[secret, username] <= 0:
+        del _known[secret, username]
+    if not _known:
+        _letters.cache_clear()
+        _pattern.cache_clear()
+
+
+def redacted(text: str) -> str:
+    """Write ``***`` in the place of each secret.
+
+    A secret is found as it is, URL-encoded, with HTML entities or with JSON's escapes, letter by letter, in any case
+    and also twice over, and in the base64 of a Basic authentication. At the end of the text, which may have been cut,
+    four letters of it are enough.
+    """
+    for secret, username in list(_known):
+        for form in _forms(secret, username):
+            text = _without_beginning(_pattern(form).sub(_MASK, text), form)
+    return text
+
+
+def _forms(secret: str, username: str) -> Iterator[str]:
+    """Give a secret and what its base64 may be; where its bytes are not the same in both encodings, twice."""
+    yield secret
+    for together in dict.fromkeys((f"{username}:{secret}", secret)):
+        for encoding in ("utf-8", "latin-1"):
+            coded = base64.b64encode(together.encode(encoding, "replace")).decode().rstrip("=")
+            if len(coded) > _SHORTEST_BEGINNING:
+                yield coded
+
+
+@lru_cache
+def _pattern(secret: str) -> re.Pattern[str]:
+    return re.compile("".join(_letters(secret)) + "(?:=|%3d){0,2}", re.I)  # and what may pad base64
+
+
+@lru_cache
+def _letters(secret: str) -> tuple[str, ...]:
+    """Make a pattern of each letter, for all ways to write it; no repetition is without bound, for speed."""
+    return tuple(map(_letter, secret))
+
+
+def _letter(letter: str) -> str:
+    from html.entities import codepoint2name  # takes longer to load than all of --help
+
+    code = ord(letter)
+    utf8, utf16 = letter.encode("utf-8", "surrogatepass"), letter.encode("utf-16-be", "surrogatepass")
+    named = {"'": "apos", "+": "plus", "/": "sol"}.get(letter) or codepoint2name.get(code)
+    entity = "|".join([f"#0{{0,5}}{code}", f"#x0{{0,5}}(?:{code:x})", *([named] if named else [])])
+    units = [utf16[at : at + 2].hex() for at in range(0, len(utf16), 2)]
+    ways = [  # the longest first
+        "".join(rf"\\{{1,4}}u{unit}" for unit in units),
+        f"&(?:amp;){{0,2}}(?:{entity});",
+        "".join(f"%(?:25){{0,2}}{byte:02x}" for byte in utf8),
+    ]
+    if escaped := _ESCAPES.get(letter):
+        ways.append(rf"\\{{1,4}}{re.escape(escaped)}")
+    ways.append(r"\s{1,9}" if letter.isspace() else re.escape(letter))
+    # A blank in a form, and the alphabet of base64 in addresses.
+    ways += [re.escape(other) for one, other in (" +", "+-", "/_") if one == letter]
+    return f"(?:{'|'.join(ways)})"
+
+
+def _without_beginning(text: str, secret: str) -> str:
+    """Mask the beginning of a secret at the end of a text that was cut."""
+    letters = _letters(secret)
+    if len(letters) <= _SHORTEST_BEGINNING:
+        return text
+    begins = re.compile("".join(letters[:_SHORTEST_BEGINNING]), re.I)
+    window = max(0, len(text) - 16 * len(letters))
+    for found in begins.finditer(text, window):
+        at = found.end()
+        for letter in letters[_SHORTEST_BEGINNING:]:
+            if (more := re.compile(letter, re.I).match(text, at)) is None:
+                break
+            at = more.end()
+        if at == len(text):
+            return text[: found.start()] + _MASK
+    return text

@@ -1,0 +1,133 @@
+"""What a server repeats of a password, in whatever spelling, is shown nowhere."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import time
+import urllib.parse
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+from aiohttp import web
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from collgs_async import CatalogueError, Client, Config, Connection
+from collgs_async.redaction import forget_secret, keep_secret, redacted
+from collgs_async.words import LONGEST, server_words
+
+from .test_transport import listening
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from .conftest import Naps
+
+PASSWORD = "p&ss \"w'rd+/%<ü€🛰"
+
+
+@contextmanager
+def known(secret: str, username: str = "") -> Iterator[None]:
+    keep_secret(secret, username)
+    try:
+        yield
+    finally:
+        forget_secret(secret, username)
+
+
+SPELLINGS: dict[str, Callable[[str], str]] = {
+    "plain": lambda text: text,
+    "url": lambda text: urllib.parse.quote(text, safe=""),
+    "url, small letters": lambda text: urllib.parse.quote(text, safe="").lower(),
+    "url, a path": urllib.parse.quote,
+    "a form": urllib.parse.quote_plus,
+    "url, twice": lambda text: urllib.parse.quote(urllib.parse.quote(text, safe=""), safe=""),
+    "url, every letter": lambda text: "".join(f"%{byte:02X}" for byte in text.encode()),
+    "html": html.escape,
+    "html, twice": lambda text: html.escape(html.escape(text)),
+    "html, decimal": lambda text: "".join(f"&#{ord(letter)};" for letter in text),
+    "html, hexadecimal": lambda text: "".join(f"&#x{ord(letter):04X};" for letter in text),
+    "json": lambda text: json.dumps(text)[1:-1],
+    "json, unescaped": lambda text: json.dumps(text, ensure_ascii=False)[1:-1],
+    "json, twice": lambda text: json.dumps(json.dumps(text)[1:-1])[1:-1],
+    "basic": lambda text: base64.b64encode(f"ada:{text}".encode()).decode(),
+    "basic, for an address": lambda text: base64.urlsafe_b64encode(f"ada:{text}".encode()).decode().rstrip("="),
+    "base64": lambda text: base64.b64encode(text.encode()).decode(),
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+@pytest.mark.parametrize(
+    "around",
+    ['{{"message": "you sent {}, wrong"}}', "<html><title>no</title><p>{}</p>", "<message>{}</message>", "no: {}"],
+)
+def test_every_spelling_is_masked_in_every_kind_of_answer(spelling: str, around: str) -> None:
+    written = SPELLINGS[spelling](PASSWORD)
+    with known(PASSWORD, "ada"):
+        words = server_words(around.format(written).encode())
+        alone = redacted(f"said {written}, wrong")
+
+    assert "said ***, wrong" == alone
+    assert written not in words
+    assert PASSWORD not in words
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=4, max_size=20), st.sampled_from(sorted(SPELLINGS)))
+@settings(deadline=None)
+def test_any_password_is_masked(password: str, spelling: str) -> None:
+    with known(password, "ada"):
+        assert "" == redacted(SPELLINGS[spelling](password)).replace("***", "")
+
+
+def test_basic_authentication_in_latin_1_is_masked() -> None:
+    header = base64.b64encode("ada:pässwörd".encode("latin-1")).decode()
+    with known("pässwörd", "ada"):
+        assert "the proxy said Basic ***" == redacted(f"the proxy said Basic {header}")
+
+
+def test_a_password_that_is_cut_at_the_end_is_masked() -> None:
+    with known("correct horse battery"):
+        assert "you sent ***" == redacted("you sent correct ho")
+        assert "you sent ***" == redacted("you sent correct%20horse+bat")
+        assert "correct is a word" == redacted("correct is a word")
+        long = server_words(b"x" * (LONGEST - 10) + b" correct horse battery " + b"y" * 50)
+    assert "corr" not in long
+
+
+def test_what_is_forgotten_is_shown_again_and_is_known_as_often_as_it_was_said() -> None:
+    with known("secret word"):
+        with known("secret word"):
+            pass
+        assert "the ***" == redacted("the secret word")
+    assert "the secret word" == redacted("the secret word")
+
+
+@pytest.mark.parametrize("piece", ["\\", "%25", "&amp;", "&#0", " ", "a", "%", "&#x0"])
+def test_hostile_pages_cost_next_to_no_time(piece: str) -> None:
+    with known("  aA\\\\ &'\"", "ada"):
+        begun = time.process_time()
+        redacted(piece * (64 * 1024 // len(piece)))
+
+    assert time.process_time() - begun < 2
+
+
+async def test_a_proxys_password_is_in_no_error_of_the_catalogue(tmp_path: Path, naps: Naps) -> None:
+    async def echo(request: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(status=403, text=f"you sent {request.headers['Proxy-Authorization']} (tom: s3cr3t & more)")
+
+    async with listening(echo) as origin:
+        proxy = origin.replace("://", "://tom:s3cr3t%20%26%20more@")
+        config = Config(
+            base_url="http://catalogue.example/search",
+            parameters={"parentIdentifier": "X"},
+            output_directory=tmp_path,
+            connection=Connection(timeout=5, proxy=proxy),
+        )
+        async with Client(config, sleep=naps) as client:
+            with pytest.raises(CatalogueError, match=r"HTTP 403: you sent Basic \*\*\* \(tom: \*\*\*\)"):
+                async for _ in client.search():
+                    pass
