@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import shapely
+from aiohttp import web
 
 from collgs_async import CatalogueError, Client, Config, ConfigError, Query, Selection
 from collgs_async.area import read_area
@@ -18,6 +19,7 @@ from collgs_async.demo import FIJI, Dialect, Scene, make_constellation
 from collgs_async.names import parse
 
 from .conftest import level2_scenes
+from .test_transport import listening
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -163,6 +165,60 @@ async def test_a_catalogue_without_shapes_is_asked_by_the_box(
     assert names(scene for scene in scenes if wanted.intersects(shapely.geometry.shape(dict(scene.footprint)))) == found
     assert ["box" in hit.query for hit in searches(site)][:2] == [False, True]
     assert "ignored" not in "".join(record.message for record in caplog.records if record.levelname == "WARNING")
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (414, ""),
+        (431, ""),
+        (400, "Request-URI Too Long"),
+        (413, "The URL exceeds the limit of 512 bytes"),
+        (404, "The request filtering module denies a request whose query string is too long."),
+        pytest.param(None, "", id="cut"),
+    ],
+)
+async def test_where_the_address_is_too_long_the_box_is_asked_for(
+    tmp_path: Path, naps: Any, caplog: pytest.LogCaptureFixture, status: int | None, words: str
+) -> None:
+    seen: list[Any] = []
+    scenes = {"within": shapely.box(5.7, 49.4, 5.8, 49.5), "beside": shapely.box(7.1, 50.3, 7.2, 50.4)}
+    features = [
+        {"geometry": shapely.geometry.mapping(shape), "properties": {"identifier": name}}
+        for name, shape in scenes.items()
+    ]
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        seen.append(request.query)
+        if "geometry" not in request.query:
+            return web.json_response({"features": features, "totalResults": 2})
+        if status is None:
+            assert request.transport is not None
+            request.transport.close()
+        return web.Response(status=status or 200, text=words)
+
+    async with listening(answer) as origin:
+        selection = Selection(aoi=TRIANGLE)
+        parameters = {"parentIdentifier": "S2_MSIL2A"}
+        config = Config(base_url=f"{origin}/search", parameters=parameters, selection=selection)
+        async with Client(config, sleep=naps) as one:
+            found = [[product.identifier async for product in one.choose()] for _ in range(2)]
+
+    assert [["within"], ["within"]] == found
+    assert ["5.7,49.4,7.2,50.4"] * 2 == [query["box"] for query in seen if "box" in query]
+    assert "geometry" not in seen[-2], "what was learnt is remembered"
+    assert 1 == caplog.text.count("it is asked by the box around the area, and footprints are compared here")
+
+
+async def test_an_address_that_is_too_long_without_an_area_is_refused_as_it_is(tmp_path: Path, naps: Any) -> None:
+    async def answer(_: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(status=414, text="too long")
+
+    async with listening(answer) as origin:
+        config = Config(base_url=f"{origin}/search", parameters={"parentIdentifier": "S2_MSIL2A"})
+        async with Client(config, sleep=naps) as one:
+            with pytest.raises(CatalogueError, match="the catalogue answered HTTP 414: too long"):
+                await anext(aiter(one.choose()))
 
 
 async def test_best_by_coverage_goes_by_the_area(serve: Callable[..., Any]) -> None:

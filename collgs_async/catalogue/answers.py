@@ -22,9 +22,16 @@ from collgs_async.words import looks_like_html, server_words
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["Collection", "Page", "PageLimitError", "read_collections", "read_page"]
+__all__ = ["AddressTooLongError", "Collection", "Page", "PageLimitError", "read_collections", "read_page"]
 
 _COUNT_LIMIT = re.compile(r"\bcount\b.*?(?:greater|more|larger|exceed|maximum|at most)\D*(\d+)", re.I | re.S)
+
+
+_TOO_LONG = re.compile(
+    r"\b(?:UR[IL]|address|query|request.{0,20}?(?:line|target|header)|header)\b.{0,60}?"
+    r"(?:\btoo (?:long|large|big)|\bexceed|\bmaximum (?:allowed )?length)",
+    re.I | re.S,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +97,10 @@ class PageLimitError(CatalogueError):
         self.maximum = maximum
 
 
+class AddressTooLongError(CatalogueError):
+    """The server, or a proxy before it, takes no address as long as that of this search (RFC 9110 §15.5.15)."""
+
+
 def read_page(status: int, body: bytes, *, download_base: str) -> Page:
     """Read one answer.
 
@@ -104,6 +115,8 @@ def read_page(status: int, body: bytes, *, download_base: str) -> Page:
     ------
     PageLimitError
         The page asked for is larger than the server allows.
+    AddressTooLongError
+        The address is longer than the server allows.
     CatalogueError
         Anything that is not a page of results; retryable when it may be one next time.
     """
@@ -164,6 +177,8 @@ def _refusal(status: int, body: bytes) -> CatalogueError:
     if status in {200, 400} and (limit := _COUNT_LIMIT.search(words)) and int(limit[1][:9]) > 0:
         return PageLimitError(words, int(limit[1][:9]))
     told = f"the catalogue answered HTTP {status}: {words}"
+    if status in {414, 431, 494} or (status >= 400 and _TOO_LONG.search(words)):  # 494 is nginx's 431
+        return AddressTooLongError(told)
     return CatalogueError(told, retryable=status >= 500 or status in {408, 425, 429} or _broke_off(body))
 
 

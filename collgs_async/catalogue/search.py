@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from collgs_async.catalogue.answers import Page, PageLimitError, read_page
+import aiohttp
+
+from collgs_async.catalogue.answers import AddressTooLongError, Page, PageLimitError, read_page
 from collgs_async.catalogue.description import ACCUSTOMED, EVERYDAY
 from collgs_async.catalogue.inquiry import Inquiry
 from collgs_async.choosing.wishes import WISHES
@@ -48,11 +50,14 @@ class Lessons:
     ----------
     page_size
         The most results that it gives on a page, as far as is known.
+    short_addresses
+        Whether it refused an address for its length, so that shorter parameters go out where the query has some.
     told
         Which parameters, of which collection, the user has been told that it ignores.
     """
 
     page_size: int = PAGE_SIZE
+    short_addresses: bool = False
     told: set[tuple[str, str]] = field(default_factory=set)
 
 
@@ -136,6 +141,8 @@ class Search:
             The collection does not have one of the parameters, and `strict` was asked for.
         """
         await self._check_parameters()
+        if self._lessons.short_addresses:
+            self._asks_otherwise(list(self._query.instead))
         start, wanted = self._query.start_index, self._query.count
         seen: set[int] = set()
         repeats, before = 0, None
@@ -211,6 +218,12 @@ class Search:
                 self._lessons.page_size = error.maximum
                 log.debug("the catalogue gives at most %d results a page", error.maximum)
                 continue
+            except CatalogueError as error:
+                if not _may_be_too_long(error) or not self._asks_otherwise(list(self._query.instead)):
+                    raise
+                self._lessons.short_addresses = True
+                log.warning("%s; it is asked by the box around the area, and footprints are compared here", error)
+                continue
             if self.pages == 0 and not self._understood(page):
                 continue
             self.pages += 1
@@ -258,16 +271,23 @@ class Search:
         return True
 
     def _asks_otherwise(self, ignored: list[str]) -> bool:
-        """Put another parameter in the place of one that the server ignores, where the query has one."""
+        """Put another parameter in the place of one that the server ignores or refuses, where the query has one."""
         changed = False
         for name in ignored:
             other, value = self._query.instead.get(name, (name, ""))
-            if other not in self._parameters:
+            if name in self._parameters and other not in self._parameters:
                 del self._parameters[name]
                 self._parameters[other] = value
                 log.debug("the catalogue does not know %s; it is asked by %s", name, other)
                 changed = True
         return changed
+
+
+def _may_be_too_long(error: CatalogueError) -> bool:
+    """Tell whether a shorter address may help: some servers cut the connection instead of saying so."""
+    cause = error.__cause__
+    cut = isinstance(cause, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError | ConnectionResetError)
+    return isinstance(error, AddressTooLongError) or (cut and not isinstance(cause, aiohttp.ClientConnectorError))
 
 
 def _wish_near(name: str, description: Description) -> str | None:
