@@ -16,7 +16,7 @@ from collgs_async.redaction import redacted
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["asks_to_sign_in", "looks_like_html", "printable", "says_too_many", "server_words"]
+__all__ = ["asks_to_sign_in", "html_words", "looks_like_html", "printable", "says_too_many", "server_words"]
 
 LONGEST: Final = 300
 """Characters that are quoted of one answer."""
@@ -35,6 +35,7 @@ _FOLLOWING = {name: re.compile(f"</{name}", re.I) for name in ("script", "style"
 _TOO_MANY = ("concurrent flows", "too many requests", "too many connections")
 """Words by which some stores refuse one connection too many, under whatever status."""
 
+_SENTENCE = re.compile(r"(?<=[.!?]) ")
 _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029\u202a-\u202e]+")
 
 
@@ -49,6 +50,25 @@ def server_words(body: bytes) -> str:
     text = redacted(body[:READ_MOST].decode("utf-8", "replace"))
     words = _json_words(text) if text.lstrip()[:1] in ("{", "[") else _markup_words(text)
     line = redacted(_UNPRINTABLE.sub(" ", words).strip())  # markup may have parted it
+    return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
+
+
+def html_words(body: bytes) -> str:
+    """Say in one line what an HTML page says: its title, and the first sentence of its text, where that says more."""
+    text = redacted(body[:READ_MOST].decode("utf-8", "replace"))
+    title, said = "", ""
+    inside = ""
+    for name, _, words in _tags(text):
+        inside = name if name in {"title", "script", "style"} else "" if name else inside
+        if inside == "title":
+            title += words
+        elif not inside and len(said) < LONGEST:
+            said += f" {words}"
+    import html  # its table of entities takes longer to load than all of --help
+
+    title, said = (" ".join(_UNPRINTABLE.sub(" ", html.unescape(one)).split()) for one in (title, said))
+    said = _SENTENCE.split(said.removeprefix(title).strip(), maxsplit=1)[0]
+    line = redacted(f"{title}: {said}" if title and said else title or said)
     return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
 
 

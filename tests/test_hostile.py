@@ -258,10 +258,11 @@ async def test_every_name_gets_a_file_of_its_own_inside_the_folder_and_none_reac
 
 @pytest.mark.parametrize("name", ["", "   ", "\n"])
 async def test_an_empty_name_is_a_clear_failure(tmp_path: Path, naps: Naps, name: str) -> None:
-    async with wild([(name, "/a.zip")], saying(plain(RIGHT))) as server:
+    async with wild([(name, "/a.zip"), ("B", "/b.zip")], saying(plain(RIGHT))) as server:
         report = await pull(server, tmp_path / "archives", naps)
 
-        assert [] == server.archive_requests
+        assert ["/b.zip"] == [asked.path for asked in server.archive_requests]
+    assert 1 == report.downloaded
     (failure,) = report.failures
     assert "the catalogue gives it no identifier" == str(failure.error)
 

@@ -7,7 +7,6 @@ Everything here is a pure function of what the server sent, and trusts none of i
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,14 +14,18 @@ from urllib.parse import parse_qs, urlsplit
 
 from yarl import URL
 
+from collgs_async.catalogue.reading import is_torn, read_json
+from collgs_async.catalogue.recognition import unspoken_json, unspoken_markup, unspoken_results
 from collgs_async.errors import CatalogueError
 from collgs_async.models import Product
-from collgs_async.words import looks_like_html, server_words
+from collgs_async.words import server_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 __all__ = ["AddressTooLongError", "Collection", "Page", "PageLimitError", "read_collections", "read_page"]
+
+_TORN = "a byte is broken in"
 
 _COUNT_LIMIT = re.compile(r"\bcount\b.*?(?:greater|more|larger|exceed|maximum|at most)\D*(\d+)", re.I | re.S)
 
@@ -48,12 +51,16 @@ class Page:
         The search parameters that the server says it understood, by their bare names; None when it does not say.
     more
         Whether the server announces a next page; None when it carries no paging links at all.
+    strange
+        Why this is no answer that can be worked with, if it is the first one, such as "it is a STAC API"; None when
+        it can.
     """
 
     products: tuple[Product, ...]
     total: int | None
     echo: frozenset[str] | None
     more: bool | None
+    strange: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +128,15 @@ def read_page(status: int, body: bytes, *, download_base: str) -> Page:
         Anything that is not a page of results; retryable when it may be one next time.
     """
     answer = _results(status, body)
+    products = tuple(_product(entry, download_base) for entry in answer["features"])
+    named = sum(_Entry(entry).identifier() is not None for entry in answer["features"])
+    linked = sum(product.url is not None for product in products)
     return Page(
-        products=tuple(_product(entry, download_base) for entry in answer["features"]),
+        products=products,
         total=_whole_number(answer.get("totalResults", _at(answer, "properties", "totalResults"))),
         echo=_echo(answer),
         more=_more(answer),
+        strange=unspoken_results(answer, named=named, linked=linked),
     )
 
 
@@ -145,16 +156,19 @@ def _results(status: int, body: bytes) -> Mapping[str, Any]:
     """Give the answer as JSON, if it is a list of results."""
     if status != 200:
         raise _refusal(status, body)
-    try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise _not_json(body, error) from error
+    if body.lstrip(b"\xef\xbb\xbf \t\r\n\0")[:1] == b"<":
+        what, passing = unspoken_markup(body)
+        raise CatalogueError(f"the catalogue answered with {what}", retryable=passing)
+    answer = read_json(body)
     match answer:
         case {"features": list()}:
             return answer  # type: ignore[no-any-return]
         case {"exceptions": _}:
             raise _refusal(status, body)
-    raise CatalogueError("the catalogue's answer is JSON, but no list of results")
+    told = "the catalogue's answer is JSON, but no list of results"
+    words = server_words(body) if isinstance(answer, dict) else ""
+    more = unspoken_json(answer) or ("" if words.startswith("{") else words)
+    raise CatalogueError(f"{told}: {more}" if more else told)
 
 
 def _collection(facts: _Entry, name: str) -> Collection:
@@ -185,20 +199,10 @@ def _refusal(status: int, body: bytes) -> CatalogueError:
 def _broke_off(body: bytes) -> bool:
     """Tell whether this is the beginning of JSON whose end is missing."""
     try:
-        json.loads(body)
-    except (ValueError, RecursionError):
-        return body.lstrip()[:1] == b"{"
+        read_json(body)
+    except CatalogueError as error:
+        return error.retryable and body.lstrip()[:1] == b"{"
     return False
-
-
-def _not_json(body: bytes, error: Exception) -> CatalogueError:
-    """Tell an error page under status 200 from an answer that broke off while the server was writing it."""
-    if body.lstrip()[:1] == b"<":
-        what = "an HTML page" if looks_like_html(body) else "XML"
-        words = f"the catalogue answered with {what} instead of JSON: {server_words(body)}"
-        # A report of the server's own is its last word; a page of some proxy may be gone in a minute.
-        return CatalogueError(words, retryable=looks_like_html(body))
-    return CatalogueError(f"the catalogue's answer broke off ({error})", retryable=True)
 
 
 def _product(entry: object, download_base: str) -> Product:
@@ -210,6 +214,8 @@ def _product(entry: object, download_base: str) -> Product:
     if identifier is None:
         digest = hashlib.sha256(repr(entry).encode("utf-8", "replace")).hexdigest()[:12]
         identifier, url, problem = f"unnamed-{digest}", None, "the catalogue gives it no identifier"
+    elif is_torn(identifier):
+        url, problem = None, f"{_TORN} its identifier: the catalogue's answer is not all UTF-8"
     start, end = facts.sensing_times()
     return Product(
         identifier=identifier,
@@ -310,6 +316,8 @@ def _resolve(href: str | None, base: str) -> tuple[str | None, str | None]:
     """Make an absolute URL of a link; or say why it is none that can be followed."""
     if href is None:
         return None, "the catalogue gives no download link for it"
+    if is_torn(href):
+        return None, f"{_TORN} its download link: the catalogue's answer is not all UTF-8"
     try:
         url = URL(base).join(URL(href)).with_fragment(None)
         (url.raw_host or "").encode("idna")

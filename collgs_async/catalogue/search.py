@@ -243,6 +243,8 @@ class Search:
         An older server knows the collection only as ``parentId`` and would list collections otherwise: it is
         asked once more. A filter that was ignored is said, once, since it means more results than were wanted.
         """
+        if page.strange:
+            raise CatalogueError(page.strange)
         if not page.echo:
             return True
         echo = {name.lower() for name in page.echo}
