@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 from yarl import URL
 
 from collgs_async.catalogue.reading import is_torn, read_json
-from collgs_async.catalogue.recognition import unspoken_json, unspoken_markup, unspoken_results
+from collgs_async.catalogue.recognition import kind_of_results, unspoken_json, unspoken_markup, unspoken_results
 from collgs_async.errors import CatalogueError
 from collgs_async.models import Product
 from collgs_async.words import server_words
@@ -51,6 +51,8 @@ class Page:
         The search parameters that the server says it understood, by their bare names; None when it does not say.
     more
         Whether the server announces a next page; None when it carries no paging links at all.
+    kind
+        What its server seems to be, such as "a resto API"; None: nothing else than what is spoken here.
     strange
         Why this is no answer that can be worked with, if it is the first one, such as "it is a STAC API"; None when
         it can.
@@ -60,6 +62,7 @@ class Page:
     total: int | None
     echo: frozenset[str] | None
     more: bool | None
+    kind: str | None = None
     strange: str | None = None
 
 
@@ -130,13 +133,14 @@ def read_page(status: int, body: bytes, *, download_base: str) -> Page:
     answer = _results(status, body)
     products = tuple(_product(entry, download_base) for entry in answer["features"])
     named = sum(_Entry(entry).identifier() is not None for entry in answer["features"])
-    linked = sum(product.url is not None for product in products)
+    linked, kind = sum(product.url is not None for product in products), kind_of_results(answer)
     return Page(
         products=products,
         total=_whole_number(answer.get("totalResults", _at(answer, "properties", "totalResults"))),
         echo=_echo(answer),
         more=_more(answer),
-        strange=unspoken_results(answer, named=named, linked=linked),
+        kind=kind,
+        strange=unspoken_results(kind, entries=len(products), named=named, linked=linked),
     )
 
 
@@ -226,8 +230,9 @@ def _product(entry: object, download_base: str) -> Product:
         start=start,
         end=end,
         footprint=facts.footprint(),
-        cloud_cover=facts.percentage("properties", "productInformation", "cloudCover"),
-        orbit_direction=facts.acquisition("acquisitionParameters", "orbitDirection"),
+        cloud_cover=facts.percentage("productInformation", "cloudCover"),
+        orbit_direction=facts.acquisition("acquisitionParameters", "orbitDirection")
+        or facts.text("properties", "orbitDirection"),
         orbit_number=_whole_number(facts.acquired("acquisitionParameters", "orbitNumber")),
         platform=facts.platform(),
         quicklook=_resolve(facts.link("previews"), download_base)[0],
@@ -244,9 +249,10 @@ class _Entry:
         value = _at(self._entry, *path)
         return value.strip() or None if isinstance(value, str) else None
 
-    def percentage(self, *path: str) -> float | None:
-        """Read a share; some catalogues write -1 for what they do not know."""
-        value = _at(self._entry, *path)
+    def percentage(self, part: str, name: str) -> float | None:
+        """Read a share, from its part of the properties or beside it; some write -1 for what they do not know."""
+        value = _at(self._entry, "properties", part, name)
+        value = _at(self._entry, "properties", name) if value is None else value
         right = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 100
         return value if right else None
 
@@ -285,10 +291,9 @@ class _Entry:
         """Read ``date``, which is ``start/end`` or one instant; the acquisition's own times are more precise."""
         start, _, end = (self.text("properties", "date") or "").partition("/")
         parameters = "acquisitionParameters"
-        return (
-            self.acquisition(parameters, "beginningDateTime") or start or None,
-            self.acquisition(parameters, "endingDateTime") or end or start or None,
-        )
+        start = self.acquisition(parameters, "beginningDateTime") or start or self.text("properties", "startDate") or ""
+        last = self.text("properties", "completionDate")  # as resto has both
+        return start or None, self.acquisition(parameters, "endingDateTime") or end or last or start or None
 
     def footprint(self) -> Mapping[str, Any] | None:
         geometry = _at(self._entry, "geometry")

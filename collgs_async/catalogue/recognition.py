@@ -15,7 +15,7 @@ from collgs_async.words import html_words, server_words
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-__all__ = ["foreign_names", "unspoken_json", "unspoken_markup", "unspoken_results"]
+__all__ = ["foreign_names", "kind_of_results", "unspoken_json", "unspoken_markup", "unspoken_results"]
 
 _EXAMPLE: Final = "https://collgs.lu/catalog/oseo/search"
 _EXPECTED: Final = f"base_url: expected the search address of an OpenSearch-EO catalogue, such as {_EXAMPLE}"
@@ -96,24 +96,28 @@ def unspoken_json(answer: object) -> str:
     return ""
 
 
-def unspoken_results(answer: Mapping[str, Any], *, named: int, linked: int) -> str | None:
+def kind_of_results(answer: Mapping[str, Any]) -> str | None:
+    """Name the kind of server that a list of results comes from; None when it may be one of those spoken here."""
+    entry = next((one for one in answer["features"] if isinstance(one, dict)), {})
+    return next((what for what, is_it in _RESULTS.items() if is_it(answer, entry)), None)
+
+
+def unspoken_results(kind: str | None, *, entries: int, named: int, linked: int) -> str | None:
     """Say why a list of results is none that can be worked with; None when it can.
 
     Parameters
     ----------
-    answer
-        With its ``features``.
-    named, linked
-        How many of them have an identifier, and a link that can be followed.
+    kind
+        What its server is; see `kind_of_results`.
+    entries, named, linked
+        How many entries there are, how many of them have an identifier, and how many a link that can be followed.
     """
-    features = answer["features"]
     if linked and named:
         return None
-    for what, is_it in _RESULTS.items():
-        if is_it(answer, next((one for one in features if isinstance(one, dict)), {})):
-            return f"the catalogue's address answers as {what}, which is not spoken here; {_EXPECTED}"
-    if features and not named:
-        lack = "its one entry has no" if len(features) == 1 else f"none of its {len(features)} entries has an"
+    if kind is not None:
+        return f"the catalogue's address answers as {kind}, which is not spoken here; {_EXPECTED}"
+    if entries and not named:
+        lack = "its one entry has no" if entries == 1 else f"none of its {entries} entries has an"
         return f"the catalogue's answer is an ordinary GeoJSON: {lack} identifier; {_EXPECTED}"
     return None
 
@@ -171,7 +175,8 @@ _RESULTS: Final[dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], bool]
     "a WFS": lambda answer, _: "totalFeatures" in answer or ("numberReturned" in answer and "timeStamp" in answer),
     "an ArcGIS service": lambda answer, _: "geometryType" in answer or "spatialReference" in answer,
     "a resto API": lambda answer, entry: (
-        "productIdentifier" in _part(entry, "properties") or "query" in _part(answer, "properties")
+        bool({"productIdentifier", "services"} & set(_part(entry, "properties")))
+        or "query" in _part(answer, "properties")
     ),
 }
 """What lists of results are, the more special ones first."""

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Final
 import aiohttp
 
 from collgs_async.catalogue.answers import AddressTooLongError, Page, PageLimitError, read_page
+from collgs_async.catalogue.compliance import outside
 from collgs_async.catalogue.description import ACCUSTOMED, EVERYDAY
 from collgs_async.catalogue.inquiry import Inquiry
+from collgs_async.catalogue.recognition import foreign_names
 from collgs_async.choosing.wishes import WISHES
 from collgs_async.errors import AuthenticationError, CatalogueError, ConfigError
 
@@ -226,6 +228,7 @@ class Search:
                 continue
             if self.pages == 0 and not self._understood(page):
                 continue
+            self._require_compliance(page)
             self.pages += 1
             self.total = page.total
             return page
@@ -246,18 +249,19 @@ class Search:
         if page.strange:
             raise CatalogueError(page.strange)
         if not page.echo:
-            return True
+            return not self._lists_collections(page)
         echo = {name.lower() for name in page.echo}
         if not echo & {"parentidentifier", "parentid"}:
-            if self._parent_key == "parentId":
-                raise CatalogueError(
-                    "the catalogue ignores the collection that was asked for and lists its collections instead"
-                )
-            self._parent_key = "parentId"
+            self._ask_by_parent_id(page)
             return False
         sent = [name for name in self._parameters if name != "parentIdentifier"]
         ignored = [name for name in sent if not {name.lower(), _ECHOED_AS.get(name.lower())} & echo]
         self.heeded = frozenset(sent).difference(ignored)
+        if (foreign := foreign_names(page.echo)) and (ignored or not self._is_last(page, len(page.products) + 1)):
+            raise CatalogueError(
+                f"the catalogue is asked by other names ({', '.join(foreign)}) than startIndex and count, "
+                "which are not spoken here"
+            )
         if needed := self._query.needed.intersection(ignored):
             raise CatalogueError(f"the catalogue cannot be asked by {' and '.join(sorted(needed))}")
         if self._asks_otherwise(ignored):
@@ -271,6 +275,39 @@ class Search:
                 " and ".join(unchecked),
             )
         return True
+
+    def _ask_by_parent_id(self, page: Page) -> None:
+        """Ask for the collection by the older name; where that was done, say what came instead."""
+        if self._parent_key == "parentId":
+            other = any(product.collection for product in page.products)
+            what = "lists products by parameters of other names" if other else "lists its collections instead"
+            raise CatalogueError(f"the catalogue ignores the collection that was asked for and {what}")
+        self._parent_key = "parentId"
+
+    def _lists_collections(self, page: Page) -> bool:
+        """Tell whether the entries are collections, among them the one that was asked for; then ask otherwise."""
+        if all(product.identifier != self._query.collection for product in page.products):
+            return False
+        self._ask_by_parent_id(page)
+        return True
+
+    def _require_compliance(self, page: Page) -> None:
+        """Refuse products that were not asked for, or warn of them; `compliance` has the table."""
+        asked = {name: value for name, value in self._parameters.items() if name not in self._query.checked}
+        found = outside(asked, page.products)
+        evidence = " and ".join(f"{name} {asked[name]}, but {words}" for name, words in list(found.items())[:3])
+        if found and (not page.echo or self._query.needed.intersection(found)):
+            kind = f"; it seems to be {page.kind}, which is not spoken here" if page.kind else ""
+            raise CatalogueError(
+                f"the catalogue does not go by {' and '.join(found)}: asked for {evidence}{kind}; "
+                "nothing that it lists can be taken for what was asked for"
+            )
+        if new := self._not_told(name for name in found if name in self.heeded or name == "parentIdentifier"):
+            log.warning(
+                "the catalogue says that it goes by %s and does not: asked for %s; more may be found than was wanted",
+                " and ".join(new),
+                evidence,
+            )
 
     def _asks_otherwise(self, ignored: list[str]) -> bool:
         """Put another parameter in the place of one that the server ignores or refuses, where the query has one."""

@@ -1,0 +1,282 @@
+"""Does a page hold what was asked for? Where the catalogue does not say what it has gone by, its products tell.
+
+A server that does not know a parameter ignores it, and lists products of other years and other places as if they were
+the answer. A GeoServer repeats the parameters that it knows; where that echo is missing, each page is compared with
+what was asked. Only a product that is clearly outside is evidence:
+
+===================  ================================================  ===============================================
+parameter            evidence                                          no evidence
+===================  ================================================  ===============================================
+parentIdentifier     the entry names another collection                none is named; spelt otherwise (``sentinel-2
+                                                                       msil1c``); broader or narrower (``S2A_MSIL1C``)
+timeStart, timeEnd   sensed outside, both by the entry's times (to     one of them inside; no time; with ``disjoint``
+                     their own precision: a second, a day) and by      all that is not wholly inside
+                     the name's, give or take a day
+box, geometry        the footprint's bounding box is elsewhere by      no footprint; a longitude more or less 360°; the
+                     more than 0.1°, as a GeoServer tests it           other side of what is wider than 180°; up to a
+                                                                       pole; latitude before longitude
+cloudCover           more than one percent outside the interval        none is known
+orbitDirection       the other direction                               none, or a third word
+identifier, uid      another name                                      ``.SAFE`` or ``.zip`` behind it; wildcards asked
+all others           never                                             always
+===================  ================================================  ===============================================
+
+What the search makes of it:
+
+==============================  ====================================================================================
+the catalogue's echo            a product outside
+==============================  ====================================================================================
+is missing                      ends the search: nothing that it lists can be taken for what was asked for
+has the parameter               is told, once: all that was asked for may still be there, and more
+lacks the parameter             is told without looking at products: it says itself that it ignored it
+any; the query needs it         ends the search (`Query.needed`)
+any; checked on our side        costs nothing: such products are left out (`Query.checked`)
+==============================  ====================================================================================
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from collgs_async.names import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from collgs_async.models import Product
+
+__all__ = ["outside"]
+
+_NEARBY: Final = 0.1
+"""Degrees between a footprint and a box that may be the work of rounding."""
+
+_PERCENT: Final = 1.0
+_NAME_PRECISION: Final = timedelta(days=1)
+"""A name may have the time of the whole data-take."""
+
+_ZONES: Final = timedelta(hours=14)
+"""How far a time without an offset may be from UTC, should it be local."""
+
+_NUMBER: Final = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+_PAIR: Final = re.compile(rf"({_NUMBER})\s+({_NUMBER})")
+_SUFFIX: Final = re.compile(r"(?:\.SAFE|\.SEN3)?(?:\.zip)?$", re.I)
+
+_Box = tuple[float, float, float, float]
+_Span = tuple[datetime, datetime]
+
+
+def outside(parameters: Mapping[str, str], products: Iterable[Product]) -> dict[str, str]:
+    """Compare the products of a page with what was asked for.
+
+    Parameters
+    ----------
+    parameters
+        As they were sent, under their canonical names.
+    products
+        Of one page, or of several.
+
+    Returns
+    -------
+    dict of str
+        For each parameter that a product is clearly outside of, words about the first such product; empty when all
+        may be what was asked for.
+    """
+    checks = [(name, parameters[name], check) for name, check in _CHECKS.items() if name in parameters]
+    found: dict[str, str] = {}
+    for product in products:
+        for name, asked, check in checks:
+            if name not in found and (words := check(product, asked, parameters)):
+                found[name] = f"{product.identifier} {words}"
+    return found
+
+
+def _collection(product: Product, asked: str, _: Mapping[str, str]) -> str:
+    if product.collection is None or _may_be_one(product.collection, asked):
+        return ""
+    return f"is of {product.collection}"
+
+
+def _may_be_one(one: str, other: str) -> bool:
+    """Tell whether two names may be spellings of one collection, or one of them is part of the other."""
+    fewer, more = sorted((_words(one), _words(other)), key=len)
+    return all(any(theirs.startswith(ours) or ours.startswith(theirs) for theirs in more) for ours in fewer)
+
+
+def _words(name: str) -> list[str]:
+    return re.findall(r"[^\W_]+", re.sub(r"sentinel[\s_-]*(?=\d)", "s", name.casefold()))
+
+
+def _start(product: Product, asked: str, parameters: Mapping[str, str]) -> str:
+    edge = datetime.fromisoformat(asked)
+    if _relation(parameters) == "disjoint":
+        end = datetime.fromisoformat(parameters["timeEnd"]) if "timeEnd" in parameters else None
+        inside = _sensed_all(product, lambda span: edge < span[0] and (end is None or span[1] < end))
+        return f"was sensed {_sensed(product)}, not outside" if inside else ""
+    return f"was sensed {_sensed(product)}" if _sensed_all(product, lambda span: span[1] < edge) else ""
+
+
+def _end(product: Product, asked: str, parameters: Mapping[str, str]) -> str:
+    edge = datetime.fromisoformat(asked)
+    if _relation(parameters) == "disjoint":
+        inside = "timeStart" not in parameters and _sensed_all(product, lambda span: span[1] < edge)
+        return f"was sensed {_sensed(product)}, not outside" if inside else ""
+    return f"was sensed {_sensed(product)}" if _sensed_all(product, lambda span: span[0] > edge) else ""
+
+
+def _relation(parameters: Mapping[str, str]) -> str:
+    """Give the relation of times; all but ``disjoint`` have in common that both periods meet."""
+    return parameters.get("timeRelation", "").strip().lower()
+
+
+def _sensed_all(product: Product, test: Callable[[_Span], bool]) -> bool:
+    """Tell whether all that is known of a product's time passes a test, and something is known."""
+    spans = [*_times_of_entry(product), *_times_of_name(product)]
+    return bool(spans) and all(test(span) for span in spans)
+
+
+def _sensed(product: Product) -> str:
+    name = parse(product.identifier)
+    return product.start or (f"{name.start:%Y-%m-%d}" if name and name.start else "then")
+
+
+def _times_of_entry(product: Product) -> Iterator[_Span]:
+    """Give the earliest and the latest that an entry's times may mean; nothing where one of them means nothing."""
+    spans = [_meant(text) for text in (product.start, product.end) if text is not None]
+    whole = [span for span in spans if span is not None]
+    if whole and len(whole) == len(spans):
+        yield min(span[0] for span in whole), max(span[1] for span in whole)
+    elif spans:
+        yield datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+
+
+def _times_of_name(product: Product) -> Iterator[_Span]:
+    name = parse(product.identifier)
+    if name is not None and name.start is not None:
+        yield name.start - _NAME_PRECISION, (name.stop or name.start) + _NAME_PRECISION
+
+
+def _meant(text: str) -> _Span | None:
+    """Read a time as the period that it may stand for, by the digits that it has."""
+    text = text.strip()
+    try:
+        try:
+            day = date.fromisoformat(text)
+            moment, after = datetime(day.year, day.month, day.day, tzinfo=UTC), timedelta(days=1)
+            before = timedelta(0)
+        except ValueError:
+            moment = datetime.fromisoformat(text)
+            digits = sum(letter.isdigit() for letter in text.replace(",", ".").partition(".")[0][:19])
+            after = timedelta(milliseconds=1) if moment.microsecond else timedelta(seconds=1 if digits >= 14 else 60)
+            before = after
+            if moment.tzinfo is None:
+                moment, before, after = moment.replace(tzinfo=UTC), before + _ZONES, after + _ZONES
+        return moment - before, moment + after
+    except (ValueError, OverflowError):
+        return None
+
+
+def _box(product: Product, asked: str, _: Mapping[str, str]) -> str:
+    west, south, east, north = map(float, asked.split(","))
+    return _elsewhere(product, (west, south, east if east >= west else east + 360, north))
+
+
+def _geometry(product: Product, asked: str, parameters: Mapping[str, str]) -> str:
+    """Compare with the box around a shape, where the shape has to be met."""
+    corners = [(float(x), float(y)) for x, y in _PAIR.findall(asked)]
+    bounds = _around(corners)
+    if bounds is None or bounds[2] - bounds[0] > 180 or parameters.get("geoRelation", "").strip().lower() == "disjoint":
+        return ""
+    return _elsewhere(product, bounds)
+
+
+def _elsewhere(product: Product, box: _Box) -> str:
+    bounds = _around(_corners(product.footprint))
+    if bounds is None or any(_meet(one, box) for one in _readings(bounds)):
+        return ""
+    return f"lies within {','.join(f'{degrees:g}' for degrees in bounds)}"
+
+
+def _corners(footprint: Mapping[str, Any] | None) -> list[tuple[float, float]]:
+    """Collect the positions of a geometry, of whatever type; none where something else stands in the place of one."""
+    found: list[tuple[float, float]] = []
+    left: list[object] = [] if footprint is None else [footprint]
+    while left:
+        match left.pop():
+            case {"geometries": list() as geometries}:
+                left += geometries
+            case {"coordinates": list() as coordinates}:
+                left.append(coordinates)
+            case [int() | float() as x, int() | float() as y, *_]:
+                found.append((x, y))
+            case list() as more:
+                left += more
+            case _:
+                return []
+    return found
+
+
+def _around(corners: list[tuple[float, float]]) -> _Box | None:
+    """Give the box around positions in degrees; None when there are none, or they are no degrees."""
+    if not corners or not all(math.isfinite(x) and math.isfinite(y) and max(abs(x), abs(y)) <= 540 for x, y in corners):
+        return None
+    xs, ys = zip(*corners, strict=True)
+    return min(xs), min(ys), max(xs), max(ys)
+
+
+def _readings(bounds: _Box) -> Iterator[_Box]:
+    """Give all places where a footprint of these bounds may be."""
+    for west, south, east, north in (bounds, (bounds[1], bounds[0], bounds[3], bounds[2])):
+        if east - west > 180:  # it crosses the antimeridian, or goes round a pole
+            low, high = (-90.0 if south < -45 else south), (90.0 if north > 45 else north)
+            yield from ((west, low, east, high), (east, low, west + 360, high))
+        else:
+            yield west, south, east, north
+
+
+def _meet(one: _Box, other: _Box) -> bool:
+    if one[1] > other[3] + _NEARBY or one[3] < other[1] - _NEARBY:
+        return False
+    west, east = one[0] - _NEARBY, one[2] + _NEARBY
+    return any(west + turn <= other[2] and east + turn >= other[0] for turn in (-720, -360, 0, 360, 720))
+
+
+def _cloud_cover(product: Product, asked: str, _: Mapping[str, str]) -> str:
+    if product.cloud_cover is None:
+        return ""
+    least, _comma, most = asked.partition(",")
+    if not _comma:
+        least, most = (asked, "") if asked[:1] in {"[", "]"} else ("", asked)
+    low, high = float(least.strip("[] ") or 0), float(most.strip("[] ") or 100)
+    return "" if low - _PERCENT <= product.cloud_cover <= high + _PERCENT else f"has {product.cloud_cover:g} % of cloud"
+
+
+def _orbit_direction(product: Product, asked: str, _: Mapping[str, str]) -> str:
+    known = {"ASC", "DES"}
+    wanted, found = {word.strip().upper()[:3] for word in asked.split(",")}, (product.orbit_direction or "").upper()[:3]
+    return "" if found not in known or found in wanted or wanted - known else f"is of a {product.orbit_direction} orbit"
+
+
+def _identifier(product: Product, asked: str, _: Mapping[str, str]) -> str:
+    if set(asked) & set("*%?[]"):
+        return ""
+    return "" if _bare(product.identifier) in {_bare(name) for name in asked.split(",")} else "was not asked for"
+
+
+def _bare(identifier: str) -> str:
+    return _SUFFIX.sub("", identifier.strip()).casefold()
+
+
+_CHECKS: Final[Mapping[str, Callable[[Product, str, Mapping[str, str]], str]]] = {
+    "parentIdentifier": _collection,
+    "timeStart": _start,
+    "timeEnd": _end,
+    "box": _box,
+    "geometry": _geometry,
+    "cloudCover": _cloud_cover,
+    "orbitDirection": _orbit_direction,
+    "identifier": _identifier,
+    "uid": _identifier,
+}
