@@ -33,7 +33,7 @@ _NAMES = """
 """
 _CANONICAL = {name.lower(): name for name in _NAMES.split()}
 
-_NUMBER = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
+_NUMBER = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 _INTERVAL = re.compile(
     rf"[\[\]]({_NUMBER}),({_NUMBER})[\[\]]|[\[\]]({_NUMBER})|({_NUMBER})[\[\]]",
 )
@@ -165,6 +165,10 @@ def shown(value: object) -> str:
             text = json.dumps(value, default=str)
     except (TypeError, ValueError, RecursionError):
         return f"a value of type {type(value).__name__}"
+    return _short(text)
+
+
+def _short(text: str) -> str:
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
 
 
@@ -375,7 +379,8 @@ def _misread(text: str) -> str | None:
         reading, meant = f"exactly {text}", f"[0,{text}]"
     else:
         return None
-    return f'expected an interval such as {meant}, found {text}, which the catalogue would read as "{reading}"'
+    found = f'{_short(text)}, which the catalogue would read as "{_short(reading)}"'
+    return f"expected an interval such as {_short(meant)}, found {found}"
 
 
 def _orbit_direction(value: object) -> tuple[str, str]:

@@ -14,7 +14,7 @@ FLOORS = {
     **dict.fromkeys(["errors", "version", "units", "words", "names", "trust", "zipformat"], 0),
     **dict.fromkeys(["models", "query", "options", "limits", "ranges", "patience", "proxies", "errands"], 1),
     **dict.fromkeys(
-        ["area", "choosing", "jsonfile", "partfile", "lease", "integrity", "progress", "listing", "report"], 2
+        ["area", "choosing", "jsonfile", "partfile", "paths", "lease", "integrity", "progress", "listing", "report"], 2
     ),
     **dict.fromkeys(["atlas", "config", "pipeline", "plan"], 3),
     **dict.fromkeys(["choice", "results", "transport"], 4),

@@ -29,7 +29,7 @@ def bare(identifier: str) -> str:
     return _SUFFIX.sub("", identifier)
 
 
-def read_identifiers(source: str | Sequence[str]) -> tuple[str, ...]:
+def read_identifiers(source: str | Path | Sequence[str]) -> tuple[str, ...]:
     """Read identifiers, each once, in their order.
 
     Parameters
@@ -44,8 +44,8 @@ def read_identifiers(source: str | Sequence[str]) -> tuple[str, ...]:
     ConfigError
         The file cannot be read, or something in it is no identifier, or there is none.
     """
-    if isinstance(source, str):
-        place, words = ("standard input" if source == STDIN else source), _words(_text(source))
+    if isinstance(source, str | Path):
+        place, words = ("standard input" if source == STDIN else str(source)), _words(_text(source))
     else:
         place, words = "selection.ids", ((number, word) for number, word in enumerate(source, start=1))
     found = tuple(dict.fromkeys(_checked(words, place)))
@@ -54,7 +54,7 @@ def read_identifiers(source: str | Sequence[str]) -> tuple[str, ...]:
     return found
 
 
-def _text(source: str) -> str:
+def _text(source: str | Path) -> str:
     try:
         if source == STDIN:
             data = sys.stdin.buffer.read(BIGGEST + 1)
@@ -63,7 +63,7 @@ def _text(source: str) -> str:
                 data = file.read(BIGGEST + 1)
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
         reason = error.strerror if isinstance(error, OSError) else error
-        raise ConfigError(f"--ids: expected a file that can be read, found {shown(source)} ({reason})") from None
+        raise ConfigError(f"--ids: expected a file that can be read, found {shown(str(source))} ({reason})") from None
     if len(data) > BIGGEST:
         raise ConfigError(f"{source}: expected at most {BIGGEST // 10**6} MB of identifiers, found more")
     try:

@@ -7,6 +7,7 @@ from collections import Counter
 from contextlib import aclosing
 from dataclasses import replace
 from itertools import zip_longest
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from collgs_async.area import read_area
@@ -224,8 +225,8 @@ class Choice:
             log.debug("checked on this side: %s", ", ".join(here))
 
 
-def _area(source: str | Mapping[str, Any]) -> Area:
-    if isinstance(source, str):
+def _area(source: str | Path | Mapping[str, Any]) -> Area:
+    if isinstance(source, str | Path):
         return read_area(source)
     from collgs_async.area import Area
 

@@ -32,7 +32,7 @@ DEFAULT_CONFIG = Path("config.json")
 def read_settings(found: Namespace, flags: dict[str, object]) -> Config:
     """Put the settings together, for what searches nothing."""
     file = DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None
-    return load_config(Path(found.config) if found.config else file, environ=os.environ, flags=flags)
+    return load_config(found.config if found.config else file, environ=os.environ, flags=flags)
 
 
 def read_config(found: Namespace, flags: dict[str, object]) -> Config:
@@ -57,7 +57,7 @@ def read_verify(found: Namespace, flags: dict[str, object]) -> tuple[Config, Pat
     """Put together the settings of a command that usually asks the catalogue nothing, and so needs no collection."""
     asks = found.repair  # only then does it matter which collection is meant
     config = read_settings(found, flags if asks else {"parameters.parentIdentifier": "any", **flags})
-    folder = Path(found.folder) if found.folder else config.output_directory
+    folder = found.folder if found.folder else config.output_directory
     if not folder.exists():
         raise ConfigError(f"DIR: expected a folder with archives, found nothing at {folder}")
     return config, folder
@@ -120,7 +120,7 @@ def _plan(found: Namespace) -> Plan | None:
         return None
     from collgs_async.plan import Plan
 
-    return Plan.read(Path(found.plan))
+    return Plan.read(found.plan)
 
 
 def _refuse_to_fetch_instead_of_showing(found: Namespace) -> None:

@@ -95,7 +95,7 @@ def _carry_out(found: Namespace, screen: Screen) -> int:
 
     match found.command:
         case "init":
-            return commands.initialise(Path(found.file))
+            return commands.initialise(found.file)
         case "demo":
             from collgs_async.cli import show
 

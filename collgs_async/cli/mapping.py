@@ -6,16 +6,17 @@ import asyncio
 import logging
 import time
 from contextlib import aclosing
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from collgs_async.atlas import page
 from collgs_async.errors import ConfigError
+from collgs_async.query import shown
 from collgs_async.report import left_out_line, write_file
 from collgs_async.units import format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
+    from pathlib import Path
 
     from collgs_async.app import Client
     from collgs_async.choice import Choice
@@ -40,7 +41,7 @@ TOLD_EACH: Final = 5.0
 """Seconds between two words about how many quicklooks have come."""
 
 
-def check_place(name: str) -> Path:
+def check_place(path: Path) -> Path:
     """Refuse a place where no file can be written before anything is asked for.
 
     Raises
@@ -48,11 +49,10 @@ def check_place(name: str) -> Path:
     ConfigError
         It is a folder, or in no folder.
     """
-    path = Path(name)
     if path.is_dir():
-        raise ConfigError(f"--map: expected the name of a file, found a folder, {name!r}")
+        raise ConfigError(f"--map: expected the name of a file, found a folder, {shown(str(path))}")
     if not path.absolute().parent.is_dir():
-        raise ConfigError(f"--map: expected a file in a folder that exists, found {name!r}")
+        raise ConfigError(f"--map: expected a file in a folder that exists, found {shown(str(path))}")
     return path
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import sys
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from collgs_async.app import Client
@@ -21,6 +20,7 @@ from collgs_async.words import printable
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Mapping
+    from pathlib import Path
 
 __all__ = ["compare_plans", "make_plan", "read_settings_beside"]
 
@@ -54,7 +54,7 @@ def _choosing(config: Config) -> list[str]:
 
 async def make_plan(config: Config, found: Namespace) -> int:
     """Choose, and write down what was chosen."""
-    target = Path(found.file)
+    target = found.file
     _refuse_to_replace(target)
     async with Client(config) as client:
         plan = await client.plan(sizes=found.sizes)
@@ -73,9 +73,9 @@ async def make_plan(config: Config, found: Namespace) -> int:
 
 async def compare_plans(config: Config, found: Namespace) -> int:
     """Say what is new, gone or changed since a plan was made: in another plan, or in the catalogue."""
-    earlier = Plan.read(Path(found.diff))
+    earlier = Plan.read(found.diff)
     if found.file:
-        later = Plan.read(Path(found.file))
+        later = Plan.read(found.file)
     else:
         async with Client(_asking_again(earlier, found.diff, config)) as client:
             later = await client.plan(sizes=found.sizes)

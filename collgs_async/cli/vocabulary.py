@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Final, NoReturn
 from collgs_async.errors import ConfigError, did_you_mean
 from collgs_async.listing import FORMATS
 from collgs_async.options import OPTIONS, Option
+from collgs_async.paths import read_path
+from collgs_async.query import shown
 from collgs_async.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 __all__ = ["COMMANDS", "SHELLS", "TOPICS", "command_parser", "flags_in", "unknown_flag"]
 
@@ -133,6 +136,14 @@ def _clearer(message: str, parser: argparse.ArgumentParser) -> str:
     return re.sub(r"^argument (?:\S+/)?(\S+): ", r"\1: ", message)
 
 
+def _path(words: str) -> Path:
+    try:
+        return read_path(words)
+    except ValueError as error:
+        expected = f"expected the name of a file or folder, found {shown(words)}"
+        raise argparse.ArgumentTypeError(str(error) or expected) from None
+
+
 def _add_general(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("general")
     group.add_argument("-h", "--help", action="help", help="show this and leave")
@@ -140,7 +151,7 @@ def _add_general(parser: argparse.ArgumentParser) -> None:
         "--version", action="version", version=f"collgs-async {__version__}", help="show the version and leave"
     )
     group.add_argument(
-        "--config", metavar="FILE", default=None, help="the configuration (config.json, where it exists)"
+        "--config", metavar="FILE", type=_path, default=None, help="the configuration (config.json, where it exists)"
     )
     group.add_argument("-q", "--quiet", action="store_true", default=False, help="say nothing but errors")
     group.add_argument("-v", "--verbose", action="store_true", default=False, help="say more")
@@ -168,7 +179,9 @@ def _add_listing(group: argparse._ArgumentGroup, *, of: str) -> None:
         help="in this order: time, cloud, orbit, overlap, size or identifier; a minus before it means backwards",
     )
     group.add_argument("--sizes", action="store_true", default=False, help="ask the store how large each archive is")
-    group.add_argument("--map", metavar="FILE", default=None, help="write a page with map, timeline and table, too")
+    group.add_argument(
+        "--map", metavar="FILE", type=_path, default=None, help="write a page with map, timeline and table, too"
+    )
     group.add_argument(
         "--quicklooks",
         action=argparse.BooleanOptionalAction,
@@ -192,14 +205,20 @@ def _add_describe(parser: argparse.ArgumentParser) -> None:
 def _add_download(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("this run")
     group.add_argument("--dry-run", action="store_true", default=False, help="list what would be pulled, and leave")
-    group.add_argument("--plan", metavar="FILE", default=None, help="pull what this plan names; nothing is searched")
-    group.add_argument("--report", metavar="FILE", default=None, help="write what became of each product, as JSON")
+    group.add_argument(
+        "--plan", metavar="FILE", type=_path, default=None, help="pull what this plan names; nothing is searched"
+    )
+    group.add_argument(
+        "--report", metavar="FILE", type=_path, default=None, help="write what became of each product, as JSON"
+    )
     _add_listing(group, of="--dry-run lists")
 
 
 def _add_verify(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("the archives")
-    group.add_argument("folder", metavar="DIR", nargs="?", default=None, help="their folder (default: --output)")
+    group.add_argument(
+        "folder", metavar="DIR", nargs="?", type=_path, default=None, help="their folder (default: --output)"
+    )
     group.add_argument(
         "--repair", action="store_true", default=False, help="fetch again what is wrong; needs --collection"
     )
@@ -207,10 +226,11 @@ def _add_verify(parser: argparse.ArgumentParser) -> None:
 
 def _add_plan(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("the plan")
-    group.add_argument("file", metavar="FILE", nargs="?", default=None, help="the plan to write, as JSON")
+    group.add_argument("file", metavar="FILE", nargs="?", type=_path, default=None, help="the plan to write, as JSON")
     group.add_argument(
         "--diff",
         metavar="FILE",
+        type=_path,
         default=None,
         help="say what is new, gone or changed since this plan: in the catalogue, or in the other plan that is named",
     )
@@ -230,7 +250,7 @@ def _add_help(parser: argparse.ArgumentParser) -> None:
 
 def _add_init(parser: argparse.ArgumentParser) -> None:
     parser.add_argument_group("the file").add_argument(
-        "file", metavar="FILE", nargs="?", default="config.json", help="its name (default: config.json)"
+        "file", metavar="FILE", nargs="?", type=_path, default="config.json", help="its name (default: config.json)"
     )
 
 

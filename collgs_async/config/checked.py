@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 import re
-from typing import TYPE_CHECKING, Any, ClassVar
+from contextlib import contextmanager
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -13,7 +15,7 @@ from collgs_async.options import OPTIONS
 from collgs_async.query import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from pydantic_core import ErrorDetails
 
@@ -45,11 +47,49 @@ class Section(BaseModel):
     prefix: ClassVar[str] = ""
 
     def __init__(self, /, **values: Any) -> None:
-        try:
+        with _named(self.prefix):
             super().__init__(**values)
-        except ValidationError as error:
-            problems = [line for detail in error.errors() for line in _problems(self.prefix, detail)]
-            raise InvalidError(problems) from None
+
+    @classmethod
+    def model_validate(cls, obj: Any, **options: Any) -> Self:
+        """Check a mapping; what is wrong is named in a ConfigError, as everywhere."""
+        with _named(cls.prefix):
+            return super().model_validate(obj, **options)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Give a copy with some other values, checked as those of a new one are.
+
+        Parameters
+        ----------
+        update
+            Other values by the names of their fields; None: none.
+        deep
+            Whether what is not replaced is copied, too.
+
+        Raises
+        ------
+        ConfigError
+            With a line for each wrong value, also for one that does not go with another.
+        """
+        kept = {name: getattr(self, name) for name in self.model_fields_set}
+        return type(self)(**{**(deepcopy(kept) if deep else kept), **(update or {})})
+
+    def copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:  # type: ignore[override]  # pydantic's old name
+        """Give a copy, as `model_copy` does."""
+        return self.model_copy(update=update, deep=deep)
+
+    def __replace__(self, **changes: Any) -> Self:
+        """Give a copy with other values, for `copy.replace`."""
+        return self.model_copy(update=changes)
+
+
+@contextmanager
+def _named(prefix: str) -> Iterator[None]:
+    """Say in one ConfigError what pydantic found."""
+    try:
+        yield
+    except ValidationError as error:
+        raise InvalidError([line for detail in error.errors() for line in _problems(prefix, detail)]) from None
 
 
 def _problems(prefix: str, detail: ErrorDetails) -> Iterator[str]:
@@ -58,7 +98,7 @@ def _problems(prefix: str, detail: ErrorDetails) -> Iterator[str]:
     if isinstance(cause, ConfigError):
         yield from cause.problems
         return
-    key = prefix + str(detail["loc"][0])
+    key = prefix + str(detail["loc"][0] if detail["loc"] else "settings")
     if detail["type"] == "extra_forbidden":
         yield f"{_printable(key)}: unknown key{_hint(key)}"
     elif type(cause) is ValueError and cause.args:

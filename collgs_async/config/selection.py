@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path  # noqa: TC003  (pydantic reads it)
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, StrictBool, model_validator
@@ -42,10 +42,14 @@ def _place(value: object) -> object:
     """Take the name of a file, WKT or a GeoJSON object; it is read when it is needed."""
     if value is None or isinstance(value, dict):
         return value
-    text = str(value) if isinstance(value, str | Path) else ""
-    if "(" not in text and not text.lstrip().startswith("{"):  # as all WKT has, and GeoJSON
-        read_existing_file(text)
-    return text
+    if isinstance(value, str) and (value.lstrip().startswith("{") or _is_wkt(value)):
+        return value
+    return read_existing_file(value)
+
+
+def _is_wkt(text: str) -> bool:
+    """Tell whether this may be WKT: all of it has a parenthesis. A file may too, which is seen when it is read."""
+    return "(" in text and "$" not in text and not text.startswith("~")
 
 
 def _list_of_products(value: object) -> object:
@@ -54,8 +58,7 @@ def _list_of_products(value: object) -> object:
         return value
     if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
         return tuple(value)
-    read_existing_file(value)
-    return str(value)
+    return read_existing_file(value)
 
 
 def _percent(value: object) -> object:
@@ -93,8 +96,8 @@ class Selection(Section):
 
     prefix: ClassVar[str] = "selection."
 
-    aoi: Annotated[str | dict[str, Any] | None, BeforeValidator(_place)] = None
-    min_overlap: Annotated[float | None, BeforeValidator(_percent), Field(ge=0, le=100)] = None
+    aoi: Annotated[str | Path | dict[str, Any] | None, BeforeValidator(_place)] = None
+    min_overlap: Annotated[float, BeforeValidator(_percent), Field(ge=0, le=100)] | None = None
     months: _Words = None
     tile: _Words = None
     relative_orbit: _Words = None
@@ -106,7 +109,7 @@ class Selection(Section):
     strict: StrictBool = False
     best_per: _Words = None
     by: Annotated[Literal["cloud", "coverage"] | None, BeforeValidator(_lower)] = None
-    ids: Annotated[str | tuple[str, ...] | None, BeforeValidator(_list_of_products)] = None
+    ids: Annotated[str | Path | tuple[str, ...] | None, BeforeValidator(_list_of_products)] = None
 
     @model_validator(mode="after")
     def _understood(self) -> Self:

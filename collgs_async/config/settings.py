@@ -17,7 +17,8 @@ from collgs_async.config.values import read_base_url, read_folder
 from collgs_async.errors import ConfigError
 from collgs_async.jsonfile import read_object
 from collgs_async.options import OPTIONS, Option, env_name
-from collgs_async.query import Query, canonical
+from collgs_async.paths import read_path
+from collgs_async.query import Query, canonical, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -79,7 +80,11 @@ class Config(Section):
         ConfigError
             When the file cannot be read, is no JSON object, or holds wrong values; each line begins with its name.
         """
-        return load_config(Path(path), environ={}, flags={})
+        try:
+            file = read_path(path)
+        except ValueError as error:
+            raise ConfigError(str(error) or f"expected the name of a file, found {shown(str(path))}") from None
+        return load_config(file, environ={}, flags={})
 
     @cached_property
     def query(self) -> Query:

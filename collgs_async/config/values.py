@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 import ssl
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from collgs_async.config.checked import BY_KEY, CREDENTIALS, show_value
+from collgs_async.paths import read_path
 from collgs_async.query import shown
 from collgs_async.units import parse_rate
 
@@ -96,10 +96,9 @@ def read_hosts(value: object) -> tuple[str, ...]:
 
 
 def _path(value: object) -> Path:
-    """Read a name that a file system can hold."""
-    if not isinstance(value, str | Path) or not str(value).strip() or b"\0" in os.fsencode(value):
-        raise ValueError
-    return Path(value)
+    if not isinstance(value, str | Path):
+        raise ValueError  # noqa: TRY004  (only this becomes part of a ValidationError)
+    return read_path(value)
 
 
 def read_folder(value: object) -> Path:
