@@ -47,6 +47,8 @@ class Product:
         Why there is no ``url``, in words; None when there is one.
     overlap
         Percent of the area of interest that its footprint covers; None without an area, or when it is unknown.
+    alternatives
+        Where else its archive is, in the order in which that is tried when it cannot be had from ``url``.
     """
 
     identifier: str
@@ -63,6 +65,7 @@ class Product:
     quicklook: str | None = None
     problem: str | None = None
     overlap: float | None = None
+    alternatives: tuple[str, ...] = ()
 
 
 class Status(StrEnum):

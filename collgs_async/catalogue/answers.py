@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from yarl import URL
 
+from collgs_async.catalogue.offers import archive_links
 from collgs_async.catalogue.reading import is_torn, read_json
 from collgs_async.catalogue.recognition import kind_of_results, unspoken_json, unspoken_markup, unspoken_results
 from collgs_async.errors import CatalogueError
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 __all__ = ["AddressTooLongError", "Collection", "Page", "PageLimitError", "read_collections", "read_page"]
 
 _TORN = "a byte is broken in"
+
+_MOST_ALTERNATIVES = 9
+"""Links to one archive that are kept beside the first one."""
 
 _COUNT_LIMIT = re.compile(r"\bcount\b.*?(?:greater|more|larger|exceed|maximum|at most)\D*(\d+)", re.I | re.S)
 
@@ -212,19 +216,19 @@ def _broke_off(body: bytes) -> bool:
 def _product(entry: object, download_base: str) -> Product:
     """Make a product of an entry; past this function nobody sees the server's field names."""
     facts = _Entry(entry)
-    href, size = facts.download()
-    url, problem = _resolve(href, download_base)
+    url, size, problem, others = _archive(facts, download_base)
     identifier = facts.identifier()
     if identifier is None:
         digest = hashlib.sha256(repr(entry).encode("utf-8", "replace")).hexdigest()[:12]
-        identifier, url, problem = f"unnamed-{digest}", None, "the catalogue gives it no identifier"
+        identifier, url, others, problem = f"unnamed-{digest}", None, (), "the catalogue gives it no identifier"
     elif is_torn(identifier):
-        url, problem = None, f"{_TORN} its identifier: the catalogue's answer is not all UTF-8"
+        url, others, problem = None, (), f"{_TORN} its identifier: the catalogue's answer is not all UTF-8"
     start, end = facts.sensing_times()
     return Product(
         identifier=identifier,
         url=url,
         problem=problem,
+        alternatives=others,
         size=size,
         collection=facts.text("properties", "parentIdentifier"),
         start=start,
@@ -237,6 +241,21 @@ def _product(entry: object, download_base: str) -> Product:
         platform=facts.platform(),
         quicklook=_resolve(facts.link("previews"), download_base)[0],
     )
+
+
+def _archive(facts: _Entry, base: str) -> tuple[str | None, int | None, str | None, tuple[str, ...]]:
+    """Give where the archive is and how long, else why that is nowhere; and where else it is."""
+    problem: str | None = None
+    found: dict[str, object] = {}
+    for href, length in facts.downloads():
+        url, trouble = _resolve(href, base)
+        problem = problem or trouble
+        if url is not None:
+            found.setdefault(url, length)
+    if not found:
+        return None, None, problem or _resolve(None, base)[1], ()
+    first, *others = found
+    return first, _whole_number(found[first]), None, tuple(others[:_MOST_ALTERNATIVES])
 
 
 class _Entry:
@@ -266,13 +285,12 @@ class _Entry:
             return None
         return next(iter(query.get("uid", [])), None)
 
-    def download(self) -> tuple[str | None, int | None]:
-        for link in self._links("data"):
-            if isinstance(href := link.get("href"), str) and href.strip():
-                return href.strip(), _whole_number(link.get("length"))
-        return self.text("properties", "services", "download", "url"), _whole_number(
-            _at(self._entry, "properties", "services", "download", "size")
-        )
+    def downloads(self) -> Iterator[tuple[str, object]]:
+        """Give the links that may lead to the archive, the best first, each with the length that is said of it."""
+        yield from archive_links(self._links("data"))
+        service = _at(self._entry, "properties", "services", "download")
+        if url := self.text("properties", "services", "download", "url"):
+            yield url, service.get("size")
 
     def link(self, relation: str) -> str | None:
         return next((link["href"] for link in self._links(relation) if isinstance(link.get("href"), str)), None)

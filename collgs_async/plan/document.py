@@ -118,7 +118,9 @@ class Plan:
             read.catalogue,
             read.query.parameters,
             read.query.selection,
-            tuple(Product(**entry.model_dump()) for entry in read.products),
+            tuple(
+                Product(**{**entry.model_dump(), "alternatives": tuple(entry.alternatives)}) for entry in read.products
+            ),
             tuple(LeftOut(entry.identifier, entry.reason, entry.kind) for entry in read.left_out),
             datetime.fromisoformat(read.created),
         )
@@ -181,7 +183,7 @@ _PRODUCT_FIELDS: Final = tuple(one.name for one in fields(Product))
 def _known(product: Product) -> dict[str, Any]:
     """Name what is known of a product; what is not known takes no room."""
     values = {name: getattr(product, name) for name in _PRODUCT_FIELDS}
-    return {name: value for name, value in values.items() if value is not None}
+    return {name: value for name, value in values.items() if value is not None and value != ()}
 
 
 def _clean(product: Product) -> Product:
@@ -191,6 +193,7 @@ def _clean(product: Product) -> Product:
         values[name] = _utc(values[name])
     for name in ("url", "quicklook"):
         values[name] = values[name] and _USERINFO.sub(r"\1", values[name])
+    values["alternatives"] = tuple(_USERINFO.sub(r"\1", url) for url in values["alternatives"])
     for name, value in values.items():
         if isinstance(value, float) and not math.isfinite(value):
             values[name] = None

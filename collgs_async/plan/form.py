@@ -92,6 +92,7 @@ class _Entry(_Part):
     quicklook: _Url | None = None
     problem: str | None = None
     overlap: _Number | None = None
+    alternatives: list[_Url] = []
 
 
 class _LeftOut(_Part):
@@ -141,7 +142,7 @@ _EXPECTED: Final = {
     **dict.fromkeys(("created", "start", "end"), "a time in UTC such as 2025-08-26T10:30:00Z"),
     **dict.fromkeys(("parameters", "query"), "an object"),
     "selection": "an object, its aoi one of GeoJSON and its ids a list",
-    **dict.fromkeys(("products", "left_out"), "a list"),
+    **dict.fromkeys(("products", "left_out", "alternatives"), "a list"),
     "version": "1",
     "identifier": "the name of a product",
     "footprint": "a GeoJSON geometry",

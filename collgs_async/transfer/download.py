@@ -257,14 +257,22 @@ class Downloader:
         product = trip.product
         mending = Mending(trip)
         while True:
-            size = await self._crew.bring(trip)
+            try:
+                size = await self._crew.bring(trip)
+            except (NotAvailableError, TransferError) as error:
+                mending = _elsewhere(trip, error)
+                continue
             self._progress.checking(product)
             try:
                 await self._conclude(trip, size, lease)
                 return
             except IntegrityError as error:
-                again = await mending.mend(error)
-                log.warning("%s: %s; %s", product.identifier, error, again)
+                try:
+                    again = await mending.mend(error)
+                except IntegrityError as final:
+                    mending = _elsewhere(trip, final)
+                else:
+                    log.warning("%s: %s; %s", product.identifier, error, again)
 
     async def _conclude(self, trip: Trip, size: int | None, lease: Lease) -> None:
         """Verify an archive and give it its final name; what is quick is done in one go."""
@@ -287,6 +295,14 @@ class Downloader:
         level = Level(self._options.verify)
         # A length that nobody announced proves nothing.
         return Level.STRUCTURE if size is None and level is Level.SIZE else level
+
+
+def _elsewhere(trip: Trip, error: ProductError) -> Mending:
+    """Go on with the next of a product's links; without one, the error is the last word."""
+    if not trip.turn_to_next_link():
+        raise error
+    log.warning("%s: %s; trying its next download link", trip.product.identifier, error)
+    return Mending(trip)
 
 
 def _give_name(part: PartFile, lease: Lease) -> tuple[()]:

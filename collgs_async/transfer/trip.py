@@ -197,6 +197,7 @@ class Trip:
         sums: Sums | None = None,
     ) -> None:
         self.product = product
+        self._links = [product.url or "", *product.alternatives]
         self.part = part
         self.patience = patience
         self.segments = segments
@@ -220,8 +221,17 @@ class Trip:
 
     @property
     def url(self) -> str:
-        """Where the archive is."""
-        return self.product.url or ""
+        """Where the archive is asked for."""
+        return self._links[0]
+
+    def turn_to_next_link(self) -> bool:
+        """Ask for it elsewhere from now on, as if nothing had failed yet; False when there is nowhere else."""
+        if len(self._links) == 1:
+            return False
+        del self._links[0]
+        self.forget()
+        self.patience.progressed()
+        return True
 
     def is_complete(self) -> bool:
         """Whether every byte is here; never while the length is unknown."""

@@ -1,0 +1,96 @@
+"""Which of an entry's links lead to its archive, the best first.
+
+Catalogues put pictures, metadata and addresses of their own file systems beside the archive, in any order, and mirrors
+of it. What a link is said to be decides in which order they are tried; what arrives is judged in any case.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+__all__ = ["archive_links"]
+
+
+class _Rank(IntEnum):
+    """How much speaks for an archive."""
+
+    ZIP = 0
+    """It says so, by its type or by its name."""
+
+    ANYTHING = 1
+    """It says nothing, or only that it is bytes."""
+
+    ODD = 2
+    """It says that it is something else, such as XML; some servers say so of everything."""
+
+
+_ZIP: Final = frozenset({"application/zip", "application/x-zip", "application/x-zip-compressed", "application/x-safe"})
+_BYTES: Final = frozenset({"", "application/octet-stream", "binary/octet-stream", "application/binary", "*/*"})
+_PICTURES: Final = ("image/", "video/", "audio/", "font/")
+_PICTURE_NAMES: Final = (".jpg", ".jpeg", ".png", ".gif", ".tif", ".tiff", ".webp", ".jp2", ".svg")
+_OTHER_NAMES: Final = (".xml", ".json", ".geojson", ".html", ".htm", ".txt", ".md5", ".sha256", ".pdf", ".kml", ".csv")
+
+
+def archive_links(links: Iterable[Mapping[str, Any]]) -> list[tuple[str, object]]:
+    """Put the links that may lead to an archive in the order in which they are to be tried.
+
+    Parameters
+    ----------
+    links
+        Objects with ``href``, perhaps ``type`` (or ``mediaType``) and ``length``, in the catalogue's order.
+
+    Returns
+    -------
+    list of (str, object)
+        The address as it is written, and the length as it is written; pictures are not among them. Those that cannot
+        be asked for, such as ``s3:`` and ``file:``, come last: they say why there is none.
+    """
+    found = [(_order(link), link["href"].strip(), link.get("length")) for link in _usable(links)]
+    return [(href, length) for order, href, length in sorted(found, key=lambda one: one[0])]
+
+
+def _usable(links: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    for link in links:
+        href = link.get("href")
+        if isinstance(href, str) and href.strip() and not _is_picture(link):
+            yield link
+
+
+def _order(link: Mapping[str, Any]) -> tuple[bool, _Rank]:
+    return _scheme(link["href"]) not in {"", "http", "https"}, _rank(link)
+
+
+def _rank(link: Mapping[str, Any]) -> _Rank:
+    media, name = _media(link), _name(link["href"])
+    if media in _ZIP or (name.endswith(".zip") and media in _BYTES):
+        return _Rank.ZIP
+    return _Rank.ANYTHING if media in _BYTES and not name.endswith(_OTHER_NAMES) else _Rank.ODD
+
+
+def _is_picture(link: Mapping[str, Any]) -> bool:
+    media = _media(link)
+    return media.startswith(_PICTURES) or (media in _BYTES and _name(link["href"]).endswith(_PICTURE_NAMES))
+
+
+def _media(link: Mapping[str, Any]) -> str:
+    said = link.get("type") or link.get("mediaType")
+    return said.partition(";")[0].strip().lower() if isinstance(said, str) else ""
+
+
+def _name(href: str) -> str:
+    try:
+        return urlsplit(href.strip()).path.lower()
+    except ValueError:
+        return ""
+
+
+def _scheme(href: str) -> str:
+    try:
+        return urlsplit(href.strip()).scheme.lower()
+    except ValueError:
+        return "?"
