@@ -20,6 +20,7 @@ from yarl import URL
 
 from collgs_async.errors import AuthenticationError, ConfigError, TransferError
 from collgs_async.form import error_words, find_form
+from collgs_async.links import exact_url
 from collgs_async.transport import NETWORK_ERRORS, Step, Transport, describe
 from collgs_async.words import looks_like_html
 
@@ -222,7 +223,7 @@ class Authenticator:
             elif self._failures > failures:
                 raise TransferError(str(self._failure), retry_after=self._failure.retry_after)
             else:
-                await self._sign_in(URL(url))
+                await self._sign_in(exact_url(url))
             return self.generation
 
     def keeps_cookies(self) -> bool:
@@ -240,7 +241,7 @@ class Authenticator:
         async with self._turn:
             if self._refusal:
                 raise AuthenticationError(self._refusal)
-            return await self._sign_in(URL(url))
+            return await self._sign_in(exact_url(url))
 
     async def _sign_in(self, url: URL) -> SignedIn | None:
         try:

@@ -10,12 +10,14 @@ from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
 from aiohttp import FormData
-from yarl import URL
 
+from collgs_async.links import join_link
 from collgs_async.words import server_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from yarl import URL
 
     from collgs_async.transport import Step
 
@@ -99,9 +101,9 @@ def find_form(page: Step) -> Form | None:
     found = _LOGIN_ACTION.search(text)
     try:
         if reader.action is not None and reader.password:
-            action = page.url.join(URL(reader.action))
+            action = join_link(page.url, reader.action)
             return Form(action, reader.username or "username", reader.password, reader.hidden)
-        return Form(page.url.join(URL(json.loads(found[1]))), hidden={"credentialId": ""}) if found else None
+        return Form(join_link(page.url, json.loads(found[1])), hidden={"credentialId": ""}) if found else None
     except ValueError:
         return None
 

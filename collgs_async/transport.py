@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import aiohttp
-from yarl import URL
 
+from collgs_async.connections import CheckedConnector, FramingError, SendableCookies, was_used_before
 from collgs_async.errors import ConfigError
+from collgs_async.links import join_link, with_parameters
 from collgs_async.patience import retry_after
 from collgs_async.proxies import Proxies
+from collgs_async.reading import NETWORK_ERRORS, read_at_most
 from collgs_async.redaction import forget_secret, keep_secret
 from collgs_async.trust import trusting
 from collgs_async.words import asks_to_sign_in, looks_like_html
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import NotRequired, Self
 
+    from yarl import URL
+
     from collgs_async.config import Connection
 
 __all__ = [
@@ -36,8 +41,8 @@ __all__ = [
     "read_at_most",
 ]
 
-NETWORK_ERRORS = (aiohttp.ClientError, TimeoutError, ConnectionError)
-"""What aiohttp raises when the line or the other end fails, and nothing that the disk raises."""
+_TIMEOUTS = 3
+"""Time-outs within which the head of an answer must be complete: one to connect, one to wait, and one for its bytes."""
 
 _MOST_REDIRECTS = 10
 _LARGEST_PAGE = 256 * 1024
@@ -109,6 +114,7 @@ class Transport:
         self._settings = connection
         self._proxies = Proxies(connection.proxy)
         self._session: aiohttp.ClientSession | None = None
+        self._fresh: aiohttp.ClientSession | None = None
         self._tls: ssl.SSLContext | None = None
         self._adopted: frozenset[tuple[str, str, str]] | None = None
         self._secrets: list[tuple[str, str]] = []
@@ -119,15 +125,10 @@ class Transport:
             self.keep_secret(password, username)
         if settings.ca_file is not None:
             self._tls = _trusting(settings.ca_file)
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ssl=self._tls or True),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=settings.timeout, sock_read=settings.timeout),
-            headers={"User-Agent": settings.user_agent},
-            # A sign-in on an IP address, or a cookie with "/" and "=", would be lost with the defaults.
-            cookie_jar=aiohttp.CookieJar(unsafe=True, quote_cookie=False),
-            auto_decompress=False,
-            trust_env=False,
-        )
+        # A sign-in on an IP address, or a cookie with "/" and "=", would be lost with the defaults.
+        jar = SendableCookies(unsafe=True, quote_cookie=False)
+        self._session = self._made_session(jar, force_close=False)
+        self._fresh = self._made_session(jar, force_close=True)
         return self
 
     async def __aexit__(
@@ -136,8 +137,20 @@ class Transport:
         for secret in self._secrets:
             forget_secret(*secret)
         self._secrets = []
-        if self._session is not None:
-            await self._session.close()
+        for session in (self._session, self._fresh):
+            if session is not None:
+                await session.close()
+
+    def _made_session(self, jar: SendableCookies, *, force_close: bool) -> aiohttp.ClientSession:
+        timeout = self._settings.timeout
+        return aiohttp.ClientSession(
+            connector=CheckedConnector(ssl=self._tls or True, force_close=force_close),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=timeout, sock_read=timeout),
+            headers={"User-Agent": self._settings.user_agent},
+            cookie_jar=jar,
+            auto_decompress=False,
+            trust_env=False,
+        )
 
     def keep_secret(self, secret: str, username: str) -> None:
         """Show a password in no server's words as long as this session lasts."""
@@ -145,10 +158,11 @@ class Transport:
             self._secrets.append((secret, username))
             keep_secret(secret, username)
 
-    def _entered(self) -> aiohttp.ClientSession:
-        if self._session is None:
+    def _entered(self, *, fresh: bool = False) -> aiohttp.ClientSession:
+        session = self._fresh if fresh else self._session
+        if session is None:
             raise RuntimeError("use it as an asynchronous context manager: async with ...")
-        return self._session
+        return session
 
     def _way_to(self, url: URL) -> _Way:
         """Choose the proxy for a URL, and what TLS needs to know, which takes a while to read."""
@@ -173,21 +187,34 @@ class Transport:
         aiohttp.ClientError, TimeoutError, ConnectionError
             The line or the other end failed; see `NETWORK_ERRORS`.
         """
-        session = self._entered()
         # Of an archive one byte is enough.
         headers = {"Accept-Encoding": "identity", **({} if form else {"Range": "bytes=0-0"})}
-        async with session.request(
-            "POST" if form else "GET",
-            url,
-            data=form,
-            headers=headers,
-            allow_redirects=False,
-            **self._way_to(url),
-        ) as response:
+        method = "POST" if form else "GET"
+        async with await self._answer(method, url, fresh=True, headers=headers, data=form) as response:
             target = _next_hop(response) if response.status in _REDIRECTS else None
-            body = b"" if target else (await read_at_most(response, _LARGEST_PAGE))[0]
+            within = _TIMEOUTS * self._settings.timeout
+            body = b"" if target else (await read_at_most(response, _LARGEST_PAGE, seconds=within))[0]
             wait = retry_after(response.headers)
             return Step(response.status, response.url, target, body, response.cookies, wait)
+
+    async def _answer(
+        self, method: str, url: URL, *, fresh: bool, headers: Mapping[str, str], **options: Any
+    ) -> aiohttp.ClientResponse:
+        """Make one request and wait for the head of its answer, in bounded time; redirects are not followed.
+
+        Raises
+        ------
+        aiohttp.ClientError, TimeoutError, ConnectionError
+            Also for whatever else aiohttp raises about an answer that it did not expect.
+        """
+        session, way = self._entered(fresh=fresh), self._way_to(url)
+        try:
+            async with asyncio.timeout(_TIMEOUTS * self._settings.timeout):
+                return await session.request(method, url, headers=headers, allow_redirects=False, **way, **options)
+        except NETWORK_ERRORS:
+            raise
+        except Exception as error:
+            raise FramingError(f"a request that could not be made ({type(error).__name__}: {error})") from error
 
     def adopt(self, steps: Sequence[Step]) -> None:
         """Replace the cookies of all hosts that answered by those that they set, in their order."""
@@ -217,7 +244,9 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         decompress: bool = False,
         buffer: int = 2**16,
+        fresh: bool = False,
         beginning: Callable[[], None] = lambda: None,
+        doubting: Callable[[], None] = lambda: None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Ask for `url`, follow redirects, and hand out the final answer, whatever its status.
 
@@ -231,31 +260,33 @@ class Transport:
             Whether the server may compress the body; never for archives, whose bytes are counted.
         buffer
             Bytes that may be received ahead of the reader.
+        fresh
+            Whether to take a connection that has served no other request, and will serve none. Over a used one an
+            answer may, at the worst, be that to another request.
         beginning
             Called right before each request on the way, up to the first answer that sets cookies.
+        doubting
+            Called when an answer on the way came over a used connection.
 
         Raises
         ------
         aiohttp.ClientError, TimeoutError, ConnectionError
             The line or the other end failed; see `NETWORK_ERRORS`.
         """
-        session = self._entered()
-        encoding = {"Accept-Encoding": "gzip, deflate" if decompress else "identity"}
-        target = URL(url).update_query(params) if params else URL(url)
+        asked = {"Accept-Encoding": "gzip, deflate" if decompress else "identity", **(headers or {})}
+        options = {"auto_decompress": decompress, "read_bufsize": buffer}
+        try:
+            target = with_parameters(url, params or {})
+        except ValueError as error:
+            raise BadRedirectError(f"its address is no URL ({error})") from error
         changed = False
         for _ in range(_MOST_REDIRECTS + 1):
             _refuse_strange_host(target)
             if not changed:
                 beginning()
-            async with session.request(
-                method,
-                target,
-                headers={**encoding, **(headers or {})},
-                allow_redirects=False,
-                auto_decompress=decompress,
-                read_bufsize=buffer,
-                **self._way_to(target),
-            ) as response:
+            async with await self._answer(method, target, fresh=fresh, headers=asked, **options) as response:
+                if was_used_before(response):
+                    doubting()
                 if response.status not in _REDIRECTS:
                     yield response
                     return
@@ -286,7 +317,7 @@ def _next_hop(response: aiohttp.ClientResponse) -> URL:
     if not location:
         raise BadRedirectError(f"HTTP {response.status} without a Location")
     try:
-        target = response.url.join(URL(location))
+        target = join_link(response.url, location)
     except ValueError as error:
         raise BadRedirectError(f"redirect to something that is no URL ({error})") from error
     if target.scheme not in {"http", "https"} or not target.host:
@@ -303,6 +334,8 @@ def describe(error: BaseException) -> str:
             return "no connection within the time-out"
         case aiohttp.ServerTimeoutError() | TimeoutError():
             return "no byte within the time-out"
+        case FramingError():
+            return f"an answer that is not HTTP ({error})"
         case aiohttp.ClientConnectorCertificateError():
             return f"its certificate is not trusted ({error.certificate_error})"
         case aiohttp.ClientConnectorDNSError():
@@ -325,14 +358,3 @@ def describe(error: BaseException) -> str:
 def _reason(error: OSError) -> str:
     """Give the system's own words; asyncio's repeat the address."""
     return os.strerror(error.errno) if error.errno else str(error) or type(error).__name__
-
-
-async def read_at_most(response: aiohttp.ClientResponse, limit: int) -> tuple[bytes, bool]:
-    """Read the body, but no more than `limit` bytes of it; tell whether that was all."""
-    body = bytearray()
-    while len(body) <= limit:
-        chunk = await response.content.readany()
-        if not chunk:
-            return bytes(body), True
-        body += chunk
-    return bytes(body[:limit]), False

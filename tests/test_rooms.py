@@ -11,8 +11,8 @@ PACKAGE = Path(collgs_async.__file__).parent
 
 FLOORS = {
     "redaction": -1,
-    **dict.fromkeys(["errors", "version", "units", "words", "names", "trust", "zipformat"], 0),
-    **dict.fromkeys(["models", "query", "options", "limits", "ranges", "patience", "proxies", "errands"], 1),
+    **dict.fromkeys(["errors", "version", "units", "words", "names", "trust", "zipformat", "links", "connections"], 0),
+    **dict.fromkeys(["models", "query", "options", "limits", "ranges", "patience", "proxies", "errands", "reading"], 1),
     **dict.fromkeys(
         ["area", "choosing", "jsonfile", "partfile", "paths", "lease", "integrity", "progress", "listing", "report"], 2
     ),

@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
-from yarl import URL
-
 from collgs_async.catalogue.offers import archive_links
 from collgs_async.catalogue.reading import is_torn, read_json
 from collgs_async.catalogue.recognition import kind_of_results, unspoken_json, unspoken_markup, unspoken_results
 from collgs_async.errors import CatalogueError
+from collgs_async.links import join_link
 from collgs_async.models import Product
 from collgs_async.words import server_words
 
@@ -342,13 +341,13 @@ def _resolve(href: str | None, base: str) -> tuple[str | None, str | None]:
     if is_torn(href):
         return None, f"{_TORN} its download link: the catalogue's answer is not all UTF-8"
     try:
-        url = URL(base).join(URL(href)).with_fragment(None)
+        url = join_link(base, href)
         (url.raw_host or "").encode("idna")
     except (ValueError, UnicodeError):
         return None, f"its download link is no URL: {href[:200]!r}"
     if url.scheme not in {"http", "https"} or not url.host:
         return None, f"its download link is not http or https: {href[:200]!r}"
-    return str(url.with_user(None)), None
+    return str(url), None
 
 
 def _echo(answer: Mapping[str, Any]) -> frozenset[str] | None:

@@ -6,9 +6,8 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from yarl import URL
-
 from collgs_async.errors import CatalogueError
+from collgs_async.links import with_parameters
 from collgs_async.patience import LONGEST_WAIT, Patience, persisting, retry_after
 from collgs_async.transport import NETWORK_ERRORS, describe, read_at_most
 from collgs_async.words import asks_to_sign_in, looks_like_html
@@ -79,13 +78,13 @@ class Inquiry:
         visit = self._authenticator.visit()
         while True:
             try:
-                async with self._transport.get(url, params=parameters, decompress=True) as response:
+                async with self._transport.get(url, params=parameters, decompress=True, fresh=True) as response:
                     body, whole = await read_at_most(response, LARGEST_ANSWER)
             except NETWORK_ERRORS as error:
                 raise CatalogueError(f"the catalogue at {url}: {describe(error)}", retryable=True) from error
             if not (looks_like_html(body) and asks_to_sign_in(body)):
                 break
-            await visit.sign_in(URL(url).update_query(parameters))
+            await visit.sign_in(with_parameters(url, parameters))
         if not whole:
             raise CatalogueError(f"the catalogue's answer is larger than {LARGEST_ANSWER // 2**20} MiB")
         try:

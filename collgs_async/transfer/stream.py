@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Final
 
 from collgs_async.errors import AuthenticationError, NotAvailableError, ProductError, TransferError
 from collgs_async.integrity import not_a_zip
+from collgs_async.names import parse
 from collgs_async.patience import LONGEST_WAIT, retry_after
+from collgs_async.reading import NETWORK_ERRORS, next_bytes, read_what_comes
 from collgs_async.redaction import redacted
 from collgs_async.transfer.judge import judge
 from collgs_async.transfer.pour import Pour
 from collgs_async.transfer.pump import WORTH_A_PUMP, Pump
 from collgs_async.transfer.tap import Tap
 from collgs_async.transfer.trip import Abandoned
-from collgs_async.transport import NETWORK_ERRORS, BadRedirectError, describe, read_at_most
+from collgs_async.transport import BadRedirectError, describe
 from collgs_async.units import format_duration, format_rate
 from collgs_async.words import asks_to_sign_in, looks_like_html, says_too_many, server_words
 
@@ -115,11 +117,16 @@ class Line:
         """
         visit = self._authenticator.visit()
         while True:
+            doubts: list[str] = []
             try:
                 with _cancellation_kept():
-                    return await self._fetch(trip, stretch, judged, visit)
+                    return await self._fetch(trip, stretch, judged, visit, doubts)
             except _SignInAsked:
                 await visit.sign_in(trip.url)
+            except (NotAvailableError, AuthenticationError):
+                if not doubts:
+                    raise
+                # On a connection that served another request before, that may have been the answer to it.
 
     async def _fetch(
         self,
@@ -127,14 +134,21 @@ class Line:
         stretch: Stretch,
         judged: Callable[[Answer, ClientResponse], Awaitable[None]],
         visit: Visit,
+        doubts: list[str],
     ) -> Answer:
+        fresh = not _can_be_told_apart(trip)
         ask, part = trip.ask_for(stretch), trip.part
         try:
             async with self._transport.get(
-                trip.url, headers=ask.headers, buffer=_SMALLEST_BLOCK, beginning=visit.begins
+                trip.url,
+                headers=ask.headers,
+                buffer=_SMALLEST_BLOCK,
+                fresh=fresh,
+                beginning=visit.begins,
+                doubting=lambda: doubts.append(trip.url),
             ) as response:
                 if response.status not in {200, 206, 416}:
-                    raise await _refusal(response)
+                    raise await _refusal(response, self._timeout)
                 trip.answered(stretch, response)
                 answer = judge(
                     response.status,
@@ -215,7 +229,7 @@ class Line:
         size = _SMALLEST_BLOCK if (response.content_length or 0) >= WORTH_A_PUMP else self._block
         content.set_read_chunk_size(size // 4)
         try:
-            while chunk := await content.readany():
+            while chunk := await next_bytes(response):
                 trip.arrived(stretch, len(chunk))
                 block += chunk
                 pace.check(len(chunk))
@@ -247,6 +261,15 @@ def _cancellation_kept() -> Iterator[None]:
     finally:
         if task and task.cancelling() > before:
             raise asyncio.CancelledError
+
+
+def _can_be_told_apart(trip: Trip) -> bool:
+    """Whether an answer that is not meant for this request would be found out, so that a used connection will do.
+
+    An archive of a Sentinel has its product's name inside; whatever else goes wrong is asked again over a connection of
+    its own.
+    """
+    return trip.requests == 0 and not trip.part.held.total and parse(trip.product.identifier) is not None
 
 
 class _Pace:
@@ -289,9 +312,9 @@ def _refuse_impostor(head: bytes, headers: Mapping[str, str]) -> None:
     raise _for_now(told, retry_after(headers), busy=says_too_many(words))
 
 
-async def _refusal(response: ClientResponse) -> ProductError | AuthenticationError:
+async def _refusal(response: ClientResponse, seconds: float) -> ProductError | AuthenticationError:
     """Turn an answer without an archive into the error that says what to do about it."""
-    page, _ = await read_at_most(response, _ERROR_PAGE)
+    page = await read_what_comes(response, _ERROR_PAGE, seconds=seconds)
     words = server_words(page)
     told = f"HTTP {response.status}: {words or redacted(response.reason or '') or 'no reason given'}"
     wait = retry_after(response.headers)

@@ -1,0 +1,125 @@
+"""Links, sent as they were given: a signature covers their bytes, so that one of them written otherwise breaks it.
+
+The host is written in its one form; of the rest nothing is changed, unquoted or put in order. Only bytes that HTTP
+cannot carry are percent-encoded: blanks, control characters and what is not ASCII (RFC 3986 §2.1, RFC 9112 §3.2).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple
+from urllib.parse import unquote_plus
+
+from yarl import URL
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["exact_url", "join_link", "with_parameters"]
+
+_PARTS: Final = re.compile(r"(?:([A-Za-z][A-Za-z0-9+.-]*):)?(?://([^/?#]*))?([^?#]*)(\?[^#]*)?(?:#.*)?", re.S)
+"""RFC 3986, appendix B, with the query's question mark, since an empty query is not the same as none."""
+
+_UNSENDABLE: Final = re.compile(r"[^\x21-\x7e]+")
+_BLANKS: Final = "".join(map(chr, range(0x21)))
+
+
+class _Link(NamedTuple):
+    scheme: str
+    authority: str | None
+    path: str
+    query: str
+
+
+def exact_url(link: str | URL) -> URL:
+    """Make a URL of an absolute link, whose path and query go out byte by byte as they stand here.
+
+    User name, password and fragment are dropped: they are not part of what is asked.
+
+    Raises
+    ------
+    ValueError
+        It has no host, or one that cannot be.
+    """
+    return link if isinstance(link, URL) else _url_of(_parse(link))
+
+
+def join_link(base: str | URL, reference: str) -> URL:
+    """Resolve a link against the address that it was found at (RFC 3986 §5.2).
+
+    Dot segments are removed only where a relative path is merged with that of the base. What is neither http nor
+    https, or has no host, comes back as it is; it is not for asking.
+
+    Raises
+    ------
+    ValueError
+        It is no link.
+    """
+    found, at = _parse(reference), _parse(str(base))
+    scheme = found.scheme.lower()
+    if scheme not in {"", "http", "https"} or found.authority == "":
+        return URL(reference)
+    if found.authority is not None:
+        return _url_of(found._replace(scheme=scheme or at.scheme))
+    if scheme not in {"", at.scheme}:
+        raise ValueError("it has no host")
+    path, query = found.path, found.query
+    if not path:
+        path, query = at.path, query or at.query
+    elif not path.startswith("/"):
+        path = _without_dots(at.path.rpartition("/")[0] + "/" + path)
+    return _url_of(_Link(at.scheme, at.authority, path, query))
+
+
+def with_parameters(link: str | URL, parameters: Mapping[str, str]) -> URL:
+    """Add search parameters to a link; they replace those of the same name, and all others are kept as given."""
+    if not parameters:
+        return exact_url(link)
+    at = _parse(str(link))
+    kept = [pair for pair in at.query[1:].split("&") if pair and unquote_plus(pair.partition("=")[0]) not in parameters]
+    added = URL.build(query=parameters).raw_query_string
+    return _url_of(at._replace(query="?" + "&".join([*kept, added])))
+
+
+def _parse(link: str) -> _Link:
+    found = _PARTS.fullmatch(link.strip(_BLANKS))
+    scheme, authority, path, query = found.groups() if found else ("", None, "", "")
+    return _Link(scheme or "", authority, path, query or "")
+
+
+def _url_of(link: _Link) -> URL:
+    if "\\" in (link.authority or ""):  # some take what stands before it for the host, others what stands behind
+        raise ValueError(f"{link.authority!r} is no name of a host")
+    origin = str(URL(f"{link.scheme}://{link.authority or ''}").origin())
+    target = _sendable((link.path or "/") + link.query)
+    url = URL(origin + target, encoded=True)
+    if url.raw_path_qs == target:
+        return url
+    # An empty query, which would be lost: as the end of the path it is kept.
+    scheme, _, authority = origin.partition("://")
+    return URL.build(scheme=scheme, authority=authority, path=target, encoded=True)
+
+
+def _sendable(text: str) -> str:
+    return _UNSENDABLE.sub(lambda found: "".join(f"%{byte:02X}" for byte in _bytes_of(found[0])), text)
+
+
+def _bytes_of(text: str) -> bytes:
+    """Give the bytes that a header field had, which are no UTF-8 at times; those of JSON are."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")
+
+
+def _without_dots(path: str) -> str:
+    """Remove dot segments (RFC 3986 §5.2.4) of a path that begins with a slash."""
+    kept: list[str] = []
+    segments = path.split("/")[1:]
+    for segment in segments:
+        if segment == "..":
+            del kept[-1:]
+        elif segment != ".":
+            kept.append(segment)
+    end = "/" if segments[-1] in {".", ".."} and kept else ""
+    return "/" + "/".join(kept) + end
