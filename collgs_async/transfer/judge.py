@@ -25,6 +25,9 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 
+from multidict import MultiMapping
+
+from collgs_async.connections import is_sendable
 from collgs_async.errors import TransferError
 from collgs_async.partfile import Remote
 
@@ -40,6 +43,11 @@ OVERLAP: Final = 64 * 1024
 
 _STRONG_AFTER: Final = 60.0
 """Seconds that a Last-Modified must lie before Date to count as a strong validator."""
+
+_CODINGS: Final = frozenset(
+    {"gzip", "x-gzip", "deflate", "compress", "x-compress", "br", "zstd", "dcb", "dcz", "exi", "pack200-gzip"}
+)
+"""The codings that are registered, and two older names (IANA, HTTP Content Coding Registry)."""
 
 _CONTENT_RANGE = re.compile(r"\s*bytes\s+(?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18}|\*)\s*", re.I)
 
@@ -149,10 +157,10 @@ def plan_request(
 
 
 def strong_validator(remote: Remote) -> str | None:
-    """Choose what ``If-Range`` may carry (RFC 9110 §13.1.5); None when there is nothing strong enough."""
-    if remote.etag and remote.etag.startswith('"'):
+    """Choose what ``If-Range`` may carry (RFC 9110 §13.1.5); None when nothing is strong and can be sent."""
+    if remote.etag and remote.etag.startswith('"') and is_sendable(remote.etag):
         return remote.etag
-    if remote.etag or not (remote.last_modified and remote.date):
+    if remote.etag or not (remote.last_modified and remote.date and is_sendable(remote.last_modified)):
         return None
     try:
         age = parsedate_to_datetime(remote.date) - parsedate_to_datetime(remote.last_modified)
@@ -195,8 +203,8 @@ def judge(
     TransferError
         The answer is of no use, and another try may do better.
     """
-    if encoding := headers.get("Content-Encoding", "").strip().lower().removeprefix("identity"):
-        raise TransferError(f"the store sent the archive with Content-Encoding {encoding[:40]}, unasked")
+    if codings := _codings(headers):
+        raise TransferError(f"the store sent the archive with Content-Encoding {', '.join(codings)}, unasked")
     span = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", ""))
     if status == 416:
         return _out_of_range(span, ask, held, known, url)
@@ -205,6 +213,17 @@ def judge(
     if status == 206:
         raise AskAgain("HTTP 206 without a usable Content-Range", ranges=False)
     return _judge_whole(headers, ask=ask, known=known, url=url)
+
+
+def _codings(headers: Mapping[str, str]) -> list[str]:
+    """Name the codings that change the bytes of a body (RFC 9110 §8.4.1).
+
+    Whatever else stands there (``none``, ``binary``, ``utf-8``, ``aws-chunked``) was left behind by who stored the
+    archive; its bytes are judged anyway.
+    """
+    fields = headers.getall("Content-Encoding", []) if isinstance(headers, MultiMapping) else []
+    words = ",".join(fields or [headers.get("Content-Encoding", "")]).lower().split(",")
+    return [word for word in map(str.strip, words) if word in _CODINGS]
 
 
 def _is_of_that_length(span: re.Match[str], headers: Mapping[str, str], *, required: bool) -> bool:
