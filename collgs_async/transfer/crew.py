@@ -204,20 +204,24 @@ class Crew:
                 product.size,
                 size,
             )
-        await self._refuse_without_room(size or 0)
+        await self._refuse_without_room(trip)
         here = 0 if answer.first == 0 and whole else trip.part.held.total
         trip.progress.started(product, have=here, size=size)
 
-    async def _refuse_without_room(self, size: int) -> None:
+    async def _refuse_without_room(self, trip: Trip) -> None:
         """Stop before the disk is full, rather than then; what is being fetched counts with what is still to come."""
-        to_come = sum((trip.size or 0) - trip.part.held.total for trip in self._trips if trip.size)
-        free, whole_disk = await self._disk.room(to_come)
-        if size > whole_disk:
+        own = _to_come(trip)
+        all_to_come = [_to_come(other) for other in self._trips]
+        free, whole_disk = await self._disk.room(sum(all_to_come))
+        if own > free:
             # No other archive has to suffer for it, and most likely the length is a lie.
+            length, room = format_bytes(trip.size or 0), format_bytes(free)
             raise NotAvailableError(
-                f"the store announces {format_bytes(size)}, and the whole disk has {format_bytes(whole_disk)}"
+                f"the store announces {length}, and the whole disk has {format_bytes(whole_disk)}"
+                if own > whole_disk
+                else f"the store announces {length}, of which {format_bytes(own)} are to come; {room} are free"
             )
-        if to_come > free:
+        if (to_come := sum(one for one in all_to_come if one <= free)) > free:
             raise StorageError(
                 f"{self._folder}: {format_bytes(free)} are free, "
                 f"and {format_bytes(to_come)} of the archives on their way are still to come"
@@ -237,6 +241,10 @@ class Crew:
         trip.learn(answer)
         if answer.from_start:
             await trip.start_over()
+
+
+def _to_come(trip: Trip) -> int:
+    return max(0, trip.size - trip.part.held.total) if trip.size else 0
 
 
 def _announce(trip: Trip, state: RetryCallState) -> None:
