@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import time
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
-
-import aiofiles.os
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from concurrent.futures import Executor
 
-__all__ = ["Errands", "settled"]
+__all__ = ["Errands", "in_thread", "settled"]
 
 T = TypeVar("T")
 
@@ -47,8 +47,9 @@ class Errands:
         if self._quick:
             return self._timed(_QUICK, work, *arguments, **named)
         if time.monotonic() < self._slow_until:
-            return await settled(_in_thread(work, *arguments, executor=self._threads, **named))
-        return await settled(_in_thread(self._timed, _QUICK_THERE, work, *arguments, executor=self._threads, **named))
+            return await settled(in_thread(self._threads, partial(work, *arguments, **named)))
+        timed = partial(self._timed, _QUICK_THERE, work, *arguments, **named)
+        return await settled(in_thread(self._threads, timed))
 
     def _timed(self, most: float, work: Callable[..., T], *arguments: object, **named: object) -> T:
         begun = time.monotonic()
@@ -60,11 +61,18 @@ class Errands:
             self._slow_until = begun + _CAUTION * took
 
 
-def _call(work: Callable[..., T], *arguments: object, **named: object) -> T:
-    return work(*arguments, **named)
+def in_thread(threads: Executor | None, work: Callable[[], T]) -> asyncio.Future[T]:
+    """Do something in a thread; None: in one of the loop's own.
 
-
-_in_thread = aiofiles.os.wrap(_call)
+    Raises
+    ------
+    OSError
+        The system gives no thread.
+    """
+    try:
+        return asyncio.get_running_loop().run_in_executor(threads, work)
+    except RuntimeError as error:
+        raise OSError(errno.EAGAIN, f"the system gives no thread to work in ({error})") from error
 
 
 async def settled(operation: Awaitable[T]) -> T:

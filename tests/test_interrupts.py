@@ -86,7 +86,9 @@ def check_report(command: Command, number: signal.Signals) -> None:
     assert {"downloaded", "skipped"}.issuperset(product["status"] for product in report["products"])
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGKILL, -9)]
+)
 async def test_a_run_that_is_stopped_ten_times_goes_on_each_time(
     serve: Callable[..., Any], command: Command, number: signal.Signals, code: int
 ) -> None:

@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 all is here, 1 something failed, 2 wrong usage or configuration, 130 Ctrl-C, 143 SIGTERM.
+        0 all is here, 1 something failed, 2 wrong usage or configuration, 130 Ctrl-C, 143 SIGTERM, 129 a hang-up.
     """
     screen = Screen()
     log.addHandler(screen)
@@ -78,6 +78,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except BrokenPipeError:
         raise
+    except RuntimeError as error:
+        if "start new thread" not in str(error):
+            raise
+        log.error("the system gives no thread to work in: too many processes, or too little memory")
+        return 1
     except OSError as error:
         log.error("%s: %s", error.filename or "standard output", error.strerror)
         return 1

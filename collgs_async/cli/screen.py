@@ -64,7 +64,7 @@ class Screen(logging.Handler):
 
 
 def run_interruptibly(work: Coroutine[Any, Any, int]) -> int:
-    """Run a command to its exit code; Ctrl-C and SIGTERM end it in good order, a second one at once."""
+    """Run a command to its exit code; Ctrl-C, SIGTERM and a hang-up end it in good order, a second one at once."""
     import asyncio
 
     return asyncio.run(_guarded(work))
@@ -110,11 +110,17 @@ def _begin_to_stop(task: asyncio.Task[int], number: int) -> None:
 
 @contextmanager
 def _handling(stop: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Let `stop` hear Ctrl-C and SIGTERM; in another thread than the main one, the caller deals with signals."""
+    """Let `stop` hear what ends a run; in another thread than the main one, the caller deals with signals.
+
+    A hang-up that is ignored, as below ``nohup``, stays ignored.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    former = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    heard = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        heard.append(signal.SIGHUP)
+    former = {number: signal.signal(number, stop) for number in heard}
     try:
         yield
     finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
 import threading
@@ -12,7 +11,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from collgs_async.errands import Errands, settled
+from collgs_async.errands import Errands, in_thread, settled
 from collgs_async.errors import StorageError
 from collgs_async.integrity import check
 from collgs_async.partfile import sync_folder
@@ -87,9 +86,7 @@ class Disk:
         """Verify an archive as `integrity.check` does, in a thread that gives up when this is cancelled."""
         given_up = threading.Event()
         try:
-            return await asyncio.get_running_loop().run_in_executor(
-                self._entered(), partial(self.look_into, path, size, level, seen, given_up=given_up)
-            )
+            return await in_thread(self._entered(), partial(self.look_into, path, size, level, seen, given_up=given_up))
         except OSError as error:
             raise StorageError(f"{error.filename or path}: {error.strerror}") from error
         finally:
@@ -122,7 +119,7 @@ class Disk:
 
     async def do_long(self, work: Callable[[], T]) -> T:
         """Do something, to its end, that may take the disk a while."""
-        return await self._done(settled(asyncio.get_running_loop().run_in_executor(None, work)))
+        return await self._done(settled(in_thread(None, work)))
 
     async def _done(self, work: Awaitable[T]) -> T:
         try:
