@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
@@ -115,6 +115,7 @@ class Transport:
         self._proxies = Proxies(connection.proxy)
         self._session: aiohttp.ClientSession | None = None
         self._fresh: aiohttp.ClientSession | None = None
+        self._sessions = AsyncExitStack()
         self._tls: ssl.SSLContext | None = None
         self._adopted: frozenset[tuple[str, str, str]] | None = None
         self._secrets: list[tuple[str, str]] = []
@@ -127,8 +128,8 @@ class Transport:
             self._tls = _trusting(settings.ca_file)
         # A sign-in on an IP address, or a cookie with "/" and "=", would be lost with the defaults.
         jar = SendableCookies(unsafe=True, quote_cookie=False)
-        self._session = self._made_session(jar, force_close=False)
-        self._fresh = self._made_session(jar, force_close=True)
+        self._session = await self._sessions.enter_async_context(self._made_session(jar, force_close=False))
+        self._fresh = await self._sessions.enter_async_context(self._made_session(jar, force_close=True))
         return self
 
     async def __aexit__(
@@ -137,9 +138,7 @@ class Transport:
         for secret in self._secrets:
             forget_secret(*secret)
         self._secrets = []
-        for session in (self._session, self._fresh):
-            if session is not None:
-                await session.close()
+        await self._sessions.aclose()
 
     def _made_session(self, jar: SendableCookies, *, force_close: bool) -> aiohttp.ClientSession:
         timeout = self._settings.timeout
