@@ -49,6 +49,8 @@ class Product:
         Percent of the area of interest that its footprint covers; None without an area, or when it is unknown.
     alternatives
         Where else its archive is, in the order in which that is tried when it cannot be had from ``url``.
+    product_type, polarisation, tile, relative_orbit
+        As the entry has them, such as ``S2MSI2A``, ``VV,VH``, ``31UGR``, 8; None when it does not say.
     """
 
     identifier: str
@@ -66,6 +68,10 @@ class Product:
     problem: str | None = None
     overlap: float | None = None
     alternatives: tuple[str, ...] = ()
+    product_type: str | None = None
+    polarisation: str | None = None
+    tile: str | None = None
+    relative_orbit: int | None = None
 
 
 class Status(StrEnum):

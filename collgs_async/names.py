@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["TILE", "Name", "parse"]
+__all__ = ["CHANNELS", "TILE", "Name", "parse", "recognise"]
 
 TILE: Final = "[0-9]{2}[C-HJ-NP-X][A-HJ-NP-Z][A-HJ-NP-V]"
 """A square of the military grid: zone, band of latitude, column and row."""
 
 _TIME = "[0-9]{8}T[0-9]{6}"
 _SUFFIX = r"(?:\.SAFE|\.SEN3)?(?:\.zip)?"
+_ANY_SUFFIX = re.compile(_SUFFIX + "$", re.IGNORECASE)
 
 _S1 = re.compile(
     "(?P<scene>(?P<platform>S1[A-D])_(?P<mode>S[1-6]|IW|EW|WV|EN|RF|N[1-6])_(?P<type>RAW|SLC|GRD|OCN)(?P<resolution>[FHM_])"
@@ -47,7 +48,8 @@ _S3 = re.compile(
     "_[A-Z0-9_]{3}_[A-Z_]_[A-Z0-9_]{2}_(?P<baseline>[A-Z0-9_]{3})" + _SUFFIX
 )
 
-_CHANNELS: Final = {"SH": ("HH",), "SV": ("VV",), "DH": ("HH", "HV"), "DV": ("VV", "VH")}
+CHANNELS: Final = {"SH": ("HH",), "SV": ("VV",), "DH": ("HH", "HV"), "DV": ("VV", "VH")}
+"""What the codes for polarisation stand for."""
 
 _S1_ORBITS_TO_A_CYCLE: Final = 175
 _S1_OFFSETS: Final = {"S1A": 73, "S1B": 27, "S1C": 172, "S1D": 42}
@@ -123,7 +125,7 @@ class Name:
         """The polarisations in it, such as VV and VH; none for an optical product."""
         if self.polarisation is None:
             return ()
-        return _CHANNELS.get(self.polarisation, (self.polarisation,))
+        return CHANNELS.get(self.polarisation, (self.polarisation,))
 
     @property
     def product_types(self) -> frozenset[str]:
@@ -148,6 +150,11 @@ def parse(identifier: str) -> Name | None:
             except ValueError:  # digits that are no time
                 return None
     return None
+
+
+def recognise(identifier: str) -> Name | None:
+    """Read an identifier as `parse` does, also one whose letters are small."""
+    return parse(identifier) or parse(_ANY_SUFFIX.sub("", identifier).upper())
 
 
 def _radar(found: re.Match[str]) -> Name:

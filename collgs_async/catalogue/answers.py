@@ -239,6 +239,10 @@ def _product(entry: object, download_base: str) -> Product:
         orbit_number=_whole_number(facts.acquired("acquisitionParameters", "orbitNumber")),
         platform=facts.platform(),
         quicklook=_resolve(facts.link("previews"), download_base)[0],
+        product_type=facts.trait("productType"),
+        polarisation=facts.trait("polarisationChannels", "polarizationChannels", "polarisation"),
+        tile=facts.trait("tileId", "tileIdentifier", "mgrsTile"),
+        relative_orbit=_whole_number(facts.trait("relativeOrbitNumber", "relativeOrbit", "track")),
     )
 
 
@@ -266,6 +270,18 @@ class _Entry:
     def text(self, *path: str) -> str | None:
         value = _at(self._entry, *path)
         return value.strip() or None if isinstance(value, str) else None
+
+    def trait(self, *names: str) -> str | None:
+        """Find a fact by one of its names, wherever catalogues put it; a list becomes text with commas."""
+        places = (("acquisitionParameters",), ("productInformation",), ())
+        for name in names:
+            for place in places:
+                value = self.acquired(*place, name) if place else None
+                value = _at(self._entry, "properties", *place, name) if value is None else value
+                items = value if isinstance(value, list) else [value]
+                if words := ",".join(str(item).strip() for item in items if isinstance(item, str | int)):
+                    return words
+        return None
 
     def percentage(self, part: str, name: str) -> float | None:
         """Read a share, from its part of the properties or beside it; some write -1 for what they do not know."""

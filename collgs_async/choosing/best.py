@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from collgs_async.choosing.facts import facts_of
 from collgs_async.choosing.stages import Dropped, opened, sensed
 from collgs_async.errors import CatalogueError, ConfigError
-from collgs_async.names import parse
+from collgs_async.names import recognise
 from collgs_async.query import shown
 
 if TYPE_CHECKING:
@@ -70,10 +71,10 @@ class Best:
 
     def group(self, product: Product) -> tuple[object, ...] | None:
         """Say which products this one competes with; None when it cannot be known."""
-        name = parse(product.identifier)
-        moment = sensed(product, name)
+        known = facts_of(product)
+        moment = sensed(product, known.name)
         facts = {
-            "tile": name.tile if name else None,
+            "tile": known.tile,
             "day": moment.date() if moment else None,
             "month": (moment.year, moment.month) if moment else None,
         }
@@ -145,7 +146,7 @@ class _Leader:
 
     @classmethod
     def of(cls, product: Product, wish: Best, coverage: Coverage | None) -> _Leader:
-        name = parse(product.identifier)
+        name = recognise(product.identifier)
         clear = _known(None if product.cloud_cover is None else -product.cloud_cover)
         covered = _known(coverage(product) if coverage else None)
         first, second = (clear, covered) if wish.by == "cloud" else (covered, clear)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from collgs_async.choosing.ground import share_within
 from collgs_async.choosing.stages import Dropped, opened, sensed
 from collgs_async.errors import CatalogueError
-from collgs_async.names import parse
+from collgs_async.names import recognise
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
@@ -123,7 +123,7 @@ class _Window:
         self._editions: dict[tuple[int, ...], tuple[int, ...]] = {}
 
     def take(self, product: Product) -> Iterator[Product]:
-        name = parse(product.identifier)
+        name = recognise(product.identifier)
         if name is None or name.edition is None:
             yield product
             return

@@ -6,26 +6,25 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from collgs_async.choosing.facts import LAST_TRACK, facts_of, tile_of
+from collgs_async.choosing.kinds import kind
 from collgs_async.choosing.stages import Dropped, opened, sensed
 from collgs_async.errors import ConfigError
-from collgs_async.names import TILE, parse
 from collgs_async.query import shown
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 
+    from collgs_async.choosing.facts import Facts
     from collgs_async.choosing.stages import Products, Tell
     from collgs_async.models import Product
     from collgs_async.names import Name
 
 __all__ = ["WISHES", "Wishes", "sift"]
 
-_LAST_TRACK: Final = 385
-"""Of Sentinel-3; the others have fewer. A greater number in an entry is an absolute orbit."""
-
-_TILE = re.compile("T?(" + TILE.replace("{2}", "{1,2}", 1) + ")")
-_PLATFORM = re.compile(r"(?:S|SENTINEL[- ]?)([1-3])([A-D]?)")
-_PRODUCT_TYPE = re.compile("[A-Z0-9][A-Z0-9_]*")
+_PLATFORM = re.compile(r"(?:S|SENTINEL[- ]?)(?:([1-3])([A-D]?)|(5)(P?)|(6)([AB]?))")
+_LETTERS: Final = {"1": "ABCD", "2": "ABCD", "3": "ABCD", "5": "P", "6": "AB"}
+_PRODUCT_TYPE = re.compile("[A-Z0-9][A-Z0-9_.-]*")
 _TRACK = re.compile("R?([0-9]{1,3})")
 _MONTHS = re.compile("([0-9]{1,2})(?:-([0-9]{1,2}))?")
 
@@ -103,32 +102,29 @@ class Wishes:
 
         What is asked for and not known of a product counts as not there.
         """
-        name = parse(product.identifier)
+        known = facts_of(product)
         reasons = {
-            "tile": _reason("tile", self.tiles, name.tile if name else None),
-            "relative orbit": _reason("relative orbit", self.relative_orbits, _relative_orbit(product, name)),
-            "platform": _reason(
-                "platform", self.platforms, name.platform if name else _platform(product.platform or "")
-            ),
-            "orbit direction": _reason(
-                "orbit direction", self.orbit_directions, (product.orbit_direction or "").upper() or None
-            ),
-            "polarisation": _reason("polarisation", self.polarisations, name.polarisation if name else None)
-            or self._lacks_channels(name),
-            "product type": self._is_of_another_type(name),
-            "month": self._is_out_of_season(product, name),
+            "tile": _reason("tile", self.tiles, known.tile),
+            "relative orbit": _reason("relative orbit", self.relative_orbits, known.relative_orbit),
+            "platform": _reason("platform", self.platforms, known.platform),
+            "orbit direction": _reason("orbit direction", self.orbit_directions, known.orbit_direction),
+            "polarisation": _reason("polarisation", self.polarisations, known.polarisation)
+            or self._lacks_channels(known),
+            "product type": self._is_of_another_type(known),
+            "month": self._is_out_of_season(product, known.name),
         }
         return next((Dropped(product, why, _kind(what, why)) for what, why in reasons.items() if why), None)
 
-    def _lacks_channels(self, name: Name | None) -> str | None:
-        missing = self.channels.difference(name.channels if name else ())
+    def _lacks_channels(self, known: Facts) -> str | None:
+        if self.channels and known.channels is None:
+            return _unknown("polarisation")
+        missing = self.channels.difference(known.channels or ())
         return f"it has no polarisation {_listed(missing)}" if missing else None
 
-    def _is_of_another_type(self, name: Name | None) -> str | None:
-        types = name.product_types if name else frozenset()
-        if not self.product_types or self.product_types & types:
+    def _is_of_another_type(self, known: Facts) -> str | None:
+        if known.kinds.intersection(map(kind, self.product_types)):
             return None
-        return _reason("product type", self.product_types, name.product_type if name else None)
+        return _reason("product type", self.product_types, known.product_type)
 
     def _is_out_of_season(self, product: Product, name: Name | None) -> str | None:
         moment = sensed(product, name) if self.months else None
@@ -174,19 +170,6 @@ def _listed(values: Iterable[str | int]) -> str:
     return " or ".join(str(value) for value in sorted(values, key=lambda value: (str(type(value)), value)))
 
 
-def _relative_orbit(product: Product, name: Name | None) -> int | None:
-    """Trust the name first: the entry's number is the relative orbit at CollGS, and anything elsewhere."""
-    if name and name.relative_orbit is not None:
-        return name.relative_orbit
-    number = product.orbit_number
-    return number if number is not None and 1 <= number <= _LAST_TRACK else None
-
-
-def _platform(text: str) -> str | None:
-    found = _PLATFORM.fullmatch(text.strip().upper())
-    return f"S{found[1]}{found[2]}" if found and found[2] else None
-
-
 def _items(value: object) -> list[str]:
     """Cut text at its commas, and take a list as it is; words come in capitals."""
     values = value.split(",") if isinstance(value, str) else value
@@ -197,7 +180,7 @@ def _items(value: object) -> list[str]:
 
 def _word(item: object) -> str:
     """Write an item as it is compared; what no wish can take becomes nothing."""
-    if isinstance(item, int) and not isinstance(item, bool) and 0 <= item <= _LAST_TRACK:
+    if isinstance(item, int) and not isinstance(item, bool) and 0 <= item <= LAST_TRACK:
         return str(item)
     return item.strip().upper() if isinstance(item, str) else ""
 
@@ -206,8 +189,8 @@ _Read = dict[str, frozenset[str] | frozenset[int]]
 
 
 def _tiles(items: list[str]) -> _Read:
-    found = [_TILE.fullmatch(item) for item in items]
-    tiles = frozenset(tile[1].zfill(5) for tile in found if tile)
+    found = [tile_of(item) for item in items]
+    tiles = frozenset(tile for tile in found if tile)
     if None in found or not all(1 <= int(tile[:2]) <= 60 for tile in tiles):
         raise ValueError("tiles such as 31UGR,32ULV")
     return {"tiles": tiles}
@@ -216,8 +199,8 @@ def _tiles(items: list[str]) -> _Read:
 def _relative_orbits(items: list[str]) -> _Read:
     found = [_TRACK.fullmatch(item) for item in items]
     tracks = frozenset(int(track[1]) for track in found if track)
-    if None in found or not all(1 <= track <= _LAST_TRACK for track in tracks):
-        raise ValueError(f"relative orbits from 1 to {_LAST_TRACK}, such as 8,108")
+    if None in found or not all(1 <= track <= LAST_TRACK for track in tracks):
+        raise ValueError(f"relative orbits from 1 to {LAST_TRACK}, such as 8,108")
     return {"relative_orbits": tracks}
 
 
@@ -226,7 +209,10 @@ def _platforms(items: list[str]) -> _Read:
     if None in found:
         raise ValueError("platforms such as S2A,S2B or Sentinel-2A, or a mission such as S2")
     known = [platform for platform in found if platform]
-    return {"platforms": frozenset(f"S{one[1]}{letter}" for one in known for letter in one[2] or "ABCD")}
+    pairs = [tuple(part for part in one.groups() if part is not None) for one in known]
+    return {
+        "platforms": frozenset(f"S{mission}{one}" for mission, letter in pairs for one in letter or _LETTERS[mission])
+    }
 
 
 def _orbit_directions(items: list[str]) -> _Read:

@@ -93,6 +93,10 @@ class _Entry(_Part):
     problem: str | None = None
     overlap: _Number | None = None
     alternatives: list[_Url] = []
+    product_type: str | None = None
+    polarisation: str | None = None
+    tile: str | None = None
+    relative_orbit: int | None = None
 
 
 class _LeftOut(_Part):
@@ -147,7 +151,7 @@ _EXPECTED: Final = {
     "identifier": "the name of a product",
     "footprint": "a GeoJSON geometry",
     **dict.fromkeys(("cloud_cover", "overlap"), "a number"),
-    "orbit_number": "a whole number",
+    **dict.fromkeys(("orbit_number", "relative_orbit"), "a whole number"),
     "size": "a whole number of bytes",
 }
 
