@@ -8,8 +8,11 @@
     ├── StorageError           stops the run: the disk is full, the folder is gone or read-only
     ├── CatalogueError         ends the search; the products that were found still finish
     └── ProductError           costs one product; the run goes on
+        ├── FileError          the disk refuses this product's file; others are not concerned
         ├── NotAvailableError  the store says that it does not hand this product out (404, 403, ...)
+        ├── TakenOverError     another run has it now; what this one has written is no longer its own
         ├── TransferError      the line or the server failed; worth another try
+        │   └── ExhaustedError no descriptor is left for another file or connection
         └── IntegrityError     bytes arrived and they are not the product
 """
 
@@ -26,10 +29,13 @@ __all__ = [
     "CatalogueError",
     "CollgsError",
     "ConfigError",
+    "ExhaustedError",
+    "FileError",
     "IntegrityError",
     "NotAvailableError",
     "ProductError",
     "StorageError",
+    "TakenOverError",
     "TransferError",
     "did_you_mean",
 ]
@@ -84,6 +90,14 @@ class ProductError(CollgsError):
     """One product could not be had; the others are not concerned."""
 
 
+class FileError(ProductError):
+    """The disk refuses this product's file: too large, a name that it does not take, something else in its place."""
+
+
+class TakenOverError(ProductError):
+    """Another run took the product over while this one stood still; its part is no longer ours to write or remove."""
+
+
 class NotAvailableError(ProductError):
     """The store does not hand this product out; asking again soon is pointless."""
 
@@ -102,6 +116,10 @@ class TransferError(ProductError):
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class ExhaustedError(TransferError):
+    """The system has no descriptor left for another file or connection; with fewer at once there will be one."""
 
 
 class IntegrityError(ProductError):

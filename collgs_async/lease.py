@@ -6,19 +6,29 @@ mtime is the heartbeat. ``flock`` is not trusted: on several network file system
 
 from __future__ import annotations
 
+import errno
 import json
+import math
 import os
 import re
 import socket
 import subprocess
+import time
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import Enum
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-__all__ = ["BEAT", "STALE", "Holder", "Lease"]
+from collgs_async.errors import StorageError, TakenOverError
+from collgs_async.storage import open_regular, read_small
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["BEAT", "STALE", "TRUSTED", "Holder", "Lease"]
 
 BEAT: Final = 15.0
 """Seconds; the longest time between two calls of `Lease.renew`."""
@@ -29,10 +39,21 @@ STALE: Final = 120.0
 It leaves room for a network file system that answers from its cache, for a minute by default, and a few lost beats.
 """
 
+TRUSTED: Final = 2 * BEAT
+"""Seconds since the last look for which a lease is certainly still ours; far below `STALE`, since a network file system
+may show others a heartbeat that is a minute old."""
+
 _PROC = Path("/proc")
 _TOKEN = re.compile(r"[0-9a-f]{32}")
 _LARGEST = 4096
 _DEEPEST = 3
+
+_CLOCK: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""A clock that goes on while the computer sleeps: on macOS the monotonic one does, on Linux it stands still."""
+
+
+def _clock() -> float:
+    return time.clock_gettime(_CLOCK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,42 +114,97 @@ class Holder:
 
 
 class Lease:
-    """The right to fetch one product; for one task, whose calls are made one at a time.
+    """The right to fetch one product; for one task, whose calls are made one at a time, but for `confirm`.
 
     A holder on this machine keeps its lease for as long as its process lives, stopped or not, and loses it at once
     with it. One on another machine, since another boot, or in another container keeps it while its heart beats. So
-    a holder that is cut off from the folder for longer than `STALE` may lose its lease: it has to ask `still_mine`
-    before anything that cannot be undone.
+    a holder that stood still for longer than `STALE`, or was cut off from the folder, may lose its lease, and may
+    wake up in the middle of a write. Two things keep its bytes out of what the next holder makes of the part:
 
-    Every method lets an `OSError` of the folder go up: full, read-only, gone.
+    1. Who takes a lease from a holder that cannot be seen first gives the part another inode (`inherit`), still as
+       the one who replaces the lease, so that a crash in between leaves the old lease and the work to the next one.
+       What the old holder has open is then a file without a name, or a copy that it has no name for.
+    2. The old holder asks `confirm` before each write, and before it renames or removes anything. A pause shorter
+       than `TRUSTED` cannot have cost the lease, so that the file is not read each time.
+
+    Every method lets an `OSError` of the folder go up: full, read-only, gone; and a `FileError` where something odd
+    has the lease's name.
 
     Parameters
     ----------
     part
         The unfinished archive; the lease is ``<part>.lease``, and ``<part>.lease~`` while a dead one is replaced.
+    inherit
+        Called before a lease is taken over from a holder that may still be alive, with the part and a function that
+        lets the heart beat, which is to be called now and then and raises `TakenOverError` when it is too late; None:
+        nothing is to be done.
     """
 
-    def __init__(self, part: Path) -> None:
+    def __init__(self, part: Path, inherit: Callable[[Path, Callable[[], None]], None] | None = None) -> None:
         self.path = part.with_name(f"{part.name}.lease")
+        self._part = part
+        self._inherit = inherit
         self._mine: bytes | None = None
+        self._confirmed = -math.inf
+        self._folder: tuple[int, int] | None = None
 
     def take(self) -> bool:
         """Take the lease, from a dead holder too, and make its folder; False: somebody who is alive has it.
 
         This process counts as somebody: a second task must not enter either.
         """
-        text = Holder.here().text()
+        text, began = Holder.here().text(), _clock()
         # Asleep in the middle, we may have been taken for dead; what the file says is what everybody else sees.
-        if not _enter(self.path, text) or _read(self.path) != text:
+        if not self._enter(self.path, text) or _read(self.path) != text:
             return False
-        self._mine = text
+        self._mine, self._confirmed, self._folder = text, began, _identity(self.path.parent)
         return True
 
     def renew(self) -> None:
         """Let the heart beat, at least each `BEAT` seconds; nothing happens when the lease is no longer ours."""
+        began = _clock()
         if self.still_mine():
             with suppress(FileNotFoundError):
-                os.utime(self.path)  # no time is given, so that the file system's own clock sets it
+                # No time is given, so that the file system's own clock sets it.
+                os.utime(self.path, follow_symlinks=False)
+                self._confirmed = began
+        else:
+            self._confirmed = -math.inf
+
+    def confirm(self, *, now: bool = False) -> None:
+        """Make certain that the lease is ours, before something is written or removed; from any thread.
+
+        Parameters
+        ----------
+        now
+            Whether to look at the file in any case, not only after a pause.
+
+        Raises
+        ------
+        TakenOverError
+            Another run has the product, or had it since.
+        StorageError
+            The folder is gone.
+        """
+        if self._mine is None or (not now and _clock() - self._confirmed < TRUSTED):
+            return
+        if self.lost():
+            raise TakenOverError("another run took it over while this one stood still")
+        self.renew()
+
+    def lost(self) -> bool:
+        """Whether we took the lease and it is no longer ours, though its folder is there.
+
+        Raises
+        ------
+        StorageError
+            The folder is gone; there may be a new one of its name, which somebody else has made, or our own next lease.
+        """
+        if self._mine is None or self.still_mine():
+            return False
+        if _identity(self.path.parent) != self._folder:
+            raise StorageError(f"{self.path}: {os.strerror(errno.ENOENT)}: its folder was moved or removed")
+        return True
 
     def release(self) -> None:
         """Give the lease back; nothing happens when it is not ours."""
@@ -145,25 +221,45 @@ class Lease:
         """Whether we took it and nobody has taken it over or removed it."""
         return self._mine is not None and _read(self.path) == self._mine
 
+    def _enter(self, path: Path, text: bytes, depth: int = 0) -> bool:
+        """Make the file ours if nobody has it or a dead one does.
 
-def _enter(path: Path, text: bytes, depth: int = 0) -> bool:
-    """Make the file ours if nobody has it or a dead one does.
-
-    Two that find the same dead holder must not both replace it, nor the second one the first. So a dead holder is
-    replaced only by who has the lease on the lease and, having it, looks again; the rename makes one of the two.
-    That one may be a dead holder's too, from a crash right here.
-    """
-    if _create(path, text):
-        return True
-    claim = path.with_name(f"{path.name}~")
-    if depth == _DEEPEST or not _is_stale(path) or not _enter(claim, text, depth + 1):
+        Two that find the same dead holder must not both replace it, nor the second one the first. So a dead holder is
+        replaced only by who has the lease on the lease and, having it, looks again; the rename makes one of the two.
+        That one may be a dead holder's too, from a crash right here.
+        """
+        if _create(path, text):
+            return True
+        claim = path.with_name(f"{path.name}~")
+        if depth == _DEEPEST or not _is_stale(path) or not self._enter(claim, text, depth + 1):
+            return False
+        try:
+            if self._may_replace(path, claim, text):
+                with suppress(FileNotFoundError):
+                    claim.replace(path)
+                return _read(path) == text
+        finally:
+            if _read(claim) == text:
+                claim.unlink(missing_ok=True)
         return False
-    if _is_stale(path):
-        with suppress(FileNotFoundError):
-            claim.replace(path)
-        return _read(path) == text
-    claim.unlink(missing_ok=True)
-    return False
+
+    def _may_replace(self, path: Path, claim: Path, text: bytes) -> bool:
+        """Look again, and have the part inherited, which may take a while."""
+
+        def beat() -> None:
+            if _read(claim) != text:
+                raise TakenOverError("another run was quicker to take it over")
+            os.utime(claim, follow_symlinks=False)
+
+        state = _state(path)
+        if path == self.path and state is _State.SILENT and self._inherit:
+            try:
+                self._inherit(self._part, beat)
+                beat()
+            except TakenOverError:
+                return False
+            state = _state(path)  # it may have woken up meanwhile: it finds out that its part has another inode
+        return state in _STALE_STATES
 
 
 def _create(path: Path, text: bytes) -> bool:
@@ -191,29 +287,48 @@ def _open_new(path: Path) -> int:
         return os.open(path, flags, 0o666)
 
 
-def _read(path: Path) -> bytes | None:
+def _identity(folder: Path) -> tuple[int, int] | None:
     try:
-        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
+        status = folder.stat()
+    except OSError:
         return None
+    return status.st_dev, status.st_ino
+
+
+def _read(path: Path) -> bytes | None:
+    return read_small(path, _LARGEST)
+
+
+class _State(Enum):
+    """What is known of a lease's holder."""
+
+    FREE = "there is no lease"
+    ALIVE = "it is running, or its heart beats"
+    DEAD = "it is certainly gone"
+    SILENT = "it cannot be seen from here, and its heart does not beat: dead, or standing still"
+
+
+_STALE_STATES: Final = (_State.DEAD, _State.SILENT)
+
+
+def _state(path: Path) -> _State:
     try:
-        return os.read(file, _LARGEST)
+        file = open_regular(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return _State.FREE
+    try:
+        holder, beat = Holder.parse(os.read(file, _LARGEST)), os.fstat(file).st_mtime
     finally:
         os.close(file)
+    alive = holder.alive() if holder else None
+    if alive is not None:
+        return _State.ALIVE if alive else _State.DEAD
+    # A heartbeat from the future is of a clock that was set back; waiting for that hour helps nobody.
+    return _State.SILENT if abs(_now(path.parent) - beat) > STALE else _State.ALIVE
 
 
 def _is_stale(path: Path) -> bool:
-    """Whether the file is there and its holder dead."""
-    try:
-        with path.open("rb") as file:
-            holder, beat = Holder.parse(file.read(_LARGEST)), os.fstat(file.fileno()).st_mtime
-    except FileNotFoundError:
-        return False
-    alive = holder.alive() if holder else None
-    if alive is not None:
-        return not alive
-    # A heartbeat from the future is of a clock that was set back; waiting for that hour helps nobody.
-    return abs(_now(path.parent) - beat) > STALE
+    return _state(path) in _STALE_STATES
 
 
 def _now(folder: Path) -> float:

@@ -8,21 +8,34 @@ run can ask for the rest of that same version. A final name is given by rename o
 from __future__ import annotations
 
 import asyncio
-import ctypes
-import hashlib
+import errno
 import json
+import logging
 import os
-import re
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 from collgs_async.errands import Errands
-from collgs_async.errors import StorageError
+from collgs_async.errors import TakenOverError
+from collgs_async.lease import Lease
 from collgs_async.ranges import Ranges
+from collgs_async.sidecar import Remote, parse_sidecar
+from collgs_async.storage import (
+    create_file,
+    is_at,
+    open_regular,
+    read_small,
+    refuse_odd,
+    remove_file,
+    separate,
+    storage_trouble,
+    write_all,
+    write_out,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
     from types import TracebackType
     from typing import Self
@@ -31,13 +44,11 @@ __all__ = [
     "Block",
     "PartFile",
     "Remote",
-    "file_name",
-    "folds_case",
     "parse_sidecar",
     "part_of",
-    "reopen",
-    "sync_folder",
 ]
+
+log = logging.getLogger("collgs_async")
 
 T = TypeVar("T")
 Block: TypeAlias = bytes | bytearray | memoryview
@@ -48,95 +59,10 @@ SMALL: Final = 4 * 2**20
 _RECORD_EACH: Final = 2**20
 """Bytes that may be written between two records of the ranges: what a kill can cost, beside what is in memory."""
 
+_LARGEST_SIDECAR: Final = 2**20
+"""Bytes; one that is longer is none of ours."""
+
 _PART, _SIDECAR = ".part", ".part.json"
-_LONGEST_NAME = 255 - len(".zip.part.lease~~~")
-_UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
-_LOOKS_CHANGED = re.compile(r"-[0-9a-f]{8}$")
-_RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\.|$)")
-
-
-@dataclass(frozen=True, slots=True)
-class Remote:
-    """What the server said that the archive is.
-
-    Attributes
-    ----------
-    url
-        The URL that was asked.
-    size
-        Length of the whole archive in bytes; None when the server did not say.
-    etag
-        The entity tag with its quotes, weak ones with ``W/`` (RFC 9110 §8.8.3); None when there was none.
-    last_modified, date
-        These two header fields as they came; None when there were none.
-    """
-
-    url: str
-    size: int | None = None
-    etag: str | None = None
-    last_modified: str | None = None
-    date: str | None = None
-
-
-def parse_sidecar(text: str) -> tuple[Remote | None, Ranges | None]:
-    """Read a sidecar: which archive, and which ranges of it; None for what is damaged or was never said."""
-    try:
-        fields = dict(json.loads(text))
-    except (ValueError, TypeError, RecursionError):
-        return None, None
-    return _parse_remote(fields), _parse_ranges(fields.get("ranges"))
-
-
-def _parse_remote(fields: Mapping[str, object]) -> Remote | None:
-    match fields:
-        case {"url": str(url), "size": None | int() as size} if type(size) is not bool and (size or 0) >= 0:
-            words = [fields.get(name) for name in ("etag", "last_modified", "date")]
-            if all(isinstance(value, str | None) for value in words):
-                return Remote(url, size, *words)  # type: ignore[arg-type]  # each is text or None
-    return None
-
-
-def _parse_ranges(spans: object) -> Ranges | None:
-    ranges = Ranges()
-    for pair in spans if isinstance(spans, list) else [None]:
-        match pair:
-            case [int(first), int(end)] if type(first) is type(end) is int and 0 <= first < end:
-                ranges.add(first, end)
-            case _:
-                return None
-    return ranges
-
-
-def folds_case(folder: Path) -> bool:
-    """Tell whether names that differ only in case are the same there; the folder need not exist yet."""
-    here = folder.absolute()
-    while not here.exists() or here.name.swapcase() == here.name:
-        if here == here.parent:
-            return False
-        here = here.parent
-    other = here.with_name(here.name.swapcase())
-    return other.exists() and other.samefile(here)
-
-
-def file_name(identifier: str, *, folds_case: bool = False) -> str:
-    """Make the archive's file name of a product's identifier, which is not ours and may be anything.
-
-    A name that had to be changed or shortened carries a digest of the identifier, so that two never share a file.
-
-    Parameters
-    ----------
-    identifier
-        The product's name.
-    folds_case
-        Whether small letters have to count as changed: names of Sentinels have none.
-    """
-    safe = _UNSAFE.sub("_", identifier)[:_LONGEST_NAME]
-    if safe.startswith((".", "-")) or _RESERVED.match(safe) or not safe:
-        safe = f"_{safe}"
-    if safe != identifier or _LOOKS_CHANGED.search(safe) or (folds_case and safe != safe.upper()):
-        digest = hashlib.sha256(identifier.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-        safe = f"{safe[: _LONGEST_NAME - 9]}-{digest}"
-    return f"{safe}.zip"
 
 
 def part_of(final: Path) -> Path:
@@ -167,6 +93,8 @@ class PartFile:
 
     Attributes
     ----------
+    lease
+        The right to fetch it; once it is taken, it is asked before anything is written or removed.
     path, sidecar
         The part and its sidecar, in the same folder.
     held
@@ -188,6 +116,7 @@ class PartFile:
         self._errands = errands or Errands()
         self._watch = watch
         self.path = part_of(final)
+        self.lease = Lease(self.path, separate)
         self.sidecar = final.with_name(final.name + _SIDECAR)
         self.held = Ranges()
         self.remote: Remote | None = None
@@ -215,15 +144,16 @@ class PartFile:
             if self._users:
                 return
             try:
-                if self.scattered and self._unrecorded:
-                    await self._record()
+                with suppress(TakenOverError):  # what it was about is not ours any more
+                    if self.scattered and self._unrecorded:
+                        await self._record()
             finally:
                 if not self._is_complete():  # else it is closed when it gets its name, which comes next
                     await self.close()
 
     def look(self) -> None:
         """Look what is here, in the thread that one is in, which spares one the first entering when that is nothing."""
-        with _storage_trouble(self.path):
+        with storage_trouble(self.path):
             self._open()
             self._close()
         self._absent = not self.held.total
@@ -239,27 +169,80 @@ class PartFile:
     def _close(self) -> None:
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
-            os.close(descriptor)
+            with self._distrusted_after():  # a network file system flushes here
+                os.close(descriptor)
+
+    def _ours(self, *, now: bool = False) -> None:
+        """Make certain that nobody has taken the part over, before anything is written or removed.
+
+        Parameters
+        ----------
+        now
+            Whether to ask in any case, before what cannot be undone. Then the part must also be the file that is
+            open here: whoever took it over gave it another inode before the lease had a new holder.
+
+        Raises
+        ------
+        TakenOverError
+            Somebody has.
+        """
+        if not self.lease.taken:
+            return
+        self.lease.confirm(now=now)
+        if now and self._descriptor is not None and not is_at(self._descriptor, self.path):
+            raise TakenOverError("its part was replaced while this run stood still")
+
+    @contextmanager
+    def _distrusted_after(self, *errors: int) -> Iterator[None]:
+        """Drop the part when the disk could not keep what it had taken.
+
+        The system tells of that once. From then on it may serve from memory, as if they were safe, bytes that no
+        disk has, so that neither a second flush nor verification would find out.
+        """
+        try:
+            yield
+        except OSError as error:
+            if errors and error.errno not in errors:
+                raise
+            log.warning("%s: %s; nothing of it can be trusted, so it is dropped", self.path, error.strerror)
+            self.held, self.remote, self.scattered, self._unrecorded = Ranges(), None, False, 0
+            with suppress(OSError, TakenOverError):
+                self._ours(now=True)
+                self._remove()
+            raise
 
     def _open(self) -> None:
         if self._descriptor is not None:
             return
         length = 0
         with suppress(FileNotFoundError):
-            self._descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
+            self._descriptor = open_regular(self.path, os.O_RDWR)
+            if os.fstat(self._descriptor).st_nlink > 1:
+                self._leave_to_others()
             length = os.fstat(self._descriptor).st_size
         if self.remote and self.held.end == length:
             return  # as we left it between two tries
         self.remote, self.held = None, Ranges([(0, length)])
         if length == 0:
             # A sidecar without bytes would vouch for whatever is written next.
-            self.sidecar.unlink(missing_ok=True)
+            self._ours()
+            remove_file(self.sidecar)
             return
-        with suppress(FileNotFoundError, UnicodeDecodeError):
-            self.remote, recorded = parse_sidecar(self.sidecar.read_text("utf-8"))
+        text = read_small(self.sidecar, _LARGEST_SIDECAR + 1)
+        if text is None or len(text) > _LARGEST_SIDECAR:
+            return
+        with suppress(UnicodeDecodeError):
+            self.remote, recorded = parse_sidecar(text.decode())
             if recorded is not None:
                 recorded.remove(length, recorded.end)
                 self.held, self.scattered = recorded, True
+
+    def _leave_to_others(self) -> None:
+        """Go on in a copy where the file has a second name, as in a snapshot that is made of hard links."""
+        self._ours(now=True)
+        self._close()
+        separate(self.path)
+        self._descriptor = open_regular(self.path, os.O_RDWR)
 
     async def read(self, offset: int, count: int) -> bytes:
         """Read bytes that are here."""
@@ -277,7 +260,7 @@ class PartFile:
 
     def write_here(self, offset: int, block: Block) -> None:
         """Write a block right behind one that `write` wrote, in the thread that one is in; `landed` is due then."""
-        with _storage_trouble(self.path):
+        with storage_trouble(self.path):
             self._write(block, offset)
 
     async def landed(self, offset: int, count: int) -> None:
@@ -288,26 +271,34 @@ class PartFile:
             await self._record()
 
     def _write(self, block: Block, offset: int) -> None:
+        self._ours()
         if self._descriptor is None:
             # Made no sooner than there is a byte for it: a refused product leaves nothing behind.
-            self._descriptor = _create(self.path)
+            self._descriptor = create_file(self.path)
         if self._watch is not None:
             self._watch(offset, block)  # before, since a write that fails may have put down a piece of it
-        _write_all(self._descriptor, block, offset)
+        with self._distrusted_after(errno.EIO):
+            write_all(self._descriptor, block, offset)
 
     def write_out(self, offset: int, count: int) -> None:
         """Have the system begin to bring bytes to the disk, which it otherwise puts off until they are flushed."""
-        if self._descriptor is not None and _sync_file_range is not None:
-            _sync_file_range(self._descriptor, offset, count, _SYNC_FILE_RANGE_WRITE)
+        if self._descriptor is not None:
+            with storage_trouble(self.path), self._distrusted_after():
+                write_out(self._descriptor, offset, count)
 
     async def cut(self, length: int) -> None:
         """Give up the bytes from `length` on."""
         self.held.remove(length, self.held.end)
         if self._descriptor is not None:
-            await self._do(os.ftruncate, self._descriptor, length)
+            await self._do(self._cut, length)
         self.scattered = self.scattered and self.held.total > self.held.prefix
         if self.scattered:
             await self._record()
+
+    def _cut(self, length: int) -> None:
+        self._ours(now=True)
+        if self._descriptor is not None:
+            os.ftruncate(self._descriptor, length)
 
     async def lose(self, spans: Iterable[tuple[int, int]]) -> None:
         """Give up some ranges, which turned out to be wrong."""
@@ -325,7 +316,11 @@ class PartFile:
             await self._record()
         elif remote is None:
             async with self._recording:
-                await self._do(self.sidecar.unlink, missing_ok=True)
+                await self._do(self._forget)
+
+    def _forget(self) -> None:
+        self._ours(now=True)
+        remove_file(self.sidecar)
 
     async def _record(self, *, scattered: bool = False) -> None:
         async with self._recording:
@@ -337,9 +332,16 @@ class PartFile:
 
     def _write_sidecar(self, text: bytes) -> None:
         """Write it in one system call over the old one: there is no moment at which a kill leaves half of it."""
-        descriptor = _create(self.sidecar)
+        self._ours()
+        descriptor = create_file(self.sidecar)
         try:
-            _write_all(descriptor, text.ljust(os.fstat(descriptor).st_size), 0)
+            status = os.fstat(descriptor)
+            if status.st_nlink > 1 or status.st_size > _LARGEST_SIDECAR:  # it has another name, or is none of ours
+                self.sidecar.unlink()
+                os.close(descriptor)
+                descriptor = create_file(self.sidecar)
+                status = os.fstat(descriptor)
+            write_all(descriptor, text.ljust(status.st_size), 0)
         finally:
             os.close(descriptor)
 
@@ -348,18 +350,47 @@ class PartFile:
         await self._do(self.publish_here)
 
     def publish_here(self) -> None:
-        """Publish in the thread that one is in."""
+        """Publish in the thread that one is in.
+
+        The order matters. What is flushed is the file that is open. A flush may take minutes, after which another run
+        may have the product: so the lease is looked at, and that the part's name still leads to the open file, right
+        before the rename and not only at the beginning. Only a stop between these few calls that is longer than
+        `lease.STALE` is left, and then there is no file of the part's name any more, or one whose holder finds out.
+        Killed in between, the next run verifies the part again, and nothing is left behind.
+        """
         self._unrecorded = 0  # else whoever leaves later, as a helper that came too late, writes a sidecar again
-        with _storage_trouble(self.path):
+        with storage_trouble(self.path):
+            self._ours(now=True)
             if self._descriptor is None:
-                self._descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
-            try:
+                self._descriptor = open_regular(self.path, os.O_RDWR)
+            with self._distrusted_after():
                 os.fsync(self._descriptor)
-            finally:
-                self._close()
-            # In this order: killed in between, the next run verifies the part again, and nothing is left behind.
-            self.sidecar.unlink(missing_ok=True)
+            self._ours(now=True)
+            self._close()
+            remove_file(self.sidecar)
             self.path.replace(self.final)
+
+    def reopen(self, damaged: Iterable[tuple[int, int]]) -> None:
+        """Take an archive's final name away and make it a part again, of which some ranges are missing.
+
+        Raises
+        ------
+        FileError
+            It is no file, or something odd has the name of its part.
+        StorageError
+            The folder cannot be written.
+        """
+        with storage_trouble(self.final):
+            status = self.final.lstat()
+            refuse_odd(self.final, status.st_mode)
+            held = Ranges([(0, status.st_size)])
+            for first, end in damaged:
+                held.remove(first, end)
+            remove_file(self.path)
+            remove_file(self.sidecar)
+            # Killed in between, the part has no sidecar, so that it is checked member by member.
+            self.final.replace(self.path)
+            self._write_sidecar(json.dumps({"ranges": list(held)}).encode())
 
     async def discard(self) -> None:
         """Remove part and sidecar: these bytes are of no use."""
@@ -367,77 +398,18 @@ class PartFile:
         self.held, self.remote, self.scattered, self._unrecorded = Ranges(), None, False, 0
 
     def _discard(self) -> None:
-        self._close()  # somebody may still be inside, and the next bytes belong into a new file
+        self._ours(now=True)
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:  # somebody may still be inside, and the next bytes belong into a new file
+            with suppress(OSError):
+                os.close(descriptor)
+        self._remove()
+
+    def _remove(self) -> None:
         # In this order: a sidecar without its part is dropped, a part without its sidecar would be believed.
         self.path.unlink(missing_ok=True)
-        self.sidecar.unlink(missing_ok=True)
+        remove_file(self.sidecar)
 
     async def _do(self, operation: Callable[..., T], *arguments: object, **named: object) -> T:
-        with _storage_trouble(self.path):
+        with storage_trouble(self.path):
             return await self._errands.run(operation, *arguments, **named)
-
-
-def _create(path: Path) -> int:
-    """Open a file to read and write, make it when it is missing, and its folder, too."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-    try:
-        return os.open(path, flags, 0o666)
-    except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return os.open(path, flags, 0o666)
-
-
-def _find_sync_file_range() -> Callable[[int, int, int, int], int] | None:
-    """Find a call of Linux that Python does not hand on."""
-    function = getattr(ctypes.CDLL(None), "sync_file_range", None)
-    if function is not None:
-        function.argtypes = [ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint]
-    return function
-
-
-_sync_file_range = _find_sync_file_range()
-_SYNC_FILE_RANGE_WRITE = 2
-
-
-def sync_folder(folder: Path) -> None:
-    """Bring the names in a folder safely to the disk; once for many, since an archive without its name is a part."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def reopen(final: Path, damaged: Iterable[tuple[int, int]]) -> None:
-    """Take an archive's final name away and make it a part again, of which some ranges are missing.
-
-    Raises
-    ------
-    StorageError
-        The folder cannot be written.
-    """
-    part = PartFile(final)
-    with _storage_trouble(final):
-        held = Ranges([(0, final.stat().st_size)])
-        for first, end in damaged:
-            held.remove(first, end)
-        # Killed in between, the part has no sidecar, so that it is checked member by member.
-        final.replace(part.path)
-        part.sidecar.write_text(json.dumps({"ranges": list(held)}), "utf-8")
-
-
-@contextmanager
-def _storage_trouble(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise StorageError(f"{path}: {error.strerror or error}") from error
-
-
-def _write_all(descriptor: int, block: Block, offset: int) -> None:
-    """Write the whole block: a nearly full disk takes a piece of it and says so only at the next call."""
-    view = memoryview(block)
-    while view:
-        written = os.pwrite(descriptor, view, offset)
-        view, offset = view[written:], offset + written

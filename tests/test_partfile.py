@@ -15,8 +15,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from collgs_async.errands import Errands
-from collgs_async.errors import StorageError
-from collgs_async.partfile import SMALL, PartFile, Remote, file_name, parse_sidecar, reopen
+from collgs_async.errors import FileError, StorageError
+from collgs_async.filenames import file_name
+from collgs_async.partfile import SMALL, PartFile, Remote, parse_sidecar
 from collgs_async.ranges import Ranges
 
 if TYPE_CHECKING:
@@ -314,10 +315,10 @@ async def test_folder_that_cannot_be_made_is_storage_trouble_with_its_path(tmp_p
             await part.write(0, b"abc")
 
 
-async def test_folder_in_the_place_of_the_part_is_storage_trouble(final: Path) -> None:
+async def test_folder_in_the_place_of_the_part_is_trouble_of_that_file(final: Path) -> None:
     final.with_name(final.name + ".part").mkdir(parents=True)
 
-    with pytest.raises(StorageError, match="Is a directory"):
+    with pytest.raises(FileError, match=r"\.zip\.part: expected a file, found a folder"):
         async with PartFile(final):
             pass
 
@@ -468,7 +469,7 @@ async def test_shorter_record_leaves_no_trace_of_a_longer_one(final: Path) -> No
 async def test_reopened_archive_is_a_part_without_what_is_damaged(final: Path) -> None:
     lay(final, b"abcdefghij")
 
-    reopen(final, [(2, 4), (9, 10)])
+    PartFile(final).reopen([(2, 4), (9, 10)])
 
     assert [".zip.part", ".zip.part.json"] == files(final)
     async with PartFile(final) as part:
@@ -477,4 +478,4 @@ async def test_reopened_archive_is_a_part_without_what_is_damaged(final: Path) -
 
 def test_archive_that_cannot_be_reopened_is_storage_trouble(final: Path) -> None:
     with pytest.raises(StorageError, match=r"\.zip: No such file"):
-        reopen(final, [])
+        PartFile(final).reopen([])

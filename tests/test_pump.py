@@ -28,7 +28,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collgs_async import Client, Connection, Product, StorageError
+from collgs_async import Client, Connection, FileError, Product, StorageError
 from collgs_async.demo import FAULTS
 from collgs_async.models import Status
 from collgs_async.partfile import Block, PartFile
@@ -835,7 +835,7 @@ async def test_broken_line_is_not_taken_over() -> None:
 async def test_without_a_way_to_write_out_early_it_works_as_well(
     tmp_path: Path, naps: Naps, monkeypatch: pytest.MonkeyPatch, pumps: Pumps
 ) -> None:
-    monkeypatch.setattr("collgs_async.partfile._sync_file_range", None)
+    monkeypatch.setattr("collgs_async.storage._sync_file_range", None)
     monkeypatch.setattr("collgs_async.transfer.pump._WRITE_OUT_EACH", 64 * KIB)
     async with wild([], Store(CONTENT)) as server:
         outcome = await fetch(server, tmp_path / "archives", naps)
@@ -854,7 +854,7 @@ async def test_what_is_written_out_early_is_what_was_written(
         asked.append((offset, count))
         return 0
 
-    monkeypatch.setattr("collgs_async.partfile._sync_file_range", note)
+    monkeypatch.setattr("collgs_async.storage._sync_file_range", note)
     monkeypatch.setattr("collgs_async.transfer.pump._WRITE_OUT_EACH", 100_000)
     async with wild([], Store(CONTENT)) as server:
         outcome = await fetch(server, tmp_path / "archives", naps)
@@ -865,19 +865,8 @@ async def test_what_is_written_out_early_is_what_was_written(
     assert all(count >= 100_000 for _, count in asked)
 
 
-@lines
-@pytest.mark.parametrize("trouble", [errno.ENOSPC, errno.EIO])
-async def test_disk_that_takes_no_more_ends_the_run_and_keeps_what_it_took(
-    tmp_path: Path,
-    naps: Naps,
-    monkeypatch: pytest.MonkeyPatch,
-    certificate: Path,
-    pumps: Pumps,
-    trouble: int,
-    *,
-    tls: bool,
-) -> None:
-    """A pump writes in a thread of its own; the disk fails there alone."""
+def fail_beyond_most(monkeypatch: pytest.MonkeyPatch, trouble: int) -> None:
+    """Let the disk fail where a pump writes, which is in a thread of its own, and there alone."""
     write = os.pwrite
 
     def fail_beyond(descriptor: int, data: Any, offset: int) -> int:
@@ -886,9 +875,16 @@ async def test_disk_that_takes_no_more_ends_the_run_and_keeps_what_it_took(
         return write(descriptor, data, offset)
 
     monkeypatch.setattr(os, "pwrite", fail_beyond)
+
+
+@lines
+async def test_disk_that_takes_no_more_ends_the_run_and_keeps_what_it_took(
+    tmp_path: Path, naps: Naps, monkeypatch: pytest.MonkeyPatch, certificate: Path, pumps: Pumps, *, tls: bool
+) -> None:
+    fail_beyond_most(monkeypatch, errno.ENOSPC)
     folder = tmp_path / "archives"
     async with wild([], Store(CONTENT), tls=tls_of(certificate if tls else None)) as server:
-        with pytest.raises(StorageError, match=os.strerror(trouble)):
+        with pytest.raises(StorageError, match=os.strerror(errno.ENOSPC)):
             await fetch(server, folder, naps, certificate=certificate)
         monkeypatch.undo()
         held = (folder / "A.zip.part").read_bytes()
@@ -899,6 +895,26 @@ async def test_disk_that_takes_no_more_ends_the_run_and_keeps_what_it_took(
     assert_whole(outcome, folder)
     assert outcome.bytes == len(CONTENT) - len(held)
     assert pumps.begun >= 1
+
+
+@lines
+@pytest.mark.parametrize("trouble", [errno.EFBIG, errno.EIO], ids=["too large", "lost"])
+async def test_disk_that_refuses_one_archive_fails_it_alone(
+    tmp_path: Path, naps: Naps, monkeypatch: pytest.MonkeyPatch, certificate: Path, trouble: int, *, tls: bool
+) -> None:
+    """What the disk took before is kept, unless it may have lost some of it."""
+    fail_beyond_most(monkeypatch, trouble)
+    folder = tmp_path / "archives"
+    async with wild([], Store(CONTENT), tls=tls_of(certificate if tls else None)) as server:
+        failed = await fetch(server, folder, naps, certificate=certificate)
+        monkeypatch.undo()
+        left = sorted(path.name for path in folder.iterdir())
+        outcome = await fetch(server, folder, naps, certificate=certificate)
+
+    assert isinstance(failed.error, FileError)
+    assert os.strerror(trouble) in str(failed.error)
+    assert left == ([] if trouble == errno.EIO else ["A.zip.part", "A.zip.part.json"])
+    assert_whole(outcome, folder)
 
 
 async def test_abandoned_pump_writes_nothing_any_more(tmp_path: Path, pumps: Pumps) -> None:

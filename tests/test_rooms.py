@@ -13,10 +13,11 @@ FLOORS = {
     "redaction": -1,
     **dict.fromkeys(["errors", "version", "units", "words", "names", "trust", "zipformat", "links", "connections"], 0),
     **dict.fromkeys(["models", "query", "options", "limits", "ranges", "patience", "proxies", "errands", "reading"], 1),
+    **dict.fromkeys(["filenames", "storage"], 1),
     **dict.fromkeys(
-        ["area", "choosing", "jsonfile", "partfile", "paths", "lease", "integrity", "progress", "listing", "report"], 2
+        ["area", "choosing", "jsonfile", "lease", "paths", "sidecar", "integrity", "progress", "listing", "report"], 2
     ),
-    **dict.fromkeys(["atlas", "config", "pipeline", "plan"], 3),
+    **dict.fromkeys(["atlas", "config", "partfile", "pipeline", "plan"], 3),
     **dict.fromkeys(["choice", "results", "transport"], 4),
     **dict.fromkeys(["form", "scrub"], 5),
     **dict.fromkeys(["auth"], 6),

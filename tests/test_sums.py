@@ -220,9 +220,9 @@ async def test_a_write_that_fails_half_way_leaves_nothing_to_rely_on(
 
         def half(descriptor: int, block: Block, offset: int) -> None:
             os.pwrite(descriptor, bytes(block)[:500], offset)
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-        monkeypatch.setattr("collgs_async.partfile._write_all", half)
+        monkeypatch.setattr("collgs_async.partfile.write_all", half)
         with pytest.raises(StorageError):
             await part.write(1000, b"!" * 1000)
 

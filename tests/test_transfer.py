@@ -306,7 +306,7 @@ async def test_folder_in_the_place_of_the_archive_fails_that_product_alone(serve
     report = await site.pull()
 
     assert (1, 1) == (report.downloaded, report.failed)
-    assert "a folder has the name" in str(report.failures[0].error)
+    assert "expected a file, found a folder" in str(report.failures[0].error)
 
 
 async def test_output_folder_that_cannot_be_made_stops_the_run(serve: Callable[..., Any]) -> None:

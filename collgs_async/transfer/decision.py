@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import stat
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from collgs_async.errors import IntegrityError, ProductError
+from collgs_async.errors import FileError, IntegrityError
 from collgs_async.integrity import Level, check
 from collgs_async.partfile import part_of
+from collgs_async.storage import refuse_odd
 
 if TYPE_CHECKING:
     import os
@@ -81,26 +81,26 @@ def look(product: Product, final: Path, *, skip_existing: bool, stop: Callable[[
     Raises
     ------
     ProductError
-        Something else has the name that its archive needs, or nobody may read what is here.
+        Something else has the name that its archive or its part needs, or nobody may read what is here.
     """
     try:
-        archive, part = _status(final), _status(part_of(final))
+        # An archive may be a link to one: it is read, and replaced, but never written. A part is written.
+        archive, part = _status(final, final.stat), _status(part_of(final), part_of(final).lstat)
         return decide(
-            whole=archive is not None and stat.S_ISREG(archive.st_mode) and _is_whole(product, final, stop),
-            part=part.st_size if part is not None and stat.S_ISREG(part.st_mode) else 0,
+            whole=archive is not None and _is_whole(product, final, stop),
+            part=part.st_size if part is not None else 0,
             skip_existing=skip_existing,
         )
     except PermissionError as error:
-        raise ProductError(f"{error.filename} cannot be read: {error.strerror}") from error
+        raise FileError(f"{error.filename} cannot be read: {error.strerror}") from error
 
 
-def _status(path: Path) -> os.stat_result | None:
+def _status(path: Path, ask: Callable[[], os.stat_result]) -> os.stat_result | None:
     try:
-        status = path.stat()
+        status = ask()
     except (FileNotFoundError, NotADirectoryError):
         return None
-    if stat.S_ISDIR(status.st_mode):
-        raise ProductError(f"a folder has the name that its archive needs: {path}")
+    refuse_odd(path, status.st_mode)
     return status
 
 

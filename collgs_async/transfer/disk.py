@@ -8,17 +8,16 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from collgs_async.errands import Errands, in_thread, settled
-from collgs_async.errors import StorageError
 from collgs_async.integrity import check
-from collgs_async.partfile import sync_folder
+from collgs_async.storage import sync_folder, trouble
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
-    from pathlib import Path
     from types import TracebackType
     from typing import Self
 
@@ -88,7 +87,7 @@ class Disk:
         try:
             return await in_thread(self._entered(), partial(self.look_into, path, size, level, seen, given_up=given_up))
         except OSError as error:
-            raise StorageError(f"{error.filename or path}: {error.strerror}") from error
+            raise trouble(error, path, self._folder) from error
         finally:
             given_up.set()  # after a cancellation the thread is still reading
 
@@ -125,7 +124,7 @@ class Disk:
         try:
             return await work
         except OSError as error:
-            raise StorageError(f"{error.filename or self._folder}: {error.strerror}") from error
+            raise trouble(error, Path(error.filename or self._folder), self._folder) from error
 
     async def room(self, needed: int) -> tuple[int, int]:
         """Give the bytes that there is room for now, and those of the whole disk.

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
-import os
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from collgs_async.errors import IntegrityError, NotAvailableError, ProductError, StorageError, TransferError
+from collgs_async.errors import (
+    CollgsError,
+    FileError,
+    IntegrityError,
+    NotAvailableError,
+    ProductError,
+    TransferError,
+)
+from collgs_async.filenames import file_name, folds_case
 from collgs_async.integrity import Level
-from collgs_async.lease import Lease
 from collgs_async.models import Outcome, Status
-from collgs_async.partfile import SMALL, PartFile, file_name, folds_case, reopen
+from collgs_async.partfile import SMALL, PartFile
 from collgs_async.patience import Patience, let_go
 from collgs_async.transfer.awake import LOOK_EACH
 from collgs_async.transfer.crew import Crew
@@ -33,6 +38,7 @@ if TYPE_CHECKING:
 
     from collgs_async.auth import Authenticator
     from collgs_async.config import Config
+    from collgs_async.lease import Lease
     from collgs_async.models import Product
     from collgs_async.progress import Progress
     from collgs_async.transport import Transport
@@ -103,7 +109,7 @@ class Downloader:
         while True:
             await asyncio.sleep(LOOK_EACH)
             for lease in list(self._leases):
-                with suppress(StorageError):  # who cannot reach the folder finds out when writing
+                with suppress(CollgsError):  # who cannot reach the folder finds out when writing
                     await self._disk.do(lease.renew)
             self._crew.look_at_the_clocks()
 
@@ -199,6 +205,8 @@ class Downloader:
         try:
             if reason := await self._walk(trip, damaged):
                 status = Status.SKIPPED
+            if reason == "elsewhere":
+                log.info("%s: another run is fetching it", product.identifier)
         except ProductError as caught:
             status, error = Status.FAILED, _without_frames(caught)
             log.error("%s: %s; it is left out", product.identifier, caught)
@@ -217,15 +225,17 @@ class Downloader:
 
     async def _walk(self, trip: Trip, damaged: Iterable[tuple[int, int]] | None) -> str | None:
         """Bring the archive to its final name; say why not when there is no need to."""
-        lease = Lease(trip.part.path)
+        lease = trip.part.lease
         self._leases.append(lease)
         try:
-            reason = await self._disk.do(lambda: self._begin(trip, lease, damaged))
-            if reason == "elsewhere":
-                log.info("%s: another run is fetching it", trip.product.identifier)
+            reason = await self._disk.do(lambda: self._begin(trip, damaged))
             if reason is None:
-                await self._bring_whole(trip, lease)
+                await self._bring_whole(trip)
             return reason
+        except ProductError:
+            if not await self._disk.do(lease.lost):
+                raise
+            return "elsewhere"  # whatever went wrong: part and sidecar are of another run by now
         finally:
             self._leases.remove(lease)
             try:
@@ -234,25 +244,25 @@ class Downloader:
                 if lease.taken:
                     await self._disk.do(lease.release)
 
-    def _begin(self, trip: Trip, lease: Lease, damaged: Iterable[tuple[int, int]] | None) -> str | None:
+    def _begin(self, trip: Trip, damaged: Iterable[tuple[int, int]] | None) -> str | None:
         """Look what is here and take the lease, in one go; say why there is nothing to do, else None."""
-        product, final = trip.product, trip.part.final
-        if damaged is None and self._look(product, final) is Action.SKIP:
-            _clear(lease)
+        product, part = trip.product, trip.part
+        if damaged is None and self._look(product, part.final) is Action.SKIP:
+            _clear(part.lease)
             return "exists"
         if product.url is None:
             raise NotAvailableError(product.problem or "the catalogue gives no download link for it")
-        if not lease.take():
+        if not part.lease.take():
             return "elsewhere"
         # Whoever had the lease before may have finished it since we looked.
         if damaged is not None:
-            reopen(final, damaged)
-        elif final.exists() and self._look(product, final) is Action.SKIP:
+            part.reopen(damaged)
+        elif part.final.exists() and self._look(product, part.final) is Action.SKIP:
             return "exists"
-        trip.part.look()
+        part.look()
         return None
 
-    async def _bring_whole(self, trip: Trip, lease: Lease) -> None:
+    async def _bring_whole(self, trip: Trip) -> None:
         """Bring all bytes, until they are right, and give them their final name."""
         product = trip.product
         mending = Mending(trip)
@@ -264,7 +274,7 @@ class Downloader:
                 continue
             self._progress.checking(product)
             try:
-                await self._conclude(trip, size, lease)
+                await self._conclude(trip, size)
                 return
             except IntegrityError as error:
                 try:
@@ -274,18 +284,18 @@ class Downloader:
                 else:
                     log.warning("%s: %s; %s", product.identifier, error, again)
 
-    async def _conclude(self, trip: Trip, size: int | None, lease: Lease) -> None:
+    async def _conclude(self, trip: Trip, size: int | None) -> None:
         """Verify an archive and give it its final name; what is quick is done in one go."""
         path, level = trip.part.path, self._level(trip, size)
         seen = trip.sums.members() if trip.sums and level is Level.CRC else {}
         unseen = (size or 0) - sum(member.length for member in seen.values()) if level is Level.CRC else 0
         if size is not None and size <= SMALL and unseen <= _QUICKLY_READ:
             warnings = await self._disk.flush(
-                lambda: self._disk.look_into(path, size, level, seen) + _give_name(trip.part, lease)
+                lambda: self._disk.look_into(path, size, level, seen) + _give_name(trip.part)
             )
         else:
             warnings = await self._disk.check(path, size, level, seen)
-            await self._disk.do_long(lambda: _give_name(trip.part, lease))
+            await self._disk.do_long(lambda: _give_name(trip.part))
         for warning in warnings:
             log.warning("%s: %s", trip.product.identifier, warning)
 
@@ -305,14 +315,10 @@ def _elsewhere(trip: Trip, error: ProductError) -> Mending:
     return Mending(trip)
 
 
-def _give_name(part: PartFile, lease: Lease) -> tuple[()]:
+def _give_name(part: PartFile) -> tuple[()]:
     """Publish what is still ours to publish, and give the lease back."""
-    if not lease.still_mine():
-        if not lease.path.exists():
-            raise StorageError(f"{lease.path}: {os.strerror(errno.ENOENT)}")
-        raise TransferError("another run took it over while this one could not reach the folder")
     part.publish_here()
-    lease.release()
+    part.lease.release()
     return ()
 
 
@@ -321,8 +327,9 @@ def _clear(lease: Lease) -> None:
 
     Whoever finds the archive here fetches nothing, so nobody else would. A lease whose holder lives is left alone.
     """
-    if lease.path.exists() and lease.take():
-        lease.release()
+    with suppress(FileError):
+        if lease.path.exists() and lease.take():
+            lease.release()
 
 
 def _without_frames(error: ProductError) -> ProductError:
