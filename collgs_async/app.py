@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from collgs_async.auth import Authenticator, find_credentials
-from collgs_async.catalogue import Inquiry, Lessons, Search, find_description, list_collections
+from collgs_async.catalogue import FirstSignIn, Inquiry, Lessons, Search, find_description, list_collections
 from collgs_async.choice import Choice
 from collgs_async.errors import AuthenticationError, CatalogueError, CollgsError, NotAvailableError
 from collgs_async.models import Outcome, Product, Report, Status
@@ -97,6 +97,7 @@ class Client:
         self._descriptions: dict[str, Description | None] = {}
         self._without_answer: set[str] = set()
         self._lessons = Lessons()
+        self._first_sign_in = self._sign_in_first() if config.connection.sign_in == "always" else None
         self._stack = AsyncExitStack()
         self.report = Report()
 
@@ -150,7 +151,9 @@ class Client:
         Search
             An asynchronous iterator of products. Pages are asked for as they are needed.
         """
-        query = query or self._config.query
+        return self._search(query or self._config.query, self._first_sign_in)
+
+    def _search(self, query: Query, before: Callable[[Query], Awaitable[None]] | None = None) -> Search:
         return Search(
             self._transport,
             self._authenticator,
@@ -158,6 +161,7 @@ class Client:
             query,
             sleep=self._sleep,
             look_up=self._look_up,
+            before=before,
             strict=self._config.selection.strict,
             lessons=self._lessons,
         )
@@ -185,6 +189,11 @@ class Client:
         CatalogueError
             The catalogue could not be asked, or does not answer with results.
         """
+        if self._first_sign_in is not None:
+            await self._first_sign_in(self._config.query)
+        return await self._collections()
+
+    async def _collections(self) -> list[Collection]:
         return await list_collections(self._inquiry(), self._config.base_url)
 
     async def describe(self, collection: str | None = None) -> Description | None:
@@ -205,7 +214,10 @@ class Client:
         CatalogueError
             The catalogue could not be asked, or it does not have this collection.
         """
-        return await self._description(collection or self._config.query.collection, self._inquiry())
+        collection = collection or self._config.query.collection
+        if self._first_sign_in is not None:
+            await self._first_sign_in(Query.of(collection))
+        return await self._description(collection, self._inquiry())
 
     async def _look_up(self, collection: str) -> Description | None:
         """Describe a collection to a search. One failure stands for all; where it can do without, one try is enough."""
@@ -275,6 +287,10 @@ class Client:
         workers, retries = self._config.download_options.workers, self._config.connection.retries
         return Door(self._transport, self._authenticator, workers=workers, retries=retries, sleep=self._sleep)
 
+    def _sign_in_first(self) -> FirstSignIn:
+        retries = self._config.connection.retries
+        return FirstSignIn(self._authenticator, self._search, self._collections, retries, sleep=self._sleep)
+
     def _inquiry(self) -> Inquiry:
         retries = self._config.connection.retries
         return Inquiry(self._transport, self._authenticator, retries, sleep=self._sleep)
@@ -294,7 +310,7 @@ class Client:
         CatalogueError, TransferError
             The catalogue or the store did not answer.
         """
-        async with aclosing(aiter(self.search())) as found:
+        async with aclosing(aiter(self._search(self._config.query))) as found:
             async for product in found:
                 if product.url is not None:
                     return await self._authenticator.who(product.url)

@@ -366,6 +366,16 @@ OPTIONS: tuple[Option, ...] = (
         group="connection",
     ),
     Option(
+        key="connection.sign_in",
+        flag="--sign-in",
+        metavar="WHEN",
+        help="auto: where a form is met; always: before the search, for catalogues that list more to those they know",
+        expected="auto or always",
+        group="connection",
+        default="auto",
+        choices=("auto", "always"),
+    ),
+    Option(
         key="connection.proxy",
         flag="--proxy",
         metavar="URL",

@@ -61,6 +61,7 @@ OTHER_VALUES = {
     "connection.proxy": "http://me:hush@proxy.example:3128",
     "connection.ca_file": "ca.pem",
     "connection.auth_hosts": "sso.example.org",
+    "connection.sign_in": "always",
     "download_options.segments": "2",
     "download_options.min_rate": "10k",
 }

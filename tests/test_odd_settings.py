@@ -115,7 +115,7 @@ NONE_IS_WRONG = {
     "output_directory",
     "base_url",
     *(f"download_options.{name}" for name in ("skip_existing", "verify", "workers", "segments", "chunk_size")),
-    *(f"connection.{name}" for name in ("timeout", "retries", "user_agent", "auth_hosts")),
+    *(f"connection.{name}" for name in ("timeout", "retries", "user_agent", "auth_hosts", "sign_in")),
     *(f"selection.{name}" for name in ("latest_baseline", "strict")),
     "parameters.parentIdentifier",
 }

@@ -85,6 +85,8 @@ class Search:
     look_up
         Finds out what can be asked of a collection; it is asked when there are parameters that are not everyday ones.
         None: nobody finds out.
+    before
+        Called with the query before anything is asked, such as to sign in; None: nothing is to be done.
     strict
         Whether parameters that the collection does not have are refused; else a warning names them.
     lessons
@@ -109,6 +111,7 @@ class Search:
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         look_up: Callable[[str], Awaitable[Description | None]] | None = None,
+        before: Callable[[Query], Awaitable[None]] | None = None,
         strict: bool = False,
         lessons: Lessons | None = None,
     ) -> None:
@@ -116,6 +119,7 @@ class Search:
         self._config = config
         self._query = query
         self._look_up = look_up
+        self._before = before
         self._strict = strict
         self._lessons = lessons or Lessons()
         self._parent_key = "parentIdentifier"
@@ -142,6 +146,8 @@ class Search:
         ConfigError
             The collection does not have one of the parameters, and `strict` was asked for.
         """
+        if self._before is not None:
+            await self._before(self._query)
         await self._check_parameters()
         if self._lessons.short_addresses:
             self._asks_otherwise(list(self._query.instead))

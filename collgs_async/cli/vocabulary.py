@@ -113,7 +113,7 @@ def command_parser(command: str, *, overview: str | None = None) -> argparse.Arg
     )
     _add_general(parser)
     _ADD.get(command, _add_nothing)(parser)
-    _add_table(parser, _SHOWN.get(command, tuple(_GROUPS)))
+    _add_table(parser, _SHOWN.get(command, tuple(_GROUPS)), without=_OTHER_MEANING.get(command, frozenset()))
     parser.overview = overview
     return parser
 
@@ -300,11 +300,15 @@ _ADD: Final = {
 }
 
 
-def _add_table(parser: argparse.ArgumentParser, shown: Sequence[str]) -> None:
+_OTHER_MEANING: Final = {"demo": frozenset({"--sign-in"})}
+"""Flags of settings that mean something else to a command."""
+
+
+def _add_table(parser: argparse.ArgumentParser, shown: Sequence[str], *, without: frozenset[str]) -> None:
     for name, title in _GROUPS.items():
         group = parser.add_argument_group(title)
         for option in OPTIONS:
-            if option.group == name:
+            if option.group == name and option.flag not in without:
                 _add_option(group, option, shown=name in shown)
         if name == "selection":
             group.add_argument(

@@ -104,6 +104,5 @@ _TAKES_VALUE: Final = {option.flag for option in OPTIONS if not option.switch} |
     "--products",
     "--report",
     "--set",
-    "--sign-in",
     "--sort",
 }

@@ -45,6 +45,9 @@ class Connection(Section):
     auth_hosts
         Hosts that may be given the password, beside the catalogue's own and those below it; their own subdomains
         are not meant. As text, they are parted by commas.
+    sign_in
+        ``auto``: where a sign-in form is met; ``always``: before the search, at the link of the first archive, for a
+        catalogue may list more to those whom it knows.
     proxy
         The HTTP proxy to go through, perhaps with a password, which is never shown; None: none.
     ca_file
@@ -58,6 +61,7 @@ class Connection(Section):
     user_agent: _AsciiText = f"collgs-async/{__version__}"
     download_base_url: Annotated[str | None, BeforeValidator(read_download_base_url)] = None
     auth_hosts: Annotated[tuple[str, ...], BeforeValidator(read_hosts)] = ()
+    sign_in: Literal["auto", "always"] = "auto"
     proxy: Annotated[str | None, BeforeValidator(read_proxy)] = None
     ca_file: Annotated[Path | None, BeforeValidator(read_certificates)] = None
 

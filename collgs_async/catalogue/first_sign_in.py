@@ -1,0 +1,138 @@
+"""Sign in before the search, for catalogues that show more to those whom they know.
+
+A GeoServer shows collections and products by role (its EO security rules), with status 200 to everybody, so that no
+answer asks for a sign-in. The store does: a link of an archive leads to the form, and behind it to a session that the
+catalogue knows, too. So the first link is looked for without one, and the search itself begins anew with its cookies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import aclosing
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from collgs_async.errors import AuthenticationError, CatalogueError, TransferError
+from collgs_async.patience import Patience, persisting
+from collgs_async.query import Query
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+    from collgs_async.auth import Authenticator, SignedIn
+    from collgs_async.catalogue.answers import Collection
+    from collgs_async.catalogue.search import Search
+
+__all__ = ["FirstSignIn"]
+
+log = logging.getLogger("collgs_async")
+
+_MOST_COLLECTIONS: Final = 5
+"""Collections in which a link is looked for."""
+
+_LOOKED_AT: Final = 10
+"""Products of a search among which a link is looked for."""
+
+
+class FirstSignIn:
+    """Signs in once, before anything else is asked.
+
+    Parameters
+    ----------
+    authenticator
+        Signs in.
+    search
+        Makes a search that does not wait for this.
+    collections
+        Lists the collections of the catalogue, for the case that the search finds nothing without a sign-in.
+    retries
+        Tries of the sign-in in a row before it is given up.
+    sleep
+        The way to wait between tries, in seconds.
+    """
+
+    def __init__(
+        self,
+        authenticator: Authenticator,
+        search: Callable[[Query], Search],
+        collections: Callable[[], Awaitable[Sequence[Collection]]],
+        retries: int,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._authenticator = authenticator
+        self._search = search
+        self._collections = collections
+        self._retries = retries
+        self._sleep = sleep
+        self._turn = asyncio.Lock()
+        self._done = False
+
+    async def __call__(self, query: Query) -> None:
+        """Sign in at the first archive that this query finds, or its collection, or any other collection.
+
+        Raises
+        ------
+        AuthenticationError
+            There are no credentials, or they were refused; or there is nothing that asks for a sign-in.
+        CatalogueError
+            The catalogue could not be asked, or the sign-in failed on its way.
+        """
+        async with self._turn:
+            if not self._done:
+                await self._sign_in(query)
+                self._done = True
+
+    async def _sign_in(self, query: Query) -> None:
+        url = await self._link(query)
+        if self._authenticator.generation:  # the catalogue itself has asked for it
+            return
+        if url is None:
+            raise AuthenticationError(
+                "connection.sign_in is always, but without a sign-in the catalogue lists no archive, whose link would "
+                "lead to its form"
+            )
+        if (signed_in := await self._at(url)) is None:
+            raise AuthenticationError(
+                f"connection.sign_in is always, but {urlsplit(url).hostname} hands archives out without a sign-in"
+            )
+        log.info("%s, before the search", signed_in)
+
+    async def _at(self, url: str) -> SignedIn | None:
+        try:
+            return await persisting(
+                lambda: self._authenticator.who(url),
+                Patience(self._retries),
+                worth_it=lambda error: isinstance(error, TransferError),
+                sleep=self._sleep,
+            )
+        except TransferError as error:
+            raise CatalogueError(f"before the search: {error}") from None
+
+    async def _link(self, query: Query) -> str | None:
+        refusal: CatalogueError | None = None
+        async for one in self._queries(query):
+            try:
+                async with aclosing(aiter(self._search(one))) as products:
+                    async for product in products:
+                        if product.url is not None:
+                            return product.url
+            except CatalogueError as error:  # perhaps it is a collection that is not shown to everybody
+                refusal = refusal or error
+        if refusal is not None and not self._authenticator.generation:
+            raise refusal
+        return None
+
+    async def _queries(self, query: Query) -> AsyncIterator[Query]:
+        """Give what may find a link, the narrowest first: rights may hide all of a collection."""
+        yield replace(query, count=_LOOKED_AT, start_index=1)
+        yield _any_of(query.collection)
+        names = [collection.identifier for collection in await self._collections()]
+        for name in [name for name in names if name != query.collection][:_MOST_COLLECTIONS]:
+            yield _any_of(name)
+
+
+def _any_of(collection: str) -> Query:
+    return replace(Query.of(collection), count=_LOOKED_AT)
