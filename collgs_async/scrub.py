@@ -11,8 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from collgs_async.errors import IntegrityError
-from collgs_async.integrity import DamagedMembersError, Level, check
+from collgs_async.errors import IntegrityError, ProductError
+from collgs_async.integrity import DamagedMembersError, Level, Verdict, check
+from collgs_async.integrity.reading import counted
 from collgs_async.models import Outcome, Product, Status
 from collgs_async.pipeline import run_pipeline
 from collgs_async.units import format_bytes, format_duration
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from collgs_async.config import DownloadOptions
-    from collgs_async.errors import ProductError
     from collgs_async.progress import Progress
 
 __all__ = ["Bad", "Scrub", "verify_folder"]
@@ -63,16 +63,19 @@ class Scrub:
         How long it took.
     bad
         Those that are no right archives, in the order of their names.
+    unchecked
+        How many members of the others could not be read.
     """
 
     checked: int
     bytes: int
     seconds: float
     bad: tuple[Bad, ...]
+    unchecked: int = 0
 
     @property
     def ok(self) -> bool:
-        """Whether all of them are right."""
+        """Whether none of them is bad, as far as they could be checked."""
         return not self.bad
 
     def __str__(self) -> str:
@@ -80,6 +83,8 @@ class Scrub:
         if not self.checked:
             return "no archives there"
         verdict = f"{len(self.bad)} of them bad" if self.bad else "all of them right"
+        if self.unchecked:
+            verdict = f"{len(self.bad) or 'none'} of them bad; {counted(self.unchecked, 'member')} could not be checked"
         return f"{self.checked} checked ({format_bytes(self.bytes)} in {format_duration(self.seconds)}), {verdict}"
 
 
@@ -99,6 +104,7 @@ async def verify_folder(folder: Path, options: DownloadOptions, progress: Progre
     paths = await asyncio.to_thread(_archives, folder)
     progress.expect(len(paths))
     outcomes: list[Outcome] = []
+    unchecked = 0
     stop = threading.Event()
     threads = os.cpu_count() or 1
     with ThreadPoolExecutor(threads, thread_name_prefix="verify") as executor:
@@ -106,13 +112,16 @@ async def verify_folder(folder: Path, options: DownloadOptions, progress: Progre
         async def examine(product: Product) -> Outcome:
             path = paths[product.identifier]
             progress.started(product, have=0, size=product.size)
-            problem = await asyncio.get_running_loop().run_in_executor(
-                executor, _problem, path, Level(options.verify), stop
+            nonlocal unchecked
+            found = await asyncio.get_running_loop().run_in_executor(
+                executor, _examine, path, Level(options.verify), stop
             )
-            if problem is None:
+            problem = found if isinstance(found, ProductError) else None
+            if isinstance(found, Verdict):
                 progress.advanced(product, product.size or 0)
+                unchecked += found.unchecked
             else:
-                log.error("%s: %s", path, problem)
+                log.error("%s: %s", path, found)
             status = Status.DOWNLOADED if problem is None else Status.FAILED
             outcome = Outcome(product, status, path=path, error=problem)
             progress.finished(outcome)
@@ -132,6 +141,7 @@ async def verify_folder(folder: Path, options: DownloadOptions, progress: Progre
                 key=lambda bad: bad.path,
             )
         ),
+        unchecked=unchecked,
     )
 
 
@@ -160,12 +170,13 @@ def _size(path: Path) -> int | None:
         return None  # gone meanwhile, or out of reach; reading it will say so
 
 
-def _problem(path: Path, level: Level, stop: threading.Event) -> ProductError | None:
+def _examine(path: Path, level: Level, stop: threading.Event) -> Verdict | ProductError:
     try:
-        for warning in check(path, level=level, stop=stop.is_set):
-            log.warning("%s: %s", path, warning)
+        verdict = check(path, level=level, identifier=path.stem, stop=stop.is_set)
     except IntegrityError as error:
         return error
     except OSError as error:
         return IntegrityError(f"cannot be read: {error.strerror}")
-    return None
+    for warning in verdict.warnings:
+        log.warning("%s: %s", path, warning)
+    return verdict

@@ -53,7 +53,7 @@ def decide(*, whole: bool, part: int, skip_existing: bool) -> Action:
     Parameters
     ----------
     whole
-        Whether a file with the final name is here, of the right length (where that is known) and structure.
+        Whether a file with the final name is here, of the right structure, and not another product's.
     part
         Length of the part in bytes; 0 when there is none.
     skip_existing
@@ -107,8 +107,8 @@ def _status(path: Path, ask: Callable[[], os.stat_result]) -> os.stat_result | N
 def _is_whole(product: Product, final: Path, stop: Callable[[], bool]) -> bool:
     try:
         # Not by the length that the catalogue gives: where it errs, the product would be fetched at each run.
-        check(final, level=Level.STRUCTURE, stop=stop)
+        check(final, level=Level.STRUCTURE, identifier=product.identifier, stop=stop)
     except IntegrityError as error:
-        log.warning("%s: the file that is here is no whole archive (%s)", product.identifier, error)
+        log.warning("%s: the file that is here is not its whole archive (%s)", product.identifier, error)
         return False
     return True

@@ -9,8 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypedDict, TypeVar
 
 from collgs_async.errands import Errands, in_thread, settled
 from collgs_async.integrity import check
@@ -19,9 +18,9 @@ from collgs_async.storage import sync_folder, trouble
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from types import TracebackType
-    from typing import Self
+    from typing import Self, Unpack
 
-    from collgs_async.integrity import Level, Seen
+    from collgs_async.integrity import Level, Seen, Verdict
 
 __all__ = ["Disk"]
 
@@ -29,6 +28,14 @@ T = TypeVar("T")
 
 _FEW: Final = 2
 """Threads for what is short: more of them only fight for the interpreter, with each other and with the loop."""
+
+
+class Told(TypedDict, total=False):
+    """What else is known of an archive that is to be verified: parameters of `integrity.check`."""
+
+    identifier: str
+    joined: bool
+    seen: Mapping[int, Seen]
 
 
 class Disk:
@@ -79,13 +86,11 @@ class Disk:
         """Whether a thread that reads should give up."""
         return self._stop.is_set()
 
-    async def check(
-        self, path: Path, size: int | None, level: Level, seen: Mapping[int, Seen] = MappingProxyType({})
-    ) -> tuple[str, ...]:
+    async def check(self, path: Path, size: int | None, level: Level, **told: Unpack[Told]) -> Verdict:
         """Verify an archive as `integrity.check` does, in a thread that gives up when this is cancelled."""
         given_up = threading.Event()
         try:
-            return await in_thread(self._entered(), partial(self.look_into, path, size, level, seen, given_up=given_up))
+            return await in_thread(self._entered(), partial(self.look_into, path, size, level, given_up, **told))
         except OSError as error:
             raise trouble(error, path, self._folder) from error
         finally:
@@ -96,16 +101,15 @@ class Disk:
         path: Path,
         size: int | None,
         level: Level,
-        seen: Mapping[int, Seen] = MappingProxyType({}),
-        *,
         given_up: threading.Event | None = None,
-    ) -> tuple[str, ...]:
+        **told: Unpack[Told],
+    ) -> Verdict:
         """Verify an archive in the thread that one is in."""
 
         def stop() -> bool:
             return self.stopping() or bool(given_up and given_up.is_set())
 
-        return check(path, size=size, level=level, seen=seen, stop=stop)
+        return check(path, size=size, level=level, stop=stop, **told)
 
     async def do(self, work: Callable[[], T]) -> T:
         """Do something short, to its end."""

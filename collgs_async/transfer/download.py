@@ -38,9 +38,11 @@ if TYPE_CHECKING:
 
     from collgs_async.auth import Authenticator
     from collgs_async.config import Config
+    from collgs_async.integrity import Verdict
     from collgs_async.lease import Lease
     from collgs_async.models import Product
     from collgs_async.progress import Progress
+    from collgs_async.transfer.disk import Told
     from collgs_async.transport import Transport
 
 __all__ = ["Downloader"]
@@ -287,16 +289,22 @@ class Downloader:
     async def _conclude(self, trip: Trip, size: int | None) -> None:
         """Verify an archive and give it its final name; what is quick is done in one go."""
         path, level = trip.part.path, self._level(trip, size)
-        seen = trip.sums.members() if trip.sums and level is Level.CRC else {}
-        unseen = (size or 0) - sum(member.length for member in seen.values()) if level is Level.CRC else 0
-        if size is not None and size <= SMALL and unseen <= _QUICKLY_READ:
-            warnings = await self._disk.flush(
-                lambda: self._disk.look_into(path, size, level, seen) + _give_name(trip.part)
-            )
+        told: Told = {"identifier": trip.product.identifier, "joined": trip.part.remote is None}
+        told["seen"] = seen = trip.sums.members() if trip.sums and level is Level.CRC else {}
+        unseen = (size or 0) - sum(member.length for member in seen.values())
+        quick = level is not Level.CRC or (trip.sums is not None and trip.sums.quick and unseen <= _QUICKLY_READ)
+
+        def verify_and_publish() -> Verdict:
+            verdict = self._disk.look_into(path, size, level, **told)
+            _give_name(trip.part)
+            return verdict
+
+        if size is not None and size <= SMALL and quick:
+            verdict = await self._disk.flush(verify_and_publish)
         else:
-            warnings = await self._disk.check(path, size, level, seen)
+            verdict = await self._disk.check(path, size, level, **told)
             await self._disk.do_long(lambda: _give_name(trip.part))
-        for warning in warnings:
+        for warning in verdict.warnings:
             log.warning("%s: %s", trip.product.identifier, warning)
 
     def _level(self, trip: Trip, size: int | None) -> Level:
@@ -315,11 +323,10 @@ def _elsewhere(trip: Trip, error: ProductError) -> Mending:
     return Mending(trip)
 
 
-def _give_name(part: PartFile) -> tuple[()]:
+def _give_name(part: PartFile) -> None:
     """Publish what is still ours to publish, and give the lease back."""
     part.publish_here()
     part.lease.release()
-    return ()
 
 
 def _clear(lease: Lease) -> None:

@@ -11,7 +11,17 @@ import threading
 from typing import TYPE_CHECKING
 
 from collgs_async.integrity import Seen
-from collgs_async.zipformat import ENCRYPTED, FULL32, LOCAL, LOCAL_SIGNATURE, SIZES_FOLLOW, STORED, codec
+from collgs_async.zipformat import (
+    CENTRAL_SIGNATURE,
+    DEFLATED,
+    ENCRYPTED,
+    FULL32,
+    LOCAL,
+    LOCAL_SIGNATURE,
+    SIZES_FOLLOW,
+    STORED,
+    codec,
+)
 
 if TYPE_CHECKING:
     from collgs_async.partfile import Block
@@ -24,6 +34,12 @@ class Sums:
 
     It follows the writer that goes through the archive from its first byte on, as far as nobody else has written: where
     two have, nobody knows whose bytes are there.
+
+    Attributes
+    ----------
+    quick
+        Whether it came as far as the directory, and met nothing but stored and deflated members: what is left to be
+        read unpacks to a thousand times as much at the worst.
     """
 
     def __init__(self) -> None:
@@ -34,6 +50,8 @@ class Sums:
         self._head = bytearray()
         self._header = self._data = self._before = self._left = self._crc = 0
         self._summing = False
+        self._plain = True
+        self.quick = False
 
     def members(self) -> dict[int, Seen]:
         """Give what is known by now, by the offset of the local header."""
@@ -80,6 +98,8 @@ class Sums:
         """Read a local header; False: what follows is no member, or nobody knows how long it is."""
         signature, _, flags, method, _, _, _, compressed, _, name, extra = LOCAL.unpack(self._head)
         self._head.clear()
+        self.quick = self._plain and signature == CENTRAL_SIGNATURE
+        self._plain &= method in (STORED, DEFLATED)
         if signature != LOCAL_SIGNATURE or flags & SIZES_FOLLOW or compressed == FULL32:
             return False
         self._header, self._before = self._position - LOCAL.size, name + extra
