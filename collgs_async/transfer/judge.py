@@ -12,7 +12,7 @@ anything less                   the last block that is here and the rest; the bl
 ==============================  ==================================================================================
 
 Where only equal bytes speak for a join, the part loses its sidecar, and is verified by checksum whatever level of
-verification was asked for.
+verification was asked for. What checksums and headers do not prove is fetched once more, and then never joined so.
 
 An answer is judged by its ``Content-Range``, not by its status alone. Whatever part of it is here already is compared
 rather than trusted, so an answer may begin before what was asked, even with the first byte.
@@ -132,6 +132,7 @@ def plan_request(
     *,
     ranges: bool = True,
     conditions: bool = True,
+    joins: bool = True,
 ) -> Ask:
     """Choose what to ask for to fill a gap.
 
@@ -147,13 +148,16 @@ def plan_request(
         The URL that will be asked; validators of another URL prove nothing.
     ranges, conditions
         False when this server was found to mishandle them.
+    joins
+        Whether equal bytes may speak for a join. If not, and nothing else does, the whole is asked for: what is here of
+        it is compared then, too.
     """
     first, end = gap
     if not ranges or not held.total:
         return Ask()
     if conditions and remote and remote.url == url and (validator := strong_validator(remote)):
         return Ask(first, end, validator)
-    return Ask(held.reach_back(first, OVERLAP), end)
+    return Ask(held.reach_back(first, OVERLAP), end) if joins else Ask()
 
 
 def strong_validator(remote: Remote) -> str | None:

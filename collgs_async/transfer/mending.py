@@ -7,7 +7,8 @@ import hashlib
 from typing import TYPE_CHECKING, Final
 
 from collgs_async.errors import IntegrityError
-from collgs_async.integrity import DamagedMembersError
+from collgs_async.integrity import DamagedMembersError, OtherProductError, UnprovenError
+from collgs_async.integrity.reading import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,7 +25,8 @@ class Mending:
     """The attempts to set one archive right.
 
     When members have wrong checksums, their ranges alone are fetched again. If they come with the same digest, the
-    archive is like that on the server. Anything else that is wrong means fetching the whole once more.
+    archive is like that on the server. Anything else that is wrong means fetching the whole once more; so does what was
+    joined and cannot be proved, and from then on nothing is joined unless a validator speaks for it.
 
     Parameters
     ----------
@@ -48,6 +50,10 @@ class Mending:
         """
         trip = self._trip
         spans = _spans(error)
+        if isinstance(error, UnprovenError) and trip.joins:
+            trip.joins = False
+            await self._forget_all()
+            return "fetching it once more, whole"
         if spans and await self._came_the_same(spans):
             await self._give_up(f"{error}; it came with the same bytes twice, so the archive is bad on the server")
         if spans and not self._mended:
@@ -56,12 +62,17 @@ class Mending:
                 await trip.part.lose(spans)
             trip.best = -1
             return "fetching that part of it again" if len(spans) == 1 else "fetching those parts of it again"
+        if self._started_over and isinstance(error, OtherProductError):
+            await self._give_up(f"the store sent the archive of {quoted(error.product)}, twice")
         if self._started_over:
             await self._give_up(f"{error}; it came like this twice, so the archive is bad on the server")
         self._started_over = True
-        await trip.part.discard()
-        trip.forget()
+        await self._forget_all()
         return "fetching it once more"
+
+    async def _forget_all(self) -> None:
+        await self._trip.part.discard()
+        self._trip.forget()
 
     async def _came_the_same(self, spans: list[tuple[int, int]]) -> bool:
         digests = await asyncio.to_thread(_digests, self._trip.part.path, spans)

@@ -171,6 +171,8 @@ class Trip:
         The most bytes that were here at a time; more is progress. Negative before the first look.
     ranges, conditions
         Whether the store was found to handle ranges, and conditions on them, as it should.
+    joins
+        Whether what is here may be joined with what comes because they are equal where they meet.
     ended
         Whether a body of unknown length has come to the archive's end record.
     asking
@@ -210,6 +212,7 @@ class Trip:
         self.best = -1
         self.ranges = True
         self.conditions = True
+        self.joins = True
         self.ended = False
         self.asking: set[Stretch] = set()
         self.asked: set[Stretch] = set()
@@ -320,7 +323,12 @@ class Trip:
         end = None if stretch.end == self.size else stretch.end
         gap = (stretch.position, end)
         part = self.part
-        return plan_request(gap, part.held, part.remote, self.url, ranges=self.ranges, conditions=self.conditions)
+        return plan_request(
+            *(gap, part.held, part.remote, self.url),
+            ranges=self.ranges,
+            conditions=self.conditions,
+            joins=self.joins,
+        )
 
     def learn(self, answer: AskAgain) -> None:
         """Remember what this store cannot do."""
