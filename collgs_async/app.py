@@ -85,7 +85,7 @@ class Client:
         self._config = config
         self._progress = progress or SilentProgress()
         self._sleep = sleep
-        self._transport = Transport(config.connection)
+        self._transport = Transport(config.connection, config.download_options.min_rate)
         host = urlsplit(config.base_url).hostname or ""
         self._authenticator = Authenticator(
             self._transport,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Final
 
 import aiohttp
 
 from collgs_async.connections import FramingError
+from collgs_async.units import format_rate
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse
@@ -16,6 +18,9 @@ __all__ = ["NETWORK_ERRORS", "next_bytes", "read_at_most", "read_what_comes"]
 
 NETWORK_ERRORS = (aiohttp.ClientError, TimeoutError, ConnectionError)
 """What aiohttp raises when the line or the other end fails, and nothing that the disk raises."""
+
+_LONGEST: Final = 3600.0
+"""Seconds that any body takes that is read as a whole."""
 
 
 async def next_bytes(response: ClientResponse) -> bytes:
@@ -44,7 +49,9 @@ def _seconds(response: ClientResponse) -> float | None:
     return protocol.read_timeout if protocol else None
 
 
-async def read_at_most(response: ClientResponse, limit: int, *, seconds: float | None = None) -> tuple[bytes, bool]:
+async def read_at_most(
+    response: ClientResponse, limit: int, *, seconds: float | None = None, rate: float = math.inf
+) -> tuple[bytes, bool]:
     """Read the body, but no more than `limit` bytes of it; tell whether that was all.
 
     Parameters
@@ -53,15 +60,32 @@ async def read_at_most(response: ClientResponse, limit: int, *, seconds: float |
         The answer, and how many bytes are taken.
     seconds
         How long all of it may take; None: as long as it goes on coming.
+    rate
+        Bytes a second, for which it may take longer: one second more for each so many bytes that have come, an hour
+        at the most. Infinite: no longer.
 
     Raises
     ------
     aiohttp.ClientError, TimeoutError, ConnectionError
-        As for `next_bytes`.
+        As for `next_bytes`; also where it comes too slowly.
     """
     body = bytearray()
-    async with asyncio.timeout(seconds):
-        whole = await _read_into(body, response, limit)
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    try:
+        async with asyncio.timeout(seconds) as limited:
+            whole = False
+            while len(body) <= limit and not whole:
+                chunk = await next_bytes(response)
+                whole = not chunk
+                body += chunk
+                if seconds is not None:
+                    limited.reschedule(begun + min(_LONGEST, seconds + len(body) / rate))
+    except TimeoutError as error:
+        if not limited.expired() or not body:
+            raise
+        taken = loop.time() - begun
+        raise ConnectionError(f"only {format_rate(len(body) / taken)} over {taken:.0f} s") from error
     return bytes(body[:limit]), whole
 
 
@@ -70,16 +94,8 @@ async def read_what_comes(response: ClientResponse, limit: int, *, seconds: floa
     body = bytearray()
     try:
         async with asyncio.timeout(seconds):
-            await _read_into(body, response, limit)
+            while len(body) < limit and (chunk := await next_bytes(response)):
+                body += chunk
     except NETWORK_ERRORS:
         pass  # the answer's status says enough
     return bytes(body[:limit])
-
-
-async def _read_into(body: bytearray, response: ClientResponse, limit: int) -> bool:
-    while len(body) <= limit:
-        chunk = await next_bytes(response)
-        if not chunk:
-            return True
-        body += chunk
-    return False

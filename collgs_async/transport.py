@@ -16,9 +16,9 @@ from collgs_async.links import join_link, with_parameters
 from collgs_async.patience import retry_after
 from collgs_async.proxies import Proxies
 from collgs_async.reading import NETWORK_ERRORS, read_at_most
-from collgs_async.redaction import forget_secret, keep_secret
+from collgs_async.redaction import forget_secret, keep_secret, redacted
 from collgs_async.trust import trusting
-from collgs_async.words import asks_to_sign_in, looks_like_html
+from collgs_async.words import asks_to_sign_in, looks_like_html, printable
 
 if TYPE_CHECKING:
     import ssl
@@ -43,6 +43,15 @@ __all__ = [
 
 _TIMEOUTS = 3
 """Time-outs within which the head of an answer must be complete: one to connect, one to wait, and one for its bytes."""
+
+_LEAST_RATE = 1000.0
+"""Bytes a second of a page, on average, below which a line is of no use."""
+
+_RATE_WINDOW = 30.0
+"""Seconds for which a line may be slower than it was asked to be."""
+
+_LONGEST_WORDS = 300
+"""Characters that are quoted of an answer."""
 
 _MOST_REDIRECTS = 10
 _LARGEST_PAGE = 256 * 1024
@@ -108,10 +117,13 @@ class Transport:
     ----------
     connection
         Time-outs, proxy, user agent and certificates.
+    min_rate
+        Bytes a second that pages must come at, too; None: 1000, which any line has.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, min_rate: float | None = None) -> None:
         self._settings = connection
+        self._min_rate = min_rate
         self._proxies = Proxies(connection.proxy)
         self._session: aiohttp.ClientSession | None = None
         self._fresh: aiohttp.ClientSession | None = None
@@ -176,7 +188,7 @@ class Transport:
 
     def alone(self) -> Transport:
         """Make another one with the same settings and no cookies yet; it is to be entered."""
-        return Transport(self._settings)
+        return Transport(self._settings, self._min_rate)
 
     async def step(self, url: URL, form: aiohttp.FormData | None = None) -> Step:
         """Make one request and follow nothing: a GET, or with a form its POST.
@@ -214,6 +226,21 @@ class Transport:
             raise
         except Exception as error:
             raise FramingError(f"a request that could not be made ({type(error).__name__}: {error})") from error
+
+    async def page(self, response: aiohttp.ClientResponse, limit: int) -> tuple[bytes, bool]:
+        """Read a page, but no more than `limit` bytes of it, in bounded time; tell whether that was all.
+
+        It may take a time-out (or with `min_rate` half a minute), one second more for each 1000 (or `min_rate`) bytes
+        that have come, and an hour at the most.
+
+        Raises
+        ------
+        aiohttp.ClientError, TimeoutError, ConnectionError
+            The line or the other end failed, or is too slow; see `NETWORK_ERRORS`.
+        """
+        if self._min_rate is None:
+            return await read_at_most(response, limit, seconds=self._settings.timeout, rate=_LEAST_RATE)
+        return await read_at_most(response, limit, seconds=_RATE_WINDOW, rate=self._min_rate)
 
     def adopt(self, steps: Sequence[Step]) -> None:
         """Replace the cookies of all hosts that answered by those that they set, in their order."""
@@ -344,14 +371,21 @@ def describe(error: BaseException) -> str:
         case aiohttp.ServerDisconnectedError():
             return "the server closed the connection without an answer"
         case aiohttp.ClientPayloadError():
-            return "the connection broke in the middle"
+            _, undecodable, coding = str(error).partition("decode content-encoding:")
+            broken = "the connection broke in the middle"
+            return f"a body that is not as its Content-Encoding says ({_in_a_line(coding)})" if undecodable else broken
         case aiohttp.ClientHttpProxyError():
             return f"the proxy refused: HTTP {error.status} {error.message}"
         case aiohttp.ClientResponseError():
-            return f"an answer that is not HTTP ({error.message or error.status})"
+            return f"an answer that is not HTTP ({_in_a_line(error.message) or error.status})"
         case ConnectionError():
             return f"the connection broke ({_reason(error)})"
     return str(error) or type(error).__name__
+
+
+def _in_a_line(words: str) -> str:
+    """Write the words of aiohttp's parser in a line: it draws an arrow below the bytes that it quotes."""
+    return printable(redacted(" ".join(words.replace("^", " ").split())))[:_LONGEST_WORDS]
 
 
 def _reason(error: OSError) -> str:

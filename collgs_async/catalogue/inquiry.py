@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from collgs_async.errors import CatalogueError
 from collgs_async.links import with_parameters
 from collgs_async.patience import LONGEST_WAIT, Patience, persisting, retry_after
-from collgs_async.transport import NETWORK_ERRORS, describe, read_at_most
+from collgs_async.transport import NETWORK_ERRORS, describe
 from collgs_async.words import asks_to_sign_in, looks_like_html
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Inquiry:
         while True:
             try:
                 async with self._transport.get(url, params=parameters, decompress=True, fresh=True) as response:
-                    body, whole = await read_at_most(response, LARGEST_ANSWER)
+                    body, whole = await self._transport.page(response, LARGEST_ANSWER)
             except NETWORK_ERRORS as error:
                 raise CatalogueError(f"the catalogue at {url}: {describe(error)}", retryable=True) from error
             if not (looks_like_html(body) and asks_to_sign_in(body)):

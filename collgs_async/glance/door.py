@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from collgs_async.errors import TransferError
 from collgs_async.limits import Gate
 from collgs_async.patience import LONGEST_WAIT, Patience, persisting, retry_after
-from collgs_async.transport import NETWORK_ERRORS, describe, read_at_most
+from collgs_async.transport import NETWORK_ERRORS, describe
 from collgs_async.words import asks_to_sign_in, looks_like_html, says_too_many, server_words
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ class Door:
     ) -> Answer:
         try:
             async with self._transport.get(url, method=method, headers=headers, beginning=beginning) as response:
-                body, whole = await read_at_most(response, most)
+                body, whole = await self._transport.page(response, most)
         except NETWORK_ERRORS as error:
             raise TransferError(describe(error)) from error
         return Answer(response.status, response.headers, body, whole)
