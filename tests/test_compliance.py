@@ -62,6 +62,7 @@ def anonymous(**facts: Any) -> Product:
         ("S2_MSIL2A", "S2A_MSIL2A"),
         ("S2_MSIL2A", "urn:ogc:def:EOP:S2_MSIL2A:v2"),
         ("SENTINEL-2", "S2_MSIL2A"),
+        ("S2_MSIL2A", "https://h.example/collections/SENTINEL2_L2A"),
         ("S2_MSIL2A", "Sentinel 2"),
     ],
 )

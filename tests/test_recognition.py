@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import web
 
-from collgs_async import CatalogueError
+from collgs_async import CatalogueError, Client, Config
 
 from .test_search import ask
 from .test_transport import listening
@@ -112,6 +112,22 @@ async def test_one_line_says_what_it_is(tmp_path: Path, naps: Naps, kind: str) -
     assert told in str(caught.value)
     assert "\n" not in str(caught.value)
     assert (3 if kind in ASKED_AGAIN else 1) == asked
+
+
+@pytest.mark.parametrize("kind", ["STAC items", "an empty STAC answer", "STAC collections", "GeoJSON", "OData"])
+async def test_a_list_of_collections_says_it_too(tmp_path: Path, naps: Naps, kind: str) -> None:
+    answer, told = ANSWERS[kind]
+
+    async def give(_: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(text=json.dumps(answer))
+
+    async with listening(give) as origin:
+        config = Config(base_url=f"{origin}/search", parameters={"parentIdentifier": "X"}, output_directory=tmp_path)
+        async with Client(config, sleep=naps) as client:
+            with pytest.raises(CatalogueError) as caught:
+                await client.collections()
+
+    assert told in str(caught.value)
 
 
 NAMED = {"properties": {"identifier": "A", "links": {"data": [{"href": "a.zip"}]}}}

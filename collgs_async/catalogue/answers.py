@@ -155,8 +155,13 @@ def read_collections(status: int, body: bytes) -> tuple[Collection, ...]:
     PageLimitError, CatalogueError
         As for `read_page`.
     """
-    entries = map(_Entry, _results(status, body)["features"])
-    return tuple(_collection(facts, name) for facts in entries if (name := facts.identifier()))
+    answer = _results(status, body)
+    entries = [_Entry(entry) for entry in answer["features"]]
+    named = [(facts, name) for facts in entries if (name := facts.identifier())]
+    kind = kind_of_results(answer)
+    if strange := unspoken_results(kind, entries=len(entries), named=len(named), linked=len(named)):
+        raise CatalogueError(strange)
+    return tuple(_collection(facts, name) for facts, name in named)
 
 
 def _results(status: int, body: bytes) -> Mapping[str, Any]:

@@ -102,7 +102,7 @@ def _collection(product: Product, asked: str, _: Mapping[str, str]) -> str:
 def _may_be_one(one: str, other: str) -> bool:
     """Tell whether two names may be spellings of one collection, or one of them is part of the other."""
     fewer, more = sorted((_words(one), _words(other)), key=len)
-    return all(any(theirs.startswith(ours) or ours.startswith(theirs) for theirs in more) for ours in fewer)
+    return all(any(ours in theirs or theirs in ours for theirs in more) for ours in fewer)
 
 
 def _words(name: str) -> list[str]:
