@@ -354,7 +354,11 @@ def _next_hop(response: aiohttp.ClientResponse) -> URL:
 
 
 def describe(error: BaseException) -> str:
-    """Say in plain words what a network error was."""
+    """Say in plain words what a network error was, without known secrets."""
+    return redacted(_described(error))
+
+
+def _described(error: BaseException) -> str:
     match error:
         case aiohttp.ConnectionTimeoutError():
             return "no connection within the time-out"
