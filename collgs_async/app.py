@@ -133,7 +133,7 @@ class Client:
         Raises
         ------
         ConfigError
-            The area or the list of identifiers cannot be read; nothing was asked for.
+            The list of identifiers cannot be read; nothing was asked for.
         """
         config = self._config
         return Choice(self.search, query or config.query, config.selection, config.base_url, tell=tell)
@@ -398,7 +398,9 @@ class Client:
         StorageError
             The output folder cannot take another byte.
         """
-        return await self._pull(self.choose(query), report)
+        choice = self.choose(query)
+        await choice.prepare()
+        return await self._pull(choice, report)
 
     async def plan(self, query: Query | None = None, *, sizes: bool = False) -> Plan:
         """Choose as `run` does, and write down what was chosen instead of fetching it.

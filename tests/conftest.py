@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 import signal
@@ -17,7 +18,7 @@ from collgs_async import Client, Config, Connection, DownloadOptions
 from collgs_async.demo import FAULTS, DemoServer, make_scenes, write_archive
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from collgs_async.demo import Fault, Scene
@@ -192,3 +193,16 @@ def is_archive(path: Path) -> bool:
             return archive.testzip() is None
     except (zipfile.BadZipFile, OSError):
         return False
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Callable[[str, str | bytes | Mapping[str, Any]], Path]:
+    def save(name: str, content: str | bytes | Mapping[str, Any]) -> Path:
+        path = tmp_path / name
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+        else:
+            path.write_text(content if isinstance(content, str) else json.dumps(content), "utf-8")
+        return path
+
+    return save

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import shapely
 
-from collgs_async.area.globe import DIGITS, LEAST, canonical, laid_out, of_dimension, turning
-from collgs_async.area.places import Found, Notes, refusal
+from collgs_async.area.crossings import check_crossings
+from collgs_async.area.globe import DIGITS, LEAST, canonical, copies, laid_out, of_dimension, turning
+from collgs_async.area.places import Found, Notes, check_count, refusal
 from collgs_async.errors import ConfigError
 from collgs_async.query import shown
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["draw"]
 
 _FURTHEST = 360.0
+
+_MOST_IN_RING = 2000
+"""Crossings of a ring with itself that are mended."""
 
 
 def draw(found: Found, notes: Notes, *, strict: bool = True) -> Iterator[BaseGeometry]:
@@ -59,23 +63,25 @@ class _Pen:
         yield from self.points([written], place)
 
     def points(self, written: object, place: str) -> Iterator[BaseGeometry]:
-        points = _positions(written, place)
+        points = self._positions(written, place)
         points[:, 0] = np.round(points[:, 0] - 360 * np.round(points[:, 0] / 360), DIGITS)
         yield from map(shapely.Point, points)
 
     def line(self, written: object, place: str) -> Iterator[BaseGeometry]:
-        points = _positions(written, place)
+        points = self._positions(written, place)
         if len(np.unique(points, axis=0)) < 2:
             raise refusal(place, "a line of at least two points", "fewer")
         points, note = laid_out(points, closed=False)
         if note:
             self._notes.add(place, note)
-        yield canonical(shapely.LineString(points))
+        yield self._canonical(shapely.LineString(points), place)
 
     def polygon(self, written: object, place: str) -> Iterator[BaseGeometry]:
         """Draw the first ring, and cut the others out of it."""
         rings = _list(written, place, "a list of rings")
         shapes = [self._ring(ring, f"{place}, ring {number}", number > 1) for number, ring in enumerate(rings, 1)]
+        if len(shapes) > 1:
+            check_crossings(shapes, place)
         outer, *holes = shapes
         inside = shapely.union_all(holes)
         if not inside.is_empty and not outer.is_empty:
@@ -91,23 +97,38 @@ class _Pen:
         """Draw rings in any order: what lies in an even number of them is a hole, as shapefiles have it."""
         rings = _list(written, place, "a list of rings")
         shapes = [self._ring(ring, f"{place}, ring {number}", None) for number, ring in enumerate(rings, 1)]
+        check_crossings(shapes, place)
         shape = of_dimension(_odd(shapes), 2)
         if not shape.is_empty:
             yield shape
 
     def _ring(self, written: object, place: str, is_hole: bool | None) -> BaseGeometry:
         """Draw what a ring encloses; nothing, if it encloses nothing."""
-        points = self._closed(_positions(written, place), place)
+        points = self._closed(self._positions(written, place), place)
         try:
             points, note = laid_out(points, closed=True)
-            shape, mending = _valid(points, self._strict)
+            shape, mending = _valid(points, self._strict, place)
         except ValueError as error:
             raise ConfigError(f"{place}: {error}") from None
         for words in filter(None, (note, mending)):
             self._notes.add(place, words)
         if self._notes.winding and not mending and (turning(points) > 0) is is_hole:
             self._notes.add(place, "runs the other way round than RFC 7946 wants it; that makes no difference here")
+        return self._canonical(shape, place)
+
+    def _canonical(self, shape: BaseGeometry, place: str) -> BaseGeometry:
+        """Cut a shape at the antimeridian; what goes round the globe many times is repeated as often for that."""
+        west, _, east, _ = shape.bounds
+        if west < -180 or east > 180:  # NaN where there is nothing
+            check_count(int(shapely.get_num_coordinates(shape)) * int((east - west) // 360 + 2), place)
+            check_crossings(copies(shape), place)
         return canonical(shape)
+
+    def _positions(self, written: object, place: str) -> _Points:
+        points = _positions(written, place)
+        self._notes.points += len(points)
+        check_count(self._notes.points, place)
+        return points
 
     def _closed(self, points: _Points, place: str) -> _Points:
         """Close a ring, and drop points that repeat the one before."""
@@ -149,7 +170,7 @@ def _odd(shapes: Sequence[BaseGeometry]) -> BaseGeometry:
     return shapely.symmetric_difference(_odd(shapes[:middle]), _odd(shapes[middle:]))
 
 
-def _valid(ring: _Points, strict: bool) -> tuple[BaseGeometry, str]:
+def _valid(ring: _Points, strict: bool, place: str) -> tuple[BaseGeometry, str]:
     """Make polygons of a closed ring, and say what had to be mended.
 
     What a ring encloses is beyond doubt where counting its crossings (even and odd) and counting its turns agree.
@@ -157,6 +178,7 @@ def _valid(ring: _Points, strict: bool) -> tuple[BaseGeometry, str]:
     polygon = shapely.Polygon(ring) if len(ring) >= 4 else shapely.Polygon()
     if polygon.is_valid and polygon.area > LEAST:
         return polygon, ""
+    check_crossings([polygon.exterior], place, _MOST_IN_RING)
     by_turns = of_dimension(shapely.make_valid(polygon, method="structure", keep_collapsed=False), 2)
     by_crossings = of_dimension(shapely.make_valid(polygon, method="linework"), 2)
     if by_turns.area <= LEAST:

@@ -26,6 +26,7 @@ __all__ = [
     "WINDOW",
     "around",
     "canonical",
+    "copies",
     "kilometres",
     "laid_out",
     "of_dimension",
@@ -116,11 +117,15 @@ def canonical(shape: BaseGeometry) -> BaseGeometry:
 
 def around(shape: BaseGeometry) -> BaseGeometry:
     """Repeat a shape each 360° that lets it reach the window, if only at its edge: there, east meets west."""
+    found = copies(shape)
+    return found[0] if len(found) == 1 else shapely.union_all(found)
+
+
+def copies(shape: BaseGeometry) -> list[BaseGeometry]:
+    """Give a shape as often as it reaches the window, each time turned by 360° more."""
     west, _, east, _ = shape.bounds
     turns = range(math.ceil((-180 - east) / 360), math.floor((180 - west) / 360) + 1)
-    if turns == range(1):
-        return shape
-    return shapely.union_all([_turned(shape, 360 * turn) for turn in turns])
+    return [shape] if turns == range(1) else [_turned(shape, 360 * turn) for turn in turns]
 
 
 def _turned(shape: BaseGeometry, degrees: float) -> BaseGeometry:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import shapely
 
+from collgs_async.area.crossings import merged
 from collgs_async.area.drawing import draw
 from collgs_async.area.geojson import geometries_in
 from collgs_async.area.globe import WINDOW, around, kilometres, of_dimension, square_kilometres
-from collgs_async.area.outline import outline, repeated_outline, whole_degrees
+from collgs_async.area.outline import gathered, outline, repeated_outline, whole_degrees
 from collgs_async.area.places import Notes, refusal
 from collgs_async.errors import ConfigError
 
@@ -59,8 +60,8 @@ class Area:
         ConfigError
             In one line: where in it, what was expected, what was found.
         """
-        name = "area of interest"
-        return cls.drawn(geometries_in(geometry, name), name, Notes(winding=True))
+        name, notes = "area of interest", Notes(winding=True)
+        return cls.drawn(geometries_in(geometry, name, notes), name, notes)
 
     @classmethod
     def drawn(cls, found: Iterable[Found], place: str, notes: Notes) -> Area:
@@ -68,7 +69,7 @@ class Area:
         try:
             parts = np.array([shape for item in found for shape in draw(item, notes)], dtype=object)
             dimensions = shapely.get_dimensions(parts)
-            shapes = [shapely.union_all(parts[dimensions == number]) for number in (2, 1, 0)]
+            shapes = [merged(parts[dimensions == number], place) for number in (2, 1, 0)]
         except shapely.GEOSException as error:
             raise refusal(place, "shapes that can be reckoned with", str(error)) from None
         remaining = tuple(shape for shape in shapes if not shape.is_empty)
@@ -109,7 +110,8 @@ class Area:
             who compare on the plane of degrees: a second time beyond ±180°, and with a needle in the Atlantic, which
             rings pass that jump from 179 to -179. Where this does not fit, it is not.
         """
-        polygons = [_as_polygons(shape) for shape in self.shapes]
+        parts = gathered(shapely.get_parts(self.shapes), longest)
+        polygons = [_as_polygons(part) for part in parts]
         whole = of_dimension(shapely.union_all(polygons), 2) if len(polygons) > 1 else polygons[0]
         if repeated and (text := repeated_outline(whole, longest)):
             return text
@@ -141,6 +143,10 @@ class Area:
         if not whole.all():
             covered += self._size(shapely.intersection(shape, pieces.shapes[near[~whole]]))
         return min(100.0, 100 * covered / self._total)
+
+    def prepare(self) -> None:
+        """Do now what the first comparison with a footprint would do, which takes long for a large area."""
+        _ = self._total
 
     @cached_property
     def _pieces(self) -> _Pieces:
@@ -212,7 +218,8 @@ def _footprint(geometry: Mapping[str, Any] | None) -> BaseGeometry | None:
     if geometry is None:
         return None
     try:
-        parts = [shape for item in geometries_in(geometry, "") for shape in draw(item, Notes(), strict=False)]
+        notes = Notes()
+        parts = [shape for item in geometries_in(geometry, "", notes) for shape in draw(item, notes, strict=False)]
         whole = parts[0] if len(parts) == 1 else shapely.union_all(parts)
         return None if whole.is_empty else around(whole)
     except (ConfigError, RecursionError, shapely.GEOSException):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from shapely.geometry.base import BaseGeometry
 
-__all__ = ["outline", "repeated_outline", "whole_degrees"]
+__all__ = ["gathered", "outline", "repeated_outline", "whole_degrees"]
 
 _DIGITS = 6
 """Decimals of a degree: a tenth of a metre."""
@@ -27,6 +27,9 @@ _NOISE = 1e-10
 _SHORTEST_POINT = 4
 """Characters at least: two digits, a blank, a comma."""
 
+_SHORTEST_POLYGON = 20
+"""Characters at least: ``((0 0,1 0,0 1,0 0)),``."""
+
 _COARSEST = 45.0
 
 _REACH = 30.0
@@ -35,6 +38,19 @@ _REACH = 30.0
 _SHARES = (0.8, 0.6, 0.5, 0.4, 0.3, 0.2)
 """Of the room for a repeated shape, what the shape itself may take; where it is cut at the antimeridian, half of it is
 repeated, and the seams go."""
+
+
+def gathered(parts: NDArray[Any], longest: int) -> NDArray[Any]:
+    """Put hulls around parts that lie together, if there are more than can ever be written."""
+    most, cell = max(1, longest // _SHORTEST_POLYGON), 10.0**-3
+    while len(parts) > most:
+        corners = np.floor(shapely.bounds(parts)[:, :2] / cell)
+        _, group = np.unique(corners, axis=0, return_inverse=True)
+        order = np.argsort(group, kind="stable")
+        together: Any = shapely.geometrycollections(parts[order], indices=group[order])
+        parts = shapely.convex_hull(together)
+        cell *= 2
+    return parts
 
 
 def outline(shape: BaseGeometry, longest: int) -> str | None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from collgs_async.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Found", "Notes", "refusal"]
+__all__ = ["MOST_POINTS", "Found", "Notes", "check_count", "refusal"]
+
+MOST_POINTS: Final = 1_000_000
+"""Points of an area, in whatever format: all countries at 1:10,000,000 have half as many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +40,12 @@ class Notes:
     ----------
     winding
         Whether the format says which way round a ring goes, so that the other way is worth a word.
+    points
+        How many points were read so far.
     """
 
     winding: bool = False
+    points: int = 0
     _met: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, place: str, words: str) -> None:
@@ -52,6 +58,12 @@ class Notes:
             f"{places[0]}: {words}" + (f" (and {len(places) - 1} more like it)" if len(places) > 1 else "")
             for words, places in self._met.items()
         )
+
+
+def check_count(count: int, place: str, what: str = "points", most: int = MOST_POINTS) -> None:
+    """Refuse an area of more parts than can be compared with footprints in reasonable memory and time."""
+    if count > most:
+        raise refusal(place, f"an area of at most {most:,} {what}", "more")
 
 
 def refusal(place: str, expected: str, found: str) -> ConfigError:

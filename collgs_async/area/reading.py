@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import io
+import json
 import zipfile
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from collgs_async.area import geojson, geopackage, kml, shapefile, wellknown
 from collgs_async.area.interest import Area
 from collgs_async.area.places import Notes, refusal
+from collgs_async.area.systems import check_system
 from collgs_async.query import shown
 from collgs_async.words import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable
 
     from collgs_async.area.places import Found
 
@@ -63,82 +66,92 @@ def _content(path: Path, place: str) -> bytes:
     return data
 
 
-def _geometries(data: bytes, path: Path, place: str, notes: Notes) -> Iterator[Found]:
-    """Hand the file to whoever can read it."""
+def _geometries(data: bytes, path: Path, place: str, notes: Notes) -> Iterable[Found]:
+    """Hand the file to whichever module can read it."""
     if not data.strip():
         raise refusal(place, _KINDS, "an empty file")
     if data.startswith(b"PK\x03\x04"):
-        yield from _zipped(data, place, notes)
-    elif data.startswith(b"SQLite format 3\x00"):
-        yield from geopackage.read(path, place, BIGGEST)
-    elif data.startswith(shapefile.SIGNATURE) and path.suffix.lower() != ".shx":
-        yield from _shapefile(data, _beside(path), place, notes)
-    elif path.suffix.lower() in _BESIDE_SHAPEFILE:
+        return _zipped(data, place, notes)
+    if data.startswith(b"SQLite format 3\x00"):
+        beside = {suffix: _beside(path.with_name(path.name + suffix), place) for suffix in geopackage.SIDE_FILES}
+        content = {"": data} | {suffix: side for suffix, side in beside.items() if side}
+        return geopackage.read(content, place, BIGGEST, notes)
+    if data.startswith(shapefile.SIGNATURE) and path.suffix.lower() != ".shx":
+        return _shapefile(data, lambda suffix: _beside(path.with_suffix(suffix), place), place, notes)
+    if path.suffix.lower() in _BESIDE_SHAPEFILE:
         raise refusal(place, "the .shp file of a shapefile", f"the {path.suffix} file beside it")
-    elif data.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<"):
-        yield from kml.parse(data.removeprefix(b"\xef\xbb\xbf").lstrip(), place)
-    else:
-        yield from _text(_decoded(data, place), place, notes)
+    if data[0] < 2 and (len(data) > 8):  # the byte order of WKB
+        return wellknown.parse_wkb(data, place, notes)
+    return _text(_decoded(data), place, notes)
 
 
-def _decoded(data: bytes, place: str) -> str:
+def _decoded(data: bytes) -> str:
+    """Read text in whatever encoding; where it is none of Unicode's, only names can be wrong."""
     try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise refusal(
-            place, f"{_KINDS} in UTF-8", f"bytes that are none of these, from byte {error.start + 1}"
-        ) from None
+        return data.decode(json.detect_encoding(data)).removeprefix("\ufeff")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
 
 
-def _text(text: str, place: str, notes: Notes) -> Iterator[Found]:
-    if text.lstrip()[:1] in ("{", "["):
+def _text(text: str, place: str, notes: Notes) -> Iterable[Found]:
+    begin = text.lstrip(" \t\r\n\x1e")[:1]
+    if begin in ("{", "["):
         notes.winding = True
-        yield from geojson.parse(text, place)
-    elif wellknown.looks_like_wkt(text):
-        yield from wellknown.parse_wkt(text, place)
-    else:
-        raise refusal(place, _KINDS, shown(text[:40]))
+        return geojson.parse(text, place, notes)
+    if begin == "<":
+        return kml.parse(text.lstrip(), place, notes)
+    if wellknown.looks_like_wkt(text):
+        return wellknown.parse_wkt(text, place, notes)
+    raise refusal(place, _KINDS, shown(text[:40]))
 
 
-def _beside(path: Path) -> str | None:
-    for suffix in (".prj", ".PRJ"):
-        try:
-            return path.with_suffix(suffix).read_text("utf-8", "replace")
-        except FileNotFoundError:
-            continue
+def _beside(path: Path, place: str) -> bytes | None:
+    """Read a file beside the one that was named; its ending may be in upper case."""
+    for variant in (path, path.with_suffix(path.suffix.upper())):
+        with suppress(FileNotFoundError):
+            return _content(variant, f"{place}, its {path.suffix}")
     return None
 
 
-def _shapefile(data: bytes, projection: str | None, place: str, notes: Notes) -> Iterator[Found]:
+def _shapefile(data: bytes, beside: Callable[[str], bytes | None], place: str, notes: Notes) -> Iterable[Found]:
+    projection = beside(".prj")
     if projection is None:
         notes.add(place, "has no .prj beside it; its coordinates are taken for longitude and latitude in WGS 84")
     else:
-        shapefile.check_projection(projection, f"{place}, its .prj")
-    yield from shapefile.parse(data, place)
+        check_system(_decoded(projection), f"{place}, its .prj", notes)
+    return shapefile.parse(data, beside(".shx"), beside(".dbf"), place, notes)
 
 
-def _zipped(data: bytes, place: str, notes: Notes) -> Iterator[Found]:
+def _zipped(data: bytes, place: str, notes: Notes) -> Iterable[Found]:
     """Read a KMZ, or a shapefile as portals hand it out."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             names = {name.lower(): name for name in archive.namelist() if not name.startswith("__MACOSX/")}
-            wanted = [name for name in names if name.endswith((".kml", ".shp"))]
+            wanted = sorted((name for name in names if name.endswith((".kml", ".shp"))), key=_by_depth)
             if not wanted:
                 raise refusal(place, "a .kml or a .shp in the archive", f"{len(names)} other files")
             name = wanted[0]
-            if name.endswith(".shp") and len(wanted) > 1:
+            inner = f"{place}, {printable(names[name])}"
+            if name.endswith(".kml"):
+                if len(wanted) > 1:
+                    notes.add(inner, f"is read, and {len(wanted) - 1} more in the archive is not")
+                return _text(_decoded(_member(archive, names[name], place)), inner, notes)
+            if len(wanted) > 1:
                 raise refusal(place, "one .shp in the archive", f"{len(wanted)}")
-            content = _member(archive, names[name], place)
-            projection = names.get(name.removesuffix(".shp") + ".prj")
-            beside = _member(archive, projection, place).decode("utf-8", "replace") if projection else None
+            stem = name.removesuffix(".shp")
+            members = {
+                suffix: names[stem + suffix] for suffix in (".shp", ".prj", ".shx", ".dbf") if stem + suffix in names
+            }
+            content = {suffix: _member(archive, member, place) for suffix, member in members.items()}
+            return _shapefile(content.pop(".shp"), content.get, inner, notes)
     except (zipfile.BadZipFile, zlib.error, EOFError, UnicodeDecodeError, NotImplementedError) as error:
         # The last two: a name that is not the UTF-8 that it says it is, and a version of the format yet to come.
         raise refusal(place, "a ZIP archive that can be read", f"one that cannot: {error}") from None
-    inner = f"{place}, {printable(names[name])}"
-    if name.endswith(".shp"):
-        yield from _shapefile(content, beside, inner, notes)
-    else:
-        yield from kml.parse(content.removeprefix(b"\xef\xbb\xbf").lstrip(), inner)
+
+
+def _by_depth(name: str) -> tuple[bool, int]:
+    """Put the main file of a KMZ first: ``doc.kml``, or what lies in no folder; else the archive's order remains."""
+    return not name.endswith("doc.kml"), name.count("/")
 
 
 def _member(archive: zipfile.ZipFile, name: str, place: str) -> bytes:

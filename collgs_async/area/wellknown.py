@@ -1,60 +1,122 @@
 """The two well-known forms, text (WKT) and binary (WKB), in their plain and in PostGIS's extended dialect.
 
 Both are read here and not by shapely because GEOS stops at the first ring that is not closed, without saying which,
-and follows collections as deep as a file pretends that they go.
+follows collections as deep as a file pretends that they go, and shapely has no curves (ISO 19125, SQL/MM).
 """
 
 from __future__ import annotations
 
-import math
 import re
 import struct
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from collgs_async.area.places import Found, refusal
+from collgs_async.area.curves import chords, joined
+from collgs_async.area.places import Found, check_count, refusal
+from collgs_async.area.systems import check_system
 from collgs_async.query import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from collgs_async.area.places import Notes
     from collgs_async.errors import ConfigError
+
+    _Tree = tuple[str, Any]
 
 __all__ = ["looks_like_wkt", "parse_wkb", "parse_wkt"]
 
-_KINDS = {
-    "POINT": ("Point", 0),
-    "LINESTRING": ("LineString", 1),
-    "POLYGON": ("Polygon", 2),
-    "MULTIPOINT": ("MultiPoint", 1),
-    "MULTILINESTRING": ("MultiLineString", 2),
-    "MULTIPOLYGON": ("MultiPolygon", 3),
+_KINDS: dict[str, tuple[int, str, str]] = {
+    "POINT": (1, "Point", ""),
+    "LINESTRING": (2, "LineString", ""),
+    "POLYGON": (3, "Polygon", "LINESTRING"),
+    "MULTIPOINT": (4, "MultiPoint", "POINT"),
+    "MULTILINESTRING": (5, "MultiLineString", "LINESTRING"),
+    "MULTIPOLYGON": (6, "MultiPolygon", "POLYGON"),
+    "GEOMETRYCOLLECTION": (7, "", "ANY"),
+    "CIRCULARSTRING": (8, "LineString", ""),
+    "COMPOUNDCURVE": (9, "LineString", "LINESTRING"),
+    "CURVEPOLYGON": (10, "Polygon", "LINESTRING"),
+    "MULTICURVE": (11, "MultiLineString", "LINESTRING"),
+    "MULTISURFACE": (12, "MultiPolygon", "POLYGON"),
+    "POLYHEDRALSURFACE": (15, "MultiPolygon", "POLYGON"),
+    "TIN": (16, "MultiPolygon", "TRIANGLE"),
+    "TRIANGLE": (17, "Polygon", "LINESTRING"),
 }
-"""Each kind in upper case: its name in GeoJSON, and how deep its lists of points lie."""
+"""Each kind: its number in WKB, its name in GeoJSON, and what its members are where they do not say it themselves.
 
-_COLLECTION = "GEOMETRYCOLLECTION"
-_START = re.compile(
-    rf"\s*(?:SRID\s*=[^;]*;\s*)?(?:{'|'.join(_KINDS)}|{_COLLECTION})\s*(?:Z|M|ZM)?\s*(?:\(|EMPTY)", re.I
-)
+Read, a geometry is a pair of its kind and its members; what has no members has a list of points instead.
+"""
+
+_BY_NUMBER = {number: kind for kind, (number, _, _) in _KINDS.items()}
+_START = re.compile(rf"\s*(?:SRID\s*=[^;]*;\s*)?(?:{'|'.join(_KINDS)})\s*(?:Z|M|ZM)?\s*(?:\(|EMPTY)", re.I)
 _SRID = re.compile(r"\s*SRID\s*=\s*([^;]*);", re.I)
 _TOKEN = re.compile(r"\s*([(),]|[A-Za-z]+|[-+.0-9][-+.0-9eE\s,]*|\S)")
+_HEX = re.compile(r"\s*(?:\\x)?((?:[0-9a-f]{2}){9,})\s*", re.I)
 
 
 def looks_like_wkt(text: str) -> bool:
-    """Tell whether a text begins as WKT does."""
-    return _START.match(text) is not None
+    """Tell whether a text begins as WKT does, or is WKB in hexadecimal digits."""
+    return _START.match(text) is not None or _HEX.fullmatch(text) is not None
 
 
-def parse_wkt(text: str, place: str) -> Iterator[Found]:
-    """Read WKT, or EWKT if its SRID is 4326."""
+def parse_wkt(text: str, place: str, notes: Notes) -> Iterator[Found]:
+    """Read WKT, EWKT if its SRID is that of WGS 84, or WKB in hexadecimal digits."""
+    if digits := _HEX.fullmatch(text):
+        yield from parse_wkb(bytes.fromhex(digits[1]), place, notes)
+        return
+    check_count(text.count(","), place)
     srid = _SRID.match(text)
-    if srid and srid[1].strip() != "4326":
-        raise refusal(place, "SRID=4326", shown(f"SRID={srid[1].strip()}"))
+    if srid:
+        _check_srid(srid[1].strip(), place, notes)
     words = _Words(text, srid.end() if srid else 0, place)
-    yield from _geometry(words, place)
+    tree = _geometry(words)
     if words.next:
         raise words.refusal("the end")
+    yield from _found(tree, place)
+
+
+def parse_wkb(blob: bytes, place: str, notes: Notes) -> Iterator[Found]:
+    """Read WKB: that of ISO, and PostGIS's with flags for height, measure and SRID."""
+    try:
+        tree = _Binary(blob, place, notes).geometry()
+    except (struct.error, ValueError):  # ValueError: fewer bytes than numpy was to take
+        raise refusal(place, "a whole WKB geometry", f"{len(blob)} bytes that are cut") from None
+    yield from _found(tree, place)
+
+
+def _check_srid(srid: str, place: str, notes: Notes) -> None:
+    if srid != "0":  # which says nothing
+        check_system(f"EPSG:{srid}", place, notes, expected="an SRID of WGS 84, such as 4326")
+
+
+def _found(tree: _Tree, place: str) -> Iterator[Found]:
+    kind, members = tree
+    if kind == "GEOMETRYCOLLECTION":
+        for number, member in enumerate(members, 1):
+            yield from _found(member, f"{place}, geometry {number}")
+    else:
+        yield Found(place, {"type": _KINDS[kind][1], "coordinates": _coordinates(tree, place)})
+
+
+def _coordinates(tree: _Tree, place: str) -> Any:
+    """Give coordinates as GeoJSON nests them, curves as chords."""
+    kind, members = tree
+    match kind:
+        case "POINT":
+            if len(members) > 1:
+                raise refusal(place, "one point in a POINT", str(len(members)))
+            return members[0] if len(members) else []
+        case "LINESTRING":
+            return members
+        case "CIRCULARSTRING":
+            return chords(members, place)
+    of = _KINDS[_KINDS[kind][2]][1]
+    if strange := next((member for member, _ in members if _KINDS[member][1] != of), None):
+        raise refusal(place, f"a {kind} of {of}s", f"a {strange} in it")
+    parts = [_coordinates(member, place) for member in members]
+    return joined(parts) if kind == "COMPOUNDCURVE" else parts
 
 
 class _Words:
@@ -85,48 +147,37 @@ class _Words:
         return refusal(f"{self._place}, character {self._start + 1}", expected, shown(found) if found else "nothing")
 
 
-def _geometry(words: _Words, place: str) -> Iterator[Found]:
+def _geometry(words: _Words) -> _Tree:
     kind = words.next.upper()
     for ending in ("ZM", "Z", "M"):  # POINTZ
-        kind = kind if kind in _KINDS or kind == _COLLECTION else kind.removesuffix(ending)
-    if kind not in _KINDS and kind != _COLLECTION:
-        raise words.refusal(f"one of {', '.join((*_KINDS, _COLLECTION))}")
+        kind = kind if kind in _KINDS else kind.removesuffix(ending)
+    if kind not in _KINDS:
+        raise words.refusal(f"one of {', '.join(_KINDS)}")
     words.take()
     if words.next.upper() in {"Z", "M", "ZM"}:
         words.take()
-    if words.next.upper() == "EMPTY":
-        words.take()
-    elif kind == _COLLECTION:
-        yield from _members(words, place)
-    else:
-        name, depth = _KINDS[kind]
-        coordinates = _lists(words, max(depth, 1))
-        if name == "Point" and len(coordinates) != 1:
-            raise refusal(place, "one point in a POINT", str(len(coordinates)))
-        yield Found(place, {"type": name, "coordinates": coordinates if depth else coordinates[0]})
+    return kind, _members(words, kind)
 
 
-def _members(words: _Words, place: str) -> Iterator[Found]:
-    words.expect("(")
-    number = 1
-    yield from _geometry(words, f"{place}, geometry {number}")
-    while words.expect(",", ")") == ",":
-        number += 1
-        yield from _geometry(words, f"{place}, geometry {number}")
-
-
-def _lists(words: _Words, depth: int) -> list[Any]:
-    """Read lists of points within lists; a MULTIPOINT may have each of its points in parentheses of its own."""
+def _members(words: _Words, kind: str) -> Any:
+    """Read what stands in parentheses: points, or members that may do without their keyword."""
     if words.next.upper() == "EMPTY":
         words.take()
         return []
+    of = _KINDS[kind][2]
     words.expect("(")
-    if depth == 1 and words.next != "(":
-        return _points(words)
-    items = [_lists(words, depth - 1)] if depth > 1 else _lists(words, 1)
+    if not of or (of == "POINT" and words.next != "("):
+        points = _points(words)
+        return points if not of else [(of, [point]) for point in points]
+    members = [_member(words, of)]
     while words.expect(",", ")") == ",":
-        items += [_lists(words, depth - 1)] if depth > 1 else _lists(words, 1)
-    return items
+        members.append(_member(words, of))
+    return members
+
+
+def _member(words: _Words, of: str) -> _Tree:
+    named = of == "ANY" or (words.next[:1].isalpha() and words.next.upper() != "EMPTY")
+    return _geometry(words) if named else (of, _members(words, of))
 
 
 def _points(words: _Words) -> list[list[float]]:
@@ -145,59 +196,46 @@ def _points(words: _Words) -> list[list[float]]:
     return points
 
 
-def parse_wkb(blob: bytes, place: str) -> Iterator[Found]:
-    """Read WKB: that of ISO, and PostGIS's with flags for height, measure and SRID."""
-    try:
-        yield from _Binary(blob, place).geometry(place)
-    except (struct.error, ValueError):  # ValueError: fewer bytes than numpy was to take
-        raise refusal(place, "a whole WKB geometry", f"{len(blob)} bytes that are cut") from None
-
-
 class _Binary:
-    def __init__(self, blob: bytes, place: str) -> None:
+    def __init__(self, blob: bytes, place: str, notes: Notes) -> None:
         self._blob = blob
         self._place = place
+        self._notes = notes
         self._at = 0
         self._order = "<"
 
-    def geometry(self, place: str) -> Iterator[Found]:
+    def geometry(self) -> _Tree:
         kind, width = self._head()
-        if kind == len(_KINDS) + 1:
-            for number in range(1, self._count() + 1):
-                yield from self.geometry(f"{place}, geometry {number}")
-        elif 1 <= kind <= len(_KINDS):
-            name, _ = list(_KINDS.values())[kind - 1]
-            yield Found(place, {"type": name, "coordinates": self._coordinates(kind, width)})
-        else:
-            raise refusal(place, "points, lines or polygons", f"WKB geometry of type {kind}")
+        if kind == "POINT":
+            points = self._run(1, width)
+            return kind, points[~np.isnan(points).all(axis=1)].tolist()  # an empty point is NaN
+        count = self._count()
+        if not _KINDS[kind][2]:
+            return kind, self._run(count, width)
+        if 4 * count > len(self._blob) - self._at:
+            raise ValueError(count)
+        check_count(count, self._place, "geometries")
+        if kind in {"POLYGON", "TRIANGLE"}:  # whose rings have no heads
+            return kind, [("LINESTRING", self._run(self._count(), width)) for _ in range(count)]
+        return kind, [self.geometry() for _ in range(count)]
 
-    def _head(self) -> tuple[int, int]:
-        """Read byte order and type, and give the type and how many numbers a point has."""
+    def _head(self) -> tuple[str, int]:
+        """Read byte order and type, and give the kind and how many numbers a point has."""
         self._order = "<" if self._blob[self._at : self._at + 1] == b"\x01" else ">"
         self._at += 1
         code = self._count()
-        if code & 0x20000000 and (srid := self._count()) != 4326:
-            raise refusal(self._place, "SRID 4326", f"SRID {srid}")
+        if code & 0x20000000:
+            _check_srid(str(self._count()), self._place, self._notes)
         extra = bool(code & 0x80000000) + bool(code & 0x40000000)
-        dimensions, kind = divmod(code & 0x0FFFFFFF, 1000)
-        return kind, 2 + extra + (0, 1, 1, 2)[dimensions % 4]
+        dimensions, number = divmod(code & 0x0FFFFFFF, 1000)
+        if number not in _BY_NUMBER:
+            raise refusal(self._place, "points, lines or polygons", f"WKB geometry of type {number}")
+        return _BY_NUMBER[number], 2 + extra + (0, 1, 1, 2)[dimensions % 4]
 
     def _count(self) -> int:
         (number,) = struct.unpack_from(f"{self._order}I", self._blob, self._at)
         self._at += 4
         return int(number)
-
-    def _coordinates(self, kind: int, width: int) -> Any:
-        match kind:
-            case 1:
-                point = self._run(1, width)[0].tolist()
-                return [] if all(map(math.isnan, point)) else point  # what WKB has for an empty point
-            case 2:
-                return self._run(self._count(), width)
-            case 3:
-                return [self._run(self._count(), width) for _ in range(self._count())]
-            case _:
-                return [self._coordinates(*self._head()) for _ in range(self._count())]
 
     def _run(self, count: int, width: int) -> Any:
         run = np.frombuffer(self._blob, f"{self._order}f8", count * width, self._at)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from collgs_async.area import read_area
 from collgs_async.choice.asking import searches
+from collgs_async.choice.background import in_background
 from collgs_async.choice.identifiers import bare, read_identifiers
 from collgs_async.choosing import Dropped, Wishes, best, latest_baseline, sift
 
@@ -63,9 +64,9 @@ class Choice:
     Attributes
     ----------
     queries
-        The searches: one, or several for a long list of identifiers.
+        The searches: one, or several for a long list of identifiers; none before `prepare`.
     area
-        The area of interest; None: none.
+        The area of interest; None: none, or it was not read yet; see `prepare`.
     left_out
         How many products were found and not wanted, by reason.
     missing
@@ -76,7 +77,7 @@ class Choice:
     Raises
     ------
     ConfigError
-        The area or the list of identifiers cannot be read.
+        The list of identifiers cannot be read.
     """
 
     def __init__(
@@ -92,19 +93,40 @@ class Choice:
         self._count = query.count
         self._selection = selection
         self._tell = tell
-        self.area: Area | None = None if selection.aoi is None else _area(selection.aoi)
         self._identifiers = () if selection.ids is None else read_identifiers(selection.ids)
-        plain = replace(query, count=None) if selection.chooses else query
-        self._asked = searches(plain, selection, self.area, self._identifiers, base_url)
+        self._query = replace(query, count=None) if selection.chooses else query
+        self._base_url = base_url
+        self._asked: list[tuple[Query, tuple[str, ...]]] | None = None
+        self.area: Area | None = None
         self._searches: list[_Search] = []
         self.left_out: Counter[str] = Counter()
         self.missing: list[str] = []
         self.kept = 0
 
+    async def prepare(self) -> None:
+        """Read the area of interest and make the searches, in a thread: a large area takes seconds.
+
+        It is done before the first product, where it was not done before.
+
+        Raises
+        ------
+        ConfigError
+            The area cannot be read; nothing was asked for.
+        """
+        if self._asked is None:
+            self.area, self._asked = await in_background(self._prepare)
+
+    def _prepare(self) -> tuple[Area | None, list[tuple[Query, tuple[str, ...]]]]:
+        aoi = self._selection.aoi
+        area = None if aoi is None else _area(aoi)
+        if area is not None:
+            area.prepare()
+        return area, searches(self._query, self._selection, area, self._identifiers, self._base_url)
+
     @property
     def queries(self) -> tuple[Query, ...]:
-        """The searches that are sent."""
-        return tuple(query for query, _ in self._asked)
+        """The searches that are sent; none before `prepare`."""
+        return tuple(query for query, _ in self._asked or ())
 
     def written(self) -> dict[str, Any]:
         """Write the selection as a configuration would hold it, with all that it names in files."""
@@ -130,6 +152,8 @@ class Choice:
     @property
     def expected(self) -> int | None:
         """How many products this will hand out at the most, by what is known now; None while nobody knows."""
+        if self._asked is None:
+            return None
         begun = [search.expected for search in self._searches]
         lengths = [len(batch) or None for _, batch in self._asked]
         known = [said if said is not None else length for said, length in zip_longest(begun, lengths)]
@@ -147,6 +171,7 @@ class Choice:
         CatalogueError
             The catalogue could not be asked, or does not answer with results.
         """
+        await self.prepare()
         self._announce()
         async with aclosing(self._stages()) as products:
             while self._count is None or self.kept < self._count:
@@ -174,7 +199,7 @@ class Choice:
 
     async def _found(self) -> AsyncGenerator[Product, None]:
         """Go through all searches; take note of which identifiers were not found."""
-        for query, batch in self._asked:
+        for query, batch in self._asked or ():
             search = self._search(query)
             self._searches.append(search)
             wanted = set(batch)

@@ -11,6 +11,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from collgs_async.app import Client
+from collgs_async.choice import Choice
 from collgs_async.choosing.stages import opened
 from collgs_async.cli.ordering import read_order, sort_by
 from collgs_async.cli.tally import Tally
@@ -50,6 +51,8 @@ async def search(config: Config, found: Namespace, plan: Plan | None = None) -> 
     error: CatalogueError | None = None
     async with Client(config) as client:
         choice = client.choose() if plan is None else Planned(plan)
+        if isinstance(choice, Choice):
+            await choice.prepare()
         products = _wanted(client, choice, tally) if dry_run else aiter(choice)
         if found.sizes:
             products = client.with_sizes(products)
