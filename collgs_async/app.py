@@ -96,7 +96,7 @@ class Client:
         self._downloader = Downloader(self._transport, self._authenticator, config, self._progress, sleep=sleep)
         self._descriptions: dict[str, Description | None] = {}
         self._without_answer: set[str] = set()
-        self._lessons = Lessons()
+        self._lessons = Lessons(config.connection.page_size)
         self._first_sign_in = self._sign_in_first() if config.connection.sign_in == "always" else None
         self._stack = AsyncExitStack()
         self.report = Report()
@@ -194,7 +194,7 @@ class Client:
         return await self._collections()
 
     async def _collections(self) -> list[Collection]:
-        return await list_collections(self._inquiry(), self._config.base_url)
+        return await list_collections(self._inquiry(), self._config.base_url, self._lessons)
 
     async def describe(self, collection: str | None = None) -> Description | None:
         """Ask what can be asked of a collection: its search parameters, their ranges, and the size of a page.

@@ -78,12 +78,18 @@ class CatalogueError(CollgsError):
         Whether the same request may succeed later.
     retry_after
         Seconds that the server asked to wait; None when it did not say.
+
+    Attributes
+    ----------
+    status
+        The HTTP status of an answer that refused; None where there was none.
     """
 
     def __init__(self, message: str, *, retryable: bool = False, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retryable = retryable
         self.retry_after = retry_after
+        self.status: int | None = None
 
 
 class ProductError(CollgsError):

@@ -44,7 +44,8 @@ class Product:
     quicklook
         Where a small preview image is; None when the entry has none.
     problem
-        Why there is no ``url``, in words; None when there is one.
+        Why it cannot be fetched, in words: why there is no ``url``, or that another product has its name; None when
+        nothing speaks against it.
     overlap
         Percent of the area of interest that its footprint covers; None without an area, or when it is unknown.
     alternatives

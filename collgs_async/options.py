@@ -349,6 +349,15 @@ OPTIONS: tuple[Option, ...] = (
         default=3,
     ),
     Option(
+        key="connection.page_size",
+        flag="--page-size",
+        metavar="N",
+        help="results of a search that are asked for at once, at most; a catalogue that gives fewer is asked for fewer",
+        expected="a whole number from 1 to 10000",
+        group="connection",
+        default=100,
+    ),
+    Option(
         key="connection.user_agent",
         flag="--user-agent",
         metavar="TEXT",

@@ -122,7 +122,7 @@ JSON = st.recursive(
 )
 
 
-def read(answer: object, status: int = 200, base: str = BASE) -> Page:
+def read(answer: object, status: int = 200, base: str = BASE) -> Page[Product]:
     body = answer if isinstance(answer, bytes) else json.dumps(answer).encode("utf-8", "surrogatepass")
     return read_page(status, body, download_base=base)
 

@@ -57,6 +57,7 @@ OTHER_VALUES = {
     "connection.download_base_url": "https://data.collgs.lu",
     "connection.timeout": "7.5",
     "connection.retries": "0",
+    "connection.page_size": "7",
     "connection.user_agent": "me/2.0 (test)",
     "connection.proxy": "http://me:hush@proxy.example:3128",
     "connection.ca_file": "ca.pem",

@@ -1,7 +1,9 @@
 """A query becomes a stream of products: the dialogue with an OpenSearch-EO catalogue.
 
 `answers` reads one answer of the server and is the only place that knows the server's field names; `inquiry` asks one
-question until it is answered; `search` asks page after page; `collections` and `description` ask what there is to ask.
+question until it is answered, and `sizes` by pages that are not too large; `paging` reads a list while it changes,
+`rounds` as often as it takes, and `search` in `spans` of time where it is too long; `known` is what was met.
+`collections` and `description` ask what there is to ask.
 """
 
 from collgs_async.catalogue.answers import Collection
@@ -9,7 +11,8 @@ from collgs_async.catalogue.collections import list_collections
 from collgs_async.catalogue.description import Description, Parameter, find_description
 from collgs_async.catalogue.first_sign_in import FirstSignIn
 from collgs_async.catalogue.inquiry import Inquiry
-from collgs_async.catalogue.search import Lessons, Search
+from collgs_async.catalogue.search import Search
+from collgs_async.catalogue.sizes import Lessons
 
 __all__ = [
     "Collection",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 from collgs_async.catalogue.offers import archive_links
@@ -30,6 +30,10 @@ _TORN = "a byte is broken in"
 _MOST_ALTERNATIVES = 9
 """Links to one archive that are kept beside the first one."""
 
+E = TypeVar("E")
+
+_PAGES = frozenset({"first", "last", "next", "prev", "previous"})
+
 _COUNT_LIMIT = re.compile(r"\bcount\b.*?(?:greater|more|larger|exceed|maximum|at most)\D*(\d+)", re.I | re.S)
 
 
@@ -41,13 +45,13 @@ _TOO_LONG = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class Page(Generic[E]):
     """One page of results.
 
     Attributes
     ----------
     products
-        As many as the server returned, in its order.
+        As many products, or collections, as the server returned, in its order.
     total
         How many results there are over all pages; None when the server does not count.
     echo
@@ -59,14 +63,18 @@ class Page:
     strange
         Why this is no answer that can be worked with, if it is the first one, such as "it is a STAC API"; None when
         it can.
+    size
+        How many results the server says that a page has; None when it does not say. Some mean those that there is
+        room for, others those that there are.
     """
 
-    products: tuple[Product, ...]
+    products: tuple[E, ...]
     total: int | None
     echo: frozenset[str] | None
     more: bool | None
     kind: str | None = None
     strange: str | None = None
+    size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +122,7 @@ class AddressTooLongError(CatalogueError):
     """The server, or a proxy before it, takes no address as long as that of this search (RFC 9110 §15.5.15)."""
 
 
-def read_page(status: int, body: bytes, *, download_base: str) -> Page:
+def read_page(status: int, body: bytes, *, download_base: str) -> Page[Product]:
     """Read one answer.
 
     Parameters
@@ -137,18 +145,12 @@ def read_page(status: int, body: bytes, *, download_base: str) -> Page:
     products = tuple(_product(entry, download_base) for entry in answer["features"])
     named = sum(_Entry(entry).identifier() is not None for entry in answer["features"])
     linked, kind = sum(product.url is not None for product in products), kind_of_results(answer)
-    return Page(
-        products=products,
-        total=_whole_number(answer.get("totalResults", _at(answer, "properties", "totalResults"))),
-        echo=_echo(answer),
-        more=_more(answer),
-        kind=kind,
-        strange=unspoken_results(kind, entries=len(products), named=named, linked=linked),
-    )
+    strange = unspoken_results(kind, entries=len(products), named=named, linked=linked)
+    return _page(answer, products, kind, strange)
 
 
-def read_collections(status: int, body: bytes) -> tuple[Collection, ...]:
-    """Read one page of collections; what has no name is left out.
+def read_collections(status: int, body: bytes) -> Page[Collection]:
+    """Read one page of collections; what has no name has an empty one.
 
     Raises
     ------
@@ -157,11 +159,25 @@ def read_collections(status: int, body: bytes) -> tuple[Collection, ...]:
     """
     answer = _results(status, body)
     entries = [_Entry(entry) for entry in answer["features"]]
-    named = [(facts, name) for facts in entries if (name := facts.identifier())]
-    kind = kind_of_results(answer)
-    if strange := unspoken_results(kind, entries=len(entries), named=len(named), linked=len(named)):
+    names = [facts.identifier() or "" for facts in entries]
+    kind, named = kind_of_results(answer), sum(map(bool, names))
+    if strange := unspoken_results(kind, entries=len(entries), named=named, linked=named):
         raise CatalogueError(strange)
-    return tuple(_collection(facts, name) for facts, name in named)
+    return _page(answer, tuple(map(_collection, entries, names)))
+
+
+def _page(
+    answer: Mapping[str, Any], entries: tuple[E, ...], kind: str | None = None, strange: str | None = None
+) -> Page[E]:
+    return Page(
+        entries,
+        total=_whole_number(answer.get("totalResults", _at(answer, "properties", "totalResults"))),
+        echo=_echo(answer),
+        more=_more(answer),
+        kind=kind,
+        strange=strange,
+        size=_whole_number(answer.get("itemsPerPage", _at(answer, "properties", "itemsPerPage"))),
+    )
 
 
 def _results(status: int, body: bytes) -> Mapping[str, Any]:
@@ -382,7 +398,8 @@ def _echo(answer: Mapping[str, Any]) -> frozenset[str] | None:
 def _more(answer: Mapping[str, Any]) -> bool | None:
     links = _at(answer, "properties", "links")
     if isinstance(links, dict):
-        return bool(links.get("next"))
+        # One that gives no links to pages at all says nothing by giving none to a next one.
+        return bool(links.get("next")) if _PAGES.intersection(links) else None
     if isinstance(links, list):
         return any(link.get("rel") == "next" for link in _objects(links))
     return None

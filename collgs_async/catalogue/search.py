@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import difflib
-import hashlib
 import logging
-from dataclasses import dataclass, field
+from contextlib import aclosing
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import aiohttp
 
-from collgs_async.catalogue.answers import AddressTooLongError, Page, PageLimitError, read_page
+from collgs_async.catalogue.answers import AddressTooLongError, Page, read_page
 from collgs_async.catalogue.compliance import outside
 from collgs_async.catalogue.description import ACCUSTOMED, EVERYDAY
 from collgs_async.catalogue.inquiry import Inquiry
+from collgs_async.catalogue.known import Known
 from collgs_async.catalogue.recognition import foreign_names
+from collgs_async.catalogue.rounds import Rounds
+from collgs_async.catalogue.sizes import Lessons, Sizes
+from collgs_async.catalogue.spans import Span, Times
 from collgs_async.choosing.wishes import WISHES
 from collgs_async.errors import AuthenticationError, CatalogueError, ConfigError
 
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
 
     from collgs_async.auth import Authenticator
     from collgs_async.catalogue.description import Description
+    from collgs_async.catalogue.known import Twin
     from collgs_async.config import Config
     from collgs_async.models import Product
     from collgs_async.query import Query
@@ -34,41 +39,23 @@ __all__ = ["Lessons", "Search"]
 
 log = logging.getLogger("collgs_async")
 
-PAGE_SIZE: Final = 100
-"""Results asked for at once: GeoServer's default maximum. A lower one is learnt from the server's refusal."""
+MOST_BARREN: Final = 8
+"""Spans of time in a row that bring nothing new, after which a list is not cut any further."""
 
-REPEATS: Final = 3
-"""How often a page may come again before the server is taken to ignore ``startIndex``."""
+SMALLEST_CAP: Final = 1000
+"""Results; a smaller total is none that a catalogue stops counting at."""
 
 _ECHOED_AS: Final = {"timestart": "start", "timeend": "end", "timerelation": "relation"}
 """Parameters that some versions echo by the name of the OGC time extension (``time:start``)."""
 
 
-@dataclass(slots=True)
-class Lessons:
-    """What searches have learnt of a catalogue, for those that come after them.
-
-    Attributes
-    ----------
-    page_size
-        The most results that it gives on a page, as far as is known.
-    short_addresses
-        Whether it refused an address for its length, so that shorter parameters go out where the query has some.
-    told
-        Which parameters, of which collection, the user has been told that it ignores.
-    """
-
-    page_size: int = PAGE_SIZE
-    short_addresses: bool = False
-    told: set[tuple[str, str]] = field(default_factory=set)
-
-
 class Search:
     """The results of one query, as an asynchronous iterator of products.
 
-    Pages are asked for by our own parameters with the next ``startIndex``, never by the server's ``next`` link,
-    whose namespaced keys it would not understand itself. New products push old ones to later pages; a product that
-    was seen is not handed out again.
+    Pages are asked for by our own parameters with a ``startIndex``, never by the server's ``next`` link, whose
+    namespaced keys it would not understand itself. A product that was handed out is not handed out again. The search
+    only ends without an error when everything that is listed has been handed out, as far as the catalogue lets it be
+    seen.
 
     Parameters
     ----------
@@ -115,13 +102,14 @@ class Search:
         strict: bool = False,
         lessons: Lessons | None = None,
     ) -> None:
-        self._inquiry = Inquiry(transport, authenticator, config.connection.retries, sleep=sleep)
+        inquiry = Inquiry(transport, authenticator, config.connection.retries, sleep=sleep)
         self._config = config
         self._query = query
         self._look_up = look_up
         self._before = before
         self._strict = strict
-        self._lessons = lessons or Lessons()
+        self._lessons = lessons or Lessons(config.connection.page_size)
+        self._sizes = Sizes(inquiry, config.base_url, self._lessons)
         self._parent_key = "parentIdentifier"
         self._parameters = dict(query.parameters)
         self.total: int | None = None
@@ -151,23 +139,52 @@ class Search:
         await self._check_parameters()
         if self._lessons.short_addresses:
             self._asks_otherwise(list(self._query.instead))
-        start, wanted = self._query.start_index, self._query.count
-        seen: set[int] = set()
-        repeats, before = 0, None
-        while wanted is None or wanted > 0:
-            page = await self._page(start, wanted)
-            fresh = [product for product in page.products if _is_new(product, seen)]
-            for product in fresh[:wanted]:
-                yield product
-            if wanted is not None:
-                wanted -= len(fresh[:wanted])
-            start += len(page.products)
-            if self._is_last(page, start):
-                return
-            names = [product.identifier for product in page.products]
-            repeats, before = repeats + 1 if names == before else 0, names
-            if repeats == REPEATS:
-                raise CatalogueError(f"the catalogue repeats itself: it gave the same page {repeats + 1} times")
+        left = self._query.count
+        async with aclosing(self._everything()) as products:
+            while left is None or left > 0:
+                try:
+                    yield await anext(products)
+                except StopAsyncIteration:
+                    return
+                left = None if left is None else left - 1
+
+    async def _everything(self) -> AsyncGenerator[Product, None]:
+        """Read the whole list; where the catalogue does not give all of it, read it span by span of sensing time."""
+        known = Known()
+        spans = [Span.of(self._parameters)]
+        whole: Rounds[Product] | None = None
+        barren = 0
+        while spans and not (whole and _is_enough(whole, known)):
+            span, times, before = spans.pop(), Times(), len(known)
+            ask = partial(self._page, None if whole is None else span)
+            divisible = partial(self._is_divisible, span, times)
+            rounds = Rounds(ask, known, first=self._query.start_index, alone=whole is None, divisible=divisible)
+            async with aclosing(aiter(rounds)) as products:
+                async for product, twin in products:
+                    times.note(product)
+                    yield product if twin is None else _told_apart(product, twin)
+            if whole is None:
+                whole, self.total = rounds, rounds.reading.total
+            short = rounds.shortfall or _cap(rounds)
+            barren = barren + 1 if len(known) == before else 0
+            if short is None:
+                continue
+            times.turn(rounds.reading.tail)
+            parts = span.cut(times) if rounds.deep or rounds.shortfall is None else None
+            if parts is None or barren > MOST_BARREN or not self._is_divisible(span, times):
+                raise short
+            log.debug("%s; it is asked for by spans of time", short)
+            older, newer = parts
+            # What was read to its end, in the order of time, has been read on one side of the cut.
+            spans += [newer] * (rounds.deep or not times.falling) + [older] * (rounds.deep or not times.rising)
+        if whole and whole.total is not None and len(known) < whole.total:
+            came = f"{len(known)} of {whole.total} results came, by the catalogue's count"
+            raise CatalogueError(f"{came}, also when it was asked by spans of time")
+
+    def _is_divisible(self, span: Span, times: Times) -> bool:
+        """Tell whether the catalogue can be asked for parts of a span."""
+        relation = self._parameters.get("timeRelation", "intersects")
+        return self._query.start_index == 1 and relation == "intersects" and span.cut(times) is not None
 
     async def _check_parameters(self) -> None:
         """Name each parameter that the collection does not have, before anything is found that nobody asked for."""
@@ -181,7 +198,7 @@ class Search:
         if description is None:
             log.debug("the catalogue does not say what can be asked of %s", self._query.collection)
             return
-        self._lessons.page_size = min(self._lessons.page_size, description.page_maximum or PAGE_SIZE)
+        self._lessons.page_size = min(self._lessons.page_size, description.page_maximum or self._lessons.page_size)
         elsewhere = self._query.checked | self._query.needed | set(self._query.instead)
         lacking = [name for name in description.lacking(self._query.parameters) if name not in elsewhere]
         refused = [name for name in lacking if name not in ACCUSTOMED] if self._strict else []
@@ -205,27 +222,17 @@ class Search:
             hint = f"; did you mean {near}?"
         return f"{self._query.collection} has no search parameter {name}{hint}"
 
-    def _is_last(self, page: Page, next_start: int) -> bool:
-        if not page.products:
-            return True
-        if page.total is not None:
-            return next_start > page.total
-        return page.more is False
-
-    async def _page(self, start: int, wanted: int | None) -> Page:
-        """Ask for one page, smaller or by an older parameter name if the server turns out to need that."""
+    async def _page(self, span: Span | None, start: int) -> tuple[Page[Product], int]:
+        """Ask for one page of a span, None being all; by an older parameter name if the server turns out to need it."""
         while True:
             # Later pages are whole ones, for they may begin with what was seen before.
-            size = self._lessons.page_size
-            count = min(wanted, size) if wanted is not None and not self.pages else size
+            most = self._query.count if not self.pages else None
+            parameters = dict(self._parameters) | ({} if span is None else span.parameters())
+            parameters[self._parent_key] = parameters.pop("parentIdentifier")
+            parameters |= {"startIndex": str(start), "httpAccept": "json"}
+            read = partial(read_page, download_base=self._config.download_base)
             try:
-                page = await self._ask(start, count)
-            except PageLimitError as error:
-                if error.maximum >= count:
-                    raise
-                self._lessons.page_size = error.maximum
-                log.debug("the catalogue gives at most %d results a page", error.maximum)
-                continue
+                page, asked = await self._sizes.ask(parameters, read, most)
             except CatalogueError as error:
                 if not _may_be_too_long(error) or not self._asks_otherwise(list(self._query.instead)):
                     raise
@@ -236,17 +243,11 @@ class Search:
                 continue
             self._require_compliance(page)
             self.pages += 1
-            self.total = page.total
-            return page
+            if span is None:
+                self.total = page.total
+            return page, asked
 
-    async def _ask(self, start: int, count: int) -> Page:
-        parameters = dict(self._parameters)
-        parameters[self._parent_key] = parameters.pop("parentIdentifier")
-        parameters |= {"startIndex": str(start), "count": str(count), "httpAccept": "json"}
-        read = partial(read_page, download_base=self._config.download_base)
-        return await self._inquiry.ask(self._config.base_url, parameters, read)
-
-    def _understood(self, page: Page) -> bool:
+    def _understood(self, page: Page[Product]) -> bool:
         """Check on the first page what the server has made of our parameters (it repeats those that it knows).
 
         An older server knows the collection only as ``parentId`` and would list collections otherwise: it is
@@ -263,7 +264,7 @@ class Search:
         sent = [name for name in self._parameters if name != "parentIdentifier"]
         ignored = [name for name in sent if not {name.lower(), _ECHOED_AS.get(name.lower())} & echo]
         self.heeded = frozenset(sent).difference(ignored)
-        if (foreign := foreign_names(page.echo)) and (ignored or not self._is_last(page, len(page.products) + 1)):
+        if (foreign := foreign_names(page.echo)) and (ignored or _goes_on(page)):
             raise CatalogueError(
                 f"the catalogue is asked by other names ({', '.join(foreign)}) than startIndex and count, "
                 "which are not spoken here"
@@ -282,7 +283,7 @@ class Search:
             )
         return True
 
-    def _ask_by_parent_id(self, page: Page) -> None:
+    def _ask_by_parent_id(self, page: Page[Product]) -> None:
         """Ask for the collection by the older name; where that was done, say what came instead."""
         if self._parent_key == "parentId":
             other = any(product.collection for product in page.products)
@@ -290,14 +291,14 @@ class Search:
             raise CatalogueError(f"the catalogue ignores the collection that was asked for and {what}")
         self._parent_key = "parentId"
 
-    def _lists_collections(self, page: Page) -> bool:
+    def _lists_collections(self, page: Page[Product]) -> bool:
         """Tell whether the entries are collections, among them the one that was asked for; then ask otherwise."""
         if all(product.identifier != self._query.collection for product in page.products):
             return False
         self._ask_by_parent_id(page)
         return True
 
-    def _require_compliance(self, page: Page) -> None:
+    def _require_compliance(self, page: Page[Product]) -> None:
         """Refuse products that were not asked for, or warn of them; `compliance` has the table."""
         asked = {name: value for name, value in self._parameters.items() if name not in self._query.checked}
         found = outside(asked, page.products)
@@ -328,6 +329,13 @@ class Search:
         return changed
 
 
+def _goes_on(page: Page[Product]) -> bool:
+    """Tell whether there is more than this first page, by what it says itself."""
+    if page.total is not None:
+        return page.total > len(page.products)
+    return bool(page.products) and page.more is not False
+
+
 def _may_be_too_long(error: CatalogueError) -> bool:
     """Tell whether a shorter address may help: some servers cut the connection instead of saying so."""
     cause = error.__cause__
@@ -342,9 +350,23 @@ def _wish_near(name: str, description: Description) -> str | None:
     return by_word[near[0]] if near else None
 
 
-def _is_new(product: Product, seen: set[int]) -> bool:
-    """Remember a digest of each identifier rather than the identifier: a tenth of the memory."""
-    digest = hashlib.blake2b(product.identifier.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-    known = len(seen)
-    seen.add(int.from_bytes(digest))
-    return len(seen) > known
+def _is_enough(whole: Rounds[Product], known: Known) -> bool:
+    return whole.total is not None and _cap(whole) is None and len(known) >= whole.total
+
+
+def _cap(rounds: Rounds[Product]) -> CatalogueError | None:
+    """Say that a total may only be the most that the catalogue counts, as 10000 is for some; None where it is right."""
+    total = rounds.total
+    if total is None or total < SMALLEST_CAP or total > rounds.reading.came or str(total).strip("0") != "1":
+        return None
+    return CatalogueError(f"the catalogue gave {total} results, and whether it can count more of them cannot be known")
+
+
+def _told_apart(product: Product, twin: Twin) -> Product:
+    """Let a product that has the name of another one fail alone: a name stands for one archive."""
+    first = "is another one" if twin.first is None else f"is at {twin.first}"
+    problem = (
+        f"the catalogue lists two products of this name: this one is at {product.url}, what it listed first {first}"
+    )
+    log.warning("%s: %s", product.identifier, problem)
+    return replace(product, problem=problem)

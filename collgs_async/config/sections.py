@@ -38,6 +38,9 @@ class Connection(Section):
         Seconds without a connection or without a byte; never a limit for a whole file.
     retries
         Tries in a row that bring no new byte before a product is given up; 0 and 1 both mean a single try.
+    page_size
+        The most results of a search that are asked for at once, from 1 to 10000; a catalogue that gives fewer on a
+        page tells so, and then fewer are.
     user_agent
         How the program names itself.
     download_base_url
@@ -58,6 +61,7 @@ class Connection(Section):
 
     timeout: _Seconds = 120
     retries: Annotated[_Whole, Field(ge=0)] = 3
+    page_size: Annotated[_Whole, Field(ge=1, le=10_000)] = 100
     user_agent: _AsciiText = f"collgs-async/{__version__}"
     download_base_url: Annotated[str | None, BeforeValidator(read_download_base_url)] = None
     auth_hosts: Annotated[tuple[str, ...], BeforeValidator(read_hosts)] = ()

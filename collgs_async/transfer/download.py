@@ -249,6 +249,8 @@ class Downloader:
     def _begin(self, trip: Trip, damaged: Iterable[tuple[int, int]] | None) -> str | None:
         """Look what is here and take the lease, in one go; say why there is nothing to do, else None."""
         product, part = trip.product, trip.part
+        if product.url is not None and product.problem is not None:
+            raise NotAvailableError(product.problem)
         if damaged is None and self._look(product, part.final) is Action.SKIP:
             _clear(part.lease)
             return "exists"

@@ -1,0 +1,214 @@
+"""How large a page may be: learnt from refusals, whatever their words."""
+
+from __future__ import annotations
+
+import logging
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+from collgs_async.catalogue.answers import AddressTooLongError, PageLimitError
+from collgs_async.errors import CatalogueError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from collgs_async.catalogue.inquiry import Inquiry
+
+__all__ = ["PAGE_SIZE", "Lessons", "Sizes"]
+
+log = logging.getLogger("collgs_async")
+
+T = TypeVar("T")
+
+PAGE_SIZE: Final = 100
+"""Results asked for at once: GeoServer's default maximum."""
+
+_REFUSALS: Final = frozenset({400, 413, 422, 500})
+"""What servers answer to a page that is too large for them."""
+
+_LOCATOR = re.compile(rb'"locator"\s*:\s*"([^"]{1,99})"|"loc"\s*:\s*\[[^\]]{0,99}"([^"\]]{1,99})"\s*\]')
+_OF_SIZE = re.compile(r"count|limit|records|results|size|page|rows|number|many|large|maximum|index", re.IGNORECASE)
+_NUMBER = re.compile(r"(?<![\w.])\d{1,9}(?![\w.]*\w)")
+
+
+@dataclass(slots=True)
+class Lessons:
+    """What searches have learnt of a catalogue, for those that come after them.
+
+    Attributes
+    ----------
+    page_size
+        The most results that are asked for at once.
+    accepted
+        The most that the catalogue is known to accept; 0 while nothing is known.
+    short_addresses
+        Whether it refused an address for its length, so that shorter parameters go out where the query has some.
+    told
+        Which parameters, of which collection, the user has been told that it ignores.
+    """
+
+    page_size: int = PAGE_SIZE
+    accepted: int = 0
+    short_addresses: bool = False
+    told: set[tuple[str, str]] = field(default_factory=set)
+
+
+class Sizes:
+    """Asks for pages that are as large as the catalogue gives them.
+
+    A refusal of a page that is larger than any before may be about its size. The words tell, or a page of a single
+    result does: where that is refused as well, the size is not the cause, and the server's words are raised.
+    None of this waits; only a single 500, which may pass, is asked once more after the usual pause.
+
+    Parameters
+    ----------
+    inquiry
+        Asks.
+    url
+        The search address.
+    lessons
+        What earlier searches have learnt, and where this one notes what it learns.
+    """
+
+    def __init__(self, inquiry: Inquiry, url: str, lessons: Lessons) -> None:
+        self._inquiry = inquiry
+        self._url = url
+        self._lessons = lessons
+
+    async def ask(
+        self, parameters: Mapping[str, str], read: Callable[[int, bytes], T], most: int | None = None
+    ) -> tuple[T, int]:
+        """Ask for a page, a smaller one if it has to be.
+
+        Parameters
+        ----------
+        parameters
+            What to ask for, without ``count``.
+        read
+            What makes a page of status and body.
+        most
+            How many results are wanted at the most; None: as many as a page has.
+
+        Returns
+        -------
+        tuple
+            What `read` gave, and how many results were asked for.
+
+        Raises
+        ------
+        CatalogueError
+            In the server's words, where the size of the page is not the cause.
+        """
+        size = self._lessons.page_size if most is None else min(most, self._lessons.page_size)
+        attempt = _Attempt(self._inquiry, self._url, parameters, read)
+        if size <= self._lessons.accepted:
+            return await attempt(size), size
+        try:
+            page = await attempt(size, tries_of_500=2)
+        except CatalogueError as error:
+            if not attempt.may_be_refused_for_size(error):
+                raise
+            return await self._smaller(attempt, size, error)
+        self._lessons.accepted = size
+        return page, size
+
+    async def _smaller(self, attempt: _Attempt[T], size: int, refusal: CatalogueError) -> tuple[T, int]:
+        """Find a page that is small enough."""
+        single: T | None = None
+        for smaller in self._candidates(size, refusal):
+            try:
+                page = await attempt(smaller, tries_of_500=1)
+            except CatalogueError as error:
+                if error.status not in _REFUSALS and not isinstance(error, PageLimitError):
+                    raise
+                if smaller == 1:
+                    break
+                continue
+            if smaller > 1 or size <= 2:
+                return page, self._learn(smaller, size)
+            single = page
+        if single is not None:
+            return single, self._learn(1, size)
+        if refusal.status != 500:
+            raise refusal
+        return await attempt(size), size  # whatever it is, it may pass
+
+    def _candidates(self, size: int, refusal: CatalogueError) -> Iterator[int]:
+        """Give sizes to try: what the words name, then one, which tells whether the size is the cause, then halves."""
+        if (named := _named(refusal, below=size)) is not None:
+            yield named
+        if self._lessons.accepted:
+            yield from _halves(size, least=self._lessons.accepted)
+            return
+        if size > 1:
+            yield 1
+        if refusal.status == 500:
+            yield size  # it may have passed
+        yield from _halves(size, least=2)
+
+    def _learn(self, smaller: int, refused: int) -> int:
+        self._lessons.accepted = max(self._lessons.accepted, smaller)
+        if smaller < refused:
+            log.debug("the catalogue gives at most %d results a page", smaller)
+            self._lessons.page_size = smaller
+        return smaller
+
+
+class _Attempt(Generic[T]):
+    """One page, asked for in different sizes; it notes what refusals say beside their words."""
+
+    def __init__(
+        self, inquiry: Inquiry, url: str, parameters: Mapping[str, str], read: Callable[[int, bytes], T]
+    ) -> None:
+        self._inquiry = inquiry
+        self._url = url
+        self._parameters = parameters
+        self._read = read
+        self._locator = ""
+        self._left: int | None = None
+
+    async def __call__(self, size: int, *, tries_of_500: int | None = None) -> T:
+        """Ask for a page of this size; None: a 500 is tried again as often as everything else."""
+        self._left = tries_of_500
+        return await self._inquiry.ask(self._url, {**self._parameters, "count": str(size)}, self._watched)
+
+    def _watched(self, status: int, body: bytes) -> T:
+        try:
+            return self._read(status, body)
+        except CatalogueError as error:
+            error.status = status
+            found = _LOCATOR.search(body[:10_000])
+            self._locator = (found[1] or found[2]).decode("utf-8", "replace") if found else ""
+            if status == 500 and self._left is not None:
+                self._left -= 1
+                error.retryable = error.retryable and self._left > 0
+            raise
+
+    def may_be_refused_for_size(self, error: CatalogueError) -> bool:
+        """Tell whether a smaller page may be given; not where the words are about another parameter."""
+        if isinstance(error, PageLimitError):
+            return True
+        if (
+            isinstance(error, AddressTooLongError)
+            or error.status not in _REFUSALS
+            or (self._locator and not _OF_SIZE.search(self._locator))
+        ):
+            return False
+        words = str(error)
+        values = (value for value in self._parameters.values() if len(value) > 2 and not value.isdigit())
+        return bool(_OF_SIZE.search(words)) or not any(value in words for value in values)
+
+
+def _named(refusal: CatalogueError, *, below: int) -> int | None:
+    """Find the size that a refusal names: the largest number that is smaller than what was asked for."""
+    if isinstance(refusal, PageLimitError) and refusal.maximum < below:
+        return refusal.maximum
+    words = str(refusal).removeprefix(f"the catalogue answered HTTP {refusal.status}: ")
+    return max((number for text in _NUMBER.findall(words) if 0 < (number := int(text)) < below), default=None)
+
+
+def _halves(size: int, *, least: int) -> Iterator[int]:
+    while size > least:
+        size = max(least, size // 2)
+        yield size

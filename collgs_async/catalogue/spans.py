@@ -1,0 +1,117 @@
+"""Spans of sensing time: a list that is too long for the catalogue's pages is cut where its products are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from statistics import median_low
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from collgs_async.models import Product
+
+__all__ = ["Span", "Times"]
+
+_TICK: Final = timedelta(milliseconds=1)
+"""As finely as times are written in a search."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Products that were sensed from one time to another.
+
+    Both ends belong to it, so that two spans which meet leave no crack between them. An open end has no time, and what
+    has no sensing time is in every span, as far as catalogues go by their standard.
+
+    Attributes
+    ----------
+    start, end
+        Times in UTC, whole milliseconds; None: no limit.
+    """
+
+    start: datetime | None = None
+    end: datetime | None = None
+
+    @classmethod
+    def of(cls, parameters: Mapping[str, str]) -> Span:
+        """Read the span of a search."""
+        return cls(read_time(parameters.get("timeStart")), read_time(parameters.get("timeEnd")))
+
+    def parameters(self) -> dict[str, str]:
+        """Write it as search parameters."""
+        ends = {"timeStart": self.start, "timeEnd": self.end}
+        return {name: _written(moment) for name, moment in ends.items() if moment is not None}
+
+    def cut(self, times: Times) -> tuple[Span, Span] | None:
+        """Cut it in two where it is known to have products, the older part first; None where it cannot be cut."""
+        choice = [moment.replace(microsecond=moment.microsecond // 1000 * 1000) for moment in times.choice()]
+        ends = [self.start or times.first, self.end or times.last]
+        if ends[0] is not None and ends[1] is not None:
+            choice.append(ends[0] + (ends[1] - ends[0]) // _TICK // 2 * _TICK)
+        for moment in choice:
+            after = self.start is None or self.start < moment
+            if after and (self.end is None or moment < self.end):
+                return Span(self.start, moment), Span(moment, self.end)
+        return None
+
+
+@dataclass(slots=True)
+class Times:
+    """The sensing times of what a list has given so far.
+
+    Attributes
+    ----------
+    first, last
+        The earliest and the latest; None while none is known.
+    falling, rising
+        Whether they came in the order of time, the latest or the earliest first.
+    page
+        Those on the last page.
+    """
+
+    first: datetime | None = None
+    last: datetime | None = None
+    falling: bool = True
+    rising: bool = True
+    page: list[datetime] = field(default_factory=list)
+    _before: datetime | None = None
+
+    def note(self, product: Product) -> None:
+        """Take note of a product, in the order of the list."""
+        moment = read_time(product.start)
+        if moment is None:
+            return
+        if self._before is not None:
+            self.falling &= moment <= self._before
+            self.rising &= moment >= self._before
+        self._before = moment
+        self.first = min(self.first or moment, moment)
+        self.last = max(self.last or moment, moment)
+
+    def turn(self, products: Iterable[Product]) -> None:
+        """Take note of the last page."""
+        self.page = sorted(moment for product in products if (moment := read_time(product.start)))
+
+    def choice(self) -> list[datetime]:
+        """Give times to cut at, the best first: where the page ended that was the last."""
+        if not self.page:
+            return []
+        oldest, newest = self.page[0], self.page[-1]
+        if self.falling:
+            return [newest, oldest]
+        return [oldest, newest] if self.rising else [median_low(self.page), oldest, newest]
+
+
+def read_time(written: str | None) -> datetime | None:
+    """Read a time of an entry or a search, in UTC; None for what is none."""
+    try:
+        moment = datetime.fromisoformat(written or "")
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _written(moment: datetime) -> str:
+    return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
