@@ -172,7 +172,7 @@ def _size(path: Path) -> int | None:
 
 def _examine(path: Path, level: Level, stop: threading.Event) -> Verdict | ProductError:
     try:
-        verdict = check(path, level=level, identifier=path.stem, stop=stop.is_set)
+        verdict = check(path, level=level, identifier=path.stem, lenient=True, stop=stop.is_set)
     except IntegrityError as error:
         return error
     except OSError as error:

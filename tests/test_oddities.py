@@ -9,6 +9,7 @@ import subprocess
 import tracemalloc
 import zipfile
 import zlib
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,11 +23,15 @@ from collgs_async.progress import SilentProgress
 from collgs_async.scrub import verify_folder
 
 from .archives import Entry, compressed, written
+from .test_hostile import plain, pull, saying, wild
 from .test_integrity import program
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
+
+    from .conftest import Naps
+    from .test_hostile import Asked
 
 TEXT = b"<row>Vegetation 0.42 Water 0.07</row>\n" * 300
 NOISE = random.Random(3).randbytes(5000)
@@ -247,6 +252,53 @@ def test_what_says_something_else_is_refused(path: Path, data: bytes) -> None:
         check(path)
 
 
+CONTRADICTED = [{"crc": 1}, {"size": 7}, {"packed": 7}, {"method": 9}]
+
+
+@pytest.mark.parametrize("local", CONTRADICTED, ids=str)
+async def test_a_local_header_that_contradicts_the_directory_is_believed_when_it_comes_so_twice(
+    tmp_path: Path, naps: Naps, caplog: pytest.LogCaptureFixture, local: dict[str, int]
+) -> None:
+    data = written(entries(local=local)[1:])
+    async with wild([("P", "/archive.zip")], saying(plain(data, ETag='"tag"'))) as server:
+        report = await pull(server, tmp_path, naps)
+
+    assert (1, 0) == (report.downloaded, report.failed)
+    assert len(server.archive_requests) > 1
+    assert data == (tmp_path / "P.zip").read_bytes()
+    assert caplog.messages[-1].endswith(": another CRC-32, length or method in the local header")
+    found = await verify_folder(tmp_path, DownloadOptions(), SilentProgress())
+    assert (1, True) == (found.checked, found.ok)
+
+
+@pytest.mark.parametrize("local", CONTRADICTED, ids=str)
+async def test_a_local_header_that_was_spoilt_on_the_way_is_fetched_again(
+    tmp_path: Path, naps: Naps, local: dict[str, int]
+) -> None:
+    answers = [written(entries(local=local)[1:]), written(entries()[1:])]
+
+    async def say(_: Asked) -> AsyncIterator[bytes]:
+        yield plain(answers.pop(0) if answers[1:] else answers[0], ETag='"tag"')
+
+    async with wild([("P", "/archive.zip")], say) as server:
+        await pull(server, tmp_path, naps)
+
+    assert written(entries()[1:]) == (tmp_path / "P.zip").read_bytes()
+
+
+def test_a_contradiction_does_not_excuse_wrong_data(path: Path) -> None:
+    data = written([Entry(b"P.SAFE/a", NOISE, 0, local={"crc": 1})])
+    path.write_bytes(data)
+    assert 1 == len(check(path, lenient=True).warnings)
+
+    path.write_bytes(data.replace(NOISE[:9], bytes(9)))
+    with pytest.raises(DamagedMembersError, match="its CRC-32 is "):
+        check(path, lenient=True)
+    path.write_bytes(written([Entry(b"P.SAFE/a", NOISE, DEFLATE64, local={"crc": 1})]))
+    with pytest.raises(DamagedMembersError, match="its local header and the directory differ"):
+        check(path, lenient=True)
+
+
 @pytest.mark.parametrize("level", Level)
 @pytest.mark.parametrize(
     ("before", "looks"),
@@ -336,8 +388,8 @@ def test_a_bomb_of_zeros_costs_no_memory_and_stops_at_the_announced_length(path:
 
 @pytest.mark.parametrize("method", [BZIP2, LZMA])
 def test_a_bomb_that_announces_its_length_is_not_unpacked_but_told(path: Path, method: int) -> None:
-    """More than a gigabyte beyond what the archive's length would allow a deflate stream."""
-    data = bytearray(written([Entry(b"bomb", bytes(1000), method)]))
+    """More than a gigabyte beyond what the archive's length would allow a deflate stream; what follows it is read."""
+    data = bytearray(written([Entry(b"bomb", bytes(1000), method), Entry(b"b", TEXT, 8), Entry(b"c", TEXT, method)]))
     entry = data.index(b"PK\1\2")
     for at in (22, entry + 24):
         struct.pack_into("<I", data, at, 0xFFFFFFF0)
@@ -423,27 +475,29 @@ def test_what_others_read_is_read_here(scratch: Path, data: bytes) -> None:
 
 @settings(deadline=None, max_examples=300)
 @given(data=ARCHIVE, place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
-def test_a_flipped_bit_is_found_or_changes_no_content(scratch: Path, data: bytes, place: float, bit: int) -> None:
-    at = int(place * len(data))
+def test_a_flipped_bit_before_the_directory_is_found_or_changes_no_content(
+    scratch: Path, data: bytes, place: float, bit: int
+) -> None:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        at = int(place * archive.start_dir)
     spoilt = data[:at] + bytes([data[at] ^ 1 << bit]) + data[at + 1 :]
     scratch.write_bytes(spoilt)
 
-    try:
-        verdict = check(scratch, size=len(data), block=512)
-    except IntegrityError:
-        return
-    assert verdict.unchecked or contents(data) == contents_of_directory(spoilt)
+    for lenient in (False, True):
+        with suppress(IntegrityError):
+            assert 0 == check(scratch, size=len(data), lenient=lenient, block=512).unchecked
+            assert contents(data) == contents_by_directory(spoilt)
 
 
-def contents_of_directory(data: bytes) -> list[bytes]:
-    """Read an archive by Python's zipfile, which looks at names more closely than we do; by its directory alone."""
+def contents_by_directory(data: bytes) -> list[bytes]:
+    """Read an archive by Python's zipfile, with all that local headers say made what the directory says."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        found = []
+        changed = bytearray(data)
         for info in archive.infolist():
-            at = info.header_offset
-            name, _ = struct.unpack_from("<2H", data, at + 26)
-            info.orig_filename = data[at + 30 : at + 30 + name].decode(
-                "utf-8" if struct.unpack_from("<H", data, at + 6)[0] & UTF8 else "cp437"
-            )
-            found.append(archive.read(info))
-        return found
+            at, name = info.header_offset, data[info.header_offset + 26 :]
+            length = struct.unpack_from("<H", name)[0]
+            struct.pack_into("<2H", changed, at + 6, info.flag_bits, info.compress_type)
+            written_name = info.orig_filename.encode("utf-8" if info.flag_bits & UTF8 else "cp437")
+            if len(written_name) == length:
+                changed[at + 30 : at + 30 + length] = written_name
+    return contents(bytes(changed))

@@ -115,6 +115,7 @@ def check(
     level: Level = Level.CRC,
     identifier: str | None = None,
     joined: bool = False,
+    lenient: bool = False,
     stop: Callable[[], bool] = never,
     block: int = _MIB,
     seen: Mapping[int, Seen] = MappingProxyType({}),
@@ -134,6 +135,9 @@ def check(
     joined
         Whether nothing but equal bytes at the joints says that all of it is of one version. Then every byte of every
         member must be covered by its CRC-32 or follow from the directory; the level must be `Level.CRC`.
+    lenient
+        Whether local headers may contradict the directory where the data are what that says. An archive that comes so
+        twice was written so; the first time a byte may have been spoilt on the way.
     stop
         Looked at before every block and every entry; verification ends soon after it turns true.
     block
@@ -163,8 +167,11 @@ def check(
     warnings = tuple(directory.warnings)
     if level is not Level.CRC:
         return Verdict(warnings)
-    findings = Findings()
-    if damaged := tuple(damaged_members(path, directory, findings=findings, stop=stop, block=block, seen=seen)):
+    findings = Findings(proving=joined)
+    damaged = tuple(
+        damaged_members(path, directory, findings=findings, lenient=lenient, stop=stop, block=block, seen=seen)
+    )
+    if damaged:
         raise DamagedMembersError(damaged, len(directory.members))
     if joined and (doubts := "; ".join(_doubts(warnings, findings))):
         raise UnprovenError(doubts)

@@ -1,7 +1,7 @@
 """The members of a ZIP archive, one by one: local headers against the directory, data against their CRC-32.
 
 The CRC of the data decides. A local header that says less than the directory, or says a name in another spelling, is
-odd; one that says something else is damage.
+odd. One that says something else is damage, though it may turn out to be the way in which the archive was written.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from struct import pack
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from collgs_async.errors import IntegrityError
 from collgs_async.integrity.reading import counted, exactly, never, obey
@@ -47,6 +47,8 @@ _PACKED_BEST: Final = 1032
 """How many bytes a byte of a deflate stream stands for at most. What bzip2 and LZMA unpack to has no such limit, so all
 that they may unpack to in one archive is limited by what its length would allow a deflate stream, and some more."""
 
+_CONTRADICTED: Final = "another CRC-32, length or method in the local header"
+
 _ALWAYS_UNPACKED: Final = 1024 * _MIB
 
 
@@ -62,12 +64,15 @@ class Damage:
         Its first byte in the archive and the first byte of what follows it.
     problem
         What is wrong with it, in words.
+    header_only
+        Whether its data are right.
     """
 
     name: str
     start: int
     end: int
     problem: str
+    header_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +104,15 @@ class Findings:
         How many members differ harmlessly from what the directory says, by the way in which they do.
     unchecked
         Of how many members the data could not be read, by the reason.
+    proving
+        Whether to look for bytes that are neither told by the directory nor covered by a CRC.
     unproven
-        Of how many members some byte is neither told by the directory nor covered by a CRC.
+        In how many members there are such bytes.
     """
 
     odd: Counter[str] = field(default_factory=Counter)
     unchecked: Counter[str] = field(default_factory=Counter)
+    proving: bool = False
     unproven: int = 0
 
     @property
@@ -123,6 +131,7 @@ def damaged_members(
     directory: Directory,
     *,
     findings: Findings | None = None,
+    lenient: bool = False,
     stop: Callable[[], bool] = never,
     block: int = _MIB,
     seen: Mapping[int, Seen] = MappingProxyType({}),
@@ -140,6 +149,8 @@ def damaged_members(
         What `read_members` returned for this file.
     findings
         Where to note what else is noticed; None: nowhere.
+    lenient
+        As for `check`.
     stop
         Looked at before every member and every block.
     block
@@ -159,13 +170,17 @@ def damaged_members(
         for member, end in directory.extents():
             obey(stop)
             try:
-                reader.check(member, end, seen.get(member.header))
+                contradiction = reader.check(member, end, seen.get(member.header))
             except IntegrityError as error:
                 yield Damage(member.name, member.header, end, str(error))
+            else:
+                if contradiction and lenient:
+                    reader.findings.odd[_CONTRADICTED] += 1
+                elif contradiction:
+                    yield Damage(member.name, member.header, end, contradiction, header_only=True)
 
 
-@dataclass(frozen=True, slots=True)
-class _Local:
+class _Local(NamedTuple):
     """What a local header says; names and units as those of `Member`. Its data begin at `data`."""
 
     version: int
@@ -188,51 +203,64 @@ class _Reader:
     ) -> None:
         self._file = file
         self._directory = directory
-        self._findings = findings
+        self.findings = findings
         self._buffer = memoryview(bytearray(block))
         self._stop = stop
         self._may_unpack = _ALWAYS_UNPACKED + _PACKED_BEST * directory.start
 
-    def check(self, member: Member, end: int, seen: Seen | None) -> None:
-        """Raise `IntegrityError` if this member is damaged, and note what else is to be said of it."""
+    def check(self, member: Member, end: int, seen: Seen | None) -> str | None:
+        """Raise `IntegrityError` if this member is damaged, and note what else is to be said of it.
+
+        Returns
+        -------
+        str or None
+            What its local header says against the directory, although its data are right; None for nothing.
+        """
         local = _read_local(self._file, member, end)
-        oddities = list(self._compare(member, local))
+        facts = (local.method, local.crc, local.compressed, local.uncompressed, decoded(local.name, member.flags))
+        oddities: list[str] = []
+        contradiction = None
+        if facts != (member.method, member.crc, member.compressed, member.uncompressed, member.name):
+            oddities += self._compare(member, local)
+            contradiction = _contradiction(member, local)
         obstacle = self._obstacle(member)
         if obstacle is None:
             try:
                 oddities += self._check_data(member, local.data, seen)
             except TooLargeError:
                 obstacle = _method_name(member)
-        self._findings.odd.update(oddities)
+        if oddities:
+            self.findings.odd.update(oddities)
         if obstacle is not None:
-            self._findings.unchecked[obstacle] += 1
-        elif oddities or not _is_told(self._file, member, local, end):
-            self._findings.unproven += 1
+            self.findings.unchecked[obstacle] += 1
+            if contradiction:
+                raise IntegrityError(contradiction)
+        elif self.findings.proving and (oddities or contradiction or not _is_told(self._file, member, local, end)):
+            self.findings.unproven += 1
+        return contradiction
 
     def _obstacle(self, member: Member) -> str | None:
         """Say why the data of a member cannot be read; None when they can."""
         if member.flags & ENCRYPTED:
             return "encryption"
-        if member.readable and member.method not in (STORED, DEFLATED):
+        if not member.readable:
+            return _method_name(member)
+        if member.method not in (STORED, DEFLATED):
+            if member.uncompressed > self._may_unpack:
+                return _method_name(member)
             self._may_unpack -= member.uncompressed
-        return None if member.readable and self._may_unpack >= 0 else _method_name(member)
+        return None
 
     def _compare(self, member: Member, local: _Local) -> Iterator[str]:
         """Say in what a local header differs harmlessly from the directory's entry."""
         if decoded(local.name, member.flags) != member.name:
             self._refuse_another_name(member, local)
             yield "another spelling of the name in the local header"
-        if local.method != member.method:
-            if member.uncompressed or member.crc:
-                raise IntegrityError(f"its local header says method {local.method}, the directory {member.method}")
+        if local.method != member.method and _is_empty(member):
             yield "empty, with another method in the local header"
-        if (local.flags | member.flags) & SIZES_FOLLOW:
-            return
-        ours = (local.crc, local.compressed, local.uncompressed)
-        theirs = (member.crc, member.compressed, member.uncompressed)
-        if any(one not in (other, 0, FULL32) for one, other in zip(ours, theirs, strict=True)):
-            raise IntegrityError("its local header and the directory differ in CRC-32 or length")
-        if any(one == 0 != other for one, other in zip(ours, theirs, strict=True)):
+        if not (local.flags | member.flags) & SIZES_FOLLOW and any(
+            said == 0 != true for said, true in zip(_lengths(local), _lengths(member), strict=True)
+        ):
             yield "no CRC-32 or length in the local header"
 
     def _refuse_another_name(self, member: Member, local: _Local) -> None:
@@ -288,6 +316,24 @@ def _read_local(file: BufferedReader, member: Member, end: int) -> _Local:
     return _Local(
         version, flags, method, modified, crc, compressed, uncompressed, words[:name], words[name:], data
     )  # fmt: skip
+
+
+def _lengths(header: Member | _Local) -> tuple[int, int, int]:
+    return header.crc, header.compressed, header.uncompressed
+
+
+def _is_empty(member: Member) -> bool:
+    return not (member.uncompressed or member.crc)
+
+
+def _contradiction(member: Member, local: _Local) -> str | None:
+    """Say in what a local header contradicts the directory; to leave a field at zero, or full, is no contradiction."""
+    if local.method != member.method and not _is_empty(member):
+        return f"its local header says method {local.method}, the directory {member.method}"
+    pairs = zip(_lengths(local), _lengths(member), strict=True)
+    if (local.flags | member.flags) & SIZES_FOLLOW or all(said in (true, 0, FULL32) for said, true in pairs):
+        return None
+    return "its local header and the directory differ in CRC-32 or length"
 
 
 def _is_told(file: BufferedReader, member: Member, local: _Local, end: int) -> bool:

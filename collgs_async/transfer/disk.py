@@ -35,6 +35,7 @@ class Told(TypedDict, total=False):
 
     identifier: str
     joined: bool
+    lenient: bool
     seen: Mapping[int, Seen]
 
 

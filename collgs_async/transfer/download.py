@@ -291,7 +291,11 @@ class Downloader:
     async def _conclude(self, trip: Trip, size: int | None) -> None:
         """Verify an archive and give it its final name; what is quick is done in one go."""
         path, level = trip.part.path, self._level(trip, size)
-        told: Told = {"identifier": trip.product.identifier, "joined": trip.part.remote is None}
+        told: Told = {
+            "identifier": trip.product.identifier,
+            "joined": trip.part.remote is None,
+            "lenient": trip.lenient,
+        }
         told["seen"] = seen = trip.sums.members() if trip.sums and level is Level.CRC else {}
         unseen = (size or 0) - sum(member.length for member in seen.values())
         quick = level is not Level.CRC or (trip.sums is not None and trip.sums.quick and unseen <= _QUICKLY_READ)

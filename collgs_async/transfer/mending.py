@@ -25,8 +25,9 @@ class Mending:
     """The attempts to set one archive right.
 
     When members have wrong checksums, their ranges alone are fetched again. If they come with the same digest, the
-    archive is like that on the server. Anything else that is wrong means fetching the whole once more; so does what was
-    joined and cannot be proved, and from then on nothing is joined unless a validator speaks for it.
+    archive is like that on the server: it is kept if its data are right, and only local headers contradict the
+    directory. Anything else that is wrong means fetching the whole once more; so does what was joined and cannot be
+    proved, and from then on nothing is joined unless a validator speaks for it.
 
     Parameters
     ----------
@@ -55,6 +56,9 @@ class Mending:
             await self._forget_all()
             return "fetching it once more, whole"
         if spans and await self._came_the_same(spans):
+            if isinstance(error, DamagedMembersError) and all(damage.header_only for damage in error.damaged):
+                trip.lenient = True
+                return "it came with the same bytes twice, and its data are right: it is kept"
             await self._give_up(f"{error}; it came with the same bytes twice, so the archive is bad on the server")
         if spans and not self._mended:
             self._mended = True

@@ -173,6 +173,8 @@ class Trip:
         Whether the store was found to handle ranges, and conditions on them, as it should.
     joins
         Whether what is here may be joined with what comes because they are equal where they meet.
+    lenient
+        Whether local headers may contradict the directory, since they came so twice.
     ended
         Whether a body of unknown length has come to the archive's end record.
     asking
@@ -213,6 +215,7 @@ class Trip:
         self.ranges = True
         self.conditions = True
         self.joins = True
+        self.lenient = False
         self.ended = False
         self.asking: set[Stretch] = set()
         self.asked: set[Stretch] = set()
