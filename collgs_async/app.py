@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from collgs_async.auth import Authenticator, find_credentials
 from collgs_async.catalogue import FirstSignIn, Inquiry, Lessons, Search, find_description, list_collections
 from collgs_async.choice import Choice
-from collgs_async.errors import AuthenticationError, CatalogueError, CollgsError, NotAvailableError
+from collgs_async.errors import AuthenticationError, CatalogueError, CollgsError, NotAvailableError, StorageError
 from collgs_async.models import Outcome, Product, Report, Status
 from collgs_async.pipeline import in_order, run_pipeline
 from collgs_async.progress import SilentProgress
@@ -468,9 +468,9 @@ class Client:
         return await self._pull(Planned(plan), report)
 
     async def _pull(self, choice: Choice | Planned, report: str | Path | None) -> Report:
-        begun = time.monotonic()
+        begun, moved_before = time.monotonic(), self._downloader.moved
         error: CatalogueError | None = None
-        stopped_by: CollgsError | None = None
+        stopped_by: BaseException | None = None
         workers = self._config.download_options.workers
         with Recorder(None if report is None else Path(report)) as recorder:
             try:
@@ -484,15 +484,20 @@ class Client:
                 )
                 if error:
                     log.error("the search ended early: %s", error)
-            except CollgsError as stop:
+            except BaseException as stop:
                 stopped_by = stop
                 raise
             finally:
-                summed_up = recorder.report(choice.total, choice.pages, error, time.monotonic() - begun)
+                full = _added(recorder, self._downloader.take_unsettled())
+                moved = self._downloader.moved - moved_before
+                summed_up = recorder.report(choice.total, choice.pages, error, time.monotonic() - begun, moved)
                 self.report = replace(
-                    summed_up, stopped_by=stopped_by, left_out=dict(choice.left_out), missing=tuple(choice.missing)
+                    summed_up,
+                    stopped_by=stopped_by if isinstance(stopped_by, CollgsError) else full,
+                    left_out=dict(choice.left_out),
+                    missing=tuple(choice.missing),
                 )
-                recorder.write(self.report)
+                _write(recorder, self.report, already_stopped=stopped_by is not None)
         return self.report
 
     async def _announced(self, choice: Choice | Planned) -> AsyncGenerator[Product, None]:
@@ -504,6 +509,27 @@ class Client:
                     expected = choice.expected
                     self._progress.expect(expected)
                 yield product
+
+
+def _added(recorder: Recorder, outcomes: Iterable[Outcome]) -> StorageError | None:
+    """Add what was finished in the moment in which the run was stopped; give the error where it cannot be written."""
+    full = None
+    for outcome in outcomes:
+        try:
+            recorder.add(outcome)
+        except StorageError as error:
+            full = error
+    return full
+
+
+def _write(recorder: Recorder, report: Report, *, already_stopped: bool) -> None:
+    """Write the report; where that fails after something else has stopped the run, only say so."""
+    try:
+        recorder.write(report)
+    except StorageError as error:
+        if not already_stopped:
+            raise
+        log.error("%s", error)
 
 
 def _not_found(identifier: str, problem: str) -> Outcome:

@@ -8,11 +8,11 @@
     ├── StorageError           stops the run: the disk is full, the folder is gone or read-only
     ├── CatalogueError         ends the search; the products that were found still finish
     └── ProductError           costs one product; the run goes on
+        ├── ExhaustedError     no descriptor is left for another file or connection; with fewer at once there is
         ├── FileError          the disk refuses this product's file; others are not concerned
         ├── NotAvailableError  the store says that it does not hand this product out (404, 403, ...)
         ├── TakenOverError     another run has it now; what this one has written is no longer its own
         ├── TransferError      the line or the server failed; worth another try
-        │   └── ExhaustedError no descriptor is left for another file or connection
         └── IntegrityError     bytes arrived and they are not the product
 """
 
@@ -96,6 +96,10 @@ class ProductError(CollgsError):
     """One product could not be had; the others are not concerned."""
 
 
+class ExhaustedError(ProductError):
+    """The system has no descriptor left for another file or connection; with fewer at once there will be one."""
+
+
 class FileError(ProductError):
     """The disk refuses this product's file: too large, a name that it does not take, something else in its place."""
 
@@ -122,10 +126,6 @@ class TransferError(ProductError):
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
-
-
-class ExhaustedError(TransferError):
-    """The system has no descriptor left for another file or connection; with fewer at once there will be one."""
 
 
 class IntegrityError(ProductError):

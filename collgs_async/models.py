@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from collgs_async.errors import CollgsError, ProductError
 
-__all__ = ["Outcome", "Product", "Report", "Status"]
+__all__ = ["ELSEWHERE", "EXISTS", "Outcome", "Product", "Report", "Status"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,13 @@ class Product:
     relative_orbit: int | None = None
 
 
+EXISTS: Final = "exists"
+"""Why a product is skipped: its archive is here."""
+
+ELSEWHERE: Final = "elsewhere"
+"""Why a product is skipped: another run is fetching it, so that it is not here."""
+
+
 class Status(StrEnum):
     """What became of a product."""
 
@@ -133,6 +140,8 @@ class Report:
     ----------
     downloaded, skipped, failed
         How many products ended in each way.
+    elsewhere
+        How many of those that were skipped are not here, since another run was fetching them to the end.
     bytes
         Archive bytes that moved over the wire in this run.
     seconds
@@ -165,6 +174,7 @@ class Report:
     stopped_by: CollgsError | None = None
     left_out: Mapping[str, int] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
+    elsewhere: int = 0
 
     @property
     def found(self) -> int:
@@ -175,4 +185,4 @@ class Report:
     def ok(self) -> bool:
         """Whether everything that was searched was found and everything that was found is here."""
         broken = self.search_error is not None or self.stopped_by is not None
-        return not (self.failed or self.missing or broken)
+        return not (self.failed or self.missing or self.elsewhere or broken)

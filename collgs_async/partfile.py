@@ -101,6 +101,8 @@ class PartFile:
         The bytes that are here.
     remote
         Which archive they are of; None when nobody remembers, or when only equal bytes say so.
+    published
+        Whether the archive has got its final name.
     scattered
         Whether the sidecar is the record of what is here, since the part's length is none.
     """
@@ -124,6 +126,7 @@ class PartFile:
         self._users = 0
         self._absent = False
         self.scattered = False
+        self.published = False
         self._unrecorded = 0
         self._opening = asyncio.Lock()
         self._recording = asyncio.Lock()
@@ -369,6 +372,7 @@ class PartFile:
             self._close()
             remove_file(self.sidecar)
             self.path.replace(self.final)
+            self.published = True
 
     def reopen(self, damaged: Iterable[tuple[int, int]]) -> None:
         """Take an archive's final name away and make it a part again, of which some ranges are missing.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import secrets
@@ -14,9 +15,9 @@ from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, Self
 
 from collgs_async.errors import AuthenticationError, ConfigError, NotAvailableError, StorageError
-from collgs_async.models import Report, Status
+from collgs_async.models import ELSEWHERE, Report, Status
 from collgs_async.units import format_bytes, format_duration, format_rate
-from collgs_async.words import json_text, printable
+from collgs_async.words import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -54,6 +55,7 @@ class Recorder:
         self._path = path
         self._spool = None if path is None else _open_spool(path)
         self._counts: Counter[Status] = Counter()
+        self._elsewhere = 0
         self._bytes = 0
         self._failures: list[Outcome] = []
 
@@ -73,17 +75,18 @@ class Recorder:
         Raises
         ------
         StorageError
-            The disk of the report is full; the outcome is then not counted either.
+            The disk of the report is full; the outcome is counted all the same.
         """
+        self._counts[outcome.status] += 1
+        self._elsewhere += outcome.reason == ELSEWHERE
+        self._bytes += outcome.bytes
+        if outcome.status is Status.FAILED:
+            self._failures.append(outcome)
         if self._spool is not None:
             try:
                 self._spool.write(_encoded(_product_entry(outcome)) + b"\n")
             except OSError as error:
                 raise self._cannot_write(error) from error
-        self._counts[outcome.status] += 1
-        self._bytes += outcome.bytes
-        if outcome.status is Status.FAILED:
-            self._failures.append(outcome)
 
     def report(
         self,
@@ -91,13 +94,18 @@ class Recorder:
         search_pages: int,
         search_error: CollgsError | None,
         seconds: float,
+        moved: int = 0,
     ) -> Report:
-        """Sum up what was added so far; see `Report` for what the arguments mean."""
+        """Sum up what was added so far; see `Report` for what the arguments mean.
+
+        `moved` are the bytes that moved in all, also for products that have no outcome since the run was stopped.
+        """
         return Report(
             downloaded=self._counts[Status.DOWNLOADED],
             skipped=self._counts[Status.SKIPPED],
             failed=self._counts[Status.FAILED],
-            bytes=self._bytes,
+            elsewhere=self._elsewhere,
+            bytes=max(self._bytes, moved),
             seconds=seconds,
             failures=tuple(self._failures),
             search_total=search_total,
@@ -244,7 +252,8 @@ def _file_chunks(report: Report, products: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _encoded(entry: dict[str, Any]) -> bytes:
-    return json_text(entry, ascii_only=False).encode()  # lone surrogates of a file name that is no UTF-8 are escaped
+    # a file name that is no UTF-8 holds lone surrogates; escaped by backslash they are JSON again
+    return json.dumps(entry, ensure_ascii=False).encode("utf-8", "backslashreplace")
 
 
 def _summary_entry(report: Report) -> dict[str, Any]:
@@ -347,11 +356,14 @@ def _shown(folder: Path) -> str:
 
 def _headline(report: Report, *, interrupted: bool) -> str:
     if report.found:
-        return ("Interrupted: " if interrupted else "") + ", ".join(_tallies(report))
+        return ("Interrupted: " if interrupted else "") + ", ".join(
+            _tallies(report, interrupted=interrupted or report.stopped_by is not None)
+        )
+    moved = f" ({_amount(report)} of unfinished archives)" if report.bytes else ""
     if interrupted:
-        return "Interrupted before any product was done."
+        return f"Interrupted before any product was done{moved}."
     if report.search_error or report.stopped_by:
-        return "Nothing was downloaded."
+        return f"Nothing was downloaded to its end{moved}." if moved else "Nothing was downloaded."
     if report.left_out:
         return "Nothing of what was found is wanted."
     if report.missing:
@@ -361,13 +373,21 @@ def _headline(report: Report, *, interrupted: bool) -> str:
     return "Nothing matches. Try a larger box, a longer time span or more clouds, and check the collection's name."
 
 
-def _tallies(report: Report) -> Iterator[str]:
+def _tallies(report: Report, *, interrupted: bool) -> Iterator[str]:
     if report.downloaded:
         yield f"{report.downloaded} downloaded ({_amount(report)})"
-    if report.skipped:
-        yield f"{report.skipped} already here"
+    if here := report.skipped - report.elsewhere:
+        yield f"{here} already here"
+    if report.elsewhere:
+        yield f"{report.elsewhere} not here yet, since another run is fetching {_them(report.elsewhere)}"
     if report.failed:
         yield f"{report.failed} failed"
+    if report.bytes and not report.downloaded and (interrupted or report.stopped_by):
+        yield f"{_amount(report)} of unfinished archives"
+
+
+def _them(count: int) -> str:
+    return "it" if count == 1 else "them"
 
 
 def _amount(report: Report) -> str:
@@ -408,7 +428,7 @@ def _advice(report: Report, *, interrupted: bool) -> Iterator[str]:
         return
     if isinstance(report.stopped_by, StorageError):
         yield "Make room or mend the folder, then run the same command again: what has arrived is kept."
-    elif interrupted or report.search_error or len(final) < report.failed:
+    elif interrupted or report.search_error or report.elsewhere or len(final) < report.failed:
         yield "Run the same command again: what is here is kept, unfinished files go on where they stopped."
     elif final:
         yield "The store does not hand these out; running the same command again soon will not help."

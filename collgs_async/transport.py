@@ -354,11 +354,7 @@ def _next_hop(response: aiohttp.ClientResponse) -> URL:
 
 
 def describe(error: BaseException) -> str:
-    """Say in plain words what a network error was, without known secrets."""
-    return redacted(_described(error))
-
-
-def _described(error: BaseException) -> str:
+    """Say in plain words what a network error was."""
     match error:
         case aiohttp.ConnectionTimeoutError():
             return "no connection within the time-out"

@@ -50,6 +50,12 @@ def wrong_finals(folder: Path, right: dict[str, bytes]) -> list[str]:
     return [path.name for path in folder.glob("*.zip") if path.read_bytes() != right[path.name]]
 
 
+def here(folder: Path) -> tuple[int, int]:
+    """How many archives have their names, and how many bytes there are of them and of parts."""
+    sizes = {path: path.stat().st_size for pattern in ("*.zip", "*.zip.part") for path in folder.glob(pattern)}
+    return sum(path.suffix == ".zip" for path in sizes), sum(sizes.values())
+
+
 def strange_litter(site: Any) -> list[str]:
     return [name for name in site.litter() if not name.endswith((".zip.part", ".zip.part.json", ".zip.part.lease"))]
 
@@ -73,8 +79,12 @@ async def stopped_when(happened: Callable[[], bool], number: signal.Signals, com
         return untroubled(await command.end(process))
 
 
-def check_report(command: Command, number: signal.Signals) -> None:
-    """A report is there, whole and consistent; after SIGKILL there is none, and nothing else."""
+def check_report(command: Command, number: signal.Signals, new: int, grown: int, moved: int) -> None:
+    """A report is there, whole, and counts what is there; after SIGKILL there is none, and nothing else.
+
+    `new` is the number of archives that have got their names, `grown` the bytes by which the folder grew, `moved` those
+    that the server has sent, some of which no one may have received.
+    """
     if number == signal.SIGKILL:
         assert [] == files_below(command.folder)
         return
@@ -84,6 +94,8 @@ def check_report(command: Command, number: signal.Signals) -> None:
     path.unlink()
     assert report["summary"]["found"] == len(report["products"])
     assert {"downloaded", "skipped"}.issuperset(product["status"] for product in report["products"])
+    assert new == report["summary"]["downloaded"]
+    assert grown <= report["summary"]["bytes"] <= moved
 
 
 @pytest.mark.parametrize(
@@ -102,11 +114,13 @@ async def test_a_run_that_is_stopped_ten_times_goes_on_each_time(
         return moved >= goal
 
     for moment in range(MOMENTS):
+        (before, size), moved = here(site.folder), site.moved()
         ended = await stopped_when(partial(has_moved, total * moment // MOMENTS), number, command, site)
         assert code == ended.code
         assert [] == wrong_finals(site.folder, right)
         assert [] == strange_litter(site)
-        check_report(command, number)
+        now, grown = here(site.folder)
+        check_report(command, number, now - before, grown - size, site.moved() - moved)
 
     ended = untroubled(await command(*at(site)))
 
@@ -270,6 +284,7 @@ def write_huge_archive(path: Path) -> None:
 FULL_DISK = """
 mount -t tmpfs -o size=8m tmpfs "$OUT" || exit 77
 "$@" 2> first.err; echo $? > first.code
+cp report.json first.json
 cp -R "$OUT" first
 mount -o remount,size=64m "$OUT"
 "$@" 2> second.err; echo $? > second.code
@@ -291,7 +306,7 @@ async def test_a_full_disk_stops_the_run_and_after_making_room_the_next_one_goes
     site = await serve(stored_scenes(6, 3_000_000), rate=20e6)
     right = originals(site)
     site.folder.mkdir()
-    words = (*at(site), "--workers", WORKERS)
+    words = (*at(site), "--workers", WORKERS, "--report", "report.json")
     shell = await asyncio.create_subprocess_exec(
         *("unshare", "-rm", "sh", "-c", FULL_DISK, "sh"),
         *(sys.executable, "-m", "collgs_async", *map(str, words)),
@@ -304,6 +319,10 @@ async def test_a_full_disk_stops_the_run_and_after_making_room_the_next_one_goes
     assert (1, 0) == (first.code, second.code)
     assert [] == wrong_finals(command.folder / "first", right)
     assert 0 < len(list((command.folder / "first").glob("*.zip"))) < len(right)
+    summary = json.loads((command.folder / "first.json").read_bytes())["summary"]
+    assert len(list((command.folder / "first").glob("*.zip"))) == summary["downloaded"]
+    assert f"{summary['downloaded']} downloaded" in first.err
+    assert here(command.folder / "first")[1] <= summary["bytes"]
     assert sorted(right) == files_below(command.folder / "second")
     assert [] == wrong_finals(command.folder / "second", right)
     assert site.moved() <= sum(map(len, right.values())) + WORKERS * LOST_AT_MOST

@@ -66,7 +66,7 @@ def test_dangerous_name_becomes_a_safe_one_with_a_digest(identifier: str) -> Non
 
     assert set(name) <= SAFE
     assert name[0] not in ".-"
-    assert "-" == name[-13]
+    assert "-" == name[-37]
     assert file_name(identifier) == name
 
 

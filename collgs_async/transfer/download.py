@@ -16,9 +16,9 @@ from collgs_async.errors import (
     ProductError,
     TransferError,
 )
-from collgs_async.filenames import file_name, folds_case
+from collgs_async.filenames import file_name, folds_case, former_file_name
 from collgs_async.integrity import Level
-from collgs_async.models import Outcome, Status
+from collgs_async.models import ELSEWHERE, EXISTS, Outcome, Status
 from collgs_async.partfile import SMALL, PartFile
 from collgs_async.patience import Patience, let_go
 from collgs_async.transfer.awake import LOOK_EACH
@@ -71,6 +71,11 @@ class Downloader:
         Whom to tell.
     sleep
         The way to wait between tries, in seconds.
+
+    Attributes
+    ----------
+    moved
+        Archive bytes that came over the wire so far, also of fetches that were stopped.
     """
 
     def __init__(
@@ -87,6 +92,8 @@ class Downloader:
         self._progress = progress
         self._disk = Disk(config.output_directory)
         self._crew = Crew(transport, authenticator, config, self._disk, sleep=sleep)
+        self.moved = 0
+        self._unsettled: list[Outcome] = []
         self._leases: list[Lease] = []
         self._walking = 0
         self._nobody_walks = asyncio.Event()
@@ -126,7 +133,21 @@ class Downloader:
 
     async def action(self, product: Product) -> Action:
         """Look what is here of a product and say what is to be done about it; changes nothing."""
-        return await self._disk.do(lambda: self._look(product, self.final(product)))
+
+        def look_here() -> Action:
+            former = self._former(product)
+            return Action.SKIP if former else self._look(product, self.final(product))
+
+        return await self._disk.do(look_here)
+
+    def _former(self, product: Product) -> Path | None:
+        """Find the product's archive where an earlier version put it; None: it is not there, or need not be."""
+        final = self.final(product)
+        name = former_file_name(product.identifier, folds_case=self._folds_case)
+        former = final.with_name(name) if name else None
+        if former is None or final.exists() or not former.is_file():
+            return None
+        return former if self._look(product, former) is Action.SKIP else None
 
     def _look(self, product: Product, final: Path) -> Action:
         return look(product, final, skip_existing=self._options.skip_existing, stop=self._disk.stopping)
@@ -202,28 +223,33 @@ class Downloader:
 
     async def _fetch(self, trip: Trip, damaged: Iterable[tuple[int, int]] | None = None) -> Outcome:
         """Walk one product, and say what became of it."""
-        product, begun = trip.product, time.monotonic()
+        product, begun, before = trip.product, time.monotonic(), trip.received
         status, error, reason = Status.DOWNLOADED, None, None
         try:
             if reason := await self._walk(trip, damaged):
                 status = Status.SKIPPED
-            if reason == "elsewhere":
+            if reason == ELSEWHERE:
                 log.info("%s: another run is fetching it", product.identifier)
         except ProductError as caught:
-            status, error = Status.FAILED, _without_frames(caught)
-            log.error("%s: %s; it is left out", product.identifier, caught)
-        outcome = Outcome(
-            product,
-            status,
-            path=trip.part.final if error is None else None,
-            bytes=trip.received,
-            seconds=time.monotonic() - begun,
-            attempts=trip.requests,
-            reason=reason,
-            error=error,
-        )
+            if trip.part.published:
+                log.warning("%s: %s", product.identifier, caught)  # about its lease; the archive is here
+            else:
+                status, error = Status.FAILED, _without_frames(caught)
+                log.error("%s: %s; it is left out", product.identifier, caught)
+        except BaseException:
+            if trip.part.published:  # stopped in this very moment; it is here all the same
+                self._unsettled.append(_outcome(trip, begun, Status.DOWNLOADED))
+            raise
+        finally:
+            self.moved += trip.received - before
+        outcome = _outcome(trip, begun, status, reason, error)
         self._progress.finished(outcome)
         return outcome
+
+    def take_unsettled(self) -> list[Outcome]:
+        """Give, once, the outcomes of fetches that were stopped when their archives had just got their names."""
+        taken, self._unsettled = self._unsettled, []
+        return taken
 
     async def _walk(self, trip: Trip, damaged: Iterable[tuple[int, int]] | None) -> str | None:
         """Bring the archive to its final name; say why not when there is no need to."""
@@ -237,7 +263,7 @@ class Downloader:
         except ProductError:
             if not await self._disk.do(lease.lost):
                 raise
-            return "elsewhere"  # whatever went wrong: part and sidecar are of another run by now
+            return ELSEWHERE  # whatever went wrong: part and sidecar are of another run by now
         finally:
             self._leases.remove(lease)
             try:
@@ -251,18 +277,21 @@ class Downloader:
         product, part = trip.product, trip.part
         if product.url is not None and product.problem is not None:
             raise NotAvailableError(product.problem)
+        if damaged is None and (former := self._former(product)):
+            with suppress(FileNotFoundError):  # another run was quicker
+                former.replace(part.final)
         if damaged is None and self._look(product, part.final) is Action.SKIP:
             _clear(part.lease)
-            return "exists"
+            return EXISTS
         if product.url is None:
             raise NotAvailableError(product.problem or "the catalogue gives no download link for it")
         if not part.lease.take():
-            return "elsewhere"
+            return ELSEWHERE
         # Whoever had the lease before may have finished it since we looked.
         if damaged is not None:
             part.reopen(damaged)
         elif part.final.exists() and self._look(product, part.final) is Action.SKIP:
-            return "exists"
+            return EXISTS
         part.look()
         return None
 
@@ -327,6 +356,21 @@ def _elsewhere(trip: Trip, error: ProductError) -> Mending:
         raise error
     log.warning("%s: %s; trying its next download link", trip.product.identifier, error)
     return Mending(trip)
+
+
+def _outcome(
+    trip: Trip, begun: float, status: Status, reason: str | None = None, error: ProductError | None = None
+) -> Outcome:
+    return Outcome(
+        trip.product,
+        status,
+        path=trip.part.final if error is None else None,
+        bytes=trip.received,
+        seconds=time.monotonic() - begun,
+        attempts=trip.requests,
+        reason=reason,
+        error=error,
+    )
 
 
 def _give_name(part: PartFile) -> None:
