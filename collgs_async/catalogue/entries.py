@@ -1,0 +1,203 @@
+"""One entry of an answer: whatever it is made of, facts or None, and a product of them.
+
+This is the only place that knows the server's field names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+from collgs_async.catalogue.offers import archive_links
+from collgs_async.catalogue.reading import is_torn
+from collgs_async.links import join_link
+from collgs_async.models import Product
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+__all__ = ["Entry", "at", "objects", "read_product", "whole_number"]
+
+_TORN = "a byte is broken in"
+
+_MOST_ALTERNATIVES = 9
+"""Links to one archive that are kept beside the first one."""
+
+
+def read_product(entry: object, download_base: str) -> Product:
+    """Make a product of an entry; past this function nobody sees the server's field names."""
+    facts = Entry(entry)
+    url, size, problem, others = _archive(facts, download_base)
+    identifier = facts.identifier()
+    if identifier is None:
+        digest = hashlib.sha256(repr(entry).encode("utf-8", "replace")).hexdigest()[:12]
+        identifier, url, others, problem = f"unnamed-{digest}", None, (), "the catalogue gives it no identifier"
+    elif is_torn(identifier):
+        url, others, problem = None, (), f"{_TORN} its identifier: the catalogue's answer is not all UTF-8"
+    start, end = facts.sensing_times()
+    return Product(
+        identifier=identifier,
+        url=url,
+        problem=problem,
+        alternatives=others,
+        size=size,
+        collection=facts.text("properties", "parentIdentifier"),
+        start=start,
+        end=end,
+        footprint=facts.footprint(),
+        cloud_cover=facts.percentage("productInformation", "cloudCover"),
+        orbit_direction=facts.acquisition("acquisitionParameters", "orbitDirection")
+        or facts.text("properties", "orbitDirection"),
+        orbit_number=whole_number(facts.acquired("acquisitionParameters", "orbitNumber")),
+        platform=facts.platform(),
+        quicklook=_resolve(facts.link("previews"), download_base)[0],
+        product_type=facts.trait("productType"),
+        polarisation=facts.trait("polarisationChannels", "polarizationChannels", "polarisation"),
+        tile=facts.trait("tileId", "tileIdentifier", "mgrsTile"),
+        relative_orbit=whole_number(facts.trait("relativeOrbitNumber", "relativeOrbit", "track")),
+    )
+
+
+def _archive(facts: Entry, base: str) -> tuple[str | None, int | None, str | None, tuple[str, ...]]:
+    """Give where the archive is and how long, else why that is nowhere; and where else it is."""
+    problem: str | None = None
+    found: dict[str, object] = {}
+    for href, length in facts.downloads():
+        url, trouble = _resolve(href, base)
+        problem = problem or trouble
+        if url is not None:
+            found.setdefault(url, length)
+    if not found:
+        return None, None, problem or _resolve(None, base)[1], ()
+    first, *others = found
+    return first, whole_number(found[first]), None, tuple(others[:_MOST_ALTERNATIVES])
+
+
+class Entry:
+    """A feature of the answer, whatever it is made of: a missing or odd field is None, never an error."""
+
+    def __init__(self, entry: object) -> None:
+        self._entry = entry
+
+    def text(self, *path: str) -> str | None:
+        """Read text; blank text is none."""
+        value = at(self._entry, *path)
+        return value.strip() or None if isinstance(value, str) else None
+
+    def trait(self, *names: str) -> str | None:
+        """Find a fact by one of its names, wherever catalogues put it; a list becomes text with commas."""
+        places = (("acquisitionParameters",), ("productInformation",), ())
+        for name in names:
+            for place in places:
+                value = self.acquired(*place, name) if place else None
+                value = at(self._entry, "properties", *place, name) if value is None else value
+                items = value if isinstance(value, list) else [value]
+                if words := ",".join(str(item).strip() for item in items if isinstance(item, str | int)):
+                    return words
+        return None
+
+    def percentage(self, part: str, name: str) -> float | None:
+        """Read a share, from its part of the properties or beside it; some write -1 for what they do not know."""
+        value = at(self._entry, "properties", part, name)
+        value = at(self._entry, "properties", name) if value is None else value
+        right = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 100
+        return value if right else None
+
+    def identifier(self) -> str | None:
+        """Find the product's name; `id` is the entry's own URL, whose ``uid`` is the last resort."""
+        if named := self.text("properties", "identifier") or self.text("properties", "title"):
+            return named
+        try:
+            query = parse_qs(urlsplit(self.text("id") or "").query)
+        except ValueError:
+            return None
+        return next(iter(query.get("uid", [])), None)
+
+    def downloads(self) -> Iterator[tuple[str, object]]:
+        """Give the links that may lead to the archive, the best first, each with the length that is said of it."""
+        yield from archive_links(self._links("data"))
+        service = at(self._entry, "properties", "services", "download")
+        if url := self.text("properties", "services", "download", "url"):
+            yield url, service.get("size")
+
+    def link(self, relation: str) -> str | None:
+        """Give the first link of a relation."""
+        return next((link["href"] for link in self._links(relation) if isinstance(link.get("href"), str)), None)
+
+    def _links(self, relation: str) -> Iterator[Mapping[str, Any]]:
+        """Go through the links of one relation: an object of arrays at a GeoServer, an array elsewhere."""
+        links = at(self._entry, "properties", "links")
+        if isinstance(links, dict):
+            found = links.get(relation)
+            yield from objects(found if isinstance(found, list) else [found])
+        elif isinstance(links, list):
+            names = ("data", "enclosure") if relation == "data" else (relation,)
+            yield from (link for link in objects(links) if link.get("rel") in names)
+
+    def sensing_times(self) -> tuple[str | None, str | None]:
+        """Read ``date``, which is ``start/end`` or one instant; the acquisition's own times are more precise."""
+        start, _, end = (self.text("properties", "date") or "").partition("/")
+        parameters = "acquisitionParameters"
+        start = self.acquisition(parameters, "beginningDateTime") or start or self.text("properties", "startDate") or ""
+        last = self.text("properties", "completionDate")  # as resto has both
+        return start or None, self.acquisition(parameters, "endingDateTime") or end or last or start or None
+
+    def footprint(self) -> Mapping[str, Any] | None:
+        """Give what may be a GeoJSON geometry."""
+        geometry = at(self._entry, "geometry")
+        return geometry if isinstance(geometry, dict) and isinstance(geometry.get("type"), str) else None
+
+    def platform(self) -> str | None:
+        """Name the satellite, with its letter."""
+        name = self.acquisition("platform", "platformShortName")
+        serial = self.acquisition("platform", "platformSerialIdentifier")
+        return f"{name}{serial or ''}" if name else None
+
+    def acquisition(self, *path: str) -> str | None:
+        """Read text about the acquisition."""
+        value = self.acquired(*path)
+        return value if isinstance(value, str) and value else None
+
+    def acquired(self, *path: str) -> object:
+        """Look into ``acquisitionInformation``, an array for products in some versions, an object in others."""
+        held = at(self._entry, "properties", "acquisitionInformation")
+        for part in held if isinstance(held, list) else [held]:
+            if (value := at(part, *path)) is not None:
+                return value
+        return None
+
+
+def _resolve(href: str | None, base: str) -> tuple[str | None, str | None]:
+    """Make an absolute URL of a link; or say why it is none that can be followed."""
+    if href is None:
+        return None, "the catalogue gives no download link for it"
+    if is_torn(href):
+        return None, f"{_TORN} its download link: the catalogue's answer is not all UTF-8"
+    try:
+        url = join_link(base, href)
+        (url.raw_host or "").encode("idna")
+    except (ValueError, UnicodeError):
+        return None, f"its download link is no URL: {href[:200]!r}"
+    if url.scheme not in {"http", "https"} or not url.host:
+        return None, f"its download link is not http or https: {href[:200]!r}"
+    return str(url), None
+
+
+def at(value: object, *path: str) -> Any:
+    """Follow keys through objects; None where one of them is missing."""
+    for key in path:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def objects(values: list[Any]) -> Iterator[Mapping[str, Any]]:
+    """Go through the objects of a list."""
+    return (value for value in values if isinstance(value, dict))
+
+
+def whole_number(value: object) -> int | None:
+    """Read a number of things, also one that is written as text; None for all else."""
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 19:
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
