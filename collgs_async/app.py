@@ -22,6 +22,7 @@ from collgs_async.pipeline import in_order, run_pipeline
 from collgs_async.progress import SilentProgress
 from collgs_async.query import Query
 from collgs_async.report import Recorder
+from collgs_async.timing import Timing
 from collgs_async.transfer import Downloader
 from collgs_async.transport import Transport
 
@@ -85,6 +86,7 @@ class Client:
         self._config = config
         self._progress = progress or SilentProgress()
         self._sleep = sleep
+        self._timing = Timing(sleep)
         self._transport = Transport(config.connection, config.download_options.min_rate)
         host = urlsplit(config.base_url).hostname or ""
         self._authenticator = Authenticator(
@@ -93,7 +95,7 @@ class Client:
             credentials or partial(find_credentials, os.environ, host),
             auth_hosts=config.connection.auth_hosts,
         )
-        self._downloader = Downloader(self._transport, self._authenticator, config, self._progress, sleep=sleep)
+        self._downloader = Downloader(self._transport, self._authenticator, config, self._progress, timing=self._timing)
         self._descriptions: dict[str, Description | None] = {}
         self._without_answer: set[str] = set()
         self._lessons = Lessons(config.connection.page_size)
@@ -481,6 +483,7 @@ class Client:
                     workers=self._downloader.in_flight,
                     queue_size=workers,
                     idle=self._downloader.help,
+                    timing=self._timing,
                 )
                 if error:
                     log.error("the search ended early: %s", error)

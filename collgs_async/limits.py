@@ -64,6 +64,7 @@ class Gate:
         self._reduced_at = -math.inf
         self._probe_after = PROBE_EACH
         self._probed_at: float | None = None
+        self._opens_to = 0
 
     @asynccontextmanager
     async def enter(self, *, ahead: bool = False) -> AsyncIterator[float]:
@@ -123,6 +124,17 @@ class Gate:
     def accepted(self) -> None:
         """Take note that the store has accepted a request."""
         self.successes += 1
+        if self.limit < self._opens_to:
+            self.limit += 1
+            self._admit()
+
+    def open_slowly(self, limit: int) -> None:
+        """Begin again with one request at a time, and one more for each that is accepted, up to so many.
+
+        For a store that was away: all that waited for it would else come at once.
+        """
+        self.limit, self._opens_to = 1, min(limit, self._most)
+        self._reduced_at, self._probed_at = self._clock(), None
 
     def refused(self, began: float, retry_after: float | None) -> None:
         """Take note that the store refused a request because there are too many.
@@ -138,6 +150,7 @@ class Gate:
         self._closed_until = max(self._closed_until, now + (UNASKED_WAIT if retry_after is None else retry_after))
         if began <= self._reduced_at:
             return
+        self._opens_to = 0
         if self._probed_at is not None and began >= self._probed_at:
             self._probe_after *= 2
             lower = self.limit - 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import random
+import re
 import time
 import traceback
 from email.utils import parsedate_to_datetime
@@ -23,11 +24,17 @@ LONGEST_WAIT = 900.0
 """Seconds; a server that asks to wait longer has in effect said no."""
 
 
+_SECONDS = re.compile(r"([0-9]+)(?:\.([0-9]{0,9})[0-9]*)?", re.ASCII)
+
+
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Read ``Retry-After`` (RFC 9110 §10.2.3) as seconds from now; None when missing or senseless."""
+    """Read ``Retry-After`` (RFC 9110 §10.2.3) as seconds from now; None when missing or senseless.
+
+    Some servers send a fraction of a second, which the RFC does not know; it is heeded.
+    """
     text = headers.get("Retry-After", "").strip()
-    if text.isascii() and text.isdigit():
-        return float(text[:9])
+    if seconds := _SECONDS.fullmatch(text):
+        return float(f"{seconds[1][:12]}.{seconds[2] or 0}")
     try:
         return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
     except (ValueError, OverflowError, OSError):
@@ -44,16 +51,29 @@ class Patience:
     ----------
     tries
         Fruitless tries in a row after which to give up; 0 and 1 both mean the first one.
+
+    Attributes
+    ----------
+    tries
+        The same, at least 1.
     """
 
     def __init__(self, tries: int) -> None:
-        self._tries = max(1, tries)
+        self.tries = max(1, tries)
         self._fruitless = 0
         self._fruitful = False
 
     def progressed(self) -> None:
         """Take note that this try has brought something new."""
         self._fruitful = True
+
+    def begin_anew(self) -> None:
+        """Forget the tries so far."""
+        self._fruitless, self._fruitful = 0, False
+
+    def once_more(self) -> None:
+        """Leave one try."""
+        self._fruitless, self._fruitful = self.tries - 1, False
 
     def after(self, _: RetryCallState) -> None:
         """Count the try that has just failed."""
@@ -62,7 +82,7 @@ class Patience:
 
     def stop(self, _: RetryCallState) -> bool:
         """Tell whether it is time to give up."""
-        return self._fruitless >= self._tries
+        return self._fruitless >= self.tries
 
     def wait(self, state: RetryCallState) -> float:
         """Seconds to wait: what the server asked for, else a growing random time of at most a minute."""

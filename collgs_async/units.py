@@ -1,14 +1,16 @@
-"""Amounts as people read them: decimal bytes (1 kB is 1000 B), bytes a second, minutes and hours."""
+"""Amounts as people read and write them: decimal bytes (1 kB is 1000 B), bytes a second, minutes and hours."""
 
 from __future__ import annotations
 
 import math
 import re
 
-__all__ = ["format_bytes", "format_duration", "format_rate", "format_share", "parse_rate"]
+__all__ = ["format_bytes", "format_duration", "format_rate", "format_share", "parse_duration", "parse_rate"]
 
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 _POWERS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
+_SECONDS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(s|min|m|h|d|)", re.IGNORECASE | re.ASCII)
 _RATE = re.compile(r"([0-9]+(?:\.[0-9]+)?)([kmg]?)", re.IGNORECASE)
 
 
@@ -72,6 +74,26 @@ def parse_rate(text: str) -> float:
     if not 0 < rate < math.inf:
         raise ValueError(f"expected bytes a second such as 500k, 20M or 1G, found {text!r}")
     return rate
+
+
+def parse_duration(text: str) -> float:
+    """Read a length of time with an optional unit: s (seconds, as without one), m or min, h or d, in either case.
+
+    Returns
+    -------
+    float
+        Seconds, not negative.
+
+    Raises
+    ------
+    ValueError
+        When the text is no such number.
+    """
+    match = _DURATION.fullmatch(text.strip())
+    seconds = float(match[1]) * _SECONDS[match[2].lower()] if match else math.inf
+    if not seconds < math.inf:
+        raise ValueError(f"expected seconds, or a number with m, h or d such as 15m, found {text!r}")
+    return seconds
 
 
 def _power(n: float) -> int:

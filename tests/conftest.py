@@ -75,7 +75,7 @@ class Site:
     def config(self, **options: Any) -> Config:
         """Settings for this server; connection options go by their names, all others are download options."""
         connection: dict[str, Any] = {"timeout": 30, "retries": 3}
-        for name in ("timeout", "retries", "proxy", "download_base_url", "user_agent"):
+        for name in ("timeout", "retries", "outage", "staging", "proxy", "download_base_url", "user_agent"):
             if name in options:
                 connection[name] = options.pop(name)
         parameters = {"parentIdentifier": "S2_MSIL2A", **options.pop("parameters", {})}

@@ -58,6 +58,8 @@ OTHER_VALUES = {
     "connection.timeout": "7.5",
     "connection.retries": "0",
     "connection.page_size": "7",
+    "connection.outage": "2h",
+    "connection.staging": "90",
     "connection.user_agent": "me/2.0 (test)",
     "connection.proxy": "http://me:hush@proxy.example:3128",
     "connection.ca_file": "ca.pem",

@@ -212,3 +212,24 @@ async def test_cancelled_just_before_its_turn_is_passed_over(clock: Clock, naps:
     [ended] = await asyncio.gather(first, return_exceptions=True)
     assert isinstance(ended, asyncio.CancelledError)
     assert "passed" == await asyncio.wait_for(second, 5)
+
+
+async def test_after_an_outage_one_passes_and_one_more_for_each_that_is_accepted(gate: Gate) -> None:
+    gate.open_slowly(5)
+    limits = []
+    for _ in range(6):
+        limits.append(gate.limit)
+        gate.accepted()
+
+    assert [1, 2, 3, 4, 5, 5] == limits
+
+
+async def test_a_refusal_ends_the_opening_after_an_outage(gate: Gate, clock: Clock) -> None:
+    gate.open_slowly(16)
+    for _ in range(3):
+        gate.accepted()
+    clock.now += 1
+    gate.refused(clock.now, None)
+    gate.accepted()
+
+    assert 2 == gate.limit

@@ -27,7 +27,7 @@ from collgs_async.progress import (
     choose_progress,
     short_name,
 )
-from collgs_async.units import format_bytes, format_duration, format_rate, format_share, parse_rate
+from collgs_async.units import format_bytes, format_duration, format_rate, format_share, parse_duration, parse_rate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -189,6 +189,15 @@ def test_checking_frees_the_slot_and_is_counted_below(terminal: Terminal, clock:
     assert terminal.screen()[0].startswith("S3A OL_1_EFR")
     progress.finished(ended(S2))
     assert "checking" not in total_line(progress, terminal, clock)
+    progress.close()
+
+
+def test_what_is_waited_for_is_shown_as_long_as_it_is(terminal: Terminal, clock: Clock) -> None:
+    progress = TqdmProgress(1, file=terminal.file, clock=clock)
+    progress.waiting("the store")
+    assert total_line(progress, terminal, clock).endswith("waiting for the store")
+    progress.waiting(None)
+    assert "waiting" not in total_line(progress, terminal, clock)
     progress.close()
 
 
@@ -415,6 +424,17 @@ def test_plain_lines_come_at_their_interval_and_once_at_the_end(clock: Clock) ->
     ] == file.getvalue().splitlines()
 
 
+def test_a_plain_line_says_what_is_waited_for(clock: Clock) -> None:
+    file = io.StringIO()
+    progress = PlainProgress(file=file, interval=0, clock=clock)
+    progress.waiting("the store and 3 on tape")
+    progress.waiting(None)
+    assert [
+        "00:00:00  0 products  0 B  0 B/s  waiting for the store and 3 on tape",
+        "00:00:00  0 products  0 B  0 B/s",
+    ] == file.getvalue().splitlines()
+
+
 def test_plain_progress_of_nothing_writes_nothing(clock: Clock) -> None:
     file = io.StringIO()
     progress = PlainProgress(file=file, clock=clock)
@@ -539,6 +559,20 @@ def test_a_duration_is_written_as_a_clock_would(expected: str, seconds: float) -
 )
 def test_a_rate_is_read_with_its_suffix(expected: float, text: str) -> None:
     assert expected == parse_rate(text)
+
+
+@pytest.mark.parametrize(
+    ("expected", "text"),
+    [(0, "0"), (90, "90"), (1.5, "1.5"), (45, "45s"), (900, "15m"), (900, "15 min"), (7200, "2H"), (86400, " 1d ")],
+)
+def test_a_length_of_time_is_read_with_its_unit(expected: float, text: str) -> None:
+    assert expected == parse_duration(text)
+
+
+@pytest.mark.parametrize("text", ["", "-1", "15 minutes", "1h30", "1:30", "1e3", "inf", "nan", "9" * 400, "٣"])
+def test_a_length_of_time_that_is_none_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^expected seconds, or a number with m, h or d such as 15m, found "):
+        parse_duration(text)
 
 
 @pytest.mark.parametrize("text", ["", "0", "0k", "-1", "20MB", "20 M", "1e6", "inf", "nan", "fast", "9" * 400, "٣"])

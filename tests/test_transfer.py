@@ -139,7 +139,7 @@ async def test_first_wait_after_a_broken_line_is_at_most_a_second(serve: Callabl
 async def test_a_store_that_is_gone_is_given_up_after_the_retries(serve: Callable[..., Any], naps: Naps) -> None:
     site = await serve(level2_scenes(1))
     await serve([])
-    async with site.client(download_base_url="http://127.0.0.1:9") as client:
+    async with site.client(download_base_url="http://127.0.0.1:9", outage=0) as client:
         async for product in client.search():
             outcome = await client.download(product)
 

@@ -12,6 +12,7 @@ from collgs_async.config.values import (
     no_bool,
     read_certificates,
     read_download_base_url,
+    read_duration,
     read_hosts,
     read_proxy,
     read_rate,
@@ -25,6 +26,7 @@ __all__ = ["Connection", "DownloadOptions"]
 
 _Whole = Annotated[int, BeforeValidator(no_bool)]
 _Seconds = Annotated[float, BeforeValidator(no_bool), Field(gt=0, allow_inf_nan=False)]
+_Duration = Annotated[float, BeforeValidator(read_duration), Field(ge=0, allow_inf_nan=False)]
 _Rate = Annotated[float, BeforeValidator(read_rate), Field(gt=0, allow_inf_nan=False)]
 _AsciiText = Annotated[str, Field(pattern=r"^[!-~]([ -~]*[!-~])?$")]
 
@@ -41,6 +43,12 @@ class Connection(Section):
     page_size
         The most results of a search that are asked for at once, from 1 to 10000; a catalogue that gives fewer on a
         page tells so, and then fewer are.
+    outage
+        Seconds, or text such as ``15m`` or ``2h``, for which a store or catalogue as a whole may be away before what
+        is asked of it is given up; 0: not at all.
+    staging
+        Seconds, or text as above, for which an archive may be on its way from tape (HTTP 202) before it is given up;
+        0: not at all.
     user_agent
         How the program names itself.
     download_base_url
@@ -62,6 +70,8 @@ class Connection(Section):
     timeout: _Seconds = 120
     retries: Annotated[_Whole, Field(ge=0)] = 3
     page_size: Annotated[_Whole, Field(ge=1, le=10_000)] = 100
+    outage: _Duration = 900
+    staging: _Duration = 7200
     user_agent: _AsciiText = f"collgs-async/{__version__}"
     download_base_url: Annotated[str | None, BeforeValidator(read_download_base_url)] = None
     auth_hosts: Annotated[tuple[str, ...], BeforeValidator(read_hosts)] = ()

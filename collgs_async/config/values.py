@@ -10,13 +10,14 @@ from urllib.parse import urlsplit
 from collgs_async.config.checked import BY_KEY, CREDENTIALS, show_value
 from collgs_async.paths import read_path
 from collgs_async.query import shown
-from collgs_async.units import parse_rate
+from collgs_async.units import parse_duration, parse_rate
 
 __all__ = [
     "no_bool",
     "read_base_url",
     "read_certificates",
     "read_download_base_url",
+    "read_duration",
     "read_existing_file",
     "read_folder",
     "read_hosts",
@@ -40,6 +41,14 @@ def read_rate(value: object) -> object:
     """Read text such as 20M; the options table has the words for what is no rate."""
     try:
         return parse_rate(value) if isinstance(value, str) else no_bool(value)
+    except ValueError:
+        raise ValueError from None
+
+
+def read_duration(value: object) -> object:
+    """Read text such as 15m; the options table has the words for what is no length of time."""
+    try:
+        return parse_duration(value) if isinstance(value, str) else no_bool(value)
     except ValueError:
         raise ValueError from None
 

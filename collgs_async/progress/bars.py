@@ -133,6 +133,7 @@ class TqdmProgress(Tally):
                 *([f"{format_duration(left)} left"] if left is not None else []),
                 *([f"{self.failed} failed"] if self.failed else []),
                 *([f"{checking} checking"] if (checking := self._checking()) else []),
+                *([f"waiting for {self.waits_for}"] if self.waits_for else []),
             ]
         )
         if not total:

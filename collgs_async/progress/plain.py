@@ -59,4 +59,5 @@ class PlainProgress(Tally):
         hours, minute = divmod(minutes, 60)
         elapsed = f"{hours:02}:{minute:02}:{second:02}"
         failures = [f"{self.failed} failed"] if self.failed else []
-        return "  ".join([elapsed, self.products, format_bytes(self.moved), format_rate(self.rate), *failures])
+        waits = [f"waiting for {self.waits_for}"] if self.waits_for else []
+        return "  ".join([elapsed, self.products, format_bytes(self.moved), format_rate(self.rate), *failures, *waits])

@@ -29,6 +29,9 @@ class Progress(Protocol):
     def checking(self, product: Product) -> None:
         """Show that all bytes are here and their verification begins."""
 
+    def waiting(self, what: str | None) -> None:
+        """Show what the run waits for, such as a store that is away or archives on tape; None: nothing any more."""
+
     def finished(self, outcome: Outcome) -> None:
         """Take note of an outcome, also of a product that was skipped and never started."""
 
@@ -49,6 +52,9 @@ class SilentProgress:
         """Say nothing."""
 
     def checking(self, product: Product) -> None:
+        """Say nothing."""
+
+    def waiting(self, what: str | None) -> None:
         """Say nothing."""
 
     def finished(self, outcome: Outcome) -> None:

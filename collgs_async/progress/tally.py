@@ -97,6 +97,7 @@ class Tally(ABC):
         self.settled = 0
         self.failed = 0
         self.moved = 0
+        self.waits_for: str | None = None
         self.transfers: dict[str, Transfer] = {}
 
     @abstractmethod
@@ -127,6 +128,11 @@ class Tally(ABC):
     def checking(self, product: Product) -> None:
         """Count a product as being verified."""
         self._transfer(product).checking = True
+        self._changed()
+
+    def waiting(self, what: str | None) -> None:
+        """Remember what the run waits for."""
+        self.waits_for = what
         self._changed()
 
     def finished(self, outcome: Outcome) -> None:

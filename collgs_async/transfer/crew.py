@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
 from collgs_async.errors import IntegrityError, NotAvailableError, StorageError, TransferError
 from collgs_async.integrity import Level
 from collgs_async.limits import Gate, Throttle
-from collgs_async.patience import persisting
+from collgs_async.patience import LONGEST_WAIT, persisting
 from collgs_async.transfer.awake import Sleep
 from collgs_async.transfer.helping import LOOK_FOR_WORK_EACH, Helpers
 from collgs_async.transfer.judge import AskAgain
-from collgs_async.transfer.stream import BusyError, Line
+from collgs_async.transfer.outage import OutageError, Store, Stores
+from collgs_async.transfer.staging import put_off_until_staged
+from collgs_async.transfer.stream import BusyError, Line, StagingError, UnavailableError
 from collgs_async.transfer.trip import Abandoned
 from collgs_async.units import format_bytes, format_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
     from pathlib import Path
 
     from aiohttp import ClientResponse
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from collgs_async.auth import Authenticator
     from collgs_async.config import Config
+    from collgs_async.timing import Timing
     from collgs_async.transfer.disk import Disk
     from collgs_async.transfer.judge import Answer
     from collgs_async.transfer.trip import Stretch, Trip
@@ -55,8 +57,10 @@ class Crew:
         How to treat the line, and where archives are put.
     disk
         The folder where they are put.
-    sleep
-        The way to wait between tries, in seconds.
+    timing
+        Tells the time, and waits between tries.
+    tell
+        Called when a store's trouble begins (True) and ends (False).
     """
 
     def __init__(
@@ -66,22 +70,36 @@ class Crew:
         config: Config,
         disk: Disk,
         *,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        timing: Timing,
+        tell: Callable[[bool], None] = lambda _: None,
     ) -> None:
-        options = config.download_options
+        options, connection = config.download_options, config.connection
         self._folder = config.output_directory
         self._disk = disk
-        self._sleep = sleep
+        self._timing = timing
+        self._staging = connection.staging
         self._line = Line(
             transport,
             authenticator,
             Throttle(options.limit_rate),
             block=max(BLOCK, options.chunk_size),
             min_rate=options.min_rate,
-            timeout=config.connection.timeout,
+            timeout=connection.timeout,
+            longest_wait=max(LONGEST_WAIT, connection.outage),
         )
-        self._gate = Gate(options.workers, sleep=sleep)
-        self._helpers = Helpers(self._gate, self._line)
+        all_gates = Gate(options.workers, sleep=timing.sleep)
+        self._stores = Stores(
+            lambda name: Store(
+                name,
+                Gate(options.workers, sleep=timing.sleep),
+                all_gates,
+                limit=connection.outage,
+                timing=timing,
+                check=self._line.check,
+                tell=tell,
+            )
+        )
+        self._helpers = Helpers(self._stores, self._line)
         self._trips: list[Trip] = []
         self._helping = 0
         self._asleep = Sleep()
@@ -115,42 +133,72 @@ class Crew:
 
         None stands for a length that the server never told; the archive has an end record then.
         """
-        bringing = persisting(
-            lambda: self._try(trip),
-            trip.patience,
-            worth_it=lambda error: isinstance(error, TransferError),
-            before_sleep=lambda state: _announce(trip, state),
-            sleep=self._sleep,
-        )
+        store = self._stores.of(trip.url)
+        bringing = self._bring(trip, store)
         self._trips.append(trip)
+        store.trips.append(trip)
         try:
             return await (self._helpers.accompany(trip, bringing) if trip.alone else bringing)
         except TransferError as error:
-            kept = f"; {format_bytes(trip.best)} are kept" if trip.best else ""
-            raise TransferError(f"{error}; given up after {trip.requests} requests{kept}") from error
+            requests = f"; given up after {trip.requests} requests" if trip.requests else ""
+            kept = f"; {format_bytes(trip.best)} are kept" if trip.best > 0 else ""
+            raise TransferError(f"{error}{requests}{kept}") from error
         finally:
             self._trips.remove(trip)
+            store.trips.remove(trip)
             await trip.disband(keep=True)
 
-    async def _try(self, trip: Trip) -> int | None:
+    async def _bring(self, trip: Trip, store: Store) -> int | None:
+        """Try until all is here, or it is known that this product's own trouble is in the way."""
+        while True:
+            try:
+                return await persisting(
+                    lambda: self._try_in_turn(trip, store),
+                    trip.patience,
+                    worth_it=lambda error: (
+                        isinstance(error, TransferError) and not isinstance(error, OutageError | StagingError)
+                    ),
+                    before_sleep=lambda state: _announce(trip, state),
+                    sleep=self._timing.sleep,
+                )
+            except UnavailableError as error:
+                await store.judge(trip, error)
+            except StagingError as error:
+                put_off_until_staged(trip, error, limit=self._staging, now=self._timing.now())
+
+    async def _try_in_turn(self, trip: Trip, store: Store) -> int | None:
+        """Wait while the store is in trouble, then try, and tell what that has shown of the store."""
+        await store.admit(trip)
+        try:
+            return await self._try(trip, store)
+        except UnavailableError as error:
+            store.failed(trip, error)
+            raise
+        except StagingError:
+            store.accepted()
+            raise
+        finally:
+            store.leave(trip)
+
+    async def _try(self, trip: Trip, store: Store) -> int | None:
         """Bring whatever nobody brings, until nothing is missing."""
         questions = 0
         while True:
             if trip.is_complete():
                 return trip.size
-            accepted = self._gate.successes
-            async with self._gate.enter(ahead=trip.requests > 0) as began, trip.part:
+            accepted = store.successes
+            async with store.enter(ahead=trip.requests > 0) as began, trip.part:
                 await trip.recall()
                 stretch = None if trip.is_complete() else trip.next_stretch()
                 try:
                     if stretch is not None:
-                        await self._ask(trip, stretch)
+                        await self._ask(trip, store, stretch)
                 except AskAgain as answer:
                     questions += 1
                     await self._learn(trip, answer, questions)
                 except BusyError as error:
-                    self._gate.refused(began, error.retry_after)
-                    if self._gate.successes == accepted and not self._others_are_served(trip):
+                    store.gate.refused(began, error.retry_after)
+                    if store.successes == accepted and not _others_are_served(trip, store):
                         raise
                 finally:
                     trip.note_progress()
@@ -161,13 +209,9 @@ class Crew:
             if stretch is None and not await self._helpers.help_with([trip]):
                 await trip.wait_for_change(LOOK_FOR_WORK_EACH)
 
-    def _others_are_served(self, trip: Trip) -> bool:
-        """Whether the store is busy with us, or may be, so that its refusal says nothing about this product."""
-        return any(other.asking or other.asked for other in self._trips if other is not trip)
-
-    async def _ask(self, trip: Trip, stretch: Stretch) -> None:
+    async def _ask(self, trip: Trip, store: Store, stretch: Stretch) -> None:
         async def judged(answer: Answer, response: ClientResponse) -> None:
-            self._gate.accepted()
+            store.accepted(trip.url)
             if answer.first == 0 or not answer.proven:
                 # It may be of another version than what helpers are bringing.
                 await trip.disband()
@@ -245,6 +289,11 @@ class Crew:
 
 def _to_come(trip: Trip) -> int:
     return max(0, trip.size - trip.part.held.total) if trip.size else 0
+
+
+def _others_are_served(trip: Trip, store: Store) -> bool:
+    """Whether the store is busy with us, or may be, so that its refusal says nothing about this product."""
+    return any(other.asking or other.asked for other in store.trips if other is not trip)
 
 
 def _announce(trip: Trip, state: RetryCallState) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from collgs_async.errors import (
@@ -21,17 +22,21 @@ from collgs_async.integrity import Level
 from collgs_async.models import ELSEWHERE, EXISTS, Outcome, Status
 from collgs_async.partfile import SMALL, PartFile
 from collgs_async.patience import Patience, let_go
+from collgs_async.pipeline import Later
+from collgs_async.timing import Timing
 from collgs_async.transfer.awake import LOOK_EACH
 from collgs_async.transfer.crew import Crew
 from collgs_async.transfer.decision import Action, look
 from collgs_async.transfer.disk import Disk
 from collgs_async.transfer.helping import LOOK_FOR_WORK_EACH
 from collgs_async.transfer.mending import Mending
+from collgs_async.transfer.outage import PutOff
 from collgs_async.transfer.sums import Sums
-from collgs_async.transfer.trip import Trip
+from collgs_async.transfer.trip import History, Trip
+from collgs_async.transfer.waits import Waits
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Iterable
     from pathlib import Path
     from types import TracebackType
     from typing import Self
@@ -69,8 +74,8 @@ class Downloader:
         Where to put archives and how to treat the line.
     progress
         Whom to tell.
-    sleep
-        The way to wait between tries, in seconds.
+    timing
+        Tells the time, and waits between tries; None: the system's own.
 
     Attributes
     ----------
@@ -85,13 +90,17 @@ class Downloader:
         config: Config,
         progress: Progress,
         *,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        timing: Timing | None = None,
     ) -> None:
         self._config = config
+        self._timing = timing or Timing()
+        self._waits = Waits(progress)
         self._options = config.download_options
         self._progress = progress
         self._disk = Disk(config.output_directory)
-        self._crew = Crew(transport, authenticator, config, self._disk, sleep=sleep)
+        self._crew = Crew(
+            *(transport, authenticator, config, self._disk), timing=self._timing, tell=self._waits.for_store
+        )
         self.moved = 0
         self._unsettled: list[Outcome] = []
         self._leases: list[Lease] = []
@@ -152,13 +161,14 @@ class Downloader:
     def _look(self, product: Product, final: Path) -> Action:
         return look(product, final, skip_existing=self._options.skip_existing, stop=self._disk.stopping)
 
-    async def __call__(self, product: Product) -> Outcome:
+    async def __call__(self, product: Product) -> Outcome | Later:
         """Fetch one product of many, or find that it is here; with more connections only by those who `help`.
 
         Returns
         -------
-        Outcome
-            Also of a product that failed: what concerns it alone is never raised.
+        Outcome or Later
+            The outcome also of a product that failed: what concerns it alone is never raised. Later, when the product
+            is on tape, or others show first whether the store is in trouble.
 
         Raises
         ------
@@ -167,10 +177,17 @@ class Downloader:
         StorageError
             The output folder cannot take another byte.
         """
+        return await self._one_of_many(product, History())
+
+    async def _one_of_many(self, product: Product, history: History) -> Outcome | Later:
         self._walking += 1
         self._nobody_walks.clear()
+        self._waits.for_tape(history, waits=False)
         try:
-            return await self._fetch(self._trip(product))
+            return await self._fetch(self._trip(product, history))
+        except PutOff as later:
+            self._waits.for_tape(history, waits=True)
+            return Later(partial(self._one_of_many, product, history), later.seconds, later.store)
         finally:
             self._walking -= 1
             if not self._walking:
@@ -207,9 +224,17 @@ class Downloader:
         Outcome
             As for a product of many; so are the errors.
         """
-        return await self._fetch(self._trip(product, alone=True), damaged)
+        history = History()
+        while True:
+            self._waits.for_tape(history, waits=False)
+            try:
+                return await self._fetch(self._trip(product, history, alone=True), damaged)
+            except PutOff as later:
+                damaged = None  # they are gone from the archive by now
+                self._waits.for_tape(history, waits=True)
+                await self._timing.sleep(later.seconds)
 
-    def _trip(self, product: Product, *, alone: bool = False) -> Trip:
+    def _trip(self, product: Product, history: History, *, alone: bool = False) -> Trip:
         sums = Sums() if Level(self._options.verify) is Level.CRC else None
         return Trip(
             product,
@@ -219,11 +244,12 @@ class Downloader:
             alone=alone,
             progress=self._progress,
             sums=sums,
+            history=history,
         )
 
     async def _fetch(self, trip: Trip, damaged: Iterable[tuple[int, int]] | None = None) -> Outcome:
-        """Walk one product, and say what became of it."""
-        product, begun, before = trip.product, time.monotonic(), trip.received
+        """Walk one product, and say what became of it; PutOff is passed on."""
+        product, before = trip.product, trip.received
         status, error, reason = Status.DOWNLOADED, None, None
         try:
             if reason := await self._walk(trip, damaged):
@@ -236,13 +262,16 @@ class Downloader:
             else:
                 status, error = Status.FAILED, _without_frames(caught)
                 log.error("%s: %s; it is left out", product.identifier, caught)
+        except PutOff:
+            trip.break_off()
+            raise
         except BaseException:
             if trip.part.published:  # stopped in this very moment; it is here all the same
-                self._unsettled.append(_outcome(trip, begun, Status.DOWNLOADED))
+                self._unsettled.append(_outcome(trip, Status.DOWNLOADED))
             raise
         finally:
             self.moved += trip.received - before
-        outcome = _outcome(trip, begun, status, reason, error)
+        outcome = _outcome(trip, status, reason, error)
         self._progress.finished(outcome)
         return outcome
 
@@ -358,15 +387,13 @@ def _elsewhere(trip: Trip, error: ProductError) -> Mending:
     return Mending(trip)
 
 
-def _outcome(
-    trip: Trip, begun: float, status: Status, reason: str | None = None, error: ProductError | None = None
-) -> Outcome:
+def _outcome(trip: Trip, status: Status, reason: str | None = None, error: ProductError | None = None) -> Outcome:
     return Outcome(
         trip.product,
         status,
         path=trip.part.final if error is None else None,
         bytes=trip.received,
-        seconds=time.monotonic() - begun,
+        seconds=time.monotonic() - trip.history.begun,
         attempts=trip.requests,
         reason=reason,
         error=error,

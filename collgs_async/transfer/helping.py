@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from aiohttp import ClientResponse
 
-    from collgs_async.limits import Gate
     from collgs_async.transfer.judge import Answer
+    from collgs_async.transfer.outage import Stores
     from collgs_async.transfer.stream import Line
     from collgs_async.transfer.trip import Stretch, Trip
 
@@ -40,14 +40,14 @@ class Helpers:
 
     Parameters
     ----------
-    gate
-        Where everybody passes who asks the store for something.
+    stores
+        Where everybody passes who asks a store for something.
     line
         The way from the store to a part.
     """
 
-    def __init__(self, gate: Gate, line: Line) -> None:
-        self._gate = gate
+    def __init__(self, stores: Stores, line: Line) -> None:
+        self._stores = stores
         self._line = line
 
     async def help_with(self, trips: Sequence[Trip], helpers: int = 1) -> bool:
@@ -94,7 +94,9 @@ class Helpers:
     async def _stay_with(self, trip: Trip) -> NoReturn:
         """Help with one archive alone, as long as nobody else waits for the connection that this takes."""
         while True:
-            if not (trip.running and self._gate.has_room() and await self.help_with([trip], trip.segments)):
+            if not (
+                trip.running and self._stores.of(trip.url).has_room() and await self.help_with([trip], trip.segments)
+            ):
                 await trip.wait_for_change(LOOK_FOR_WORK_EACH if trip.running else None)
 
     async def _as_helper(self, trip: Trip, longest: Stretch, piece: Stretch) -> bool:
@@ -112,20 +114,22 @@ class Helpers:
         return helper.cancelled() or helper.result()
 
     async def _bring_piece(self, trip: Trip, longest: Stretch, piece: Stretch) -> bool:
+        store = self._stores.of(trip.url)
+
         async def judged(answer: Answer, response: ClientResponse) -> None:
-            self._gate.accepted()
+            store.accepted(trip.url)
             trip.take_over(longest, piece, answer)
             trip.begin(piece, response)
             longest.promised.discard(piece)
 
         try:
-            async with self._gate.enter() as began, trip.part:
+            async with store.enter() as began, trip.part:
                 if not trip.in_time(longest, piece):
                     return False
                 try:
                     await self._line.fetch(trip, piece, judged=judged)
                 except BusyError as error:
-                    self._gate.refused(began, error.retry_after)
+                    store.gate.refused(began, error.retry_after)
                     raise
                 finally:
                     trip.finish(piece)

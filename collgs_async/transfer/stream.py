@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import aclosing, closing, contextmanager
+from contextlib import aclosing, closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Final
+
+from aiohttp import ClientConnectorCertificateError, ClientHttpProxyError, ClientResponseError
 
 from collgs_async.errors import AuthenticationError, NotAvailableError, ProductError, TransferError
 from collgs_async.integrity import not_a_zip
@@ -33,10 +35,17 @@ if TYPE_CHECKING:
     from collgs_async.transfer.trip import Stretch, Trip
     from collgs_async.transport import Transport
 
-__all__ = ["BusyError", "Line"]
+__all__ = ["BusyError", "Line", "StagingError", "UnavailableError"]
 
 _ERROR_PAGE: Final = 64 * 1024
 """Bytes of an error page that are read for the server's words."""
+
+_ENOUGH_TO_JUDGE: Final = 1024
+"""Bytes at the beginning of an answer by which an archive is told from a page."""
+
+_SAMPLE: Final = 256
+_TEXT: Final = bytes({*b"\t\n\f\r", *range(32, 127), *range(128, 256)})
+"""Bytes that text is made of, in UTF-8 or an older encoding."""
 
 _SMALLEST_BLOCK: Final = 64 * 1024
 _SHARED: Final = 2 * 2**20
@@ -50,8 +59,16 @@ class _SignInAsked(Exception):  # noqa: N818 - not an error: there is a form to 
     """The store answers with a sign-in form instead of the archive."""
 
 
-class BusyError(TransferError):
+class UnavailableError(TransferError):
+    """The store does not answer, or not for now; this may be the trouble of all its archives, or of one."""
+
+
+class BusyError(UnavailableError):
     """The store refuses this request because there are too many at once."""
+
+
+class StagingError(TransferError):
+    """The store has the archive brought from tape (HTTP 202), and asks to come again."""
 
 
 class Line:
@@ -71,6 +88,8 @@ class Line:
         Bytes a second below which a connection is given up for a new one; None for no such limit.
     timeout
         Seconds without a byte after which a connection is given up.
+    longest_wait
+        The most seconds that the store may ask to wait; more is a refusal for good.
     """
 
     def __init__(
@@ -82,6 +101,7 @@ class Line:
         block: int,
         min_rate: float | None = None,
         timeout: float = 60.0,
+        longest_wait: float = LONGEST_WAIT,
     ) -> None:
         self._transport = transport
         self._authenticator = authenticator
@@ -89,6 +109,30 @@ class Line:
         self._block = throttle.piece(block)
         self._min_rate = min_rate
         self._timeout = timeout
+        self._longest_wait = longest_wait
+
+    async def check(self, url: str) -> None:
+        """Ask for the first bytes of an archive, and see whether they come, or a sign-in form.
+
+        Raises
+        ------
+        ProductError, AuthenticationError
+            They do not; `UnavailableError` when that may be the trouble of the whole store.
+        """
+        try:
+            headers = {"Range": f"bytes=0-{_ENOUGH_TO_JUDGE - 1}"}
+            async with self._transport.get(url, headers=headers, fresh=True) as response:
+                if response.status not in {200, 206}:
+                    raise await _refusal(response, self._timeout, self._longest_wait)
+                head = bytearray()
+                while len(head) < _ENOUGH_TO_JUDGE and (chunk := await next_bytes(response)):
+                    head += chunk
+                with suppress(_SignInAsked):
+                    _refuse_impostor(bytes(head), response.headers, self._longest_wait)
+        except BadRedirectError as error:
+            raise NotAvailableError(describe(error)) from error
+        except NETWORK_ERRORS as error:
+            raise _broken(error) from error
 
     async def fetch(
         self,
@@ -148,7 +192,7 @@ class Line:
                 doubting=lambda: doubts.append(trip.url),
             ) as response:
                 if response.status not in {200, 206, 416}:
-                    raise await _refusal(response, self._timeout)
+                    raise await _refusal(response, self._timeout, self._longest_wait)
                 trip.answered(stretch, response)
                 answer = judge(
                     response.status,
@@ -167,7 +211,7 @@ class Line:
                 async with aclosing(self._blocks(response, trip, stretch)) as blocks:
                     head = await anext(blocks, bytearray())
                     if answer.first == 0:
-                        _refuse_impostor(bytes(head[:_ERROR_PAGE]), response.headers)
+                        _refuse_impostor(bytes(head[:_ERROR_PAGE]), response.headers, self._longest_wait)
                     await judged(answer, response)
                     await self._bring(head, blocks, response, trip, Pour(answer, part, stretch))
         except BadRedirectError as error:
@@ -175,7 +219,7 @@ class Line:
         except NETWORK_ERRORS as error:
             if stretch.abandoned:
                 raise Abandoned from error
-            raise TransferError(describe(error)) from error
+            raise _broken(error) from error
         return answer
 
     async def _bring(
@@ -300,19 +344,27 @@ def _left_behind(content: StreamReader) -> bytes:
     return b"".join(chunks)[offset:]
 
 
-def _refuse_impostor(head: bytes, headers: Mapping[str, str]) -> None:
+def _refuse_impostor(head: bytes, headers: Mapping[str, str], longest_wait: float) -> None:
     """Refuse a body that does not begin as a ZIP archive does, whatever its type says."""
     if (what := not_a_zip(head)) is None:
         return
     if looks_like_html(head) and asks_to_sign_in(head):
         raise _SignInAsked
-    words = server_words(head) if head.lstrip()[:1] in {b"<", b"{", b"["} else ""
-    said = f": {words}" if words else ""
-    told = f"the store sent {what} instead of the archive{said}"
-    raise _for_now(told, retry_after(headers), busy=says_too_many(words))
+    if head[:_SAMPLE].translate(None, _TEXT):  # neither a page nor words: this is what the store has by that name
+        raise TransferError(f"the store sent {what} instead of the archive", retry_after=retry_after(headers))
+    words = server_words(head)
+    told = f"the store sent {what} instead of the archive{f': {words}' if words else ''}"
+    raise _for_now(told, retry_after(headers), longest_wait, busy=says_too_many(words))
 
 
-async def _refusal(response: ClientResponse, seconds: float) -> ProductError | AuthenticationError:
+def _broken(error: BaseException) -> TransferError:
+    """Tell a store that cannot be reached from one that is there, and is not what it should be."""
+    own_proxy = isinstance(error, ClientHttpProxyError)
+    there = isinstance(error, ClientResponseError | ClientConnectorCertificateError) and not own_proxy
+    return (TransferError if there else UnavailableError)(describe(error))
+
+
+async def _refusal(response: ClientResponse, seconds: float, longest_wait: float) -> ProductError | AuthenticationError:
     """Turn an answer without an archive into the error that says what to do about it."""
     page = await read_what_comes(response, _ERROR_PAGE, seconds=seconds)
     words = server_words(page)
@@ -320,14 +372,16 @@ async def _refusal(response: ClientResponse, seconds: float) -> ProductError | A
     wait = retry_after(response.headers)
     if response.status == 401:
         return AuthenticationError(f"the store asks for a sign-in ({told})")
+    if response.status == 202:
+        return StagingError(told, retry_after=wait)
     busy = response.status in {429, 503} or says_too_many(words)
-    if busy or response.status >= 500 or response.status in {202, 408, 425}:
-        return _for_now(told, wait, busy=busy)
+    if busy or response.status >= 500 or response.status in {408, 425}:
+        return _for_now(told, wait, longest_wait, busy=busy)
     return NotAvailableError(told)
 
 
-def _for_now(told: str, wait: float | None, *, busy: bool) -> ProductError:
+def _for_now(told: str, wait: float | None, longest_wait: float, *, busy: bool) -> ProductError:
     """Refuse for now, or for good when the store asks for more patience than a run has."""
-    if wait is not None and wait > LONGEST_WAIT:
+    if wait is not None and wait > longest_wait:
         return NotAvailableError(f"{told}; it asks to wait {format_duration(wait)}, longer than a run does")
-    return (BusyError if busy else TransferError)(told, retry_after=wait)
+    return (BusyError if busy else UnavailableError)(told, retry_after=wait)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collgs_async.transfer.sums import Sums
     from collgs_async.transfer.tap import Tap
 
-__all__ = ["Abandoned", "Stretch", "Trip"]
+__all__ = ["Abandoned", "History", "Stretch", "Trip"]
 
 SMALLEST_PIECE: Final = 128 * 2**10
 """Bytes; a range is not split into smaller pieces than this. On all but very slow lines the time that it takes is the
@@ -139,6 +139,38 @@ class Stretch:
         return Stretch(self._last_unpromised - left // pieces, self._last_unpromised)
 
 
+@dataclass(slots=True)
+class History:
+    """What is remembered of a product while it is put off.
+
+    Attributes
+    ----------
+    begun
+        When it was first looked at, by the monotonic clock, in seconds.
+    received, requests
+        Of a trip that was broken off.
+    put_off
+        Whether it was put off because it may be what is wrong.
+    blamed
+        How often in a row its tries were used up although the store handed out others.
+    outages
+        How often in a row its failure has shown that the store is away.
+    staged_since
+        When the store first said that it has it brought from tape, by the run's clock, in seconds; None: it has not.
+    pause
+        Seconds before it was last asked for again; 0: never.
+    """
+
+    begun: float = field(default_factory=time.monotonic)
+    received: int = 0
+    requests: int = 0
+    put_off: bool = False
+    blamed: int = 0
+    outages: int = 0
+    staged_since: float | None = None
+    pause: float = 0.0
+
+
 class Trip:
     """What is known and what goes on about one product.
 
@@ -158,6 +190,8 @@ class Trip:
         Whom to tell; None: nobody.
     sums
         Where the checksums of what is written are gathered; None: nowhere.
+    history
+        What is remembered of earlier trips to it; None: there were none.
 
     Attributes
     ----------
@@ -187,6 +221,10 @@ class Trip:
         The tasks that bring promised pieces.
     changed
         Set whenever a stretch begins or ends.
+    successes_before
+        How many requests its store had accepted when the last try began.
+    successes_at_failures
+        The same when the last try but one failed, and when the last one did; -1: there was none.
     """
 
     def __init__(
@@ -199,6 +237,7 @@ class Trip:
         alone: bool = False,
         progress: Progress | None = None,
         sums: Sums | None = None,
+        history: History | None = None,
     ) -> None:
         self.product = product
         self._links = [product.url or "", *product.alternatives]
@@ -209,8 +248,9 @@ class Trip:
         self.progress = progress or SilentProgress()
         self.sums = sums
         self.size: int | None = None
-        self.received = 0
-        self.requests = 0
+        self.history = history or History()
+        self.received = self.history.received
+        self.requests = self.history.requests
         self.best = -1
         self.ranges = True
         self.conditions = True
@@ -222,6 +262,8 @@ class Trip:
         self.running: list[Stretch] = []
         self.helpers: set[asyncio.Task[bool]] = set()
         self.changed = asyncio.Event()
+        self.successes_before = 0
+        self.successes_at_failures = (-1, -1)
         self._versions = 1
         self._help_failures = 0
 
@@ -374,6 +416,10 @@ class Trip:
         while self.running:
             await self.wait_for_change()
 
+    def break_off(self) -> None:
+        """Note in its history what the next trip to the same archive goes on from."""
+        self.history.received, self.history.requests = self.received, self.requests
+
     def forget(self) -> None:
         """Begin with an open mind: the next bytes may come from another server."""
         self.best, self.size = -1, None
@@ -418,6 +464,7 @@ class Trip:
         if self.part.held.total > self.best >= 0:
             self.best = self.part.held.total
             self.patience.progressed()
+            self.history.blamed = self.history.outages = 0
 
     def arrived(self, stretch: Stretch, nbytes: int) -> None:
         """Count body bytes; they are told once their answer has been judged right."""

@@ -1,0 +1,47 @@
+"""A clock and a sleep that agree with each other."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+__all__ = ["Timing"]
+
+
+class Timing:
+    """Tells the time, and waits; after a wait of some seconds the clock has gone on by as much.
+
+    That holds whatever the sleep does: one that only notes how long it should have been, as in tests, moves the clock
+    on. So a limit in seconds is reached after waits of as many seconds.
+
+    Parameters
+    ----------
+    sleep
+        The way to wait, in seconds.
+    clock
+        Seconds of any steady clock.
+    """
+
+    def __init__(
+        self,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._sleep = sleep
+        self._clock = clock
+        self._ahead = 0.0
+
+    def now(self) -> float:
+        """Give the time in seconds, from an arbitrary beginning."""
+        return self._clock() + self._ahead
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait so many seconds; not at all when there are none left."""
+        until = self.now() + seconds
+        await self._sleep(max(0.0, seconds))
+        self._ahead += max(0.0, until - self.now())

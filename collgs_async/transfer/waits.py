@@ -1,0 +1,42 @@
+"""What a run waits for, as progress shows it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collgs_async.progress import Progress
+    from collgs_async.transfer.trip import History
+
+__all__ = ["Waits"]
+
+
+class Waits:
+    """Counts the stores that are away, and the products whose archives come from tape.
+
+    Parameters
+    ----------
+    progress
+        Whom to tell.
+    """
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._stores = 0
+        self._staged = 0
+
+    def for_store(self, waits: bool) -> None:
+        """Note that the trouble of a store has begun, or ended."""
+        self._stores += 1 if waits else -1
+        self._tell()
+
+    def for_tape(self, history: History, *, waits: bool) -> None:
+        """Note that a product is put off, or taken up again; only those on tape are shown."""
+        if history.staged_since is not None:
+            self._staged += 1 if waits else -1
+            self._tell()
+
+    def _tell(self) -> None:
+        what = ["the store"] if self._stores else []
+        what += [f"{self._staged} on tape"] if self._staged else []
+        self._progress.waiting(" and ".join(what) or None)
