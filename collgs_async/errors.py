@@ -83,6 +83,8 @@ class CatalogueError(CollgsError):
     ----------
     status
         The HTTP status of an answer that refused; None where there was none.
+    away
+        Whether the catalogue as a whole may be in trouble, rather than this one request.
     """
 
     def __init__(self, message: str, *, retryable: bool = False, retry_after: float | None = None) -> None:
@@ -90,6 +92,7 @@ class CatalogueError(CollgsError):
         self.retryable = retryable
         self.retry_after = retry_after
         self.status: int | None = None
+        self.away = False
 
 
 class ProductError(CollgsError):

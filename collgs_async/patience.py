@@ -16,7 +16,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-__all__ = ["LONGEST_WAIT", "Patience", "let_go", "persisting", "retry_after"]
+__all__ = ["LONGEST_WAIT", "Endurance", "Patience", "let_go", "persisting", "retry_after"]
 
 T = TypeVar("T")
 
@@ -92,6 +92,73 @@ class Patience:
             return asked + random.uniform(0, min(1.0, asked / 10))
         # Full jitter, so that many workers that failed together do not come back together.
         return random.uniform(0, min(60.0, math.ldexp(1.0, min(self._fruitless, 6))))
+
+
+class Endurance(Patience):
+    """Patience that goes on for a stated time after its tries while it is the whole server that is away.
+
+    Parameters
+    ----------
+    tries
+        As for `Patience`.
+    outage
+        Seconds after the first failure for which to go on; 0: not at all.
+    is_away
+        Whether an error may be the trouble of the whole server.
+    now
+        Tells the time in seconds.
+    """
+
+    def __init__(
+        self,
+        tries: int,
+        outage: float,
+        is_away: Callable[[BaseException | None], bool],
+        now: Callable[[], float],
+    ) -> None:
+        super().__init__(tries)
+        self._outage = outage
+        self._is_away = is_away
+        self._now = now
+        self._since: float | None = None
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether its tries are used up."""
+        return self._fruitless >= self.tries
+
+    @property
+    def begins_to_wait(self) -> bool:
+        """Whether its last try was the one by which they were."""
+        return self._fruitless == self.tries
+
+    @property
+    def waited(self) -> float:
+        """Seconds since the first failure; 0 when the tries were enough."""
+        return self._now() - self._since if self.is_spent and self._since is not None else 0.0
+
+    @property
+    def left(self) -> float:
+        """Seconds until it is given up."""
+        return 0.0 if self._since is None else max(0.0, self._since + self._outage - self._now())
+
+    def after(self, state: RetryCallState) -> None:
+        """Count the try that has just failed."""
+        self._since = self._now() if self._since is None else self._since
+        super().after(state)
+
+    def stop(self, state: RetryCallState) -> bool:
+        """Tell whether it is time to give up."""
+        error = state.outcome.exception() if state.outcome else None
+        return self.is_spent and not (self._is_away(error) and self.left > 0)
+
+    def wait(self, state: RetryCallState) -> float:
+        """Seconds to wait; once the tries are used up growing ones, and no more than are left."""
+        if not self.is_spent:
+            return super().wait(state)
+        failure = state.outcome.exception() if state.outcome else None
+        pause = min(60.0, math.ldexp(1.0, min(self._fruitless - self.tries, 6)))
+        return min(self.left, max(pause, getattr(failure, "retry_after", None) or 0.0))
 
 
 async def persisting(

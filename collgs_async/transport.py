@@ -38,6 +38,7 @@ __all__ = [
     "Step",
     "Transport",
     "describe",
+    "is_away",
     "read_at_most",
 ]
 
@@ -351,6 +352,13 @@ def _next_hop(response: aiohttp.ClientResponse) -> URL:
     if response.url.scheme == "https" and target.scheme == "http":
         raise BadRedirectError(f"redirect from https to http ({target.host}), which is not followed")
     return target
+
+
+def is_away(error: BaseException) -> bool:
+    """Tell a server that cannot be reached from one that is there, and is not what it should be."""
+    own_proxy = isinstance(error, aiohttp.ClientHttpProxyError)
+    there = isinstance(error, aiohttp.ClientResponseError | aiohttp.ClientConnectorCertificateError)
+    return own_proxy or not there
 
 
 def describe(error: BaseException) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from collgs_async import Client, SilentProgress, TransferError, pipeline
+from collgs_async import CatalogueError, Client, SilentProgress, TransferError, pipeline
 from collgs_async.models import Status
 
 from .conftest import Naps, fault, level2_scenes
@@ -469,3 +469,55 @@ async def test_a_tape_that_says_no_wait_is_not_asked_without_end_in_a_second(tmp
 
     assert 1 == report.failed
     assert len(store.order) < 70
+
+
+# The catalogue
+
+
+@pytest.mark.parametrize(("name", "words"), [("catalogue-503", "HTTP 503"), ("catalogue-html", "Maintenance")])
+async def test_a_catalogue_that_goes_away_in_mid_search_is_waited_for(
+    serve: Callable[..., Any], naps: Naps, caplog: pytest.LogCaptureFixture, name: str, words: str
+) -> None:
+    caplog.set_level(logging.WARNING, "collgs_async")
+    site = await serve(level2_scenes(10, size=700), page_maximum=5)
+    away = replace(fault(name), times=12)
+
+    found = await found_before_and_after(site, away)
+
+    assert 10 == len(set(found))
+    [begins] = said(caplog, "the catalogue is asked again for up to 14:5")
+    assert words in begins
+    assert 1 == len(said(caplog, "the catalogue answers again after"))
+    assert sum(naps.seconds) > 100
+
+
+async def found_before_and_after(site: Any, away: Any, **connection: Any) -> list[str]:
+    """Search a catalogue that goes away when it has given its first page."""
+    found: list[str] = []
+    async with site.client(**connection) as client:
+        async for product in client.search():
+            if not found:
+                site.server.spoil("catalogue", away)
+            found.append(product.identifier)
+    return found
+
+
+async def test_a_catalogue_that_stays_away_ends_the_search_after_the_stated_time(
+    serve: Callable[..., Any], naps: Naps
+) -> None:
+    site = await serve(level2_scenes(10, size=700), page_maximum=5)
+
+    with pytest.raises(CatalogueError, match="HTTP 503"):
+        await found_before_and_after(site, replace(fault("catalogue-503"), times=None), outage=300)
+
+    assert 290 <= sum(naps.seconds) <= 330
+
+
+async def test_an_address_that_never_answered_is_not_waited_for(serve: Callable[..., Any], naps: Naps) -> None:
+    site = await serve([])
+
+    async with site.client(base_url="http://127.0.0.1:9/search") as client:
+        with pytest.raises(CatalogueError, match="Connection refused"):
+            await client.find()
+
+    assert 2 == len(naps.seconds)

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from collgs_async.errors import CatalogueError
 from collgs_async.links import with_parameters
-from collgs_async.patience import LONGEST_WAIT, Patience, persisting, retry_after
-from collgs_async.transport import NETWORK_ERRORS, describe
+from collgs_async.patience import LONGEST_WAIT, Endurance, persisting, retry_after
+from collgs_async.timing import Timing
+from collgs_async.transport import NETWORK_ERRORS, describe, is_away
+from collgs_async.units import format_duration
 from collgs_async.words import asks_to_sign_in, looks_like_html
 
 if TYPE_CHECKING:
@@ -27,6 +29,9 @@ log = logging.getLogger("collgs_async")
 LARGEST_ANSWER: Final = 32 * 2**20
 """Bytes of an answer after which we stop reading; a hundred results take about 0.4 MB."""
 
+_AWAY: Final = frozenset({408, 425, 429, 502, 503, 504})
+"""Statuses that are the trouble of the whole catalogue; a 500 may be about what was asked, such as too late a page."""
+
 T = TypeVar("T")
 
 
@@ -41,6 +46,9 @@ class Inquiry:
         Signs in.
     retries
         Tries in a row before it is given up.
+    outage
+        Seconds for which a catalogue that has answered before may be away before it is given up; 0: no longer than for
+        its tries.
     sleep
         The way to wait between tries, in seconds.
     """
@@ -51,12 +59,15 @@ class Inquiry:
         authenticator: Authenticator,
         retries: int,
         *,
+        outage: float = 0.0,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._transport = transport
         self._authenticator = authenticator
         self._retries = retries
-        self._sleep = sleep
+        self._outage = outage
+        self._timing = Timing(sleep)
+        self._has_answered = False
 
     async def ask(self, url: str, parameters: Mapping[str, str], read: Callable[[int, bytes], T]) -> T:
         """Ask, and give what `read` makes of status and body.
@@ -66,13 +77,19 @@ class Inquiry:
         CatalogueError
             The catalogue could not be asked, or `read` can make nothing of its answer.
         """
-        return await persisting(
+        # One that has never answered is rather a wrong address.
+        patience = Endurance(self._retries, self._outage if self._has_answered else 0.0, _is_away, self._timing.now)
+        answer = await persisting(
             lambda: self._ask(url, parameters, read),
-            Patience(self._retries),
+            patience,
             worth_it=lambda error: isinstance(error, CatalogueError) and error.retryable,
-            before_sleep=_announce,
-            sleep=self._sleep,
+            before_sleep=lambda state: _announce(state, patience),
+            sleep=self._timing.sleep,
         )
+        self._has_answered = True
+        if patience.waited:
+            log.warning("the catalogue answers again after %s: going on", format_duration(round(patience.waited)))
+        return answer
 
     async def _ask(self, url: str, parameters: Mapping[str, str], read: Callable[[int, bytes], T]) -> T:
         visit = self._authenticator.visit()
@@ -81,7 +98,9 @@ class Inquiry:
                 async with self._transport.get(url, params=parameters, decompress=True, fresh=True) as response:
                     body, whole = await self._transport.page(response, LARGEST_ANSWER)
             except NETWORK_ERRORS as error:
-                raise CatalogueError(f"the catalogue at {url}: {describe(error)}", retryable=True) from error
+                failure = CatalogueError(f"the catalogue at {url}: {describe(error)}", retryable=True)
+                failure.away = is_away(error)
+                raise failure from error
             if not (looks_like_html(body) and asks_to_sign_in(body)):
                 break
             await visit.sign_in(with_parameters(url, parameters))
@@ -91,11 +110,21 @@ class Inquiry:
             return read(response.status, body)
         except CatalogueError as error:
             error.retry_after = retry_after(response.headers)
-            if (error.retry_after or 0) > LONGEST_WAIT:
+            error.away = error.retryable and (response.status in _AWAY or looks_like_html(body))
+            if (error.retry_after or 0) > max(LONGEST_WAIT, self._outage):
                 error.retryable = False
             raise
 
 
-def _announce(state: RetryCallState) -> None:
+def _is_away(error: BaseException | None) -> bool:
+    return isinstance(error, CatalogueError) and error.away
+
+
+def _announce(state: RetryCallState, patience: Endurance) -> None:
     error = state.outcome.exception() if state.outcome else None
-    log.warning("%s; asking again in %.1f s", error, state.upcoming_sleep)
+    if not patience.is_spent:
+        log.warning("%s; asking again in %.1f s", error, state.upcoming_sleep)
+    elif patience.begins_to_wait:
+        log.warning("%s; the catalogue is asked again for up to %s", error, format_duration(round(patience.left)))
+    else:
+        log.debug("%s; asking again in %.1f s", error, state.upcoming_sleep)

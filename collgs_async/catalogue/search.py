@@ -102,7 +102,8 @@ class Search:
         strict: bool = False,
         lessons: Lessons | None = None,
     ) -> None:
-        inquiry = Inquiry(transport, authenticator, config.connection.retries, sleep=sleep)
+        connection = config.connection
+        inquiry = Inquiry(transport, authenticator, connection.retries, outage=connection.outage, sleep=sleep)
         self._config = config
         self._query = query
         self._look_up = look_up

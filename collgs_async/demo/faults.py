@@ -97,8 +97,13 @@ class FaultScript:
     """
 
     def __init__(self, faults: Mapping[str, Fault | tuple[Fault, ...]]) -> None:
-        self._faults = faults
+        self._faults = dict(faults)
         self._turns: Counter[str] = Counter()
+
+    def add(self, key: str, fault: Fault) -> None:
+        """Let this fault spoil the next requests, in place of what was still to come."""
+        self._faults[key] = fault
+        self._turns[key] = 0
 
     def take(self, key: str) -> tuple[Fault, int] | None:
         """Give the fault that spoils this request and which of its requests this is (0: the first), if any."""

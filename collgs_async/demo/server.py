@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Self
 
@@ -101,7 +102,7 @@ class DemoServer:
         self._host = host
         self._port = port
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="demo")
-        script = FaultScript(faults or {})
+        self._script = script = FaultScript(faults or {})
         self._catalogue = Catalogue(self.scenes, Limits(page_maximum, records_per_page), dialect, script)
         self._store = Store(self.scenes, folder, script, self._pool)
         self._quicklooks = QuicklookDesk(self.scenes, quicklook_faults or {}, dialect, self._pool)
@@ -110,6 +111,7 @@ class DemoServer:
         self._desk: SignInDesk | None = None
         self._exchanges: list[Exchange] = []
         self._runner: web.AppRunner | None = None
+        self._site: web.TCPSite | None = None
 
     async def __aenter__(self) -> Self:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -118,7 +120,8 @@ class DemoServer:
         # A client that leaves ends its request at once, also one that is kept waiting on purpose.
         runner = web.AppRunner(application, access_log=None, handler_cancellation=True, shutdown_timeout=_PATIENCE)
         await runner.setup()
-        await web.TCPSite(runner, self._host, self._port).start()
+        self._site = web.TCPSite(runner, self._host, self._port)
+        await self._site.start()
         self._runner, self._port = runner, runner.addresses[0][1]
         if self._sign_in is not None:
             self._desk = SignInDesk(self._sign_in, self._store_origin)
@@ -161,6 +164,22 @@ class DemoServer:
     def replace(self, identifier: str) -> None:
         """Let another version take the place of an archive: other bytes and validators, the same length."""
         self._store.replace(identifier)
+
+    def spoil(self, key: str, fault: Fault) -> None:
+        """Let a fault spoil the next requests for a product, by its identifier, or under ``"catalogue"`` for pages."""
+        self._script.add(key, fault)
+
+    async def vanish(self, seconds: float) -> None:
+        """Be gone for so many seconds: connections are reset, and new ones refused."""
+        if self._runner is None or self._site is None or self._runner.server is None:
+            raise RuntimeError("use it as an asynchronous context manager: async with ...")
+        await self._site.stop()
+        for connection in self._runner.server.connections:
+            if connection.transport is not None:
+                connection.transport.abort()
+        await asyncio.sleep(seconds)
+        self._site = web.TCPSite(self._runner, self._host, self._port)
+        await self._site.start()
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         exchange = Exchange(request, self._pool, self._rate)

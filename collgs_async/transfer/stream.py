@@ -7,8 +7,6 @@ import time
 from contextlib import aclosing, closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
-from aiohttp import ClientConnectorCertificateError, ClientHttpProxyError, ClientResponseError
-
 from collgs_async.errors import AuthenticationError, NotAvailableError, ProductError, TransferError
 from collgs_async.integrity import not_a_zip
 from collgs_async.names import parse
@@ -20,7 +18,7 @@ from collgs_async.transfer.pour import Pour
 from collgs_async.transfer.pump import WORTH_A_PUMP, Pump
 from collgs_async.transfer.tap import Tap
 from collgs_async.transfer.trip import Abandoned
-from collgs_async.transport import BadRedirectError, describe
+from collgs_async.transport import BadRedirectError, describe, is_away
 from collgs_async.units import format_duration, format_rate
 from collgs_async.words import asks_to_sign_in, looks_like_html, says_too_many, server_words
 
@@ -358,10 +356,7 @@ def _refuse_impostor(head: bytes, headers: Mapping[str, str], longest_wait: floa
 
 
 def _broken(error: BaseException) -> TransferError:
-    """Tell a store that cannot be reached from one that is there, and is not what it should be."""
-    own_proxy = isinstance(error, ClientHttpProxyError)
-    there = isinstance(error, ClientResponseError | ClientConnectorCertificateError) and not own_proxy
-    return (TransferError if there else UnavailableError)(describe(error))
+    return (UnavailableError if is_away(error) else TransferError)(describe(error))
 
 
 async def _refusal(response: ClientResponse, seconds: float, longest_wait: float) -> ProductError | AuthenticationError:
