@@ -46,7 +46,7 @@ async def next_bytes(response: ClientResponse) -> bytes:
 def _seconds(response: ClientResponse) -> float | None:
     """Give the time-out of the answer's connection; None once it has none, because all has come."""
     protocol = response.connection.protocol if response.connection else None
-    return protocol.read_timeout if protocol else None
+    return None if protocol is None else protocol.read_timeout  # an empty queue of answers, as it is, counts as false
 
 
 async def read_at_most(

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 
 from collgs_async.errors import AuthenticationError, NotAvailableError, ProductError, TransferError
 from collgs_async.integrity import not_a_zip
-from collgs_async.names import parse
 from collgs_async.patience import LONGEST_WAIT, retry_after
 from collgs_async.reading import NETWORK_ERRORS, next_bytes, read_what_comes
 from collgs_async.redaction import redacted
@@ -55,6 +54,10 @@ _RATE_WINDOW: Final = 30.0
 
 class _SignInAsked(Exception):  # noqa: N818 - not an error: there is a form to be filled in
     """The store answers with a sign-in form instead of the archive."""
+
+
+class _NamelessError(Exception):
+    """The archive does not begin with the product's name, and came over a connection where it may be another one."""
 
 
 class UnavailableError(TransferError):
@@ -108,6 +111,7 @@ class Line:
         self._min_rate = min_rate
         self._timeout = timeout
         self._longest_wait = longest_wait
+        self._names_inside = True
 
     async def check(self, url: str) -> None:
         """Ask for the first bytes of an archive, and see whether they come, or a sign-in form.
@@ -165,6 +169,8 @@ class Line:
                     return await self._fetch(trip, stretch, judged, visit, doubts)
             except _SignInAsked:
                 await visit.sign_in(trip.url)
+            except _NamelessError:
+                self._names_inside = False
             except (NotAvailableError, AuthenticationError):
                 if not doubts:
                     raise
@@ -178,7 +184,7 @@ class Line:
         visit: Visit,
         doubts: list[str],
     ) -> Answer:
-        fresh = not _can_be_told_apart(trip)
+        fresh = not self._can_be_told_apart(trip)
         ask, part = trip.ask_for(stretch), trip.part
         try:
             async with self._transport.get(
@@ -210,6 +216,8 @@ class Line:
                     head = await anext(blocks, bytearray())
                     if answer.first == 0:
                         _refuse_impostor(bytes(head[:_ERROR_PAGE]), response.headers, self._longest_wait)
+                        if doubts and not _names(head, trip.product.identifier):
+                            raise _NamelessError
                     await judged(answer, response)
                     await self._bring(head, blocks, response, trip, Pour(answer, part, stretch))
         except BadRedirectError as error:
@@ -219,6 +227,14 @@ class Line:
                 raise Abandoned from error
             raise _broken(error) from error
         return answer
+
+    def _can_be_told_apart(self, trip: Trip) -> bool:
+        """Whether an answer that is not meant for this request would be found out, so that a used connection will do.
+
+        An archive of a Sentinel begins with a folder of its product's name. Whatever else comes, or goes wrong, is
+        asked again over a connection of its own; once an archive had no name inside, all are asked like that.
+        """
+        return self._names_inside and trip.requests == 0 and not trip.part.held.total
 
     async def _bring(
         self,
@@ -305,13 +321,11 @@ def _cancellation_kept() -> Iterator[None]:
             raise asyncio.CancelledError
 
 
-def _can_be_told_apart(trip: Trip) -> bool:
-    """Whether an answer that is not meant for this request would be found out, so that a used connection will do.
-
-    An archive of a Sentinel has its product's name inside; whatever else goes wrong is asked again over a connection of
-    its own.
-    """
-    return trip.requests == 0 and not trip.part.held.total and parse(trip.product.identifier) is not None
+def _names(head: bytearray, identifier: str) -> bool:
+    """Whether the first member of an archive lies in a folder of this name, such as ``<identifier>.SAFE``."""
+    length = int.from_bytes(head[26:28], "little")
+    name, folder = bytes(head[30 : 30 + length]), identifier.encode("utf-8", "replace")
+    return name.startswith((folder + b".", folder + b"/"))
 
 
 class _Pace:
