@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from collgs_async.errors import CollgsError, ConfigError
 from collgs_async.units import format_bytes
-from collgs_async.words import printable
+from collgs_async.words import json_text, printable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
@@ -54,6 +54,9 @@ _LOOKED_AT = 20  # products by which a table chooses its columns
 
 # RFC 3986 §2 less the apostrophe: xargs takes quotes, backslashes and blanks for its own
 _URL_CHARACTERS = "%:/?#[]@!$&()*+,;=~"
+
+_FORMULA = tuple("=+-@＝＋－＠")
+"""What a formula begins with, in spreadsheets of any language."""
 
 log = logging.getLogger("collgs_async")
 
@@ -195,7 +198,7 @@ def _record(product: Product, action: Callable[[Product], str] | None) -> dict[s
 def _json_line(product: Product, action: Callable[[Product], str] | None) -> str:
     record = _record(product, action)
     problem = record.pop("problem")
-    return "\n" + json.dumps({**record, "footprint": _geometry(product), "problem": problem})
+    return "\n" + json_text({**record, "footprint": _geometry(product), "problem": problem})
 
 
 def _feature_line(product: Product, action: Callable[[Product], str] | None) -> str:
@@ -205,20 +208,26 @@ def _feature_line(product: Product, action: Callable[[Product], str] | None) -> 
         "geometry": _geometry(product),
         "properties": _record(product, action),
     }
-    return "\n" + json.dumps(feature)
+    return "\n" + json_text(feature)
 
 
 def _csv_line(cells: Iterable[object]) -> str:
     line = io.StringIO()
-    csv.writer(line, lineterminator="\n").writerow(cells)
+    csv.writer(line, lineterminator="\n").writerow(_cell(value) if isinstance(value, str) else value for value in cells)
     return line.getvalue()
+
+
+def _cell(text: str) -> str:
+    """Write text that no spreadsheet takes for a formula, and that moves no cursor; numbers need none of it."""
+    shown = "\n".join(map(printable, text.split("\n")))  # which stays in its cell
+    return f"'{shown}" if shown.lstrip()[:1] in _FORMULA else shown
 
 
 def _url_line(product: Product) -> str | None:
     if product.url is None:
         log.warning("%s is left out, it has no URL: %s", product.identifier, product.problem or "no reason given")
         return None
-    return quote(product.url, safe=_URL_CHARACTERS) + "\n"
+    return quote(product.url, safe=_URL_CHARACTERS, errors="replace") + "\n"
 
 
 @dataclass(frozen=True, slots=True)

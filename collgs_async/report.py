@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import secrets
@@ -17,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO, Self
 from collgs_async.errors import AuthenticationError, ConfigError, NotAvailableError, StorageError
 from collgs_async.models import ELSEWHERE, Report, Status
 from collgs_async.units import format_bytes, format_duration, format_rate
-from collgs_async.words import printable
+from collgs_async.words import json_text, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -252,8 +251,7 @@ def _file_chunks(report: Report, products: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _encoded(entry: dict[str, Any]) -> bytes:
-    # a file name that is no UTF-8 holds lone surrogates; escaped by backslash they are JSON again
-    return json.dumps(entry, ensure_ascii=False).encode("utf-8", "backslashreplace")
+    return json_text(entry, ascii_only=False).encode()  # lone surrogates of a file name that is no UTF-8 are escaped
 
 
 def _summary_entry(report: Report) -> dict[str, Any]:

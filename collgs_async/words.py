@@ -9,14 +9,22 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from collgs_async.redaction import redacted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["asks_to_sign_in", "html_words", "looks_like_html", "printable", "says_too_many", "server_words"]
+__all__ = [
+    "asks_to_sign_in",
+    "html_words",
+    "json_text",
+    "looks_like_html",
+    "printable",
+    "says_too_many",
+    "server_words",
+]
 
 LONGEST: Final = 300
 """Characters that are quoted of one answer."""
@@ -80,6 +88,30 @@ def says_too_many(words: str) -> bool:
 def printable(text: str) -> str:
     """Put a question mark for each character that could move the cursor, or worse: names come from anywhere."""
     return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+def json_text(value: object, *, ascii_only: bool = True, **layout: Any) -> str:
+    """Write JSON that can be shown on a terminal: whatever could move its cursor is escaped, and is the same JSON.
+
+    Parameters
+    ----------
+    value
+        What is written; numbers that JSON does not have are refused with ValueError.
+    ascii_only
+        Whether all that is not ASCII is escaped, too.
+    **layout
+        ``indent`` and ``separators``, as `json.dumps` takes them.
+    """
+    text = json.dumps(value, ensure_ascii=ascii_only, allow_nan=False, **layout)
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() or letter == "\n" else _escaped(letter) for letter in text)
+
+
+def _escaped(letter: str) -> str:
+    """Write a character as JSON does (RFC 8259 §7): by its UTF-16 code units."""
+    units = letter.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
 def looks_like_html(body: bytes) -> bool:

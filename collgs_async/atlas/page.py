@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from collgs_async.atlas.outlines import outlines
 from collgs_async.atlas.scenes import scene
-from collgs_async.words import printable
+from collgs_async.words import json_text, printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -85,8 +85,8 @@ def page(
     style = _read("style.css")
     script = "\n".join(_read(f"{name}.js") for name in _SCRIPTS)
     data = {
-        "title": title,
-        "notes": list(notes),
+        "title": printable(title),
+        "notes": [printable(note) for note in notes],
         "area": outlines(area, unroll=False),
         "scenes": [scene(product, overlap or {}) for product in products],
     }
@@ -119,7 +119,7 @@ def _digest(text: str) -> str:
 
 def _embedded(data: object) -> str:
     """Write JSON that can stand inside a script element: pure ASCII, and nothing in it looks like a tag."""
-    text = json.dumps(data, allow_nan=False, separators=(",", ":"))
+    text = json_text(data, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 import sys
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from collgs_async.app import Client
 from collgs_async.options import OPTIONS
-from collgs_async.words import printable
+from collgs_async.words import json_text, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +39,7 @@ async def collections(config: Config, form: str) -> int:
     async with Client(config) as client:
         found = await client.collections()
     if form == "json":
-        sys.stdout.write(json.dumps([asdict(collection) for collection in found], indent=1) + "\n")
+        sys.stdout.write(json_text([asdict(collection) for collection in found], indent=1) + "\n")
     else:
         _write_table(["collection", "since", "what it is"], [_row(collection) for collection in found])
     log.info("%s", f"{len(found)} collections" if found else "the catalogue lists no collections")
@@ -84,7 +83,7 @@ def _parameter(parameter: Parameter) -> list[str]:
 def _write_json(collection: str, description: Description) -> None:
     parameters = [asdict(parameter) for parameter in description.parameters]
     found = {"collection": collection, "page_maximum": description.page_maximum, "parameters": parameters}
-    sys.stdout.write(json.dumps(found, indent=1) + "\n")
+    sys.stdout.write(json_text(found, indent=1) + "\n")
 
 
 def _write_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -21,6 +21,7 @@ from collgs_async.listing import write_listing
 from collgs_async.plan import Planned
 from collgs_async.report import left_out_line, missing_lines, write_whole
 from collgs_async.units import format_bytes
+from collgs_async.words import printable
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -159,7 +160,7 @@ async def _save(picture: Picture | None, product: Product, client: Client) -> No
         return
     path = client.archive(product).with_name(f"{_stem(client, product)}{picture.suffix}")
     await asyncio.to_thread(write_whole, path, [picture.data])
-    sys.stdout.write(f"{path}\n")
+    sys.stdout.write(printable(str(path)) + "\n")
     sys.stdout.flush()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
 import logging
 import os
 import signal
@@ -13,7 +12,7 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from collgs_async.words import printable
+from collgs_async.words import json_text, printable
 
 if TYPE_CHECKING:
     import asyncio
@@ -60,7 +59,7 @@ class Screen(logging.Handler):
     def _json(record: logging.LogRecord) -> str:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         moment = f"{stamp}.{int(record.msecs):03d}Z"
-        return json.dumps({"time": moment, "level": record.levelname.lower(), "message": record.getMessage()})
+        return json_text({"time": moment, "level": record.levelname.lower(), "message": record.getMessage()})
 
 
 def run_interruptibly(work: Coroutine[Any, Any, int]) -> int:

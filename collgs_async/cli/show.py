@@ -30,6 +30,7 @@ from collgs_async.demo import (
 )
 from collgs_async.errors import ConfigError, did_you_mean
 from collgs_async.units import format_bytes, format_duration
+from collgs_async.words import json_text
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -146,7 +147,7 @@ async def _serve(server: DemoServer) -> int:
         "parameters": {"parentIdentifier": "S2_MSIL2A", "count": None},
         "output_directory": "downloads",
     }
-    sys.stdout.write(json.dumps(config, indent=2) + "\n")
+    sys.stdout.write(json_text(config, indent=2) + "\n")
     sys.stdout.flush()
     log.info("%d products in %s. Ctrl-C ends it.", len(server.scenes), ", ".join(COLLECTIONS))
     await asyncio.Event().wait()

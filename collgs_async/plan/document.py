@@ -18,6 +18,7 @@ from collgs_async.jsonfile import read_object
 from collgs_async.models import Product
 from collgs_async.query import Query
 from collgs_async.report import write_file
+from collgs_async.words import json_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -174,7 +175,7 @@ def _lines(entries: Iterable[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return json_text(value, ascii_only=False)
 
 
 _PRODUCT_FIELDS: Final = tuple(one.name for one in fields(Product))
