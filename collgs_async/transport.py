@@ -362,7 +362,11 @@ def is_away(error: BaseException) -> bool:
 
 
 def describe(error: BaseException) -> str:
-    """Say in plain words what a network error was."""
+    """Say in plain words what a network error was, without known secrets."""
+    return redacted(_described(error))
+
+
+def _described(error: BaseException) -> str:
     match error:
         case aiohttp.ConnectionTimeoutError():
             return "no connection within the time-out"

@@ -100,8 +100,6 @@ def test_an_odd_number_is_not_known_rather_than_wrong() -> None:
     [
         (b'{"features": [{"a" "b"}]}', 'malformed at byte 19, "\\"b\\"}]}": expecting \':\' delimiter'),
         ("{\"ü\": 'x', 1}".encode(), "malformed at byte 7, \"'x', 1}\": expecting value"),
-        (b"\x1f\x8b\x08\0\0\0\0\0", "malformed at byte 0"),
-        (b"OK", 'malformed at byte 0, "OK": expecting value'),
         (b'{"a": ' * 100_000, "malformed: it is nested too deeply"),
     ],
 )
@@ -109,6 +107,22 @@ def test_malformed_json_names_the_place_and_may_be_better_next_time(body: bytes,
     error = refused(body)
 
     assert f"the catalogue's answer is {told}" in str(error)
+    assert error.retryable
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b"Service Unavailable\r\n", "text instead of JSON: Service Unavailable"),
+        (b"\xef\xbb\xbf  'no'", "text instead of JSON: "),
+        (b"\x1f\x8b\x08\0\0\0\0\0", "data that is no text"),
+        (b"PK\3\4\0\0", "data that is no text"),
+    ],
+)
+def test_what_is_no_json_is_told_in_its_own_words(body: bytes, told: str) -> None:
+    error = refused(body)
+
+    assert str(error).startswith(f"the catalogue answered with {told}")
     assert error.retryable
 
 

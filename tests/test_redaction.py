@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collgs_async import CatalogueError, Client, Config, Connection
+from collgs_async.catalogue.reading import read_json
 from collgs_async.redaction import forget_secret, keep_secret, redacted
 from collgs_async.words import LONGEST, server_words
 
@@ -113,6 +114,13 @@ def test_hostile_pages_cost_next_to_no_time(piece: str) -> None:
         redacted(piece * (64 * 1024 // len(piece)))
 
     assert time.process_time() - begun < 2
+
+
+def test_no_half_of_a_secret_is_quoted_from_malformed_json() -> None:
+    with known("correct horse battery"), pytest.raises(CatalogueError, match=r"malformed at byte \d+: ") as caught:
+        read_json(b'{"a": "b" correct horse battery}')
+
+    assert "horse" not in str(caught.value)
 
 
 async def test_a_proxys_password_is_in_no_error_of_the_catalogue(tmp_path: Path, naps: Naps) -> None:

@@ -26,6 +26,8 @@ from typing import Any, Final
 
 from collgs_async.errors import CatalogueError
 from collgs_async.query import shown
+from collgs_async.redaction import redacted
+from collgs_async.words import server_words
 
 __all__ = ["is_torn", "read_json"]
 
@@ -56,7 +58,7 @@ def read_json(body: bytes) -> Any:
     try:
         value, end = _DECODER.raw_decode(text, start)
     except json.JSONDecodeError as error:
-        raise _malformed(body, text, error) from None
+        raise _malformed(body, text, start, error) from None
     except RecursionError:
         raise CatalogueError("the catalogue's answer is malformed: it is nested too deeply", retryable=True) from None
     rest = text[end:].lstrip(_BLANK)
@@ -75,11 +77,16 @@ def _decoded(body: bytes) -> str:
     return body.decode(encoding, "surrogateescape" if encoding.startswith("utf-8") else "replace")
 
 
-def _malformed(body: bytes, text: str, error: json.JSONDecodeError) -> CatalogueError:
-    """Tell JSON that was cut from JSON that was never right; both may be better next time."""
+def _malformed(body: bytes, text: str, start: int, error: json.JSONDecodeError) -> CatalogueError:
+    """Tell JSON that was cut, or is malformed, from what is no JSON at all; each may be better next time."""
     rest = text[error.pos :]
     if error.msg.startswith("Unterminated string") or _CUT.fullmatch(rest):
         return CatalogueError(f"the catalogue's answer broke off after {len(body)} bytes", retryable=True)
+    if error.pos == start:
+        what = (
+            "data that is no text" if is_torn(text) or "\0" in text else f"text instead of JSON: {server_words(body)}"
+        )
+        return CatalogueError(f"the catalogue answered with {what}", retryable=True)
     return CatalogueError(
         f"the catalogue's answer is malformed {_place(text, error.pos)}: {error.msg[:1].lower()}{error.msg[1:]}",
         retryable=True,
@@ -87,9 +94,10 @@ def _malformed(body: bytes, text: str, error: json.JSONDecodeError) -> Catalogue
 
 
 def _place(text: str, position: int) -> str:
-    """Name a place by its byte in UTF-8, and show what stands there."""
+    """Name a place by its byte in UTF-8, and show what stands there; nothing where a secret may be cut in two."""
     at = len(text[:position].encode("utf-8", "surrogateescape" if is_torn(text) else "surrogatepass"))
-    return f"at byte {at}, {shown(text[position : position + 20])}"
+    found = f", {shown(text[position : position + 20])}" if redacted(text) == text else ""
+    return f"at byte {at}{found}"
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
