@@ -226,7 +226,7 @@ class Transport:
         except NETWORK_ERRORS:
             raise
         except Exception as error:
-            raise FramingError(f"a request that could not be made ({type(error).__name__}: {error})") from error
+            raise aiohttp.ClientError(f"a request could not be made ({type(error).__name__}: {error})") from error
 
     async def page(self, response: aiohttp.ClientResponse, limit: int) -> tuple[bytes, bool]:
         """Read a page, but no more than `limit` bytes of it, in bounded time; tell whether that was all.

@@ -9,6 +9,7 @@ import asyncio
 import io
 import random
 import ssl
+import sys
 import zipfile
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from collgs_async import Client
 
 from . import test_transport
 from .conftest import level2_scenes
-from .test_cli import COLLECTION
+from .test_cli import COLLECTION, untroubled
 from .test_hostile import MOST_MEMORY, Wild, measured, settings_for, small_archive
 from .test_interrupts import on_linux
 
@@ -288,6 +289,7 @@ CASES = {
     "a long silence": Case(silence(), words="no byte"),
     "a silence in the body": Case(silence(ok(BODY)[:5000]), words="no byte"),
     "an error page that trickles": Case(without_end(head(status="404 X"), b"x", each=0.1), words="HTTP 404"),
+    "a page that trickles instead of an archive": Case(without_end(head(), b"<p>", each=0.1), words="instead of"),
     "an error page without end": Case(without_end(head(status="404 X"), b"x"), words="HTTP 404"),
     "a redirect whose page trickles": Case(without_end(head("Location: /no", status="302 X"), b"x", each=0.1)),
 }
@@ -331,7 +333,7 @@ async def test_one_bad_product_of_ten_harms_no_other(
     assert set(NAMES) == here(tmp_path)
 
 
-@pytest.mark.parametrize("second", [NOT_FOUND, ok(BODY)], ids=["refusal", "archive"])
+@pytest.mark.parametrize("second", [NOT_FOUND, ok(small_archive(99))], ids=["refusal", "archive"])
 @pytest.mark.parametrize("say", [late, lambda first, second: bytes_of(first + second)], ids=["late", "at once"])
 async def test_an_answer_too_many_is_nobodys_where_archives_have_no_names_inside(
     tmp_path: Path, naps: Naps, second: bytes, say: Callable[[bytes, bytes], Say]
@@ -352,6 +354,43 @@ async def test_connections_are_used_again_where_archives_have_names(tmp_path: Pa
 
         assert server.connections <= 1 + 2  # one for the page, and one for each worker
     assert 10 == report.downloaded
+
+
+THREADLESS = """
+import sys, threading
+left, start = int(sys.argv.pop(1)), threading._start_new_thread
+def start_few(*words, **named):
+    global left
+    left -= 1
+    if left < 0:
+        raise RuntimeError("can't start new thread")
+    return start(*words, **named)
+threading._start_new_thread = start_few
+from collgs_async.cli import main
+sys.exit(main())
+"""
+"""Runs the command in a system that gives so many threads and no more."""
+
+
+@pytest.mark.parametrize("threads", [0, 1, 2, 3])
+async def test_too_few_threads_are_told_in_a_line_and_reported(tmp_path: Path, command: Command, threads: int) -> None:
+    async with kept({}) as server:
+        named = server.origin.replace("127.0.0.1", "localhost")  # which is looked up in a thread
+        words = ("--base-url", f"{named}/search", *COLLECTION, "--output", tmp_path / "archives", "--retries", 1)
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", THREADLESS, str(threads), *map(str, words), "--report", "report.json"),
+            cwd=command.folder,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        async with asyncio.timeout(60):
+            ended = untroubled(await command.end(process))
+
+    assert 1 == ended.code
+    assert "thread" in ended.err
+    assert (command.folder / "report.json").exists()
+    assert set(NAMES) >= here(tmp_path / "archives")
 
 
 @on_linux

@@ -43,6 +43,12 @@ BLOCK: Final = 2**20
 _MOST_QUESTIONS: Final = 6
 """Requests of one try: each further one follows from what the answer before it has taught."""
 
+_UNUSUAL: Final = 2
+"""How many times as long as all others an archive must be for its product to fail alone where it does not fit."""
+
+_MOST_TOO_LARGE: Final = 2
+"""Products in a row that fail alone like that; with the next one, the disk counts as full."""
+
 
 class Crew:
     """Bring archives into their parts, with as many connections in all as there are workers.
@@ -101,6 +107,8 @@ class Crew:
         )
         self._helpers = Helpers(self._stores, self._line)
         self._trips: list[Trip] = []
+        self._largest = 0
+        self._too_large = 0
         self._helping = 0
         self._asleep = Sleep()
 
@@ -257,19 +265,25 @@ class Crew:
         own = _to_come(trip)
         all_to_come = [_to_come(other) for other in self._trips]
         free, whole_disk = await self._disk.room(sum(all_to_come))
-        if own > free:
+        if own > free and not self._is_usual(trip.size or 0):
             # No other archive has to suffer for it, and most likely the length is a lie.
+            self._too_large += 1
             length, room = format_bytes(trip.size or 0), format_bytes(free)
             raise NotAvailableError(
                 f"the store announces {length}, and the whole disk has {format_bytes(whole_disk)}"
                 if own > whole_disk
                 else f"the store announces {length}, of which {format_bytes(own)} are to come; {room} are free"
             )
-        if (to_come := sum(one for one in all_to_come if one <= free)) > free:
+        if (to_come := sum(one for one in all_to_come if one <= max(free, own))) > free:
             raise StorageError(
                 f"{self._folder}: {format_bytes(free)} are free, "
                 f"and {format_bytes(to_come)} of the archives on their way are still to come"
             )
+        self._largest, self._too_large = max(self._largest, trip.size or 0), 0
+
+    def _is_usual(self, size: int) -> bool:
+        """Whether a length is like that of others here, so that what it does not fit in is a full disk."""
+        return size <= _UNUSUAL * self._largest or self._too_large >= _MOST_TOO_LARGE
 
     async def _expect_end(self, path: Path) -> None:
         """Tell a body of unknown length that is whole from one that was cut: an archive ends in an end record."""

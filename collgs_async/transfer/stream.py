@@ -286,6 +286,7 @@ class Line:
         # What a pump will bring need not be gathered before: the first bytes are enough to judge by.
         size = _SMALLEST_BLOCK if (response.content_length or 0) >= WORTH_A_PUMP else self._block
         content.set_read_chunk_size(size // 4)
+        begun = time.monotonic()
         try:
             while chunk := await next_bytes(response):
                 trip.arrived(stretch, len(chunk))
@@ -293,9 +294,10 @@ class Line:
                 pace.check(len(chunk))
                 await self._throttle.pay(len(chunk))
                 wanted = max(_SMALLEST_BLOCK, size // max(1, len(trip.running)))
-                if len(block) >= wanted or 0 < stretch.left <= len(block):
+                late = time.monotonic() - begun >= self._timeout  # what trickles is judged, and kept, nevertheless
+                if len(block) >= wanted or 0 < stretch.left <= len(block) or late:
                     yield block
-                    block, size = bytearray(), self._block
+                    block, size, begun = bytearray(), self._block, time.monotonic()
                     content.set_read_chunk_size(size // 4)
         except (*NETWORK_ERRORS, asyncio.CancelledError):
             stretch.ending = True
