@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 import os
 import random
 import signal
@@ -45,9 +46,20 @@ LOST_BY: Final = {KILL: 4 * MIB, INTERRUPT: MIB}
 
 SURPLUS: Final = 1.25
 
-SHORT: Final = ("cut", "reset", "stall", "half-header", "500", "503", "429", "flows", "gzip", "html")
-LYING: Final = ("truncated", "corrupt", "replaced", "wrong-range", "no-range")
-ODD: Final = ("if-range-200", "etag-per-node", "early-206", "200-range", "weak-etag")
+SHORT: Final = ("cut", "reset", "stall", "half-header", "500", "503", "429", "flows", "gzip", "html", "unasked")
+LYING: Final = (
+    "truncated",
+    "corrupt",
+    "replaced",
+    "wrong-range",
+    "no-range",
+    "rezipped",
+    "replaced-silently",
+    "bad-chunk",
+)
+ODD: Final = ("if-range-200", "etag-per-node", "early-206", "200-range", "weak-etag", "control-etag")
+UNREADABLE: Final = 0.15
+"""The share of archives whose members cannot be read."""
 
 COSTLY: Final = frozenset(LYING)
 """Faults of which each spoilt request may cost an archive's size: a lie, another version, a range not given."""
@@ -115,7 +127,10 @@ class Schedule:
         return sum(scene.size for scene in self.scenes)
 
     def __str__(self) -> str:
-        sizes = " + ".join(f"{scene.size / MIB:.1f}{' deflated' * scene.deflated}" for scene in self.scenes)
+        sizes = " + ".join(
+            f"{scene.size / MIB:.1f}{' deflated' * scene.deflated}{' unreadable' * scene.unreadable}"
+            for scene in self.scenes
+        )
         events = ", ".join(f"{event.at:.2f} {event.what}×{event.times} of {event.scene}" for event in self.events)
         return f"seed {self.seed}: {sizes} MiB at {self.rate / MIB:.0f} MiB/s, {self.settings}; {events}"
 
@@ -139,7 +154,8 @@ def draw(seed: int) -> Schedule:
     scenes = tuple(replace(scene, size=_size(dice), deflated=False) for scene in templates)
     # Deflating is slow, and what is deflated is as random as what is not.
     scenes = tuple(replace(scene, deflated=scene.size < 6 * MIB and dice.random() < 0.5) for scene in scenes)
-    events = [_event(dice, len(scenes)) for _ in range(dice.randint(2, 8))]
+    scenes = tuple(replace(scene, unreadable=not scene.deflated and dice.random() < UNREADABLE) for scene in scenes)
+    events = [_event(dice, scenes) for _ in range(dice.randint(2, 8))]
     settings = tuple((dice.randint(1, 8), dice.randint(1, 8)) for _ in range(4))
     rate = dice.choice((8, 16, 24)) * MIB
     return Schedule(seed, scenes, rate, tuple(sorted(events, key=lambda event: event.at)), settings)
@@ -149,14 +165,16 @@ def _size(dice: random.Random) -> int:
     return int(24 ** dice.random() * MIB)
 
 
-def _event(dice: random.Random, scenes: int) -> Event:
+def _event(dice: random.Random, scenes: tuple[Scene, ...]) -> Event:
     kinds = ((KILL,), (INTERRUPT,), (REPLACE,), SHORT, SHORT, LYING, ODD)
-    what = dice.choice(dice.choice(kinds))
+    what, scene = dice.choice(dice.choice(kinds)), dice.randrange(len(scenes))
+    if what == "corrupt" and scenes[scene].unreadable:
+        what = "truncated"  # a wrong bit in a member that cannot be read is seen by no client
     times = 1 if what not in SHORT else dice.randint(1, 2)
-    if what in {*ODD, "no-range", "wrong-range"}:
+    if what in {*ODD, "no-range", "wrong-range", "rezipped", "replaced-silently"}:
         times = dice.randint(2, 4)  # of these the first request is only cut
     earliest = -0.3 if what in FAULTS else 0.0
-    return Event(dice.uniform(earliest, 0.9), what, dice.randrange(scenes), times)
+    return Event(dice.uniform(earliest, 0.9), what, scene, times)
 
 
 async def play(schedule: Schedule, folder: Path) -> Played:
@@ -181,8 +199,8 @@ class _Play:
         self._replaced = 0
         self._faults: dict[str, tuple[Fault, ...]] = {scene.identifier: () for scene in schedule.scenes}
         self._server = DemoServer(schedule.scenes, folder / "store", rate=schedule.rate, faults=self._faults)
-        self._digests: dict[tuple[str, int], bytes] = {}
-        self._oldest = dict.fromkeys((scene.identifier for scene in schedule.scenes), 0)
+        self._digests: dict[tuple[str, int, int], bytes] = {}
+        self._oldest = dict.fromkeys((scene.identifier for scene in schedule.scenes), (0, 0))
 
     async def run(self) -> None:
         folder = self.folder / "cwd"
@@ -284,8 +302,8 @@ class _Play:
         """How many requests were spoilt so far."""
         return sum(map(self._turns, self._oldest))
 
-    def _version(self, name: str) -> int:
-        return self._server._store._versions[name]
+    def _version(self, name: str) -> tuple[int, int]:
+        return self._server._store.version(name)
 
     def _costs(self) -> int:
         """Bytes that lies, versions and ranges not given may have cost, and those that were played alone."""
@@ -321,17 +339,19 @@ class _Play:
             if not final.exists():
                 continue
             digest = hashlib.sha256(final.read_bytes()).digest()
-            versions = [number for number in range(self._version(name) + 1) if digest == self._original(scene, number)]
-            if not versions or versions[0] < self._oldest[name]:
-                self.problems.append(f"{name} is of version {versions}, expected {self._oldest[name]} or later")
+            oldest, newest = self._oldest[name], self._version(name)
+            possible = itertools.product(range(oldest[0], newest[0] + 1), range(oldest[1], newest[1] + 1))
+            if not any(digest == self._original(scene, *version) for version in possible):
+                self.problems.append(f"{name} is none of the versions {oldest} to {newest}")
 
-    def _original(self, scene: Scene, version: int) -> bytes:
-        """Give the digest of a version of an archive."""
-        if (scene.identifier, version) not in self._digests:
+    def _original(self, scene: Scene, version: int, edition: int) -> bytes:
+        """Give the digest of an edition of a version of an archive."""
+        key = scene.identifier, version, edition
+        if key not in self._digests:
             path = self.folder / "original.zip"
-            write_archive(scene, path, version)
-            self._digests[scene.identifier, version] = hashlib.sha256(path.read_bytes()).digest()
-        return self._digests[scene.identifier, version]
+            write_archive(scene, path, version, edition)
+            self._digests[key] = hashlib.sha256(path.read_bytes()).digest()
+        return self._digests[key]
 
     def _check_end(self) -> None:
         here = sorted(path.name for path in self.archives.rglob("*"))

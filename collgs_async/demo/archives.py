@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 import random
+import struct
 import zipfile
 from typing import TYPE_CHECKING
 
 from collgs_async.demo.scenes import COLLECTIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
+    from typing import BinaryIO
 
     from collgs_async.demo.scenes import Scene
 
 __all__ = ["member_byte", "write_archive"]
 
 _BLOCK = 1 << 20
-_DATE = (2021, 1, 1, 0, 0, 0)
+_YEAR = 2021
 _END_RECORD = 22
+_DEFLATE64 = 9
 _MEMBER_RECORDS = 30 + 46
 _ROOM_FOR_IMAGES = 4_096
 _MANIFEST = b'<?xml version="1.0"?><xfdu:XFDU xmlns:xfdu="urn:ccsds:schema:xfdu:1" version="2.1"/>\n'
 _METADATA = b'<?xml version="1.0"?><metadata><mission>%s</mission><start>%s</start></metadata>\n'
 
 
-def write_archive(scene: Scene, path: Path, version: int = 0) -> None:
+def write_archive(scene: Scene, path: Path, version: int = 0, edition: int = 0) -> None:
     """Write the archive of a scene.
 
     Parameters
@@ -37,20 +40,26 @@ def write_archive(scene: Scene, path: Path, version: int = 0) -> None:
         The file to write; it is overwritten.
     version
         Another version has other bytes, and the same length.
+    edition
+        Another edition holds the same data, zipped in another year: only its headers differ.
     """
     dice = random.Random(f"{scene.identifier}/{version}")
+    year = _YEAR + edition
     method = zipfile.ZIP_DEFLATED if scene.deflated else zipfile.ZIP_STORED
     with zipfile.ZipFile(path, "w", allowZip64=True) as archive:
-        archive.writestr(_entry(f"{scene.identifier}.SAFE/manifest.safe", method), _MANIFEST)
+        archive.writestr(_entry(f"{scene.identifier}.SAFE/manifest.safe", method, year), _MANIFEST)
         images = list(_images(scene))
         if scene.size >= _ROOM_FOR_IMAGES:
             name, text = _metadata(scene)
-            archive.writestr(_entry(name, method), text)
+            archive.writestr(_entry(name, method, year), text)
             share = (scene.size * 24 // 25 - 2_000) // len(images)
             for image in images[:-1]:
-                _write_noise(archive, _entry(image, method), share, dice)
+                _write_noise(archive, _entry(image, method, year), share, dice)
         # Deflated noise has no length that can be told beforehand; the last member, stored, takes up the rest.
-        _write_noise(archive, _entry(images[-1], zipfile.ZIP_STORED), _rest(scene, archive, images[-1]), dice)
+        last = _entry(images[-1], zipfile.ZIP_STORED, year)
+        _write_noise(archive, last, _rest(scene, archive, images[-1]), dice)
+    if scene.unreadable:
+        _claim_method(path, images)
 
 
 def member_byte(path: Path) -> int:
@@ -82,8 +91,29 @@ def _metadata(scene: Scene) -> tuple[str, bytes]:
     return f"{scene.identifier}.SAFE/{name}", text
 
 
-def _entry(name: str, method: int) -> zipfile.ZipInfo:
-    entry = zipfile.ZipInfo(name, _DATE)
+def _claim_method(path: Path, names: Sequence[str]) -> None:
+    """Let headers say that these members are packed by a method which hardly any program reads."""
+    with zipfile.ZipFile(path) as archive:
+        headers = [archive.getinfo(name).header_offset for name in names]
+        place = archive.start_dir
+        members = archive.infolist()
+    with path.open("r+b") as file:
+        for member in members:
+            lengths = struct.unpack("<3H", _read_at(file, place + 28, 6))
+            if member.header_offset in headers:
+                for offset in (member.header_offset + 8, place + 10):
+                    file.seek(offset)
+                    file.write(_DEFLATE64.to_bytes(2, "little"))
+            place += 46 + sum(lengths)
+
+
+def _read_at(file: BinaryIO, offset: int, count: int) -> bytes:
+    file.seek(offset)
+    return file.read(count)
+
+
+def _entry(name: str, method: int, year: int) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo(name, (year, 1, 1, 0, 0, 0))
     entry.compress_type = method
     entry.external_attr = 0o644 << 16
     return entry

@@ -28,6 +28,7 @@ _PACED_PIECES_A_SECOND = 20
 _TRICKLE_RATE = 1024
 _LINGER_ZERO = struct.pack("ii", 1, 0)
 _FLIGHT_SECONDS = 0.05
+_LOOK_EACH = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +128,8 @@ class Exchange:
         """Send a reply; returns early, and in silence, when the client leaves."""
         if reply.status == 0:
             return self._send_raw(request, reply)
+        if reply.unchecked:
+            return await self._send_unchecked(request, reply)
         response = ExactResponse(reply.status, reply.headers)
         self._status = reply.status
         try:
@@ -135,6 +138,8 @@ class Exchange:
                 async for data in self._pieces(reply):
                     await response.write(data)
                     self._sent += len(data)
+                if reply.after and request.transport is not None:
+                    request.transport.write(reply.after)
                 await _end(request, reply.ending)
         except ConnectionError:
             _close(request)
@@ -143,6 +148,24 @@ class Exchange:
     def _send_raw(self, request: web.Request, reply: Reply) -> web.StreamResponse:
         if request.transport is not None and isinstance(reply.body, bytes):
             request.transport.write(reply.body)
+        _close(request)
+        return web.Response()
+
+    async def _send_unchecked(self, request: web.Request, reply: Reply) -> web.StreamResponse:
+        """Write status line and headers here, since aiohttp refuses what is wrong with them."""
+        transport = request.transport
+        if transport is None:
+            return web.Response()
+        self._status = reply.status
+        lines = [f"HTTP/1.1 {reply.status} OK", *(f"{name}: {value}" for name, value in reply.headers.items())]
+        transport.write("\r\n".join([*lines, "Connection: close", "", ""]).encode("latin-1"))
+        async for data in self._pieces(reply):
+            # A transport has no event for having room again.
+            while transport.get_write_buffer_size() > _BLOCK and not transport.is_closing():  # noqa: ASYNC110
+                await asyncio.sleep(_LOOK_EACH)
+            transport.write(data)
+            self._sent += len(data)
+        await _end(request, reply.ending)
         _close(request)
         return web.Response()
 

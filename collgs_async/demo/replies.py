@@ -81,6 +81,10 @@ class Reply:
         What happens after them.
     trickle
         For how many seconds the body trickles at 1 KiB/s before it flows.
+    unchecked
+        Whether headers are written that aiohttp would refuse; the connection is closed then.
+    after
+        Raw bytes sent on the same connection behind the body, which belong to no request.
     """
 
     status: int
@@ -89,6 +93,8 @@ class Reply:
     keep: int | None = None
     ending: Ending = Ending.PROPER
     trickle: float = 0.0
+    unchecked: bool = False
+    after: bytes = b""
 
 
 def text_reply(status: int, text: str, content_type: str | None, **headers: str) -> Reply:

@@ -140,6 +140,8 @@ class Scene:
         Length of the archive in bytes, kept exactly from `SMALLEST_ARCHIVE` to 2 GiB.
     deflated
         Whether the archive's members are deflated; else they are stored.
+    unreadable
+        Whether the images claim to be packed by Deflate64, which hardly any program reads; `deflated` is not for them.
     href
         Where the catalogue says that the archive is; None: the store's usual place.
     made
@@ -158,6 +160,7 @@ class Scene:
     serial: str
     size: int
     deflated: bool = False
+    unreadable: bool = False
     href: str | None = None
     made: datetime | None = None
 

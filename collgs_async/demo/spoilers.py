@@ -26,10 +26,13 @@ if TYPE_CHECKING:
 
     from collgs_async.demo.representations import Representation
 
-__all__ = ["REPLACING", "Asked", "spoil"]
+__all__ = ["REPLACING", "REZIPPING", "Asked", "spoil"]
 
 REPLACING = frozenset({"replaced", "replaced-silently"})
 """The faults at whose first request the archive becomes another version."""
+
+REZIPPING = frozenset({"rezipped"})
+"""The faults at whose first request the archive becomes another edition."""
 
 _SHIFT = 1000
 _TRAILER = 200
@@ -127,6 +130,27 @@ def _node(asked: Asked) -> Reply:
     return asked.first_cut(asked.right(etag=f'"{tag}-node{asked.serial}"'))
 
 
+def _unvalidated(asked: Asked) -> Reply:
+    return asked.first_cut(asked.right(etag=None, modified=None))
+
+
+def _control_character(asked: Asked) -> Reply:
+    tag = (asked.shown.etag or '""').strip('"')
+    return replace(asked.first_cut(asked.right(etag=f'"\x01{tag}"')), unchecked=True)
+
+
+def _bad_chunk(asked: Asked) -> Reply:
+    whole = asked.right("range")
+    if not isinstance(whole.body, Piece):
+        return whole
+    third = whole.body.read(0, len(whole.body) // 3)
+    body = b"%x\r\n%s\r\nno length\r\n" % (len(third), third)
+    headers = {**without(whole.headers, "Content-Length"), "Transfer-Encoding": "chunked"}
+    return replace(whole, headers=headers, body=body, ending=Ending.SILENT, unchecked=True)
+
+
+_SPARE = b"HTTP/1.1 404 Not Found\r\nContent-Length: 3\r\n\r\nno\n"
+
 _SPOILERS: Mapping[str, Callable[[Asked], Reply]] = {
     "cut": lambda asked: cut_short(asked.right()),
     "reset": lambda asked: cut_short(asked.right(), Ending.RESET),
@@ -142,9 +166,13 @@ _SPOILERS: Mapping[str, Callable[[Asked], Reply]] = {
     "200-range": _range_as_200,
     "if-range-200": _deaf_to_ranges_with_condition,
     "weak-etag": lambda asked: asked.first_cut(asked.right(etag=f"W/{asked.shown.etag}")),
-    "no-validators": lambda asked: asked.first_cut(asked.right(etag=None, modified=None)),
+    "no-validators": _unvalidated,
     "replaced": lambda asked: cut_short(asked.right()),
-    "replaced-silently": lambda asked: asked.first_cut(asked.right(etag=None, modified=None)),
+    "replaced-silently": _unvalidated,
+    "rezipped": _unvalidated,
+    "control-etag": _control_character,
+    "bad-chunk": _bad_chunk,
+    "unasked": lambda asked: replace(asked.right(), after=_SPARE),
     "html": lambda _: maintenance(),
     "corrupt": _wrong_bit,
     "truncated": lambda asked: asked.right(length=asked.shown.length * 2 // 3),

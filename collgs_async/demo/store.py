@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 from collgs_async.demo.archives import write_archive
 from collgs_async.demo.replies import html_reply
 from collgs_async.demo.representations import Representation, answer
-from collgs_async.demo.spoilers import REPLACING, Asked, spoil
+from collgs_async.demo.spoilers import REPLACING, REZIPPING, Asked, spoil
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,11 +50,20 @@ class Store:
         self._pool = pool
         self._positions: dict[str, int] = {}
         self._versions: Counter[str] = Counter()
+        self._editions: Counter[str] = Counter()
         self._serials = itertools.count(1)
 
     def replace(self, identifier: str) -> None:
         """Let another version take the place of this archive: other bytes and validators, the same length."""
         self._versions[identifier] += 1
+
+    def rezip(self, identifier: str) -> None:
+        """Zip the same data again: another edition takes the place of this archive, of the same length."""
+        self._editions[identifier] += 1
+
+    def version(self, identifier: str) -> tuple[int, int]:
+        """Tell which version of an archive there is, and which edition of it."""
+        return self._versions[identifier], self._editions[identifier]
 
     async def reply(self, method: str, path: str, headers: Mapping[str, str]) -> Reply:
         """Answer a GET or HEAD for a path (decoded); `headers` have names in lower case.
@@ -64,17 +73,23 @@ class Store:
         scene = self._find(path)
         if scene is None:
             return html_reply(404, "Not Found", "There is no such product.")
-        name, version = scene.identifier, self._versions[scene.identifier]
+        name, version = scene.identifier, self.version(scene.identifier)
         spoiled = self._script.take(name) if method == "GET" else self._script.peek(name)
-        if spoiled is not None and spoiled[0].name in REPLACING and spoiled[1] == 0 and method == "GET":
-            self.replace(name)
+        if spoiled is not None and spoiled[1] == 0 and method == "GET":
+            self._change(name, spoiled[0])
         work = partial(self._answer, scene, version, method, headers, spoiled, next(self._serials))
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+
+    def _change(self, identifier: str, fault: Fault) -> None:
+        if fault.name in REPLACING:
+            self.replace(identifier)
+        elif fault.name in REZIPPING:
+            self.rezip(identifier)
 
     def _answer(
         self,
         scene: Scene,
-        version: int,
+        version: tuple[int, int],
         method: str,
         headers: Mapping[str, str],
         spoiled: tuple[Fault, int] | None,
@@ -86,15 +101,16 @@ class Store:
         fault, turn = spoiled
         return spoil(fault.name, Asked(shown, method, headers, turn, serial))
 
-    def _show(self, scene: Scene, version: int, serial: int) -> Representation:
+    def _show(self, scene: Scene, version: tuple[int, int], serial: int) -> Representation:
         digest = hashlib.sha256(repr((scene.identifier, scene.size, scene.deflated)).encode()).hexdigest()[:32]
-        path = self._folder / f"{digest}-{version}.zip"
+        name = f"{digest}-{version[0]}-{version[1]}"
+        path = self._folder / f"{name}.zip"
         if not path.exists():
             unfinished = path.with_suffix(f".{serial}")
-            write_archive(scene, unfinished, version)
+            write_archive(scene, unfinished, *version)
             unfinished.replace(path)
-        modified = scene.end.replace(microsecond=0) + timedelta(days=1, hours=version)
-        return Representation(path, path.stat().st_size, f'"{digest}-{version}"', modified)
+        modified = scene.end.replace(microsecond=0) + timedelta(days=1, hours=sum(version))
+        return Representation(path, path.stat().st_size, f'"{name}"', modified)
 
     def _find(self, path: str) -> Scene | None:
         """Find the scene of a path; the index is made anew only when the list no longer agrees with it."""
