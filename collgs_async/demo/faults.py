@@ -101,12 +101,13 @@ class FaultScript:
     """
 
     def __init__(self, faults: Mapping[str, Fault | tuple[Fault, ...]]) -> None:
-        self._faults = dict(faults)
+        self._faults = faults  # not a copy: who gave it may go on adding to it
+        self._added: dict[str, Fault] = {}
         self._turns: Counter[str] = Counter()
 
     def add(self, key: str, fault: Fault) -> None:
         """Let this fault spoil the next requests, in place of what was still to come."""
-        self._faults[key] = fault
+        self._added[key] = fault
         self._turns[key] = 0
 
     def take(self, key: str) -> tuple[Fault, int] | None:
@@ -121,7 +122,7 @@ class FaultScript:
         return turn if turn and turn[0].times is None else None
 
     def _find(self, key: str) -> tuple[Fault, int] | None:
-        faults = self._faults.get(key, ())
+        faults = self._added.get(key) or self._faults.get(key, ())
         turn = self._turns[key]
         for fault in (faults,) if isinstance(faults, Fault) else faults:
             if fault.times is None or turn < fault.times:
