@@ -104,10 +104,10 @@ class Site:
         """Archive bytes that the server has sent."""
         return sum(hit.sent for hit in self.archive_hits() if hit.status in {200, 206})
 
-    def original(self, scene: Scene, version: int = 0) -> bytes:
-        """The archive as the store has it; version 1 is the one that replaces it."""
+    def original(self, scene: Scene, version: int = 0, edition: int = 0) -> bytes:
+        """The archive as the store has it; version 1 is the one that replaces it, edition 1 the same zipped again."""
         path = self.folder.with_name("original.zip")
-        write_archive(scene, path, version)
+        write_archive(scene, path, version, edition)
         return path.read_bytes()
 
     def litter(self) -> list[str]:

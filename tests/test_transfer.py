@@ -47,8 +47,9 @@ async def download(site: Any, **options: Any) -> Outcome:
     raise AssertionError("nothing was found")
 
 
-def served_version(name: str) -> int:
-    return int(name.startswith("replaced"))
+def served_version(name: str) -> tuple[int, int]:
+    """Version and edition of the archive that the store has in the end."""
+    return int(name.startswith("replaced")), int(name == "rezipped")
 
 
 @pytest.mark.parametrize("name", RECOVERABLE)
@@ -56,7 +57,7 @@ async def test_each_recoverable_fault_ends_in_the_right_bytes(serve: Callable[..
     site, scene, outcome = await pull_one(serve, name)
 
     assert (Status.DOWNLOADED, None) == (outcome.status, outcome.error)
-    expected = site.original(scene, served_version(name))
+    expected = site.original(scene, *served_version(name))
     found = site.archive(scene).read_bytes()
     assert expected == found[: len(expected)]
     assert (200 if name == "trailing" else 0) == len(found) - len(expected)
