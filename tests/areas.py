@@ -96,7 +96,9 @@ def a_lake_with_an_island(writer: Any) -> None:
     writer.record("nothing")
 
 
-def geopackage(path: Path, blobs: Sequence[object], *, code: int = 4326, table: str = 'a "layer"') -> Path:
+def geopackage(
+    path: Path, blobs: Sequence[object], *, code: int = 4326, table: str = 'a "layer"', definition: str = ""
+) -> Path:
     """A GeoPackage of one layer, as small as the standard lets it be."""
     quoted = '"' + table.replace('"', '""') + '"'
     with sqlite3.connect(path) as database:
@@ -106,7 +108,7 @@ def geopackage(path: Path, blobs: Sequence[object], *, code: int = 4326, table: 
                 srs_name TEXT, srs_id INTEGER, organization TEXT, organization_coordsys_id INTEGER, definition TEXT);
             CREATE TABLE gpkg_geometry_columns (
                 table_name TEXT, column_name TEXT, geometry_type_name TEXT, srs_id INTEGER, z INTEGER, m INTEGER);
-            INSERT INTO gpkg_spatial_ref_sys VALUES ('a system', {code}, 'epsg', {code}, '');
+            INSERT INTO gpkg_spatial_ref_sys VALUES ('a system', {code}, 'epsg', {code}, '{definition}');
             CREATE TABLE {quoted} (fid INTEGER PRIMARY KEY, geom BLOB);
             """
         )

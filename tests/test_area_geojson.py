@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -117,3 +118,76 @@ class TestGeoJson:
         text = '{"type":"GeometryCollection","geometries":[' * depth + "]}" * depth
 
         assert "in each other" in problem(lambda: read_area(saved("deep.json", text)))
+
+    @pytest.mark.parametrize(
+        "between",
+        ["\n", "\r\n", "\n\x1e", "", "\n\n", "\nnull\n", ",\n"],
+        ids=["lines", "crlf", "rs", "nothing", "blank", "null", "comma"],
+    )
+    def test_a_sequence_is_all_of_its_documents(self, saved: Any, between: str) -> None:
+        documents = [json.dumps({"type": "Feature", "geometry": box(x, 0, x + 1, 1)}) for x in (0, 5)]
+        start = "\x1e" if "\x1e" in between else ""
+
+        assert [0, 0, 6, 1] == list(read_area(saved("aoi.geojsonl", start + between.join(documents) + "\n")).box)
+
+    def test_of_a_sequence_the_document_is_named(self, saved: Any) -> None:
+        document = json.dumps(polygon(TRIANGLE))
+
+        assert "document 2, type: expected one of" in problem(lambda: read_area(saved("a.json", f"{document}\n{{}}")))
+        assert "line 2, column 2: expected JSON" in problem(lambda: read_area(saved("a.json", f"{document}\n{{")))
+
+    @pytest.mark.parametrize(
+        "document",
+        [
+            {"type": "FeatureCollection", "features": [None, {"type": "Feature", "geometry": polygon(TRIANGLE)}]},
+            {"type": "FeatureCollection", "features": [{"type": "Feature"}, polygon(TRIANGLE)]},
+            {"type": "GeometryCollection", "geometries": [None, polygon(TRIANGLE)]},
+            {"type": "MultiPolygon", "coordinates": [[[]], [TRIANGLE]]},
+            {"type": "MultiPolygon", "coordinates": [[], [TRIANGLE]]},
+        ],
+    )
+    def test_what_is_nothing_is_passed_over(self, document: dict[str, Any]) -> None:
+        area = Area.of(document)
+
+        assert ([0, 0, 10, 10], ()) == (list(area.box), area.notes)
+
+    @pytest.mark.parametrize(
+        "crs",
+        [
+            None,
+            "EPSG:4326",
+            {"type": "EPSG", "properties": {"code": 4326}},
+            {"type": "OGC", "properties": {"urn": "urn:ogc:def:crs:OGC:1.3:CRS84"}},
+            {"type": "url", "properties": {"url": "http://www.opengis.net/def/crs/OGC/1.3/CRS84"}},
+            {
+                "type": "link",
+                "properties": {"href": "http://spatialreference.org/ref/epsg/4326/proj4/", "type": "proj4"},
+            },
+        ],
+    )
+    def test_the_same_system_in_older_words_is_right(self, crs: Any) -> None:
+        assert () == Area.of({**polygon(TRIANGLE), "crs": crs}).notes
+
+    def test_a_system_that_is_near_is_taken_with_a_word(self) -> None:
+        (note,) = Area.of({**polygon(TRIANGLE), "crs": {"properties": {"name": "urn:ogc:def:crs:EPSG::4258"}}}).notes
+
+        assert 'crs: is in "ETRS89", within a few metres of WGS 84' in note
+
+    @pytest.mark.parametrize(
+        ("document", "words"),
+        [
+            ({"type": "Topology", "arcs": []}, "found TopoJSON; ogr2ogr can make GeoJSON of it"),
+            ({"rings": [TRIANGLE], "spatialReference": {}}, "found Esri JSON; ogr2ogr can make GeoJSON of it"),
+            ({"type": "Feature", "geometry": None, "bbox": [0, 0, 1, 1]}, "has a bbox but no geometry"),
+            ({**polygon(TRIANGLE), "crs": {"type": "link", "properties": {"href": "data.crs"}}}, 'found "data.crs"'),
+            ({**polygon(TRIANGLE), "crs": {"type": "name"}}, "crs: expected longitude and latitude in WGS 84"),
+        ],
+    )
+    def test_what_is_something_else_is_named(self, document: dict[str, Any], words: str) -> None:
+        assert words in problem(lambda: Area.of(document))
+
+    @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "latin-1"])
+    def test_the_encoding_may_be_any(self, saved: Any, encoding: str) -> None:
+        document = json.dumps({"type": "Feature", "geometry": polygon(TRIANGLE), "properties": "é"}, ensure_ascii=False)
+
+        assert [0, 0, 10, 10] == list(read_area(saved("aoi.json", document.encode(encoding))).box)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import zipfile
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,15 @@ from .areas import LAMBERT_PRJ, LUXEMBOURG, WGS84_PRJ, a_lake_with_an_island, bo
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+PARIS_PRJ = WGS84_PRJ.replace('"Greenwich",0.0', '"Paris",2.33722917')
+
+
+def two_boxes(writer: Any) -> None:
+    for name, corners in (("a", (5, 49, 6, 50)), ("b", (20, 10, 21, 11))):
+        writer.poly([box(*corners)["coordinates"][0][::-1]])
+        writer.record(name)
 
 
 class TestShapefile:
@@ -83,3 +93,96 @@ class TestShapefile:
         path.write_bytes(path.read_bytes()[:-40])
 
         assert "feature 1: expected a whole record" in problem(lambda: read_area(path))
+
+    @pytest.mark.parametrize(("number", "remaining"), [(0, [20, 10, 21, 11]), (1, [5, 49, 6, 50])])
+    def test_a_row_that_is_deleted_is_not_asked_for(self, tmp_path: Path, number: int, remaining: list[float]) -> None:
+        path = esri(tmp_path, shapefile.POLYGON, two_boxes)
+        table = bytearray(path.with_suffix(".dbf").read_bytes())
+        header, width = struct.unpack_from("<HH", table, 8)
+        table[header + number * width] = ord("*")
+        path.with_suffix(".dbf").write_bytes(table)
+
+        assert remaining == list(read_area(path).box)
+
+    @pytest.mark.parametrize("change", ["appended", "replaced", "between"])
+    def test_what_the_index_does_not_name_is_not_asked_for(self, tmp_path: Path, change: str) -> None:
+        path = esri(tmp_path, shapefile.POLYGON, two_boxes)
+        data, index = path.read_bytes(), bytearray(path.with_suffix(".shx").read_bytes())
+        if change == "appended":
+            data += b"\x07" * 57
+        else:  # the second record stands after what was there before
+            old = data[236:] if change == "replaced" else b"\xff" * 16
+            data = data[:236] + old.replace(data[280:296], struct.pack("<2d", 100, -40)) + data[236:]
+            struct.pack_into(">i", index, 108, (236 + len(old)) // 2)
+        path.write_bytes(data)
+        path.with_suffix(".shx").write_bytes(index)
+
+        area = read_area(path)
+
+        assert ([5, 10, 21, 50], ()) == (list(area.box), area.notes)
+
+    @pytest.mark.parametrize(
+        "broken",
+        [
+            None,
+            b"",
+            b"x" * 116,
+            lambda index: index[:108],
+            lambda index: index[:100] + struct.pack(">4i", 2**30, 64, 9, 9),
+        ],
+        ids=["none", "empty", "nonsense", "cut", "beyond the end"],
+    )
+    def test_without_an_index_that_fits_all_records_are_taken_and_a_word_is_said(
+        self, tmp_path: Path, broken: Any
+    ) -> None:
+        path = esri(tmp_path, shapefile.POLYGON, two_boxes)
+        index = path.with_suffix(".shx")
+        if broken is None:
+            index.unlink()
+        else:
+            index.write_bytes(broken(index.read_bytes()) if callable(broken) else broken)
+        path.write_bytes(path.read_bytes() + b"\x33" * 40)  # beyond what the header says
+
+        area = read_area(path)
+
+        assert [5, 10, 21, 50] == list(area.box)
+        assert any("has no .shx beside it that fits" in note for note in area.notes)
+
+    @pytest.mark.parametrize("words", [0, 10, 10**6])
+    def test_a_length_that_lies_harms_nothing_where_the_index_is_right(self, tmp_path: Path, words: int) -> None:
+        path = esri(tmp_path, shapefile.POLYGON, two_boxes)
+        data = bytearray(path.read_bytes())
+        struct.pack_into(">i", data, 104, words)
+        path.write_bytes(data)
+
+        assert [5, 10, 21, 50] == list(read_area(path).box)
+
+    @pytest.mark.parametrize(
+        ("offset", "value", "words"),
+        [
+            (108, 31, "feature 1: expected points, lines or polygons, found a MultiPatch"),
+            (108, 77, "feature 1: expected points, lines or polygons, found shapes of type 77"),
+            (152, -3, "feature 1: expected a whole record"),
+            (152, 9, "feature 1: expected a whole record"),
+            (148, 10**9, "feature 1: expected a whole record"),
+        ],
+    )
+    def test_a_record_that_is_wrong_is_refused(self, tmp_path: Path, offset: int, value: int, words: str) -> None:
+        path = esri(tmp_path, shapefile.POLYGON, two_boxes)
+        data = bytearray(path.read_bytes())
+        struct.pack_into("<i", data, offset, value)
+        path.write_bytes(data)
+
+        assert words in problem(lambda: read_area(path))
+
+    def test_endings_may_be_in_upper_case(self, tmp_path: Path) -> None:
+        path = esri(tmp_path, shapefile.POLYGON, two_boxes, PARIS_PRJ)
+        for suffix in (".shp", ".shx", ".dbf", ".prj"):
+            path.with_suffix(suffix).rename(tmp_path / f"AOI{suffix.upper()}")
+
+        assert "(prime meridian Paris)" in problem(lambda: read_area(tmp_path / "AOI.SHP"))
+
+    def test_an_empty_projection_is_none(self, tmp_path: Path) -> None:
+        area = read_area(esri(tmp_path, shapefile.POLYGON, two_boxes, ""))
+
+        assert any("its .prj: says no coordinate system" in note for note in area.notes)

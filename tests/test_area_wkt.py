@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import shapely
 
 from collgs_async.area import Area, read_area
 
-from .areas import TRIANGLE, polygon, problem
+from .areas import TRIANGLE, box, polygon, problem
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,3 +64,48 @@ class TestWkt:
         assert "expected a file that can be read, or WKT" in problem(lambda: read_area(str(tmp_path / "none.geojson")))
         assert "expected a file that can be read, or WKT" in problem(lambda: read_area(tmp_path))
         assert "expected a file that can be read, or WKT" in problem(lambda: read_area("a\0b"))
+
+    @pytest.mark.parametrize(
+        ("text", "bounds"),
+        [
+            ("CIRCULARSTRING(5 49,6 50,7 49)", (5, 49, 7, 50)),
+            ("CIRCULARSTRING Z(5 49 1,6 48 1,7 49 1)", (5, 48, 7, 49)),
+            ("CIRCULARSTRING(5 49,6 49,7 49)", (5, 49, 7, 49)),
+            ("COMPOUNDCURVE((4 49,5 49),CIRCULARSTRING(5 49,6 50,7 49))", (4, 49, 7, 50)),
+            ("CURVEPOLYGON((5 49,7 49,6 51,5 49))", (5, 49, 7, 51)),
+            ("CURVEPOLYGON(CIRCULARSTRING(5 49,7 49,5 49))", (5, 48, 7, 50)),
+            ("CURVEPOLYGON(COMPOUNDCURVE(CIRCULARSTRING(5 49,6 50,7 49),(7 49,5 49)))", (5, 49, 7, 50)),
+            ("MULTICURVE((5 49,6 50),CIRCULARSTRING(7 49,8 50,9 49),COMPOUNDCURVE((9 49,9 48)))", (5, 48, 9, 50)),
+            ("MULTISURFACE(((5 49,6 49,6 50,5 49)),CURVEPOLYGON(CIRCULARSTRING(8 49,9 49,8 49)))", (5, 48.5, 9, 50)),
+            ("TIN(((5 49,6 49,6 50,5 49)),((6 50,7 50,7 51,6 50)))", (5, 49, 7, 51)),
+            ("POLYHEDRALSURFACE Z(((5 49 0,6 49 0,6 50 0,5 49 0)))", (5, 49, 6, 50)),
+            ("TRIANGLE((5 49,6 49,6 50,5 49))", (5, 49, 6, 50)),
+            ("GEOMETRYCOLLECTION(CIRCULARSTRING EMPTY,COMPOUNDCURVE EMPTY,POINT(5 49))", (5, 49, 5, 49)),
+        ],
+    )
+    def test_curves_are_drawn_with_chords(self, text: str, bounds: Any) -> None:
+        area = read_area(text)
+
+        assert pytest.approx(bounds, abs=2e-4) == area.box
+        assert () == area.notes
+
+    def test_a_circle_has_the_surface_of_a_circle(self) -> None:
+        circle = read_area("CURVEPOLYGON(CIRCULARSTRING(-1 0,1 0,-1 0))")
+
+        square = Area.of(box(-1, -1, 1, 1))
+        assert pytest.approx(math.pi / 4, rel=1e-3) == circle.square_kilometres / square.square_kilometres
+
+    @pytest.mark.parametrize("flavor", ["iso", "extended"])
+    @pytest.mark.parametrize("wkt", ["POLYGON Z((5 49 1,7 49 1,6 51 1,5 49 1))", "MULTIPOINT(5 49,7 51)"])
+    def test_wkb_is_read_from_a_file_and_in_digits(self, saved: Any, wkt: str, flavor: Any) -> None:
+        blob = shapely.to_wkb(
+            shapely.set_srid(shapely.from_wkt(wkt), 4326), flavor=flavor, include_srid=flavor != "iso"
+        )
+
+        for source in (saved("aoi.wkb", blob), saved("aoi.txt", blob.hex()), blob.hex().upper(), f"\\x{blob.hex()}"):
+            assert (5, 49, 7, 51) == read_area(source).box
+
+    def test_wkb_of_another_system_is_refused(self) -> None:
+        blob = shapely.to_wkb(shapely.set_srid(shapely.Point(5, 49), 2169), hex=True, include_srid=True)
+
+        assert 'expected an SRID of WGS 84, such as 4326, found "EPSG:2169"' in problem(lambda: read_area(blob))

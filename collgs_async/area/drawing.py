@@ -79,6 +79,8 @@ class _Pen:
     def polygon(self, written: object, place: str) -> Iterator[BaseGeometry]:
         """Draw the first ring, and cut the others out of it."""
         rings = _list(written, place, "a list of rings")
+        if len(rings) == 1 and isinstance(rings[0], list | tuple | np.ndarray) and not len(rings[0]):
+            return
         shapes = [self._ring(ring, f"{place}, ring {number}", number > 1) for number, ring in enumerate(rings, 1)]
         if len(shapes) > 1:
             check_crossings(shapes, place)

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["geometries_in", "parse"]
 
 _KINDS = ("Point", "MultiPoint", "LineString", "MultiLineString", "Polygon", "MultiPolygon")
-_BETWEEN = re.compile(r"[\s\x1e]*")
-"""What may stand between documents: lines (as in .geojsonl), and the separator of RFC 8142."""
+_BETWEEN = re.compile(r"[\s\x1e,]*")
+"""What may stand between documents: lines (as in .geojsonl), the separator of RFC 8142, and commas, which are wrong."""
 
 _MOST_VALUES: Final = 3 * MOST_POINTS
 """Commas, colons and opening brackets; each of them may cost some tens of bytes of memory."""
@@ -32,6 +32,8 @@ def parse(text: str, place: str, notes: Notes) -> Iterator[Found]:
     if sum(map(text.count, ",:[{")) > _MOST_VALUES:
         check_count(MOST_POINTS + 1, place)
     documents = list(_documents(text, place))
+    if len(documents) > 1:
+        documents = [document for document in documents if document is not None]
     for number, document in enumerate(documents, 1):
         yield from geometries_in(document, place if len(documents) == 1 else f"{place}, document {number}", notes)
 

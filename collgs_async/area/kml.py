@@ -15,6 +15,8 @@ from collgs_async.area.places import Found, check_count, refusal
 from collgs_async.query import shown
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from collgs_async.area.places import Notes
 
 __all__ = ["parse"]
@@ -23,15 +25,24 @@ _AROUND_COMMA = re.compile(r"\s*,\s*")
 _ROOTS = {"kml", "Document", "Folder", "Placemark", "GroundOverlay"}
 _FEATURES = {"Placemark": "placemark", "GroundOverlay": "overlay"}
 _EDGES = ("north", "south", "east", "west", "rotation")
-_TEXTS = {"coordinates", "coord", *_EDGES}
-_NOT_READ = {"NetworkLink": "a NetworkLink, which is not followed", "Model": "a Model, which is not read"}
+_TEXTS = {"coordinates", "coord", "href", *_EDGES}
 _MOST_TEXT: Final = 100 * 10**6
 """Characters, entities included."""
 
 
-def parse(text: str, place: str, notes: Notes) -> list[Found]:
-    """Read KML of any version; prefixes are passed over, whether they are declared or not."""
-    reader = _Reader(place, notes)
+def parse(text: str, place: str, notes: Notes, beside: Collection[str] = ()) -> list[Found]:
+    """Read KML of any version; prefixes are passed over, whether they are declared or not.
+
+    Parameters
+    ----------
+    text, place
+        The document, and its name for messages.
+    notes
+        Where to name what is not read.
+    beside
+        The files, in lower case, that are read too, so that a link to them need not be followed.
+    """
+    reader = _Reader(place, notes, beside)
     parser = expat.ParserCreate()
     parser.UseForeignDTD(True)  # so that an entity of HTML, which KML does not have, is no error
     parser.buffer_text = True
@@ -39,7 +50,7 @@ def parse(text: str, place: str, notes: Notes) -> list[Found]:
     parser.EndElementHandler = reader.end
     parser.CharacterDataHandler = reader.text
     try:
-        parser.Parse(text, True)
+        parser.Parse(text.lstrip(), True)
     except expat.ExpatError as error:
         raise refusal(f"{place}, line {parser.CurrentLineNumber}", "XML", f"what is none: {error}") from None
     return reader.found
@@ -54,10 +65,11 @@ class _Reader:
         What was read so far.
     """
 
-    def __init__(self, place: str, notes: Notes) -> None:
+    def __init__(self, place: str, notes: Notes, beside: Collection[str]) -> None:
         self.found: list[Found] = []
         self._place = place
         self._notes = notes
+        self._beside = beside
         self._path: list[str] = []
         self._counts = dict.fromkeys(_FEATURES, 0)
         self._feature = ""
@@ -80,8 +92,8 @@ class _Reader:
             self._counts[tag] += 1
             self._feature = f"{self._place}, {_FEATURES[tag]} {self._counts[tag]}"
             self._geometries = []
-        elif tag in _NOT_READ:
-            self._notes.add(self._place, f"has {_NOT_READ[tag]}")
+        elif tag == "Model":
+            self._notes.add(self._place, "has a Model, which is not read")
         elif tag == "Polygon":
             self._outer, self._holes = [], []
         elif tag in {"Point", "LineString", "LinearRing", "Track", "LatLonQuad"}:
@@ -97,11 +109,29 @@ class _Reader:
     def end(self, _: str) -> None:
         tag = self._path.pop()
         parent = self._path[-1] if self._path else ""
+        written = "".join(self._text).strip() if tag in _TEXTS else ""
         match tag:
             case "coordinates":
-                self._points = self._read(_AROUND_COMMA.sub(",", "".join(self._text)).split(), ",")
+                tuples = written.split()
+                if any(
+                    part.strip(",").count(",") not in {1, 2} for part in tuples
+                ):  # wrong, and seen: a blank at a comma
+                    tuples = _AROUND_COMMA.sub(",", written).split()
+                self._points = self._read(tuples, ",")
             case "coord":
-                self._points += self._read(["".join(self._text).strip()], None)
+                self._points += self._read([written], None)
+            case "href" if "NetworkLink" in self._path:
+                if not any(name.endswith(written.lower().removeprefix("./")) for name in self._beside):
+                    self._notes.add(self._place, f"has a NetworkLink to {shown(written)}, which is not followed")
+            case _ if tag in _EDGES and parent == "LatLonBox":
+                self._edges[tag] = self._number(written)
+            case _ if tag in _FEATURES:
+                self._finish()
+            case _:
+                self._end_geometry(tag, parent)
+
+    def _end_geometry(self, tag: str, parent: str) -> None:
+        match tag:
             case "LinearRing" if parent == "outerBoundaryIs":
                 self._outer = self._points
             case "LinearRing" if parent == "innerBoundaryIs":  # several in one element is wrong, and seen
@@ -116,10 +146,6 @@ class _Reader:
                 self._keep("Polygon", [self._points + self._points[:1]] if self._points else [])
             case "LatLonBox":
                 self._keep("Polygon", [self._box()])
-            case _ if tag in _EDGES and parent == "LatLonBox":
-                self._edges[tag] = self._number("".join(self._text))
-            case _ if tag in _FEATURES:
-                self._finish()
 
     def _keep(self, kind: str, coordinates: list[Any]) -> None:
         if coordinates:
@@ -132,7 +158,7 @@ class _Reader:
         self._geometries = []
 
     def _read(self, tuples: list[str], separator: str | None) -> list[list[float]]:
-        """Read ``lon,lat,height`` (or with blanks, of a track); a blank after a comma is wrong, and seen."""
+        """Read ``lon,lat,height``, or the same with blanks, as tracks have it."""
         self._read_so_far += len(tuples)
         check_count(self._read_so_far, self._place)
         boundary = next((f", {tag[:5]} boundary" for tag in self._path[-2:] if tag.endswith("BoundaryIs")), "")

@@ -7,6 +7,7 @@ import json
 import zipfile
 import zlib
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -18,7 +19,7 @@ from collgs_async.query import shown
 from collgs_async.words import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from collgs_async.area.places import Found
 
@@ -80,7 +81,7 @@ def _geometries(data: bytes, path: Path, place: str, notes: Notes) -> Iterable[F
         return _shapefile(data, lambda suffix: _beside(path.with_suffix(suffix), place), place, notes)
     if path.suffix.lower() in _BESIDE_SHAPEFILE:
         raise refusal(place, "the .shp file of a shapefile", f"the {path.suffix} file beside it")
-    if data[0] < 2 and (len(data) > 8):  # the byte order of WKB
+    if wellknown.looks_like_wkb(data):
         return wellknown.parse_wkb(data, place, notes)
     return _text(_decoded(data), place, notes)
 
@@ -99,7 +100,7 @@ def _text(text: str, place: str, notes: Notes) -> Iterable[Found]:
         notes.winding = True
         return geojson.parse(text, place, notes)
     if begin == "<":
-        return kml.parse(text.lstrip(), place, notes)
+        return kml.parse(text, place, notes)
     if wellknown.looks_like_wkt(text):
         return wellknown.parse_wkt(text, place, notes)
     raise refusal(place, _KINDS, shown(text[:40]))
@@ -127,34 +128,35 @@ def _zipped(data: bytes, place: str, notes: Notes) -> Iterable[Found]:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             names = {name.lower(): name for name in archive.namelist() if not name.startswith("__MACOSX/")}
-            wanted = sorted((name for name in names if name.endswith((".kml", ".shp"))), key=_by_depth)
-            if not wanted:
+            shapes = [name for name in names if name.endswith(".shp")]
+            documents = [name for name in names if name.endswith(".kml")]
+            if len(shapes) > 1:
+                raise refusal(place, "one .shp in the archive", f"{len(shapes)}")
+            if shapes:
+                return _zipped_shapefile(archive, names, shapes[0], place, notes)
+            if not documents:
                 raise refusal(place, "a .kml or a .shp in the archive", f"{len(names)} other files")
-            name = wanted[0]
-            inner = f"{place}, {printable(names[name])}"
-            if name.endswith(".kml"):
-                if len(wanted) > 1:
-                    notes.add(inner, f"is read, and {len(wanted) - 1} more in the archive is not")
-                return _text(_decoded(_member(archive, names[name], place)), inner, notes)
-            if len(wanted) > 1:
-                raise refusal(place, "one .shp in the archive", f"{len(wanted)}")
-            stem = name.removesuffix(".shp")
-            members = {
-                suffix: names[stem + suffix] for suffix in (".shp", ".prj", ".shx", ".dbf") if stem + suffix in names
-            }
-            content = {suffix: _member(archive, member, place) for suffix, member in members.items()}
-            return _shapefile(content.pop(".shp"), content.get, inner, notes)
+            texts, left = {}, BIGGEST
+            for name in documents:
+                content = _member(archive, names[name], place, left)
+                texts[f"{place}, {printable(names[name])}"] = content
+                left -= len(content)
     except (zipfile.BadZipFile, zlib.error, EOFError, UnicodeDecodeError, NotImplementedError) as error:
         # The last two: a name that is not the UTF-8 that it says it is, and a version of the format yet to come.
         raise refusal(place, "a ZIP archive that can be read", f"one that cannot: {error}") from None
+    return chain.from_iterable(kml.parse(_decoded(text), inner, notes, documents) for inner, text in texts.items())
 
 
-def _by_depth(name: str) -> tuple[bool, int]:
-    """Put the main file of a KMZ first: ``doc.kml``, or what lies in no folder; else the archive's order remains."""
-    return not name.endswith("doc.kml"), name.count("/")
+def _zipped_shapefile(
+    archive: zipfile.ZipFile, names: Mapping[str, str], name: str, place: str, notes: Notes
+) -> Iterable[Found]:
+    stem = name.removesuffix(".shp")
+    members = {suffix: names.get(stem + suffix) for suffix in (".shp", ".prj", ".shx", ".dbf")}
+    content = {suffix: _member(archive, member, place) for suffix, member in members.items() if member}
+    return _shapefile(content[".shp"], content.get, f"{place}, {printable(names[name])}", notes)
 
 
-def _member(archive: zipfile.ZipFile, name: str, place: str) -> bytes:
+def _member(archive: zipfile.ZipFile, name: str, place: str, most: int = BIGGEST) -> bytes:
     info = archive.getinfo(name)
     # What these would stumble over is raised as anything from RuntimeError to LZMAError.
     if info.flag_bits & _CLOSED:
@@ -162,7 +164,7 @@ def _member(archive: zipfile.ZipFile, name: str, place: str) -> bytes:
     if info.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
         raise refusal(f"{place}, {printable(name)}", "a stored or deflated member", f"method {info.compress_type}")
     with archive.open(info) as member:
-        content = member.read(BIGGEST + 1)
-    if len(content) > BIGGEST:
+        content = member.read(most + 1)
+    if len(content) > most:
         raise refusal(f"{place}, {printable(name)}", f"at most {BIGGEST // 10**6} MB", "more")
     return content

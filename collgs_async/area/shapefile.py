@@ -47,7 +47,7 @@ def parse(data: bytes, index: bytes | None, table: bytes | None, place: str, not
     records: Iterable[tuple[int, int]] | None = _indexed(data, index)
     if records is None:
         notes.add(place, "has no .shx beside it that fits, so all records in it are taken, also deleted ones")
-        records = _scanned(data)
+        records, table = _scanned(data), None
     deleted = _deleted(table)
     for number, (start, end) in enumerate(records):
         feature = f"{place}, feature {number + 1}"
@@ -63,9 +63,10 @@ def _indexed(data: bytes, index: bytes | None) -> list[tuple[int, int]] | None:
     if index is None or index[:4] != SIGNATURE or len(index) < _HEADER:
         return None
     (words,) = struct.unpack_from(">i", index, 24)
-    count = (min(2 * words, len(index)) - _HEADER) // 8 if words > 0 else 0
+    if not _HEADER <= 2 * words <= len(index):
+        return None
     records = []
-    for offset, length in np.frombuffer(index, ">i4", 2 * max(0, count), _HEADER).reshape(-1, 2).tolist():
+    for offset, length in np.frombuffer(index, ">i4", (2 * words - _HEADER) // 8 * 2, _HEADER).reshape(-1, 2).tolist():
         start = 2 * offset + 8
         if offset <= 0 or length <= 0:  # as some write what was deleted
             records.append((0, 0))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     _Tree = tuple[str, Any]
 
-__all__ = ["looks_like_wkt", "parse_wkb", "parse_wkt"]
+__all__ = ["looks_like_wkb", "looks_like_wkt", "parse_wkb", "parse_wkt"]
 
 _KINDS: dict[str, tuple[int, str, str]] = {
     "POINT": (1, "Point", ""),
@@ -59,6 +59,15 @@ _HEX = re.compile(r"\s*(?:\\x)?((?:[0-9a-f]{2}){9,})\s*", re.I)
 def looks_like_wkt(text: str) -> bool:
     """Tell whether a text begins as WKT does, or is WKB in hexadecimal digits."""
     return _START.match(text) is not None or _HEX.fullmatch(text) is not None
+
+
+def looks_like_wkb(data: bytes) -> bool:
+    """Tell whether bytes begin as WKB does: with their order and a type."""
+    if len(data) < 9 or data[0] > 1:
+        return False
+    (code,) = struct.unpack_from("<I" if data[0] else ">I", data, 1)
+    dimensions, number = divmod(code & 0x0FFFFFFF, 1000)
+    return number in _BY_NUMBER and dimensions < 4
 
 
 def parse_wkt(text: str, place: str, notes: Notes) -> Iterator[Found]:
