@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from math import ceil, floor, log10
 from typing import TYPE_CHECKING, Any
 
@@ -60,10 +61,13 @@ def outline(shape: BaseGeometry, longest: int) -> str | None:
     tolerance = 10.0**-_DIGITS
     while tolerance < _COARSEST:
         digits = max(0, min(_DIGITS, 1 - floor(log10(tolerance))))
-        shape = _around(shape, tolerance, digits)
-        text = _text(shape, digits)
-        if len(text) <= longest:
-            return text
+        rough = shapely.simplify(shape, tolerance, preserve_topology=False)
+        if shapely.get_num_coordinates(rough) * _SHORTEST_POINT <= longest:  # else there is no need to try
+            with suppress(shapely.GEOSException):  # what GEOS cannot reckon with this fine it can when it is coarser
+                shape = _around(shape, tolerance, digits)
+                text = _text(shape, digits)
+                if len(text) <= longest:
+                    return text
         tolerance *= 1.5
     return None
 

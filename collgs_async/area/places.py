@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MOST_POINTS", "Found", "Notes", "check_count", "refusal"]
 
-MOST_POINTS: Final = 1_000_000
-"""Points of an area, in whatever format: all countries at 1:10,000,000 have half as many."""
+MOST_POINTS: Final = 700_000
+"""Points of an area, in whatever format, which take up to 300 MiB; all countries at 1:10,000,000 have 550,000."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,12 +53,20 @@ _BY_NUMBER = {number: kind for kind, (number, _, _) in _KINDS.items()}
 _START = re.compile(rf"\s*(?:SRID\s*=[^;]*;\s*)?(?:{'|'.join(_KINDS)})\s*(?:Z|M|ZM)?\s*(?:\(|EMPTY)", re.I)
 _SRID = re.compile(r"\s*SRID\s*=\s*([^;]*);", re.I)
 _TOKEN = re.compile(r"\s*([(),]|[A-Za-z]+|[-+.0-9][-+.0-9eE\s,]*|\S)")
-_HEX = re.compile(r"\s*(?:\\x)?((?:[0-9a-f]{2}){9,})\s*", re.I)
 
 
 def looks_like_wkt(text: str) -> bool:
     """Tell whether a text begins as WKT does, or is WKB in hexadecimal digits."""
-    return _START.match(text) is not None or _HEX.fullmatch(text) is not None
+    return _START.match(text) is not None or _from_digits(text) is not None
+
+
+def _from_digits(text: str) -> bytes | None:
+    """Read hexadecimal digits, as databases print them; None where they are no WKB."""
+    try:
+        blob = bytes.fromhex(text.strip().removeprefix("\\x"))
+    except ValueError:
+        return None
+    return blob if looks_like_wkb(blob) else None
 
 
 def looks_like_wkb(data: bytes) -> bool:
@@ -72,8 +80,8 @@ def looks_like_wkb(data: bytes) -> bool:
 
 def parse_wkt(text: str, place: str, notes: Notes) -> Iterator[Found]:
     """Read WKT, EWKT if its SRID is that of WGS 84, or WKB in hexadecimal digits."""
-    if digits := _HEX.fullmatch(text):
-        yield from parse_wkb(bytes.fromhex(digits[1]), place, notes)
+    if (blob := _from_digits(text)) is not None:
+        yield from parse_wkb(blob, place, notes)
         return
     check_count(text.count(","), place)
     srid = _SRID.match(text)
