@@ -212,6 +212,10 @@ class Lease:
             self.path.unlink(missing_ok=True)
         self._mine = None
 
+    def trace(self) -> tuple[object, ...]:
+        """Give what changes while whoever has the lease is at work: its heartbeat, and the part."""
+        return tuple(map(_seen, (self.path, self._part)))
+
     @property
     def taken(self) -> bool:
         """Whether we took it and have not given it back; somebody may have taken it over."""
@@ -293,6 +297,14 @@ def _identity(folder: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino
+
+
+def _seen(path: Path) -> tuple[int, int, int] | None:
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _read(path: Path) -> bytes | None:

@@ -136,7 +136,9 @@ class Gate:
         self.limit, self._opens_to = 1, min(limit, self._most)
         self._reduced_at, self._probed_at = self._clock(), None
 
-    def refused(self, began: float, retry_after: float | None) -> None:
+    def refused(
+        self, began: float, retry_after: float | None, *, why: str = "the store refuses so many requests at once"
+    ) -> None:
         """Take note that the store refused a request because there are too many.
 
         Parameters
@@ -145,6 +147,8 @@ class Gate:
             What `enter` gave for that request.
         retry_after
             Seconds that the store asked to wait; None when it did not say.
+        why
+            What to say of it.
         """
         now = self._clock()
         self._closed_until = max(self._closed_until, now + (UNASKED_WAIT if retry_after is None else retry_after))
@@ -159,7 +163,7 @@ class Gate:
         self.limit = max(1, lower)
         self._probed_at = None
         self._reduced_at = now
-        log.warning("the store refuses so many requests at once: going on with %d at a time", self.limit)
+        log.warning("%s: going on with %d at a time", why, self.limit)
 
     def _probe(self) -> None:
         """Try one connection more when there was no refusal for a while."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
+    "NO_DESCRIPTOR",
     "create_file",
     "is_at",
     "kind_of",
@@ -45,7 +46,7 @@ LOST: Final = (errno.EIO, errno.ENOSPC, errno.EDQUOT)
 _WHOLE_DISK: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EAGAIN})
 """The last one says that there is no thread for what has to be done."""
 
-_NO_DESCRIPTOR: Final = frozenset({errno.EMFILE, errno.ENFILE})
+NO_DESCRIPTOR: Final = frozenset({errno.EMFILE, errno.ENFILE})
 
 _KINDS: Final = (
     (stat.S_ISDIR, "a folder"),
@@ -79,7 +80,7 @@ def trouble(error: OSError, path: Path, folder: Path | None = None) -> Exhausted
         No descriptor is left; this file's trouble alone; the folder's.
     """
     words = f"{error.filename or path}: {error.strerror or error}"
-    if error.errno in _NO_DESCRIPTOR:
+    if error.errno in NO_DESCRIPTOR:
         return ExhaustedError(words)
     if error.errno in _WHOLE_DISK or not _takes_files(folder or path.parent):
         return StorageError(words)
@@ -102,7 +103,7 @@ def _takes_files(folder: Path) -> bool:
             probe.flush()
             os.fsync(probe.fileno())
     except OSError as error:
-        return error.errno in _NO_DESCRIPTOR  # which says nothing about the folder
+        return error.errno in NO_DESCRIPTOR  # which says nothing about the folder
     return True
 
 

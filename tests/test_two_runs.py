@@ -7,15 +7,17 @@ import json
 import os
 import signal
 import threading
+import time
 from collections import Counter
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from collgs_async import Client, Status
-from collgs_async.lease import Lease
+from collgs_async.lease import STALE, Holder, Lease
 from collgs_async.partfile import PartFile
 from collgs_async.progress import SilentProgress
 from collgs_async.transfer.disk import Disk
@@ -93,7 +95,7 @@ async def test_two_runs_at_once_fetch_each_archive_once(serve: Callable[..., Any
     one, other = outcomes(command, "first.json"), outcomes(command, "second.json")
     assert PRODUCTS == len(one) == len(other)
     assert all([one[name], other[name]].count("downloaded") == 1 for name in one)
-    assert "elsewhere" in {*one.values(), *other.values()}
+    assert {"downloaded", "exists"} == {*one.values(), *other.values()}
 
 
 async def killed_midway(command: Command, site: Any) -> None:
@@ -146,26 +148,91 @@ async def test_a_run_that_is_at_work_takes_over_from_one_that_is_killed(
     assert 1 == times_fetched(site)[held], "the rest was asked for, not the whole"
 
 
-async def test_a_run_that_is_stopped_keeps_what_it_is_fetching(serve: Callable[..., Any], command: Command) -> None:
+async def test_what_a_stopped_run_is_fetching_is_not_here(serve: Callable[..., Any], command: Command) -> None:
+    """It keeps what it is fetching, however long it is stopped; the other one waits for a while, and says so."""
     site = await serve(stored_scenes(2, 4_000_000), rate=8e6)
     right = originals(site)
     first = await command.start(*words(site, "first.json"))
     await until(lambda: site.moved() > MIB and len(times_fetched(site)) == 2, first)
     first.send_signal(signal.SIGSTOP)
     try:
-        second = untroubled(await command(*words(site, "second.json")))
+        second = untroubled(await command(*words(site, "second.json"), "--outage", "2"))
     finally:
         first.send_signal(signal.SIGCONT)
     ended = await ended_soon(command, first)
     third = untroubled(await command(*words(site, "third.json")))
 
-    assert (0, 0, 0) == (second.code, ended.code, third.code)
+    assert (1, 0, 0) == (second.code, ended.code, third.code)
     assert 2 == second.err.count("another run is fetching it")
+    assert "2 not here yet, since another run is fetching them" in second.err
+    assert "already here" not in second.err
     assert ["elsewhere"] * 2 == list(outcomes(command, "second.json").values())
     assert ["downloaded"] * 2 == list(outcomes(command, "first.json").values())
     assert ["exists"] * 2 == list(outcomes(command, "third.json").values())
     assert dict.fromkeys(right, 1) == dict(times_fetched(site))
     assert_all_here(site, right)
+
+
+async def test_what_another_run_is_fetching_is_waited_for_after_all_else(
+    serve: Callable[..., Any], command: Command
+) -> None:
+    site = await serve(stored_scenes(5, 4_000_000), rate=8e6)
+    right = originals(site)
+    first = await command.start(*words(site, "first.json"), "--set", "startIndex=4")
+    await until(lambda: site.moved() > MIB and len(times_fetched(site)) == 2, first)
+    first.send_signal(signal.SIGSTOP)
+    second = await command.start(*words(site, "second.json"))
+    await until(lambda: len(list(site.folder.glob("*.zip"))) == 3, second)
+    first.send_signal(signal.SIGCONT)
+
+    ends = [await ended_soon(command, first), await ended_soon(command, second)]
+
+    assert [0, 0] == [ended.code for ended in ends]
+    assert Counter({"downloaded": 3, "exists": 2}) == Counter(outcomes(command, "second.json").values())
+    assert dict.fromkeys(right, 1) == dict(times_fetched(site))
+    assert_all_here(site, right)
+
+
+async def test_a_wait_for_another_run_ends_at_once_when_it_is_interrupted(
+    serve: Callable[..., Any], command: Command
+) -> None:
+    site = await serve(stored_scenes(1, 10_000))
+    (scene,) = site.server.scenes
+    lease = Lease(site.archive(scene).with_name(f"{site.archive(scene).name}.part"))
+    assert lease.take()
+    run = await command.start(*words(site))
+    await until(lambda: len(site.server.requests) > 0, run)
+    await asyncio.sleep(1)
+    run.send_signal(signal.SIGINT)
+
+    async with asyncio.timeout(10):
+        assert 130 == untroubled(await command.end(run)).code
+    assert [] == site.archive_hits()
+    assert lease.still_mine()
+
+
+@pytest.mark.parametrize("age", [0, 2 * STALE], ids=["fresh", "stale"])
+async def test_the_lease_of_a_killed_container_is_waited_for_until_it_is_stale(
+    serve: Callable[..., Any], age: float
+) -> None:
+    """Its process cannot be seen from here, so that only its heartbeat tells; here waiting takes no time."""
+    site = await serve(stored_scenes(2, 10_000))
+    (scene, _) = site.server.scenes
+    site.folder.mkdir()
+    lease = site.archive(scene).with_name(f"{site.archive(scene).name}.part.lease")
+    lease.write_bytes(replace(Holder.here(), host="a container").text())
+    os.utime(lease, (time.time() - age,) * 2)
+
+    report = await site.pull()
+
+    if age:
+        assert (2, 0, 0) == (report.downloaded, report.skipped, report.elsewhere)
+        assert report.ok
+    else:
+        assert (1, 1, 1) == (report.downloaded, report.skipped, report.elsewhere)
+        assert not report.ok
+        assert sum(site.naps.seconds) >= 900 - 5
+        assert lease.exists()
 
 
 async def killed_after(nbytes: int, process: asyncio.subprocess.Process, site: Any) -> None:
@@ -256,9 +323,9 @@ async def test_a_fetch_that_is_cancelled_twice_gives_its_lease_back(
     site = await serve([scene])
     verify, close = Disk.check, PartFile.close
 
-    async def cancelled_at_the_check(disk: Disk, *arguments: Any) -> Any:
+    async def cancelled_at_the_check(disk: Disk, *arguments: Any, **named: Any) -> Any:
         task.cancel()
-        return await verify(disk, *arguments)
+        return await verify(disk, *arguments, **named)
 
     async def cancelled_at_the_close(part: PartFile) -> None:
         if task.cancelling():

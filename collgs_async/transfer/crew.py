@@ -93,12 +93,12 @@ class Crew:
             timeout=connection.timeout,
             longest_wait=max(LONGEST_WAIT, connection.outage),
         )
-        all_gates = Gate(options.workers, sleep=timing.sleep)
+        self._all_gates = Gate(options.workers, sleep=timing.sleep)
         self._stores = Stores(
             lambda name: Store(
                 name,
                 Gate(options.workers, sleep=timing.sleep),
-                all_gates,
+                self._all_gates,
                 limit=connection.outage,
                 timing=timing,
                 check=self._line.check,
@@ -118,6 +118,16 @@ class Crew:
             log.warning("the computer slept for %s: connecting anew", format_duration(slept))
             for trip in self._trips:
                 trip.reconnect()
+
+    def open_fewer(self, began: float) -> None:
+        """Go on with fewer archives at once, since no descriptor was left.
+
+        Parameters
+        ----------
+        began
+            When that product was begun, by the monotonic clock, in seconds.
+        """
+        self._all_gates.refused(began, 0.0, why="the system lets so many files and connections be open, and no more")
 
     async def help(self, idle: int) -> bool:
         """Bring a piece of what is being brought; False when none is worth it.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from collgs_async.errors import (
     CollgsError,
+    ExhaustedError,
     FileError,
     IntegrityError,
     NotAvailableError,
@@ -30,6 +31,7 @@ from collgs_async.transfer.decision import Action, look
 from collgs_async.transfer.disk import Disk
 from collgs_async.transfer.helping import LOOK_FOR_WORK_EACH
 from collgs_async.transfer.mending import Mending
+from collgs_async.transfer.others import put_off_until_descriptors_are_free, put_off_while_elsewhere
 from collgs_async.transfer.outage import PutOff
 from collgs_async.transfer.sums import Sums
 from collgs_async.transfer.trip import History, Trip
@@ -57,6 +59,9 @@ log = logging.getLogger("collgs_async")
 _QUICKLY_READ: Final = 16 * 1024
 """Bytes that may be left to read where an archive is verified without a thread of its own; if they are packed, they
 unpack to a thousand times as many at the worst."""
+
+_MOST_RELEASES: Final = 60
+"""How often it is tried to give a lease back."""
 
 
 class Downloader:
@@ -168,7 +173,8 @@ class Downloader:
         -------
         Outcome or Later
             The outcome also of a product that failed: what concerns it alone is never raised. Later, when the product
-            is on tape, or others show first whether the store is in trouble.
+            is on tape, another run has it, too many files are open, or others show first whether the store is in
+            trouble.
 
         Raises
         ------
@@ -182,11 +188,11 @@ class Downloader:
     async def _one_of_many(self, product: Product, history: History) -> Outcome | Later:
         self._walking += 1
         self._nobody_walks.clear()
-        self._waits.for_tape(history, waits=False)
+        self._waits.for_product(history, waits=False)
         try:
             return await self._fetch(self._trip(product, history))
         except PutOff as later:
-            self._waits.for_tape(history, waits=True)
+            self._waits.for_product(history, waits=True)
             return Later(partial(self._one_of_many, product, history), later.seconds, later.store)
         finally:
             self._walking -= 1
@@ -226,12 +232,12 @@ class Downloader:
         """
         history = History()
         while True:
-            self._waits.for_tape(history, waits=False)
+            self._waits.for_product(history, waits=False)
             try:
                 return await self._fetch(self._trip(product, history, alone=True), damaged)
             except PutOff as later:
                 damaged = None  # they are gone from the archive by now
-                self._waits.for_tape(history, waits=True)
+                self._waits.for_product(history, waits=True)
                 await self._timing.sleep(later.seconds)
 
     def _trip(self, product: Product, history: History, *, alone: bool = False) -> Trip:
@@ -252,10 +258,8 @@ class Downloader:
         product, before = trip.product, trip.received
         status, error, reason = Status.DOWNLOADED, None, None
         try:
-            if reason := await self._walk(trip, damaged):
+            if reason := await self._walk_or_wait(trip, damaged):
                 status = Status.SKIPPED
-            if reason == ELSEWHERE:
-                log.info("%s: another run is fetching it", product.identifier)
         except ProductError as caught:
             if trip.part.published:
                 log.warning("%s: %s", product.identifier, caught)  # about its lease; the archive is here
@@ -280,6 +284,21 @@ class Downloader:
         taken, self._unsettled = self._unsettled, []
         return taken
 
+    async def _walk_or_wait(self, trip: Trip, damaged: Iterable[tuple[int, int]] | None) -> str | None:
+        """Walk one product, or put it off while another run or too many open files are in its way."""
+        product, history, limit = trip.product, trip.history, self._config.connection.outage
+        began = time.monotonic()
+        try:
+            reason = await self._walk(trip, damaged)
+        except ExhaustedError as error:
+            self._crew.open_fewer(began)
+            put_off_until_descriptors_are_free(product, history, error, limit=limit, now=self._timing.now())
+            raise
+        if reason == ELSEWHERE and not trip.alone:
+            trace = await self._disk.do(trip.part.lease.trace)
+            put_off_while_elsewhere(product, history, trace, limit=limit, now=self._timing.now())
+        return reason
+
     async def _walk(self, trip: Trip, damaged: Iterable[tuple[int, int]] | None) -> str | None:
         """Bring the archive to its final name; say why not when there is no need to."""
         lease = trip.part.lease
@@ -299,7 +318,15 @@ class Downloader:
                 await trip.part.close()
             finally:
                 if lease.taken:
-                    await self._disk.do(lease.release)
+                    await self._give_back(lease)
+
+    async def _give_back(self, lease: Lease) -> None:
+        """Release a lease; where no descriptor is left to look at it, as soon as others have closed their files."""
+        for _ in range(_MOST_RELEASES):
+            with suppress(ExhaustedError):
+                await self._disk.do(lease.release)
+                return
+            await self._timing.sleep(1.0)
 
     def _begin(self, trip: Trip, damaged: Iterable[tuple[int, int]] | None) -> str | None:
         """Look what is here and take the lease, in one go; say why there is nothing to do, else None."""

@@ -7,11 +7,12 @@ import time
 from contextlib import aclosing, closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
-from collgs_async.errors import AuthenticationError, NotAvailableError, ProductError, TransferError
+from collgs_async.errors import AuthenticationError, ExhaustedError, NotAvailableError, ProductError, TransferError
 from collgs_async.integrity import not_a_zip
 from collgs_async.patience import LONGEST_WAIT, retry_after
 from collgs_async.reading import NETWORK_ERRORS, next_bytes, read_what_comes
 from collgs_async.redaction import redacted
+from collgs_async.storage import NO_DESCRIPTOR
 from collgs_async.transfer.judge import judge
 from collgs_async.transfer.pour import Pour
 from collgs_async.transfer.pump import WORTH_A_PUMP, Pump
@@ -371,7 +372,9 @@ def _refuse_impostor(head: bytes, headers: Mapping[str, str], longest_wait: floa
     raise _for_now(told, retry_after(headers), longest_wait, busy=says_too_many(words))
 
 
-def _broken(error: BaseException) -> TransferError:
+def _broken(error: BaseException) -> TransferError | ExhaustedError:
+    if isinstance(error, OSError) and error.errno in NO_DESCRIPTOR:
+        return ExhaustedError(describe(error))
     return (UnavailableError if is_away(error) else TransferError)(describe(error))
 
 

@@ -159,6 +159,10 @@ class History:
         When the store first said that it has it brought from tape, by the run's clock, in seconds; None: it has not.
     pause
         Seconds before it was last asked for again; 0: never.
+    trace, trace_since
+        What was last seen of another run that has it, None: nothing; and since when, by the run's clock, in seconds.
+    exhausted_since
+        When there was first no descriptor for it, by the run's clock, in seconds; None: there always was.
     """
 
     begun: float = field(default_factory=time.monotonic)
@@ -169,6 +173,9 @@ class History:
     outages: int = 0
     staged_since: float | None = None
     pause: float = 0.0
+    trace: tuple[object, ...] | None = None
+    trace_since: float = 0.0
+    exhausted_since: float | None = None
 
 
 class Trip:
