@@ -13,9 +13,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from collgs_async import Client, Config, Connection, DownloadOptions
 from collgs_async.demo import FAULTS, DemoServer, make_scenes, write_archive
+from collgs_async.transfer.judge import OVERLAP
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -24,6 +26,12 @@ if TYPE_CHECKING:
     from collgs_async.demo import Fault, Scene
     from collgs_async.models import Report
 
+
+HANGS = 120
+"""Seconds after which something that must happen will not any more: a guard, and never a measure of how fast it is."""
+
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts what runs in its background like this, and the commands under test would inherit it.
@@ -110,9 +118,27 @@ class Site:
         write_archive(scene, path, version, edition)
         return path.read_bytes()
 
+    def held(self) -> dict[str, int]:
+        """Bytes of each part that is here, by the name of its archive: of one that a single connection fetches."""
+        return {path.name.removesuffix(".part"): path.stat().st_size for path in self.folder.glob("*.zip.part")}
+
+    def asked_again(self, held: Mapping[str, int], since: int) -> list[str]:
+        """Name each archive of which a request since then asks for bytes that were held; what moved cannot tell.
+
+        What a store has sent to one who is killed lies in sockets, and how much that is depends on the machine.
+        """
+        hits = [hit for hit in self.server.requests[since:] if hit.path.startswith("/repository/")]
+        names = [(hit.path.rpartition("/")[2], hit) for hit in hits]
+        return [name for name, hit in names if first_byte(hit) < held.get(name, 0) - OVERLAP]
+
     def litter(self) -> list[str]:
         """Files that are no archives under their final name."""
         return sorted(path.name for path in self.folder.rglob("*") if path.is_file() and path.suffix != ".zip")
+
+
+def first_byte(hit: Any) -> int:
+    """Where what a request asks for begins."""
+    return int(hit.range.removeprefix("bytes=").partition("-")[0]) if hit.range else 0
 
 
 def fault(name: str) -> Fault:

@@ -25,7 +25,7 @@ from collgs_async import (
 )
 from collgs_async.progress import SilentProgress
 
-from .conftest import fault, is_archive, level2_scenes
+from .conftest import HANGS, fault, is_archive, level2_scenes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -221,7 +221,7 @@ async def test_a_cancelled_run_leaves_a_report_of_what_was_done(serve: Callable[
 
     async with Client(site.config(timeout=60), Watching()) as client:
         task = asyncio.create_task(client.run(report=tmp_path / "report.json"))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(HANGS):
             await done.wait()
         await asyncio.sleep(0)  # whoever told this progress tells the report next
         task.cancel()

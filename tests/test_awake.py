@@ -19,7 +19,7 @@ from collgs_async.patience import Patience, persisting
 from collgs_async.transfer.awake import Sleep
 from collgs_async.transfer.trip import Stretch, Trip
 
-from .conftest import level2_scenes
+from .conftest import HANGS, level2_scenes
 from .test_transport import listening
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def test_real_clocks_agree() -> None:
 
 async def until(happened: Callable[[], bool]) -> None:
     """Wait for something that has no event."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANGS):
         while not happened():  # noqa: ASYNC110 - neither the server nor the trip keeps one for it
             await asyncio.sleep(0.01)
 
@@ -138,14 +138,14 @@ async def test_after_sleep_it_connects_anew_where_it_was_long_before_the_time_ou
 ) -> None:
     scene = level2_scenes(1, size=6 * MIB)[0]
     site = await serve([scene], faults={scene.identifier: FAULTS["stall"]})
-    async with site.client(timeout=100, retries=0) as client:
+    async with site.client(timeout=1000, retries=0) as client:
         client._downloader._crew._asleep = Sleep(wall, steady)
         product = await first_product(client)
         with caplog.at_level(logging.WARNING, "collgs_async"):
             download = asyncio.create_task(client.download(product))
             await until(brings(client, MIB))
             wall.now += NIGHT
-            outcome: Outcome = await asyncio.wait_for(download, 30)
+            outcome: Outcome = await asyncio.wait_for(download, HANGS)
 
     assert (Status.DOWNLOADED, None, 2) == (outcome.status, outcome.error, outcome.attempts)
     assert scene.size == outcome.bytes
@@ -178,7 +178,7 @@ async def test_sleep_costs_no_try_even_when_nothing_new_had_come(
         config = Config(
             parameters={"parentIdentifier": "X"},
             output_directory=tmp_path / "archives",
-            connection=Connection(timeout=100, retries=0),
+            connection=Connection(timeout=1000, retries=0),
         )
         async with Client(config, sleep=naps) as client:
             client._downloader._crew._asleep = Sleep(wall, steady)
@@ -186,7 +186,7 @@ async def test_sleep_costs_no_try_even_when_nothing_new_had_come(
             for night in (1, 2):
                 await until(lambda: asked == night and brings(client, MIB)())  # noqa: B023 - called at once
                 wall.now += NIGHT
-            outcome = await asyncio.wait_for(download, 30)
+            outcome = await asyncio.wait_for(download, HANGS)
 
     assert (Status.DOWNLOADED, None, 3) == (outcome.status, outcome.error, outcome.attempts)
     assert outcome.path is not None
@@ -200,12 +200,12 @@ async def test_sleep_before_the_first_block_has_come_is_noticed_too(
     """A third of a small archive is less than the block that is gathered before anything is written."""
     scene = level2_scenes(1, size=MIB)[0]
     site = await serve([scene], faults={scene.identifier: FAULTS["stall"]})
-    async with site.client(timeout=100, retries=0) as client:
+    async with site.client(timeout=1000, retries=0) as client:
         client._downloader._crew._asleep = Sleep(wall, steady)
         download = asyncio.create_task(client.download(await first_product(client)))
         await until(lambda: site.moved() >= scene.size // 3)
         wall.now += NIGHT
-        outcome = await asyncio.wait_for(download, 3)
+        outcome = await asyncio.wait_for(download, HANGS)
 
     assert (Status.DOWNLOADED, 2) == (outcome.status, outcome.attempts)
 

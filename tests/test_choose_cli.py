@@ -22,7 +22,7 @@ from collgs_async.demo import make_constellation
 from collgs_async.names import parse
 from collgs_async.options import OPTIONS, env_name
 
-from .conftest import level2_scenes
+from .conftest import HANGS, level2_scenes
 from .test_cli import say, untroubled
 
 if TYPE_CHECKING:
@@ -367,7 +367,7 @@ async def test_a_year_is_served_for_rehearsals(command: Command) -> None:
         assert process.stdout is not None
         text = b""
         while not text.endswith(b"}\n"):
-            text += await asyncio.wait_for(process.stdout.readline(), 30)
+            text += await asyncio.wait_for(process.stdout.readline(), HANGS)
         (command.folder / "config.json").write_bytes(text)
         ended = untroubled(
             await command("search", "--latest-baseline", "--tile", "01KAB,60KXF,31UGR", "--format", "csv")
@@ -400,7 +400,7 @@ async def test_the_walk_of_the_readme(command: Command) -> None:
         assert process.stdout is not None
         text = b""
         while not text.endswith(b"}\n"):
-            text += await asyncio.wait_for(process.stdout.readline(), 30)
+            text += await asyncio.wait_for(process.stdout.readline(), HANGS)
         (command.folder / "config.json").write_bytes(text)
         asked = untroubled(await command(*question, "--format", "csv"))
         mapped = untroubled(await command(*review, "--no-quicklooks"))

@@ -19,7 +19,7 @@ from collgs_async.limits import Gate
 from collgs_async.models import Status
 from collgs_async.transfer import crew
 
-from .conftest import fault, is_archive, level2_scenes
+from .conftest import HANGS, fault, is_archive, level2_scenes
 from .test_hostile import Asked, plain, saying, settings_for, wild
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ async def test_who_waits_for_another_try_holds_no_place_at_the_gate(serve: Calla
         waits.set()
         await other_is_here.wait()
 
-    async with Client(site.config(workers=1), sleep=sleep_until_the_other_is_here) as client, asyncio.timeout(10):
+    async with Client(site.config(workers=1), sleep=sleep_until_the_other_is_here) as client, asyncio.timeout(HANGS):
         older, newer = [product async for product in client.search()][::-1]
         waiting = asyncio.create_task(client.download(newer))
         await waits.wait()
@@ -215,7 +215,7 @@ async def test_no_half_read_answer_is_held_while_waiting(tmp_path: Path, status:
                 await asked.hung_up.wait()
 
         client = Client(settings_for(store, tmp_path / "archives"), sleep=sleep_until_all_are_closed)
-        async with client, asyncio.timeout(10):
+        async with client, asyncio.timeout(HANGS):
             report = await client.run()
 
         assert 1 == report.failed

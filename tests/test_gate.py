@@ -10,6 +10,8 @@ import pytest
 
 from collgs_async.limits import PROBE_EACH, Gate
 
+from .conftest import HANGS
+
 if TYPE_CHECKING:
     from .conftest import Naps
 
@@ -156,7 +158,7 @@ async def test_who_waits_goes_before_whoever_asks_for_room(clock: Clock, naps: N
         clock.now += PROBE_EACH
 
         assert not gate.has_room(), "the one place more is for the request that waits"
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANGS):
             await passed.wait()
         waiting.cancel()
         await asyncio.wait([waiting])
@@ -178,7 +180,7 @@ async def test_a_cancelled_wait_gives_its_place_on(clock: Clock, naps: Naps) -> 
             task.cancel()
         await asyncio.gather(*given_up, return_exceptions=True)
 
-    assert "passed" == await asyncio.wait_for(last, 5)
+    assert "passed" == await asyncio.wait_for(last, HANGS)
 
 
 async def test_cancelled_at_the_moment_of_admission_gives_its_place_back(clock: Clock, naps: Naps) -> None:
@@ -194,7 +196,7 @@ async def test_cancelled_at_the_moment_of_admission_gives_its_place_back(clock: 
     first.cancel()
     await asyncio.gather(first, return_exceptions=True)
 
-    assert "passed" == await asyncio.wait_for(second, 5)
+    assert "passed" == await asyncio.wait_for(second, HANGS)
 
 
 async def test_cancelled_just_before_its_turn_is_passed_over(clock: Clock, naps: Naps) -> None:
@@ -211,7 +213,7 @@ async def test_cancelled_just_before_its_turn_is_passed_over(clock: Clock, naps:
 
     [ended] = await asyncio.gather(first, return_exceptions=True)
     assert isinstance(ended, asyncio.CancelledError)
-    assert "passed" == await asyncio.wait_for(second, 5)
+    assert "passed" == await asyncio.wait_for(second, HANGS)
 
 
 async def test_after_an_outage_one_passes_and_one_more_for_each_that_is_accepted(gate: Gate) -> None:

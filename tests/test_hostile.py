@@ -29,7 +29,7 @@ from collgs_async import Client, Config, Connection, DownloadOptions, NotAvailab
 from collgs_async.models import Status
 
 from . import test_transport
-from .conftest import Command, Naps, is_archive
+from .conftest import HANGS, Command, Naps, is_archive
 from .test_cli import COLLECTION, untroubled
 from .test_interrupts import on_linux
 
@@ -401,7 +401,7 @@ async def outcome_of(
     """Download one product from this store, in bounded time."""
     async with (
         wild([("A", "/a.zip")], store) as server,
-        asyncio.timeout(20),
+        asyncio.timeout(HANGS),
         Client(settings_for(server, folder, options, timeout=1), sleep=naps) as client,
     ):
         (product,) = [product async for product in client.search()]
@@ -697,7 +697,7 @@ async def measured(command: Command, *words: object) -> tuple[Ended, int]:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(HANGS):
         ended = untroubled(await command.end(process))
     peak = re.search(r"VmHWM:\s+(\d+) kB", ended.err)
     assert peak is not None, ended.err

@@ -17,7 +17,7 @@ from collgs_async import Client
 from collgs_async.auth import Credentials
 from collgs_async.demo import SignIn
 
-from .conftest import fault, is_archive, level2_scenes
+from .conftest import HANGS, fault, is_archive, level2_scenes
 from .test_cli import COLLECTION, at, untroubled
 from .test_interrupts import until
 
@@ -113,7 +113,7 @@ async def test_a_store_that_refuses_for_ever_after_the_sign_in_is_given_up(serve
     endless = {scene.identifier: replace(fault("flows"), times=None) for scene in scenes}
     site = await serve(scenes, sign_in=rules(), faults=endless)
 
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(HANGS):
         report = await pull(site, workers=2)
 
     assert (0, 2) == (report.downloaded, report.failed)
@@ -384,7 +384,7 @@ async def served(command: Command, home: dict[str, str]) -> AsyncIterator[Path]:
     process = await command.start("demo", "--serve", "--products", 6, "--sign-in", "html", **home)
     assert process.stdout is not None
     lines: list[bytes] = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANGS):
         while not lines or lines[-1] != b"}\n":
             lines.append(await process.stdout.readline())
     config = command.folder / "served.json"

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import pytest
 
-from .conftest import is_archive, level2_scenes
+from .conftest import HANGS, is_archive, level2_scenes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -34,7 +34,7 @@ HUGE = 4 * 2**30 + 64 * MIB
 ROOM_FOR_HUGE = 12 * 10**9
 
 SLOW = "slow-reader"
-"""The user agent to whom nginx sends 8 MiB a second a connection, so that there is a middle to be killed in."""
+"""The user agent to whom nginx sends 2 MiB a second a connection, so that there is a middle to be killed in."""
 
 CONFIGURATION = """\
 {user}
@@ -47,7 +47,7 @@ http {{
     access_log moved.log moved;
     client_body_temp_path temp; proxy_temp_path temp; fastcgi_temp_path temp; uwsgi_temp_path temp; scgi_temp_path temp;
     default_type application/zip;
-    map $http_user_agent $rate {{ default 0; {slow} 8m; }}
+    map $http_user_agent $rate {{ default 0; {slow} 2m; }}
     server {{
         listen 127.0.0.1:{port}{tls};
         root store;
@@ -285,11 +285,9 @@ def words_for(site: Site, *more: object) -> tuple[object, ...]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    for _ in range(2_000):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it has not come true within 20 s")
+    async with asyncio.timeout(HANGS):
+        while not condition():  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0.01)
 
 
 async def kill_midway(site: Site, command: Command, nginx: Nginx, whole: Sequence[Scene], cut: Sequence[Scene]) -> None:
@@ -347,6 +345,7 @@ async def test_a_second_run_asks_nginx_for_nothing(serve: Callable[..., Any], ng
     names = sorted(path.stem for path in nginx.store.iterdir())
     site = await serve(nginx.list_as(level2_scenes(len(names)), names))
     await site.pull()
+    await until(lambda: len(nginx.served()) >= len(names))
     first = len(nginx.served())
 
     report = await site.pull()
@@ -366,7 +365,8 @@ async def test_after_a_kill_only_what_is_missing_is_fetched(
     held = {scene.identifier: part_of(site, scene).stat().st_size for scene in cut}
     before = len(nginx.served())
 
-    ended = await command(*words_for(site))
+    ended = await command(*words_for(site, "--segments", 1))
+    await until(lambda: len(nginx.served()) >= before + len(cut))
 
     assert 0 == ended.code, ended.err
     expected = []

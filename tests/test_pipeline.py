@@ -12,6 +12,8 @@ from collgs_async.errors import AuthenticationError, CatalogueError, StorageErro
 from collgs_async.models import Outcome, Product, Status
 from collgs_async.pipeline import run_pipeline
 
+from .conftest import HANGS
+
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
@@ -208,7 +210,7 @@ async def test_idle_workers_are_told_once_each_while_others_are_at_work() -> Non
 
     async def last_one_takes_long(product: Product) -> Outcome:
         if product.identifier == "P9":
-            await asyncio.wait_for(at_work.wait(), 10)
+            await asyncio.wait_for(at_work.wait(), HANGS)
         return Outcome(product, Status.DOWNLOADED)
 
     settled: list[Outcome] = []

@@ -29,6 +29,8 @@ from collgs_async.progress import (
 )
 from collgs_async.units import format_bytes, format_duration, format_rate, format_share, parse_duration, parse_rate
 
+from .conftest import HANGS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -301,7 +303,7 @@ async def test_a_stalled_rate_falls_to_nothing_without_any_event(terminal: Termi
     clock.now += 16
     arrived = asyncio.Event()
     asyncio.get_running_loop().add_reader(terminal.master, arrived.set)
-    await asyncio.wait_for(arrived.wait(), timeout=10)
+    await asyncio.wait_for(arrived.wait(), HANGS)
     asyncio.get_running_loop().remove_reader(terminal.master)
     slot, total = terminal.screen()
     assert slot.endswith("10.0/100 MB      0 B/s")

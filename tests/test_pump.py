@@ -39,7 +39,7 @@ from collgs_async.transfer.tap import Tap
 from collgs_async.transfer.trip import Stretch
 from collgs_async.transport import Transport
 
-from .conftest import Naps, fault, level2_scenes
+from .conftest import HANGS, Naps, fault, level2_scenes
 from .test_awake import NIGHT, Clock, until
 from .test_cli import at
 from .test_hostile import Asked, Wild, plain, settings_for, small_archive, wild
@@ -168,7 +168,7 @@ async def nothing_left_behind() -> AsyncIterator[None]:
     """No thread, no descriptor and no task may be left; some take a moment to go."""
     before, tasks = descriptors(), asyncio.all_tasks()
     yield
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANGS):
         # Nothing of that keeps an event.
         while pump_threads() or descriptors() > before or asyncio.all_tasks() - tasks - {asyncio.current_task()}:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
@@ -279,7 +279,7 @@ async def fetch(
     config = settings_for(
         server, folder, {"workers": 1, "segments": 1, **(options or {})}, ca_file=certificate, **connection
     )
-    async with asyncio.timeout(20), Client(config, progress, sleep=naps) as client:
+    async with asyncio.timeout(HANGS), Client(config, progress, sleep=naps) as client:
         return await client.download(Product("A", f"{server.origin}/a.zip"))
 
 
@@ -472,13 +472,13 @@ async def cancel_and_go_on(folder: Path, stops: Stops, *, alone: bool) -> None:
     async with nothing_left_behind(), wild([], Store(CONTENT)) as server:
         config = settings_for(server, folder, {"workers": 1, "segments": 1})
         product = Product("A", f"{server.origin}/a.zip")
-        async with asyncio.timeout(20), Client(config, stops) as client:
+        async with asyncio.timeout(HANGS), Client(config, stops) as client:
             stops.task = asyncio.create_task(client.download(product) if alone else client._downloader(product))
             with pytest.raises(asyncio.CancelledError):
                 await stops.task
         part = folder / "A.zip.part"
         held = part.read_bytes() if part.exists() else b""
-        async with asyncio.timeout(20), Client(config) as client:
+        async with asyncio.timeout(HANGS), Client(config) as client:
             outcome = await client.download(product)
 
     assert CONTENT.startswith(held)
@@ -504,12 +504,12 @@ async def test_cancelled_while_the_line_is_silent_it_ends_at_once(
 ) -> None:
     folder = tmp_path / "archives"
     async with wild([], Store(CONTENT, MOST), tls=tls_of(certificate if tls else None)) as server:
-        run = asyncio.create_task(fetch(server, folder, naps, certificate=certificate, timeout=100))
+        run = asyncio.create_task(fetch(server, folder, naps, certificate=certificate, timeout=1000))
         await until(lambda: len(pumps.blocks) > 0 and sum(pumps.blocks[-1][::2]) >= MOST)
         for _ in range(times):
             run.cancel()
             await asyncio.sleep(0)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANGS):
             with pytest.raises(asyncio.CancelledError):
                 await run
 
@@ -574,7 +574,7 @@ async def test_nobody_waits_for_more_than_must_still_come(
         await asyncio.Event().wait()
 
     async with wild([], Store(CONTENT, MOST, slowly), tls=tls_of(certificate if tls else None)) as server:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANGS):
             outcome = await fetch(server, tmp_path / "archives", naps, certificate=certificate)
 
     assert_whole(outcome, tmp_path / "archives")
@@ -619,8 +619,8 @@ async def test_after_sleep_it_connects_anew_where_it_was(
     monkeypatch.setattr("collgs_async.transfer.download.LOOK_EACH", 0.02)
     wall, steady = Clock(1_700_000_000.0), Clock()
     async with wild([], Store(CONTENT, MOST), tls=tls_of(certificate if tls else None)) as server:
-        config = settings_for(server, tmp_path / "archives", timeout=100, retries=0, ca_file=certificate)
-        async with asyncio.timeout(20), Client(config, sleep=naps) as client:
+        config = settings_for(server, tmp_path / "archives", timeout=1000, retries=0, ca_file=certificate)
+        async with asyncio.timeout(HANGS), Client(config, sleep=naps) as client:
             client._downloader._crew._asleep = Sleep(wall, steady)
             run = asyncio.create_task(client.download(Product("A", f"{server.origin}/a.zip")))
             await until(lambda: len(pumps.blocks) > 0 and sum(pumps.blocks[-1][::2]) >= MOST)
@@ -942,7 +942,7 @@ async def test_abandoned_pump_writes_nothing_any_more(tmp_path: Path, pumps: Pum
                 stretch.abandoned = True  # but the line is open, as it may be for a moment
                 abandoned.set()
 
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANGS):
             await pump.run(landed)
 
     assert 1 == pumps.begun

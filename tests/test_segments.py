@@ -16,7 +16,7 @@ from collgs_async.patience import Patience
 from collgs_async.transfer.judge import Answer
 from collgs_async.transfer.trip import Abandoned, Stretch, Trip
 
-from .conftest import level2_scenes
+from .conftest import HANGS, level2_scenes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +38,7 @@ def _small_scale(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def until(happened: Callable[[], bool]) -> None:
     """Wait for something that the server sees."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANGS):
         while not happened():  # noqa: ASYNC110 - the server keeps no event for it
             await asyncio.sleep(0.01)
 
@@ -367,11 +367,11 @@ async def test_replaced_while_helpers_bring_the_old_version_is_never_mixed(
 @pytest.mark.parametrize("moment", [0.02, 0.1, 0.2, 0.3, 0.5])
 async def test_a_cancelled_run_ends_at_once_also_under_a_limit(serve: Callable[..., Any], moment: float) -> None:
     """A cancellation that comes while the last bytes of an archive are written must not get lost."""
-    site = await serve(level2_scenes(12, size=30_000))
+    site = await serve(level2_scenes(12, size=30_000))  # for longer than any of these moments
     run = asyncio.create_task(site.pull(workers=2, limit_rate=100_000))
     await asyncio.sleep(moment)
     run.cancel()
 
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(HANGS):
         with pytest.raises(asyncio.CancelledError):
             await run

@@ -19,7 +19,7 @@ from collgs_async.errors import ExhaustedError, FileError, StorageError, TakenOv
 from collgs_async.partfile import SMALL, PartFile, Remote
 from collgs_async.storage import open_regular, read_small, separate, trouble
 
-from .conftest import level2_scenes
+from .conftest import HANGS, level2_scenes
 from .test_cli import at, files_below
 from .test_interrupts import may_mount, originals, stored_scenes, wrong_finals
 
@@ -110,7 +110,7 @@ async def test_an_odd_neighbour_fails_its_product_alone_and_is_left_alone(
     before = path.lstat()
 
     for options in ({}, {"skip_existing": False}):
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(HANGS):
             report = await site.pull(**options)
         assert site.archive(scenes[1]).is_file()
         replaced = suffix == "" and make in (link_to_a_file, link_to_nothing)

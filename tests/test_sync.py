@@ -17,7 +17,7 @@ from collgs_async import CatalogueError, Config, Connection, Query, Status, Stor
 from collgs_async.demo import DemoServer
 from collgs_async.progress import SilentProgress
 
-from .conftest import fault, is_archive, level2_scenes
+from .conftest import HANGS, fault, is_archive, level2_scenes
 from .test_interrupts import until
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ async def test_the_stop_button_ends_a_run_in_good_order(serve: Callable[..., Any
     )
     await until(lambda: site.moved() > 2_000_000, process)
     process.send_signal(signal.SIGINT)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANGS):
         _, said = await process.communicate()
 
     assert b"KeyboardInterrupt" == said.split()[-1]

@@ -22,7 +22,7 @@ from collgs_async.partfile import PartFile
 from collgs_async.progress import SilentProgress
 from collgs_async.transfer.disk import Disk
 
-from .conftest import level2_scenes
+from .conftest import HANGS, level2_scenes
 from .test_cli import at, untroubled
 from .test_interrupts import MIB, originals, stored_scenes, until, write_huge_archive, wrong_finals
 
@@ -63,7 +63,7 @@ async def watch(site: Any, right: dict[str, bytes], processes: list[asyncio.subp
 
 
 async def ended_soon(command: Command, process: asyncio.subprocess.Process) -> Ended:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANGS):
         return untroubled(await command.end(process))
 
 
@@ -99,9 +99,9 @@ async def test_two_runs_at_once_fetch_each_archive_once(serve: Callable[..., Any
 
 
 async def killed_midway(command: Command, site: Any) -> None:
-    """Kill a run when its two archives are half here."""
+    """Kill a run when something of its two archives is here; what moved may still lie in a socket."""
     process = await command.start(*words(site), "--segments", 1)
-    await until(lambda: site.moved() > 6 * MIB, process)
+    await until(lambda: len(held := site.held()) == 2 and min(held.values()) >= MIB, process)
     process.send_signal(signal.SIGKILL)
     await command.end(process)
 
@@ -109,12 +109,12 @@ async def killed_midway(command: Command, site: Any) -> None:
 async def test_the_next_run_takes_over_at_once_from_one_that_was_killed(
     serve: Callable[..., Any], command: Command
 ) -> None:
-    site = await serve(stored_scenes(2, 6_000_000), rate=12e6)
+    site = await serve(stored_scenes(2, 6_000_000), rate=4e6)
     right = originals(site)
     await killed_midway(command, site)
     assert 2 == len(list(site.folder.glob("*.lease")))
     held = sum(path.stat().st_size for path in site.folder.glob("*.part"))
-    assert held > MIB
+    assert held >= 2 * MIB
     site.server.forget()
 
     ended = untroubled(await command(*words(site), "--segments", 1))
@@ -308,7 +308,7 @@ async def test_a_run_that_is_cancelled_while_all_threads_verify_gives_its_leases
         await checking.wait()
         await asyncio.sleep(0.1)
         run.cancel()
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(HANGS):
             await asyncio.wait([run])
 
     assert run.cancelled()
