@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from multidict import CIMultiDict
 
 from collgs_async.errors import TransferError
 from collgs_async.partfile import Remote
@@ -37,6 +38,34 @@ def decide(
     """Judge an answer; what is here is the archive's beginning, unless `wanted` says that there is a gap."""
     wanted = held if wanted is None else wanted
     return judge(status, headers, ask=ask, wanted=wanted, held=held, known=known, url=URL)
+
+
+@pytest.mark.parametrize(
+    "words", ["none", "utf-8", "binary, aws-chunked", "identity", "x-identity,", "Identity, NONE", ""]
+)
+def test_words_that_are_no_coding_change_no_byte(words: str) -> None:
+    assert 0 == decide(200, {"Content-Length": str(SIZE), "Content-Encoding": words}, ask=Ask()).first
+
+
+@pytest.mark.parametrize("words", ["gzip", "none, GZIP", "br", "zstd", "x-compress", "deflate,none"])
+def test_a_coding_is_refused(words: str) -> None:
+    with pytest.raises(TransferError, match="Content-Encoding"):
+        decide(200, {"Content-Length": str(SIZE), "Content-Encoding": words}, ask=Ask())
+
+
+def test_a_coding_in_a_second_field_is_refused() -> None:
+    with pytest.raises(TransferError, match="Content-Encoding gzip"):
+        decide(200, CIMultiDict([("Content-Encoding", "none"), ("Content-Encoding", "gzip")]), ask=Ask())
+
+
+@pytest.mark.parametrize("tag", ['"\x01"', '"\u00e9"', '"\udce9"', '"a\r\nX: y"', f'"{"x" * 2000}"'])
+def test_what_cannot_be_sent_back_is_no_validator(tag: str) -> None:
+    """An older sidecar may have it, too."""
+    remote = Remote(URL, SIZE, tag, OLD, SOON)
+
+    assert strong_validator(remote) is None
+    assert plan_request((HELD, None), beginning(HELD), remote, URL).if_range is None
+    assert strong_validator(Remote(URL, SIZE, None, f"{OLD}\x01", SOON)) is None
 
 
 def beginning(held: int) -> Ranges:
