@@ -1,4 +1,4 @@
-"""One tool before one fault: the archive is served, the tool is run, its file is compared byte for byte."""
+"""One tool before one fault: archives are served, the tool is run, its files are compared byte for byte."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from collgs_async.demo import Scene
 
-__all__ = ["RIGHT", "ROWS", "SIZE", "Cell", "Row", "play"]
+__all__ = ["NOT_ASKED", "RIGHT", "ROWS", "SIZE", "Cell", "Row", "play"]
 
 SIZE = 6 * 2**20
 """Bytes of the archive."""
@@ -29,7 +29,16 @@ SIZE = 6 * 2**20
 RIGHT = ("ok", "ok, from zero")
 """The verdicts that mean right bytes under the final name and exit code 0."""
 
+NOT_ASKED = "-"
+"""What stands in the table where a row is about searching, which the tool does not do."""
+
 _RATE = 2e6
+_SMALLER = 2**20
+"""Bytes of each archive where there are several."""
+
+_AT_ONCE = 4
+"""Archives that are fetched at once where a tool is started for each; ours has as many workers."""
+
 _STOPPED_AT = SIZE // 2
 _WASTE = 1.3
 _GRACE = 10.0
@@ -57,6 +66,14 @@ class Row:
         Whether there is a right file to be had; where there is none, a clear failure without a file is right.
     reusable
         Whether what came before the trouble can be a part of the right file; else one more size may move.
+    count
+        How many archives there are.
+    gone
+        For how many seconds the server is gone once a third of the bytes has moved.
+    pages
+        What the catalogue plays, a key of `FAULTS`; such a row is for tools that search.
+    times
+        How many pages that spoils.
     """
 
     name: str
@@ -66,6 +83,10 @@ class Row:
     replaced: bool = False
     obtainable: bool = True
     reusable: bool = True
+    count: int = 1
+    gone: float = 0.0
+    pages: str | None = None
+    times: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +154,10 @@ _ROWS = (
     *map(_played, ("html", "corrupt", "truncated")),
     _played("gzip", reusable=False),
     *map(_played, ("wrong-range", "trailing", "flows", "missing", "forbidden", "rotten")),
+    *map(_played, ("staged", "signed", "coding")),
+    Row("outage", "10 archives, the store gone for 20 s when a third has come", count=10, gone=20.0),
+    Row("deletion", "12 archives, 5 a page, one deleted with each of 3", count=12, pages="catalogue-deletion", times=3),
+    Row("empty-page", "12 archives, 5 a page, one page empty before the total", count=12, pages="catalogue-empty"),
 )
 
 ROWS: dict[str, Row] = {row.name: row for row in _ROWS}
@@ -151,10 +176,12 @@ async def play(tool: Tool, row: Row, folder: Path, patience: float) -> Cell:
     patience
         Seconds after which a run is killed and said to hang.
     """
-    scene = replace(make_scenes(1)[0], size=SIZE, deflated=False)
-    faults = {scene.identifier: FAULTS[row.fault]} if row.fault else None
     work = folder / "work"
     work.mkdir()
+    if row.count > 1:
+        return await _play_several(tool, row, folder, work, patience)
+    scene = replace(make_scenes(1)[0], size=SIZE, deflated=False)
+    faults = {scene.identifier: FAULTS[row.fault]} if row.fault else None
     begun = time.monotonic()
     async with DemoServer([scene], folder / "store", rate=_RATE, faults=faults) as server:
         code = await _meet(tool, row, server, work, patience)
@@ -173,6 +200,81 @@ async def play(tool: Tool, row: Row, folder: Path, patience: float) -> Cell:
         seconds=round(seconds, 1),
         said=_said(work),
     )
+
+
+async def _play_several(tool: Tool, row: Row, folder: Path, work: Path, patience: float) -> Cell:
+    """Put a tool before a row with several archives, all of which are to be had."""
+    if row.pages and not tool.searches:
+        return Cell(row.name, tool.name, NOT_ASKED, right=False, code=None, left=None, moved=0, seconds=0.0, said="")
+    made = [scene for scene in make_scenes(8 * row.count) if scene.collection == "S2_MSIL2A"][: row.count]
+    scenes = [replace(scene, size=_SMALLER, deflated=False) for scene in made]
+    pages = {"catalogue": replace(FAULTS[row.pages], times=row.times)} if row.pages else None
+    begun = time.monotonic()
+    async with DemoServer(scenes, folder / "store", rate=_RATE / 4, page_maximum=5, faults=pages) as server:
+        outage = asyncio.create_task(_go_away(server, row.gone, len(scenes) * _SMALLER // 3))
+        code = await _fetch_all(tool, server, work, patience + row.gone)
+        outage.cancel()
+        await asyncio.wait([outage])
+        moved, seconds = _moved(server), time.monotonic() - begun
+    verdict = _judge_several(code, moved, _compared(scenes, work, folder), row.count)
+    return Cell(
+        row=row.name,
+        tool=tool.name,
+        verdict=verdict,
+        right=verdict in RIGHT,
+        code=code,
+        left=None,
+        moved=moved,
+        seconds=round(seconds, 1),
+        said=_said(work),
+    )
+
+
+def _compared(scenes: list[Scene], work: Path, folder: Path) -> list[bool]:
+    """Tell of each archive that has its final name whether its bytes are right."""
+    found = []
+    for scene in scenes:
+        path = work / f"{scene.identifier}.zip"
+        if path.exists():
+            write_archive(scene, folder / "original.zip")
+            found.append(path.read_bytes() == (folder / "original.zip").read_bytes())
+    return found
+
+
+async def _go_away(server: DemoServer, seconds: float, at: int) -> None:
+    """Let the server be gone once so many bytes have moved."""
+    while seconds and _moved(server) < at:  # noqa: ASYNC110 - the server has no event for so many bytes
+        await asyncio.sleep(_LOOK_EVERY)
+    if seconds:
+        await server.vanish(seconds)
+
+
+async def _fetch_all(tool: Tool, server: DemoServer, work: Path, patience: float) -> int | None:
+    """Run the tool once where it searches, else once for each archive; gives the worst exit code."""
+    (work / "config.json").write_text(_config(server.url, server.scenes[0]))
+    if tool.searches:
+        return await _run(tool.command("", ""), work, patience)
+    places = asyncio.Semaphore(_AT_ONCE)
+
+    async def fetch(scene: Scene) -> int | None:
+        async with places:
+            return await _run(
+                tool.command(f"{server.origin}/{scene.location}", f"{scene.identifier}.zip"), work, patience
+            )
+
+    codes = await asyncio.gather(*(fetch(scene) for scene in server.scenes))
+    return None if None in codes else max((code or 0 for code in codes), key=abs)
+
+
+def _judge_several(code: int | None, moved: int, found: list[bool], count: int) -> str:
+    right, wrong = found.count(True), found.count(False)
+    if code is None:
+        return "hangs"
+    if code != 0:
+        return f"fails {count - right} of {count}" + (f", leaves {wrong} wrong files" if wrong else "")
+    if right < count:
+        return "CORRUPT" if wrong else f"exit 0, {count - right} missing"
+    return "ok" if moved <= _WASTE * count * _SMALLER else "ok, from zero"
 
 
 async def _meet(tool: Tool, row: Row, server: DemoServer, work: Path, patience: float) -> int | None:

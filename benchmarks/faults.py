@@ -33,7 +33,7 @@ _LEGEND = """\
 **ok**: exit 0 and the right bytes. **ok, from zero**: likewise, but more than 1.3 sizes moved where less would do.
 **fails**: it says so, and no wrong file has the final name. **fails, leaves a wrong file**: it says so, and one has.
 **CORRUPT**: exit 0, and the bytes under the final name are wrong. **hangs**: killed after {patience:g} s.
-† Nothing right can be had: **fails** is right."""
+† Nothing right can be had: **fails** is right. **-**: the row is about searching, which the tool does not do."""
 
 
 def main() -> int:

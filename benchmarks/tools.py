@@ -49,12 +49,15 @@ class Tool:
         The command; the words ``URL`` and ``NAME`` stand for the archive's address and final name.
     package
         The Python package that must be there; None: it is a program, the first of `words`.
+    searches
+        Whether it asks the catalogue itself what there is.
     """
 
     name: str
     how: str
     words: tuple[str, ...]
     package: str | None = None
+    searches: bool = False
 
     def command(self, url: str, name: str) -> list[str]:
         """Say what to run to fetch the archive at `url` into the working folder, as `name`."""
@@ -109,6 +112,7 @@ TOOLS: dict[str, Tool] = {
             "`collgs-async --config config.json`, `connection.timeout` 3",
             (sys.executable, "-m", "collgs_async", "--config", "config.json"),
             OURS,
+            searches=True,
         ),
     )
 }

@@ -1037,3 +1037,55 @@ async def raw_fetch(server: DemoServer, scene: Scene = SCENE, seconds: float = 5
     finally:
         writer.close()
     return bytes(received), None
+
+
+class TestTroubleOfAllArchives:
+    async def test_a_signed_link_is_good_only_as_it_was_given(self, tmp_path: Path, whole: bytes) -> None:
+        async with spoiled(tmp_path, "signed") as it:
+            link = (await it.fetch()).headers["Location"]
+            right = await it.ask(SCENE.location + link)
+            others = [await it.ask(SCENE.location + link.replace(*change)) for change in (("%27", "'"), ("|", "%7C"))]
+
+        assert (200, whole) == (right.status, right.body)
+        assert [403, 403] == [answer.status for answer in others]
+
+    async def test_what_is_on_tape_is_there_in_the_end(self, tmp_path: Path, whole: bytes) -> None:
+        async with spoiled(tmp_path, "staged") as it:
+            *staged, last = [await it.fetch() for _ in range(3)]
+
+        assert [(202, "1")] * 2 == [(answer.status, answer.headers["Retry-After"]) for answer in staged]
+        assert (200, whole) == (last.status, last.body)
+
+    async def test_a_coding_that_is_none_changes_no_byte(self, tmp_path: Path, whole: bytes) -> None:
+        async with spoiled(tmp_path, "coding") as it:
+            answer = await it.fetch()
+
+        assert ("utf-8", whole) == (answer.headers["Content-Encoding"], answer.body)
+
+    async def test_an_empty_page_has_the_right_total(self, tmp_path: Path) -> None:
+        async with bench(tmp_path, faults={"catalogue": FAULTS["catalogue-empty"]}) as it:
+            empty, right = [await it.search() for _ in range(2)]
+
+        assert ([], len(L2A)) == (names(empty), empty.json["totalResults"])
+        assert 10 == len(names(right))
+
+    async def test_what_is_deleted_is_not_listed_any_more_and_still_handed_out(self, tmp_path: Path) -> None:
+        async with bench(tmp_path, faults={"catalogue": FAULTS["catalogue-deletion"]}) as it:
+            before, after = [await it.search() for _ in range(2)]
+            archive = await it.fetch(L2A[0])
+
+        assert names(before)[1:] == names(after)[:9]
+        assert len(L2A) - 1 == after.json["totalResults"]
+        assert 200 == archive.status
+
+    async def test_a_server_that_vanishes_refuses_connections_and_comes_back(self, tmp_path: Path) -> None:
+        async with bench(tmp_path) as it:
+            assert 200 == (await it.search()).status
+            gone = asyncio.create_task(it.server.vanish(3600))
+            await asyncio.sleep(0.1)  # it stops to listen at once
+            with pytest.raises(aiohttp.ClientConnectorError):
+                await it.search()
+            gone.cancel()
+            await asyncio.wait([gone])
+
+            assert 200 == (await it.search()).status

@@ -54,13 +54,26 @@ class Catalogue:
         self._found: list[Scene] = []
         self._found_among: list[Scene] = []
         self._found_by: Mapping[str, str] | None = None
+        self._deleted: set[str] = set()
 
     def reply(self, pairs: list[tuple[str, str]], origin: str) -> Reply:
         """Answer a search; `pairs` are the decoded query, `origin` is where links lead."""
-        right = self._right_reply(pairs, origin)
+        as_json = any(key.lower() == "httpaccept" and "json" in text for key, text in pairs)
+        try:
+            search = read_search(pairs, self._limits, self._dialect)
+        except RequestError as error:
+            return error_reply(error, origin, self._dialect, as_json=as_json)
+        page = self._page(search, origin)
+        self._let_newcomers_in(search, page)
         # Only a page of results is spoilt: a refusal is no page.
-        spoiled = self._script.take(FAULTS_KEY) if right.status == 200 else None
-        return right if spoiled is None else self._spoil(spoiled[0].name, right, origin)
+        fault, _ = self._script.take(FAULTS_KEY) or (None, 0)
+        if fault is not None and fault.name == "catalogue-empty":
+            page = replace(page, items=())
+        if fault is not None and fault.name == "catalogue-deletion":
+            self._deleted.update(item.identifier for item in page.items[:1])
+            self._found_by = None
+        right = (json_reply if as_json else atom_reply)(page, self._dialect)
+        return right if fault is None else self._spoil(fault.name, right, origin)
 
     def describe(self, pairs: list[tuple[str, str]], origin: str) -> Reply:
         """Answer with a description document: of the search among collections, or of that in one of them."""
@@ -72,16 +85,6 @@ class Catalogue:
             return error_reply(error, origin, self._dialect, as_json=False)
         return description_reply(parent, origin, self._limits, self._dialect)
 
-    def _right_reply(self, pairs: list[tuple[str, str]], origin: str) -> Reply:
-        as_json = any(key.lower() == "httpaccept" and "json" in text for key, text in pairs)
-        try:
-            search = read_search(pairs, self._limits, self._dialect)
-        except RequestError as error:
-            return error_reply(error, origin, self._dialect, as_json=as_json)
-        page = self._page(search, origin)
-        self._let_newcomers_in(search, page)
-        return (json_reply if as_json else atom_reply)(page, self._dialect)
-
     def _spoil(self, name: str, right: Reply, origin: str) -> Reply:
         if name == "catalogue-503":
             return html_reply(503, "Service Unavailable", "The catalogue is busy.", Retry_After="1")
@@ -90,6 +93,8 @@ class Catalogue:
         if name == "catalogue-500":
             error = RequestError("Failed to read from the store", None, 500)
             return error_reply(error, origin, self._dialect, as_json=True)
+        if name != "catalogue-cut":
+            return right
         half = len(right.body) // 2
         return replace(right, headers={**right.headers, "Content-Length": str(half)}, keep=half)
 
@@ -107,7 +112,8 @@ class Catalogue:
         if self._found_by != search.filters() or self._found_among != self._scenes:
             self._found_by, self._found_among = search.filters(), list(self._scenes)
             scenes = (scene for scene in self._scenes if scene.collection == search.parent)
-            self._found = _in_order(scene for scene in scenes if search.matches(scene))
+            listed = (scene for scene in scenes if scene.identifier not in self._deleted)
+            self._found = _in_order(scene for scene in listed if search.matches(scene))
         return self._found
 
     def _let_newcomers_in(self, search: Search, page: Page) -> None:

@@ -69,6 +69,9 @@ FAULTS = _index(
     Fault("trailing", None, "200 more bytes after the end of the archive, and Content-Length agrees"),
     Fault("slow", 1, "1 KiB a second for 2 seconds, then as usual"),
     Fault("flows", 1, "200 with an XML refusal: too many concurrent flows"),
+    Fault("staged", 2, "202 Accepted with Retry-After: 1, the archive is brought from tape"),
+    Fault("signed", None, "a redirect to a signed link, which has to be asked for as it is given"),
+    Fault("coding", None, "Content-Encoding: utf-8, which is none"),
     Fault("missing", None, "404 Not Found", recoverable=False),
     Fault("forbidden", None, "403 Forbidden", recoverable=False),
     Fault("rotten", None, "one flipped bit in a member's data, each time", recoverable=False),
@@ -77,6 +80,8 @@ FAULTS = _index(
     Fault("catalogue-html", 1, "a page of results is 200 with an HTML maintenance page"),
     Fault("catalogue-cut", 1, "a page of results is 200 with JSON that breaks off"),
     Fault("catalogue-500", 1, "a page of results is 500 with an exception as JSON"),
+    Fault("catalogue-empty", 1, "a page of results is empty, and has the right total"),
+    Fault("catalogue-deletion", 1, "the first product of a page of results is not listed any more from then on"),
 )
 """Every fault by name; those that begin with ``catalogue-`` spoil pages of results, the others archives."""
 

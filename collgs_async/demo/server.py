@@ -170,16 +170,18 @@ class DemoServer:
         self._script.add(key, fault)
 
     async def vanish(self, seconds: float) -> None:
-        """Be gone for so many seconds: connections are reset, and new ones refused."""
+        """Be gone for so many seconds, or until this is cancelled: connections are reset, and new ones refused."""
         if self._runner is None or self._site is None or self._runner.server is None:
             raise RuntimeError("use it as an asynchronous context manager: async with ...")
         await self._site.stop()
         for connection in self._runner.server.connections:
             if connection.transport is not None:
                 connection.transport.abort()
-        await asyncio.sleep(seconds)
-        self._site = web.TCPSite(self._runner, self._host, self._port)
-        await self._site.start()
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            self._site = web.TCPSite(self._runner, self._host, self._port)
+            await self._site.start()
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         exchange = Exchange(request, self._pool, self._rate)
@@ -204,7 +206,8 @@ class DemoServer:
             return await self._quicklooks.reply(request.query, self.origin)
         if request.path.startswith("/repository/"):
             refusal = self._turn_away(request) if self._desk else None
-            return refusal or await self._store.reply(exchange.method, request.path, exchange.headers)
+            query = request.raw_path.partition("?")[2]
+            return refusal or await self._store.reply(exchange.method, request.path, exchange.headers, query)
         return html_reply(404, "Not Found", "There is nothing here.")
 
     def _turn_away(self, request: web.Request) -> Reply | None:

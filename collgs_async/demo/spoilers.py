@@ -37,6 +37,8 @@ REZIPPING = frozenset({"rezipped"})
 _SHIFT = 1000
 _TRAILER = 200
 _MOST_FLOWS = 4
+_SIGNATURE = "X-Expires=600&X-Signature=a%27b%28c%29%2Fd%40e%7Ef|g%2Bh%3D%3D"
+"""Of a link; whoever decodes it and encodes it again writes at least one of these characters in another way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +49,8 @@ class Asked:
     ----------
     shown
         What it would be given.
-    method, headers
-        Of the request; header names in lower case.
+    method, headers, query
+        Of the request; header names in lower case, the query as it was written.
     turn
         How many requests the same fault has spoiled before.
     serial
@@ -60,6 +62,7 @@ class Asked:
     headers: Mapping[str, str]
     turn: int = 0
     serial: int = 0
+    query: str = ""
 
     def right(self, *ignored: str, **changes: Any) -> Reply:
         """Answer it right, as if it had not these headers and its representation had these changes."""
@@ -125,6 +128,19 @@ def _sign_in(asked: Asked) -> Reply:
     return text_reply(302, "", "text/html; charset=utf-8", Location=place)
 
 
+def _signed(asked: Asked) -> Reply:
+    if asked.query == _SIGNATURE:
+        return asked.right()
+    if asked.query:
+        return text_reply(403, "The signature does not match.\n", "text/plain")
+    return text_reply(302, "", "text/plain", Location=f"?{_SIGNATURE}")
+
+
+def _under_no_coding(asked: Asked) -> Reply:
+    reply = asked.right()
+    return replace(reply, headers={**reply.headers, "Content-Encoding": "utf-8"})
+
+
 def _node(asked: Asked) -> Reply:
     tag = (asked.shown.etag or '""').strip('"')
     return asked.first_cut(asked.right(etag=f'"{tag}-node{asked.serial}"'))
@@ -181,6 +197,9 @@ _SPOILERS: Mapping[str, Callable[[Asked], Reply]] = {
     "trailing": lambda asked: asked.right(length=asked.shown.length + _TRAILER),
     "slow": lambda asked: replace(asked.right(), trickle=2.0),
     "flows": lambda _: too_many_flows(200, _MOST_FLOWS),
+    "staged": lambda _: text_reply(202, "The archive is brought from tape.\n", "text/plain", Retry_After="1"),
+    "signed": _signed,
+    "coding": _under_no_coding,
     "missing": lambda _: html_reply(404, "Not Found", "There is no such product."),
     "forbidden": lambda _: text_reply(403, "You may not have this product.\n", "text/plain"),
     "rotten": _wrong_bit,

@@ -65,8 +65,8 @@ class Store:
         """Tell which version of an archive there is, and which edition of it."""
         return self._versions[identifier], self._editions[identifier]
 
-    async def reply(self, method: str, path: str, headers: Mapping[str, str]) -> Reply:
-        """Answer a GET or HEAD for a path (decoded); `headers` have names in lower case.
+    async def reply(self, method: str, path: str, headers: Mapping[str, str], query: str = "") -> Reply:
+        """Answer a GET or HEAD for a path (decoded) and a query (as written); `headers` have names in lower case.
 
         A HEAD never uses up a fault, and meets only those that spoil every request.
         """
@@ -77,7 +77,7 @@ class Store:
         spoiled = self._script.take(name) if method == "GET" else self._script.peek(name)
         if spoiled is not None and spoiled[1] == 0 and method == "GET":
             self._change(name, spoiled[0])
-        work = partial(self._answer, scene, version, method, headers, spoiled, next(self._serials))
+        work = partial(self._answer, scene, version, method, headers, spoiled, next(self._serials), query)
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
 
     def _change(self, identifier: str, fault: Fault) -> None:
@@ -94,12 +94,13 @@ class Store:
         headers: Mapping[str, str],
         spoiled: tuple[Fault, int] | None,
         serial: int,
+        query: str,
     ) -> Reply:
         shown = self._show(scene, version, serial)
         if spoiled is None:
             return answer(shown, method, headers)
         fault, turn = spoiled
-        return spoil(fault.name, Asked(shown, method, headers, turn, serial))
+        return spoil(fault.name, Asked(shown, method, headers, turn, serial, query))
 
     def _show(self, scene: Scene, version: tuple[int, int], serial: int) -> Representation:
         digest = hashlib.sha256(repr((scene.identifier, scene.size, scene.deflated)).encode()).hexdigest()[:32]
