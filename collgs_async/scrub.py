@@ -11,11 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from collgs_async.errors import IntegrityError, ProductError
+from collgs_async.errors import FileError, IntegrityError, ProductError
 from collgs_async.integrity import DamagedMembersError, Level, Verdict, check
 from collgs_async.integrity.reading import counted
 from collgs_async.models import Outcome, Product, Status
 from collgs_async.pipeline import run_pipeline
+from collgs_async.storage import refuse_odd
 from collgs_async.units import format_bytes, format_duration
 
 if TYPE_CHECKING:
@@ -152,9 +153,9 @@ def _bad(path: Path, problem: ProductError) -> Bad:
 
 def _archives(folder: Path) -> dict[str, Path]:
     """Find the archives, by what to call them."""
-    if folder.is_file():
+    if not folder.is_dir():
         return {folder.name: folder}
-    found = sorted(path for path in folder.rglob("*.zip") if path.is_file())
+    found = sorted(path for path in folder.rglob("*.zip") if not path.is_dir())
     return {str(path.relative_to(folder)): path for path in found}
 
 
@@ -172,8 +173,9 @@ def _size(path: Path) -> int | None:
 
 def _examine(path: Path, level: Level, stop: threading.Event) -> Verdict | ProductError:
     try:
+        refuse_odd(path, path.stat().st_mode)
         verdict = check(path, level=level, identifier=path.stem, lenient=True, stop=stop.is_set)
-    except IntegrityError as error:
+    except (FileError, IntegrityError) as error:
         return error
     except OSError as error:
         return IntegrityError(f"cannot be read: {error.strerror}")

@@ -295,13 +295,26 @@ def write_out(descriptor: int, offset: int, count: int) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Bring the names in a folder safely to the disk; once for many, since an archive without its name is a part."""
-    with suppress(OSError):
+    """Bring the names in a folder safely to the disk; once for many, since an archive without its name is a part.
+
+    Raises
+    ------
+    StorageError
+        The disk could not keep them. A folder that is not there, or that cannot be flushed, is none of that.
+    """
+    try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    except OSError:
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno in LOST:
+            raise StorageError(
+                f"{folder}: {error.strerror}; what this run has brought may be without its name after a restart"
+            ) from error
+    finally:
+        os.close(descriptor)
 
 
 def write_all(descriptor: int, block: bytes | bytearray | memoryview, offset: int) -> None:

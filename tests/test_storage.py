@@ -20,7 +20,7 @@ from collgs_async.partfile import SMALL, PartFile, Remote
 from collgs_async.storage import open_regular, read_small, separate, trouble
 
 from .conftest import HANGS, level2_scenes
-from .test_cli import at, files_below
+from .test_cli import at, files_below, untroubled
 from .test_interrupts import may_mount, originals, stored_scenes, wrong_finals
 
 if TYPE_CHECKING:
@@ -174,6 +174,44 @@ async def test_what_cannot_be_read_fails_its_product_alone(
     assert site.archive(scenes[1]).is_file()
     assert not final.is_file() or hidden == final
     assert f"{hidden}: Permission denied" in said.decode() or f"{hidden} cannot be read" in said.decode()
+
+
+@odd
+async def test_odd_neighbours_of_archives_are_bad_archives(
+    serve: Callable[..., Any], command: Command, make: Callable[[Path], None]
+) -> None:
+    site = await serve(level2_scenes(1))
+    await site.pull()
+    site.folder.with_name("thesis.txt").write_text("years of work")
+    make(site.folder / "odd.zip")
+
+    ended = untroubled(await command("verify", site.folder))
+
+    folder = make is make_folder  # in which there may be archives
+    assert ended.code == (0 if folder else 1)
+    assert ("odd.zip" in ended.err) is not folder
+
+
+@pytest.mark.parametrize("most", [16, 20, 24])
+async def test_few_descriptors_slow_a_run_down_and_do_not_end_it(
+    serve: Callable[..., Any], command: Command, most: int
+) -> None:
+    site = await serve(stored_scenes(12, 300_000))
+    right = originals(site)
+    process = await asyncio.create_subprocess_exec(
+        *("sh", "-c", f'ulimit -n {most}; exec "$@"', "sh"),
+        *(sys.executable, "-m", "collgs_async", *map(str, at(site)), "--workers", "8"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        cwd=command.folder,
+    )
+
+    ended = untroubled(await command.end(process))
+
+    assert 0 == ended.code
+    assert sorted(right) == files_below(site.folder)
+    assert [] == wrong_finals(site.folder, right)
+    assert "No space" not in ended.err
 
 
 # ------------------------------------------------------------------------------------------------ whose trouble it is

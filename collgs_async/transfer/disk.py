@@ -7,11 +7,13 @@ import shutil
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypedDict, TypeVar
 
 from collgs_async.errands import Errands, in_thread, settled
+from collgs_async.errors import StorageError
 from collgs_async.integrity import check
 from collgs_async.storage import sync_folder, trouble
 
@@ -81,7 +83,8 @@ class Disk:
         if self._threads is not None:
             self._threads.shutdown(wait=True)
         self.errands = self._flushing = Errands()
-        sync_folder(self._folder)
+        with suppress(*(() if error is None else (StorageError,))):  # what ended the run is the reason
+            sync_folder(self._folder)
 
     def stopping(self) -> bool:
         """Whether a thread that reads should give up."""

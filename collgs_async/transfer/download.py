@@ -12,24 +12,22 @@ from typing import TYPE_CHECKING, Final
 from collgs_async.errors import (
     CollgsError,
     ExhaustedError,
-    FileError,
     IntegrityError,
     NotAvailableError,
     ProductError,
     TransferError,
 )
-from collgs_async.filenames import file_name, folds_case, former_file_name
 from collgs_async.integrity import Level
-from collgs_async.models import ELSEWHERE, EXISTS, Outcome, Status
+from collgs_async.models import ELSEWHERE, Outcome, Status
 from collgs_async.partfile import SMALL, PartFile
 from collgs_async.patience import Patience, let_go
 from collgs_async.pipeline import Later
 from collgs_async.timing import Timing
 from collgs_async.transfer.awake import LOOK_EACH
 from collgs_async.transfer.crew import Crew
-from collgs_async.transfer.decision import Action, look
 from collgs_async.transfer.disk import Disk
 from collgs_async.transfer.helping import LOOK_FOR_WORK_EACH
+from collgs_async.transfer.holdings import Holdings
 from collgs_async.transfer.mending import Mending
 from collgs_async.transfer.others import put_off_until_descriptors_are_free, put_off_while_elsewhere
 from collgs_async.transfer.outage import PutOff
@@ -49,6 +47,7 @@ if TYPE_CHECKING:
     from collgs_async.lease import Lease
     from collgs_async.models import Product
     from collgs_async.progress import Progress
+    from collgs_async.transfer.decision import Action
     from collgs_async.transfer.disk import Told
     from collgs_async.transport import Transport
 
@@ -113,7 +112,9 @@ class Downloader:
         self._nobody_walks = asyncio.Event()
         self._idle = 0
         self._watch: asyncio.Task[None] | None = None
-        self._folds_case = folds_case(config.output_directory)
+        self._holdings = Holdings(
+            config.output_directory, skip_existing=self._options.skip_existing, stop=self._disk.stopping
+        )
 
     async def __aenter__(self) -> Self:
         await self._disk.__aenter__()
@@ -143,28 +144,11 @@ class Downloader:
 
     def final(self, product: Product) -> Path:
         """Say where the product's archive is, or will be."""
-        return self._config.output_directory / file_name(product.identifier, folds_case=self._folds_case)
+        return self._holdings.final(product)
 
     async def action(self, product: Product) -> Action:
         """Look what is here of a product and say what is to be done about it; changes nothing."""
-
-        def look_here() -> Action:
-            former = self._former(product)
-            return Action.SKIP if former else self._look(product, self.final(product))
-
-        return await self._disk.do(look_here)
-
-    def _former(self, product: Product) -> Path | None:
-        """Find the product's archive where an earlier version put it; None: it is not there, or need not be."""
-        final = self.final(product)
-        name = former_file_name(product.identifier, folds_case=self._folds_case)
-        former = final.with_name(name) if name else None
-        if former is None or final.exists() or not former.is_file():
-            return None
-        return former if self._look(product, former) is Action.SKIP else None
-
-    def _look(self, product: Product, final: Path) -> Action:
-        return look(product, final, skip_existing=self._options.skip_existing, stop=self._disk.stopping)
+        return await self._disk.do(lambda: self._holdings.action(product))
 
     async def __call__(self, product: Product) -> Outcome | Later:
         """Fetch one product of many, or find that it is here; with more connections only by those who `help`.
@@ -304,7 +288,7 @@ class Downloader:
         lease = trip.part.lease
         self._leases.append(lease)
         try:
-            reason = await self._disk.do(lambda: self._begin(trip, damaged))
+            reason = await self._disk.do(lambda: self._holdings.begin(trip.product, trip.part, damaged))
             if reason is None:
                 await self._bring_whole(trip)
             return reason
@@ -327,29 +311,6 @@ class Downloader:
                 await self._disk.do(lease.release)
                 return
             await self._timing.sleep(1.0)
-
-    def _begin(self, trip: Trip, damaged: Iterable[tuple[int, int]] | None) -> str | None:
-        """Look what is here and take the lease, in one go; say why there is nothing to do, else None."""
-        product, part = trip.product, trip.part
-        if product.url is not None and product.problem is not None:
-            raise NotAvailableError(product.problem)
-        if damaged is None and (former := self._former(product)):
-            with suppress(FileNotFoundError):  # another run was quicker
-                former.replace(part.final)
-        if damaged is None and self._look(product, part.final) is Action.SKIP:
-            _clear(part.lease)
-            return EXISTS
-        if product.url is None:
-            raise NotAvailableError(product.problem or "the catalogue gives no download link for it")
-        if not part.lease.take():
-            return ELSEWHERE
-        # Whoever had the lease before may have finished it since we looked.
-        if damaged is not None:
-            part.reopen(damaged)
-        elif part.final.exists() and self._look(product, part.final) is Action.SKIP:
-            return EXISTS
-        part.look()
-        return None
 
     async def _bring_whole(self, trip: Trip) -> None:
         """Bring all bytes, until they are right, and give them their final name."""
@@ -431,16 +392,6 @@ def _give_name(part: PartFile) -> None:
     """Publish what is still ours to publish, and give the lease back."""
     part.publish_here()
     part.lease.release()
-
-
-def _clear(lease: Lease) -> None:
-    """Remove the lease of a run that was killed between giving the archive its name and giving the lease back.
-
-    Whoever finds the archive here fetches nothing, so nobody else would. A lease whose holder lives is left alone.
-    """
-    with suppress(FileError):
-        if lease.path.exists() and lease.take():
-            lease.release()
 
 
 def _without_frames(error: ProductError) -> ProductError:
