@@ -12,8 +12,9 @@ from collgs_async.patience import LONGEST_WAIT, persisting
 from collgs_async.transfer.awake import Sleep
 from collgs_async.transfer.helping import LOOK_FOR_WORK_EACH, Helpers
 from collgs_async.transfer.judge import AskAgain
-from collgs_async.transfer.outage import OutageError, Store, Stores
+from collgs_async.transfer.outage import OutageError, Store
 from collgs_async.transfer.staging import put_off_until_staged
+from collgs_async.transfer.stores import Stores
 from collgs_async.transfer.stream import BusyError, Line, StagingError, UnavailableError
 from collgs_async.transfer.trip import Abandoned
 from collgs_async.units import format_bytes, format_duration
@@ -158,7 +159,8 @@ class Crew:
         try:
             return await (self._helpers.accompany(trip, bringing) if trip.alone else bringing)
         except TransferError as error:
-            requests = f"; given up after {trip.requests} requests" if trip.requests else ""
+            # What an outage costs fails for one reason, which the summary says once.
+            requests = "" if isinstance(error, OutageError) else f"; given up after {trip.requests} requests"
             kept = f"; {format_bytes(trip.best)} are kept" if trip.best > 0 else ""
             raise TransferError(f"{error}{requests}{kept}") from error
         finally:

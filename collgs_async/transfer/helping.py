@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from aiohttp import ClientResponse
 
     from collgs_async.transfer.judge import Answer
-    from collgs_async.transfer.outage import Stores
+    from collgs_async.transfer.stores import Stores
     from collgs_async.transfer.stream import Line
     from collgs_async.transfer.trip import Stretch, Trip
 

@@ -20,7 +20,6 @@ import logging
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from collgs_async.errors import AuthenticationError, ProductError, TransferError
 from collgs_async.transfer.stream import BusyError, UnavailableError
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     from collgs_async.timing import Timing
     from collgs_async.transfer.trip import Trip
 
-__all__ = ["OutageError", "PutOff", "Store", "Stores"]
+__all__ = ["OutageError", "PutOff", "Store"]
 
 log = logging.getLogger("collgs_async")
 
@@ -45,9 +44,6 @@ LONGEST_PAUSE: Final = 60.0
 
 LONGEST_BUSY_PAUSE: Final = 5.0
 """The same for a store that is busy: a place that another process leaves is not free for long."""
-
-_MOST_STORES: Final = 256
-"""Stores that are remembered when nothing is being brought from them."""
 
 _SEVERAL: Final = 2
 """Products that fail without any success in between before that is the trouble of a store that never had one."""
@@ -387,26 +383,3 @@ class Store:
 
     def _lost(self, outage: _Outage) -> OutageError:
         return OutageError(f"the store {self.name} was away for {format_duration(self._limit)} ({outage.why})")
-
-
-class Stores:
-    """All stores of a run, by the hosts of their URLs.
-
-    Parameters
-    ----------
-    make
-        Makes a store of that name.
-    """
-
-    def __init__(self, make: Callable[[str], Store]) -> None:
-        self._make = make
-        self._stores: dict[str, Store] = {}
-
-    def of(self, url: str) -> Store:
-        """Give the store that a URL leads to."""
-        name = urlsplit(url).netloc.rpartition("@")[2].lower()
-        if (store := self._stores.get(name)) is None:
-            if len(self._stores) >= _MOST_STORES:
-                self._stores = {name: store for name, store in self._stores.items() if not store.idle}
-            store = self._stores[name] = self._make(name)
-        return store
