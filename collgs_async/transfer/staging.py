@@ -55,16 +55,18 @@ def put_off_until_staged(trip: Trip, error: StagingError, *, limit: float, now: 
     history.staged_since = since
     asked = error.retry_after
     if left <= 0:
-        waited = f"; it was waited for {format_duration(now - since)}" if limit else ""
+        waited = f"; it was waited for {format_duration(round(now - since))}" if limit else ""
         raise TransferError(f"{error}{waited}")
     if asked is not None and asked > left:
-        raise TransferError(f"{error}; it asks to wait {format_duration(asked)}, and {format_duration(left)} are left")
+        raise TransferError(
+            f"{error}; it asks to wait {format_duration(asked)}, and {format_duration(round(left))} are left"
+        )
     history.pause = min(LONGEST_PAUSE, max(FIRST_PAUSE, 2 * history.pause))
     pause = history.pause if asked is None else max(SHORTEST_PAUSE, asked)
     log.log(
         logging.INFO if first else logging.DEBUG,
         "%s: %s; it is asked for again for up to %s, while others are fetched",
-        *(trip.product.identifier, error, format_duration(left)),
+        *(trip.product.identifier, error, format_duration(round(left))),
     )
     # A little apart, so that those that were asked for together do not come together again and again.
     raise PutOff(min(left, pause + random.uniform(0, pause / 10)))
