@@ -377,7 +377,7 @@ async def test_each_recoverable_fault_ends_in_the_right_bytes_either_way(
             report = await client.run()
 
     assert (1, 0) == (report.downloaded, report.failed)
-    expected = site.original(scene, served_version(name))
+    expected = site.original(scene, *served_version(name))
     assert site.archive(scene).read_bytes()[: len(expected)] == expected
     assert [] == site.litter()
     assert (pumps.begun > 0) is (way != "event loop")
