@@ -86,6 +86,8 @@ class Site:
         for name in ("timeout", "retries", "outage", "staging", "proxy", "download_base_url", "user_agent"):
             if name in options:
                 connection[name] = options.pop(name)
+        if connection["retries"] == 0:
+            connection.setdefault("outage", 0)  # one try is one try, also where the store turns out to be in trouble
         parameters = {"parentIdentifier": "S2_MSIL2A", **options.pop("parameters", {})}
         return Config(
             base_url=options.pop("base_url", self.server.url),
