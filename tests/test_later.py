@@ -19,7 +19,7 @@ from collgs_async.patience import retry_after
 from collgs_async.pipeline import Later, run_pipeline
 from collgs_async.timing import Timing
 
-from .conftest import Naps
+from .conftest import HANGS, Naps
 from .test_pipeline import QUEUE, WORKERS, Source, turns
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Work:
 
 async def run(source: Source, work: Work, *, workers: int = WORKERS, naps: Naps | None = None) -> list[str]:
     settled: list[str] = []
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANGS):
         await run_pipeline(
             source(),
             work,
@@ -97,7 +97,7 @@ async def test_who_is_put_off_holds_no_worker() -> None:
             gate.opened.set()
 
     settled: list[str] = []
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANGS):
         await run_pipeline(Source(10)(), work, settle_and_open, workers=1, queue_size=QUEUE)
 
     assert [*(f"P{number}" for number in range(1, 10)), "P0"] == settled
@@ -137,7 +137,7 @@ async def test_a_slow_search_does_not_keep_back_what_is_due() -> None:
         found.set()
 
     work = Work(lambda name: int(name == "P0"), partial(Later, seconds=30))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANGS):
         await run_pipeline(slow_search(), work, settle, workers=1, queue_size=QUEUE, timing=Timing(Naps()))
 
     assert ["P0", "P0", "P1"] == work.asked
@@ -165,7 +165,7 @@ async def test_who_helps_is_called_back_when_something_is_due() -> None:
     )
     done = asyncio.Event()
     task = asyncio.create_task(running)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANGS):
         await done.wait()
     task.cancel()
     await asyncio.wait([task])

@@ -13,7 +13,7 @@ import pytest
 from collgs_async import CatalogueError, Client, SilentProgress, TransferError, pipeline
 from collgs_async.models import Status
 
-from .conftest import Naps, fault, level2_scenes
+from .conftest import HANGS, Naps, fault, level2_scenes
 from .test_flows import Haste
 from .test_hostile import Asked, plain, settings_for, small_archive, wild
 
@@ -77,7 +77,7 @@ async def pull(
     listener = Listener()
     async with wild(links, store) as server:
         config = settings_for(server, folder, {"workers": workers}, **connection)
-        async with Client(config, listener, sleep=sleep) as client, asyncio.timeout(60):
+        async with Client(config, listener, sleep=sleep) as client, asyncio.timeout(HANGS):
             return await client.run(), listener
 
 
@@ -128,7 +128,7 @@ async def test_a_port_where_nobody_listens_for_a_while(tmp_path: Path, naps: Nap
 
     async with wild(LINKS, store) as catalogue:
         config = settings_for(catalogue, tmp_path / "archives", download_base_url=there.origin)
-        async with Client(config, sleep=sleep) as client, asyncio.timeout(60):
+        async with Client(config, sleep=sleep) as client, asyncio.timeout(HANGS):
             report = await client.run()
     listening[0].close()
     await there.end()
@@ -184,7 +184,7 @@ async def test_a_store_that_comes_back_after_all_is_found_again_in_the_same_run(
     store = Store(away_for(1, 25, AWAY["502"]))
     async with wild(links, store) as server:
         config = settings_for(server, tmp_path / "archives", {"workers": 1}, outage="3s")
-        async with Client(config, sleep=naps) as client, asyncio.timeout(60):
+        async with Client(config, sleep=naps) as client, asyncio.timeout(HANGS):
             products = [product async for product in client.search()]
             for product in products:
                 await client.download(product)
@@ -277,7 +277,7 @@ async def test_a_store_that_is_away_does_not_hold_another_one(tmp_path: Path) ->
                  (("bad", there.origin), ("good", here.origin))]  # fmt: skip
         here.offer(links)
         config = settings_for(here, tmp_path / "archives", {"workers": 2})
-        async with Client(config, Watching(), sleep=sleep) as client, asyncio.timeout(60):
+        async with Client(config, Watching(), sleep=sleep) as client, asyncio.timeout(HANGS):
             report = await client.run()
 
     assert (len(NAMES), len(NAMES)) == (report.downloaded, report.failed)
@@ -306,7 +306,7 @@ async def test_interrupted_while_it_waits_it_ends_at_once(tmp_path: Path) -> Non
     running = asyncio.create_task(pull(Store(lambda *_: AWAY["502"]), tmp_path / "archives", sleep))
     await waits.wait()
     running.cancel()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANGS):
         [ended] = await asyncio.gather(running, return_exceptions=True)
 
     assert isinstance(ended, asyncio.CancelledError)
@@ -426,7 +426,7 @@ async def test_a_tape_that_never_comes_is_given_up_after_the_stated_time(
     store = Store(on_tape(10**9, {NAMES[0]}))
     async with wild(LINKS[:1], store) as server:
         config = settings_for(server, tmp_path / "archives", staging="1h", retries=1)
-        async with Client(config, sleep=naps) as client, asyncio.timeout(60):
+        async with Client(config, sleep=naps) as client, asyncio.timeout(HANGS):
             if alone:
                 [product] = [product async for product in client.search()]
                 error = (await client.download(product)).error

@@ -23,7 +23,7 @@ import pytest
 from collgs_async import Client
 
 from . import test_transport
-from .conftest import level2_scenes
+from .conftest import HANGS, level2_scenes
 from .test_cli import COLLECTION, untroubled
 from .test_hostile import MOST_MEMORY, Wild, measured, settings_for, small_archive
 from .test_interrupts import on_linux
@@ -397,7 +397,7 @@ async def test_too_few_threads_are_told_in_a_line_and_reported(tmp_path: Path, c
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(HANGS):
             ended = untroubled(await command.end(process))
 
     assert 1 == ended.code
