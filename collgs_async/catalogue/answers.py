@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from collgs_async.catalogue.entries import Entry, at, objects, read_product, whole_number
 from collgs_async.catalogue.reading import read_json
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["AddressTooLongError", "Collection", "Page", "PageLimitError", "read_collections", "read_page"]
 
 E = TypeVar("E")
+
+MOST_RESULTS: Final = 50_000
+"""Results on one page: five times as many as are ever asked for."""
 
 _PAGES = frozenset({"first", "last", "next", "prev", "previous"})
 
@@ -182,7 +185,9 @@ def _results(status: int, body: bytes) -> Mapping[str, Any]:
         raise CatalogueError(f"the catalogue answered with {what}", retryable=passing)
     answer = read_json(body)
     match answer:
-        case {"features": list()}:
+        case {"features": list() as entries}:
+            if len(entries) > MOST_RESULTS:
+                raise CatalogueError(f"the catalogue's answer has {len(entries)} results, more than {MOST_RESULTS}")
             return answer  # type: ignore[no-any-return]
         case {"exceptions": _}:
             raise _refusal(status, body)

@@ -29,6 +29,9 @@ log = logging.getLogger("collgs_async")
 LARGEST_ANSWER: Final = 32 * 2**20
 """Bytes of an answer after which we stop reading; a hundred results take about 0.4 MB."""
 
+LARGE: Final = 2**20
+"""Bytes of an answer that is read in a thread; a hundred results take about 0.4 MB."""
+
 _AWAY: Final = frozenset({408, 425, 429, 502, 503, 504})
 """Statuses that are the trouble of the whole catalogue; a 500 may be about what was asked, such as too late a page."""
 
@@ -107,7 +110,12 @@ class Inquiry:
         if not whole:
             raise CatalogueError(f"the catalogue's answer is larger than {LARGEST_ANSWER // 2**20} MiB")
         try:
-            return read(response.status, body)
+            # A large page would keep the loop from all else, signals among it.
+            return (
+                await asyncio.to_thread(read, response.status, body)
+                if len(body) > LARGE
+                else read(response.status, body)
+            )
         except CatalogueError as error:
             error.retry_after = retry_after(response.headers)
             error.away = error.retryable and (response.status in _AWAY or looks_like_html(body))

@@ -34,6 +34,9 @@ __all__ = ["is_torn", "read_json"]
 _MOST_VALUES: Final = 1_000_000
 """Objects and lists in one answer; a hundred products with footprints of a thousand corners have a tenth of that."""
 
+_MOST_COMMAS: Final = 4_000_000
+"""The same for what stands in them, corners of footprints included."""
+
 _LONGEST_NUMBER: Final = 1000
 _BLANK: Final = " \t\r\n\0\ufeff"
 
@@ -53,6 +56,8 @@ def read_json(body: bytes) -> Any:
     """
     if body.count(b"{") + body.count(b"[") > _MOST_VALUES:
         raise CatalogueError(f"the catalogue's answer has more than {_MOST_VALUES} objects and lists")
+    if body.count(b",") > _MOST_COMMAS:
+        raise CatalogueError(f"the catalogue's answer has more than {_MOST_COMMAS} values")
     text = _decoded(body)
     start = len(text) - len(text.lstrip(_BLANK))
     try:
