@@ -26,10 +26,6 @@ def wkt(name: str, spheroid: str, flattening: float) -> str:
     )
 
 
-JOINED = ", ".join(f"points {name}" for name in "abcdefgh")
-RECURSIVE = "WITH RECURSIVE a(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM a)"
-
-
 class TestGeoPackage:
     def test_every_feature_of_it_counts(self, tmp_path: Path) -> None:
         shapes = [shapely.box(0, 0, 1, 1), shapely.MultiPolygon([shapely.box(10, 0, 11, 1)])]
@@ -124,21 +120,17 @@ class TestGeoPackage:
         (note,) = read_area(path).notes
         assert 'layer "gone": is left out: no such table: gone' in note
 
-    @pytest.mark.parametrize(
-        "view",
-        [
-            f"{RECURSIVE} SELECT NULL AS geom FROM a",
-            f"{RECURSIVE} SELECT zeroblob(9999) AS geom FROM a ORDER BY n",
-            f"SELECT a.geom FROM {JOINED} WHERE a.fid + b.fid + c.fid + d.fid + e.fid + f.fid + g.fid + h.fid < 0",
-            f"SELECT a.geom FROM {JOINED} ORDER BY b.fid",
-        ],
-    )
-    def test_a_view_without_end_is_refused(self, tmp_path: Path, view: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(geopackage_module, "_MOST_STEPS", 100_000)
-        path = geopackage(tmp_path / "aoi.gpkg", [gp(shapely.Point(6, 49))] * 30, table="points")
-        add_layer(path, "endless", 4326, "", view=view)
+    @pytest.mark.parametrize("column", ["NULL", "x'4750'", "zeroblob(1000)", "zeroblob(100000000)"])
+    def test_a_view_without_end_is_refused(self, tmp_path: Path, column: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(geopackage_module, "_MOST_STEPS", 3)
+        endless = "WITH RECURSIVE a(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM a) SELECT {} AS geom FROM a {}"
+        path = geopackage(tmp_path / "aoi.gpkg", [], table="empty")
+        for name, order in (("plain", "WHERE n < 0"), ("sorted", "ORDER BY -n")):
+            add_layer(path, name, 4326, "", view=endless.format(column, order))
 
-        assert 'layer "endless": expected rows that come to an end' in problem(lambda: read_area(path))
+        line = problem(lambda: read_area(path))
+
+        assert any(words in line for words in ("expected rows that come to an end", "too big"))
 
     @pytest.mark.parametrize("side", ["-wal", "-journal"])
     def test_changes_beside_the_database_count_and_nothing_is_written(self, tmp_path: Path, side: str) -> None:

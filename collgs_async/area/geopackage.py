@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import sqlite3
 import tempfile
-import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,7 +17,7 @@ from collgs_async.errors import ConfigError
 from collgs_async.query import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from collgs_async.area.places import Found, Notes
 
@@ -30,19 +30,14 @@ _LAYERS = """
     SELECT g.table_name, g.column_name, g.srs_id, s.srs_name,
         upper(s.organization) || ':' || s.organization_coordsys_id, s.definition
     FROM gpkg_geometry_columns AS g LEFT JOIN gpkg_spatial_ref_sys AS s ON s.srs_id = g.srs_id
-    LIMIT 1000
 """
 _ENVELOPES = {0: 0, 1: 32, 2: 48, 3: 48, 4: 64}
 """How many bytes stand between header and geometry, by the kind of envelope."""
 
 _EXTENDED: Final = 0x20
-_STEPS_EACH: Final = 10_000
-_MOST_STEPS: Final = 200 * 10**6
-"""SQLite's own instructions for one layer, which take some seconds: a view can join a table with itself."""
-
-_DENIED: Final = "not authorized"
-_LONGEST: Final = 60.0
-"""Seconds for one layer: an instruction can copy a large geometry."""
+_STEPS_EACH: Final = 10**6
+_MOST_STEPS: Final = 500
+"""Millions of SQLite's own instructions for one layer, which take some seconds: a view need not have an end."""
 
 
 def read(content: Mapping[str, bytes], place: str, biggest: int, notes: Notes) -> Iterator[Found]:
@@ -68,28 +63,25 @@ def read(content: Mapping[str, bytes], place: str, biggest: int, notes: Notes) -
         try:
             with contextlib.closing(sqlite3.connect(path)) as database:
                 yield from _layers(database, place, biggest, notes)
-        except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter: a name in a message that is no UTF-8
+        except sqlite3.Error as error:
             raise refusal(place, "a GeoPackage", f"a database that is none: {error}") from None
 
 
 def _layers(database: sqlite3.Connection, place: str, biggest: int, notes: Notes) -> Iterator[Found]:
     for pragma in ("trusted_schema = OFF", "temp_store = FILE", "query_only = ON"):
         database.execute(f"PRAGMA {pragma}")
-    database.text_factory = lambda text: text.decode("utf-8", "replace")
-    database.set_authorizer(_authorize)
     database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, biggest)
-    database.set_progress_handler(_limit(), _STEPS_EACH)
     refused: dict[str, str] = {}
     layers = database.execute(_LAYERS).fetchall()
     for table, column, *system in layers:
         layer = f"{place}, layer {shown(table)}"
-        is_enough = _limit()
-        database.set_progress_handler(is_enough, _STEPS_EACH)
+        steps = itertools.count(1)
+        database.set_progress_handler(partial(_is_enough, steps), _STEPS_EACH)
         try:
             _check_layer(system, layer, notes)
             rows = database.execute(_select(table, column))
-        except (ConfigError, sqlite3.DatabaseError) as error:
-            if is_enough() or _DENIED in str(error):
+        except (ConfigError, sqlite3.OperationalError) as error:
+            if _is_enough(steps):
                 raise _endless(layer) from None
             refused[layer] = str(error).removeprefix(f"{layer}: ")
             continue
@@ -101,8 +93,8 @@ def _layers(database: sqlite3.Connection, place: str, biggest: int, notes: Notes
                     raise refusal(layer, "an area of interest", "more bytes of geometry than a file may have")
                 check_count(number, layer, "features")
                 yield from _geometry(blob, f"{layer}, feature {number}", notes)
-        except sqlite3.DatabaseError:
-            if is_enough():
+        except sqlite3.OperationalError:
+            if _is_enough(steps):
                 raise _endless(layer) from None
             raise
     if refused and len(refused) == len(layers):
@@ -111,19 +103,13 @@ def _layers(database: sqlite3.Connection, place: str, biggest: int, notes: Notes
         notes.add(layer, f"is left out: {reason}")
 
 
-def _limit() -> Callable[[], bool]:
-    """Make a counter of steps and seconds: true, which ends the query, when there were too many."""
-    rounds, end = itertools.count(1), time.monotonic() + _LONGEST
-    return lambda: next(rounds) * _STEPS_EACH > _MOST_STEPS or time.monotonic() > end
-
-
-def _authorize(action: int, *_: object) -> int:
-    """Deny recursion, by which a view goes on for ever; a table does not need it."""
-    return sqlite3.SQLITE_DENY if action == sqlite3.SQLITE_RECURSIVE else sqlite3.SQLITE_OK
+def _is_enough(steps: Iterator[int]) -> bool:
+    """Count a million steps; true, which ends the query, when there were too many."""
+    return next(steps) > _MOST_STEPS
 
 
 def _endless(layer: str) -> ConfigError:
-    return refusal(layer, "rows that come to an end", "a view that does not, as far as it was followed")
+    return refusal(layer, "rows that come to an end", f"a view that takes more than {_MOST_STEPS} million steps")
 
 
 def _check_layer(system: list[Any], layer: str, notes: Notes) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import struct
 import zipfile
 import zlib
 from contextlib import suppress
@@ -142,8 +141,8 @@ def _zipped(data: bytes, place: str, notes: Notes) -> Iterable[Found]:
                 content = _member(archive, names[name], place, left)
                 texts[f"{place}, {printable(names[name])}"] = content
                 left -= len(content)
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, struct.error, NotImplementedError) as error:
-        # Offsets that lead nowhere, names that are not the UTF-8 that they say they are, versions yet to come.
+    except (zipfile.BadZipFile, zlib.error, EOFError, UnicodeDecodeError, NotImplementedError) as error:
+        # The last two: a name that is not the UTF-8 that it says it is, and a version of the format yet to come.
         raise refusal(place, "a ZIP archive that can be read", f"one that cannot: {error}") from None
     return chain.from_iterable(kml.parse(_decoded(text), inner, notes, documents) for inner, text in texts.items())
 

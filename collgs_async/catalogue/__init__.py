@@ -3,9 +3,9 @@
 `answers` reads one answer of the server and `entries` what it lists: the only places that know the server's field
 names. `reading` makes JSON of its bytes, `recognition` knows other servers, `compliance` holds a page against what was
 asked, and `offers` puts the links to an archive in order. `inquiry` asks one question until it is answered, and `sizes`
-by pages that are not too large; `paging` reads a list while it changes, `rounds` as often as it takes, and `search` in
-`spans` of time where it is too long; `known` is what was met. `collections` and `description` ask what there is to ask;
-`first_sign_in` comes before all of it where that is wanted.
+by pages that are not too large; `paging` reads a list while it changes, `rounds` as often as it takes, and `division`
+in `spans` of time where it is too long; `known` is what was met. `collections` and `description` ask what there is to
+ask; `first_sign_in` comes before all of it where that is wanted.
 """
 
 from collgs_async.catalogue.answers import Collection

@@ -149,7 +149,8 @@ class Reading(Generic[E]):
                 return
             keys = self._known.keys(page.products)
             earlier = {key for key in keys if key in (self._known if self._met is None else self._met)}
-            linked = position <= self._first or any(map(self._known.linked, keys)) or self._largest == 1
+            settled = set(filter(self._known.linked, keys))
+            linked = position <= self._first or bool(settled) or self._largest == 1
             for index, twin in self._known.take(page.products, keys):
                 if twin is None:
                     self.fresh += 1
@@ -163,14 +164,14 @@ class Reading(Generic[E]):
             if self._enough is not None and self.came >= self._enough:
                 return
             if keys and keys == self._page and position != self._begun:
-                position = self._come_again(position)
+                position = self._come_again(position, full=len(keys) >= asked)
             elif not self._is_fruitful(gained):
                 position = None
             elif not linked:
                 position = self._go_back(position, empty=not keys)
             else:
                 self._known.loose.difference_update(keys)
-                self._compare(keys, earlier, position)
+                self._compare(keys, earlier & settled, position)
                 position = self._go_on(page, keys, position, asked)
 
     def _note(self, page: Page[E]) -> None:
@@ -192,10 +193,10 @@ class Reading(Generic[E]):
             self.refusal = CatalogueError(f"the catalogue gave nothing new in {self._fruitless} requests")
         return False
 
-    def _come_again(self, position: int) -> int | None:
+    def _come_again(self, position: int, *, full: bool) -> int | None:
         """Go on after a page that came twice, unless the server turns out to give nothing else."""
         self._repeats += 1
-        if self._total == len(self._page) and self._repeats > 1:
+        if self._total == len(self._page) and self._repeats > 1 and not full:
             return None  # a server that ignores where a page begins, and has no more than this one
         if self._repeats < REPEATS:
             return position + len(self._page)
@@ -260,7 +261,9 @@ class Reading(Generic[E]):
         self._page, self._begun, self.end = keys, position, end
         self._insisted = False
         self._order.update(b"".join(key.to_bytes(16) for key in (position, *keys)))
-        short = len(keys) < self._largest if follows else page.size == asked or page.more is False
+        # A first page may be short because the server gives no larger ones, and count no more than what it gives.
+        whole = page.size == asked or page.more is False or (page.size is None and page.total == end)
+        short = len(keys) < self._largest if follows else whole
         self._largest = max(self._largest, len(keys))
         if len(keys) < asked and short and not more:
             return None

@@ -10,7 +10,7 @@ from collgs_async.catalogue.paging import Reading
 from collgs_async.errors import CatalogueError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
     from collgs_async.catalogue.answers import Page
     from collgs_async.catalogue.known import Known, Twin
@@ -44,8 +44,8 @@ class Rounds(Generic[E]):
     alone
         Whether `known` is about this list alone.
     divisible
-        Whether the caller can ask for parts of the list; where a calm reading gave too little, it is then not read
-        again. None: the caller cannot.
+        Whether the caller can ask for parts of the list, given its last page; where a calm reading gave too little, it
+        is then not read again. None: the caller cannot.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class Rounds(Generic[E]):
         *,
         first: int = 1,
         alone: bool = True,
-        divisible: Callable[[], bool] | None = None,
+        divisible: Callable[[Sequence[E]], bool] | None = None,
     ) -> None:
         self._ask = ask
         self._known = known
@@ -127,7 +127,8 @@ class Rounds(Generic[E]):
             return True
         if total is not None and last.came < total:
             return self._is_short(total)
-        if self._calm or (self._restless >= (MOST_ODD if self._odd else MOST_RESTLESS) and not self._moved):
+        sound = total is not None or not self._moved  # without a total, one calm reading is not enough any more
+        if (self._calm and sound) or (self._restless >= (MOST_ODD if self._odd else MOST_RESTLESS) and not self._moved):
             return True
         if self._rounds and self._steady and not self._fresh and total is not None:
             return True
@@ -147,7 +148,7 @@ class Rounds(Generic[E]):
         """Look for what the total says beyond what came, as long as that brings anything."""
         last = self.reading
         fruitless = self._readings > 1 and not last.gained
-        self.deep = self._calm and last.steady and self._divisible is not None and self._divisible()
+        self.deep = self._calm and last.steady and self._divisible is not None and self._divisible(last.tail)
         if self.deep or fruitless or self._readings >= MOST_READINGS:
             again = ", also when it was asked again" if self._readings > 1 else ""
             self.shortfall = CatalogueError(f"{last.came} of {total} results came, by the catalogue's count{again}")

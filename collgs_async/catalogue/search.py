@@ -15,12 +15,11 @@ import aiohttp
 from collgs_async.catalogue.answers import AddressTooLongError, Page, read_page
 from collgs_async.catalogue.compliance import outside
 from collgs_async.catalogue.description import ACCUSTOMED, EVERYDAY
+from collgs_async.catalogue.division import Division
 from collgs_async.catalogue.inquiry import Inquiry
-from collgs_async.catalogue.known import Known
 from collgs_async.catalogue.recognition import foreign_names
-from collgs_async.catalogue.rounds import Rounds
 from collgs_async.catalogue.sizes import Lessons, Sizes
-from collgs_async.catalogue.spans import Span, Times
+from collgs_async.catalogue.spans import Span
 from collgs_async.choosing.wishes import WISHES
 from collgs_async.errors import AuthenticationError, CatalogueError, ConfigError
 
@@ -38,12 +37,6 @@ if TYPE_CHECKING:
 __all__ = ["Lessons", "Search"]
 
 log = logging.getLogger("collgs_async")
-
-MOST_BARREN: Final = 8
-"""Spans of time in a row that bring nothing new, after which a list is not cut any further."""
-
-SMALLEST_CAP: Final = 1000
-"""Results; a smaller total is none that a catalogue stops counting at."""
 
 _ECHOED_AS: Final = {"timestart": "start", "timeend": "end", "timerelation": "relation"}
 """Parameters that some versions echo by the name of the OGC time extension (``time:start``)."""
@@ -141,51 +134,18 @@ class Search:
         if self._lessons.short_addresses:
             self._asks_otherwise(list(self._query.instead))
         left = self._query.count
-        async with aclosing(self._everything()) as products:
+        relation = self._parameters.get("timeRelation", "intersects")
+        start, divisible = self._query.start_index, self._query.start_index == 1 and relation == "intersects"
+        division = Division(self._page, Span.of(self._parameters), first=start, divisible=divisible)
+        async with aclosing(aiter(division)) as products:
             while left is None or left > 0:
                 try:
-                    yield await anext(products)
+                    product, twin = await anext(products)
                 except StopAsyncIteration:
+                    self.total = division.total
                     return
+                yield product if twin is None else _told_apart(product, twin)
                 left = None if left is None else left - 1
-
-    async def _everything(self) -> AsyncGenerator[Product, None]:
-        """Read the whole list; where the catalogue does not give all of it, read it span by span of sensing time."""
-        known = Known()
-        spans = [Span.of(self._parameters)]
-        whole: Rounds[Product] | None = None
-        barren = 0
-        while spans and not (whole and _is_enough(whole, known)):
-            span, times, before = spans.pop(), Times(), len(known)
-            ask = partial(self._page, None if whole is None else span)
-            divisible = partial(self._is_divisible, span, times)
-            rounds = Rounds(ask, known, first=self._query.start_index, alone=whole is None, divisible=divisible)
-            async with aclosing(aiter(rounds)) as products:
-                async for product, twin in products:
-                    times.note(product)
-                    yield product if twin is None else _told_apart(product, twin)
-            if whole is None:
-                whole, self.total = rounds, rounds.reading.total
-            short = rounds.shortfall or _cap(rounds)
-            barren = barren + 1 if len(known) == before else 0
-            if short is None:
-                continue
-            times.turn(rounds.reading.tail)
-            parts = span.cut(times) if rounds.deep or rounds.shortfall is None else None
-            if parts is None or barren > MOST_BARREN or not self._is_divisible(span, times):
-                raise short
-            log.debug("%s; it is asked for by spans of time", short)
-            older, newer = parts
-            # What was read to its end, in the order of time, has been read on one side of the cut.
-            spans += [newer] * (rounds.deep or not times.falling) + [older] * (rounds.deep or not times.rising)
-        if whole and whole.total is not None and len(known) < whole.total:
-            came = f"{len(known)} of {whole.total} results came, by the catalogue's count"
-            raise CatalogueError(f"{came}, also when it was asked by spans of time")
-
-    def _is_divisible(self, span: Span, times: Times) -> bool:
-        """Tell whether the catalogue can be asked for parts of a span."""
-        relation = self._parameters.get("timeRelation", "intersects")
-        return self._query.start_index == 1 and relation == "intersects" and span.cut(times) is not None
 
     async def _check_parameters(self) -> None:
         """Name each parameter that the collection does not have, before anything is found that nobody asked for."""
@@ -349,18 +309,6 @@ def _wish_near(name: str, description: Description) -> str | None:
     by_word = {word: wish for wish in WISHES if not description.knows(word := wish.replace("_", ""))}
     near = difflib.get_close_matches(name.lower().replace("_", ""), by_word, n=1, cutoff=0.8)
     return by_word[near[0]] if near else None
-
-
-def _is_enough(whole: Rounds[Product], known: Known) -> bool:
-    return whole.total is not None and _cap(whole) is None and len(known) >= whole.total
-
-
-def _cap(rounds: Rounds[Product]) -> CatalogueError | None:
-    """Say that a total may only be the most that the catalogue counts, as 10000 is for some; None where it is right."""
-    total = rounds.total
-    if total is None or total < SMALLEST_CAP or total > rounds.reading.came or str(total).strip("0") != "1":
-        return None
-    return CatalogueError(f"the catalogue gave {total} results, and whether it can count more of them cannot be known")
 
 
 def _told_apart(product: Product, twin: Twin) -> Product:

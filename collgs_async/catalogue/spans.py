@@ -64,7 +64,7 @@ class Times:
     Attributes
     ----------
     first, last
-        The earliest and the latest; None while none is known.
+        The earliest and the latest, of this list or a longer one; None while none is known.
     falling, rising
         Whether they came in the order of time, the latest or the earliest first.
     page

@@ -96,7 +96,8 @@ class Tally:
         here = f", {self.skipped} already here" if self.skipped else ""
         if not self.count:
             return f"nothing to list{here}"
-        promised = "" if total is None else f" of {total} that match"
+        # A list that lost products while it was read has given more than it counts in the end.
+        promised = "" if total is None or total < self.count else f" of {total} that match"
         pulled = " would be pulled" if dry_run else ""
         dates = f", sensed {self.dates}" if self.dates else ""
         return f"{self.count}{promised}{pulled}{here}{dates}, {self.size}"

@@ -21,7 +21,7 @@ from collgs_async.demo.sign_in import CALLBACK_PATH, SignInDesk, read_cookies, s
 from collgs_async.demo.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -66,6 +66,8 @@ class DemoServer:
         How the catalogue differs from the stock software.
     sign_in
         What the store demands before it hands an archive out; None: it is open to all.
+    meanwhile
+        Called between two searches, so that what there is can change while it is listed; None: nothing is.
     most_flows
         How many archives are sent at once; who comes when there are so many is refused. None: any number.
     flows_status
@@ -91,6 +93,7 @@ class DemoServer:
         quicklook_faults: Mapping[str, Fault | tuple[Fault, ...]] | None = None,
         dialect: Dialect = STOCK,
         sign_in: SignIn | None = None,
+        meanwhile: Callable[[], None] | None = None,
         most_flows: int | None = None,
         flows_status: FlowsStatus = 429,
         host: str = "127.0.0.1",
@@ -107,6 +110,8 @@ class DemoServer:
         self._store = Store(self.scenes, folder, script, self._pool)
         self._quicklooks = QuicklookDesk(self.scenes, quicklook_faults or {}, dialect, self._pool)
         self._sign_in = sign_in
+        self._meanwhile = meanwhile
+        self._searches = 0
         self._flows = Flows(most_flows, flows_status)
         self._desk: SignInDesk | None = None
         self._exchanges: list[Exchange] = []
@@ -199,6 +204,9 @@ class DemoServer:
         if exchange.method not in {"GET", "HEAD"}:
             return text_reply(405, "Method not allowed.\n", "text/plain", Allow="GET, HEAD")
         if request.path == SEARCH_PATH:
+            if self._searches and self._meanwhile is not None:
+                self._meanwhile()
+            self._searches += 1
             return self._catalogue.reply(list(request.query.items()), self.origin)
         if request.path in _DESCRIPTION_PATHS:
             return self._catalogue.describe(list(request.query.items()), self.origin)

@@ -1,0 +1,132 @@
+"""Lists that are longer than what a catalogue gives of them are read by spans of sensing time."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from .listings import NEWEST, Item, Listing, collected, mixed
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .conftest import Naps
+
+LENGTH, WINDOW = 130, 40
+
+TOTALS = {
+    "right": lambda _, found, __: len(found),
+    "none": lambda _, __, ___: None,
+    "capped": lambda _, found, __: min(len(found), WINDOW),
+}
+
+
+def scenes(*, together: int = 1, timeless: int = 0) -> list[Item]:
+    """So many of one sensing time each, the newest first, and some without a time."""
+    timed = [Item(f"P{number:05}", NEWEST - number // together * timedelta(hours=1)) for number in range(LENGTH)]
+    return timed + [Item(f"N{number}") for number in range(timeless)]
+
+
+@pytest.mark.parametrize("order", ["newest first", "oldest first", "any"])
+@pytest.mark.parametrize(
+    ("beyond", "total"),
+    [
+        (400, "right"),
+        (500, "right"),
+        ("empty", "right"),
+        ("last", "right"),
+        (400, "none"),
+        (400, "capped"),
+        ("last", "none"),
+    ],
+)
+@pytest.mark.parametrize("timeless", [0, 3])
+async def test_what_lies_beyond_the_window_comes_by_spans_of_time(
+    tmp_path: Path, naps: Naps, order: str, beyond: int | str, total: str, timeless: int
+) -> None:
+    items = scenes(together=7 if timeless else 1, timeless=timeless)
+    items = {"newest first": items, "oldest first": items[::-1], "any": mixed(items)}[order]
+    catalogue = Listing(items, window=WINDOW, beyond=beyond, total=TOTALS[total])
+
+    came, error = await collected(catalogue, tmp_path, naps)
+
+    assert error is None
+    assert {item.name for item in items} == set(came)
+    assert len(items) == len(came)
+    assert len(catalogue.asked) <= 100
+
+
+async def test_newest_first_costs_hardly_more_than_reading_through(tmp_path: Path, naps: Naps) -> None:
+    catalogue = Listing(scenes(), window=WINDOW)
+
+    came, error = await collected(catalogue, tmp_path, naps)
+
+    assert (LENGTH, None) == (len(came), error)
+    assert len(catalogue.asked) <= 1.6 * LENGTH / 9
+
+
+async def test_spans_stay_within_what_was_asked_for(tmp_path: Path, naps: Naps) -> None:
+    catalogue = Listing(scenes(), window=WINDOW)
+    start, end = "2025-05-28T00:00:00.000Z", "2025-05-31T00:00:00.000Z"
+
+    came, error = await collected(catalogue, tmp_path, naps, timeStart=start, timeEnd=end)
+
+    assert error is None
+    assert 73 == len(came)
+    assert all(start <= query["timeStart"] <= query["timeEnd"] <= end for query in catalogue.asked)
+
+
+@pytest.mark.parametrize("asked", [{"startIndex": 2}, {"timeRelation": "during", "timeStart": "2000-01-01"}])
+async def test_search_that_cannot_be_divided_ends_in_the_servers_words(
+    tmp_path: Path, naps: Naps, asked: dict[str, object]
+) -> None:
+    catalogue = Listing(scenes(), window=WINDOW)
+
+    came, error = await collected(catalogue, tmp_path, naps, **asked)
+
+    assert 0 < len(came) < LENGTH
+    assert "the catalogue answered HTTP 400: no further" == str(error)
+
+
+async def test_more_of_one_moment_than_the_window_has_is_told(tmp_path: Path, naps: Naps) -> None:
+    catalogue = Listing(scenes(together=100), window=WINDOW, beyond="empty")
+
+    came, error = await collected(catalogue, tmp_path, naps)
+
+    assert len(set(came)) == len(came) < LENGTH
+    assert error is not None
+    assert len(catalogue.asked) <= 300
+
+
+async def test_products_without_times_beyond_the_window_are_told(tmp_path: Path, naps: Naps) -> None:
+    catalogue = Listing([Item(f"P{number}") for number in range(100)], window=WINDOW, beyond="empty")
+
+    came, error = await collected(catalogue, tmp_path, naps)
+
+    assert WINDOW == len(came)
+    assert "40 of 100 results came" in str(error)
+
+
+@pytest.mark.parametrize("there", [1000, 1300])
+async def test_count_that_may_be_the_most_that_is_counted_is_looked_behind(
+    tmp_path: Path, naps: Naps, there: int
+) -> None:
+    items = [Item(f"P{number:05}", NEWEST - number * timedelta(hours=1)) for number in range(there)]
+    catalogue = Listing(items, 100, window=1000, beyond="empty", total=lambda _, found, __: min(len(found), 1000))
+
+    came, error = await collected(catalogue, tmp_path, naps, page_size=100)
+
+    assert (there, None) == (len(came), error)
+    assert len(catalogue.asked) <= 24
+
+
+async def test_count_that_cannot_be_looked_behind_is_told(tmp_path: Path, naps: Naps) -> None:
+    items = [Item(f"P{number:05}") for number in range(1300)]
+    catalogue = Listing(items, 100, window=1000, beyond="empty", total=lambda _, found, __: min(len(found), 1000))
+
+    came, error = await collected(catalogue, tmp_path, naps, page_size=100)
+
+    assert 1000 == len(came)
+    assert "the catalogue gave 1000 results, and whether it has more of them cannot be known" == str(error)

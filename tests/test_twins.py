@@ -1,0 +1,94 @@
+"""Two products of one name: it is said, and one of them fails, unless they are the same."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aiohttp import web
+
+from collgs_async.filenames import file_name
+
+from .listings import Item, Listing, ask, client, newest_first
+from .test_paging import archive
+from .test_transport import listening
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .conftest import Naps
+
+
+async def pull(items: list[Item], folder: Path, naps: Naps, *, maximum: int = 10) -> tuple[Any, dict[str, Any]]:
+    catalogue = Listing(items, maximum=maximum)
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        if request.path == "/search":
+            return await catalogue(request)
+        return web.Response(body=archive(request.path.rpartition("/")[2].removesuffix(".zip")))
+
+    async with listening(answer) as origin, client(origin, folder / "archives", naps) as one:
+        report = await one.run(report=folder / "report.json")
+    return report, json.loads((folder / "report.json").read_text())
+
+
+@pytest.mark.parametrize("apart", [1, 15])
+async def test_second_product_of_a_name_fails_alone(
+    tmp_path: Path, naps: Naps, caplog: pytest.LogCaptureFixture, apart: int
+) -> None:
+    items = newest_first(30)
+    items.insert(apart, Item("P00000", items[0].start, link="store/other.zip"))
+
+    report, written = await pull(items, tmp_path, naps)
+
+    assert (30, 1) == (report.downloaded, report.failed)
+    assert report.search_error is None
+    assert not report.ok
+    failed = [entry for entry in written["products"] if entry["status"] == "failed"]
+    assert ["P00000"] == [entry["id"] for entry in failed]
+    assert "the catalogue lists two products of this name" in failed[0]["error"]["message"]
+    assert failed[0]["url"].endswith("/store/other.zip")
+    told = [record.getMessage() for record in caplog.records if "two products of this name" in record.getMessage()]
+    assert any("/store/other.zip" in line for line in told)
+    if apart == 1:
+        assert any("/store/P00000.zip" in line for line in told)
+
+
+async def test_one_that_is_here_already_is_not_taken_for_the_other(tmp_path: Path, naps: Naps) -> None:
+    items = [Item("A"), Item("A", link="store/other.zip")]
+
+    assert 1 == (await pull(items, tmp_path, naps))[0].failed
+    report, _ = await pull(items, tmp_path, naps)
+
+    assert (1, 1) == (report.skipped, report.failed)
+
+
+@pytest.mark.parametrize("apart", [1, 12])
+async def test_one_entry_that_is_listed_twice_is_one(tmp_path: Path, naps: Naps, apart: int) -> None:
+    items = newest_first(30)
+    items.insert(apart, items[0])
+
+    report, _ = await pull(items, tmp_path, naps)
+
+    assert (30, 0, True) == (report.downloaded, report.failed, report.ok)
+
+
+async def test_link_whose_signature_changes_is_the_same_link(tmp_path: Path, naps: Naps) -> None:
+    catalogue = Listing(newest_first(30))
+
+    def sign(listing: Listing) -> None:
+        number = len(listing.asked)
+        listing.items[:] = [Item(one.name, one.start, f"store/{one.name}.zip?sig={number}") for one in listing.items]
+
+    catalogue.before = sign
+
+    assert 30 == len(await ask(catalogue, tmp_path, naps))
+
+
+async def test_names_that_differ_in_case_are_two(tmp_path: Path, naps: Naps) -> None:
+    report, _ = await pull([Item("S2A_A"), Item("s2a_a", link="store/other.zip")], tmp_path, naps)
+
+    assert (2, 0) == (report.downloaded, report.failed)
+    names = {file_name(name, folds_case=True).lower() for name in ("S2A_A", "s2a_a", "S2a_A")}
+    assert 3 == len(names)
