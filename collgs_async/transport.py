@@ -357,8 +357,9 @@ def _next_hop(response: aiohttp.ClientResponse) -> URL:
 def is_away(error: BaseException) -> bool:
     """Tell a server that cannot be reached from one that is there, and is not what it should be."""
     own_proxy = isinstance(error, aiohttp.ClientHttpProxyError)
-    there = isinstance(error, aiohttp.ClientResponseError | aiohttp.ClientConnectorCertificateError)
-    return own_proxy or not there
+    answered = isinstance(error, FramingError | aiohttp.ClientResponseError | aiohttp.ClientConnectorCertificateError)
+    never_asked = type(error) is aiohttp.ClientError  # the request could not even be made
+    return own_proxy or not (answered or never_asked)
 
 
 def describe(error: BaseException) -> str:
