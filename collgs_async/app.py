@@ -423,7 +423,7 @@ class Client:
         AuthenticationError
             The store asks for a sign-in.
         """
-        from collgs_async.plan import MISSING, LeftOut, Plan
+        from collgs_async.plan import MISSING, TWIN, LeftOut, Plan
 
         left_out: list[LeftOut] = []
 
@@ -433,7 +433,9 @@ class Client:
         choice, asked = self.choose(query, tell=note), query or self._config.query
         found = self.with_sizes(choice) if sizes else aiter(choice)
         async with aclosing(found) as products:
-            chosen = [product async for product in products]
+            found_all = [product async for product in products]
+        chosen = [product for product in found_all if not product.is_twin]
+        left_out += [LeftOut(one.identifier, one.problem or TWIN, TWIN) for one in found_all if one.is_twin]
         left_out += [LeftOut(name, "the catalogue does not list it", MISSING) for name in choice.missing]
         return Plan.of(
             self._config.base_url,

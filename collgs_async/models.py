@@ -74,6 +74,11 @@ class Product:
     tile: str | None = None
     relative_orbit: int | None = None
 
+    @property
+    def is_twin(self) -> bool:
+        """Whether another product has its name, so that it has an archive and no file to put it in."""
+        return self.url is not None and self.problem is not None
+
 
 EXISTS: Final = "exists"
 """Why a product is skipped: its archive is here."""

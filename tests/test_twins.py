@@ -9,15 +9,16 @@ import pytest
 from aiohttp import web
 
 from collgs_async.filenames import file_name
+from collgs_async.plan import Plan
 
-from .listings import Item, Listing, ask, client, newest_first
+from .listings import NEWEST, Item, Listing, ask, client, newest_first
 from .test_paging import archive
 from .test_transport import listening
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from .conftest import Naps
+    from .conftest import Command, Naps
 
 
 async def pull(items: list[Item], folder: Path, naps: Naps, *, maximum: int = 10) -> tuple[Any, dict[str, Any]]:
@@ -92,3 +93,30 @@ async def test_names_that_differ_in_case_are_two(tmp_path: Path, naps: Naps) -> 
     assert (2, 0) == (report.downloaded, report.failed)
     names = {file_name(name, folds_case=True).lower() for name in ("S2A_A", "s2a_a", "S2a_A")}
     assert 3 == len(names)
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["search"], 0),
+        (["search", "--sort", "cloud"], 0),
+        (["search", "--latest-baseline"], 0),
+        (["--dry-run", "--sort", "size"], 0),
+        (["--latest-baseline"], 1),
+        (["plan", "plan.json"], 1),
+    ],
+)
+async def test_every_command_says_it(command: Command, words: list[str], code: int) -> None:
+    name = "S2A_MSIL1C_20250501T103000_N0511_R008_T31UGR_20250501T120000"
+    catalogue = Listing([Item(name, NEWEST), Item(name, NEWEST, link="store/other.zip")])
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        return await catalogue(request) if request.path == "/search" else web.Response(body=archive(name))
+
+    async with listening(answer) as origin:
+        ended = await command(*words, "--base-url", f"{origin}/search", "--collection", "X")
+
+    assert code == ended.code
+    assert "the catalogue lists two products of this name" in ended.err
+    if "plan" in words:
+        assert [name] == [one.identifier for one in Plan.read(command.folder / "plan.json").products]

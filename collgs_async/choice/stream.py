@@ -17,7 +17,7 @@ from collgs_async.choice.identifiers import bare, read_identifiers
 from collgs_async.choosing import Dropped, Wishes, best, latest_baseline, sift
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
     from collgs_async.area import Area
     from collgs_async.config import Selection
@@ -190,12 +190,16 @@ class Choice:
             products = sift(products, wanted.wishes, self._drop)
         if self.area is not None:
             products = self._within(products, self.area)
+        if not wanted.latest_baseline and wanted.best is None:
+            return products
+        twins: list[Product] = []
+        products = _without_twins(products, twins)
         if wanted.latest_baseline:
             products = latest_baseline(products, self._drop)
         if wanted.best is not None:
             coverage = None if self.area is None else _overlap
             products = best(products, wanted.best, self._drop, coverage=coverage)
-        return products
+        return _followed_by(products, twins)
 
     async def _found(self) -> AsyncGenerator[Product, None]:
         """Go through all searches; take note of which identifiers were not found."""
@@ -256,6 +260,28 @@ def _area(source: str | Path | Mapping[str, Any]) -> Area:
     from collgs_async.area import Area
 
     return Area.of(source)
+
+
+async def _without_twins(
+    products: AsyncGenerator[Product, None], twins: list[Product]
+) -> AsyncGenerator[Product, None]:
+    """Set aside what has the name of another product, so that neither is left out in favour of the other."""
+    async with aclosing(products):
+        async for product in products:
+            if product.is_twin:
+                twins.append(product)
+            else:
+                yield product
+
+
+async def _followed_by(
+    products: AsyncGenerator[Product, None], others: Sequence[Product]
+) -> AsyncGenerator[Product, None]:
+    async with aclosing(products):
+        async for product in products:
+            yield product
+    for product in others:
+        yield product
 
 
 def _as_asked(product: Product, query: Query, search: _Search) -> Product:

@@ -88,6 +88,8 @@ async def _wanted(client: Client, products: AsyncIterable[Product], tally: Tally
     """Pass on the products that are not here yet, and note what would be done about each."""
     async with opened(products) as source:
         async for product in source:
+            if product.is_twin:
+                continue  # what is here, or will be, is another archive; a warning has said so
             action = await client.action(product)
             if action == "skip":
                 tally.skipped += 1

@@ -12,7 +12,7 @@ from collgs_async.cli.commands import read_settings
 from collgs_async.config import Config, Selection
 from collgs_async.errors import ConfigError
 from collgs_async.options import OPTIONS
-from collgs_async.plan import MISSING, Plan, compare
+from collgs_async.plan import MISSING, TWIN, Plan, compare
 from collgs_async.report import STDOUT, left_out_line, missing_lines
 from collgs_async.units import format_bytes
 from collgs_async.words import printable
@@ -68,7 +68,7 @@ async def make_plan(config: Config, found: Namespace) -> int:
         log.info("%s", left_out_line(left_out))
     if plan.products and target != STDOUT:
         log.info("pull it with `collgs-async --plan %s`", target)
-    return 1 if missing else 0
+    return 1 if missing or left_out[TWIN] else 0
 
 
 async def compare_plans(config: Config, found: Namespace) -> int:

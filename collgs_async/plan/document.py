@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-__all__ = ["MISSING", "LeftOut", "Plan", "plan_schema"]
+__all__ = ["MISSING", "TWIN", "LeftOut", "Plan", "plan_schema"]
 
 MISSING: Final = "not in the catalogue"
+TWIN: Final = "with the name of another product"
 """The kind of what was asked for by its identifier and not found."""
 
 _USERINFO = re.compile(r"^([a-z][a-z0-9+.-]*://)[^\s/?#]*@", re.IGNORECASE)

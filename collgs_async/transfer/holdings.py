@@ -70,8 +70,8 @@ class Holdings:
         OSError
             The folder.
         """
-        if product.url is not None and product.problem is not None:
-            raise NotAvailableError(product.problem)
+        if product.is_twin:
+            raise NotAvailableError(product.problem or "another product has its name")
         if damaged is None and (former := self._former(product)):
             with suppress(FileNotFoundError):  # another run was quicker
                 former.replace(part.final)
