@@ -114,7 +114,7 @@ async def test_a_store_that_refuses_for_ever_after_the_sign_in_is_given_up(serve
     site = await serve(scenes, sign_in=rules(), faults=endless)
 
     async with asyncio.timeout(HANGS):
-        report = await pull(site, workers=2)
+        report = await pull(site, workers=2, outage=60)
 
     assert (0, 2) == (report.downloaded, report.failed)
     assert len(site.archive_hits()) < 60

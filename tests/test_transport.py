@@ -336,7 +336,7 @@ def test_any_other_error_is_told_by_its_text_or_its_name() -> None:
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("0", 0), ("7", 7), (" 120 ", 120), ("", None), ("-1", None), ("soon", None), ("1.5", None), ("²", None)],
+    [("0", 0), ("7", 7), (" 120 ", 120), ("", None), ("-1", None), ("soon", None), ("1.5", 1.5), ("²", None)],
 )
 def test_retry_after_in_seconds(text: str, seconds: float | None) -> None:
     assert seconds == retry_after({"Retry-After": text})
