@@ -211,6 +211,17 @@ async def test_one_product_alone_in_trouble_fails_alone(
     assert [] == said(caplog, "is in trouble")
 
 
+async def test_the_only_product_of_a_run_is_given_up_after_its_tries(tmp_path: Path, naps: Naps) -> None:
+    """One product is no evidence about its store, which has handed out nothing else."""
+    store = Store(lambda *_: AWAY["500"])
+
+    report, _ = await pull(store, tmp_path / "archives", naps, LINKS[:1])
+
+    assert (0, 1) == (report.downloaded, report.failed)
+    assert report.failures[0].attempts <= 8
+    assert sum(naps.seconds) < 60
+
+
 @pytest.mark.parametrize("workers", [1, 2, 4])
 async def test_the_first_products_being_broken_is_not_taken_for_an_outage_for_long(
     tmp_path: Path, naps: Naps, workers: int
@@ -241,11 +252,8 @@ async def test_a_product_that_takes_the_store_down_each_time_is_given_up(tmp_pat
     assert [NAMES[3]] == [outcome.product.identifier for outcome in report.failures]
 
 
-@pytest.mark.parametrize("known", [True, False])
-async def test_a_single_download_waits_for_its_store(tmp_path: Path, naps: Naps, *, known: bool) -> None:
-    away = away_for(2, 14, AWAY["502"]) if known else away_for(1, 13, AWAY["502"])
-    store = Store(away)
-    outcomes = await download_each(store, tmp_path / "archives", naps, LINKS[:2])
+async def test_a_single_download_waits_for_a_store_that_has_handed_out_others(tmp_path: Path, naps: Naps) -> None:
+    outcomes = await download_each(Store(away_for(2, 14, AWAY["502"])), tmp_path / "archives", naps, LINKS[:2])
 
     assert [Status.DOWNLOADED] * 2 == [outcome.status for outcome in outcomes]
 

@@ -5,7 +5,7 @@ the last try and right after it. When the store has accepted no other request ju
 bytes of an archive that it has handed out before in this run: when they come, the product has one more try, its last.
 
 When they do not come, the store is in trouble. So it is when it has never handed out any and another product fails
-too: the first is put off until the other one has been tried. When there is no other, it is in trouble likewise.
+too: the first is put off until the other one has been tried. When there is no other, it is given up after its tries.
 
 A store in trouble is asked for one thing at a time, after growing pauses: for those first bytes again, or, when there
 are none that it has handed out before, for one product after another. Everything else that is to come from it waits and
@@ -324,9 +324,11 @@ class Store:
         trip.patience.once_more()
 
     async def _suspect(self, trip: Trip, error: UnavailableError, *, several: bool) -> None:
-        """Declare the store in trouble when several products fail, or when there is but one."""
-        several = several or isinstance(error, BusyError)
-        if not (several or trip.alone or trip.history.put_off or len(self._failing) >= _SEVERAL):
+        """Declare the store in trouble when several products fail; one alone is no evidence, and is given up."""
+        several = several or isinstance(error, BusyError) or len(self._failing) >= _SEVERAL
+        if not several and (trip.alone or trip.history.put_off):
+            raise error
+        if not several:
             trip.history.put_off = True
             raise PutOff(FIRST_PAUSE)
         trip.history.outages += 1
