@@ -27,6 +27,9 @@ log = logging.getLogger("collgs_async")
 MOST_BARREN: Final = 8
 """Spans in a row that bring nothing new, after which a list is not divided any further."""
 
+MOST_ALIKE: Final = 2
+"""The same where they have as many results as the whole: the catalogue seems not to go by time."""
+
 CAPS: Final = 500
 """Results; a multiple of this may be the most that a catalogue counts, as 10000 is for some."""
 
@@ -117,7 +120,8 @@ class Division:
         if short is None and doubt is None:
             return
         found = self._cut(span, times, rounds.reading.tail) if doubt or rounds.deep else None
-        if found is None or self._barren > MOST_BARREN:
+        alike = rounds.total is not None and rounds.total == self.total
+        if found is None or self._barren > (MOST_ALIKE if alike else MOST_BARREN):
             if short is None and str(rounds.reading.came).strip("0") != "1":
                 return  # a round number, but none at which catalogues stop counting
             raise short or doubt or CatalogueError("the catalogue does not give its whole list")

@@ -123,7 +123,7 @@ class Rounds(Generic[E]):
         if last.refusal is not None:
             self.shortfall, self.deep = last.refusal, True
             return True
-        if same and (total is None or max(last.came, last.end - self._first + 1) >= total):
+        if same and last.steady and (total is None or max(last.came, last.end - self._first + 1) >= total):
             return True
         if total is not None and last.came < total:
             return self._is_short(total)
