@@ -434,7 +434,11 @@ class Client:
         found = self.with_sizes(choice) if sizes else aiter(choice)
         async with aclosing(found) as products:
             found_all = [product async for product in products]
-        chosen = [product for product in found_all if not product.is_twin]
+        by_name: dict[str, Product] = {}
+        for product in found_all:  # one may be met first without its link, while it is being put into the catalogue
+            if not product.is_twin and (product.identifier not in by_name or product.url is not None):
+                by_name[product.identifier] = product
+        chosen = list(by_name.values())
         left_out += [LeftOut(one.identifier, one.problem or TWIN, TWIN) for one in found_all if one.is_twin]
         left_out += [LeftOut(name, "the catalogue does not list it", MISSING) for name in choice.missing]
         return Plan.of(

@@ -468,3 +468,11 @@ def test_any_entry_is_a_product(fields: dict[str, Any], properties: dict[str, An
     assert 1 == len(found)
     assert found[0].identifier
     assert (found[0].url is None) == (found[0].problem is not None)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_rate_limit_is_no_address_that_is_too_long(status: int) -> None:
+    with pytest.raises(CatalogueError) as caught:
+        read_page(status, b"Query rate limit exceeded", download_base="http://h/")
+
+    assert caught.value.retryable

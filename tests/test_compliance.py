@@ -431,3 +431,11 @@ async def test_products_by_other_names_are_not_called_collections(tmp_path: Path
     server = Deaf(NEW, echo=True, without=frozenset({"parentIdentifier", "parentId"}))
     with pytest.raises(CatalogueError, match="the collection that was asked for and lists products by parameters of"):
         await search(server, tmp_path, naps)
+
+
+def test_numbers_and_dates_beyond_all_bounds_are_no_evidence() -> None:
+    far = {"type": "Polygon", "coordinates": [[[10**400, 49], [6, 49], [6, 50], [10**400, 49]]]}
+    name = "S2A_MSIL2A_99991231T235959_N0301_R008_T31UGR_99991231T235959"
+    query = Query.parse({"parentIdentifier": "S2_MSIL2A", "box": "5,49,6,50", "timeStart": "2021-01-01T00:00:00Z"})
+
+    assert {} == outside(query.parameters, [Product(name, "http://h/a", footprint=far)])

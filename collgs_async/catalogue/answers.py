@@ -217,7 +217,8 @@ def _refusal(status: int, body: bytes) -> CatalogueError:
     if status in {200, 400} and (limit := _COUNT_LIMIT.search(words)) and int(limit[1][:9]) > 0:
         return PageLimitError(words, int(limit[1][:9]))
     told = f"the catalogue answered HTTP {status}: {words}"
-    if status in {414, 431, 494} or (status >= 400 and _TOO_LONG.search(words)):  # 494 is nginx's 431
+    passing = status in {408, 425, 429, 502, 503, 504}
+    if status in {414, 431, 494} or (status >= 400 and not passing and _TOO_LONG.search(words)):  # 494 is nginx's 431
         return AddressTooLongError(told)
     return CatalogueError(told, retryable=status >= 500 or status in {408, 425, 429} or _broke_off(body))
 

@@ -36,7 +36,6 @@ any; checked on our side        costs nothing: such products are left out (`Quer
 
 from __future__ import annotations
 
-import math
 import re
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -155,7 +154,10 @@ def _times_of_entry(product: Product) -> Iterator[_Span]:
 def _times_of_name(product: Product) -> Iterator[_Span]:
     name = parse(product.identifier)
     if name is not None and name.start is not None:
-        yield name.start - _NAME_PRECISION, (name.stop or name.start) + _NAME_PRECISION
+        try:
+            yield name.start - _NAME_PRECISION, (name.stop or name.start) + _NAME_PRECISION
+        except OverflowError:  # a date such as 99991231 stands for none, and is no evidence
+            yield datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
 def _meant(text: str) -> _Span | None:
@@ -220,7 +222,7 @@ def _corners(footprint: Mapping[str, Any] | None) -> list[tuple[float, float]]:
 
 def _around(corners: list[tuple[float, float]]) -> _Box | None:
     """Give the box around positions in degrees; None when there are none, or they are no degrees."""
-    if not corners or not all(math.isfinite(x) and math.isfinite(y) and max(abs(x), abs(y)) <= 540 for x, y in corners):
+    if not corners or not all(abs(x) <= 540 and abs(y) <= 540 for x, y in corners):  # false for NaN, too
         return None
     xs, ys = zip(*corners, strict=True)
     return min(xs), min(ys), max(xs), max(ys)

@@ -122,7 +122,7 @@ class Division:
         found = self._cut(span, times, rounds.reading.tail) if doubt or rounds.deep else None
         alike = rounds.total is not None and rounds.total == self.total
         if found is None or self._barren > (MOST_ALIKE if alike else MOST_BARREN):
-            if short is None and str(rounds.reading.came).strip("0") != "1":
+            if short is None and all(str(place).strip("0") != "1" for place in _places(rounds)):
                 return  # a round number, but none at which catalogues stop counting
             raise short or doubt or CatalogueError("the catalogue does not give its whole list")
         log.debug("%s; it is asked for by spans of time", short or doubt)
@@ -140,11 +140,16 @@ class Division:
         return span.cut(times) if self._divisible else None
 
 
+def _places(rounds: Rounds[Product]) -> set[int]:
+    """Give the positions at which the list may have been cut off: as entries were counted, and as they stood."""
+    return {rounds.reading.end, rounds.reading.came + rounds.first - 1} - {0}
+
+
 def _doubt(rounds: Rounds[Product]) -> CatalogueError | None:
     """Say why a count may only be the most that the catalogue counts, or gives; None where it seems to be right."""
     came, total = rounds.reading.came, rounds.total
     if rounds.reading.refusal is not None and (total is None or total < came + len(rounds.reading.tail)):
         return rounds.reading.refusal
-    if (total is not None and total > came) or not came or came % CAPS:
+    if (total is not None and total > came) or not came or all(place % CAPS for place in _places(rounds)):
         return None
     return CatalogueError(f"the catalogue gave {came} results, and whether it has more of them cannot be known")

@@ -189,7 +189,7 @@ class Reading(Generic[E]):
         if self._fruitless <= MOST_FRUITLESS + ground:
             return True
         self.calm = False
-        if self.total is None or self.total > self.came:
+        if self.total is None or self.total - self._first + 1 > self.came:
             self.refusal = CatalogueError(f"the catalogue gave nothing new in {self._fruitless} requests")
         return False
 

@@ -84,6 +84,11 @@ class Rounds(Generic[E]):
         self.deep = False
 
     @property
+    def first(self) -> int:
+        """Where the list begins, as a position that counts from 1."""
+        return self._first
+
+    @property
     def total(self) -> int | None:
         """How many entries the server counts from the first one on; None when it does not say, or is not believed."""
         total = self.reading.total
