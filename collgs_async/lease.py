@@ -155,10 +155,13 @@ class Lease:
         """
         text, began = Holder.here().text(), _clock()
         # Asleep in the middle, we may have been taken for dead; what the file says is what everybody else sees.
-        if not self._enter(self.path, text) or _read(self.path) != text:
+        if not self._enter(self.path, text):
             return False
+        # Before it is looked at: where that fails, what was made is still given back.
         self._mine, self._confirmed, self._folder = text, began, _identity(self.path.parent)
-        return True
+        if _read(self.path) != text:
+            self._mine = None
+        return self._mine is not None
 
     def renew(self) -> None:
         """Let the heart beat, at least each `BEAT` seconds; nothing happens when the lease is no longer ours."""

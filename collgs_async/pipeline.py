@@ -38,8 +38,8 @@ class Turn(Protocol):
     def takes_one(self) -> bool:
         """Whether one of them may be fetched, for want of others."""
 
-    async def wait(self) -> None:
-        """Wait until this may have changed."""
+    def wait(self) -> Awaitable[None]:
+        """Wait until this may have changed, from the moment of this call on."""
 
 
 @dataclass(frozen=True, slots=True)

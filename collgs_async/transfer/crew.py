@@ -109,7 +109,7 @@ class Crew:
         self._helpers = Helpers(self._stores, self._line)
         self._trips: list[Trip] = []
         self._largest = 0
-        self._too_large = 0
+        self._too_large: set[str] = set()
         self._helping = 0
         self._asleep = Sleep()
 
@@ -279,7 +279,7 @@ class Crew:
         free, whole_disk = await self._disk.room(sum(all_to_come))
         if own > free and not self._is_usual(trip.size or 0):
             # No other archive has to suffer for it, and most likely the length is a lie.
-            self._too_large += 1
+            self._too_large.add(trip.product.identifier)
             length, room = format_bytes(trip.size or 0), format_bytes(free)
             raise NotAvailableError(
                 f"the store announces {length}, and the whole disk has {format_bytes(whole_disk)}"
@@ -291,11 +291,12 @@ class Crew:
                 f"{self._folder}: {format_bytes(free)} are free, "
                 f"and {format_bytes(to_come)} of the archives on their way are still to come"
             )
-        self._largest, self._too_large = max(self._largest, trip.size or 0), 0
+        self._largest = max(self._largest, trip.size or 0)
+        self._too_large.clear()
 
     def _is_usual(self, size: int) -> bool:
         """Whether a length is like that of others here, so that what it does not fit in is a full disk."""
-        return size <= _UNUSUAL * self._largest or self._too_large >= _MOST_TOO_LARGE
+        return size <= _UNUSUAL * self._largest or len(self._too_large) >= _MOST_TOO_LARGE
 
     async def _expect_end(self, path: Path) -> None:
         """Tell a body of unknown length that is whole from one that was cut: an archive ends in an end record."""

@@ -220,7 +220,8 @@ class Downloader:
             try:
                 return await self._fetch(self._trip(product, history, alone=True), damaged)
             except PutOff as later:
-                damaged = None  # they are gone from the archive by now
+                if not self.final(product).exists():
+                    damaged = None  # the archive is a part by now, and they are missing of it
                 self._waits.for_product(history, waits=True)
                 await self._timing.sleep(later.seconds)
 
@@ -276,7 +277,8 @@ class Downloader:
             reason = await self._walk(trip, damaged)
         except ExhaustedError as error:
             self._crew.open_fewer(began)
-            put_off_until_descriptors_are_free(product, history, error, limit=limit, now=self._timing.now())
+            if not trip.part.published:
+                put_off_until_descriptors_are_free(product, history, error, limit=limit, now=self._timing.now())
             raise
         if reason == ELSEWHERE and not trip.alone:
             trace = await self._disk.do(trip.part.lease.trace)

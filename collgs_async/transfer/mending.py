@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from collgs_async.errands import in_thread
 from collgs_async.errors import IntegrityError
 from collgs_async.integrity import DamagedMembersError, OtherProductError, UnprovenError
 from collgs_async.integrity.reading import quoted
+from collgs_async.storage import storage_trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -79,7 +81,9 @@ class Mending:
         self._trip.forget()
 
     async def _came_the_same(self, spans: list[tuple[int, int]]) -> bool:
-        digests = await asyncio.to_thread(_digests, self._trip.part.path, spans)
+        path = self._trip.part.path
+        with storage_trouble(path):
+            digests = await in_thread(None, partial(_digests, path, spans))
         same = bool(self._digests) and all(self._digests.get(span) == digest for span, digest in digests.items())
         self._digests |= digests
         return same

@@ -226,9 +226,9 @@ class Store:
         """Whether it is in trouble, and nobody asks whether it still is."""
         return self._outage is not None and self._outage.asking is None
 
-    async def wait(self) -> None:
-        """Wait until its trouble is over, or it is to be asked by another one."""
-        await self._changed.wait()
+    def wait(self) -> Awaitable[None]:
+        """Wait until its trouble is over, or it is to be asked by another one, from the moment of this call on."""
+        return _happened(self._changed)
 
     def _wake(self) -> None:
         self._changed.set()
@@ -326,11 +326,11 @@ class Store:
     async def _suspect(self, trip: Trip, error: UnavailableError, *, several: bool) -> None:
         """Declare the store in trouble when several products fail; one alone is no evidence, and is given up."""
         several = several or isinstance(error, BusyError) or len(self._failing) >= _SEVERAL
-        if not several and (trip.alone or trip.history.put_off):
-            raise error
-        if not several:
+        if not (several or trip.alone or trip.history.put_off):
             trip.history.put_off = True
             raise PutOff(FIRST_PAUSE)
+        if not (several or self.successes):
+            raise error
         trip.history.outages += 1
         if trip.history.outages > trip.patience.tries:
             raise error  # each time that this product is asked for the store goes away
@@ -385,3 +385,7 @@ class Store:
 
     def _lost(self, outage: _Outage) -> OutageError:
         return OutageError(f"the store {self.name} was away for {format_duration(self._limit)} ({outage.why})")
+
+
+async def _happened(event: asyncio.Event) -> None:
+    await event.wait()
