@@ -501,4 +501,9 @@ def contents_by_directory(data: bytes) -> list[bytes]:
             written_name = info.orig_filename.encode("utf-8" if info.flag_bits & UTF8 else "cp437")
             if len(written_name) == length:
                 changed[at + 30 : at + 30 + length] = written_name
-    return contents(bytes(changed))
+    with zipfile.ZipFile(io.BytesIO(bytes(changed))) as archive:
+        for info in archive.infolist():  # where the lengths differ, too, the names are not what is compared
+            at = info.header_offset + 30
+            length = struct.unpack_from("<H", changed, at - 4)[0]
+            info.orig_filename = changed[at : at + length].decode("utf-8" if info.flag_bits & UTF8 else "cp437")
+        return [archive.read(info) for info in archive.infolist()]
