@@ -18,6 +18,7 @@ from collgs_async.models import Outcome, Product, Status
 from collgs_async.patience import retry_after
 from collgs_async.pipeline import Later, run_pipeline
 from collgs_async.timing import Timing
+from collgs_async.transfer.waiting import Waiting
 
 from .conftest import HANGS, Naps
 from .test_pipeline import QUEUE, WORKERS, Source, turns
@@ -234,3 +235,27 @@ def test_no_retry_after_is_too_strange(text: str) -> None:
     found = retry_after({"Retry-After": text})
 
     assert found is None or 0 <= found
+
+
+# How long
+
+
+@given(st.lists(st.tuples(st.floats(0, 50), st.booleans()), min_size=1, max_size=40))
+def test_as_long_as_something_changes_it_may_be_waited_for(looks: list[tuple[float, bool]]) -> None:
+    """Each look says how much later it is, and whether anything has changed since."""
+    waiting, now, since, trace = Waiting(first_pause=1.0, longest_pause=5.0), 100.0, 100.0, 0
+    assert 60 == waiting.left(60, now, trace)
+    for seconds, changed in looks:
+        now += seconds
+        since, trace = (now, trace + 1) if changed else (since, trace)
+        assert since + 60 - now == waiting.left(60, now, trace)
+
+
+def test_what_has_been_there_in_between_is_waited_for_anew() -> None:
+    waiting = Waiting(first_pause=1.0, longest_pause=5.0)
+    assert 60 == waiting.left(60, 0.0)
+    assert [1, 2, 4, 5, 5] == [waiting.next_pause() for _ in range(5)]
+    waiting.end()
+
+    assert 60 == waiting.left(60, 1000.0)
+    assert 1 == waiting.next_pause()

@@ -120,6 +120,11 @@ class Crew:
             for trip in self._trips:
                 trip.reconnect()
 
+    @property
+    def moving(self) -> int:
+        """Bytes that have come of what is being brought."""
+        return sum(trip.received for trip in self._trips)
+
     def open_fewer(self, began: float) -> None:
         """Go on with fewer archives at once, since no descriptor was left.
 

@@ -278,8 +278,10 @@ class Downloader:
         except ExhaustedError as error:
             self._crew.open_fewer(began)
             if not trip.part.published:
-                put_off_until_descriptors_are_free(product, history, error, limit=limit, now=self._timing.now())
+                moved = self.moved + self._crew.moving
+                put_off_until_descriptors_are_free(product, history, error, moved, limit=limit, now=self._timing.now())
             raise
+        history.exhausted.end()
         if reason == ELSEWHERE and not trip.alone:
             trace = await self._disk.do(trip.part.lease.trace)
             put_off_while_elsewhere(product, history, trace, limit=limit, now=self._timing.now())

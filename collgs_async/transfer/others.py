@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from collgs_async.transfer.outage import PutOff
 from collgs_async.units import format_duration
@@ -16,11 +16,6 @@ if TYPE_CHECKING:
 __all__ = ["put_off_until_descriptors_are_free", "put_off_while_elsewhere"]
 
 log = logging.getLogger("collgs_async")
-
-FIRST_PAUSE: Final = 1.0
-"""Seconds before it is looked again; each further pause is twice as long."""
-
-LONGEST_PAUSE: Final = 5.0
 
 
 def put_off_while_elsewhere(
@@ -49,20 +44,19 @@ def put_off_while_elsewhere(
     PutOff
         It is to be looked at again; not raised when the other run has shown no progress for too long.
     """
-    if history.trace is None:
+    if history.elsewhere.since is None:
         log.info("%s: another run is fetching it; waiting as long as that makes progress", product.identifier)
-    if trace != history.trace:
-        history.trace, history.trace_since = trace, now
-    left = history.trace_since + limit - now
-    if left > 0:
-        raise PutOff(min(left, _next_pause(history)))
+    if (left := history.elsewhere.left(limit, now, trace)) > 0:
+        raise PutOff(min(left, history.elsewhere.next_pause()))
     log.warning("%s: the other run has made no progress for %s", product.identifier, format_duration(limit))
 
 
 def put_off_until_descriptors_are_free(
-    product: Product, history: History, error: ExhaustedError, *, limit: float, now: float
+    product: Product, history: History, error: ExhaustedError, moved: int, *, limit: float, now: float
 ) -> None:
     """Put a product off for which no file or connection can be opened, until others have closed theirs.
+
+    As long as others are being brought, they will.
 
     Parameters
     ----------
@@ -70,8 +64,10 @@ def put_off_until_descriptors_are_free(
         The product, and what is remembered of it.
     error
         What the system said.
+    moved
+        How many bytes the run has brought so far, of all products.
     limit
-        Seconds for which this may go on.
+        Seconds for which this may go on without any more bytes.
     now
         By the run's clock, in seconds.
 
@@ -80,14 +76,6 @@ def put_off_until_descriptors_are_free(
     PutOff
         It is to be tried again; not raised when it has been tried for long enough.
     """
-    if history.exhausted_since is None:
-        history.exhausted_since = now
-    left = history.exhausted_since + limit - now
     log.debug("%s: %s", product.identifier, error)
-    if left > 0:
-        raise PutOff(min(left, _next_pause(history)))
-
-
-def _next_pause(history: History) -> float:
-    history.pause = min(LONGEST_PAUSE, max(FIRST_PAUSE, 2 * history.pause))
-    return history.pause
+    if (left := history.exhausted.left(limit, now, moved)) > 0:
+        raise PutOff(min(left, history.exhausted.next_pause()))

@@ -18,11 +18,6 @@ __all__ = ["put_off_until_staged"]
 
 log = logging.getLogger("collgs_async")
 
-FIRST_PAUSE: Final = 10.0
-"""Seconds before the archive is asked for again when the store does not say; each further pause is twice as long."""
-
-LONGEST_PAUSE: Final = 300.0
-
 SHORTEST_PAUSE: Final = 1.0
 """Seconds between two questions at the least, whatever the store says."""
 
@@ -48,21 +43,17 @@ def put_off_until_staged(trip: Trip, error: StagingError, *, limit: float, now: 
     TransferError
         It was waited for long enough, or the store asks for more.
     """
-    history = trip.history
-    first = history.staged_since is None
-    since = now if history.staged_since is None else history.staged_since
-    left = since + limit - now
-    history.staged_since = since
-    asked = error.retry_after
+    waiting, asked = trip.history.staged, error.retry_after
+    first = waiting.since is None
+    left = waiting.left(limit, now)
     if left <= 0:
-        waited = f"; it was waited for {format_duration(round(now - since))}" if limit else ""
+        waited = f"; it was waited for {format_duration(round(limit - left))}" if limit else ""
         raise TransferError(f"{error}{waited}")
     if asked is not None and asked > left:
         raise TransferError(
             f"{error}; it asks to wait {format_duration(asked)}, and {format_duration(round(left))} are left"
         )
-    history.pause = min(LONGEST_PAUSE, max(FIRST_PAUSE, 2 * history.pause))
-    pause = history.pause if asked is None else max(SHORTEST_PAUSE, asked)
+    pause = waiting.next_pause() if asked is None else max(SHORTEST_PAUSE, asked)
     log.log(
         logging.INFO if first else logging.DEBUG,
         "%s: %s; it is asked for again for up to %s, while others are fetched",

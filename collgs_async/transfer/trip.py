@@ -12,6 +12,7 @@ from collgs_async.errors import NotAvailableError
 from collgs_async.progress import SilentProgress
 from collgs_async.ranges import Ranges
 from collgs_async.transfer.judge import Ask, plan_request, strong_validator
+from collgs_async.transfer.waiting import Waiting
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse
@@ -155,14 +156,12 @@ class History:
         How often in a row its tries were used up although the store handed out others.
     outages
         How often in a row its failure has shown that the store is away.
-    staged_since
-        When the store first said that it has it brought from tape, by the run's clock, in seconds; None: it has not.
-    pause
-        Seconds before it was last asked for again; 0: never.
-    trace, trace_since
-        What was last seen of another run that has it, None: nothing; and since when, by the run's clock, in seconds.
-    exhausted_since
-        When there was first no descriptor for it, by the run's clock, in seconds; None: there always was.
+    staged
+        How long the store has had it brought from tape.
+    elsewhere
+        How long another run that has it has made no progress.
+    exhausted
+        How long there has been no descriptor for it while nothing came of other products either.
     """
 
     begun: float = field(default_factory=time.monotonic)
@@ -171,11 +170,9 @@ class History:
     put_off: bool = False
     blamed: int = 0
     outages: int = 0
-    staged_since: float | None = None
-    pause: float = 0.0
-    trace: tuple[object, ...] | None = None
-    trace_since: float = 0.0
-    exhausted_since: float | None = None
+    staged: Waiting = field(default_factory=lambda: Waiting(first_pause=10.0, longest_pause=300.0))
+    elsewhere: Waiting = field(default_factory=lambda: Waiting(first_pause=1.0, longest_pause=5.0))
+    exhausted: Waiting = field(default_factory=lambda: Waiting(first_pause=1.0, longest_pause=5.0))
 
 
 class Trip:

@@ -34,9 +34,9 @@ class Waits:
     def for_product(self, history: History, *, waits: bool) -> None:
         """Note that a product is put off, or taken up again; shown if it is on tape or another run has it."""
         change = 1 if waits else -1
-        if history.staged_since is not None:
+        if history.staged.since is not None:
             self._staged += change
-        elif history.trace is not None:
+        elif history.elsewhere.since is not None:
             self._elsewhere += change
         else:
             return
