@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +20,7 @@ from .test_flows import Haste
 from .test_hostile import Asked, plain, settings_for, small_archive, wild
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
     from collgs_async.models import Outcome, Report
@@ -336,6 +338,85 @@ async def test_more_patience_takes_longer_requests_to_wait(tmp_path: Path, naps:
     report, _ = await pull(store, tmp_path / "archives", naps, workers=1, outage="3h")
 
     assert 0 == report.failed
+
+
+async def test_bytes_that_are_no_archive_are_asked_for_no_more_often_than_a_store_that_says_nothing(
+    tmp_path: Path, naps: Naps
+) -> None:
+    """They are no trouble of the store by themselves, and no sign either that it is over."""
+    store = Store(lambda _, turn: AWAY["502"] if turn <= 9 else plain(bytes(range(256)) * 8))
+
+    report, _ = await pull(store, tmp_path / "archives", naps, workers=1, outage="15m")
+
+    assert (0, len(NAMES)) == (report.downloaded, report.failed)
+    assert len(store.order) < 60
+    assert "was away for 15:00 (the store sent" in str(report.failures[0].error)
+
+
+# Want of descriptors
+
+
+class Scarce:
+    """A sleep that only notes how long it should have been, and allows no further descriptor while it is told so."""
+
+    def __init__(self, lacks: Callable[[float], bool]) -> None:
+        self.naps = Naps()
+        self._lacks = lacks
+        self._limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    def allow(self, *, more: bool) -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (self._limits[0] if more else 3, self._limits[1]))
+
+    async def __call__(self, seconds: float) -> None:
+        self.allow(more=True)
+        await self.naps(seconds)
+        await asyncio.sleep(0.01)  # for the server, which needs descriptors, too
+        self.allow(more=not self._lacks(seconds))
+
+
+@contextmanager
+def scarce(lacks: Callable[[float], bool]) -> Iterator[Scarce]:
+    sleep = Scarce(lacks)
+    try:
+        yield sleep
+    finally:
+        sleep.allow(more=True)
+
+
+async def test_want_of_descriptors_says_nothing_about_the_store(tmp_path: Path) -> None:
+    """What it handed out before is what it is asked for again, also after it could not be asked."""
+    store = Store(away_for(4, 24, AWAY["502"]))
+    lacks: list[int] = []
+
+    def in_mid_outage(seconds: float) -> bool:
+        if seconds == 8 and len(lacks) < 4:
+            lacks.append(len(store.order))
+            return len(lacks) < 4
+        return False
+
+    with scarce(in_mid_outage) as sleep:
+        report, _ = await pull(store, tmp_path / "archives", sleep, workers=1)
+
+    assert (len(NAMES), 0) == (report.downloaded, report.failed)
+    assert 4 == len(lacks)
+    assert lacks[0] == lacks[3] < 24
+    assert set(NAMES[:3]).issuperset(store.order[lacks[0] : 25])
+
+
+async def test_want_of_descriptors_is_judged_anew_when_there_were_some_in_between(tmp_path: Path) -> None:
+    store = Store(on_tape(1, NAMES, plain(b"", "202 Accepted", Retry_After="1000")))
+
+    with scarce(lambda seconds: seconds >= 1000 or first.pop()) as sleep:
+        first = [False, False, True]
+        async with wild(LINKS[:1], store) as server:
+            config = settings_for(server, tmp_path / "archives", outage="60s")
+            async with Client(config, sleep=sleep) as client, asyncio.timeout(HANGS):
+                products = [product async for product in client.search()]
+                sleep.allow(more=False)
+                outcome = await client.download(products[0])
+
+    assert Status.DOWNLOADED is outcome.status, outcome.error
+    assert sum(nap == 1 for nap in sleep.naps.seconds) >= 2
 
 
 # Several processes

@@ -196,11 +196,12 @@ class Crew:
         await store.admit(trip)
         try:
             return await self._try(trip, store)
-        except UnavailableError as error:
-            store.failed(trip, error)
-            raise
-        except StagingError:
-            store.accepted()
+        except TransferError as error:
+            trip.history.exhausted.end()
+            if isinstance(error, StagingError):
+                store.accepted()
+            else:
+                store.failed(trip, error)
             raise
         finally:
             store.leave(trip)

@@ -21,7 +21,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from collgs_async.errors import AuthenticationError, ProductError, TransferError
+from collgs_async.errors import AuthenticationError, ExhaustedError, ProductError, TransferError
 from collgs_async.transfer.stream import BusyError, UnavailableError
 from collgs_async.units import format_duration
 
@@ -89,7 +89,7 @@ class _Outage:
     """
 
     until: float
-    why: UnavailableError
+    why: TransferError
     pause: float = FIRST_PAUSE
     asking: Trip | None = None
     lost: bool = False
@@ -101,7 +101,7 @@ class _Outage:
     def next_pause(self) -> float:
         return max(self.pause, self.why.retry_after or 0.0)
 
-    def failed_again(self, error: UnavailableError) -> None:
+    def failed_again(self, error: TransferError) -> None:
         self.why = error
         self.pause = min(2 * self.pause, LONGEST_BUSY_PAUSE if self.busy else LONGEST_PAUSE)
 
@@ -235,7 +235,15 @@ class Store:
         self._changed = asyncio.Event()
 
     async def _find_out(self, outage: _Outage, trip: Trip) -> None:
-        """Ask the store whether it is there again, or let this product ask."""
+        """Ask the store whether it is there again, or let this product ask.
+
+        Raises
+        ------
+        OutageError
+            It was waited for long enough.
+        ExhaustedError
+            It could not be asked, for want of a descriptor on this side.
+        """
         now = self._timing.now()
         if outage.lost and (outage.asking is not None or now < outage.until):
             raise self._lost(outage)
@@ -244,9 +252,9 @@ class Store:
             while self._outage is outage:
                 if not outage.lost:
                     await self._timing.sleep(min(outage.next_pause(), outage.until - self._timing.now()))
-                if self._outage is outage and (outage.busy or await self._hands_out_others() is None):
+                if self._outage is not outage or outage.busy or await self._hands_out_others() is None:
                     return
-                if self._timing.now() >= outage.until:
+                if outage.lost:
                     self.leave(trip)
                     return
         except BaseException:
@@ -259,14 +267,13 @@ class Store:
         if outage is None or outage.asking is not trip:
             return
         outage.asking = None
-        if outage.lost:
-            outage.until = self._timing.now() + LONGEST_PAUSE
-        elif self._timing.now() >= outage.until:
-            self._give_up(outage)
         self._wake()
 
-    def failed(self, trip: Trip, error: UnavailableError) -> None:
+    def failed(self, trip: Trip, error: TransferError) -> None:
         """Note that a try has failed; in trouble, a product that was asking is put off unless it is the only one.
+
+        What does not look like trouble of the store, such as bytes that are no archive, does not begin an outage, and
+        does not end one either.
 
         Raises
         ------
@@ -275,20 +282,33 @@ class Store:
         OutageError
             The store was waited for long enough.
         """
-        now = self._timing.now()
-        self._failing_since = now if self._failing_since is None else self._failing_since
-        trip.successes_at_failures = (trip.successes_at_failures[1], self.successes)
-        if len(self._failing) < _SEVERAL:
-            self._failing.add(trip.product.identifier)
+        if isinstance(error, UnavailableError):
+            self._suspect_product(trip)
         outage = self._outage
         if outage is None or outage.asking is not trip:
             return
-        outage.failed_again(error)
+        self._asked_in_vain(outage, error)
         self.leave(trip)
         if outage.lost:
             raise self._lost(outage)
         if not (outage.busy or trip.alone):
             raise PutOff(store=self)
+
+    def _suspect_product(self, trip: Trip) -> None:
+        now = self._timing.now()
+        self._failing_since = now if self._failing_since is None else self._failing_since
+        trip.successes_at_failures = (trip.successes_at_failures[1], self.successes)
+        if len(self._failing) < _SEVERAL:
+            self._failing.add(trip.product.identifier)
+
+    def _asked_in_vain(self, outage: _Outage, error: TransferError) -> None:
+        """Ask again after a longer pause, or give the store up when its time is over."""
+        outage.failed_again(error)
+        now = self._timing.now()
+        if outage.lost:
+            outage.until = now + LONGEST_PAUSE
+        elif now >= outage.until:
+            self._give_up(outage)
 
     async def judge(self, trip: Trip, error: UnavailableError) -> None:
         """Decide about a product that has used up its tries; returns when it has new ones, since the store is to blame.
@@ -348,7 +368,13 @@ class Store:
         self._show(True)
 
     async def _hands_out_others(self) -> bool | None:
-        """Ask for what the store has handed out before; None: there is nothing, or that is not to be had any more."""
+        """Ask for what the store has handed out before; None: there is nothing, or that is not to be had any more.
+
+        Raises
+        ------
+        ExhaustedError
+            It could not be asked; this says nothing about it.
+        """
         if self._proven is None:
             return None
         url = self._proven
@@ -361,8 +387,10 @@ class Store:
                     raise
         except UnavailableError as error:
             if self._outage is not None:
-                self._outage.failed_again(error)
+                self._asked_in_vain(self._outage, error)
             return False
+        except ExhaustedError:
+            raise
         except (ProductError, AuthenticationError):
             self._proven = None
             return None
@@ -375,6 +403,7 @@ class Store:
             # It may be the product: the next one is to have its own tries, though no more time than those.
             self._outage = None
         self._show(False)
+        self._wake()
         log.error("%s", self._lost(outage))
 
     def _show(self, waits: bool) -> None:
