@@ -175,6 +175,9 @@ async def test_a_catalogue_without_shapes_is_asked_by_the_box(
         (400, "Request-URI Too Long"),
         (413, "The URL exceeds the limit of 512 bytes"),
         (404, "The request filtering module denies a request whose query string is too long."),
+        (400, "Your query is too large"),
+        (403, "The query exceeds the maximum length"),
+        (400, "The URL of this page exceeds 2048 characters"),
         pytest.param(None, "", id="cut"),
     ],
 )
@@ -208,6 +211,48 @@ async def test_where_the_address_is_too_long_the_box_is_asked_for(
     assert ["5.7,49.4,7.2,50.4"] * 2 == [query["box"] for query in seen if "box" in query]
     assert "geometry" not in seen[-2], "what was learnt is remembered"
     assert 1 == caplog.text.count("it is asked by the box around the area, and footprints are compared here")
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (400, "query size limit exceeded"),
+        (400, "Query limit exceeded"),
+        (400, "The query exceeds the maximum allowed result size"),
+        (400, "result size limit exceeded"),
+        (413, "The query result is too large"),
+        (422, "Your query exceeds the maximum number of records"),
+        (500, "Query took too long"),
+        (400, "/search at this address: the response exceeds the size limit"),
+        (400, "The page of this URL exceeds the maximum number of features"),
+    ],
+)
+async def test_where_the_results_are_too_many_a_smaller_page_is_asked_for(
+    naps: Any, caplog: pytest.LogCaptureFixture, status: int, words: str
+) -> None:
+    seen: list[Any] = []
+    mapping = shapely.geometry.mapping(shapely.box(5.7, 49.4, 5.8, 49.5))
+    features = [{"geometry": mapping, "properties": {"identifier": f"P{number}"}} for number in range(70)]
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        if "startIndex" not in request.query:
+            return web.Response(status=404)  # there is no description of what can be asked
+        seen.append(request.query)
+        start, count = int(request.query["startIndex"]) - 1, int(request.query["count"])
+        if count > 30:
+            return web.Response(status=status, text=words)
+        return web.json_response({"features": features[start : start + count], "totalResults": 70})
+
+    async with listening(answer) as origin:
+        parameters = {"parentIdentifier": "S2_MSIL2A"}
+        config = Config(base_url=f"{origin}/search", parameters=parameters, selection=Selection(aoi=TRIANGLE))
+        async with Client(config, sleep=naps) as one:
+            found = [product.identifier async for product in one.choose()]
+
+    assert [f"P{number}" for number in range(70)] == found
+    assert all("geometry" in query for query in seen)
+    assert "25" == seen[-1]["count"]
+    assert "box around the area" not in caplog.text
 
 
 async def test_an_address_that_is_too_long_without_an_area_is_refused_as_it_is(tmp_path: Path, naps: Any) -> None:

@@ -32,11 +32,17 @@ _PAGES = frozenset({"first", "last", "next", "prev", "previous"})
 
 _COUNT_LIMIT = re.compile(r"\bcount\b.*?(?:greater|more|larger|exceed|maximum|at most)\D*(\d+)", re.I | re.S)
 
+_TOO_LONG = r".{0,60}?(?:\btoo (?:long|large|big)|\bexceed|\bmaximum (?:allowed )?length)"
+_ADDRESS_TOO_LONG = re.compile(
+    r"\b(?:UR[IL]s?|address|query[ -]?string|request.{0,20}?(?:line|target|header)|headers?)\b" + _TOO_LONG, re.I | re.S
+)
+_QUERY_TOO_LONG = re.compile(r"\bquery\b" + _TOO_LONG, re.I | re.S)
+"""This may be about what is sent, or about what would come."""
 
-_TOO_LONG = re.compile(
-    r"\b(?:UR[IL]|address|query|request.{0,20}?(?:line|target|header)|header)\b.{0,60}?"
-    r"(?:\btoo (?:long|large|big)|\bexceed|\bmaximum (?:allowed )?length)",
-    re.I | re.S,
+_RESULTS = re.compile(
+    r"\b(?:results?|records?|rows?|features?|items?|entries|hits|matches|products?|granules?|documents?|responses?|"
+    r"answers?|pages?|counts?|maxrecords)\b",
+    re.I,
 )
 
 
@@ -115,7 +121,19 @@ class PageLimitError(CatalogueError):
 
 
 class AddressTooLongError(CatalogueError):
-    """The server, or a proxy before it, takes no address as long as that of this search (RFC 9110 §15.5.15)."""
+    """The server, or a proxy before it, takes no address as long as that of this search (RFC 9110 §15.5.15).
+
+    Parameters
+    ----------
+    message
+        The server's own words.
+    certain
+        Whether it is the address for certain; else it may be the size of the page.
+    """
+
+    def __init__(self, message: str, *, certain: bool) -> None:
+        super().__init__(message)
+        self.certain = certain
 
 
 def read_page(status: int, body: bytes, *, download_base: str) -> Page[Product]:
@@ -217,9 +235,12 @@ def _refusal(status: int, body: bytes) -> CatalogueError:
     if status in {200, 400} and (limit := _COUNT_LIMIT.search(words)) and int(limit[1][:9]) > 0:
         return PageLimitError(words, int(limit[1][:9]))
     told = f"the catalogue answered HTTP {status}: {words}"
-    passing = status in {408, 425, 429, 502, 503, 504}
-    if status in {414, 431, 494} or (status >= 400 and not passing and _TOO_LONG.search(words)):  # 494 is nginx's 431
-        return AddressTooLongError(told)
+    if status in {414, 431, 494}:  # the last one is nginx's 431
+        return AddressTooLongError(told, certain=True)
+    if status >= 400 and status not in {408, 425, 429, 502, 503, 504}:
+        address, of_results = _ADDRESS_TOO_LONG.search(words), _RESULTS.search(words)
+        if address or (_QUERY_TOO_LONG.search(words) and not of_results):
+            return AddressTooLongError(told, certain=bool(address and not of_results))
     return CatalogueError(told, retryable=status >= 500 or status in {408, 425, 429} or _broke_off(body))
 
 

@@ -190,7 +190,7 @@ class _Attempt(Generic[T]):
         if isinstance(error, PageLimitError):
             return True
         if (
-            isinstance(error, AddressTooLongError)
+            (isinstance(error, AddressTooLongError) and error.certain)
             or error.status not in _REFUSALS
             or (self._locator and not _OF_SIZE.search(self._locator))
         ):
