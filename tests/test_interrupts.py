@@ -282,19 +282,26 @@ def processor_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def write_huge_archive(path: Path) -> None:
-    """Write a small file that holds a member of nearly 4 GiB: many seconds of work for whoever checks it."""
+def write_huge_archive(path: Path, members: int = 10) -> None:
+    """Write a small file that holds members of nearly 4 GiB: half a minute of work at the least for who checks it.
+
+    So much because a test that is to interrupt this work may itself have to wait for the processor.
+    """
     block, count = 16 * MIB, 255
     press = zlib.compressobj(9, zlib.DEFLATED, -15)
-    piece = press.compress(bytes(block)) + press.flush(zlib.Z_FULL_FLUSH)
-    data = piece * count + b"\x03\x00"
-    name = b"zeros"
-    head = struct.pack("<HHHHHIIIHH", 20, 0, 8, 0, 33, 0, len(data), block * count, len(name), 0)
-    local = b"PK\x03\x04" + head + name
-    entry = b"PK\x01\x02" + struct.pack("<H", 20) + head + struct.pack("<HHHII", 0, 0, 0, 0, 0) + name
-    end = struct.pack("<4sHHHHIIH", b"PK\x05\x06", 0, 0, 1, 1, len(entry), len(local) + len(data), 0)
+    data = (press.compress(bytes(block)) + press.flush(zlib.Z_FULL_FLUSH)) * count + b"\x03\x00"
+    directory = b""
     path.parent.mkdir(exist_ok=True)
-    path.write_bytes(local + data + entry + end)
+    with path.open("wb") as file:
+        for number in range(members):
+            name = f"zeros{number}".encode()
+            head = struct.pack("<HHHHHIIIHH", 20, 0, 8, 0, 33, 0, len(data), block * count, len(name), 0)
+            directory += b"PK\x01\x02" + struct.pack("<H", 20) + head
+            directory += struct.pack("<HHHII", 0, 0, 0, 0, file.tell()) + name
+            file.write(b"PK\x03\x04" + head + name + data)
+        begin = file.tell()
+        file.write(directory)
+        file.write(struct.pack("<4sHHHHIIH", b"PK\x05\x06", 0, 0, members, members, len(directory), begin, 0))
 
 
 # ------------------------------------------------------------------------------------------- the folder's troubles
