@@ -19,7 +19,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from collgs_async.models import Outcome, Report
 
     from .conftest import Ended
+
+    W = TypeVar("W", bound="Wild")
 
 # ---------------------------------------------------------------------------------------- a server without manners
 
@@ -119,7 +121,13 @@ async def wild(
     *,
     tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[Wild]:
-    here = Wild(products, store)
+    async with served(Wild(products, store), tls) as here:
+        yield here
+
+
+@asynccontextmanager
+async def served(here: W, tls: ssl.SSLContext | None = None) -> AsyncIterator[W]:
+    """Let a server answer, at an address of its own."""
     server = await asyncio.start_server(here.connected, "127.0.0.1", 0, ssl=tls)
     host, port = server.sockets[0].getsockname()
     here.origin = f"{'https' if tls else 'http'}://{host}:{port}"

@@ -25,7 +25,7 @@ from collgs_async import Client
 from . import test_transport
 from .conftest import HANGS, level2_scenes
 from .test_cli import COLLECTION, untroubled
-from .test_hostile import MOST_MEMORY, Wild, measured, settings_for, small_archive
+from .test_hostile import MOST_MEMORY, Wild, measured, served, settings_for, small_archive
 from .test_interrupts import on_linux
 
 if TYPE_CHECKING:
@@ -124,17 +124,8 @@ async def kept(bad: Mapping[str, Say], certificate: Path | None = None) -> Async
     if certificate:
         tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         tls.load_cert_chain(certificate)
-    here = Kept(bad)
-    server = await asyncio.start_server(here.connected, "127.0.0.1", 0, ssl=tls)
-    host, port = server.sockets[0].getsockname()
-    here.origin = f"{'https' if tls else 'http'}://{host}:{port}"
-    try:
+    async with served(Kept(bad), tls) as here:
         yield here
-    finally:
-        server.close()
-        await here.end()
-        with suppress(ConnectionError):
-            await server.wait_closed()
 
 
 # ----------------------------------------------------------------------------------------------- what the store may do
