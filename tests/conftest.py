@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 HANGS = 120
 """Seconds after which something that must happen will not any more: a guard, and never a measure of how fast it is."""
 
+# The commands under test start hundreds of times: let all of them share what the first one has compiled.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 

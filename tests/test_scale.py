@@ -118,12 +118,12 @@ async def catalogue_of(count: int, folder: Path) -> AsyncIterator[Catalogue]:
 @pytest.mark.parametrize(
     ("few", "many", "growth"),
     [
-        (500, 4_000, 6 * MIB),
+        (500, 2_500, 3.5 * MIB),
         pytest.param(1_000, 20_000, 20 * MIB, marks=[pytest.mark.slow, pytest.mark.timeout(900)]),
     ],
 )
 async def test_memory_does_not_grow_with_the_number_of_products(
-    tmp_path: Path, few: int, many: int, growth: int
+    tmp_path: Path, few: int, many: int, growth: float
 ) -> None:
     async with catalogue_of(many, tmp_path) as catalogue:
         small = await catalogue.pull(few)
