@@ -14,6 +14,7 @@
         ├── TakenOverError     another run has it now; what this one has written is no longer its own
         ├── TransferError      the line or the server failed; worth another try
         └── IntegrityError     bytes arrived and they are not the product
+            └── UnreadableError    the disk does not give back what it took
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ __all__ = [
     "StorageError",
     "TakenOverError",
     "TransferError",
+    "UnreadableError",
     "did_you_mean",
 ]
 
@@ -133,6 +135,10 @@ class TransferError(ProductError):
 
 class IntegrityError(ProductError):
     """The bytes on disk are not a whole and right archive."""
+
+
+class UnreadableError(IntegrityError):
+    """The disk does not give back bytes of this product's file; nobody knows what they are, so none can be trusted."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

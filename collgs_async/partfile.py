@@ -17,7 +17,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 from collgs_async.errands import Errands
-from collgs_async.errors import TakenOverError
+from collgs_async.errors import TakenOverError, UnreadableError
 from collgs_async.lease import Lease
 from collgs_async.ranges import Ranges
 from collgs_async.sidecar import Remote, parse_sidecar
@@ -26,6 +26,7 @@ from collgs_async.storage import (
     is_at,
     open_regular,
     read_small,
+    readable,
     refuse_odd,
     remove_file,
     separate,
@@ -157,7 +158,11 @@ class PartFile:
     def look(self) -> None:
         """Look what is here, in the thread that one is in, which spares one the first entering when that is nothing."""
         with storage_trouble(self.path):
-            self._open()
+            try:
+                self._open()
+            except UnreadableError as error:
+                log.warning("%s: %s; it is dropped, and fetched anew", self.path, error)
+                self._discard()
             self._close()
         self._absent = not self.held.total
 
@@ -208,7 +213,7 @@ class PartFile:
             if errors and error.errno not in errors:
                 raise
             log.warning("%s: %s; nothing of it can be trusted, so it is dropped", self.path, error.strerror)
-            self.held, self.remote, self.scattered, self._unrecorded = Ranges(), None, False, 0
+            self._forget_all()
             with suppress(OSError, TakenOverError):
                 self._ours(now=True)
                 self._remove()
@@ -218,7 +223,7 @@ class PartFile:
         if self._descriptor is not None:
             return
         length = 0
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError), readable():
             self._descriptor = open_regular(self.path, os.O_RDWR)
             if os.fstat(self._descriptor).st_nlink > 1:
                 self._leave_to_others()
@@ -231,7 +236,8 @@ class PartFile:
             self._ours()
             remove_file(self.sidecar)
             return
-        text = read_small(self.sidecar, _LARGEST_SIDECAR + 1)
+        with readable():
+            text = read_small(self.sidecar, _LARGEST_SIDECAR + 1)
         if text is None or len(text) > _LARGEST_SIDECAR:
             return
         with suppress(UnicodeDecodeError):
@@ -248,10 +254,17 @@ class PartFile:
         self._descriptor = open_regular(self.path, os.O_RDWR)
 
     async def read(self, offset: int, count: int) -> bytes:
-        """Read bytes that are here."""
+        """Read bytes that are here.
+
+        Raises
+        ------
+        UnreadableError
+            The disk does not give them back.
+        """
         if self._descriptor is None:
             return b""
-        return await self._do(os.pread, self._descriptor, count, offset)
+        with readable():
+            return await self._errands.run(os.pread, self._descriptor, count, offset)
 
     async def write(self, offset: int, block: Block) -> None:
         """Write a block at its place."""
@@ -280,7 +293,8 @@ class PartFile:
             self._descriptor = create_file(self.path)
         if self._watch is not None:
             self._watch(offset, block)  # before, since a write that fails may have put down a piece of it
-        with self._distrusted_after(errno.EIO):
+        # Where a block begins within a page, the system first reads what is before it there.
+        with readable(), self._distrusted_after(errno.EIO):
             write_all(self._descriptor, block, offset)
 
     def write_out(self, offset: int, count: int) -> None:
@@ -399,7 +413,6 @@ class PartFile:
     async def discard(self) -> None:
         """Remove part and sidecar: these bytes are of no use."""
         await self._do(self._discard)
-        self.held, self.remote, self.scattered, self._unrecorded = Ranges(), None, False, 0
 
     def _discard(self) -> None:
         self._ours(now=True)
@@ -408,6 +421,10 @@ class PartFile:
             with suppress(OSError):
                 os.close(descriptor)
         self._remove()
+        self._forget_all()
+
+    def _forget_all(self) -> None:
+        self.held, self.remote, self.scattered, self._unrecorded = Ranges(), None, False, 0
 
     def _remove(self) -> None:
         # In this order: a sidecar without its part is dropped, a part without its sidecar would be believed.

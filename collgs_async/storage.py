@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Final
 
-from collgs_async.errors import ExhaustedError, FileError, StorageError
+from collgs_async.errors import ExhaustedError, FileError, StorageError, UnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,6 +25,7 @@ __all__ = [
     "kind_of",
     "open_regular",
     "read_small",
+    "readable",
     "refuse_odd",
     "remove_file",
     "separate",
@@ -42,6 +43,9 @@ _COPIED_AT_ONCE: Final = 64 * 2**20
 
 LOST: Final = (errno.EIO, errno.ENOSPC, errno.EDQUOT)
 """What the system says of bytes that it took and could not bring to the disk."""
+
+_UNREADABLE: Final = frozenset({errno.EIO, errno.EBADMSG, getattr(errno, "EUCLEAN", errno.EIO)})
+"""What the system says where a sector, a checksum of the file system or its record of a file is bad."""
 
 _WHOLE_DISK: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EAGAIN})
 """The last one says that there is no thread for what has to be done."""
@@ -94,6 +98,23 @@ def storage_trouble(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise trouble(error, path) from error
+
+
+@contextmanager
+def readable() -> Iterator[None]:
+    """Turn what the system says of bytes that it cannot read back into a verdict on their file.
+
+    Raises
+    ------
+    UnreadableError
+        They cannot be read; any other error of the system is passed on.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _UNREADABLE:
+            raise
+        raise UnreadableError(f"it cannot be read back from the disk ({error.strerror})") from error
 
 
 def _takes_files(folder: Path) -> bool:

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from collgs_async.errors import ExhaustedError, FileError, StorageError, TakenOverError
+from collgs_async.integrity import read_members
 from collgs_async.partfile import SMALL, PartFile, Remote
 from collgs_async.storage import open_regular, read_small, separate, trouble
 
-from .conftest import HANGS, level2_scenes
+from .conftest import HANGS, fault, level2_scenes
 from .test_cli import at, files_below, untroubled
 from .test_interrupts import may_mount, originals, stored_scenes, wrong_finals
 
@@ -368,3 +369,94 @@ async def test_what_a_flush_could_not_bring_to_the_disk_is_fetched_anew(
     assert "0\n" == (command.folder / "second.code").read_text(), (command.folder / "second.err").read_text()
     assert [] == wrong_finals(command.folder / "second", right)
     assert set(right) == {path.name for path in (command.folder / "second").glob("*.zip")}
+
+
+# ------------------------------------------------------------------------------------------------ disks that wear out
+
+WORN = """
+mount -t tmpfs tmpfs "$OUT" || exit 77
+truncate -s 96m "$OUT/image" && mkfs.ext4 -q -O ^has_journal "$OUT/image" || exit 77
+mkdir "$OUT/disk" && mount -o loop "$OUT/image" "$OUT/disk" && cp before/* "$OUT/disk" || exit 77
+umount "$OUT/disk" && mount -o loop "$OUT/image" "$OUT/disk" && truncate -s 10m "$OUT/image" || exit 77
+"$@" 2> run.err; echo $? > run.code
+cp -R "$OUT/disk" after
+umount "$OUT/disk"
+"""
+"""Runs a command in a folder whose files have lost their bytes: there are errors where they are read, until new ones
+are written."""
+
+
+@pytest.mark.skipif(not (may_mount() and may_loop()), reason="mounting a disk of its own is not permitted here")
+@pytest.mark.parametrize("kept", ["part", "part and sidecar", "archive"])
+async def test_what_cannot_be_read_back_is_fetched_anew(serve: Callable[..., Any], command: Command, kept: str) -> None:
+    """Where the part is joined by equal bytes it is read at once; else when it is verified."""
+    scenes = stored_scenes(2, 12_000_000)
+    site = await serve(scenes, faults={scene.identifier: (fault("cut"), fault("500")) for scene in scenes})
+    right = originals(site)
+    await site.pull(retries=0, outage=0)
+    before, worn = command.folder / "before", site.archive(scenes[0]).name
+    before.mkdir()
+    for path in site.folder.glob(f"{worn}.part*"):
+        shutil.copy(path, before)
+    if kept != "part and sidecar":
+        (before / f"{worn}.part.json").unlink()
+    if kept == "archive":
+        (before / f"{worn}.part").unlink()
+        (before / worn).write_bytes(right[worn])
+    site.folder = site.folder.with_name("disks")
+    site.folder.mkdir()
+    shell = await asyncio.create_subprocess_exec(
+        *("unshare", "-m", "sh", "-c", WORN, "sh", sys.executable, "-m", "collgs_async", *map(str, at(site))),
+        *("--output", str(site.folder / "disk")),
+        cwd=command.folder,
+        env={**os.environ, "OUT": str(site.folder)},
+    )
+    assert 0 == await shell.wait()
+
+    said = (command.folder / "run.err").read_text()
+    assert "0\n" == (command.folder / "run.code").read_text(), said
+    assert 1 == said.count("cannot be read back from the disk (Input/output error)"), said
+    assert [] == wrong_finals(command.folder / "after", right)
+    assert set(right) == {path.name for path in (command.folder / "after").glob("*.zip")}
+    assert [] == list((command.folder / "after").glob("*.part*"))
+
+
+async def test_what_cannot_be_read_back_twice_fails_alone(
+    serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scenes = level2_scenes(3)
+    site = await serve(scenes)
+    worn = site.archive(scenes[1])
+
+    def read(path: Path, **named: Any) -> Any:
+        if path.name.startswith(worn.name):
+            raise failure(errno.EIO)
+        return read_members(path, **named)
+
+    monkeypatch.setattr("collgs_async.integrity.verify.read_members", read)
+
+    report = await site.pull()
+
+    assert (2, 1) == (report.downloaded, report.failed)
+    assert isinstance(report.failures[0].error, FileError)
+    assert str(report.failures[0].error).endswith("(Input/output error), also after it was fetched once more")
+    assert 2 == sum(worn.name in hit.path for hit in site.archive_hits())
+    assert [] == site.litter()
+
+
+async def test_a_sidecar_that_cannot_be_read_back_is_dropped_with_its_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It may be the only record of what is here, so the part without it would be believed."""
+    (await taken(tmp_path / "a.zip")).lease.release()
+    part = PartFile(tmp_path / "a.zip")
+    with monkeypatch.context() as patched:
+        patched.setattr("collgs_async.partfile.read_small", lambda *_: (_ for _ in ()).throw(failure(errno.EIO)))
+        part.look()
+
+    assert (0, None) == (part.held.total, part.remote)
+    assert [] == files_below(tmp_path)
+    assert 1 == caplog.text.count("it cannot be read back from the disk (Input/output error); it is dropped")
+    async with part:
+        await part.write(0, b"new")
+    assert b"new" == part.path.read_bytes()

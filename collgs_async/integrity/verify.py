@@ -16,6 +16,7 @@ from collgs_async.integrity.reading import counted, never, quoted
 from collgs_async.integrity.zip_directory import read_members
 from collgs_async.integrity.zip_members import Findings, damaged_members
 from collgs_async.integrity.zip_names import decoded
+from collgs_async.storage import readable
 from collgs_async.zipformat import END_SIGNATURE, LOCAL, LOCAL_SIGNATURE
 
 if TYPE_CHECKING:
@@ -150,32 +151,33 @@ def check(
     IntegrityError
         The file is not the product: a `DamagedMembersError` when only some of its members are bad, an
         `OtherProductError` when it is the archive of another product, an `UnprovenError` when it was joined and
-        nothing but that speaks against it.
+        nothing but that speaks against it, an `UnreadableError` when the disk does not give it back.
     Stopped
         `stop()` turned true.
     OSError
-        The file cannot be read.
+        The file cannot be opened.
     """
-    first, name = _check_head_and_length(path, size)
-    if level is Level.SIZE and first == 0:
-        _check_product(path, [name], identifier)
-        return Verdict()
-    # What does not begin as an archive does has to have a directory that says why.
-    directory = read_members(path, stop=stop)
-    _refuse_another_beginning(directory, first)
-    _check_product(path, [member.name for member in directory.members], identifier)
-    warnings = tuple(directory.warnings)
-    if level is not Level.CRC:
-        return Verdict(warnings)
-    findings = Findings(proving=joined)
-    damaged = tuple(
-        damaged_members(path, directory, findings=findings, lenient=lenient, stop=stop, block=block, seen=seen)
-    )
-    if damaged:
-        raise DamagedMembersError(damaged, len(directory.members))
-    if joined and (doubts := "; ".join(_doubts(warnings, findings))):
-        raise UnprovenError(doubts)
-    return Verdict(warnings + tuple(findings.warnings), findings.unchecked.total())
+    with readable():
+        first, name = _check_head_and_length(path, size)
+        if level is Level.SIZE and first == 0:
+            _check_product(path, [name], identifier)
+            return Verdict()
+        # What does not begin as an archive does has to have a directory that says why.
+        directory = read_members(path, stop=stop)
+        _refuse_another_beginning(directory, first)
+        _check_product(path, [member.name for member in directory.members], identifier)
+        warnings = tuple(directory.warnings)
+        if level is not Level.CRC:
+            return Verdict(warnings)
+        findings = Findings(proving=joined)
+        damaged = tuple(
+            damaged_members(path, directory, findings=findings, lenient=lenient, stop=stop, block=block, seen=seen)
+        )
+        if damaged:
+            raise DamagedMembersError(damaged, len(directory.members))
+        if joined and (doubts := "; ".join(_doubts(warnings, findings))):
+            raise UnprovenError(doubts)
+        return Verdict(warnings + tuple(findings.warnings), findings.unchecked.total())
 
 
 def not_a_zip(head: bytes) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from collgs_async.errors import IntegrityError, NotAvailableError, StorageError, TransferError
+from collgs_async.errors import IntegrityError, NotAvailableError, StorageError, TransferError, UnreadableError
 from collgs_async.integrity import Level
 from collgs_async.limits import Gate, Throttle
 from collgs_async.patience import LONGEST_WAIT, persisting
@@ -308,6 +308,8 @@ class Crew:
         """Tell a body of unknown length that is whole from one that was cut: an archive ends in an end record."""
         try:
             await self._disk.check(path, None, Level.STRUCTURE)
+        except UnreadableError:
+            raise
         except IntegrityError as error:
             raise TransferError("the connection closed before the archive's end") from error
 

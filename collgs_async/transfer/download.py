@@ -323,13 +323,11 @@ class Downloader:
         while True:
             try:
                 size = await self._crew.bring(trip)
-            except (NotAvailableError, TransferError) as error:
-                mending = _elsewhere(trip, error)
-                continue
-            self._progress.checking(product)
-            try:
+                self._progress.checking(product)
                 await self._conclude(trip, size)
                 return
+            except (NotAvailableError, TransferError) as error:
+                mending = _elsewhere(trip, error)
             except IntegrityError as error:
                 try:
                     again = await mending.mend(error)

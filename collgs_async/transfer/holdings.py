@@ -75,6 +75,7 @@ class Holdings:
         if damaged is None and (former := self._former(product)):
             with suppress(FileNotFoundError):  # another run was quicker
                 former.replace(part.final)
+        before = _version(part.final)
         if damaged is None and self._look(product, part.final) is Action.SKIP:
             _clear(part.lease)
             return EXISTS
@@ -85,7 +86,7 @@ class Holdings:
         # Whoever had the lease before may have finished it since we looked.
         if damaged is not None:
             part.reopen(damaged)
-        elif part.final.exists() and self._look(product, part.final) is Action.SKIP:
+        elif _version(part.final) not in {None, before} and self._look(product, part.final) is Action.SKIP:
             return EXISTS
         part.look()
         return None
@@ -101,6 +102,15 @@ class Holdings:
 
     def _look(self, product: Product, final: Path) -> Action:
         return look(product, final, skip_existing=self._skip_existing, stop=self._stop)
+
+
+def _version(path: Path) -> tuple[int, ...] | None:
+    """Tell one file of this name from another one; None: there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _clear(lease: Lease) -> None:

@@ -7,10 +7,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from collgs_async.errands import in_thread
-from collgs_async.errors import IntegrityError
+from collgs_async.errors import FileError, IntegrityError, UnreadableError
 from collgs_async.integrity import DamagedMembersError, OtherProductError, UnprovenError
 from collgs_async.integrity.reading import quoted
-from collgs_async.storage import storage_trouble
+from collgs_async.storage import readable, storage_trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,7 +29,8 @@ class Mending:
     When members have wrong checksums, their ranges alone are fetched again. If they come with the same digest, the
     archive is like that on the server: it is kept if its data are right, and only local headers contradict the
     directory. Anything else that is wrong means fetching the whole once more; so does what was joined and cannot be
-    proved, and from then on nothing is joined unless a validator speaks for it.
+    proved, and from then on nothing is joined unless a validator speaks for it. What the disk does not give back is
+    fetched once more into another file.
 
     Parameters
     ----------
@@ -50,6 +51,8 @@ class Mending:
         ------
         IntegrityError
             There is nothing left to try; the part is gone.
+        FileError
+            The disk did not give back the second file either; it is gone, too.
         """
         trip = self._trip
         spans = _spans(error)
@@ -68,6 +71,9 @@ class Mending:
                 await trip.part.lose(spans)
             trip.best = -1
             return "fetching that part of it again" if len(spans) == 1 else "fetching those parts of it again"
+        if self._started_over and isinstance(error, UnreadableError):
+            await trip.part.discard()
+            raise FileError(f"{trip.part.path}: {error}, also after it was fetched once more") from error
         if self._started_over and isinstance(error, OtherProductError):
             await self._give_up(f"the store sent the archive of {quoted(error.product)}, twice")
         if self._started_over:
@@ -82,8 +88,11 @@ class Mending:
 
     async def _came_the_same(self, spans: list[tuple[int, int]]) -> bool:
         path = self._trip.part.path
-        with storage_trouble(path):
-            digests = await in_thread(None, partial(_digests, path, spans))
+        try:
+            with storage_trouble(path), readable():
+                digests = await in_thread(None, partial(_digests, path, spans))
+        except UnreadableError:
+            return False  # what comes next is written over it
         same = bool(self._digests) and all(self._digests.get(span) == digest for span, digest in digests.items())
         self._digests |= digests
         return same
