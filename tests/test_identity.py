@@ -130,6 +130,37 @@ def test_name_of_another_product_is_refused(identifier: str, top: str) -> None:
         refuse_another(names(top), identifier)
 
 
+@pytest.mark.parametrize(
+    "members",
+    [
+        [f"{S2_OTHER}.SAFE/manifest.safe", "readme.txt"],
+        ["index.html", f"{S2_OTHER}.SAFE/manifest.safe", "preview/a.png"],
+        [f"product/{S2_OTHER}.SAFE/manifest.safe", "product/report.pdf"],
+        [f"data\\{S2_OTHER}.SAFE\\manifest.safe"],
+        [f"{S2_OTHER}.SAFE/", f"{S2.replace('T31UGR', 'T31UFR')}.SAFE/"],
+        [f"{S2_OTHER}.nc", "readme.txt"],
+    ],
+)
+def test_another_product_is_refused_beside_other_files_and_one_folder_further_in(members: list[str]) -> None:
+    with pytest.raises(OtherProductError, match=S2_OTHER):
+        refuse_another(members, S2)
+
+
+@pytest.mark.parametrize(
+    ("members", "known"),
+    [
+        ([f"{S2_OTHER}.SAFE/manifest.safe", f"{S2}.SAFE/manifest.safe"], True),
+        ([f"product/{S2_OTHER}.SAFE/a", f"product/{S2}.SAFE/a"], True),
+        ([f"{S2}.SAFE/{S2_OTHER}.SAFE/a"], True),
+        ([f"data/{S2_OTHER}/a", "readme.txt"], False),
+        ([f"data/more/{S2_OTHER}.SAFE/a"], False),
+        ([f"{S2_OTHER}.xml", "B02.jp2"], False),
+    ],
+)
+def test_what_lies_beside_it_or_deeper_is_no_reason_to_refuse(members: list[str], known: bool) -> None:
+    assert known == refuse_another(members, S2)
+
+
 @pytest.mark.parametrize("level", Level)
 @pytest.mark.parametrize("before", [b"", b"PK00"])
 def test_it_is_looked_at_on_each_level(tmp_path: Path, level: Level, before: bytes) -> None:

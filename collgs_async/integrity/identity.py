@@ -1,8 +1,8 @@
 """Whose archive is it? The top folder of a Sentinel product's archive names the product.
 
 ``<identifier>.SAFE/`` for Sentinel-1 and -2, ``<identifier>.SEN3/`` for Sentinel-3; other missions put a file of that
-name there. Only the name of *another* product is a reason to refuse: an archive without a top folder, with several, or
-with one that is no product's name says nothing.
+name there. What lies beside it does not matter, nor one more folder around it. Only the name of *another* product, and
+none of its own, is a reason to refuse: an archive in which no product is named so says nothing.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ _PRODUCT = re.compile(r"S[1-6][A-Z]?_.{0,200}?[0-9]{8}T[0-9]{6}", re.IGNORECASE)
 """How the names of all Sentinel products begin: the satellite, and sooner or later a time."""
 
 _SUFFIX = re.compile(r"(?:\.(?:safe|sen[0-9]|eof|nc|zip|tar|tgz|gz))+\Z", re.IGNORECASE)
+_FORMAT = re.compile(r"\.(?:SAFE|SEN[0-9])\Z", re.IGNORECASE)
 _CLOUD_OPTIMISED = "_COG"
 _UNIQUE_ID = re.compile(r"_[0-9A-F]{4}\Z")
 _OLD_FORM = re.compile(r"S2[A-Z]_(?:OPER|USER)_([A-Z]{3})_")
@@ -64,17 +65,31 @@ def refuse_another(names: Collection[str], identifier: str) -> bool:
     OtherProductError
         The top folder names another product.
     """
-    ours, top = _stem(identifier), top_folder(names)
-    if top is None:
-        return False
-    theirs = _stem(top)
-    if _are_one(ours.upper(), theirs.upper()):
+    ours = _stem(identifier).upper()
+    said = [_stem(name) for name in _named(names)]
+    if any(_are_one(ours, theirs.upper()) for theirs in said):
         return True
     # A granule may lie within the folder of its product.
-    within = any(_stem(piece).upper() == ours.upper() for name in names for piece in _pieces(name))
-    if not within and _are_two_products(ours.upper(), theirs.upper()):
-        raise OtherProductError(theirs)
+    within = any(_stem(piece).upper() == ours for name in names for piece in _pieces(name))
+    others = [theirs for theirs in said if _are_two_products(ours, theirs.upper())]
+    if others and not within:
+        raise OtherProductError(others[0])
     return False
+
+
+def _named(names: Collection[str]) -> list[str]:
+    """Give the names that may be those of products: of what is at the top, else of ``.SAFE`` folders one below."""
+    tops: dict[str, None] = {} if (top := top_folder(names)) is None else {top: None}
+    below: dict[str, None] = {}
+    for name in names:
+        folders = _pieces(name)
+        if name[-1:] not in ("/", "\\"):
+            file = folders.pop() if folders else ""
+            if not folders and file.lower().endswith(".nc"):
+                tops[file] = None
+        tops |= dict.fromkeys(folders[:1])
+        below |= dict.fromkeys(folder for folder in folders[1:2] if _FORMAT.search(folder))
+    return [*tops] if any(map(_PRODUCT.match, tops)) else [*tops, *below]
 
 
 def _are_one(ours: str, theirs: str) -> bool:
