@@ -157,6 +157,7 @@ class TestGeoJson:
             None,
             "EPSG:4326",
             {"type": "EPSG", "properties": {"code": 4326}},
+            {"type": "EPSG", "properties": {"code": "4326"}},
             {"type": "OGC", "properties": {"urn": "urn:ogc:def:crs:OGC:1.3:CRS84"}},
             {"type": "url", "properties": {"url": "http://www.opengis.net/def/crs/OGC/1.3/CRS84"}},
             {

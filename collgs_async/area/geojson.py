@@ -100,7 +100,7 @@ def _check_crs(member: Mapping[str, Any], place: str, notes: Notes) -> None:
     said = crs.get("properties") if isinstance(crs, Mapping) else crs
     if isinstance(said, Mapping):
         said = next((said[key] for key in ("name", "href", "url", "urn", "code") if key in said), None)
-    if isinstance(said, int) and not isinstance(said, bool):
+    if (isinstance(said, int) and not isinstance(said, bool)) or (isinstance(said, str) and said.strip().isdecimal()):
         said = f"EPSG:{said}"  # {"type": "EPSG", "properties": {"code": 4326}}
     if not isinstance(said, str) or not said.strip():
         raise refusal(f"{place}, crs", _EXPECTED_SYSTEM, shown(crs))
