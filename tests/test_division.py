@@ -100,6 +100,16 @@ async def test_more_of_one_moment_than_the_window_has_is_told(tmp_path: Path, na
     assert len(catalogue.asked) <= 300
 
 
+async def test_a_count_that_is_always_too_large_is_told_of_the_whole_list(tmp_path: Path, naps: Naps) -> None:
+    items = scenes()[:30]
+    catalogue = Listing(items, total=lambda _, found, __: len(found) + 7)
+
+    came, error = await collected(catalogue, tmp_path, naps)
+
+    assert len(items) == len(came)
+    assert "30 of 37 results came, by the catalogue's count, also when it was asked by spans of time" == str(error)
+
+
 async def test_products_without_times_beyond_the_window_are_told(tmp_path: Path, naps: Naps) -> None:
     catalogue = Listing([Item(f"P{number}") for number in range(100)], window=WINDOW, beyond="empty")
 

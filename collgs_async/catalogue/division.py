@@ -72,6 +72,7 @@ class Division:
         self._known = Known()
         self._limits: tuple[datetime | None, datetime | None] = (None, None)
         self._barren = 0
+        self._wanted: int | None = None
         self.total: int | None = None
 
     async def __aiter__(self) -> AsyncGenerator[tuple[Product, Twin | None], None]:
@@ -82,9 +83,8 @@ class Division:
         CatalogueError
             The catalogue could not be asked, or what came may not be all.
         """
-        wanted: int | None = None
         whole = True
-        while self._spans and not (wanted is not None and len(self._known) >= wanted):
+        while self._spans and not (self._wanted is not None and len(self._known) >= self._wanted):
             span, times, before = self._spans.pop(), Times(*self._limits), len(self._known)
             rounds = Rounds(
                 partial(self._ask, None if whole else span),
@@ -101,12 +101,17 @@ class Division:
             doubt = _doubt(rounds)
             if whole:
                 self.total, whole = rounds.reading.total, False
-                wanted = rounds.total if rounds.shortfall is not None and doubt is None else None
+                self._wanted = rounds.total if rounds.shortfall is not None and doubt is None else None
             self._barren = self._barren + 1 if len(self._known) == before else 0
             self._divide(span, times, rounds, doubt)
-        if wanted is not None and len(self._known) < wanted:
-            came = f"{len(self._known)} of {wanted} results came, by the catalogue's count"
-            raise CatalogueError(f"{came}, also when it was asked by spans of time")
+        if shortfall := self._shortfall():
+            raise CatalogueError(f"{shortfall}, also when it was asked by spans of time")
+
+    def _shortfall(self) -> str:
+        """Say how many results of the whole list came; an empty string when all that it counts did."""
+        if self._wanted is None or len(self._known) >= self._wanted:
+            return ""
+        return f"{len(self._known)} of {self._wanted} results came, by the catalogue's count"
 
     def _divide(self, span: Span, times: Times, rounds: Rounds[Product], doubt: CatalogueError | None) -> None:
         """Divide a list that was not read to its end; what has not been read of it comes first.
@@ -124,6 +129,9 @@ class Division:
         if found is None or self._barren > (MOST_ALIKE if alike else MOST_BARREN):
             if short is None and all(str(place).strip("0") != "1" for place in _places(rounds)):
                 return  # a round number, but none at which catalogues stop counting
+            if (told := self._shortfall()) and rounds.reading.refusal is None and rounds.total != self._wanted:
+                # What a part lacks says nothing to a user who asked for the whole.
+                raise CatalogueError(f"{told}, also when it was asked by spans of time")
             raise short or doubt or CatalogueError("the catalogue does not give its whole list")
         log.debug("%s; it is asked for by spans of time", short or doubt)
         older, newer = found
