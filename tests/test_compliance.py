@@ -80,6 +80,35 @@ def test_another_collection_is_evidence(asked: str, of: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("asked", "name", "of"),
+    [
+        ("S2_MSIL2A", "S1A_IW_GRDH_1SDV_20210924T100000_20210924T100025_039800_04B500_ABCD", "S1"),
+        ("SENTINEL-1", NAME, "S2"),
+        ("S3_OLCI_L1", "S5P_OFFL_L2__NO2____20210924T095930_20210924T110230_39112_03_020800_20210925T012345", "S5"),
+    ],
+)
+def test_a_name_of_another_mission_is_evidence_where_no_collection_is_named(asked: str, name: str, of: str) -> None:
+    words = outside({"parentIdentifier": asked}, [replace(PRODUCT, identifier=name, collection=None)])
+
+    assert {"parentIdentifier": f"{name} is of {of}"} == words
+
+
+@pytest.mark.parametrize(
+    ("asked", "name"),
+    [
+        ("S2_MSIL2A", "P1"),
+        ("X", NAME),
+        ("S2A_MSIL1C", NAME),
+        ("S1_S2_MOSAICS", NAME),
+        ("S2_MSIL2A", "S24_7"),
+        ("S3", "s3_x"),
+    ],
+)
+def test_a_name_without_a_mission_is_no_evidence(asked: str, name: str) -> None:
+    assert {} == outside({"parentIdentifier": asked}, [replace(PRODUCT, identifier=name, collection=None)])
+
+
+@pytest.mark.parametrize(
     ("start", "asked", "which"),
     [
         ("2021-09-24T16:30:21.024Z", {"timeStart": "2021-09-24T16:30:21.024Z"}, []),
@@ -336,19 +365,6 @@ async def test_later_pages_are_looked_at_too(tmp_path: Path, naps: Naps) -> None
     right = [entry(f"N{number}", "2021-06-01") for number in range(150)]
     with pytest.raises(CatalogueError, match="does not go by timeStart"):
         await search(Deaf(*right, *OLD), tmp_path, naps, **ASKED)
-
-
-async def test_another_kind_of_server_is_named_beside_it(tmp_path: Path, naps: Naps) -> None:
-    resto = {
-        "properties": {
-            "title": "S2A_MSIL1C_20180911T103021_N0206_R108_T31UGR_20180911T124020.SAFE",
-            "startDate": "2018-09-11T10:30:21.026Z",
-            "completionDate": "2018-09-11T10:30:21.026Z",
-            "services": {"download": {"url": "https://h.example/a"}},
-        }
-    }
-    with pytest.raises(CatalogueError, match=r"timeStart.*it seems to be a resto API, which is not spoken here"):
-        await search(Deaf(resto), tmp_path, naps, timeStart="2021-01-01")
 
 
 async def test_without_an_echo_right_products_are_taken(tmp_path: Path, naps: Naps) -> None:

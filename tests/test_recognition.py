@@ -67,6 +67,14 @@ ANSWERS: dict[str, tuple[object, str]] = {
     "WFS": (collected(totalFeatures=0, numberReturned=0, timeStamp="x", crs=None), "answers as a WFS"),
     "ArcGIS": (collected({"attributes": {}}, geometryType="esriGeometryPoint"), "answers as an ArcGIS service"),
     "resto without links": (collected(RESTO), "answers as a resto API"),
+    "resto with names and links": (
+        collected({"properties": {"title": "A", "services": {"download": {"url": "/a.zip"}}}}),
+        "answers as a resto API",
+    ),
+    "STAC with names and links": (
+        collected(ITEM | {"properties": {"identifier": "A", "links": {"data": [{"href": "a.zip"}]}}}),
+        "answers as a STAC API",
+    ),
     "GeoJSON": (collected(FEATURE, FEATURE), "is an ordinary GeoJSON: none of its 2 entries has an identifier"),
     "GeoJSON of one": (collected(FEATURE), "is an ordinary GeoJSON: its one entry has no identifier"),
     "Atom": ("<?xml version='1.0'?><!-- x --><feed xmlns='http://www.w3.org/2005/Atom'/>", "with an Atom feed"),
@@ -137,19 +145,17 @@ NAMED = {"properties": {"identifier": "A", "links": {"data": [{"href": "a.zip"}]
     "features",
     [
         pytest.param([NAMED, FEATURE], id="one without a name among others"),
-        pytest.param([NAMED | {"assets": {}, "stac_version": "1.0.0"}], id="STAC beside what is spoken here"),
-        pytest.param(
-            [{"properties": {"title": "A", "productIdentifier": "x", "services": {"download": {"url": "/a.zip"}}}}],
-            id="resto with links",
-        ),
         pytest.param([{"properties": {"identifier": "A"}}], id="a name without a link"),
+        pytest.param([NAMED | {"assets": {}, "stac_version": "1.0.0"}], id="STAC beside what is spoken here"),
     ],
 )
 async def test_what_can_be_worked_with_is_no_other_server(
     tmp_path: Path, naps: Naps, features: list[dict[str, Any]]
 ) -> None:
+    echo = {"request": {"eo:parentIdentifier": "X"}} if "assets" in features[0] else {}
+
     async def give(_: web.BaseRequest) -> web.StreamResponse:
-        return web.Response(text=json.dumps(collected(*features, totalResults=len(features))))
+        return web.Response(text=json.dumps(collected(*features, totalResults=len(features), queries=echo)))
 
     async with listening(give) as origin:
         assert len(features) == len(found := await ask(origin, tmp_path, naps))

@@ -159,7 +159,7 @@ def read_page(status: int, body: bytes, *, download_base: str) -> Page[Product]:
     products = tuple(read_product(entry, download_base) for entry in answer["features"])
     named = sum(Entry(entry).identifier() is not None for entry in answer["features"])
     linked, kind = sum(product.url is not None for product in products), kind_of_results(answer)
-    strange = unspoken_results(kind, entries=len(products), named=named, linked=linked)
+    strange = unspoken_results(kind, entries=len(products), named=named, linked=linked, echoed=bool(_echo(answer)))
     return _page(answer, products, kind, strange)
 
 
@@ -175,7 +175,7 @@ def read_collections(status: int, body: bytes) -> Page[Collection]:
     entries = [Entry(entry) for entry in answer["features"]]
     names = [facts.identifier() or "" for facts in entries]
     kind, named = kind_of_results(answer), sum(map(bool, names))
-    if strange := unspoken_results(kind, entries=len(entries), named=named, linked=named):
+    if strange := unspoken_results(kind, entries=len(entries), named=named, linked=named, echoed=bool(_echo(answer))):
         raise CatalogueError(strange)
     return _page(answer, tuple(map(_collection, entries, names)))
 

@@ -7,8 +7,8 @@ what was asked. Only a product that is clearly outside is evidence:
 ===================  ================================================  ===============================================
 parameter            evidence                                          no evidence
 ===================  ================================================  ===============================================
-parentIdentifier     the entry names another collection                none is named; spelt otherwise (``sentinel-2
-                                                                       msil1c``); broader or narrower (``S2A_MSIL1C``)
+parentIdentifier     the entry names another collection; none is       spelt otherwise (``sentinel-2 msil1c``); broader
+                     named, and the name is of another mission         or narrower (``S2A_MSIL1C``); no mission named
 timeStart, timeEnd   sensed outside, both by the entry's times (to     one of them inside; no time; with ``disjoint``
                      their own precision: a second, a day) and by      all that is not wholly inside
                      the name's, give or take a day
@@ -61,6 +61,7 @@ _ZONES: Final = timedelta(hours=14)
 
 _NUMBER: Final = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _PAIR: Final = re.compile(rf"({_NUMBER})\s+({_NUMBER})")
+_MISSION: Final = re.compile(r"s[1-6][a-dp]?")
 _SUFFIX: Final = re.compile(r"(?:\.SAFE|\.SEN3)?(?:\.zip)?$", re.I)
 
 _Box = tuple[float, float, float, float]
@@ -93,9 +94,15 @@ def outside(parameters: Mapping[str, str], products: Iterable[Product]) -> dict[
 
 
 def _collection(product: Product, asked: str, _: Mapping[str, str]) -> str:
-    if product.collection is None or _may_be_one(product.collection, asked):
-        return ""
-    return f"is of {product.collection}"
+    if product.collection is not None:
+        return "" if _may_be_one(product.collection, asked) else f"is of {product.collection}"
+    ours, theirs = _missions(asked), _missions(product.identifier.partition("_")[0])
+    return f"is of {theirs.pop()}" if ours and theirs and not ours & theirs else ""
+
+
+def _missions(name: str) -> set[str]:
+    """Give the missions that a name has in it, such as S2 or S5."""
+    return {word[:2].upper() for word in _words(name) if _MISSION.fullmatch(word)}
 
 
 def _may_be_one(one: str, other: str) -> bool:

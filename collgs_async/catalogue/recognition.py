@@ -102,7 +102,7 @@ def kind_of_results(answer: Mapping[str, Any]) -> str | None:
     return next((what for what, is_it in _RESULTS.items() if is_it(answer, entry)), None)
 
 
-def unspoken_results(kind: str | None, *, entries: int, named: int, linked: int) -> str | None:
+def unspoken_results(kind: str | None, *, entries: int, named: int, linked: int, echoed: bool = False) -> str | None:
     """Say why a list of results is none that can be worked with; None when it can.
 
     Parameters
@@ -111,8 +111,11 @@ def unspoken_results(kind: str | None, *, entries: int, named: int, linked: int)
         What its server is; see `kind_of_results`.
     entries, named, linked
         How many entries there are, how many of them have an identifier, and how many a link that can be followed.
+    echoed
+        Whether the answer repeats our parameters. Another kind of server that does not has not understood them: names
+        and links that can be read are no sign that its pages can be turned.
     """
-    if linked and named:
+    if linked and named and (echoed or kind is None):
         return None
     if kind is not None:
         return f"the catalogue's address answers as {kind}, which is not spoken here; {_EXPECTED}"
