@@ -255,6 +255,11 @@ BROKEN = [
         'products[0].start: expected a time in UTC such as 2025-08-26T10:30:00Z, found "2025-06-01"',
     ),
     (put("products", 0, "platform"), 2, "products[0].platform: expected text, found 2"),
+    (
+        put("products", 0, "alternatives"),
+        ["https://collgs.lu/x", "x"],
+        'products[0].alternatives[1]: expected an http or https address without user name, found "x"',
+    ),
     (put("products", 2, "sise"), 1, "products[2].sise: unknown key"),
     (put("left_out", 1, "reason"), None, "left_out[1].reason: expected text, found null"),
     (put("left out"), [], "left out: unknown key"),

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from collgs_async.errors import ConfigError, StorageError
 from collgs_async.jsonfile import read_object
 from collgs_async.models import Product
+from collgs_async.plan.form import FORMAT, VERSION, check_form
 from collgs_async.query import Query
 from collgs_async.report import write_file
 from collgs_async.words import json_text
@@ -106,25 +107,23 @@ class Plan:
         ConfigError
             In one line: the file, the place in it, what was expected there and what was found.
         """
-        from collgs_async.plan.form import read_form  # a tenth of a second that no run without a plan should pay
-
+        values = read_object(path)
         try:
-            read = read_form(read_object(path))
+            check_form(values)
         except ValueError as error:
             raise ConfigError(f"{path}: {error}") from None
+        query = values["query"]
         try:
-            Query.parse(read.query.parameters)
+            Query.parse(query["parameters"])
         except ConfigError as error:
             raise ConfigError(f"{path}: query.{error.problems[0]}") from None
         return cls(
-            read.catalogue,
-            read.query.parameters,
-            read.query.selection,
-            tuple(
-                Product(**{**entry.model_dump(), "alternatives": tuple(entry.alternatives)}) for entry in read.products
-            ),
-            tuple(LeftOut(entry.identifier, entry.reason, entry.kind) for entry in read.left_out),
-            datetime.fromisoformat(read.created),
+            values["catalogue"],
+            query["parameters"],
+            query.get("selection", {}),
+            tuple(map(_product, values["products"])),
+            tuple(LeftOut(**entry) for entry in values.get("left_out", ())),
+            datetime.fromisoformat(values["created"]),
         )
 
     def write(self, path: Path) -> None:
@@ -144,8 +143,6 @@ class Plan:
         return "".join(self._texts())
 
     def _texts(self) -> Iterator[str]:
-        from collgs_async.plan.form import FORMAT, VERSION
-
         yield f'{{"format": {_json(FORMAT)}, "version": {VERSION},\n'
         yield f' "created": {_json(self.created.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))},\n'
         yield f' "catalogue": {_json(self.catalogue)},\n'
@@ -180,6 +177,15 @@ def _json(value: object) -> str:
 
 
 _PRODUCT_FIELDS: Final = tuple(one.name for one in fields(Product))
+
+
+def _product(entry: Mapping[str, Any]) -> Product:
+    """Read a product of a file that is of the right form."""
+    values = {"url": None, **entry, "alternatives": tuple(entry.get("alternatives", ()))}
+    for name in ("cloud_cover", "overlap"):
+        if values.get(name) is not None:
+            values[name] = float(values[name])
+    return Product(**values)
 
 
 def _known(product: Product) -> dict[str, Any]:
