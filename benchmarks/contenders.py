@@ -191,8 +191,8 @@ _PEERS = (
     ),
     Contender(
         "libraries",
-        "`python -c 'import aiohttp, aiofiles.os; from pydantic import BaseModel'`, which each run of ours needs",
-        lambda _: Command((sys.executable, "-c", "import aiohttp, aiofiles.os; from pydantic import BaseModel")),
+        "`python -c 'import aiohttp, aiofiles.os'`, which each run of ours needs",
+        lambda _: Command((sys.executable, "-c", "import aiohttp, aiofiles.os")),
         (sys.executable, "-c", "import aiohttp; print(aiohttp.__version__)"),
     ),
     Contender("python", "`python -c pass`", lambda _: Command((sys.executable, "-c", "pass")), (sys.executable, "-V")),

@@ -135,10 +135,10 @@ class Client:
         Raises
         ------
         ConfigError
-            The list of identifiers cannot be read; nothing was asked for.
+            No collection is named, or the list of identifiers cannot be read; nothing was asked for.
         """
         config = self._config
-        return Choice(self.search, query or config.query, config.selection, config.base_url, tell=tell)
+        return Choice(self.search, query or config.needed_query(), config.selection, config.base_url, tell=tell)
 
     def search(self, query: Query | None = None) -> Search:
         """Search the catalogue, and take all that it finds; see `choose`.
@@ -152,8 +152,13 @@ class Client:
         -------
         Search
             An asynchronous iterator of products. Pages are asked for as they are needed.
+
+        Raises
+        ------
+        ConfigError
+            No collection is named; nothing was asked for.
         """
-        return self._search(query or self._config.query, self._first_sign_in)
+        return self._search(query or self._config.needed_query(), self._first_sign_in)
 
     def _search(self, query: Query, before: Callable[[Query], Awaitable[None]] | None = None) -> Search:
         return Search(
@@ -216,7 +221,7 @@ class Client:
         CatalogueError
             The catalogue could not be asked, or it does not have this collection.
         """
-        collection = collection or self._config.query.collection
+        collection = collection or self._config.needed_query().collection
         if self._first_sign_in is not None:
             await self._first_sign_in(Query.of(collection))
         return await self._description(collection, self._inquiry())
@@ -312,7 +317,7 @@ class Client:
         CatalogueError, TransferError
             The catalogue or the store did not answer.
         """
-        async with aclosing(aiter(self._search(self._config.query))) as found:
+        async with aclosing(aiter(self._search(self._config.needed_query()))) as found:
             async for product in found:
                 if product.url is not None:
                     return await self._authenticator.who(product.url)
@@ -364,7 +369,7 @@ class Client:
         AuthenticationError, StorageError
             As for `download`.
         """
-        name, collection = archive.stem, self._config.query.collection
+        name, collection = archive.stem, self._config.needed_query().collection
         query = Query.parse({"parentIdentifier": collection, "identifier": name})
         async with aclosing(aiter(self.search(query))) as found:
             product = await anext(found, None)
@@ -430,7 +435,7 @@ class Client:
         def note(dropped: Dropped) -> None:
             left_out.append(LeftOut(dropped.product.identifier, dropped.reason, dropped.kind))
 
-        choice, asked = self.choose(query, tell=note), query or self._config.query
+        choice, asked = self.choose(query, tell=note), query or self._config.needed_query()
         found = self.with_sizes(choice) if sizes else aiter(choice)
         async with aclosing(found) as products:
             found_all = [product async for product in products]

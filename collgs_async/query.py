@@ -20,7 +20,7 @@ from collgs_async.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["Query", "canonical", "shown"]
+__all__ = ["NO_COLLECTION", "Query", "canonical", "given_names", "names_collection", "shown"]
 
 _NAMES = """
     searchTerms startIndex count uid box geometry geoRelation lat lon radius name timeStart timeEnd timeRelation
@@ -39,6 +39,10 @@ _INTERVAL = re.compile(
 )
 _AGO = re.compile(r"([0-9]{1,5})([dw])")
 _DAYS = {"today": 0, "yesterday": 1}
+NO_COLLECTION = (
+    "parameters.parentIdentifier: expected a collection such as S2_MSIL1C; "
+    "without it the catalogue would search its collections"
+)
 _LONGEST_SHOWN = 80
 _PLAIN_VALUE = "expected text, a number, true, false or a list of these"
 
@@ -157,6 +161,20 @@ def canonical(key: str) -> str:
     return _CANONICAL.get(key.lower(), key)
 
 
+def given_names(parameters: Mapping[str, object]) -> frozenset[str]:
+    """Return the names of the search parameters that have a value, as the catalogue spells them."""
+    return frozenset(canonical(name) for name, value in parameters.items() if _is_given(value))
+
+
+def names_collection(parameters: Mapping[str, object]) -> bool:
+    """Tell whether search parameters name the collection to search."""
+    return not given_names(parameters).isdisjoint({"parentIdentifier", "parentId"})
+
+
+def _is_given(value: object) -> bool:
+    return value is not None and not (isinstance(value, str) and not value.strip())
+
+
 def shown(value: object) -> str:
     """Write a found value as JSON on one short line, so that text and number can be told apart."""
     try:
@@ -181,7 +199,7 @@ def _given(parameters: Mapping[str, object], problems: list[str]) -> dict[str, o
             problems.append(f"parameters: expected the name of a search parameter, found {shown(written)}")
         elif key in given:
             problems.append(f"parameters.{written}: expected {key} once, found it in two spellings")
-        elif value is not None and not (isinstance(value, str) and not value.strip()):
+        elif _is_given(value):
             given[key] = value
     return given
 
@@ -216,10 +234,7 @@ def _read(given: Mapping[str, object], problems: list[str], notes: list[str]) ->
 def _contradictions(given: Mapping[str, object], sent: Mapping[str, str]) -> list[str]:
     found = []
     if "parentIdentifier" not in given:
-        found.append(
-            "parameters.parentIdentifier: expected a collection such as S2_MSIL1C; "
-            "without it the catalogue would search its collections"
-        )
+        found.append(NO_COLLECTION)
     start, end = sent.get("timeStart"), sent.get("timeEnd")
     if start and end and end < start:
         found.append(f"parameters.timeEnd: expected a time not before timeStart, {start}, found {end}")

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import shapely
 
+from collgs_async.config import OPTIONS, env_name
 from collgs_async.demo import make_constellation
 from collgs_async.names import parse
-from collgs_async.options import OPTIONS, env_name
 
 from .conftest import HANGS, level2_scenes
 from .test_cli import say, untroubled

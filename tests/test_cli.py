@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from collgs_async.cli import main
-from collgs_async.config import sample_config
-from collgs_async.options import OPTIONS, env_name
+from collgs_async.config import OPTIONS, env_name, sample_config
+from collgs_async.plan import Plan
 from collgs_async.version import __version__
 
 from .conftest import fault, is_archive, level2_scenes
@@ -704,6 +704,36 @@ async def test_verify_of_a_single_file(serve: Callable[..., Any], say: Callable[
 
     assert (0, 1) == (right.code, wrong.code)
     assert str(site.archive(scene)) in wrong.err
+
+
+WITHOUT_COLLECTION: dict[str, tuple[str, ...]] = {
+    "verify": ("verify", "empty"),
+    "collections": ("collections",),
+    "compare": ("plan", "--diff", "old.json", "new.json"),
+    "pull": ("--plan", "old.json"),
+}
+
+
+@pytest.mark.parametrize("words", WITHOUT_COLLECTION.values(), ids=WITHOUT_COLLECTION)
+async def test_what_searches_nothing_needs_no_collection_whatever_else_is_set(
+    serve: Callable[..., Any],
+    say: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+) -> None:
+    site = await serve(level2_scenes(1))
+    (tmp_path / "cwd" / "empty").mkdir()
+    for name in ("old.json", "new.json"):
+        Plan.of(site.server.url, [], parameters={"parentIdentifier": "A"}).write(tmp_path / "cwd" / name)
+    monkeypatch.setenv("COLLGS_BBOX", "1,2,3,4")
+
+    assert 0 == (await say(*words, "--base-url", site.server.url)).code
+
+    for command in (("search",), ("describe",), ("verify", "empty", "--repair"), ("plan", "x.json"), ("login",)):
+        said = await say(*command, "--base-url", site.server.url)
+        assert 2 == said.code
+        assert said.err.startswith("error: --collection: expected a collection such as S2_MSIL1C; ")
 
 
 async def test_verify_of_an_empty_folder_says_so(say: Callable[..., Any], tmp_path: Path) -> None:

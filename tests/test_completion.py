@@ -17,7 +17,7 @@ import pytest
 from collgs_async.cli import main
 from collgs_async.cli.completion import completion_script
 from collgs_async.cli.vocabulary import COMMANDS, SHELLS, TOPICS, command_parser
-from collgs_async.options import OPTIONS
+from collgs_async.config import OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

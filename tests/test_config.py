@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
+from dataclasses import FrozenInstanceError
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +11,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collgs_async.config import Config, Connection, DownloadOptions, load_config, sample_config
+from collgs_async import Client
+from collgs_async.config import (
+    OPTIONS,
+    Config,
+    Connection,
+    DownloadOptions,
+    Option,
+    Selection,
+    env_name,
+    load_config,
+    sample_config,
+    search_parameter,
+)
 from collgs_async.errors import ConfigError
-from collgs_async.options import OPTIONS, Option, env_name, search_parameter
 from collgs_async.query import Query
 
 ROOT = Path(__file__).parent.parent
@@ -111,7 +124,8 @@ def problems(
 def value_at(config: Config, key: str) -> object:
     section, _, name = key.rpartition(".")
     if section == "parameters":
-        return config.query.count if name == "count" else config.query.parameters.get(name)
+        query = config.needed_query()
+        return query.count if name == "count" else query.parameters.get(name)
     return getattr(getattr(config, section) if section else config, name)
 
 
@@ -136,7 +150,7 @@ def test_the_sample_in_the_package_is_the_one_that_readers_see() -> None:
 
 def test_a_collection_is_all_that_is_needed() -> None:
     config = load_config(None, environ={}, flags={"parameters.parentIdentifier": "S1_SAR_GRD"})
-    assert config.query.collection == "S1_SAR_GRD"
+    assert config.needed_query().collection == "S1_SAR_GRD"
     assert config.base_url == "https://collgs.lu/catalog/oseo/search"
 
 
@@ -184,10 +198,10 @@ def test_relative_links_start_from_the_download_base_where_it_is_given(base: str
 
 def test_settings_cannot_be_changed() -> None:
     config = Config(parameters=SEARCH)
-    with pytest.raises(ValueError, match="frozen"):
-        config.base_url = "http://elsewhere"
-    with pytest.raises(ValueError, match="frozen"):
-        config.download_options.workers = 7
+    with pytest.raises(FrozenInstanceError, match="base_url"):
+        config.base_url = "http://elsewhere"  # type: ignore[misc]  # which is what is tried
+    with pytest.raises(FrozenInstanceError, match="workers"):
+        config.download_options.workers = 7  # type: ignore[misc]  # likewise
 
 
 def test_an_existing_folder_is_a_right_output() -> None:
@@ -271,11 +285,11 @@ def test_a_flag_leaves_the_rest_of_its_section_alone() -> None:
 def test_a_flag_replaces_any_spelling_in_the_file() -> None:
     values = {"parameters": {"PARENTIDENTIFIER": "A", "Box": "1,2,3,4"}}
     config = loaded(values, flags={"parameters.box": "5,6,7,8", "parameters.parentidentifier": "B"})
-    assert config.query.parameters == {"box": "5,6,7,8", "parentIdentifier": "B"}
+    assert config.needed_query().parameters == {"box": "5,6,7,8", "parentIdentifier": "B"}
 
 
 def test_a_parameter_without_a_flag_of_its_own_can_be_set() -> None:
-    assert loaded(flags={"parameters.orbitnumber": "8"}).query.parameters["orbitNumber"] == "8"
+    assert loaded(flags={"parameters.orbitnumber": "8"}).needed_query().parameters["orbitNumber"] == "8"
 
 
 @pytest.mark.parametrize(
@@ -284,7 +298,7 @@ def test_a_parameter_without_a_flag_of_its_own_can_be_set() -> None:
 def test_words_for_a_cloud_cover_may_leave_out_the_brackets(words: str, sent: str) -> None:
     by_flag = loaded(flags={"parameters.cloudCover": words})
     by_variable = loaded(environ={"COLLGS_CLOUD_COVER": words})
-    assert sent == by_flag.query.parameters["cloudCover"] == by_variable.query.parameters["cloudCover"]
+    assert sent == value_at(by_flag, "parameters.cloudCover") == value_at(by_variable, "parameters.cloudCover")
 
 
 @pytest.mark.parametrize(
@@ -310,6 +324,64 @@ def test_a_search_parameter_is_split_at_its_first_equals_sign(words: str, parts:
 def test_a_search_parameter_without_key_or_equals_sign_is_refused(words: str) -> None:
     with pytest.raises(ValueError, match="expected KEY=VALUE, found"):
         search_parameter(words)
+
+
+# Without a collection
+
+
+NO_COLLECTION = (
+    "parameters.parentIdentifier: expected a collection such as S2_MSIL1C; "
+    "without it the catalogue would search its collections"
+)
+
+
+@pytest.mark.parametrize("parameters", [{}, {"box": "1,2,3,4", "count": 3}, {"parentIdentifier": " "}])
+def test_settings_without_a_collection_are_right_and_have_no_query(parameters: dict[str, Any]) -> None:
+    config = Config(parameters=parameters)
+
+    assert config.query is None
+    with pytest.raises(ConfigError) as caught:
+        config.needed_query()
+    assert (NO_COLLECTION,) == caught.value.problems
+    assert config == Config.from_file(write(json.dumps({"parameters": parameters})))
+
+
+def test_the_other_search_parameters_are_checked_without_a_collection() -> None:
+    with pytest.raises(ConfigError) as caught:
+        Config(parameters={"box": "1", "orbitDirection": "ASCENDING"}, selection={"tile": 7, "min_overlap": 101})
+
+    assert caught.value.problems == (
+        'parameters.box: expected four numbers W,S,E,N in degrees, found "1"',
+        "selection.min_overlap: expected a percentage from 0 to 100, found 101",
+        "selection.tile: expected tiles such as 31UGR,32ULV, found 7",
+    )
+    with pytest.raises(ConfigError, match=r"selection.orbit_direction: expected no parameters"):
+        Config(parameters={"orbitDirection": "ASCENDING"}, selection={"orbit_direction": "asc"})
+
+
+async def test_a_search_without_a_collection_is_refused_and_one_with_a_query_of_its_own_is_not() -> None:
+    async with Client(Config()) as client:
+        for ask in (client.search, client.choose):
+            with pytest.raises(ConfigError) as caught:
+                ask()
+            assert (NO_COLLECTION,) == caught.value.problems
+            ask(Query.of("S2_MSIL1C"))
+        for wait in (client.run, client.plan, client.describe, client.sign_in):
+            with pytest.raises(ConfigError) as caught:
+                await wait()
+            assert (NO_COLLECTION,) == caught.value.problems
+
+
+def test_what_searches_nothing_needs_no_collection() -> None:
+    config = load_config(None, environ={"COLLGS_BBOX": "1,2,3,4"}, flags={}, needs_collection=False)
+
+    assert (None, {"box": "1,2,3,4"}) == (config.query, config.parameters)
+
+
+@pytest.mark.parametrize("spelling", ["parentIdentifier", "PARENTIDENTIFIER", "parentId"])
+def test_a_collection_that_is_empty_is_missing_in_any_spelling(spelling: str) -> None:
+    line = f"config.json: {NO_COLLECTION}"
+    assert (line,) == problems({"parameters": {spelling: ""}})
 
 
 # What is wrong
@@ -518,6 +590,42 @@ def test_a_section_made_alone_also_raises_a_config_error() -> None:
     with pytest.raises(ConfigError) as caught:
         Connection(timeout=0)
     assert caught.value.problems == ("connection.timeout: expected a number of seconds, more than 0, found 0",)
+
+
+# What a settings object is
+
+
+def test_a_repr_shows_what_is_not_as_by_default() -> None:
+    config = Config(parameters=SEARCH, download_options={"workers": "9"}, output_directory="here")
+
+    assert repr(Config()) == "Config()"
+    assert eval(repr(config), {"Config": Config, "DownloadOptions": DownloadOptions, "PosixPath": Path}) == config
+
+
+def test_equal_settings_are_interchangeable() -> None:
+    one, other = Connection(retries="5", auth_hosts="a.b"), Connection(retries=5, auth_hosts=["a.b"])
+
+    assert one == other != Connection(retries=6)
+    assert {one: "here"}[other] == "here"
+    assert pickle.loads(pickle.dumps(Config(parameters=SEARCH, connection=one))).connection == other
+
+
+@pytest.mark.parametrize("section", [Config, Connection, DownloadOptions, Selection])
+def test_each_setting_is_explained_in_the_docstring(section: Any) -> None:
+    for option in OPTIONS:
+        name = option.key.removeprefix(section.prefix)
+        if "." not in name and hasattr(section(), name):
+            assert f"    {name}\n        {option.help}.\n" in section.__doc__
+
+
+def test_what_was_given_is_not_changed_from_outside() -> None:
+    parameters, area = {**SEARCH}, {"type": "Point", "coordinates": [6, 50]}
+    config = Config(parameters=parameters, selection={"aoi": area})
+    parameters["box"] = "1"
+    area["type"] = "nothing"
+
+    assert SEARCH == config.parameters
+    assert Config(parameters=SEARCH, selection=Selection(aoi={"type": "Point", "coordinates": [6, 50]})) == config
 
 
 # What must stay secret

@@ -15,8 +15,8 @@ import pytest
 from collgs_async.cli import main
 from collgs_async.cli.topics import EXIT_CODES, FILES, VARIABLES, help_text
 from collgs_async.cli.vocabulary import COMMANDS, TOPICS, command_parser
+from collgs_async.config import OPTIONS, env_name
 from collgs_async.errors import ConfigError
-from collgs_async.options import OPTIONS, env_name
 
 if TYPE_CHECKING:
     from .conftest import Command
@@ -166,7 +166,7 @@ async def test_what_needs_no_catalogue_waits_for_no_heavy_module(command: Comman
     ended = await command.end(process)
 
     loaded = set(json.loads(ended.out.splitlines()[-1]))
-    assert "collgs_async.options" in loaded
+    assert "collgs_async.config.options" in loaded
     heavy = {"aiohttp", "pydantic", "shapely", "tqdm", "tenacity", "aiofiles", "yarl", "asyncio", "ssl", "numpy"}
     assert set() == loaded & heavy
 

@@ -168,7 +168,7 @@ runpy.run_module("collgs_async", run_name="__main__", alter_sys=True)
 """The command, to which somebody presses Ctrl-C at the very moment at which it loads some module."""
 
 
-@pytest.mark.parametrize("loading", ["collgs_async.options", "collgs_async.config", "aiohttp.client"])
+@pytest.mark.parametrize("loading", ["collgs_async.query", "collgs_async.config", "aiohttp.client"])
 async def test_ctrl_c_while_the_program_still_loads_is_quiet(
     serve: Callable[..., Any], command: Command, loading: str
 ) -> None:

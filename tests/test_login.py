@@ -69,8 +69,8 @@ def home(tmp_path: Path) -> dict[str, str]:
 def client(site: Any, **options: Any) -> Client:
     """Make a client that has the right password and trusts the other name of this machine."""
     config = site.config(**options)
-    connection = config.connection.model_copy(update={"auth_hosts": ("localhost",)})
-    config = config.model_copy(update={"connection": connection})
+    connection = replace(config.connection, auth_hosts=("localhost",))
+    config = replace(config, connection=connection)
     return Client(config, sleep=site.naps, credentials=lambda: Credentials(NAME, PASSWORD))
 
 

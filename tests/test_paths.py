@@ -6,6 +6,7 @@ import json
 import os
 import pwd
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -167,7 +168,7 @@ def test_a_path_of_python_is_read_so_but_for_its_dollars(home: Path) -> None:
     config = Config(parameters=SEARCH, output_directory=Path("~/a$UNSET"))
 
     assert home / "a$UNSET" == config.output_directory
-    assert config.output_directory == config.model_copy(update={"base_url": "http://a.example"}).output_directory
+    assert config.output_directory == replace(config, base_url="http://a.example").output_directory
 
 
 @pytest.mark.parametrize("wrong", ["~no.such.user/a", "$UNSET/a", "$BLANK/a"])

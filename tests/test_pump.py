@@ -372,8 +372,8 @@ async def test_each_recoverable_fault_ends_in_the_right_bytes_either_way(
     async with relay(certificate, site.server.origin) as secure:
         connection = Connection(timeout=2, retries=3)  # of silence, which a busy machine has, too
         if way == "pump over TLS":
-            connection = connection.model_copy(update={"download_base_url": secure, "ca_file": certificate})
-        async with Client(config.model_copy(update={"connection": connection}), sleep=site.naps) as client:
+            connection = replace(connection, download_base_url=secure, ca_file=certificate)
+        async with Client(replace(config, connection=connection), sleep=site.naps) as client:
             report = await client.run()
 
     assert (1, 0) == (report.downloaded, report.failed)

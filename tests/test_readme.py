@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from collgs_async.cli.vocabulary import COMMANDS, command_parser
+from collgs_async.config import OPTIONS, env_name
 from collgs_async.demo import FAULTS
-from collgs_async.options import OPTIONS, env_name
 
 from .conftest import level2_scenes
 

@@ -13,8 +13,6 @@ import collgs_async
 PACKAGE = Path(collgs_async.__file__).parent
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-FOR_TYPES_ONLY = {"pydantic_core"}
-"""Comes with pydantic, which asks for one exact version of it."""
 
 
 def imported_packages() -> set[str]:
@@ -37,7 +35,7 @@ def requirements() -> dict[str, str]:
 
 
 def test_what_is_imported_is_asked_for() -> None:
-    assert set() == imported_packages() - FOR_TYPES_ONLY - set(requirements())
+    assert set() == imported_packages() - set(requirements())
 
 
 def test_each_requirement_of_a_run_names_its_lowest_version() -> None:

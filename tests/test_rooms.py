@@ -12,7 +12,7 @@ PACKAGE = Path(collgs_async.__file__).parent
 FLOORS = {
     "redaction": -1,
     **dict.fromkeys(["errors", "version", "units", "words", "names", "trust", "zipformat", "links", "connections"], 0),
-    **dict.fromkeys(["models", "query", "options", "limits", "ranges", "patience", "proxies", "errands", "reading"], 1),
+    **dict.fromkeys(["models", "query", "limits", "ranges", "patience", "proxies", "errands", "reading"], 1),
     **dict.fromkeys(["filenames", "storage", "timing"], 1),
     **dict.fromkeys(
         ["area", "choosing", "jsonfile", "lease", "paths", "sidecar", "integrity", "progress", "listing", "report"], 2

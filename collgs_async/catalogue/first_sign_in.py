@@ -70,8 +70,10 @@ class FirstSignIn:
         self._turn = asyncio.Lock()
         self._done = False
 
-    async def __call__(self, query: Query) -> None:
+    async def __call__(self, query: Query | None) -> None:
         """Sign in at the first archive that this query finds, or its collection, or any other collection.
+
+        Without a query, any collection will do.
 
         Raises
         ------
@@ -85,7 +87,7 @@ class FirstSignIn:
                 await self._sign_in(query)
                 self._done = True
 
-    async def _sign_in(self, query: Query) -> None:
+    async def _sign_in(self, query: Query | None) -> None:
         url = await self._link(query)
         if self._authenticator.generation:  # the catalogue itself has asked for it
             return
@@ -111,7 +113,7 @@ class FirstSignIn:
         except TransferError as error:
             raise CatalogueError(f"before the search: {error}") from None
 
-    async def _link(self, query: Query) -> str | None:
+    async def _link(self, query: Query | None) -> str | None:
         refusal: CatalogueError | None = None
         async for one in self._queries(query):
             try:
@@ -125,12 +127,13 @@ class FirstSignIn:
             raise refusal
         return None
 
-    async def _queries(self, query: Query) -> AsyncIterator[Query]:
+    async def _queries(self, query: Query | None) -> AsyncIterator[Query]:
         """Give what may find a link, the narrowest first: rights may hide all of a collection."""
-        yield replace(query, count=_LOOKED_AT, start_index=1)
-        yield _any_of(query.collection)
+        if query is not None:
+            yield replace(query, count=_LOOKED_AT, start_index=1)
+            yield _any_of(query.collection)
         names = [collection.identifier for collection in await self._collections()]
-        for name in [name for name in names if name != query.collection][:_MOST_COLLECTIONS]:
+        for name in [name for name in names if query is None or name != query.collection][:_MOST_COLLECTIONS]:
             yield _any_of(name)
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from yarl import URL
 
+from collgs_async.errors import ConfigError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -38,7 +40,8 @@ def searches(
     ConfigError
         A search parameter already says what the selection says, too.
     """
-    selection.refuse_twins(query)
+    if problems := list(selection.said_twice(query.parameters)):
+        raise ConfigError(problems)
     directions = selection.wishes.orbit_directions
     if directions:
         query = _with(query, {"orbitDirection": ",".join(sorted(directions))}, checked="orbitDirection")

@@ -130,7 +130,7 @@ class Choice:
 
     def written(self) -> dict[str, Any]:
         """Write the selection as a configuration would hold it, with all that it names in files."""
-        written = self._selection.model_dump(exclude_defaults=True, mode="json")
+        written = self._selection.to_dict()
         if self.area is not None:
             written["aoi"] = self.area.geojson()
         if self._identifiers:

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from collgs_async.app import Client
-from collgs_async.options import OPTIONS
+from collgs_async.config import OPTIONS
 from collgs_async.words import json_text, printable
 
 if TYPE_CHECKING:

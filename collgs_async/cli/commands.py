@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from collgs_async.units import format_bytes
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from collgs_async.cli.screen import Screen
     from collgs_async.plan import Plan
@@ -29,16 +30,16 @@ log = logging.getLogger("collgs_async")
 DEFAULT_CONFIG = Path("config.json")
 
 
-def read_settings(found: Namespace, flags: dict[str, object]) -> Config:
-    """Put the settings together, for what searches nothing."""
+def read_settings(found: Namespace, flags: Mapping[str, object], *, needs_collection: bool = False) -> Config:
+    """Put the settings together, for what searches nothing unless a collection is needed."""
     file = DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None
-    return load_config(found.config if found.config else file, environ=os.environ, flags=flags)
+    return load_config(found.config or file, environ=os.environ, flags=flags, needs_collection=needs_collection)
 
 
 def read_config(found: Namespace, flags: dict[str, object]) -> Config:
     """Put the settings of a search together, and say what was understood in another way than it was written."""
-    config = read_settings(found, flags)
-    for note in config.query.notes:
+    config = read_settings(found, flags, needs_collection=True)
+    for note in config.query.notes if config.query else ():
         log.info("note: %s", note)
     return _with_what_is_piped(config)
 
@@ -49,14 +50,12 @@ def _with_what_is_piped(config: Config) -> Config:
         return config
     from collgs_async.choice import read_identifiers
 
-    selection = config.selection.model_copy(update={"ids": read_identifiers("-")})
-    return config.model_copy(update={"selection": selection})
+    return replace(config, selection=replace(config.selection, ids=read_identifiers("-")))
 
 
 def read_verify(found: Namespace, flags: dict[str, object]) -> tuple[Config, Path]:
     """Put together the settings of a command that usually asks the catalogue nothing, and so needs no collection."""
-    asks = found.repair  # only then does it matter which collection is meant
-    config = read_settings(found, flags if asks else {"parameters.parentIdentifier": "any", **flags})
+    config = read_settings(found, flags, needs_collection=found.repair)
     folder = found.folder if found.folder else config.output_directory
     if not folder.exists():
         raise ConfigError(f"DIR: expected a folder with archives, found nothing at {folder}")
@@ -182,7 +181,7 @@ async def _repair(bad: Sequence[Bad], config: Config) -> int:
 
     repaired = 0
     for one in bad:
-        beside = config.model_copy(update={"output_directory": one.path.parent})
+        beside = replace(config, output_directory=one.path.parent)
         async with Client(beside) as client:
             try:
                 outcome = await client.repair(one.path, one.damaged)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from collgs_async.cli.screen import Screen, run_interruptibly
 from collgs_async.cli.words import flags_of, parse
+from collgs_async.config import OPTIONS, env_name
 from collgs_async.errors import CollgsError, ConfigError
-from collgs_async.options import OPTIONS, env_name
 from collgs_async.trust import put_off
 
 if TYPE_CHECKING:
@@ -145,11 +145,11 @@ def _ask(found: Namespace, flags: dict[str, object]) -> int:
     from collgs_async.cli import asking, commands
 
     if found.command == "collections":
-        config = commands.read_config(found, {"parameters.parentIdentifier": "any", **flags})
+        config = commands.read_settings(found, flags)
         return run_interruptibly(asking.collections(config, found.format))
     named = {"parameters.parentIdentifier": found.name} if found.name else {}
     config = commands.read_config(found, {**flags, **named})
-    return run_interruptibly(asking.describe(config, config.query.collection, found.format))
+    return run_interruptibly(asking.describe(config, config.needed_query().collection, found.format))
 
 
 def _plan(found: Namespace, flags: dict[str, object]) -> int:

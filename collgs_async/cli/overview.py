@@ -6,7 +6,7 @@ import textwrap
 from typing import Final
 
 from collgs_async.cli.vocabulary import COMMANDS, TOPICS
-from collgs_async.options import OPTIONS
+from collgs_async.config import OPTIONS
 
 __all__ = ["overview"]
 

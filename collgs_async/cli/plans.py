@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from collgs_async.app import Client
 from collgs_async.cli.commands import read_settings
-from collgs_async.config import Config, Selection
+from collgs_async.config import OPTIONS, Config, Selection
 from collgs_async.errors import ConfigError
-from collgs_async.options import OPTIONS
 from collgs_async.plan import MISSING, TWIN, Plan, compare
+from collgs_async.query import given_names
 from collgs_async.report import STDOUT, left_out_line, missing_lines
 from collgs_async.units import format_bytes
 from collgs_async.words import printable
@@ -39,16 +39,16 @@ def read_settings_beside(plan_flag: str, found: Namespace, flags: Mapping[str, o
     for key, value in flags.items():
         if value is not None and (key in of_key or key.startswith("parameters.")):
             raise ConfigError(f"{plan_flag}: expected no selection beside it, found {of_key.get(key, '--set')}")
-    config = read_settings(found, {**flags, "parameters.parentIdentifier": "any"})
+    config = read_settings(found, flags)
     if idle := _choosing(config):
         log.info("note: %s goes by the plan alone; without effect here: %s", plan_flag, ", ".join(idle))
     return config
 
 
 def _choosing(config: Config) -> list[str]:
-    """Name what the settings would choose by; any collection has been put in already."""
-    asked = config.query.written().keys() - {"parentIdentifier"}
-    wanted = config.selection.model_dump(exclude_defaults=True)
+    """Name what the settings would choose by, beside the collection."""
+    asked = given_names(config.parameters) - {"parentIdentifier", "parentId", "httpAccept"}
+    wanted = config.selection.to_dict()
     return [*(f"parameters.{name}" for name in sorted(asked)), *(f"selection.{name}" for name in wanted)]
 
 

@@ -68,7 +68,7 @@ async def demo(found: Namespace, flags: dict[str, object], screen: Screen) -> in
     faults = _chosen(found.fault)
     if "list" in found.fault:
         return _list_faults()
-    load_config(None, environ={}, flags={**flags, "parameters.parentIdentifier": "any"})  # refuse wrong flags first
+    load_config(None, environ={}, flags=flags, needs_collection=False)  # refuse wrong flags first
     if found.constellation and (not found.serve or faults):
         raise ConfigError("--constellation: expected --serve and no --fault beside it")
     count = None if found.products is None else _whole_number("--products", found.products, 1, 100_000)

@@ -6,8 +6,8 @@ from textwrap import TextWrapper
 from typing import TYPE_CHECKING, Final
 
 from collgs_async.cli.vocabulary import COMMANDS, TOPICS, command_parser
+from collgs_async.config import OPTIONS, Option, env_name
 from collgs_async.errors import ConfigError, did_you_mean
-from collgs_async.options import OPTIONS, Option, env_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

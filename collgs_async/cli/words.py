@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from collgs_async.cli.overview import overview
 from collgs_async.cli.vocabulary import COMMANDS, command_parser, flags_in, unknown_flag
+from collgs_async.config import OPTIONS, search_parameter
 from collgs_async.errors import ConfigError, did_you_mean
-from collgs_async.options import OPTIONS, search_parameter
 
 if TYPE_CHECKING:
     import argparse

@@ -1,75 +1,254 @@
-"""All settings of a run, put together from flags, environment and file."""
+"""All settings, a row each: checked when they are made, never changed.
+
+A row is a field of a section. It has the setting's flag and what stands for its value in the help, what a right value
+is, the default, and what it is for. A new setting is a new row. The formatter is off there, for it would
+make seven lines of each.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
-from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
-
-from collgs_async.config.checked import BY_KEY, InvalidError, Section
-from collgs_async.config.sections import Connection, DownloadOptions
-from collgs_async.config.selection import Selection
-from collgs_async.config.values import read_base_url, read_folder
+from collgs_async.config import kinds
+from collgs_async.config.options import GROUPS, Option, Section, part, setting
 from collgs_async.errors import ConfigError
-from collgs_async.jsonfile import read_object
-from collgs_async.options import OPTIONS, Option, env_name
 from collgs_async.paths import read_path
-from collgs_async.query import Query, canonical, shown
+from collgs_async.query import NO_COLLECTION, Query, canonical, given_names, names_collection, shown
+from collgs_async.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Container, Iterator
 
-__all__ = ["Config", "load_config", "sample_config"]
+    from collgs_async.choosing import Best, Wishes
+
+__all__ = ["BY_KEY", "KNOWN_KEYS", "OPTIONS", "Config", "Connection", "DownloadOptions", "Selection"]
+
+_Words: TypeAlias = str | tuple[str, ...] | None
 
 
-def _parameters(value: dict[str, Any]) -> dict[str, Any]:
-    """Check the search parameters; what is kept is what the user wrote."""
+@dataclass(frozen=True, init=False, repr=False)
+class Selection(Section):
+    """What is wanted of the products that a search finds. Lists may be given as text with commas.
+
+    An area is the name of a file, WKT or a GeoJSON object. ``by`` says what makes the best of those that ``best_per``
+    groups: None stands for ``cloud``, the least; ``coverage`` is the most of the area.
+    """
+
+    prefix = "selection."
+    group = "selection"
+
+    # fmt: off
+    aoi: str | Path | dict[str, Any] | None = setting("--aoi", "FILE|WKT", kinds.AREA, default=None,
+        help="only products whose footprint meets this area: GeoJSON, WKT, KML, GeoPackage or shapefile")
+    min_overlap: float | None = setting("--min-overlap", "PERCENT", kinds.PERCENT, default=None,
+        help="only products that cover so much of the area")
+    months: _Words = setting("--months", "LIST",
+        kinds.criterion("months", "months from 1 to 12, such as 5-9, 11-2 or 1,5-9"), default=None,
+        help="only products sensed in these months of any year, such as 5-9 or 11-2")
+    tile: _Words = setting("--tile", "TILE,...", kinds.criterion("tile", "tiles such as 31UGR,32ULV"), default=None,
+        help="only products of these tiles, such as 31UGR")
+    relative_orbit: _Words = setting("--relative-orbit", "N,...",
+        kinds.criterion("relative_orbit", "relative orbits from 1 to 385, such as 8,108"), default=None,
+        help="only products of these tracks")
+    platform: _Words = setting("--platform", "NAME,...",
+        kinds.criterion("platform", "platforms such as S2A,S2B or Sentinel-2A, or a mission such as S2"), default=None,
+        help="only products of these satellites, such as S2A or Sentinel-2B")
+    orbit_direction: _Words = setting("--orbit-direction", "NAME",
+        kinds.criterion("orbit_direction", "ASCENDING or DESCENDING", "ASCENDING", "DESCENDING"), default=None,
+        help="only products of ASCENDING or of DESCENDING orbits")
+    polarisation: _Words = setting("--polarisation", "LIST",
+        kinds.criterion("polarisation",
+            "channels that one product has, such as VV or VV,VH or HH,HV, or codes such as DV,SV"), default=None,
+        help="only radar products with all of these channels, such as VV,VH, or of one of these codes, such as DV")
+    product_type: _Words = setting("--product-type", "NAME,...",
+        kinds.criterion("product_type", "product types such as MSIL2A, GRD or OL_1_EFR"), default=None,
+        help="only products of these types, such as MSIL2A or GRD")
+    latest_baseline: bool = setting("--latest-baseline", "", kinds.SWITCH, default=False,
+        help="of the products of one acquisition, only those of the newest processing baseline")
+    best_per: _Words = setting("--best-per", "GROUP", kinds.GROUPS, default=None,
+        help="one product for each tile, day or month, or for each tile,month")
+    by: Literal["cloud", "coverage"] | None = setting("--by", "MERIT",
+        kinds.one_of("cloud", "coverage", any_case=True), default=None,
+        help="what makes it the best: cloud (the least, the default) or coverage (the most of the area)")
+    ids: str | Path | tuple[str, ...] | None = setting("--ids", "FILE|-", kinds.IDENTIFIERS, default=None,
+        help="exactly the products that this file, or standard input, names, one a line")
+    strict: bool = setting("--strict", "", kinds.SWITCH, default=False,
+        help="refuse search parameters that the collection does not have, rather than warn")
+    # fmt: on
+
+    def _contradictions(self) -> Iterator[str]:
+        if self.min_overlap is not None and self.aoi is None:
+            yield "selection.min_overlap: expected an area (aoi) beside it, found none"
+        if self.by is not None and self.best_per is None:
+            yield "selection.by: expected what the best is wanted of (best_per) beside it, found none"
+        elif self.by == "coverage" and self.aoi is None:
+            yield "selection.by: expected an area (aoi) to choose by coverage, found none"
+
+    def said_twice(self, parameters: Container[str]) -> Iterator[str]:
+        """Name what is said here and by a search parameter of the catalogue, too."""
+        for name, twin in {"aoi": "geometry", "ids": "identifier", "orbit_direction": "orbitDirection"}.items():
+            if getattr(self, name) is not None and twin in parameters:
+                yield f"selection.{name}: expected no parameters.{twin} beside it, found one"
+
+    @cached_property
+    def wishes(self) -> Wishes:
+        """What a product must be."""
+        from collgs_async.choosing.wishes import WISHES, Wishes
+
+        return Wishes.parse({name: value for name in WISHES if (value := getattr(self, name))})
+
+    @cached_property
+    def best(self) -> Best | None:
+        """Of which products the best is wanted; None: of none."""
+        from collgs_async.choosing import Best
+
+        if not self.best_per:
+            return None
+        return Best.parse(
+            self.best_per if isinstance(self.best_per, str) else ",".join(self.best_per), self.by or "cloud"
+        )
+
+    @property
+    def chooses(self) -> bool:
+        """Whether anything that a search finds may be left out."""
+        return bool(self.checked_here or self.ids)
+
+    @property
+    def checked_here(self) -> tuple[str, ...]:
+        """What is checked on our side, by the names of the fields, in the order in which it is done."""
+        from collgs_async.choosing.wishes import WISHES
+
+        names = (*WISHES, "aoi", "min_overlap", "latest_baseline", "best_per")
+        return tuple(name for name in names if getattr(self, name) not in (None, False, "", ()))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Write what is not as by default, as a configuration file holds it."""
+        written = {one.name: value for one, value in self._changed()}
+        return {
+            name: list(value) if isinstance(value, tuple) else str(value) if isinstance(value, Path) else value
+            for name, value in written.items()
+        }
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class DownloadOptions(Section):
+    """How archives are fetched and checked."""
+
+    prefix = "download_options."
+    group = "transfer"
+
+    # fmt: off
+    skip_existing: bool = setting("--skip-existing", "", kinds.SWITCH, default=True, group="output",
+        help="do not fetch again what is in the folder")
+    verify: Literal["crc", "structure", "size"] = setting("--verify", "HOW",
+        kinds.one_of("crc", "structure", "size"), default="crc", group="output",
+        help="how an archive is checked before it gets its name")
+    workers: int = setting("--workers", "N", kinds.whole(1, 64), default=4,
+        help="how many archives are fetched at the same time")
+    segments: int = setting("--segments", "N", kinds.whole(1, 64), default=4,
+        help="the most connections for one archive, when workers have nothing else to do")
+    chunk_size: int = setting("--chunk-size", "BYTES", kinds.whole(1024, 64 * 2**20, of="bytes"), default=65536,
+        help="the least that is read and written at once")
+    limit_rate: float | None = setting("--limit-rate", "RATE", kinds.RATE, default=None,
+        help="at most so many bytes a second, over all archives; k, M and G count in thousands")
+    min_rate: float | None = setting("--min-rate", "RATE", kinds.RATE, default=None,
+        help="a connection that is slower than this for half a minute is made anew; bytes a second, with k, M or G")
+    # fmt: on
+
+    def _contradictions(self) -> Iterator[str]:
+        """Refuse a floor that the limit itself would keep every connection under."""
+        share = (self.limit_rate or 0) / self.workers
+        if self.limit_rate and self.min_rate and self.min_rate > share:
+            yield (
+                f"download_options: expected min_rate of at most {share:.0f} (limit_rate, shared by the workers), "
+                f"found {self.min_rate:.0f}"
+            )
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class Connection(Section):
+    """How the server is reached."""
+
+    prefix = "connection."
+    group = "connection"
+
+    # fmt: off
+    download_base_url: str | None = setting("--download-base-url", "URL", kinds.BARE_ADDRESS, default=None,
+        help="what relative download links start from, when it is not the catalogue's own host")
+    timeout: float = setting("--timeout", "SECONDS", kinds.SECONDS, default=120,
+        help="how long to wait for a connection, and for the next byte; never for a whole file")
+    retries: int = setting("--retries", "N", kinds.whole(0), default=3,
+        help="tries in a row that bring no new byte before a product is given up; 0 and 1 both mean a single try")
+    page_size: int = setting("--page-size", "N", kinds.whole(1, 10_000), default=100,
+        help="results of a search that are asked for at once, at most; a catalogue that gives fewer is asked for fewer")
+    outage: float = setting("--outage", "TIME", kinds.duration("15m"), default=900,
+        help="how long to wait for a store or catalogue that is away altogether: seconds, or with m, h or d; 0: never")
+    staging: float = setting("--staging", "TIME", kinds.duration("2h"), default=7200,
+        help="how long to wait for an archive that the store brings from tape (HTTP 202), likewise; 0: never")
+    user_agent: str = setting("--user-agent", "TEXT", kinds.ASCII_TEXT, default=f"collgs-async/{__version__}",
+        help="how the program names itself to the server")
+    auth_hosts: tuple[str, ...] = setting("--auth-hosts", "HOST,...", kinds.HOSTS, default=(),
+        help="hosts that may be given the password, beside the catalogue's own and those below it")
+    sign_in: Literal["auto", "always"] = setting("--sign-in", "WHEN", kinds.one_of("auto", "always"), default="auto",
+        help="auto: where a form is met; always: before the search, for catalogues that list more to those they know")
+    proxy: str | None = setting("--proxy", "URL", kinds.PROXY, default=None,
+        help="the HTTP proxy to go through")
+    ca_file: Path | None = setting("--ca-file", "FILE", kinds.CERTIFICATES, default=None,
+        help="certificates to trust instead of the system's, in PEM format")
+    # fmt: on
+
+
+def _read_parameters(value: object) -> dict[str, Any]:
+    """Check the search parameters, and keep them as they are written; the collection may be missing."""
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+        raise ValueError
+    parameters = dict(value)
     try:
-        Query.parse(value)
+        Query.parse(parameters)
     except ConfigError as error:
-        raise InvalidError(error.problems) from None
-    return value
+        is_null = any(canonical(name) == "parentIdentifier" and item is None for name, item in parameters.items())
+        if problems := [line for line in error.problems if line != NO_COLLECTION or is_null]:
+            raise ConfigError(problems) from None
+    return parameters
 
 
+@dataclass(frozen=True, init=False, repr=False)
 class Config(Section):
     """All settings of a run, checked.
 
+    Each wrong value has a line that begins with its key: ``download_options.workers: expected ..., found ...``.
+
     Attributes
     ----------
-    base_url
-        The search address of the catalogue, without a query.
     parameters
-        The search, as the user wrote it; `query` is what is understood.
-    output_directory
-        The folder for the archives, relative to the current one; it need not exist yet.
-    selection
-        What is wanted of what the search finds; a mapping will do.
-    connection, download_options
-        The sections of those names; a mapping will do.
-
-    Raises
-    ------
-    ConfigError
-        With a line for each wrong value, beginning with its key: ``download_options.workers: expected ...``.
+        The search, as the user wrote it; `query` is what is understood. Empty, or without a collection: no search.
+    selection, connection, download_options
+        The sections of these names; a mapping will do.
     """
 
-    base_url: Annotated[str, BeforeValidator(read_base_url)] = "https://collgs.lu/catalog/oseo/search"
-    parameters: Annotated[dict[str, Any], AfterValidator(_parameters)] = Field(
-        default_factory=dict, validate_default=True
-    )
-    output_directory: Annotated[Path, BeforeValidator(read_folder)] = Path("downloads")
-    selection: Selection = Selection()
-    connection: Connection = Connection()
-    download_options: DownloadOptions = DownloadOptions()
+    group = "output"
 
-    @model_validator(mode="after")
-    def _said_once(self) -> Self:
-        self.selection.refuse_twins(self.query)
-        return self
+    # fmt: off
+    base_url: str = setting("--base-url", "URL",
+        kinds.BARE_ADDRESS, default="https://collgs.lu/catalog/oseo/search", group="connection",
+        help="the search address of the catalogue")
+    parameters: dict[str, Any] = field(
+        default_factory=dict, metadata={"kind": kinds.Kind("an object", _read_parameters)}
+    )
+    output_directory: Path = setting("--output", "DIR", kinds.FOLDER, default=Path("downloads"),
+        help="the folder for the archives; it is made when it is missing")
+    selection: Selection = part(Selection)
+    connection: Connection = part(Connection)
+    download_options: DownloadOptions = part(DownloadOptions)
+    # fmt: on
+
+    def _contradictions(self) -> Iterator[str]:
+        return self.selection.said_twice(given_names(self.parameters))
 
     @classmethod
     def from_file(cls, path: str | Path) -> Config:
@@ -80,16 +259,30 @@ class Config(Section):
         ConfigError
             When the file cannot be read, is no JSON object, or holds wrong values; each line begins with its name.
         """
+        from collgs_async.config.loading import load_config
+
         try:
             file = read_path(path)
         except ValueError as error:
             raise ConfigError(str(error) or f"expected the name of a file, found {shown(str(path))}") from None
-        return load_config(file, environ={}, flags={})
+        return load_config(file, environ={}, flags={}, needs_collection=False)
 
     @cached_property
-    def query(self) -> Query:
-        """The search parameters, as the catalogue will be asked."""
-        return Query.parse(self.parameters)
+    def query(self) -> Query | None:
+        """The search parameters, as the catalogue will be asked; None when they name no collection."""
+        return Query.parse(self.parameters) if names_collection(self.parameters) else None
+
+    def needed_query(self) -> Query:
+        """Return `query`, for what cannot do without.
+
+        Raises
+        ------
+        ConfigError
+            The search parameters name no collection.
+        """
+        if self.query is None:
+            raise ConfigError(NO_COLLECTION)
+        return self.query
 
     @property
     def download_base(self) -> str:
@@ -99,72 +292,43 @@ class Config(Section):
         return base.rstrip("/") + "/"
 
 
-def load_config(file: Path | None, *, environ: Mapping[str, str], flags: Mapping[str, object]) -> Config:
-    """Put the settings together: a flag goes before the environment, that before the file, that before the default.
+_TIME = kinds.search_value(
+    "an ISO 8601 date or time such as 2025-08-26 or 2025-08-26T10:30:00Z, or 30d, 2w, yesterday, today"
+)
 
-    Parameters
-    ----------
-    file
-        A JSON file; None: none.
-    environ
-        Where the ``COLLGS_*`` variables are looked up; an empty one counts as not set.
-    flags
-        What the command line gave, by configuration key, such as ``download_options.workers``; None: not given.
+# fmt: off
+PARAMETERS = (
+    Option("parameters.parentIdentifier", "--collection", "NAME", kinds.search_value("a collection such as S2_MSIL1C"),
+        group="selection", help="the collection to search, such as S2_MSIL1C"),
+    Option("parameters.box", "--bbox", "W,S,E,N", kinds.search_value("four numbers W,S,E,N in degrees"),
+        group="selection", help="only products that meet this box, in degrees; W above E crosses the antimeridian"),
+    Option("parameters.timeStart", "--start", "TIME", _TIME, group="selection",
+        help="only products sensed at or after this date, time or day: 30d and 2w ago, yesterday, today (UTC)"),
+    Option("parameters.timeEnd", "--end", "TIME", _TIME, group="selection",
+        help="only products sensed at or before this time (UTC); a day means its end"),
+    Option("parameters.cloudCover", "--cloud-cover", "MIN,MAX", kinds.INTERVAL,
+        group="selection", help="only optical products with this much cloud, in percent"),
+    Option("parameters.count", "--count", "N", kinds.search_value("a whole number, at least 1"),
+        group="selection", help="at most so many products, the newest first"),
+)
+# fmt: on
+"""Search parameters of the catalogue that have a flag of their own; `Query` reads them."""
 
-    Raises
-    ------
-    ConfigError
-        With a line for each wrong value, beginning with the flag, the variable or the file that it came from.
-    """
-    values = read_object(file) if file else {}
-    origins = {} if file else {key: option.flag for key, option in BY_KEY.items()}
-    for key, option, words in _from_environment(environ):
-        _put(values, key, option.read(words))
-        origins[key] = env_name(option)
-    for key, value in _from_flags(flags):
-        _put(values, key, value)
-        origins[key] = BY_KEY[key].flag if key in BY_KEY else f"--set {key.removeprefix('parameters.')}"
-    try:
-        return Config(**values)
-    except ConfigError as error:
-        raise ConfigError([_with_origin(line, origins, file) for line in error.problems]) from None
+_ALL = (
+    *PARAMETERS,
+    *(option for section in (Selection, Config, DownloadOptions, Connection) for option in section.options()),
+)
+OPTIONS: tuple[Option, ...] = tuple(sorted(_ALL, key=lambda option: GROUPS.index(option.group)))
+"""All settings that have a flag, in the order of the help."""
 
-
-def sample_config() -> str:
-    """Give the text of the sample configuration, ``config.example.json``."""
-    return files("collgs_async").joinpath("config.example.json").read_text(encoding="utf-8")
-
-
-def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, Option, str]]:
-    for option in OPTIONS:
-        if words := environ.get(env_name(option)):
-            yield option.key, option, words
-
-
-def _from_flags(flags: Mapping[str, object]) -> Iterator[tuple[str, object]]:
-    for written, value in flags.items():
-        if value is None:
-            continue
-        section, dot, name = written.partition(".")
-        key = f"{section}{dot}{canonical(name)}"
-        option = BY_KEY.get(key)
-        yield key, option.read(value) if option and isinstance(value, str) else value
-
-
-def _put(values: dict[str, Any], key: str, value: object) -> None:
-    """Set a value by its dotted key, in place of any spelling of it that the file has."""
-    section, dot, name = key.partition(".")
-    if not dot:
-        values[key] = value
-        return
-    inside = values.get(section, {})
-    if isinstance(inside, dict):  # else the section itself is wrong, and will be named
-        kept = {written: old for written, old in inside.items() if canonical(written) != name}
-        values[section] = {**kept, name: value}
-
-
-def _with_origin(line: str, origins: Mapping[str, str], file: Path | None) -> str:
-    key, _, rest = line.partition(": ")
-    if key in origins:
-        return f"{origins[key]}: {rest}"
-    return f"{file}: {line}" if file else line
+BY_KEY = {option.key: option for option in OPTIONS}
+KNOWN_KEYS = {
+    "concurrent_downloads": "download_options.workers",
+    "max_workers": "download_options.workers",
+    "max_retries": "connection.retries",
+    "output_dir": "output_directory",
+    **{option.flag.removeprefix("--").replace("-", "_"): option.key for option in OPTIONS},
+    **{key.rpartition(".")[2]: key for key in BY_KEY},
+    **{section: section for section in ("parameters", "selection", "connection", "download_options")},
+}
+"""What a key of this name most likely means: names of old samples, of flags, and the right ones."""

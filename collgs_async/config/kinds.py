@@ -1,0 +1,343 @@
+"""What a right value is: the words for it, and how it is read from a file, a variable, a flag or Python."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from collgs_async.errors import ConfigError
+from collgs_async.paths import read_path
+from collgs_async.query import shown
+from collgs_async.units import parse_duration, parse_rate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CREDENTIALS = "credentials belong in COLLGS_USERNAME and COLLGS_PASSWORD"
+
+_INTEGER = re.compile(r"\s*([+-]?[0-9]{1,300})(?:\.0+)?\s*")
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_HOST = re.compile(
+    r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*"
+)
+_PRINTABLE_ASCII = re.compile(r"[!-~]([ -~]*[!-~])?")
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a right value is.
+
+    Attributes
+    ----------
+    expected
+        In words, for messages: ``a whole number from 1 to 64``.
+    read
+        Returns the value to keep, which it reads again as itself. It raises ValueError for a wrong one: empty where
+        `expected` says enough, else with what was expected and what was found.
+    from_text
+        Turns the text of a flag or a variable into what a file would hold.
+    choices
+        The only values there are; empty: many.
+    may_hold_password
+        Whether it is an address, whose password neither a message nor a repr may show.
+    """
+
+    expected: str
+    read: Callable[[Any], Any]
+    from_text: Callable[[str], object] = _as_it_is
+    choices: tuple[str, ...] = ()
+    may_hold_password: bool = False
+
+    def check(self, key: str, value: object) -> Any:
+        """Read a value.
+
+        Raises
+        ------
+        ConfigError
+            It is wrong; the line begins with this key.
+        """
+        try:
+            return self.read(value)
+        except ValueError as error:
+            found = _shown_address(value) if self.may_hold_password else shown(value)
+            raise ConfigError(
+                f"{key}: {error}" if error.args else f"{key}: expected {self.expected}, found {found}"
+            ) from None
+
+
+def masked(url: str) -> str:
+    """Hide what stands before the host, and the values of a query, also in an address that is no right one."""
+    before, at, rest = url.rpartition("@")
+    scheme, slashes, _ = before.partition("//")
+    hidden = f"{scheme if slashes else ''}{slashes}***@{rest}" if at else url
+    return re.sub(r"\?.*", "?…", hidden, flags=re.DOTALL)
+
+
+def _shown_address(value: object) -> str:
+    return shown(masked(value)) if isinstance(value, str) else f"a value of type {type(value).__name__}"
+
+
+# Numbers
+
+
+def whole(least: int, most: int | None = None, *, of: str = "") -> Kind:
+    """Take a whole number, of some unit, in these bounds; None: no upper bound."""
+
+    def read(value: object) -> int:
+        number = value
+        if isinstance(value, str) and (found := _INTEGER.fullmatch(value)):
+            number = int(found[1])
+        elif isinstance(value, float) and value.is_integer():
+            number = int(value)
+        if isinstance(number, bool) or not isinstance(number, int) or number < least or (most and number > most):
+            raise ValueError
+        return number
+
+    if of:
+        return Kind(f"a whole number of {of}, at least {least} and at most {most}", read)
+    return Kind(f"a whole number from {least} to {most}" if most else f"a whole number, at least {least}", read)
+
+
+def _amount(expected: str, right: Callable[[float], bool], parse: Callable[[str], float]) -> Kind:
+    """Take a finite number for which `right` is true, or text that `parse` makes one of."""
+
+    def read(value: object) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
+            raise ValueError
+        try:
+            number = parse(value) if isinstance(value, str) else float(value)
+        except (ValueError, OverflowError):
+            raise ValueError from None
+        if not (math.isfinite(number) and right(number)):
+            raise ValueError
+        return number
+
+    return Kind(expected, read)
+
+
+def duration(such_as: str) -> Kind:
+    """Take seconds, as a number or as text with a unit, such as ``15m``."""
+    expected = f"seconds, or a number with m, h or d such as {such_as}; at least 0"
+    return _amount(expected, lambda seconds: seconds >= 0, parse_duration)
+
+
+def _number(text: str) -> float:
+    if not _NUMBER.fullmatch(text.strip()):
+        raise ValueError
+    return float(text)
+
+
+SECONDS = _amount("a number of seconds, more than 0", lambda seconds: seconds > 0, _number)
+RATE = _amount("bytes a second such as 500k, 20M or 1G", lambda rate: rate > 0, parse_rate)
+PERCENT = _amount("a percentage from 0 to 100", lambda n: 0 <= n <= 100, lambda text: _number(text.rstrip(" %")))
+
+
+# Words
+
+
+def one_of(*choices: str, any_case: bool = False) -> Kind:
+    """Take one of a few words."""
+
+    def read(value: object) -> str:
+        word = value.strip().lower() if any_case and isinstance(value, str) else value
+        if not isinstance(word, str) or word not in choices:
+            raise ValueError
+        return word
+
+    return Kind(f"{', '.join(choices[:-1])} or {choices[-1]}", read, choices=choices)
+
+
+def _only_if(is_right: Callable[[Any], object]) -> Callable[[Any], Any]:
+    """Keep a value as it is where it is right."""
+
+    def read(value: object) -> object:
+        if not is_right(value):
+            raise ValueError
+        return value
+
+    return read
+
+
+def _yes_or_no(words: str) -> object:
+    """Read a switch; words that are neither stay as they are, to be refused."""
+    known = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+    return known.get(words.strip().lower(), words)
+
+
+def _hosts(value: object) -> tuple[str, ...]:
+    names = value.split(",") if isinstance(value, str) else value if isinstance(value, list | tuple) else [None]
+    hosts = tuple(name.strip() for name in names if isinstance(name, str))
+    if len(hosts) != len(names) or not all(_HOST.fullmatch(host) for host in hosts):
+        raise ValueError
+    return hosts
+
+
+SWITCH = Kind("true or false", _only_if(lambda value: isinstance(value, bool)), from_text=_yes_or_no)
+ASCII_TEXT = Kind(
+    "printable ASCII text", _only_if(lambda value: isinstance(value, str) and _PRINTABLE_ASCII.fullmatch(value))
+)
+HOSTS = Kind("names of hosts such as sso.example.org", _hosts)
+
+
+# Addresses and files
+
+
+def _is_address(value: object) -> bool:
+    """Tell whether this is an http or https address with a host."""
+    if not isinstance(value, str) or not value.isprintable() or " " in value:
+        return False
+    try:
+        parts = urlsplit(value)
+        return bool(parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0)
+    except ValueError:
+        return False
+
+
+_address = _only_if(_is_address)
+
+
+def _bare_address(value: object) -> str:
+    """Read an address that is made longer later: nothing may stand before its host or after its path."""
+    url: str = _address(value)
+    found = f"found {_shown_address(url)}"
+    if "@" in urlsplit(url).netloc:
+        raise ValueError(f"expected no user name or password ({CREDENTIALS}), {found}")
+    if "?" in url:
+        raise ValueError(f"expected no query (search parameters belong under parameters), {found}")
+    if "#" in url:
+        raise ValueError(f"expected no fragment, {found}")
+    return url
+
+
+def _path(value: object) -> Path:
+    if not isinstance(value, str | Path):
+        raise ValueError
+    return read_path(value)
+
+
+def _folder(value: object) -> Path:
+    """Read the name of a folder, which need not exist yet."""
+    path = _path(value)
+    try:
+        blocked = path.exists() and not path.is_dir()
+    except OSError as error:
+        raise ValueError(f"expected the name of a folder, found {shown(str(path))}: {error.strerror}") from None
+    if blocked:
+        raise ValueError(f"expected a folder, found a file of this name, {shown(str(path))}")
+    return path
+
+
+def _existing_file(value: object) -> Path:
+    path = _path(value)
+    try:
+        if path.exists() and not path.is_dir():  # a pipe will do
+            return path
+    except OSError:
+        pass
+    raise ValueError
+
+
+def _certificates(value: object) -> Path:
+    """Read the name of a file with certificates in PEM format."""
+    import ssl
+
+    path = _existing_file(value)
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=path)
+    except OSError:  # ssl.SSLError is one
+        raise ValueError(f"expected certificates in PEM format, found something else in {path}") from None
+    return path
+
+
+BARE_ADDRESS = Kind("an http or https address", _bare_address, may_hold_password=True)
+PROXY = Kind("an http or https address", _address, may_hold_password=True)
+FOLDER = Kind("the name of a folder", _folder)
+CERTIFICATES = Kind("an existing file", _certificates)
+
+
+# What is wanted of a product
+
+
+def search_value(expected: str, from_text: Callable[[str], object] = _as_it_is) -> Kind:
+    """Take a search parameter; `Query` reads all of them together."""
+    return Kind(expected, _as_it_is, from_text)
+
+
+def _words(value: object) -> str | tuple[str, ...]:
+    """Take text as it is, a number for text, and a list of these."""
+    items = value if isinstance(value, list | tuple) else [value]
+    if not all(isinstance(item, str | int) and not isinstance(item, bool) for item in items):
+        raise ValueError
+    texts = tuple(str(item) for item in items)
+    return texts if isinstance(value, list | tuple) else texts[0]
+
+
+def criterion(name: str, expected: str, *choices: str) -> Kind:
+    """Take what `choosing.Wishes` knows by this name: text with commas, or a list; an empty one asks for nothing."""
+
+    def read(value: object) -> str | tuple[str, ...]:
+        from collgs_async.choosing import Wishes
+
+        words = _words(value)
+        try:
+            Wishes.parse({name: words} if words else {})
+        except ConfigError:
+            raise ValueError from None
+        return words
+
+    return Kind(expected, read, choices=choices)
+
+
+def _groups(value: object) -> str | tuple[str, ...]:
+    from collgs_async.choosing import Best
+
+    words = _words(value)
+    try:
+        if words:
+            Best.parse(words if isinstance(words, str) else ",".join(words))
+    except ConfigError as error:
+        raise ValueError(error.problems[0].partition(": ")[2]) from None
+    return words
+
+
+def _area(value: object) -> str | Path | dict[str, Any]:
+    """Take the name of a file, WKT or a GeoJSON object; it is read when it is needed."""
+    if isinstance(value, dict):
+        return dict(value)
+    if isinstance(value, str) and (value.lstrip().startswith("{") or _is_wkt(value)):
+        return value
+    return _existing_file(value)
+
+
+def _is_wkt(text: str) -> bool:
+    """Tell whether this may be WKT: all of it has a parenthesis. A file may too, which is seen when it is read."""
+    return "(" in text and "$" not in text and not text.startswith("~")
+
+
+def _identifiers(value: object) -> str | Path | tuple[str, ...]:
+    """Take identifiers, or the name of a file with identifiers; it is read when it is needed."""
+    if value == "-":
+        return "-"
+    if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
+        return tuple(value)
+    return _existing_file(value)
+
+
+def _interval(words: str) -> object:
+    """Read MIN,MAX as the closed interval that is meant; without brackets the catalogue reads "MIN or MAX"."""
+    bare = "," in words and not set("[]") & set(words)
+    return f"[{words}]" if bare else words
+
+
+INTERVAL = search_value("an interval such as [0,20]", _interval)
+GROUPS = Kind("tile, day, month or several of these", _groups)
+AREA = Kind("a file, WKT or a GeoJSON object", _area)
+IDENTIFIERS = Kind("a file with identifiers, - for standard input, or a list of identifiers", _identifiers)

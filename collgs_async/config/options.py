@@ -1,0 +1,221 @@
+"""What a setting is: a row with its flag, its help, what a right value is, and its default.
+
+`settings` has the rows. Command line, environment, configuration file, help and messages are all made of them, so
+what is imported here must be quick.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
+
+from collgs_async.config.kinds import CREDENTIALS, SWITCH, Kind, masked
+from collgs_async.errors import ConfigError
+from collgs_async.query import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["GROUPS", "Group", "Option", "Section", "env_name", "part", "search_parameter", "setting"]
+
+_SECRETS = {"username", "user", "password", "credentials", "auth", "token"}
+
+Group: TypeAlias = Literal["selection", "output", "transfer", "connection"]
+"""The headings of the help."""
+
+GROUPS: tuple[Group, ...] = ("selection", "output", "transfer", "connection")
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One setting, wherever it comes from.
+
+    Attributes
+    ----------
+    key
+        Its dotted path in the configuration, such as ``download_options.chunk_size``.
+    flag
+        Its name on the command line, such as ``--chunk-size``; a switch also has a ``--no-`` form.
+    metavar
+        What stands for its value in the help; empty for a switch, which takes none.
+    kind
+        What a right value is.
+    group
+        The heading of the help under which it stands.
+    help
+        What it is for, in one line.
+    default
+        What holds when nothing else is said; None: nothing, or no limit.
+    """
+
+    key: str
+    flag: str
+    metavar: str
+    kind: Kind
+    group: Group
+    help: str
+    default: str | float | bool | None = None
+
+    @property
+    def expected(self) -> str:
+        """What a right value looks like, for messages: ``a whole number from 1 to 64``."""
+        return self.kind.expected
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The only values there are; empty: many."""
+        return self.kind.choices
+
+    @property
+    def switch(self) -> bool:
+        """Whether it is on or off and takes no value on the command line."""
+        return self.kind is SWITCH
+
+
+def setting(
+    flag: str,
+    metavar: str,
+    kind: Kind,
+    *,
+    default: Any,
+    help: str,  # noqa: A002  (as the attribute)
+    group: Group | None = None,
+) -> Any:
+    """Declare a field of a section, with all that is known about it.
+
+    Parameters
+    ----------
+    flag, metavar, kind, help
+        As in `Option`.
+    default
+        What holds when nothing else is said. Where it is None, None may be given, too.
+    group
+        The heading of the help; None: that of the section.
+    """
+    row = {"flag": flag, "metavar": metavar, "kind": kind, "group": group, "help": help}
+    return field(default=default, metadata=row)
+
+
+def env_name(option: Option) -> str:
+    """Name the environment variable of an option: ``--chunk-size`` has ``COLLGS_CHUNK_SIZE``."""
+    return "COLLGS_" + option.flag.removeprefix("--").replace("-", "_").upper()
+
+
+def search_parameter(words: str) -> tuple[str, str]:
+    """Split the KEY=VALUE of ``--set``; the value may hold further equals signs, or be empty.
+
+    Raises
+    ------
+    ValueError
+        When there is no equals sign, or no key before it.
+    """
+    key, equals, value = words.partition("=")
+    if not equals or not key.strip():
+        raise ValueError(f"expected KEY=VALUE, found {words!r}")
+    return key.strip(), value
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class Section:
+    """Settings that belong together; a copy with other values, by `dataclasses.replace`, is checked, too.
+
+    Raises
+    ------
+    ConfigError
+        With a line for each wrong value.
+    """
+
+    prefix: ClassVar[str] = ""
+    group: ClassVar[Group] = "connection"
+
+    def __init__(self, /, **values: Any) -> None:
+        problems: list[str] = []
+        for one in fields(self):
+            try:
+                value = self._read(one, values.pop(one.name)) if one.name in values else _default(one)
+            except ConfigError as error:
+                problems += error.problems
+            else:
+                object.__setattr__(self, one.name, value)
+        problems += [_unknown(self.prefix + name) for name in values]
+        if not problems:
+            problems += self._contradictions()
+        if problems:
+            raise ConfigError(problems)
+
+    def __init_subclass__(cls) -> None:
+        """Describe each setting in the docstring as the help does."""
+        rows = {name: row.metadata for name, row in vars(cls).items() if isinstance(row, Field) and row.metadata}
+        lines = [f"    {name}\n        {row['help']}." for name, row in rows.items() if "help" in row]
+        heading = [] if "Attributes\n" in (cls.__doc__ or "") else ["", "    Attributes", "    ----------"]
+        cls.__doc__ = "\n".join([(cls.__doc__ or "").rstrip(), *heading, *lines, "    "])
+
+    def _read(self, one: Field[Any], value: object) -> Any:
+        if value is None and one.default is None:
+            return None
+        kind: Kind = one.metadata["kind"]
+        return kind.check(self.prefix + one.name, value)
+
+    def _contradictions(self) -> Iterator[str]:
+        """Name what is right by itself and wrong together."""
+        return iter(())
+
+    def __repr__(self) -> str:
+        """Show what is not as by default, without passwords."""
+        shown_as = [f"{one.name}={self._shown(one, value)}" for one, value in self._changed()]
+        return f"{type(self).__name__}({', '.join(shown_as)})"
+
+    def _shown(self, one: Field[Any], value: object) -> str:
+        kind: Kind = one.metadata["kind"]
+        return repr(masked(value) if kind.may_hold_password and isinstance(value, str) else value)
+
+    def _changed(self) -> Iterator[tuple[Field[Any], Any]]:
+        """Give each field whose value is not its default."""
+        for one in fields(self):
+            if (value := getattr(self, one.name)) != _default(one):
+                yield one, value
+
+    @classmethod
+    def options(cls) -> Iterator[Option]:
+        """List the settings of this section."""
+        for one in fields(cls):
+            if "flag" in one.metadata:
+                row = {**one.metadata, "group": one.metadata["group"] or cls.group}
+                default: Any = None if one.default == () else one.default
+                default = str(default) if isinstance(default, Path) else default
+                yield Option(key=cls.prefix + one.name, default=default, **row)
+
+
+def _default(one: Field[Any]) -> Any:
+    return one.default if one.default_factory is MISSING else one.default_factory()
+
+
+def part(section: type[Section]) -> Any:
+    """Declare a field that holds a section; a mapping will do."""
+
+    def read(value: object) -> Section:
+        if isinstance(value, section):
+            return value
+        if not isinstance(value, Mapping):
+            raise ValueError  # noqa: TRY004  (as all readers of `kinds`)
+        return section(**{str(key): item for key, item in value.items()})
+
+    return field(default_factory=section, metadata={"kind": Kind("an object", read)})
+
+
+def _unknown(key: str) -> str:
+    """Refuse a key that there is not, and name the one that was probably meant."""
+    printable = key if key.isprintable() else shown(key)
+    section, _, name = key.rpartition(".")
+    if name.lower() in _SECRETS:
+        return f"{printable}: unknown key; {CREDENTIALS}"
+    from collgs_async.config.settings import KNOWN_KEYS  # of all sections, which are made of this one
+
+    near = difflib.get_close_matches(name, KNOWN_KEYS, n=1, cutoff=0.7)
+    if not near:
+        return f"{printable}: unknown key"
+    meant_section, _, meant_name = KNOWN_KEYS[near[0]].rpartition(".")
+    return f"{printable}: unknown key; did you mean {meant_name if meant_section == section else KNOWN_KEYS[near[0]]}?"
