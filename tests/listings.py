@@ -31,6 +31,7 @@ class Item:
     name: str
     start: datetime | None = None
     link: str | None = None
+    linked: bool = True
 
     @property
     def identifier(self) -> str:
@@ -38,7 +39,8 @@ class Item:
 
     def entry(self) -> dict[str, Any]:
         date = {} if self.start is None else {"date": self.start.isoformat()}
-        links = {"data": [{"href": self.link or f"store/{quote(self.name, errors='surrogatepass')}.zip"}]}
+        href = self.link or f"store/{quote(self.name, errors='surrogatepass')}.zip"
+        links = {"data": [{"href": href}] if self.linked else []}
         return {"properties": {"identifier": self.name, "parentIdentifier": "X", **date, "links": links}}
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import web
 
+from collgs_async import CatalogueError
+from collgs_async.catalogue import search
 from collgs_async.filenames import file_name
 from collgs_async.plan import Plan
 
@@ -16,7 +18,10 @@ from .test_paging import archive
 from .test_transport import listening
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterable
     from pathlib import Path
+
+    from collgs_async.models import Product
 
     from .conftest import Command, Naps
 
@@ -120,3 +125,84 @@ async def test_every_command_says_it(command: Command, words: list[str], code: i
     assert "the catalogue lists two products of this name" in ended.err
     if "plan" in words:
         assert [name] == [one.identifier for one in Plan.read(command.folder / "plan.json").products]
+
+
+# Entries without a link
+
+
+@pytest.mark.parametrize("place", [0, 5, 29])
+@pytest.mark.parametrize("apart", [1, 2, 15, -1, -15])
+async def test_of_two_entries_of_a_name_the_one_with_a_link_is_the_product(
+    tmp_path: Path, naps: Naps, place: int, apart: int
+) -> None:
+    """The one without stands so many places behind it, or before."""
+    items = newest_first(30)
+    items.insert(max(0, place + apart), Item(items[place].name, items[place].start, linked=False))
+
+    report, written = await pull(items, tmp_path, naps)
+
+    assert report.search_error is None
+    assert (30, 0, True) == (report.downloaded, report.failed, report.ok)
+    assert 30 == len(written["products"])
+
+
+async def test_a_product_that_no_entry_has_a_link_for_fails_once(tmp_path: Path, naps: Naps) -> None:
+    items = newest_first(30)
+    items.insert(20, Item("P00003", items[3].start, linked=False))
+    items[3] = Item("P00003", items[3].start, linked=False)
+
+    report, _ = await pull(items, tmp_path, naps)
+
+    assert (29, ["P00003"]) == (report.downloaded, [one.product.identifier for one in report.failures])
+    assert "no download link" in str(report.failures[0].error)
+
+
+async def test_two_archives_of_a_name_are_two_beside_an_entry_without_a_link(tmp_path: Path, naps: Naps) -> None:
+    items = [Item("A", linked=False), Item("A", link="store/other.zip"), Item("A"), Item("B")]
+
+    report, _ = await pull(items, tmp_path, naps)
+
+    assert (2, ["A"]) == (report.downloaded, [one.product.identifier for one in report.failures])
+    assert "store/other.zip" in str(report.failures[0].error)
+
+
+@pytest.mark.parametrize("count", [1, 2, 12])
+async def test_those_without_a_link_count_and_come_last(tmp_path: Path, naps: Naps, count: int) -> None:
+    items = newest_first(30)
+    items[0] = Item("P00000", items[0].start, linked=False)
+    catalogue = Listing(items)
+
+    found = await ask(catalogue, tmp_path, naps, count=count)
+
+    assert [*(f"P{number:05}" for number in range(1, count)), "P00000"] == found
+
+
+async def test_not_all_that_have_no_link_are_kept_in_memory(
+    tmp_path: Path, naps: Naps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "MOST_WITHOUT_LINK", 7)
+    items = [Item(f"P{number:05}", linked=number % 30 == 0) for number in range(60)]
+
+    found = await ask(Listing(items), tmp_path, naps)
+
+    assert sorted(item.name for item in items) == sorted(found)
+    assert found.index("P00001") < found.index("P00030")
+
+
+async def collect(products: AsyncIterable[Product], found: list[str]) -> None:
+    async for product in products:
+        found.append(product.identifier)  # noqa: PERF401 - what came before an error counts
+
+
+async def test_those_without_a_link_are_told_also_when_the_search_ends_early(tmp_path: Path, naps: Naps) -> None:
+    items = newest_first(30)
+    items[3] = Item("P00003", items[3].start, linked=False)
+    catalogue = Listing(items, play=lambda query: (409, "gone") if int(query["startIndex"]) > 15 else None)
+    found: list[str] = []
+
+    async with listening(catalogue) as origin, client(origin, tmp_path, naps) as one:
+        with pytest.raises(CatalogueError, match="gone"):
+            await collect(one.search(), found)
+
+    assert "P00003" == found[-1]
+    assert len(found) > 10

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 __all__ = ["Entry", "Known", "Twin"]
 
@@ -73,10 +73,11 @@ class Known:
         return [_digest(entry.identifier, 16) for entry in entries]
 
     def take(self, entries: Sequence[Entry], keys: Sequence[int]) -> Iterator[tuple[int, Twin | None]]:
-        """Take note of the entries of a page; give the indices of those that were not met before, and twins.
+        """Note the entries of a page; give the indices of those that were not met before, and twins.
 
         The same name with the same link is the same entry. On one page two entries are two, unless all of their links
-        is the same; pages apart, the query of a link does not count, for it may be a signature.
+        is the same; pages apart, the query of a link does not count, for it may be a signature. An entry without a link
+        is no other than one that has one: that is given also if it comes later, and stands for both.
         """
         here: dict[int, str | None] = {}
         for index, (entry, key) in enumerate(zip(entries, keys, strict=True)):
@@ -85,20 +86,30 @@ class Known:
             if key not in self._links or (self._links[key] == 0 and link):
                 self._links[key] = link
                 yield index, None
+            elif not link:
+                self._count_without_link(key, here)
             elif self._is_twin(key, url, link, here):
                 self.surplus += key not in here  # repeats on one page are counted below
                 yield index, Twin(here.get(key, self._recent.get(key)))
-            here.setdefault(key, url)
+            here[key] = here.get(key) or url
         self._recent = here
         self._count_repeats(keys)
 
     def _is_twin(self, key: int, url: str | None, link: int, here: dict[int, str | None]) -> bool:
-        other = here[key] != url if key in here else bool(link) and link != self._links[key]
-        twin = _digest(f"{key} {url if key in here else link}", 8)
+        first = here.get(key)
+        other = url != first if first else link != self._links[key]
+        twin = _digest(f"{key} {url if first else link}", 8)
         if not other or twin in self._twins:
             return False
         self._twins |= {twin, _digest(f"{key} {link}", 8)}
         return True
+
+    def _count_without_link(self, key: int, here: Mapping[int, str | None]) -> None:
+        """Count an entry without a link beside one of its name that has one, on another page: it is part of a total."""
+        mark = _digest(f"{key} 0", 8)
+        if self._links[key] and key not in here and mark not in self._twins:
+            self._twins.add(mark)
+            self.surplus += 1
 
     def _count_repeats(self, keys: Sequence[int]) -> None:
         """Count entries that a page holds twice: they are part of a total."""

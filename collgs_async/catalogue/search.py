@@ -41,6 +41,9 @@ log = logging.getLogger("collgs_async")
 _ECHOED_AS: Final = {"timestart": "start", "timeend": "end", "timerelation": "relation"}
 """Parameters that some versions echo by the name of the OGC time extension (``time:start``)."""
 
+MOST_WITHOUT_LINK: Final = 1000
+"""Products without a download link that are kept back, in case an entry of the same name has one."""
+
 
 class Search:
     """The results of one query, as an asynchronous iterator of products.
@@ -119,7 +122,7 @@ class Search:
         return left if self._query.count is None else min(left, self._query.count)
 
     async def __aiter__(self) -> AsyncGenerator[Product, None]:
-        """Hand out each product once.
+        """Hand out each product once; those without a download link last, since a later entry may have it.
 
         Raises
         ------
@@ -137,15 +140,30 @@ class Search:
         relation = self._parameters.get("timeRelation", "intersects")
         start, divisible = self._query.start_index, self._query.start_index == 1 and relation == "intersects"
         division = Division(self._page, Span.of(self._parameters), first=start, divisible=divisible)
+        without_link: dict[str, Product] = {}
+        failure: CatalogueError | None = None
         async with aclosing(aiter(division)) as products:
             while left is None or left > 0:
                 try:
                     product, twin = await anext(products)
                 except StopAsyncIteration:
                     self.total = division.total
-                    return
-                yield product if twin is None else _told_apart(product, twin)
-                left = None if left is None else left - 1
+                    break
+                except CatalogueError as error:
+                    failure = error
+                    break
+                is_new = without_link.pop(product.identifier, None) is None
+                if product.url is None:
+                    without_link[product.identifier] = product
+                    if len(without_link) > MOST_WITHOUT_LINK:
+                        yield without_link.pop(next(iter(without_link)))
+                else:
+                    yield product if twin is None else _told_apart(product, twin)
+                left = None if left is None else left - is_new
+        for product in without_link.values():
+            yield product
+        if failure:
+            raise failure
 
     async def _check_parameters(self) -> None:
         """Name each parameter that the collection does not have, before anything is found that nobody asked for."""
