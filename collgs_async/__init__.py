@@ -14,8 +14,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from collgs_async.version import __version__
-
 if TYPE_CHECKING:
     from collgs_async import sync
     from collgs_async.app import Client, run
@@ -41,6 +39,8 @@ if TYPE_CHECKING:
     from collgs_async.query import Query
     from collgs_async.results import Products
     from collgs_async.transfer import Action
+
+__version__ = "0.1.0"
 
 __all__ = [
     "Action",

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from collgs_async.auth import Authenticator, find_credentials
+from collgs_async.auth import Authenticator
 from collgs_async.catalogue import FirstSignIn, Inquiry, Lessons, Search, find_description, list_collections
 from collgs_async.choice import Choice
+from collgs_async.credentials import find_credentials
 from collgs_async.errors import AuthenticationError, CatalogueError, CollgsError, NotAvailableError, StorageError
 from collgs_async.models import Outcome, Product, Report, Status
 from collgs_async.pipeline import in_order, run_pipeline
@@ -31,10 +32,11 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from collgs_async.auth import Credentials, SignedIn
+    from collgs_async.auth import SignedIn
     from collgs_async.catalogue import Collection, Description
     from collgs_async.choosing import Dropped
     from collgs_async.config import Config
+    from collgs_async.credentials import Credentials
     from collgs_async.glance import Door, Picture
     from collgs_async.plan import LeftOut, Plan, Planned
     from collgs_async.progress import Progress

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import errno
 import time
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from collgs_async.timing import settled
+
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
     from concurrent.futures import Executor
 
-__all__ = ["Errands", "in_thread", "settled"]
+__all__ = ["Errands", "in_thread"]
 
 T = TypeVar("T")
 
@@ -73,16 +74,3 @@ def in_thread(threads: Executor | None, work: Callable[[], T]) -> asyncio.Future
         return asyncio.get_running_loop().run_in_executor(threads, work)
     except RuntimeError as error:
         raise OSError(errno.EAGAIN, f"the system gives no thread to work in ({error})") from error
-
-
-async def settled(operation: Awaitable[T]) -> T:
-    """Await an operation to its end, also when the task is cancelled meanwhile: a thread goes on in any case."""
-    task = asyncio.ensure_future(operation)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        while not task.done():
-            with suppress(asyncio.CancelledError):  # not even a second one may leave it alone
-                await asyncio.wait([task])
-        task.exception()  # whatever it was, the cancellation goes before it
-        raise

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
-from collgs_async.errands import settled
 from collgs_async.errors import CatalogueError
-from collgs_async.timing import Timing
+from collgs_async.timing import Timing, settled
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Awaitable, Callable

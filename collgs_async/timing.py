@@ -1,15 +1,18 @@
-"""A clock and a sleep that agree with each other."""
+"""A clock and a sleep that agree with each other, and waiting for what cannot be stopped."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-__all__ = ["Timing"]
+T = TypeVar("T")
+
+__all__ = ["Timing", "settled"]
 
 
 class Timing:
@@ -45,3 +48,16 @@ class Timing:
         until = self.now() + seconds
         await self._sleep(max(0.0, seconds))
         self._ahead += max(0.0, until - self.now())
+
+
+async def settled(operation: Awaitable[T]) -> T:
+    """Await an operation to its end, also when the task is cancelled meanwhile: a thread goes on in any case."""
+    task = asyncio.ensure_future(operation)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        while not task.done():
+            with suppress(asyncio.CancelledError):  # not even a second one may leave it alone
+                await asyncio.wait([task])
+        task.exception()  # whatever it was, the cancellation goes before it
+        raise

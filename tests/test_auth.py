@@ -13,8 +13,9 @@ import pytest
 from aiohttp import web
 from yarl import URL
 
-from collgs_async.auth import Authenticator, Credentials, SignedIn, find_credentials
+from collgs_async.auth import Authenticator, SignedIn
 from collgs_async.config import Connection
+from collgs_async.credentials import Credentials, find_credentials
 from collgs_async.demo import DemoServer, SignIn, make_scenes
 from collgs_async.errors import AuthenticationError, ConfigError, TransferError
 from collgs_async.transport import Transport

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collgs_async.choosing import Best, Dropped, Wishes, best, sift
+from collgs_async.choosing import Best, Dropped, Wishes, best, sift, why_not
 from collgs_async.errors import CatalogueError, ConfigError
 from collgs_async.models import Product
 
@@ -71,7 +71,7 @@ def wanted(*products: Product, **wishes: object) -> list[Product]:
 
 
 def reason(product: Product, **wishes: object) -> str | None:
-    dropped = Wishes.parse(wishes).why_not(product)
+    dropped = why_not(product, Wishes.parse(wishes))
     return dropped.reason if dropped else None
 
 
@@ -148,7 +148,7 @@ def test_why_not(product: Product, wishes: dict[str, object], expected: str) -> 
 
 
 def test_what_is_not_known_is_counted_apart_from_what_is_another() -> None:
-    kinds = [Wishes.parse({"orbit_direction": "asc"}).why_not(product) for product in (OCEAN, TILE)]
+    kinds = [why_not(product, Wishes.parse({"orbit_direction": "asc"})) for product in (OCEAN, TILE)]
 
     assert ["orbit direction not known", "another orbit direction"] == [drop.kind for drop in kinds if drop]
 
@@ -230,7 +230,7 @@ def test_whatever_is_written_becomes_wishes_or_lines_for_the_user(given_wishes: 
     except ConfigError as error:
         lines = error.problems
     else:
-        assert wishes != Wishes() or all(wishes.why_not(product) is None for product in ALL)
+        assert wishes != Wishes() or all(why_not(product, wishes) is None for product in ALL)
 
     assert all(line.startswith("choose.") and line.isprintable() for line in lines)
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from collgs_async import __version__
 from collgs_async.cli import main
 from collgs_async.config import OPTIONS, env_name, sample_config
 from collgs_async.plan import Plan
-from collgs_async.version import __version__
 
 from .conftest import fault, is_archive, level2_scenes
 

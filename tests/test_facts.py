@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collgs_async.catalogue.answers import read_page
-from collgs_async.choosing import Best, Wishes
+from collgs_async.choosing import Best, Wishes, why_not
 from collgs_async.choosing.facts import facts_of, platform_of
 from collgs_async.choosing.kinds import kind, kinds
 from collgs_async.models import Product
@@ -48,7 +48,7 @@ def entry(
 
 
 def is_wanted(product: Product, **wishes: object) -> bool:
-    return Wishes.parse(wishes).why_not(product) is None
+    return why_not(product, Wishes.parse(wishes)) is None
 
 
 def test_nothing_of_these_is_told_by_the_name() -> None:
@@ -72,7 +72,7 @@ def test_nothing_of_these_is_told_by_the_name() -> None:
 def test_the_type_is_told_by_the_entry(name: str, said: str, wish: list[str], others: str) -> None:
     for product in (entry(name, information={"productType": said}), entry(name, productType=said)):
         assert [True] * len(wish) == [is_wanted(product, product_type=one) for one in wish]
-        dropped = Wishes.parse({"product_type": others}).why_not(product)
+        dropped = why_not(product, Wishes.parse({"product_type": others}))
         assert dropped is not None
         assert "another product type" == dropped.kind
         assert dropped.reason.startswith(f"its product type is {said}, not ")
@@ -121,7 +121,7 @@ def test_channels_are_told_by_the_entry(said: object, key: str) -> None:
 def test_channels_that_nobody_tells_are_not_known() -> None:
     odd: list[object] = [None, "", "Q", "left", 5, [], [[]], {}]
     for said in odd:
-        dropped = Wishes.parse({"polarisation": "VV"}).why_not(entry(ETAD, parameters={"polarisationChannels": said}))
+        dropped = why_not(entry(ETAD, parameters={"polarisationChannels": said}), Wishes.parse({"polarisation": "VV"}))
         assert dropped is not None
         assert ("its polarisation is not known", "polarisation not known") == (dropped.reason, dropped.kind)
 
@@ -135,7 +135,7 @@ def test_the_tile_is_told_by_the_entry(said: str) -> None:
 
 
 def test_a_tile_that_is_none_is_not_known() -> None:
-    dropped = Wishes.parse({"tile": "31TDJ"}).why_not(entry(PILOT, parameters={"tileId": "somewhere"}))
+    dropped = why_not(entry(PILOT, parameters={"tileId": "somewhere"}), Wishes.parse({"tile": "31TDJ"}))
 
     assert dropped is not None
     assert "tile not known" == dropped.kind
@@ -226,7 +226,7 @@ def test_whatever_an_entry_says_no_filter_breaks(parameters: dict[str, object], 
     wishes = {"tile": "31TDJ", "polarisation": "VV", "product_type": "L1C", "relative_orbit": "51", "platform": "S1A"}
 
     for name, value in wishes.items():
-        Wishes.parse({name: value}).why_not(product)
+        why_not(product, Wishes.parse({name: value}))
 
 
 @given(st.text(max_size=40))

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from collgs_async import AuthenticationError, CatalogueError, Client, Config, Connection
-from collgs_async.auth import Credentials
+from collgs_async.credentials import Credentials
 
 from .test_transport import listening
 

@@ -14,7 +14,7 @@ import pytest
 from yarl import URL
 
 from collgs_async import Client
-from collgs_async.auth import Credentials
+from collgs_async.credentials import Credentials
 from collgs_async.demo import SignIn
 
 from .conftest import HANGS, fault, is_archive, level2_scenes

@@ -24,7 +24,8 @@ from collgs_async.listing import FORMATS, write_listing
 from collgs_async.models import Outcome, Product, Report, Status
 from collgs_async.plan import LeftOut, Plan, compare
 from collgs_async.progress import short_name
-from collgs_async.report import Recorder, left_out_line, summary_lines
+from collgs_async.report import Recorder
+from collgs_async.summary import left_out_line, summary_lines
 from collgs_async.words import json_text, printable
 
 from .conftest import level2_scenes

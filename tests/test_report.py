@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from collgs_async.atomic import _give_name, write_whole
 from collgs_async.errors import (
     CatalogueError,
     ConfigError,
@@ -26,7 +27,8 @@ from collgs_async.errors import (
     TransferError,
 )
 from collgs_async.models import Outcome, Product, Report, Status
-from collgs_async.report import Recorder, _give_name, summary_lines, write_whole
+from collgs_async.report import Recorder
+from collgs_async.summary import summary_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -334,7 +336,8 @@ def test_not_even_a_kill_leaves_litter(tmp_path: Path) -> None:
         import os, signal, sys
         from pathlib import Path
         from collgs_async.models import Outcome, Product, Status
-        from collgs_async.report import Recorder, write_whole
+        from collgs_async.atomic import write_whole
+        from collgs_async.report import Recorder
 
         def chunks():
             yield b"x" * 1_000_000

@@ -11,13 +11,26 @@ PACKAGE = Path(collgs_async.__file__).parent
 
 FLOORS = {
     "redaction": -1,
-    **dict.fromkeys(["errors", "version", "units", "words", "names", "trust", "zipformat", "links", "connections"], 0),
-    **dict.fromkeys(["models", "query", "limits", "ranges", "patience", "proxies", "errands", "reading"], 1),
-    **dict.fromkeys(["filenames", "storage", "timing"], 1),
+    **dict.fromkeys(["errors", "units", "words", "names", "trust", "zipformat", "links", "connections"], 0),
+    **dict.fromkeys(["models", "query", "limits", "ranges", "patience", "proxies", "reading"], 1),
+    **dict.fromkeys(["atomic", "credentials", "filenames", "storage", "timing"], 1),
     **dict.fromkeys(
-        ["area", "choosing", "jsonfile", "lease", "paths", "sidecar", "integrity", "progress", "listing", "report"], 2
+        [
+            "area",
+            "choosing",
+            "errands",
+            "jsonfile",
+            "lease",
+            "paths",
+            "sidecar",
+            "integrity",
+            "progress",
+            "listing",
+            "report",
+        ],
+        2,
     ),
-    **dict.fromkeys(["atlas", "config", "partfile", "pipeline", "plan"], 3),
+    **dict.fromkeys(["atlas", "config", "summary", "partfile", "pipeline", "plan"], 3),
     **dict.fromkeys(["choice", "results", "transport"], 4),
     **dict.fromkeys(["form", "scrub"], 5),
     **dict.fromkeys(["auth"], 6),
@@ -52,6 +65,7 @@ def imported_rooms(path: Path) -> set[str]:
         for node in ast.walk(tree)
         if isinstance(node, ast.ImportFrom) and node.module == "collgs_async"
         for alias in node.names
+        if not alias.name.startswith("__")
     }
     return {name.split(".")[1] for name in modules if name.startswith("collgs_async.")} | whole
 

@@ -8,78 +8,27 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from collgs_async.choosing.facts import facts_of
-from collgs_async.choosing.stages import Dropped, opened, sensed
+from collgs_async.choosing.facts import sensed
+from collgs_async.choosing.stages import Dropped, opened
+from collgs_async.choosing.wishes import MERITS
 from collgs_async.errors import CatalogueError, ConfigError
 from collgs_async.names import recognise
-from collgs_async.query import shown
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
     from collgs_async.choosing.stages import Products, Tell
+    from collgs_async.choosing.wishes import Best
     from collgs_async.models import Product
 
     Coverage: TypeAlias = Callable[[Product], float | None]
     _Merit: TypeAlias = tuple[float, float, tuple[int, ...], datetime, str]
 
-__all__ = ["Best", "best"]
+__all__ = ["best"]
 
 log = logging.getLogger("collgs_async")
 
-_GROUPS: Final = ("tile", "day", "month")
-_MERITS: Final = ("cloud", "coverage")
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class Best:
-    """What one product is wanted for, and what makes it the best.
-
-    Attributes
-    ----------
-    per
-        ``tile``, ``day``, ``month`` or several of these: ``("tile", "month")`` is one product for each tile and month.
-    by
-        ``cloud``: the least; ``coverage``: the most of the area of interest. The other one decides between equals.
-    """
-
-    per: tuple[str, ...]
-    by: str = "cloud"
-
-    @classmethod
-    def parse(cls, per: str, by: str = "cloud", *, section: str = "choose") -> Best:
-        """Read what a user wrote, such as ``tile,month`` and ``cloud``.
-
-        Raises
-        ------
-        ConfigError
-            With a line for each wrong value.
-        """
-        groups = tuple(dict.fromkeys(group.strip().lower() for group in per.split(",")))
-        merit = by.strip().lower()
-        problems = []
-        if not set(groups) <= set(_GROUPS):
-            problems.append(f"{section}.best_per: expected tile, day, month or several of these, found {shown(per)}")
-        elif {"day", "month"} <= set(groups):
-            problems.append(f"{section}.best_per: expected day or month, not both, found {shown(per)}")
-        if merit not in _MERITS:
-            problems.append(f"{section}.by: expected cloud or coverage, found {shown(by)}")
-        if problems:
-            raise ConfigError(problems)
-        return cls(groups, merit)
-
-    def group(self, product: Product) -> tuple[object, ...] | None:
-        """Say which products this one competes with; None when it cannot be known."""
-        known = facts_of(product)
-        moment = sensed(product, known.name)
-        facts = {
-            "tile": known.tile,
-            "day": moment.date() if moment else None,
-            "month": (moment.year, moment.month) if moment else None,
-        }
-        group = tuple(facts[key] for key in self.per)
-        return None if None in group else group
 
 
 async def best(
@@ -163,7 +112,7 @@ def _why(loser: _Leader, winner: _Leader, wish: Best) -> str:
     better = {"cloud": "has less cloud", "coverage": "covers more"}
     merit = wish.by
     if loser.merit[0] == winner.merit[0]:
-        merit = next(other for other in _MERITS if other != wish.by)
+        merit = next(other for other in MERITS if other != wish.by)
     if loser.merit[:2] == winner.merit[:2]:
         return f"{winner.product.identifier} is as good and newer"
     return f"{winner.product.identifier} {better[merit]}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from collgs_async.choosing.kinds import kinds
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from collgs_async.models import Product
     from collgs_async.names import Name
 
-__all__ = ["LAST_TRACK", "Facts", "facts_of", "platform_of", "tile_of"]
+__all__ = ["LAST_TRACK", "Facts", "facts_of", "platform_of", "sensed", "tile_of"]
 
 LAST_TRACK: Final = 385
 """Of Sentinel-3; the others have fewer. A greater number in an entry is an absolute orbit."""
@@ -118,3 +119,12 @@ def _relative_orbit(product: Product, name: Name | None) -> int | None:
         return name.relative_orbit
     told = (product.relative_orbit, product.orbit_number)
     return next((number for number in told if number is not None and 1 <= number <= LAST_TRACK), None)
+
+
+def sensed(product: Product, name: Name | None) -> datetime | None:
+    """Say when a product was sensed, by its entry or else by its name."""
+    try:
+        moment = datetime.fromisoformat(product.start or "")
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return name.start if name else None

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+from collgs_async.choosing.facts import sensed
 from collgs_async.choosing.ground import share_within
-from collgs_async.choosing.stages import Dropped, opened, sensed
+from collgs_async.choosing.stages import Dropped, opened
 from collgs_async.errors import CatalogueError
 from collgs_async.names import recognise
 

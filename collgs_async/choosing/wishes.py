@@ -6,27 +6,25 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from collgs_async.choosing.facts import LAST_TRACK, facts_of, tile_of
-from collgs_async.choosing.kinds import kind
-from collgs_async.choosing.stages import Dropped, opened, sensed
+from collgs_async.choosing.facts import LAST_TRACK, facts_of, sensed, tile_of
 from collgs_async.errors import ConfigError
 from collgs_async.query import shown
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
-    from collgs_async.choosing.facts import Facts
-    from collgs_async.choosing.stages import Products, Tell
     from collgs_async.models import Product
-    from collgs_async.names import Name
 
-__all__ = ["WISHES", "Wishes", "sift"]
+__all__ = ["MERITS", "WISHES", "Best", "Wishes"]
 
 _PLATFORM = re.compile(r"(?:S|SENTINEL[- ]?)(?:([1-3])([A-D]?)|(5)(P?)|(6)([AB]?))")
 _LETTERS: Final = {"1": "ABCD", "2": "ABCD", "3": "ABCD", "5": "P", "6": "AB"}
 _PRODUCT_TYPE = re.compile("[A-Z0-9][A-Z0-9_.-]*")
 _TRACK = re.compile("R?([0-9]{1,3})")
 _MONTHS = re.compile("([0-9]{1,2})(?:-([0-9]{1,2}))?")
+
+_GROUPS: Final = ("tile", "day", "month")
+MERITS: Final = ("cloud", "coverage")
 
 _CODES: Final = frozenset({"SH", "SV", "DH", "DV"})
 _CHANNELS_TOGETHER: Final = (frozenset({"VV", "VH"}), frozenset({"HH", "HV"}))
@@ -97,77 +95,55 @@ class Wishes:
             raise ConfigError(problems)
         return cls(**wanted)  # type: ignore[arg-type]  # each reader names its own field
 
-    def why_not(self, product: Product) -> Dropped | None:
-        """Say why a product is not wanted; None when it is.
 
-        What is asked for and not known of a product counts as not there.
-        """
-        known = facts_of(product)
-        reasons = {
-            "tile": _reason("tile", self.tiles, known.tile),
-            "relative orbit": _reason("relative orbit", self.relative_orbits, known.relative_orbit),
-            "platform": _reason("platform", self.platforms, known.platform),
-            "orbit direction": _reason("orbit direction", self.orbit_directions, known.orbit_direction),
-            "polarisation": _reason("polarisation", self.polarisations, known.polarisation)
-            or self._lacks_channels(known),
-            "product type": self._is_of_another_type(known),
-            "month": self._is_out_of_season(product, known.name),
-        }
-        return next((Dropped(product, why, _kind(what, why)) for what, why in reasons.items() if why), None)
+@dataclass(frozen=True, slots=True)
+class Best:
+    """What one product is wanted for, and what makes it the best.
 
-    def _lacks_channels(self, known: Facts) -> str | None:
-        if self.channels and known.channels is None:
-            return _unknown("polarisation")
-        missing = self.channels.difference(known.channels or ())
-        return f"it has no polarisation {_listed(missing)}" if missing else None
-
-    def _is_of_another_type(self, known: Facts) -> str | None:
-        if known.kinds.intersection(map(kind, self.product_types)):
-            return None
-        return _reason("product type", self.product_types, known.product_type)
-
-    def _is_out_of_season(self, product: Product, name: Name | None) -> str | None:
-        moment = sensed(product, name) if self.months else None
-        return _reason("month", self.months, moment.month if moment else None)
-
-
-async def sift(products: Products, wishes: Wishes, tell: Tell) -> AsyncGenerator[Product, None]:
-    """Hand on the products that are wanted.
-
-    Parameters
+    Attributes
     ----------
-    products
-        The search, or another stage; closed on every way out.
-    wishes
-        What a product must be.
-    tell
-        Called with each product that is dropped.
+    per
+        ``tile``, ``day``, ``month`` or several of these: ``("tile", "month")`` is one product for each tile and month.
+    by
+        ``cloud``: the least; ``coverage``: the most of the area of interest. The other one decides between equals.
     """
-    async with opened(products) as found:
-        async for product in found:
-            if dropped := wishes.why_not(product):
-                tell(dropped)
-            else:
-                yield product
 
+    per: tuple[str, ...]
+    by: str = "cloud"
 
-def _reason(what: str, wanted: frozenset[str] | frozenset[int], found: str | int | None) -> str | None:
-    if not wanted or found in wanted:
-        return None
-    return _unknown(what) if found is None else f"its {what} is {found}, not {_listed(wanted)}"
+    @classmethod
+    def parse(cls, per: str, by: str = "cloud", *, section: str = "choose") -> Best:
+        """Read what a user wrote, such as ``tile,month`` and ``cloud``.
 
+        Raises
+        ------
+        ConfigError
+            With a line for each wrong value.
+        """
+        groups = tuple(dict.fromkeys(group.strip().lower() for group in per.split(",")))
+        merit = by.strip().lower()
+        problems = []
+        if not set(groups) <= set(_GROUPS):
+            problems.append(f"{section}.best_per: expected tile, day, month or several of these, found {shown(per)}")
+        elif {"day", "month"} <= set(groups):
+            problems.append(f"{section}.best_per: expected day or month, not both, found {shown(per)}")
+        if merit not in MERITS:
+            problems.append(f"{section}.by: expected cloud or coverage, found {shown(by)}")
+        if problems:
+            raise ConfigError(problems)
+        return cls(groups, merit)
 
-def _unknown(what: str) -> str:
-    return f"its {what} is not known"
-
-
-def _kind(what: str, why: str) -> str:
-    """Count what is not known apart from what is known to be another: only the one may be the catalogue's fault."""
-    return f"{what} not known" if why == _unknown(what) else f"another {what}"
-
-
-def _listed(values: Iterable[str | int]) -> str:
-    return " or ".join(str(value) for value in sorted(values, key=lambda value: (str(type(value)), value)))
+    def group(self, product: Product) -> tuple[object, ...] | None:
+        """Say which products this one competes with; None when it cannot be known."""
+        known = facts_of(product)
+        moment = sensed(product, known.name)
+        facts = {
+            "tile": known.tile,
+            "day": moment.date() if moment else None,
+            "month": (moment.year, moment.month) if moment else None,
+        }
+        group = tuple(facts[key] for key in self.per)
+        return None if None in group else group
 
 
 def _items(value: object) -> list[str]:

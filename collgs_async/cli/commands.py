@@ -143,7 +143,7 @@ def start_progress(config: Config, found: Namespace, screen: Screen) -> Progress
 
 
 def _summarise(report: Report, folder: Path, *, interrupted: bool) -> None:
-    from collgs_async.report import summary_lines
+    from collgs_async.summary import summary_lines
 
     for line in summary_lines(report, folder, interrupted=interrupted):
         log.info("%s", line)

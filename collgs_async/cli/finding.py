@@ -11,6 +11,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from collgs_async.app import Client
+from collgs_async.atomic import write_whole
 from collgs_async.choice import Choice
 from collgs_async.choosing.stages import opened
 from collgs_async.cli.ordering import read_order, sort_by
@@ -19,7 +20,7 @@ from collgs_async.errors import CatalogueError
 from collgs_async.glance import SUFFIXES
 from collgs_async.listing import write_listing
 from collgs_async.plan import Planned
-from collgs_async.report import left_out_line, missing_lines, write_whole
+from collgs_async.summary import left_out_line, missing_lines
 from collgs_async.units import format_bytes
 from collgs_async.words import printable
 

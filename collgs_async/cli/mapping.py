@@ -9,9 +9,10 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 
 from collgs_async.atlas import page
+from collgs_async.atomic import write_file
 from collgs_async.errors import ConfigError
 from collgs_async.query import shown
-from collgs_async.report import left_out_line, write_file
+from collgs_async.summary import left_out_line
 from collgs_async.units import format_bytes
 
 if TYPE_CHECKING:

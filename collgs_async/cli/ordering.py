@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-from collgs_async.choosing.stages import opened, sensed
+from collgs_async.choosing.facts import sensed
+from collgs_async.choosing.stages import opened
 from collgs_async.errors import CatalogueError, ConfigError, did_you_mean
 from collgs_async.names import parse
 

@@ -8,12 +8,13 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from collgs_async.app import Client
+from collgs_async.atomic import STDOUT
 from collgs_async.cli.commands import read_settings
 from collgs_async.config import OPTIONS, Config, Selection
 from collgs_async.errors import ConfigError
 from collgs_async.plan import MISSING, TWIN, Plan, compare
 from collgs_async.query import given_names
-from collgs_async.report import STDOUT, left_out_line, missing_lines
+from collgs_async.summary import left_out_line, missing_lines
 from collgs_async.units import format_bytes
 from collgs_async.words import printable
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from collgs_async.app import Client
-from collgs_async.auth import Credentials
 from collgs_async.cli.commands import start_progress
 from collgs_async.config import load_config
+from collgs_async.credentials import Credentials
 from collgs_async.demo import (
     COLLECTIONS,
     FAULTS,

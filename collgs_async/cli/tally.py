@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from collgs_async.choosing.stages import opened, sensed
+from collgs_async.choosing.facts import sensed
+from collgs_async.choosing.stages import opened
 from collgs_async.names import parse
 from collgs_async.units import format_bytes
 

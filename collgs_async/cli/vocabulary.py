@@ -6,12 +6,12 @@ import argparse
 import re
 from typing import TYPE_CHECKING, Final, NoReturn
 
+from collgs_async import __version__
 from collgs_async.config import OPTIONS, Option
 from collgs_async.errors import ConfigError, did_you_mean
 from collgs_async.listing import FORMATS
 from collgs_async.paths import read_path
 from collgs_async.query import shown
-from collgs_async.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

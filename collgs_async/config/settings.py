@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
+from collgs_async import __version__
 from collgs_async.config import kinds
 from collgs_async.config.options import GROUPS, Option, Section, part, setting
 from collgs_async.errors import ConfigError
 from collgs_async.paths import read_path
 from collgs_async.query import NO_COLLECTION, Query, canonical, given_names, names_collection, shown
-from collgs_async.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator

@@ -13,12 +13,12 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from collgs_async.atomic import write_file
 from collgs_async.errors import ConfigError, StorageError
 from collgs_async.jsonfile import read_object
 from collgs_async.models import Product
 from collgs_async.plan.form import FORMAT, VERSION, check_form
 from collgs_async.query import Query
-from collgs_async.report import write_file
 from collgs_async.words import json_text
 
 if TYPE_CHECKING:

@@ -12,10 +12,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypedDict, TypeVar
 
-from collgs_async.errands import Errands, in_thread, settled
+from collgs_async.errands import Errands, in_thread
 from collgs_async.errors import StorageError
 from collgs_async.integrity import check
 from collgs_async.storage import sync_folder, trouble
+from collgs_async.timing import settled
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

@@ -7,9 +7,9 @@ import logging
 import time
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from collgs_async.errands import settled
 from collgs_async.errors import ProductError
 from collgs_async.patience import let_go
+from collgs_async.timing import settled
 from collgs_async.transfer.judge import AskAgain
 from collgs_async.transfer.stream import BusyError
 from collgs_async.transfer.trip import Abandoned

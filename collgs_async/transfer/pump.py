@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import ClientPayloadError, SocketTimeoutError
 
-from collgs_async.errands import settled
+from collgs_async.timing import settled
 from collgs_async.transfer.tap import WAIT
 
 if TYPE_CHECKING:

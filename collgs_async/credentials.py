@@ -1,0 +1,92 @@
+"""A user name and its password: from the environment, or from a netrc file that only its owner can read."""
+
+from __future__ import annotations
+
+import netrc
+import os
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from collgs_async.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Credentials", "find_credentials"]
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """A user name and its password, which is never shown."""
+
+    username: str
+    password: str = field(repr=False)
+
+
+def find_credentials(environ: Mapping[str, str], host: str, *, netrc_file: Path | None = None) -> Credentials | None:
+    """Look for credentials: ``COLLGS_USERNAME`` and ``COLLGS_PASSWORD``, else the entry of a host in a netrc file.
+
+    Parameters
+    ----------
+    environ
+        Where the variables are looked up; an empty one counts as not set.
+    host
+        The catalogue's host; a ``default`` entry of the file is not meant for it.
+    netrc_file
+        None: what ``NETRC`` names, else ``.netrc`` in ``HOME``.
+
+    Returns
+    -------
+    Credentials or None
+        None when there are none.
+
+    Raises
+    ------
+    ConfigError
+        One of the two variables is missing; or the file is broken, lacks half of the entry, or can be read by others.
+    """
+    names = ("COLLGS_USERNAME", "COLLGS_PASSWORD")
+    missing = [name for name in names if not environ.get(name)]
+    if not missing:
+        return Credentials(environ[names[0]], environ[names[1]])
+    if len(missing) == 1:
+        (other,) = set(names) - set(missing)
+        raise ConfigError(f"{missing[0]}: expected to be set, as {other} is; found nothing")
+    if netrc_file is None:
+        named, home = environ.get("NETRC"), environ.get("HOME")
+        netrc_file = Path(named) if named else Path(home, ".netrc") if home else None
+    return _from_netrc(netrc_file, host) if netrc_file else None
+
+
+def _from_netrc(file: Path, host: str) -> Credentials | None:
+    problem = ""
+    try:
+        status, credentials = file.stat(), _entry(file, host)
+    except FileNotFoundError:
+        return None
+    except netrc.NetrcParseError as error:
+        problem = f"expected a netrc file, found something else at line {error.lineno}"
+    except UnicodeDecodeError:
+        problem = "expected UTF-8 text, found another encoding"
+    except OSError as error:
+        problem = f"cannot be read: {error.strerror}"
+    if problem:
+        # Raised out here because the parser's own words and frames hold what it stumbled over, perhaps a password.
+        raise ConfigError(f"{file}: {problem}")
+    if credentials is None:
+        return None
+    if not credentials.username or not credentials.password:
+        lacks = "password" if credentials.username else "login"
+        raise ConfigError(f"{file}: expected login and password for machine {host}, found no {lacks}")
+    if status.st_uid != os.geteuid() or status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        mode = stat.S_IMODE(status.st_mode)
+        raise ConfigError(f"{file}: expected a file of yours that only you can read (chmod 600), found mode {mode:04o}")
+    return credentials
+
+
+def _entry(file: Path, host: str) -> Credentials | None:
+    """Read the entry of a host; either half may be empty."""
+    found = netrc.netrc(file).hosts.get(host)
+    return Credentials(found[0] or "", found[2] or "") if found else None
