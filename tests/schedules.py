@@ -312,6 +312,8 @@ class _Play:
             faults = self._faults[scene.identifier]
             played = [fault for fault in faults for _ in range(fault.times or 0)][: self._turns(scene.identifier)]
             costs += scene.size * sum(fault.name in COSTLY for fault in played)
+            if scene.unreadable and any(fault.name in {*ODD, *LYING} for fault in played):
+                costs += scene.size  # joined without a validator, it cannot be proved: it is fetched once more, whole
         return costs
 
     def _note_oldest(self) -> None:
