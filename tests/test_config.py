@@ -642,6 +642,31 @@ def test_the_password_of_a_proxy_is_used_and_never_shown(show: Any) -> None:
 SECRET = "hush7"
 
 
+RIGHT_AS_ANY_TEXT = {
+    "output_directory": "a folder may have any name",
+    "connection.user_agent": "any text will do",
+    "selection.ids": "any list of names will do",
+    "selection.aoi": "any object will do until it is read",
+    "parameters": "any name will do",
+}
+
+
+@pytest.mark.parametrize("written", ["http://me:{}@h", "socks5://me:{}/{}@h/a?b", "me:x//{}@h"])
+@pytest.mark.parametrize(
+    "wrap", [str, lambda text: [text], lambda text: {"proxy": text}], ids=["text", "list", "object"]
+)
+def test_an_address_in_the_wrong_place_shows_no_password_either(written: str, wrap: Any) -> None:
+    keys = [option.key for option in OPTIONS if not option.key.startswith("parameters.")]
+    for key in [*keys, "parameters", "selection", "connection", "download_options"]:
+        section, dot, name = key.partition(".")
+        value = wrap(written.format(SECRET, SECRET))
+        try:
+            said = repr(Config(**{"parameters": SEARCH, **({section: {name: value}} if dot else {key: value})}))
+        except ConfigError as error:
+            said = str(error)
+        assert SECRET not in said or key in RIGHT_AS_ANY_TEXT
+
+
 @given(st.sampled_from(["base_url", "connection.proxy", "connection.download_base_url"]), st.text(), st.text())
 def test_a_password_is_in_no_message(key: str, before: str, after: str) -> None:
     flags: dict[str, object] = {"parameters.parentIdentifier": "X", key: f"{before}me:{SECRET}@{after}"}

@@ -67,10 +67,9 @@ class Kind:
         try:
             return self.read(value)
         except ValueError as error:
-            found = _shown_address(value) if self.may_hold_password else shown(value)
-            raise ConfigError(
-                f"{key}: {error}" if error.args else f"{key}: expected {self.expected}, found {found}"
-            ) from None
+            found = _shown_address(value) if self.may_hold_password else _shown(value)
+            problem = _without_password(str(error)) or f"expected {self.expected}, found {found}"
+            raise ConfigError(f"{key}: {problem}") from None
 
 
 def masked(url: str) -> str:
@@ -79,6 +78,20 @@ def masked(url: str) -> str:
     scheme, slashes, _ = before.partition("//")
     hidden = f"{scheme if slashes else ''}{slashes}***@{rest}" if at else url
     return re.sub(r"\?.*", "?…", hidden, flags=re.DOTALL)
+
+
+def _without_password(text: str) -> str:
+    """Hide what stands before the host of an address, wherever it was written."""
+    return re.sub(r"//\S*@", "//***@", text)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, str):
+        return shown(_without_password(value))
+    try:
+        return f"a value of type {type(value).__name__}" if "@" in repr(value) else shown(value)
+    except (RecursionError, ValueError):  # too deep, or a number of too many digits
+        return shown(value)
 
 
 def _shown_address(value: object) -> str:
@@ -184,7 +197,7 @@ SWITCH = Kind("true or false", _only_if(lambda value: isinstance(value, bool)), 
 ASCII_TEXT = Kind(
     "printable ASCII text", _only_if(lambda value: isinstance(value, str) and _PRINTABLE_ASCII.fullmatch(value))
 )
-HOSTS = Kind("names of hosts such as sso.example.org", _hosts)
+HOSTS = Kind("names of hosts such as sso.example.org", _hosts, may_hold_password=True)
 
 
 # Addresses and files
