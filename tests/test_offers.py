@@ -93,6 +93,13 @@ def test_without_a_link_that_can_be_an_archive_the_problem_says_why(links: list[
     assert str(found.problem).startswith(problem)
 
 
+def test_no_entry_is_looked_through_for_ever() -> None:
+    found = product(*[link(f"http://[{number}", "application/zip") for number in range(100)], link("a.zip"))
+
+    assert found.url is None
+    assert str(found.problem).startswith("its download link is no URL")
+
+
 def test_the_length_is_that_of_the_link_that_is_tried_first() -> None:
     found = product(link("x.xml", "application/xml", length=7), link("a.zip", length=1000))
 

@@ -132,11 +132,29 @@ def test_a_second_document_is_never_dropped_in_silence() -> None:
     assert "the catalogue's answer is malformed: more JSON at byte" in str(error)
 
 
-def test_millions_of_empty_entries_are_refused_before_they_take_memory() -> None:
-    error = refused(b'{"features": [' + b"{}," * 2_000_000 + b"{}]}")
+@pytest.mark.parametrize(
+    "many",
+    [
+        pytest.param(b"{}," * 1_000_000 + b"{}", id="empty entries"),
+        pytest.param(b"{" + b",".join(b'"%x":1' % number for number in range(950_000)) + b"}", id="names"),
+        pytest.param(b'"x",' * 1_900_000 + b'""', id="strings"),
+        pytest.param(b"[1.5]," * 700_000 + b"[]", id="lists"),
+        pytest.param(b'{"a":"b"},' * 600_000 + b"{}", id="objects"),
+    ],
+)
+def test_millions_of_values_are_refused_before_they_take_memory(many: bytes) -> None:
+    error = refused(b'{"features": [' + many + b"]}")
 
-    assert "more than 1000000 objects and lists" in str(error)
+    assert "the catalogue's answer has more than 1800000 values" == str(error)
     assert not error.retryable
+
+
+def test_ten_thousand_usual_products_are_no_million_values() -> None:
+    entry = page("S2A").removeprefix(b'{"features": [').removesuffix(b"]}")
+    ring = json.dumps([[number / 7, number / 9] for number in range(1000)]).encode()
+
+    assert 100 == len(read_json(b'{"features": [' + b",".join([b'{"x": ' + ring + b"}"] * 100) + b"]}")["features"])
+    assert 10_000 == len(read_json(b'{"features": [' + b",".join([entry] * 10_000) + b"]}")["features"])
 
 
 def test_every_cut_of_a_page_is_worth_another_try() -> None:

@@ -6,6 +6,7 @@ This is the only place that knows the server's field names.
 from __future__ import annotations
 
 import hashlib
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -23,6 +24,9 @@ _TORN = "a byte is broken in"
 
 _MOST_ALTERNATIVES = 9
 """Links to one archive that are kept beside the first one."""
+
+_MOST_TRIED = 100
+"""Links to one archive of which URLs are made, which takes a while where an entry has thousands of them."""
 
 
 def read_product(entry: object, download_base: str) -> Product:
@@ -63,7 +67,7 @@ def _archive(facts: Entry, base: str) -> tuple[str | None, int | None, str | Non
     """Give where the archive is and how long, else why that is nowhere; and where else it is."""
     problem: str | None = None
     found: dict[str, object] = {}
-    for href, length in facts.downloads():
+    for href, length in islice(facts.downloads(), _MOST_TRIED):
         url, trouble = _resolve(href, base)
         problem = problem or trouble
         if url is not None:
