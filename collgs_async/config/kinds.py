@@ -309,7 +309,7 @@ def criterion(name: str, expected: str, *choices: str) -> Kind:
     return Kind(expected, read, choices=choices)
 
 
-def _groups(value: object) -> str | tuple[str, ...]:
+def _best_per(value: object) -> str | tuple[str, ...]:
     from collgs_async.choosing import Best
 
     words = _words(value)
@@ -351,6 +351,6 @@ def _interval(words: str) -> object:
 
 
 INTERVAL = search_value("an interval such as [0,20]", _interval)
-GROUPS = Kind("tile, day, month or several of these", _groups)
+BEST_PER = Kind("tile, day, month or several of these", _best_per)
 AREA = Kind("a file, WKT or a GeoJSON object", _area)
 IDENTIFIERS = Kind("a file with identifiers, - for standard input, or a list of identifiers", _identifiers)

@@ -70,7 +70,7 @@ class Selection(Section):
         help="only products of these types, such as MSIL2A or GRD")
     latest_baseline: bool = setting("--latest-baseline", "", kinds.SWITCH, default=False,
         help="of the products of one acquisition, only those of the newest processing baseline")
-    best_per: _Words = setting("--best-per", "GROUP", kinds.GROUPS, default=None,
+    best_per: _Words = setting("--best-per", "GROUP", kinds.BEST_PER, default=None,
         help="one product for each tile, day or month, or for each tile,month")
     by: Literal["cloud", "coverage"] | None = setting("--by", "MERIT",
         kinds.one_of("cloud", "coverage", any_case=True), default=None,
