@@ -57,7 +57,7 @@ def server_words(body: bytes) -> str:
     """
     text = redacted(body[:READ_MOST].decode("utf-8", "replace"))
     words = _json_words(text) if text.lstrip()[:1] in ("{", "[") else _markup_words(text)
-    line = redacted(_UNPRINTABLE.sub(" ", words).strip())  # markup may have parted it
+    line = printable(redacted(_UNPRINTABLE.sub(" ", words).strip()))  # markup may have parted it
     return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
 
 
@@ -76,7 +76,7 @@ def html_words(body: bytes) -> str:
 
     title, said = (" ".join(_UNPRINTABLE.sub(" ", html.unescape(one)).split()) for one in (title, said))
     said = _SENTENCE.split(said.removeprefix(title).strip(), maxsplit=1)[0]
-    line = redacted(f"{title}: {said}" if title and said else title or said)
+    line = printable(redacted(f"{title}: {said}" if title and said else title or said))
     return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
 
 

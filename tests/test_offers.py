@@ -94,7 +94,7 @@ def test_without_a_link_that_can_be_an_archive_the_problem_says_why(links: list[
 
 
 def test_no_entry_is_looked_through_for_ever() -> None:
-    found = product(*[link(f"http://[{number}", "application/zip") for number in range(100)], link("a.zip"))
+    found = product(*[link(f"http://h:99999/{number}", "application/zip") for number in range(100)], link("a.zip"))
 
     assert found.url is None
     assert str(found.problem).startswith("its download link is no URL")

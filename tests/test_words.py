@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collgs_async.words import LONGEST, asks_to_sign_in, looks_like_html, server_words
+from collgs_async.words import LONGEST, asks_to_sign_in, html_words, looks_like_html, server_words
 
 GEOSERVER = b"""{"type":"Exception","exceptions":[{"exceptionCode":"InvalidParameterValue",
  "exceptionText":"Invalid expression for start time, use a ISO time or date instead: abcde","locator":"timeStart"}]}"""
@@ -129,3 +130,10 @@ def test_html_is_known_by_its_first_bytes(body: bytes) -> None:
 @pytest.mark.parametrize("body", [b"PK\x03\x04", RSS, OWS, GEOSERVER, b""])
 def test_what_is_not_html_is_not_taken_for_it(body: bytes) -> None:
     assert not looks_like_html(body)
+
+
+@pytest.mark.parametrize("letter", ["\u0530", "\u061c", "\u200e", "\u2066", "\ufeff", "\U000e0041", "\ue000"])
+def test_what_moves_or_hides_text_is_no_part_of_the_words(letter: str) -> None:
+    for body in (f"a{letter}b", f"<h1>a{letter}b</h1>", json.dumps({"message": f"a{letter}b"})):
+        assert "a?b" == server_words(body.encode())
+    assert "a?b: c?d." == html_words(f"<title>a{letter}b</title><p>c{letter}d. Then".encode())
