@@ -137,7 +137,7 @@ class Client:
         Raises
         ------
         ConfigError
-            No collection is named, or the list of identifiers cannot be read; nothing was asked for.
+            No collection is named; nothing was asked for.
         """
         config = self._config
         return Choice(self.search, query or config.needed_query(), config.selection, config.base_url, tell=tell)

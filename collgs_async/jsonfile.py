@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from collgs_async.errors import ConfigError
 from collgs_async.query import shown
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["read_object"]
+
+BIGGEST: Final = 200_000_000
+"""Bytes: a plan of a hundred thousand products has a hundred million."""
 
 
 def read_object(file: Path) -> dict[str, Any]:
@@ -23,9 +26,11 @@ def read_object(file: Path) -> dict[str, Any]:
         When the file cannot be read, is no JSON object, or says one thing twice; its line begins with its name.
     """
     try:
-        values = json.loads(
-            file.read_bytes().decode("utf-8-sig"), object_pairs_hook=_no_twins, parse_constant=_no_constant
-        )
+        with file.open("rb") as stream:
+            data = stream.read(BIGGEST + 1)
+        if len(data) > BIGGEST:
+            raise ConfigError(f"{file}: expected at most {BIGGEST // 10**6} MB of JSON, found more")
+        values = json.loads(data.decode("utf-8-sig"), object_pairs_hook=_no_twins, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
         raise ConfigError(
             f"{file}: expected JSON, found at line {error.lineno}, column {error.colno}: {error.msg}"

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
+import os
+import threading
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -601,3 +605,29 @@ async def test_lists_without_right_identifiers_are_refused_before_anything_is_as
         await chosen(site, ids=ids)
 
     assert [] == site.server.requests
+
+
+async def test_identifiers_that_do_not_come_hold_up_nothing_else(tmp_path: Path) -> None:
+    """A FIFO without a writer, as of a command that has not begun."""
+    fifo = tmp_path / "ids"
+    os.mkfifo(fifo)
+
+    def write_nothing() -> None:
+        with suppress(OSError):
+            os.close(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))
+
+    release = threading.Timer(5, write_nothing)  # else the test would hang instead of failing
+    release.start()
+    config = Config(
+        base_url="http://127.0.0.1:1/search",
+        parameters={"parentIdentifier": "X"},
+        output_directory=tmp_path,
+        selection=Selection(ids=fifo),
+    )
+    async with Client(config) as one:
+        asking = asyncio.ensure_future(anext(aiter(one.choose())))
+        asyncio.get_running_loop().call_later(0.1, asking.cancel)
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+    release.cancel()
+    write_nothing()

@@ -6,6 +6,7 @@ import copy
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,7 +21,7 @@ from collgs_async.plan import LeftOut, Plan, compare, plan_schema
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable
-    from pathlib import Path
+
 
 SQUARE = {"type": "Polygon", "coordinates": [[[6, 49], [7, 49], [7, 50], [6, 50], [6, 49]]]}
 MADE = datetime(2026, 11, 22, 20, 30, tzinfo=UTC)
@@ -413,3 +414,10 @@ def test_a_plan_that_was_read_equals_the_one_that_is_made_anew(tmp_path: Path) -
     full().write(path)
 
     assert not compare(Plan.read(path), full())
+
+
+def test_no_file_is_read_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("collgs_async.jsonfile.BIGGEST", 2_000_000)
+
+    with pytest.raises(ConfigError, match="/dev/zero: expected at most 2 MB of JSON, found more"):
+        Plan.read(Path("/dev/zero"))

@@ -73,11 +73,6 @@ class Choice:
         Identifiers that were asked for and that no search has found.
     kept
         How many products were handed on.
-
-    Raises
-    ------
-    ConfigError
-        The list of identifiers cannot be read.
     """
 
     def __init__(
@@ -93,7 +88,7 @@ class Choice:
         self._count = query.count
         self._selection = selection
         self._tell = tell
-        self._identifiers = () if selection.ids is None else read_identifiers(selection.ids)
+        self._identifiers: tuple[str, ...] = ()
         self._query = replace(query, count=None) if selection.chooses else query
         self._base_url = base_url
         self._asked: list[tuple[Query, tuple[str, ...]]] | None = None
@@ -104,24 +99,25 @@ class Choice:
         self.kept = 0
 
     async def prepare(self) -> None:
-        """Read the area of interest and make the searches, in a thread: a large area takes seconds.
+        """Read the identifiers and the area of interest, and make the searches, in a thread: it may take seconds.
 
         It is done before the first product, where it was not done before.
 
         Raises
         ------
         ConfigError
-            The area cannot be read; nothing was asked for.
+            One of them cannot be read; nothing was asked for.
         """
         if self._asked is None:
-            self.area, self._asked = await in_background(self._prepare)
+            self.area, self._identifiers, self._asked = await in_background(self._prepare)
 
-    def _prepare(self) -> tuple[Area | None, list[tuple[Query, tuple[str, ...]]]]:
-        aoi = self._selection.aoi
+    def _prepare(self) -> tuple[Area | None, tuple[str, ...], list[tuple[Query, tuple[str, ...]]]]:
+        ids, aoi = self._selection.ids, self._selection.aoi
+        identifiers = () if ids is None else read_identifiers(ids)
         area = None if aoi is None else _area(aoi)
         if area is not None:
             area.prepare()
-        return area, searches(self._query, self._selection, area, self._identifiers, self._base_url)
+        return area, identifiers, searches(self._query, self._selection, area, identifiers, self._base_url)
 
     @property
     def queries(self) -> tuple[Query, ...]:
