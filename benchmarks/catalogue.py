@@ -13,7 +13,7 @@ from pathlib import Path
 
 from goods import SETS
 
-from collgs_async.demo import DemoServer
+from collgs_async.demo.server import DemoServer
 
 __all__ = ["READY"]
 

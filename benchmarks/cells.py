@@ -11,7 +11,10 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from collgs_async.demo import FAULTS, DemoServer, make_scenes, write_archive
+from collgs_async.demo.archives import write_archive
+from collgs_async.demo.faults import FAULTS
+from collgs_async.demo.scenes import make_scenes
+from collgs_async.demo.server import DemoServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
 
     from tools import Tool
 
-    from collgs_async.demo import Scene
+    from collgs_async.demo.scenes import Scene
 
 __all__ = ["NOT_ASKED", "RIGHT", "ROWS", "SIZE", "Cell", "Row", "play"]
 
@@ -164,7 +167,7 @@ ROWS: dict[str, Row] = {row.name: row for row in _ROWS}
 """Every row by name, in the order of the table; the first eleven are those that any network will show one day."""
 
 
-async def play(tool: Tool, row: Row, folder: Path, patience: float) -> Cell:
+async def play(tool: Tool, row: Row, folder: Path, retry: float) -> Cell:
     """Put a tool before a fault.
 
     Parameters
@@ -179,12 +182,12 @@ async def play(tool: Tool, row: Row, folder: Path, patience: float) -> Cell:
     work = folder / "work"
     work.mkdir()
     if row.count > 1:
-        return await _play_several(tool, row, folder, work, patience)
+        return await _play_several(tool, row, folder, work, retry)
     scene = replace(make_scenes(1)[0], size=SIZE, deflated=False)
     faults = {scene.identifier: FAULTS[row.fault]} if row.fault else None
     begun = time.monotonic()
     async with DemoServer([scene], folder / "store", rate=_RATE, faults=faults) as server:
-        code = await _meet(tool, row, server, work, patience)
+        code = await _meet(tool, row, server, work, retry)
         moved, seconds = _moved(server), time.monotonic() - begun
     path = work / f"{scene.identifier}.zip"
     found = path.read_bytes() if path.exists() else None
@@ -202,7 +205,7 @@ async def play(tool: Tool, row: Row, folder: Path, patience: float) -> Cell:
     )
 
 
-async def _play_several(tool: Tool, row: Row, folder: Path, work: Path, patience: float) -> Cell:
+async def _play_several(tool: Tool, row: Row, folder: Path, work: Path, retry: float) -> Cell:
     """Put a tool before a row with several archives, all of which are to be had."""
     if row.pages and not tool.searches:
         return Cell(row.name, tool.name, NOT_ASKED, right=False, code=None, left=None, moved=0, seconds=0.0, said="")
@@ -212,7 +215,7 @@ async def _play_several(tool: Tool, row: Row, folder: Path, work: Path, patience
     begun = time.monotonic()
     async with DemoServer(scenes, folder / "store", rate=_RATE / 4, page_maximum=5, faults=pages) as server:
         outage = asyncio.create_task(_go_away(server, row.gone, len(scenes) * _SMALLER // 3))
-        code = await _fetch_all(tool, server, work, patience + row.gone)
+        code = await _fetch_all(tool, server, work, retry + row.gone)
         outage.cancel()
         await asyncio.wait([outage])
         moved, seconds = _moved(server), time.monotonic() - begun
@@ -249,18 +252,16 @@ async def _go_away(server: DemoServer, seconds: float, at: int) -> None:
         await server.vanish(seconds)
 
 
-async def _fetch_all(tool: Tool, server: DemoServer, work: Path, patience: float) -> int | None:
+async def _fetch_all(tool: Tool, server: DemoServer, work: Path, retry: float) -> int | None:
     """Run the tool once where it searches, else once for each archive; gives the worst exit code."""
     (work / "config.json").write_text(_config(server.url, server.scenes[0]))
     if tool.searches:
-        return await _run(tool.command("", ""), work, patience)
+        return await _run(tool.command("", ""), work, retry)
     places = asyncio.Semaphore(_AT_ONCE)
 
     async def fetch(scene: Scene) -> int | None:
         async with places:
-            return await _run(
-                tool.command(f"{server.origin}/{scene.location}", f"{scene.identifier}.zip"), work, patience
-            )
+            return await _run(tool.command(f"{server.origin}/{scene.location}", f"{scene.identifier}.zip"), work, retry)
 
     codes = await asyncio.gather(*(fetch(scene) for scene in server.scenes))
     return None if None in codes else max((code or 0 for code in codes), key=abs)
@@ -277,16 +278,16 @@ def _judge_several(code: int | None, moved: int, found: list[bool], count: int) 
     return "ok" if moved <= _WASTE * count * _SMALLER else "ok, from zero"
 
 
-async def _meet(tool: Tool, row: Row, server: DemoServer, work: Path, patience: float) -> int | None:
+async def _meet(tool: Tool, row: Row, server: DemoServer, work: Path, retry: float) -> int | None:
     """Run the tool as the row has it; gives the exit code of the last run, None when its time was up."""
     scene = server.scenes[0]
     (work / "config.json").write_text(_config(server.url, scene))
     command = tool.command(f"{server.origin}/{scene.location}", f"{scene.identifier}.zip")
     if row.stop is not None:
-        await _run(command, work, patience, _Stop(row.stop, lambda: _moved(server) >= _STOPPED_AT))
+        await _run(command, work, retry, _Stop(row.stop, lambda: _moved(server) >= _STOPPED_AT))
         if row.replaced:
             server.replace(scene.identifier)
-    return await _run(command, work, patience)
+    return await _run(command, work, retry)
 
 
 def _config(url: str, scene: Scene) -> str:
@@ -340,7 +341,7 @@ class _Stop:
     due: Callable[[], bool]
 
 
-async def _run(command: list[str], work: Path, patience: float, stop: _Stop | None = None) -> int | None:
+async def _run(command: list[str], work: Path, retry: float, stop: _Stop | None = None) -> int | None:
     """Run a command until it ends, is stopped, or its time is up (None)."""
     with (work / "said.txt").open("wb") as said:
         process = await asyncio.create_subprocess_exec(
@@ -353,7 +354,7 @@ async def _run(command: list[str], work: Path, patience: float, stop: _Stop | No
             start_new_session=True,
         )
     try:
-        async with asyncio.timeout(patience):
+        async with asyncio.timeout(retry):
             if stop is not None:
                 await _stop(process, stop)
             return await process.wait()

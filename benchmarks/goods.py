@@ -9,12 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from collgs_async.demo import make_scenes, write_archive
+from collgs_async.demo.archives import write_archive
+from collgs_async.demo.scenes import make_scenes
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from collgs_async.demo import Scene
+    from collgs_async.demo.scenes import Scene
 
 __all__ = ["COLLECTION", "MIB", "SETS", "GoodsSet", "difference"]
 

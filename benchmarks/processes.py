@@ -137,7 +137,7 @@ def serving(words: Sequence[str], log: Path) -> Iterator[Service]:
         os.waitpid(pid, 0)
 
 
-def measure(command: Command, log: Path, patience: float, servers: Sequence[Service] = ()) -> Measured:
+def measure(command: Command, log: Path, retry: float, servers: Sequence[Service] = ()) -> Measured:
     """Run a program to its end.
 
     Parameters
@@ -155,7 +155,7 @@ def measure(command: Command, log: Path, patience: float, servers: Sequence[Serv
     begun = time.monotonic()
     pid = _spawn(command, log)
     try:
-        memory, ended = _watch(pid, begun + patience)
+        memory, ended = _watch(pid, begun + retry)
     finally:
         # Nothing happens to a process that has ended, for it has not been waited for.
         with suppress(ProcessLookupError):

@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collgs_async import sync
-    from collgs_async.app import Client, run
-    from collgs_async.catalogue import Search
-    from collgs_async.choice import Choice
-    from collgs_async.choosing import Dropped
-    from collgs_async.config import Config, Connection, DownloadOptions, Selection, load_config
+    from collgs_async.catalogue.search import Search
+    from collgs_async.client import Client, run
+    from collgs_async.config.loading import load_config
+    from collgs_async.config.settings import Config, Connection, DownloadOptions, Selection
     from collgs_async.errors import (
         AuthenticationError,
         CatalogueError,
@@ -33,12 +32,17 @@ if TYPE_CHECKING:
         StorageError,
         TransferError,
     )
-    from collgs_async.models import Outcome, Product, Report, Status
-    from collgs_async.plan import Plan
-    from collgs_async.progress import PlainProgress, Progress, SilentProgress, TqdmProgress, choose_progress
-    from collgs_async.query import Query
-    from collgs_async.results import Products
-    from collgs_async.transfer import Action
+    from collgs_async.models.product import Outcome, Product, Report, Status
+    from collgs_async.models.progress import Progress, SilentProgress
+    from collgs_async.models.query import Query
+    from collgs_async.reporting.bars import TqdmProgress
+    from collgs_async.reporting.choice import choose_progress
+    from collgs_async.reporting.plain import PlainProgress
+    from collgs_async.reporting.products import Products
+    from collgs_async.selection.filters import Excluded
+    from collgs_async.selection.plan import Plan
+    from collgs_async.selection.search import SelectedProducts
+    from collgs_async.transfer.action import Action
 
 __version__ = "0.1.0"
 
@@ -46,14 +50,13 @@ __all__ = [
     "Action",
     "AuthenticationError",
     "CatalogueError",
-    "Choice",
     "Client",
     "CollgsError",
     "Config",
     "ConfigError",
     "Connection",
     "DownloadOptions",
-    "Dropped",
+    "Excluded",
     "FileError",
     "IntegrityError",
     "NotAvailableError",
@@ -67,6 +70,7 @@ __all__ = [
     "Query",
     "Report",
     "Search",
+    "SelectedProducts",
     "Selection",
     "SilentProgress",
     "Status",
@@ -80,20 +84,23 @@ __all__ = [
     "sync",
 ]
 
-_ROOMS = {
-    "app": ("Client", "run"),
-    "catalogue": ("Search",),
-    "choice": ("Choice",),
-    "choosing": ("Dropped",),
+_MODULES = {
+    "client": ("Client", "run"),
+    "catalogue.search": ("Search",),
     "config": ("Config", "Connection", "DownloadOptions", "Selection", "load_config"),
-    "models": ("Outcome", "Product", "Report", "Status"),
-    "plan": ("Plan",),
-    "progress": ("PlainProgress", "Progress", "SilentProgress", "TqdmProgress", "choose_progress"),
-    "query": ("Query",),
-    "results": ("Products",),
-    "transfer": ("Action",),
+    "models.product": ("Outcome", "Product", "Report", "Status"),
+    "models.progress": ("Progress", "SilentProgress"),
+    "models.query": ("Query",),
+    "reporting.bars": ("TqdmProgress",),
+    "reporting.choice": ("choose_progress",),
+    "reporting.plain": ("PlainProgress",),
+    "reporting.products": ("Products",),
+    "selection.filters": ("Dropped",),
+    "selection.plan": ("Plan",),
+    "selection.search": ("Choice",),
+    "transfer.action": ("Action",),
 }
-_HOME = {name: room for room, names in _ROOMS.items() for name in names}
+_HOME = {name: module for module, names in _MODULES.items() for name in names}
 
 
 def __getattr__(name: str) -> object:

@@ -16,7 +16,7 @@ def entry_point() -> None:
     gc.set_threshold(_COLLECT_EACH)
     gc.disable()  # nothing of what is loaded is garbage; whoever runs a command has it collected from then on
     try:
-        from collgs_async.cli import entry_point as run
+        from collgs_async.cli.main import entry_point as run
     except KeyboardInterrupt:
         sys.exit(130)
     try:

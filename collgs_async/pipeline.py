@@ -13,12 +13,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from collgs_async.errors import CatalogueError
-from collgs_async.timing import Timing, settled
+from collgs_async.models.timing import Timing, wait_completed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Awaitable, Callable
 
-    from collgs_async.models import Outcome, Product
+    from collgs_async.models.product import Outcome, Product
 
 __all__ = ["MOST_PUT_OFF", "Later", "Turn", "in_order", "run_pipeline"]
 
@@ -256,7 +256,7 @@ async def _end(*tasks: asyncio.Future[Any]) -> None:
     """Cancel tasks and await their ends."""
     for task in tasks:
         task.cancel()
-    await settled(asyncio.gather(*tasks, return_exceptions=True))
+    await wait_completed(asyncio.gather(*tasks, return_exceptions=True))
 
 
 async def _no_help() -> None:

@@ -7,19 +7,19 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
-from collgs_async import app
+from collgs_async import client as app
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
     from pathlib import Path
     from typing import Any
 
-    from collgs_async.config import Config
-    from collgs_async.models import Outcome, Product, Report
-    from collgs_async.plan import Plan
-    from collgs_async.progress import Progress
-    from collgs_async.query import Query
-    from collgs_async.results import Products
+    from collgs_async.config.settings import Config
+    from collgs_async.models.product import Outcome, Product, Report
+    from collgs_async.models.progress import Progress
+    from collgs_async.models.query import Query
+    from collgs_async.reporting.products import Products
+    from collgs_async.selection.plan import Plan
 
 __all__ = ["download", "plan", "pull", "run", "search"]
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from collgs_async.area import Area
+    from collgs_async.selection.aoi.area import Area
 
 LUXEMBOURG = [
     [6.043073, 50.128052],

@@ -16,15 +16,19 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from collgs_async import Client, Config, Connection, DownloadOptions
-from collgs_async.demo import FAULTS, DemoServer, make_scenes, write_archive
-from collgs_async.transfer.judge import OVERLAP
+from collgs_async.demo.archives import write_archive
+from collgs_async.demo.faults import FAULTS
+from collgs_async.demo.scenes import make_scenes
+from collgs_async.demo.server import DemoServer
+from collgs_async.transfer.range_request import OVERLAP
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from collgs_async.demo import Fault, Scene
-    from collgs_async.models import Report
+    from collgs_async.demo.faults import Fault
+    from collgs_async.demo.scenes import Scene
+    from collgs_async.models.product import Report
 
 
 HANGS = 120
@@ -77,17 +81,17 @@ class Naps:
 
 
 @pytest.fixture
-def naps() -> Naps:
+def sleeps() -> Naps:
     return Naps()
 
 
 class Site:
     """An embedded catalogue with settings and a client for it."""
 
-    def __init__(self, server: DemoServer, folder: Path, naps: Naps) -> None:
+    def __init__(self, server: DemoServer, folder: Path, sleeps: Naps) -> None:
         self.server = server
         self.folder = folder
-        self.naps = naps
+        self.sleeps = sleeps
 
     def config(self, **options: Any) -> Config:
         """Settings for this server; connection options go by their names, all others are download options."""
@@ -107,7 +111,7 @@ class Site:
         )
 
     def client(self, **options: Any) -> Client:
-        return Client(self.config(**options), sleep=self.naps)
+        return Client(self.config(**options), sleep=self.sleeps)
 
     async def pull(self, **options: Any) -> Report:
         async with self.client(**options) as client:
@@ -163,7 +167,7 @@ def level2_scenes(count: int, *, size: int = 200_000, seed: int = 0) -> list[Sce
 
 
 @pytest.fixture
-async def serve(tmp_path: Path, naps: Naps) -> AsyncIterator[Callable[..., Any]]:
+async def serve(tmp_path: Path, sleeps: Naps) -> AsyncIterator[Callable[..., Any]]:
     """Start an embedded catalogue: ``site = await serve(scenes, faults=..., rate=...)``."""
     servers: list[DemoServer] = []
 
@@ -172,7 +176,7 @@ async def serve(tmp_path: Path, naps: Naps) -> AsyncIterator[Callable[..., Any]]
         server = DemoServer(scenes, folder, **options)
         await server.__aenter__()
         servers.append(server)
-        return Site(server, tmp_path / "archives", naps)
+        return Site(server, tmp_path / "archives", sleeps)
 
     yield start
     for server in servers:

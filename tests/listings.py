@@ -122,32 +122,32 @@ def _matches(item: Item, query: dict[str, str]) -> bool:
 
 
 async def ask(
-    answer: Callable[[web.BaseRequest], Any], folder: Path, naps: Naps, *, page_size: int = 10, **parameters: Any
+    answer: Callable[[web.BaseRequest], Any], folder: Path, sleeps: Naps, *, page_size: int = 10, **parameters: Any
 ) -> list[str]:
     """Search a catalogue that answers like this."""
     found: list[str] = []
-    async with listening(answer) as origin, client(origin, folder, naps, page_size=page_size, **parameters) as one:
+    async with listening(answer) as origin, client(origin, folder, sleeps, page_size=page_size, **parameters) as one:
         found += [product.identifier async for product in one.search()]
     return found
 
 
-def client(origin: str, folder: Path, naps: Naps, *, page_size: int = 10, **parameters: Any) -> Client:
+def client(origin: str, folder: Path, sleeps: Naps, *, page_size: int = 10, **parameters: Any) -> Client:
     config = Config(
         base_url=f"{origin}/search",
         parameters={"parentIdentifier": "X", **parameters},
         output_directory=folder,
         connection=Connection(timeout=20, retries=3, page_size=page_size),
     )
-    return Client(config, sleep=naps)
+    return Client(config, sleep=sleeps)
 
 
-async def collected(answer: Any, folder: Path, naps: Naps, **options: Any) -> tuple[list[str], Exception | None]:
+async def collected(answer: Any, folder: Path, sleeps: Naps, **options: Any) -> tuple[list[str], Exception | None]:
     """Search, and give what came, and what ended it early."""
     from collgs_async import CatalogueError
 
     found: list[str] = []
     page_size = options.pop("page_size", 10)
-    async with listening(answer) as origin, client(origin, folder, naps, page_size=page_size, **options) as one:
+    async with listening(answer) as origin, client(origin, folder, sleeps, page_size=page_size, **options) as one:
         try:
             async for product in one.search():
                 found.append(product.identifier)  # noqa: PERF401  # what came before an error counts

@@ -15,14 +15,18 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from collgs_async.demo import FAULTS, DemoServer, write_archive
+from collgs_async.demo.archives import write_archive
+from collgs_async.demo.faults import FAULTS
+from collgs_async.demo.server import DemoServer
 
 from .conftest import level2_scenes
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from collgs_async.demo import Fault, Hit, Scene
+    from collgs_async.demo.faults import Fault
+    from collgs_async.demo.http import RequestRecord
+    from collgs_async.demo.scenes import Scene
 
 __all__ = ["Event", "Played", "Schedule", "draw", "play"]
 
@@ -66,9 +70,9 @@ COSTLY: Final = frozenset(LYING)
 
 SMALL_SCALE: Final = """\
 import sys
-from collgs_async.transfer import stream, trip
-trip.SMALLEST_PIECE, trip.WORTH_SPLITTING = 2**19, 0.1
-stream.WORTH_A_PUMP = int(sys.argv.pop(1))
+from collgs_async.transfer import fetch, job
+job.SMALLEST_PIECE, trip.WORTH_SPLITTING = 2**19, 0.1
+fetch.WORTH_A_RECEIVER = int(sys.argv.pop(1))
 from collgs_async.cli import entry_point
 entry_point()
 """
@@ -262,9 +266,9 @@ class _Play:
                 stopped = self._let_happen(self.moved() / self.schedule.size, process)
             if alive != (alive := (self.moved(), len(self._server.requests))):
                 moment = time.monotonic()
-            patience = LONGEST_SILENCE if len(self._server.requests) > asked else LONGEST_START
-            if time.monotonic() - moment > patience:
-                self.problems.append(f"nothing moves for {patience:.0f} s")
+            retry = LONGEST_SILENCE if len(self._server.requests) > asked else LONGEST_START
+            if time.monotonic() - moment > retry:
+                self.problems.append(f"nothing moves for {retry:.0f} s")
                 process.kill()
                 break
         await ended
@@ -288,7 +292,7 @@ class _Play:
                     return event.what
         return None
 
-    def _hits(self) -> list[Hit]:
+    def _hits(self) -> list[RequestRecord]:
         return [hit for hit in self._server.requests if hit.path.startswith("/repository/")]
 
     def moved(self) -> int:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from collgs_async import AuthenticationError, Client
-from collgs_async.demo import FAULTS
-from collgs_async.progress import SilentProgress
+from collgs_async.demo.faults import FAULTS
+from collgs_async.models.progress import SilentProgress
 
 from .conftest import HANGS, level2_scenes
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from collgs_async import Outcome, Product
-    from collgs_async.demo import Fault, Scene
+    from collgs_async.demo.faults import Fault
+    from collgs_async.demo.scenes import Scene
 
 MIB = 2**20
 KIB = 2**10
@@ -28,8 +29,8 @@ KIB = 2**10
 @pytest.fixture(autouse=True)
 def _small_scale(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything sixteen times smaller than in life."""
-    monkeypatch.setattr("collgs_async.transfer.trip.SMALLEST_PIECE", 512 * KIB)
-    monkeypatch.setattr("collgs_async.transfer.trip.WORTH_SPLITTING", 0.1)
+    monkeypatch.setattr("collgs_async.transfer.job.SMALLEST_PIECE", 512 * KIB)
+    monkeypatch.setattr("collgs_async.transfer.job.WORTH_SPLITTING", 0.1)
 
 
 def large_scenes(count: int, *, mib: int = 6) -> list[Scene]:
@@ -61,12 +62,12 @@ class Counting(SilentProgress):
 
     def advanced(self, product: Product, nbytes: int) -> None:  # noqa: ARG002 - only the moment counts
         assert self.client is not None
-        self.most = max(self.most, sum(len(trip.asked) for trip in self.client._downloader._crew._trips))
+        self.most = max(self.most, sum(len(job.responding) for job in self.client._downloader._scheduler._jobs))
 
 
 def counted(site: Any, **options: Any) -> tuple[Client, Counting]:
     progress = Counting()
-    progress.client = Client(site.config(**options), progress, sleep=site.naps)
+    progress.client = Client(site.config(**options), progress, sleep=site.sleeps)
     return progress.client, progress
 
 
@@ -158,8 +159,8 @@ async def test_a_cancelled_download_takes_its_helpers_along_and_keeps_their_byte
         (product,) = await found(client)
         before = at_work()
         download = asyncio.create_task(client.download(product))
-        trips = client._downloader._crew._trips
-        await until(lambda: any(len([*trip.part.held]) >= 2 for trip in trips))
+        jobs = client._downloader._scheduler._jobs
+        await until(lambda: any(len([*job.part.held]) >= 2 for job in jobs))
         download.cancel()
         with pytest.raises(asyncio.CancelledError):
             await download
@@ -208,14 +209,14 @@ async def test_a_product_that_fails_leaves_no_helpers_behind(serve: Callable[...
 
 
 async def test_what_a_helper_finds_out_that_ends_all_ends_the_download_at_once(
-    serve: Callable[..., Any], naps: Any
+    serve: Callable[..., Any], sleeps: Any
 ) -> None:
     """The store asks for a sign-in from the second request on; the first one would go on to the end."""
     scene = large_scenes(1)[0]
     faults: dict[str, Fault | tuple[Fault, ...]] = {scene.identifier: ()}
     site = await serve([scene], rate=1 * MIB, faults=faults)
 
-    async with Client(site.config(), credentials=lambda: None, sleep=naps) as client:
+    async with Client(site.config(), credentials=lambda: None, sleep=sleeps) as client:
         (product,) = await found(client)
         before = at_work()
         download = asyncio.create_task(client.download(product))

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collgs_async.catalogue.answers import Page, PageLimitError, read_page
+from collgs_async.catalogue.response import Page, PageLimitError, read_page
 from collgs_async.errors import CatalogueError
-from collgs_async.models import Product
+from collgs_async.models.product import Product
 
 BASE = "https://collgs.lu/"
 NAME = "S2A_MSIL2A_20210924T163021_N0301_R083_T15SYR_20210924T211718"

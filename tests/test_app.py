@@ -23,7 +23,7 @@ from collgs_async import (
     Status,
     run,
 )
-from collgs_async.progress import SilentProgress
+from collgs_async.models.progress import SilentProgress
 
 from .conftest import HANGS, fault, is_archive, level2_scenes
 
@@ -75,8 +75,8 @@ class Recording(SilentProgress):
         return last
 
 
-async def pull(site: Any, naps: Naps, progress: Progress, **options: Any) -> collgs_async.Report:
-    async with Client(site.config(**options), progress, sleep=naps) as client:
+async def pull(site: Any, sleeps: Naps, progress: Progress, **options: Any) -> collgs_async.Report:
+    async with Client(site.config(**options), progress, sleep=sleeps) as client:
         return await client.run()
 
 
@@ -110,8 +110,8 @@ async def test_a_query_of_its_own_goes_before_the_configurations(serve: Callable
     site = await serve(level2_scenes(3))
 
     async with site.client() as client:
-        found = [product async for product in client.search(Query.of("S2_MSIL2A", count=2))]
-        report = await client.run(Query.of("S2_MSIL2A", count=1))
+        found = [product async for product in client.search(Query.create("S2_MSIL2A", count=2))]
+        report = await client.run(Query.create("S2_MSIL2A", count=1))
 
     assert (2, 1) == (len(found), report.downloaded)
 
@@ -237,12 +237,12 @@ async def test_a_cancelled_run_leaves_a_report_of_what_was_done(serve: Callable[
 # -------------------------------------------------------------------------------------------------------- progress
 
 
-async def test_progress_hears_of_each_product_in_order(serve: Callable[..., Any], naps: Naps) -> None:
+async def test_progress_hears_of_each_product_in_order(serve: Callable[..., Any], sleeps: Naps) -> None:
     scenes = level2_scenes(3)
     site = await serve(scenes)
     progress = Recording()
 
-    report = await pull(site, naps, progress)
+    report = await pull(site, sleeps, progress)
 
     assert [3] == progress.expected
     for scene in scenes:
@@ -252,12 +252,12 @@ async def test_progress_hears_of_each_product_in_order(serve: Callable[..., Any]
     assert report.bytes == sum(map(progress.advances, progress.told))
 
 
-async def test_progress_hears_of_a_resume_from_where_it_goes_on(serve: Callable[..., Any], naps: Naps) -> None:
+async def test_progress_hears_of_a_resume_from_where_it_goes_on(serve: Callable[..., Any], sleeps: Naps) -> None:
     scene = level2_scenes(1, size=3_000_000)[0]
     site = await serve([scene], faults={scene.identifier: fault("cut")})
     progress = Recording()
 
-    await pull(site, naps, progress)
+    await pull(site, sleeps, progress)
 
     starts = [value for word, value in progress.told[scene.identifier] if word == "started"]
     expected = ["started", "advanced", "started", "advanced", "checking", "finished"]
@@ -267,7 +267,7 @@ async def test_progress_hears_of_a_resume_from_where_it_goes_on(serve: Callable[
 
 
 async def test_progress_hears_only_the_end_of_what_was_skipped_or_refused(
-    serve: Callable[..., Any], naps: Naps
+    serve: Callable[..., Any], sleeps: Naps
 ) -> None:
     scenes = level2_scenes(2)
     site = await serve(scenes, faults={scenes[0].identifier: fault("missing")})
@@ -275,19 +275,19 @@ async def test_progress_hears_only_the_end_of_what_was_skipped_or_refused(
     site.archive(scenes[1]).write_bytes(site.original(scenes[1]))
     progress = Recording()
 
-    await pull(site, naps, progress)
+    await pull(site, sleeps, progress)
 
     assert [["finished"], ["finished"]] == [progress.words(scene.identifier) for scene in scenes]
     assert Status.FAILED is progress.outcome(scenes[0].identifier).status
     assert Status.SKIPPED is progress.outcome(scenes[1].identifier).status
 
 
-async def test_progress_hears_of_both_tries_of_a_bad_archive(serve: Callable[..., Any], naps: Naps) -> None:
+async def test_progress_hears_of_both_tries_of_a_bad_archive(serve: Callable[..., Any], sleeps: Naps) -> None:
     scene = level2_scenes(1)[0]
     site = await serve([scene], faults={scene.identifier: fault("rotten")})
     progress = Recording()
 
-    await pull(site, naps, progress)
+    await pull(site, sleeps, progress)
 
     once = ["started", "advanced", "checking"]
     assert [*once, *once, "finished"] == progress.words(scene.identifier)
@@ -296,12 +296,12 @@ async def test_progress_hears_of_both_tries_of_a_bad_archive(serve: Callable[...
 
 @pytest.mark.parametrize("count", [None, 4])
 async def test_progress_expects_what_the_search_will_give(
-    serve: Callable[..., Any], naps: Naps, count: int | None
+    serve: Callable[..., Any], sleeps: Naps, count: int | None
 ) -> None:
     site = await serve(level2_scenes(12, size=1_000), page_maximum=5)
     progress = Recording()
 
-    report = await pull(site, naps, progress, parameters={"count": count})
+    report = await pull(site, sleeps, progress, parameters={"count": count})
 
     assert [count or 12] == progress.expected
     assert (count or 12) == report.found
@@ -311,7 +311,7 @@ async def test_progress_expects_what_the_search_will_give(
 
 
 async def test_a_run_of_a_thousand_keeps_no_outcome_but_those_that_failed(
-    serve: Callable[..., Any], naps: Naps
+    serve: Callable[..., Any], sleeps: Naps
 ) -> None:
     scenes = level2_scenes(1_000, size=700)
     site = await serve(scenes, faults={scenes[500].identifier: fault("missing")})
@@ -321,7 +321,7 @@ async def test_a_run_of_a_thousand_keeps_no_outcome_but_those_that_failed(
         def finished(self, outcome: Outcome) -> None:
             heard.append(outcome)
 
-    async with Client(site.config(), Keeping(), sleep=naps) as client:
+    async with Client(site.config(), Keeping(), sleep=sleeps) as client:
         report = await client.run()
         heard.append(Outcome(Product("held by this test alone", url=None), Status.SKIPPED))
         holders = [sys.getrefcount(outcome) for outcome in heard]

@@ -16,9 +16,10 @@ import numpy as np
 import pytest
 import shapely
 
-from collgs_async.area import Area, read_area
-from collgs_async.area.crossings import are_tangled, merged
-from collgs_async.area.places import MOST_POINTS
+from collgs_async.selection.aoi import read_area
+from collgs_async.selection.aoi.area import Area
+from collgs_async.selection.aoi.crossings import are_tangled, merged
+from collgs_async.selection.aoi.places import MOST_POINTS
 
 from .areas import box, gp, polygon, problem
 from .test_interrupts import on_linux
@@ -58,7 +59,7 @@ def crossings(lines: Sequence[Any]) -> int:
 def test_random_points_cost_little_whatever_is_made_of_them(saved: Any, geometry: dict[str, Any]) -> None:
     code = f"""if True:
         from pathlib import Path
-        from collgs_async.area import read_area
+        from collgs_async.selection.aoi import read_area
         from collgs_async.errors import ConfigError
         try:
             area = read_area({str(saved("aoi.json", geometry))!r})
@@ -95,8 +96,8 @@ def test_crossings_are_counted_as_they_are(count: int, kind: str) -> None:
 
 def test_what_lies_over_each_other_is_merged_by_halves(monkeypatch: pytest.MonkeyPatch) -> None:
     shapes = [shapely.box(x, y, x + 3, y + 3) for x in range(12) for y in range(12)]
-    monkeypatch.setattr("collgs_async.area.crossings._MOST", 40)
-    monkeypatch.setattr("collgs_async.area.crossings.are_tangled.__defaults__", (40,))
+    monkeypatch.setattr("collgs_async.selection.aoi.crossings._MOST", 40)
+    monkeypatch.setattr("collgs_async.selection.aoi.crossings.are_tangled.__defaults__", (40,))
 
     whole = merged(np.array(shapes, dtype=object), "here")
 
@@ -108,7 +109,7 @@ def test_more_parts_than_can_be_written_are_gathered_and_none_is_lost(longest: i
     clusters = [(x / 80 + east, y / 80) for east in (0, 60) for x, y in scattered(2000)]
     area = Area.of({"type": "MultiPoint", "coordinates": clusters})
 
-    text = area.wkt(longest)
+    text = area.to_wkt(longest)
 
     assert len(text) <= longest
     assert shapely.from_wkt(text).covers(shapely.geometry.shape(area.geojson()))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from collgs_async.area import read_area
+from collgs_async.selection.aoi import read_area
 
 from .areas import KML, TRIANGLE, polygon, problem
 
@@ -96,8 +96,8 @@ class TestFiles:
             sys.modules["shapely"] = None
             from collgs_async.errors import ConfigError
             try:
-                from collgs_async.area import read_area
-                from collgs_async import area
+                from collgs_async.selection.aoi import read_area
+                from collgs_async.selection import aoi as area
                 area.{source}
             except ConfigError as error:
                 print(error)

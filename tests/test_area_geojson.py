@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from collgs_async.area import Area, read_area
+from collgs_async.selection.aoi import read_area
+from collgs_async.selection.aoi.area import Area
 
 from .areas import LUXEMBOURG, TRIANGLE, box, polygon, problem
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 import shapely
 
-from collgs_async.area import geopackage as geopackage_module
-from collgs_async.area import read_area
+from collgs_async.selection.aoi import geopackage as geopackage_module
+from collgs_async.selection.aoi import read_area
 
 from .areas import box, geopackage, gp, problem
 

@@ -10,8 +10,9 @@ import shapely
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from collgs_async.area import Area, read_area
 from collgs_async.errors import ConfigError
+from collgs_async.selection.aoi import read_area
+from collgs_async.selection.aoi.area import Area
 
 from .areas import FIJI, TRIANGLE, box, contained, geopackage, gp, polygon
 
@@ -78,7 +79,7 @@ def exercise(make: Callable[[], Area]) -> None:
 
 
 def use(area: Area) -> None:
-    assert contained(area, area.wkt(200)) or not area.square_kilometres
+    assert contained(area, area.to_wkt(200)) or not area.square_kilometres
     assert 0 <= area.square_kilometres < 5.2e8
     west, south, east, north = area.box
     assert max(abs(west), abs(east)) <= 180

@@ -9,18 +9,19 @@ import shapely
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from collgs_async.area import Area, read_area
+from collgs_async.selection.aoi import read_area
+from collgs_async.selection.aoi.area import Area
 
 from .areas import FIJI, LUXEMBOURG, TRIANGLE, box, contained, halves, polygon, three_habits
 
 
 class TestOutline:
     def test_what_fits_is_written_as_it_is(self) -> None:
-        assert "POLYGON((0 0,10 0,0 10,0 0))" == Area.of(polygon(TRIANGLE)).wkt(28)
+        assert "POLYGON((0 0,10 0,0 10,0 0))" == Area.of(polygon(TRIANGLE)).to_wkt(28)
 
     def test_digits_beyond_the_sixth_are_rounded_outward(self) -> None:
         area = Area.of(polygon([[x + 1e-8, y - 3e-8] for x, y in LUXEMBOURG]))
-        text = area.wkt(1000)
+        text = area.to_wkt(1000)
 
         assert contained(area, text)
         assert all(len(number.partition(".")[2]) <= 6 for number in text.strip("POLYGN()").replace(",", " ").split())
@@ -31,7 +32,7 @@ class TestOutline:
         ring = [[6 + math.cos(i / 500 * math.tau), 50 + math.sin(i / 500 * math.tau)] for i in range(500)]
         area = Area.of(polygon([*ring, ring[0]]))
 
-        text = area.wkt(longest)
+        text = area.to_wkt(longest)
 
         assert len(text) <= longest
         assert contained(area, text)
@@ -43,7 +44,7 @@ class TestOutline:
         rings = [[[170 + 15 * math.cos(i), 80 + 9.99 * math.sin(i)] for i in (step / 16 for step in range(101))]]
         area = Area.of(polygon(*rings))
 
-        text = area.wkt(400)
+        text = area.to_wkt(400)
 
         assert contained(area, text)
         west, south, east, north = shapely.from_wkt(text).bounds
@@ -51,15 +52,15 @@ class TestOutline:
         assert -90 <= south <= north <= 90
 
     def test_where_nothing_fits_it_is_the_box_in_whole_degrees(self) -> None:
-        assert "POLYGON((7 49,7 51,5 51,5 49,7 49))" == Area.of(polygon(LUXEMBOURG)).wkt(10)
-        assert read_area(Area.of(box(*FIJI)).wkt(10)).box == FIJI
+        assert "POLYGON((7 49,7 51,5 51,5 49,7 49))" == Area.of(polygon(LUXEMBOURG)).to_wkt(10)
+        assert read_area(Area.of(box(*FIJI)).to_wkt(10)).box == FIJI
 
     @pytest.mark.parametrize("text", ["POINT(6.1 49.6)", "LINESTRING(6 49,7 50,8 49.5)", "MULTIPOINT(180 90,0 -90)"])
     def test_points_and_lines_become_narrow_polygons(self, text: str) -> None:
         area = read_area(text)
 
-        assert contained(area, area.wkt(1000))
-        assert read_area(area.wkt(1000)).square_kilometres < 10
+        assert contained(area, area.to_wkt(1000))
+        assert read_area(area.to_wkt(1000)).square_kilometres < 10
 
     @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=60)
     @given(
@@ -72,7 +73,7 @@ class TestOutline:
             return
         area = Area.of(shapely.geometry.mapping(hull))
 
-        text = area.wkt(longest)
+        text = area.to_wkt(longest)
 
         assert len(text) <= longest
         assert contained(area, text)
@@ -85,9 +86,9 @@ class TestRepeated:
     @pytest.mark.parametrize("west", [178.5, -179.9, 150.5, -160.0])
     def test_footprints_of_all_habits_meet_it_on_the_plane(self, west: float, longest: int) -> None:
         area = Area.of(box(west, -18, west + 1, -17))
-        plane = shapely.from_wkt(area.wkt(longest, repeated=True))
+        plane = shapely.from_wkt(area.to_wkt(longest, repeated=True))
 
-        assert len(area.wkt(longest, repeated=True)) <= longest
+        assert len(area.to_wkt(longest, repeated=True)) <= longest
         for footprint in three_habits(178, -17.5, -178, -16.5):
             if area.touches(footprint):
                 assert plane.intersects(shapely.geometry.shape(footprint))
@@ -96,9 +97,9 @@ class TestRepeated:
     def test_far_from_the_antimeridian_nothing_is_repeated(self) -> None:
         area = Area.of(polygon(TRIANGLE))
 
-        assert area.wkt(1000) == area.wkt(1000, repeated=True)
+        assert area.to_wkt(1000) == area.to_wkt(1000, repeated=True)
 
     def test_where_it_does_not_fit_it_is_not_repeated(self) -> None:
         area = Area.of(halves(*FIJI))
 
-        assert area.wkt(130) == area.wkt(130, repeated=True)
+        assert area.to_wkt(130) == area.to_wkt(130, repeated=True)

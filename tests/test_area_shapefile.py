@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import shapefile  # type: ignore[import-untyped]
 
-from collgs_async.area import Area, read_area
+from collgs_async.selection.aoi import read_area
+from collgs_async.selection.aoi.area import Area
 
 from .areas import LAMBERT_PRJ, LUXEMBOURG, WGS84_PRJ, a_lake_with_an_island, box, esri, problem
 

@@ -11,7 +11,8 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collgs_async.area import Area, read_area
+from collgs_async.selection.aoi import read_area
+from collgs_async.selection.aoi.area import Area
 
 from .areas import FIJI, LUXEMBOURG, TRIANGLE, box, halves, polygon, problem, three_habits
 
@@ -97,7 +98,7 @@ class TestAntimeridian:
         assert [177, -20, -177, -15] == list(area.box)
         assert pytest.approx(352497.93, rel=1e-5) == area.square_kilometres  # by GeographicLib, with densified edges
         assert "MultiPolygon" == area.geojson()["type"]
-        assert shapely.from_wkt(area.wkt(1000)).equals(shapely.geometry.shape(halves(*FIJI)))
+        assert shapely.from_wkt(area.to_wkt(1000)).equals(shapely.geometry.shape(halves(*FIJI)))
 
     @pytest.mark.parametrize(
         ("area", "footprint"),

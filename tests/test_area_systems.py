@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from collgs_async.area.places import Notes
-from collgs_async.area.systems import check_system
 from collgs_async.errors import ConfigError
+from collgs_async.selection.aoi.places import ParseNotes
+from collgs_async.selection.aoi.systems import check_system
 
 
 def wkt(
@@ -35,7 +35,7 @@ COVERAGE = "Projection    GEOGRAPHIC\nDatum         WGS84\nSpheroid      WGS84\n
 
 
 def notes_on(text: str) -> str:
-    notes = Notes()
+    notes = ParseNotes()
     check_system(text, "here", notes)
     return "\n".join(notes.lines())
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import shapely
 
-from collgs_async.area import Area, read_area
+from collgs_async.selection.aoi import read_area
+from collgs_async.selection.aoi.area import Area
 
 from .areas import TRIANGLE, box, polygon, problem
 

@@ -17,8 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collgs_async import Product
-from collgs_async.atlas import fragment, page, world
-from collgs_async.atlas.outlines import outlines
+from collgs_async.reporting.map import world
+from collgs_async.reporting.map.notebook import notebook_html
+from collgs_async.reporting.map.outlines import outlines
+from collgs_async.reporting.map.page import page
 
 from .chromium import Browser, Tab, running_chromium
 
@@ -788,7 +790,7 @@ class Addresses(HTMLParser):
 def test_a_notebook_gets_a_table_and_the_same_page_in_a_frame() -> None:
     products = [*many(12), product("<b>S2A</b>")]
 
-    text = fragment(products, area=box(0, 0, 1, 1), title="Twelve")
+    text = notebook_html(products, area=box(0, 0, 1, 1), title="Twelve")
 
     table, _, frame = text.partition("<iframe")
     assert 10 == table.count("<tr><td>")
@@ -800,7 +802,7 @@ def test_a_notebook_gets_a_table_and_the_same_page_in_a_frame() -> None:
 
 def test_a_frame_that_gets_its_room_later_shows_the_map_then(browser: Browser, tmp_path: Path) -> None:
     """As notebooks do; the frame is without its sandbox here, so that one can look into it."""
-    frame = fragment(row_of_three()).replace('sandbox="allow-scripts"', "onload=\"performance.mark('ready')\"")
+    frame = notebook_html(row_of_three()).replace('sandbox="allow-scripts"', "onload=\"performance.mark('ready')\"")
     path = tmp_path / "notebook.html"
     path.write_text(f"<!doctype html><style>iframe {{ height: 0 !important }}</style>{frame}", "utf-8")
 
@@ -816,7 +818,7 @@ def test_a_frame_that_gets_its_room_later_shows_the_map_then(browser: Browser, t
 
 
 def test_a_notebook_with_little_to_show_has_no_more_rows() -> None:
-    table = fragment([product("<b>S2A</b>", orbit_number=51)]).partition("<iframe")[0]
+    table = notebook_html([product("<b>S2A</b>", orbit_number=51)]).partition("<iframe")[0]
 
     assert "<td>&lt;b&gt;S2A&lt;/b&gt;</td><td>2025-06-01 10:00</td><td></td><td>51</td>" in table
     assert "more" not in table

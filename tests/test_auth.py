@@ -13,13 +13,15 @@ import pytest
 from aiohttp import web
 from yarl import URL
 
-from collgs_async.auth import Authenticator, SignedIn
-from collgs_async.config import Connection
-from collgs_async.credentials import Credentials, find_credentials
-from collgs_async.demo import DemoServer, SignIn, make_scenes
+from collgs_async.config.settings import Connection
+from collgs_async.demo.login import SignIn
+from collgs_async.demo.scenes import make_scenes
+from collgs_async.demo.server import DemoServer
 from collgs_async.errors import AuthenticationError, ConfigError, TransferError
-from collgs_async.transport import Transport
-from collgs_async.words import asks_to_sign_in, looks_like_html
+from collgs_async.http.auth import Authenticator, Identity
+from collgs_async.http.credentials import Credentials, find_credentials
+from collgs_async.http.messages import is_html, is_login_page
+from collgs_async.http.session import HttpSession
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -34,16 +36,16 @@ SCENES = make_scenes(50, size=2_000)
 class Run:
     """Workers that fetch, as the engine will: look at the answer, sign in when it is a form, ask again."""
 
-    transport: Transport
+    session: HttpSession
     authenticator: Authenticator
     origin: str
 
     async def fetch(self, path: str) -> int:
         visit = self.authenticator.visit()
         while True:
-            async with self.transport.get(f"{self.origin}/{path}", beginning=visit.begins) as response:
+            async with self.session.get(f"{self.origin}/{path}", beginning=visit.on_request) as response:
                 body = await response.read()
-            if not (looks_like_html(body) and asks_to_sign_in(body)):
+            if not (is_html(body) and is_login_page(body)):
                 return response.status if body[:2] == b"PK" else -response.status
             await visit.sign_in(f"{self.origin}/{path}")
 
@@ -64,9 +66,9 @@ async def running(
     auth_hosts: tuple[str, ...] = (),
     host: str = "127.0.0.1",
 ) -> AsyncIterator[Run]:
-    async with Transport(Connection(timeout=5)) as transport:
-        authenticator = Authenticator(transport, host, lambda: credentials, auth_hosts=auth_hosts)
-        yield Run(transport, authenticator, origin)
+    async with HttpSession(Connection(timeout=5)) as session:
+        authenticator = Authenticator(session, host, lambda: credentials, auth_hosts=auth_hosts)
+        yield Run(session, authenticator, origin)
 
 
 @asynccontextmanager
@@ -85,8 +87,8 @@ def locations(count: int) -> list[str]:
 
 
 def jar(run: Run) -> Any:
-    assert run.transport._session is not None
-    return run.transport._session.cookie_jar
+    assert run.session._session is not None
+    return run.session._session.cookie_jar
 
 
 class TestOneSignInForAll:
@@ -151,13 +153,13 @@ class TestOneSignInForAll:
 class TestWho:
     async def test_says_the_name_and_the_host_that_accepted_it(self, tmp_path: Path) -> None:
         async with store(tmp_path) as server, running(server.origin) as run:
-            found = await run.authenticator.who(f"{server.origin}/{SCENES[0].location}")
-        assert SignedIn(NAME, "127.0.0.1") == found
+            found = await run.authenticator.authenticate(f"{server.origin}/{SCENES[0].location}")
+        assert Identity(NAME, "127.0.0.1") == found
         assert "signed in as ada at 127.0.0.1" == str(found)
 
     async def test_is_nobody_where_no_sign_in_is_asked_for(self, tmp_path: Path) -> None:
         async with DemoServer(SCENES, tmp_path) as server, running(server.origin, credentials=None) as run:
-            assert await run.authenticator.who(f"{server.origin}/{SCENES[0].location}") is None
+            assert await run.authenticator.authenticate(f"{server.origin}/{SCENES[0].location}") is None
 
 
 class TestRefusals:
@@ -168,7 +170,7 @@ class TestRefusals:
             first = await run.fetch_all(locations(50))
             second = await run.fetch_all(locations(1), workers=1)
             with pytest.raises(AuthenticationError, match="refused"):
-                await run.authenticator.who(f"{server.origin}/{SCENES[0].location}")
+                await run.authenticator.authenticate(f"{server.origin}/{SCENES[0].location}")
             assert 1 == len(posts(server))
         said = "the password for ada was refused: Invalid username or password.; "
         said += "it is not tried again, because accounts get locked"
@@ -267,7 +269,7 @@ def until_posted(after: str) -> Callable[[Odd], str]:
 async def refusal(odd: Odd, *, host: str = "127.0.0.1", auth_hosts: tuple[str, ...] = ()) -> str:
     async with running(odd.origin, host=host, auth_hosts=auth_hosts) as run:
         with pytest.raises(AuthenticationError) as caught:
-            await run.authenticator.who(f"{odd.origin}/archive.zip")
+            await run.authenticator.authenticate(f"{odd.origin}/archive.zip")
     return str(caught.value)
 
 
@@ -327,10 +329,10 @@ class TestWherePasswordsGo:
         ],
     )
     def test_the_catalogues_own_hosts_are_trusted_however_they_are_written(self, host: str, action: str) -> None:
-        from collgs_async.form import Form
+        from collgs_async.http.login_form import Form
 
-        transport = Transport(Connection())
-        authenticator = Authenticator(transport, host, lambda: RIGHT, auth_hosts=("OTHER.example.",))
+        session = HttpSession(Connection())
+        authenticator = Authenticator(session, host, lambda: RIGHT, auth_hosts=("OTHER.example.",))
 
         authenticator._require_trust(Form(URL(action)))
 
@@ -346,15 +348,15 @@ class TestWherePasswordsGo:
     @pytest.mark.parametrize("status", [301, 302, 303])
     async def test_other_redirects_become_a_get(self, status: int) -> None:
         async with odd_store(until_posted("PK"), redirect(status, "/done")) as odd, running(odd.origin) as run:
-            found = await run.authenticator.who(f"{odd.origin}/archive.zip")
+            found = await run.authenticator.authenticate(f"{odd.origin}/archive.zip")
             assert (1, 2) == (len(odd.posted), odd.asked)
-        assert SignedIn(NAME, "127.0.0.1") == found
+        assert Identity(NAME, "127.0.0.1") == found
 
 
 class TestForms:
     async def post(self, form: str) -> dict[str, str]:
         async with odd_store(form, redirect(302, "/archive.zip")) as odd, running(odd.origin) as run:
-            await run.authenticator.who(f"{odd.origin}/archive.zip")
+            await run.authenticator.authenticate(f"{odd.origin}/archive.zip")
         assert 1 == len(odd.posted)
         return odd.posted[0]
 
@@ -443,8 +445,8 @@ class TestOddEnds:
             loop.call_soon_threadsafe(looked.set)
             return RIGHT
 
-        async with store(tmp_path) as server, Transport(Connection(timeout=5)) as transport:
-            run = Run(transport, Authenticator(transport, "127.0.0.1", look), server.origin)
+        async with store(tmp_path) as server, HttpSession(Connection(timeout=5)) as session:
+            run = Run(session, Authenticator(session, "127.0.0.1", look), server.origin)
             first = asyncio.create_task(run.fetch(SCENES[0].location))
             await looked.wait()
             first.cancel()

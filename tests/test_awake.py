@@ -12,12 +12,13 @@ import pytest
 from aiohttp import web
 
 from collgs_async import Client, Config, Connection, DownloadOptions, Product
-from collgs_async.demo import FAULTS, write_archive
-from collgs_async.models import Status
-from collgs_async.partfile import PartFile
-from collgs_async.patience import Patience, persisting
-from collgs_async.transfer.awake import Sleep
-from collgs_async.transfer.trip import Stretch, Trip
+from collgs_async.demo.archives import write_archive
+from collgs_async.demo.faults import FAULTS
+from collgs_async.http.retry import RetryPolicy, retry_call
+from collgs_async.models.product import Status
+from collgs_async.storage.part import PartFile
+from collgs_async.transfer.job import DownloadJob, Segment
+from collgs_async.transfer.suspend import SuspendDetector
 
 from .conftest import HANGS, level2_scenes
 from .test_transport import listening
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from collgs_async.models import Outcome
+    from collgs_async.models.product import Outcome
 
     from .conftest import Naps
 
@@ -55,7 +56,7 @@ def steady() -> Clock:
 
 
 def test_time_that_passes_on_both_clocks_is_no_sleep(wall: Clock, steady: Clock) -> None:
-    asleep = Sleep(wall, steady)
+    asleep = SuspendDetector(wall, steady)
     for _ in range(100):
         wall.now += 5
         steady.now += 5
@@ -63,7 +64,7 @@ def test_time_that_passes_on_both_clocks_is_no_sleep(wall: Clock, steady: Clock)
 
 
 def test_time_that_only_the_wall_clock_saw_is_sleep_and_told_once(wall: Clock, steady: Clock) -> None:
-    asleep = Sleep(wall, steady)
+    asleep = SuspendDetector(wall, steady)
     wall.now += NIGHT + 5
     steady.now += 5
 
@@ -82,14 +83,14 @@ def test_time_that_only_the_wall_clock_saw_is_sleep_and_told_once(wall: Clock, s
     ],
 )
 def test_only_a_jump_ahead_that_is_long_enough_counts(wall: Clock, steady: Clock, moved: float, slept: float) -> None:
-    asleep = Sleep(wall, steady)
+    asleep = SuspendDetector(wall, steady)
     wall.now += moved
 
     assert slept == asleep.since_last_look()
 
 
 def test_many_small_corrections_do_not_add_up(wall: Clock, steady: Clock) -> None:
-    asleep = Sleep(wall, steady)
+    asleep = SuspendDetector(wall, steady)
     for _ in range(10):
         wall.now += 5
         assert 0 == asleep.since_last_look()
@@ -97,7 +98,7 @@ def test_many_small_corrections_do_not_add_up(wall: Clock, steady: Clock) -> Non
 
 def test_process_that_was_held_up_did_not_sleep(wall: Clock, steady: Clock) -> None:
     """A busy machine looks at the clocks late, and sees the same on both."""
-    asleep = Sleep(wall, steady)
+    asleep = SuspendDetector(wall, steady)
     wall.now += 600
     steady.now += 600
 
@@ -105,7 +106,7 @@ def test_process_that_was_held_up_did_not_sleep(wall: Clock, steady: Clock) -> N
 
 
 def test_real_clocks_agree() -> None:
-    assert 0 == Sleep().since_last_look()
+    assert 0 == SuspendDetector().since_last_look()
 
 
 async def until(happened: Callable[[], bool]) -> None:
@@ -117,7 +118,7 @@ async def until(happened: Callable[[], bool]) -> None:
 
 @pytest.fixture
 def _looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("collgs_async.transfer.download.LOOK_EACH", 0.02)
+    monkeypatch.setattr("collgs_async.transfer.downloader.POLL_INTERVAL", 0.02)
 
 
 async def first_product(client: Client) -> Product:
@@ -128,8 +129,8 @@ async def first_product(client: Client) -> Product:
 
 def brings(client: Client, nbytes: int) -> Callable[[], bool]:
     """Whether a connection has brought so much that the next byte is awaited."""
-    trips = client._downloader._crew._trips
-    return lambda: any(stretch.position >= nbytes for trip in trips for stretch in trip.running)
+    jobs = client._downloader._scheduler._jobs
+    return lambda: any(segment.position >= nbytes for job in jobs for segment in job.active)
 
 
 @pytest.mark.usefixtures("_looks_often")
@@ -139,7 +140,7 @@ async def test_after_sleep_it_connects_anew_where_it_was_long_before_the_time_ou
     scene = level2_scenes(1, size=6 * MIB)[0]
     site = await serve([scene], faults={scene.identifier: FAULTS["stall"]})
     async with site.client(timeout=1000, retries=0) as client:
-        client._downloader._crew._asleep = Sleep(wall, steady)
+        client._downloader._scheduler._asleep = SuspendDetector(wall, steady)
         product = await first_product(client)
         with caplog.at_level(logging.WARNING, "collgs_async"):
             download = asyncio.create_task(client.download(product))
@@ -155,7 +156,7 @@ async def test_after_sleep_it_connects_anew_where_it_was_long_before_the_time_ou
 
 @pytest.mark.usefixtures("_looks_often")
 async def test_sleep_costs_no_try_even_when_nothing_new_had_come(
-    tmp_path: Path, naps: Naps, wall: Clock, steady: Clock
+    tmp_path: Path, sleeps: Naps, wall: Clock, steady: Clock
 ) -> None:
     """A store that knows no ranges sends the same again and falls silent twice; with one try that would be the end."""
     scene = level2_scenes(1, size=6 * MIB)[0]
@@ -180,8 +181,8 @@ async def test_sleep_costs_no_try_even_when_nothing_new_had_come(
             output_directory=tmp_path / "archives",
             connection=Connection(timeout=1000, retries=0),
         )
-        async with Client(config, sleep=naps) as client:
-            client._downloader._crew._asleep = Sleep(wall, steady)
+        async with Client(config, sleep=sleeps) as client:
+            client._downloader._scheduler._asleep = SuspendDetector(wall, steady)
             download = asyncio.create_task(client.download(Product("P", f"{origin}/P.zip")))
             for night in (1, 2):
                 await until(lambda: asked == night and brings(client, MIB)())  # noqa: B023 - called at once
@@ -201,7 +202,7 @@ async def test_sleep_before_the_first_block_has_come_is_noticed_too(
     scene = level2_scenes(1, size=MIB)[0]
     site = await serve([scene], faults={scene.identifier: FAULTS["stall"]})
     async with site.client(timeout=1000, retries=0) as client:
-        client._downloader._crew._asleep = Sleep(wall, steady)
+        client._downloader._scheduler._asleep = SuspendDetector(wall, steady)
         download = asyncio.create_task(client.download(await first_product(client)))
         await until(lambda: site.moved() >= scene.size // 3)
         wall.now += NIGHT
@@ -210,18 +211,18 @@ async def test_sleep_before_the_first_block_has_come_is_noticed_too(
     assert (Status.DOWNLOADED, 2) == (outcome.status, outcome.attempts)
 
 
-async def test_reconnecting_breaks_each_connection_and_counts_as_progress(tmp_path: Path, naps: Naps) -> None:
+async def test_reconnecting_breaks_each_connection_and_counts_as_progress(tmp_path: Path, sleeps: Naps) -> None:
     class Answer:
         closed = False
 
         def close(self) -> None:
             self.closed = True
 
-    patience = Patience(1)
-    trip = Trip(Product("P", "http://h/a"), PartFile(tmp_path / "a.zip"), patience, segments=4)
+    retry = RetryPolicy(1)
+    job = DownloadJob(Product("P", "http://h/a"), PartFile(tmp_path / "a.zip"), retry, segments=4)
     answers = [Answer(), Answer()]
     for first, answer in enumerate(answers):
-        trip.begin(Stretch(first, 100), answer)  # type: ignore[arg-type]  # only its end matters
+        job.begin(Segment(first, 100), answer)  # type: ignore[arg-type]  # only its end matters
 
     calls = 0
 
@@ -229,15 +230,15 @@ async def test_reconnecting_breaks_each_connection_and_counts_as_progress(tmp_pa
         nonlocal calls
         calls += 1
         if calls == 1:
-            trip.reconnect()
+            job.reconnect()
             raise ConnectionError
         return calls
 
-    assert 2 == await persisting(
-        fails_once, patience, worth_it=lambda error: isinstance(error, ConnectionError), sleep=naps
+    assert 2 == await retry_call(
+        fails_once, retry, worth_it=lambda error: isinstance(error, ConnectionError), sleep=sleeps
     )
     assert [True, True] == [answer.closed for answer in answers]
-    assert not any(stretch.abandoned for stretch in trip.running)
+    assert not any(segment.superseded for segment in job.active)
 
 
 @pytest.mark.parametrize(
@@ -256,7 +257,7 @@ async def test_line_below_the_least_rate_is_given_up_for_a_new_one(
     *,
     reconnects: bool,
 ) -> None:
-    monkeypatch.setattr("collgs_async.transfer.stream._RATE_WINDOW", 0.2)
+    monkeypatch.setattr("collgs_async.transfer.fetch._RATE_WINDOW", 0.2)
     scene = level2_scenes(1, size=600_000)[0]
     site = await serve([scene], rate=1_000_000)
 
@@ -271,7 +272,7 @@ async def test_line_below_the_least_rate_is_given_up_for_a_new_one(
 
 async def test_slow_line_goes_on_at_the_offset(serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """What is paid for a new connection is what was on its way, and no more."""
-    monkeypatch.setattr("collgs_async.transfer.stream._RATE_WINDOW", 0.2)
+    monkeypatch.setattr("collgs_async.transfer.fetch._RATE_WINDOW", 0.2)
     scene = replace(level2_scenes(1)[0], size=600_000, deflated=False)
     site = await serve([scene], rate=1_000_000)
 
@@ -283,7 +284,7 @@ async def test_slow_line_goes_on_at_the_offset(serve: Callable[..., Any], monkey
 
 async def test_rate_is_measured_in_each_window_anew(serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """A fast beginning does not excuse a line that trickles later: the store's own fault takes two seconds."""
-    monkeypatch.setattr("collgs_async.transfer.stream._RATE_WINDOW", 0.2)
+    monkeypatch.setattr("collgs_async.transfer.fetch._RATE_WINDOW", 0.2)
     scene = level2_scenes(1, size=600_000)[0]
     site = await serve([scene], faults={scene.identifier: FAULTS["slow"]})
     begun = time.monotonic()

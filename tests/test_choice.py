@@ -17,10 +17,11 @@ import shapely
 from aiohttp import web
 
 from collgs_async import CatalogueError, Client, Config, ConfigError, Query, Selection
-from collgs_async.area import read_area
-from collgs_async.choice.asking import LONGEST_ADDRESS
-from collgs_async.demo import FIJI, Dialect, Scene, make_constellation
-from collgs_async.names import parse
+from collgs_async.demo.constellation import FIJI, make_constellation
+from collgs_async.demo.dialects import Dialect
+from collgs_async.models.sentinel import parse
+from collgs_async.selection.aoi import read_area
+from collgs_async.selection.queries import LONGEST_ADDRESS
 
 from .conftest import level2_scenes
 from .test_transport import listening
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
-    from collgs_async import Dropped
+    from collgs_async import Excluded
+    from collgs_async.demo.scenes import Scene
 
 TRIANGLE = "POLYGON ((5.7 49.4, 7.2 49.4, 5.7 50.4, 5.7 49.4))"
 FIJI_AREAS = {
@@ -56,7 +58,7 @@ def client(site: Any, *, collection: str = "S2_MSIL2A", parameters: dict[str, An
         selection=Selection(**wanted),
         output_directory=site.folder,
     )
-    return Client(config, sleep=site.naps)
+    return Client(config, sleep=site.sleeps)
 
 
 async def chosen(site: Any, **wanted: Any) -> list[str]:
@@ -125,7 +127,7 @@ async def test_the_share_of_the_area_is_known_and_can_be_asked_for(serve: Callab
     scenes = optical(first=date(2023, 6, 1))
     site = await serve(scenes)
     area = read_area(TRIANGLE)
-    dropped: list[Dropped] = []
+    dropped: list[Excluded] = []
 
     async with client(site, aoi=TRIANGLE, min_overlap=60) as one:
         choice = one.choose(tell=dropped.append)
@@ -186,7 +188,7 @@ async def test_a_catalogue_without_shapes_is_asked_by_the_box(
     ],
 )
 async def test_where_the_address_is_too_long_the_box_is_asked_for(
-    tmp_path: Path, naps: Any, caplog: pytest.LogCaptureFixture, status: int | None, words: str
+    tmp_path: Path, sleeps: Any, caplog: pytest.LogCaptureFixture, status: int | None, words: str
 ) -> None:
     seen: list[Any] = []
     scenes = {"within": shapely.box(5.7, 49.4, 5.8, 49.5), "beside": shapely.box(7.1, 50.3, 7.2, 50.4)}
@@ -208,7 +210,7 @@ async def test_where_the_address_is_too_long_the_box_is_asked_for(
         selection = Selection(aoi=TRIANGLE)
         parameters = {"parentIdentifier": "S2_MSIL2A"}
         config = Config(base_url=f"{origin}/search", parameters=parameters, selection=selection)
-        async with Client(config, sleep=naps) as one:
+        async with Client(config, sleep=sleeps) as one:
             found = [[product.identifier async for product in one.choose()] for _ in range(2)]
 
     assert [["within"], ["within"]] == found
@@ -232,7 +234,7 @@ async def test_where_the_address_is_too_long_the_box_is_asked_for(
     ],
 )
 async def test_where_the_results_are_too_many_a_smaller_page_is_asked_for(
-    naps: Any, caplog: pytest.LogCaptureFixture, status: int, words: str
+    sleeps: Any, caplog: pytest.LogCaptureFixture, status: int, words: str
 ) -> None:
     seen: list[Any] = []
     mapping = shapely.geometry.mapping(shapely.box(5.7, 49.4, 5.8, 49.5))
@@ -250,7 +252,7 @@ async def test_where_the_results_are_too_many_a_smaller_page_is_asked_for(
     async with listening(answer) as origin:
         parameters = {"parentIdentifier": "S2_MSIL2A"}
         config = Config(base_url=f"{origin}/search", parameters=parameters, selection=Selection(aoi=TRIANGLE))
-        async with Client(config, sleep=naps) as one:
+        async with Client(config, sleep=sleeps) as one:
             found = [product.identifier async for product in one.choose()]
 
     assert [f"P{number}" for number in range(70)] == found
@@ -259,13 +261,13 @@ async def test_where_the_results_are_too_many_a_smaller_page_is_asked_for(
     assert "box around the area" not in caplog.text
 
 
-async def test_an_address_that_is_too_long_without_an_area_is_refused_as_it_is(tmp_path: Path, naps: Any) -> None:
+async def test_an_address_that_is_too_long_without_an_area_is_refused_as_it_is(tmp_path: Path, sleeps: Any) -> None:
     async def answer(_: web.BaseRequest) -> web.StreamResponse:
         return web.Response(status=414, text="too long")
 
     async with listening(answer) as origin:
         config = Config(base_url=f"{origin}/search", parameters={"parentIdentifier": "S2_MSIL2A"})
-        async with Client(config, sleep=naps) as one:
+        async with Client(config, sleep=sleeps) as one:
             with pytest.raises(CatalogueError, match="the catalogue answered HTTP 414: too long"):
                 await anext(aiter(one.choose()))
 
@@ -300,7 +302,7 @@ async def test_a_season_of_several_years(serve: Callable[..., Any]) -> None:
 )
 def test_relative_times_are_whole_days_before_today(written: str, days: int) -> None:
     before = datetime.now(UTC).date()
-    query = Query.of("S2_MSIL2A", start=written, end=written)
+    query = Query.create("S2_MSIL2A", start=written, end=written)
     after = datetime.now(UTC).date()
 
     expected = {(today - timedelta(days=days)).isoformat() for today in (before, after)}
@@ -312,7 +314,7 @@ def test_relative_times_are_whole_days_before_today(written: str, days: int) -> 
 @pytest.mark.parametrize("written", ["-3d", "3", "3m", "d", "tomorrow", "999999d"])
 def test_other_words_are_no_times(written: str) -> None:
     with pytest.raises(ConfigError, match=r"timeStart: expected .* 30d, 2w, yesterday, today, found"):
-        Query.of("S2_MSIL2A", start=written)
+        Query.create("S2_MSIL2A", start=written)
 
 
 # ------------------------------------------------------------------------------------------------------------- which

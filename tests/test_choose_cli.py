@@ -18,17 +18,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import shapely
 
-from collgs_async.config import OPTIONS, env_name
-from collgs_async.demo import make_constellation
-from collgs_async.names import parse
+from collgs_async.config.options import env_name
+from collgs_async.config.settings import OPTIONS
+from collgs_async.demo.constellation import make_constellation
+from collgs_async.models.sentinel import parse
 
 from .conftest import HANGS, level2_scenes
-from .test_cli import say, untroubled
+from .test_cli import assert_clean_exit, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from collgs_async.demo import Scene
+    from collgs_async.demo.scenes import Scene
 
     from .conftest import Command
 
@@ -369,7 +370,7 @@ async def test_a_year_is_served_for_rehearsals(command: Command) -> None:
         while not text.endswith(b"}\n"):
             text += await asyncio.wait_for(process.stdout.readline(), HANGS)
         (command.folder / "config.json").write_bytes(text)
-        ended = untroubled(
+        ended = assert_clean_exit(
             await command("search", "--latest-baseline", "--tile", "01KAB,60KXF,31UGR", "--format", "csv")
         )
     finally:
@@ -402,11 +403,11 @@ async def test_the_walk_of_the_readme(command: Command) -> None:
         while not text.endswith(b"}\n"):
             text += await asyncio.wait_for(process.stdout.readline(), HANGS)
         (command.folder / "config.json").write_bytes(text)
-        asked = untroubled(await command(*question, "--format", "csv"))
-        mapped = untroubled(await command(*review, "--no-quicklooks"))
+        asked = assert_clean_exit(await command(*question, "--format", "csv"))
+        mapped = assert_clean_exit(await command(*review, "--no-quicklooks"))
         (command.folder / "chosen.txt").write_text("\n".join(listed(asked.out)[:5]))
-        planned = untroubled(await command(*plan))
-        pulled = untroubled(await command(*pull))
+        planned = assert_clean_exit(await command(*plan))
+        pulled = assert_clean_exit(await command(*pull))
     finally:
         process.send_signal(signal.SIGINT)
         await process.communicate()

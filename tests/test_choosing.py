@@ -12,9 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collgs_async.choosing import Best, Dropped, Wishes, best, sift, why_not
 from collgs_async.errors import CatalogueError, ConfigError
-from collgs_async.models import Product
+from collgs_async.models.criteria import BestOf, Criteria
+from collgs_async.models.product import Product
+from collgs_async.selection.best import best
+from collgs_async.selection.filters import Excluded, filter_products, rejection
 
 from .conftest import level2_scenes
 
@@ -48,7 +50,7 @@ async def handed_out(products: Iterable[Product]) -> AsyncGenerator[Product, Non
         yield product
 
 
-def silent(dropped: Dropped) -> None:
+def silent(dropped: Excluded) -> None:
     """For tests that do not ask what was dropped."""
 
 
@@ -58,26 +60,28 @@ async def gathered(products: AsyncGenerator[Product, None], into: list[Product])
         into.append(product)  # noqa: PERF401  # a comprehension would lose it with the error
 
 
-def wanted(*products: Product, **wishes: object) -> list[Product]:
+def wanted(*products: Product, **criteria: object) -> list[Product]:
     """Sift, and see to it that what is not handed on is told."""
-    dropped: list[Dropped] = []
+    dropped: list[Excluded] = []
 
     async def sifted() -> list[Product]:
-        return [product async for product in sift(handed_out(products), Wishes.parse(wishes), dropped.append)]
+        return [
+            product async for product in filter_products(handed_out(products), Criteria.parse(criteria), dropped.append)
+        ]
 
     kept = asyncio.run(sifted())
     assert [product for product in products if product not in kept] == [drop.product for drop in dropped]
     return kept
 
 
-def reason(product: Product, **wishes: object) -> str | None:
-    dropped = why_not(product, Wishes.parse(wishes))
+def reason(product: Product, **criteria: object) -> str | None:
+    dropped = rejection(product, Criteria.parse(criteria))
     return dropped.reason if dropped else None
 
 
-def problem(**wishes: object) -> str:
+def problem(**criteria: object) -> str:
     with pytest.raises(ConfigError) as caught:
-        Wishes.parse(wishes)
+        Criteria.parse(criteria)
     (line,) = caught.value.problems
     return line
 
@@ -124,8 +128,8 @@ def test_without_wishes_all_are_wanted() -> None:
         ({"platform": "S2", "months": "11-2"}, []),
     ],
 )
-def test_what_is_wanted(wishes: dict[str, object], expected: list[Product]) -> None:
-    assert expected == wanted(*ALL, **wishes)
+def test_what_is_wanted(criteria: dict[str, object], expected: list[Product]) -> None:
+    assert expected == wanted(*ALL, **criteria)
 
 
 @pytest.mark.parametrize(
@@ -143,12 +147,12 @@ def test_what_is_wanted(wishes: dict[str, object], expected: list[Product]) -> N
         (RADAR, {"months": "5-6"}, "its month is 12, not 5 or 6"),
     ],
 )
-def test_why_not(product: Product, wishes: dict[str, object], expected: str) -> None:
-    assert expected == reason(product, **wishes)
+def test_why_not(product: Product, criteria: dict[str, object], expected: str) -> None:
+    assert expected == reason(product, **criteria)
 
 
 def test_what_is_not_known_is_counted_apart_from_what_is_another() -> None:
-    kinds = [why_not(product, Wishes.parse({"orbit_direction": "asc"})) for product in (OCEAN, TILE)]
+    kinds = [rejection(product, Criteria.parse({"orbit_direction": "asc"})) for product in (OCEAN, TILE)]
 
     assert ["orbit direction not known", "another orbit direction"] == [drop.kind for drop in kinds if drop]
 
@@ -209,7 +213,7 @@ def test_a_wish_that_nobody_knows_is_told_with_those_that_there_are() -> None:
 
 def test_all_wrong_wishes_are_named_at_once_below_their_section() -> None:
     with pytest.raises(ConfigError) as caught:
-        Wishes.parse({"tile": "x", "months": "13", "platform": "S2"}, section="parameters")
+        Criteria.parse({"tile": "x", "months": "13", "platform": "S2"}, section="parameters")
 
     assert ["parameters.tile", "parameters.months"] == [line.partition(":")[0] for line in caught.value.problems]
 
@@ -226,11 +230,11 @@ ANYTHING = st.recursive(
 def test_whatever_is_written_becomes_wishes_or_lines_for_the_user(given_wishes: dict[str, object]) -> None:
     lines: tuple[str, ...] = ()
     try:
-        wishes = Wishes.parse(given_wishes)
+        criteria = Criteria.parse(given_wishes)
     except ConfigError as error:
         lines = error.problems
     else:
-        assert wishes != Wishes() or all(why_not(product, wishes) is None for product in ALL)
+        assert criteria != Criteria() or all(rejection(product, criteria) is None for product in ALL)
 
     assert all(line.startswith("choose.") and line.isprintable() for line in lines)
 
@@ -243,7 +247,7 @@ def test_a_season_may_go_over_the_turn_of_the_year(first: int, last: int) -> Non
         month = month % 12 + 1
         months.add(month)
 
-    assert months == Wishes.parse({"months": f"{first}-{last}"}).months
+    assert months == Criteria.parse({"months": f"{first}-{last}"}).months
 
 
 async def test_a_sieve_that_is_closed_closes_the_search() -> None:
@@ -257,7 +261,7 @@ async def test_a_sieve_that_is_closed_closes_the_search() -> None:
         finally:
             closed = True
 
-    async with aclosing(sift(watched(), Wishes(), silent)) as kept:
+    async with aclosing(filter_products(watched(), Criteria(), silent)) as kept:
         await anext(kept)
 
     assert closed
@@ -267,11 +271,11 @@ async def test_a_real_search_is_sifted(serve: Callable[..., Any]) -> None:
     scenes = level2_scenes(12, size=1000)
     site = await serve(scenes, page_maximum=5)
     tiles = {scene.identifier[39:44] for scene in scenes[:2]}
-    dropped: list[Dropped] = []
+    dropped: list[Excluded] = []
 
     async with site.client() as client:
-        wishes = Wishes.parse({"tile": ",".join(tiles), "platform": "S2A"})
-        kept = [product.identifier async for product in sift(client.search(), wishes, dropped.append)]
+        criteria = Criteria.parse({"tile": ",".join(tiles), "platform": "S2A"})
+        kept = [product.identifier async for product in filter_products(client.search(), criteria, dropped.append)]
 
     fit = {
         scene.identifier for scene in scenes if scene.identifier[39:44] in tiles and scene.identifier.startswith("S2A")
@@ -297,11 +301,11 @@ def shot(
 
 def best_of(
     products: Sequence[Product], per: str, by: str = "cloud", coverage: Callable[[Product], float | None] | None = None
-) -> tuple[list[Product], list[Dropped]]:
-    dropped: list[Dropped] = []
+) -> tuple[list[Product], list[Excluded]]:
+    dropped: list[Excluded] = []
 
     async def found() -> list[Product]:
-        stage = best(handed_out(products), Best.parse(per, by), dropped.append, coverage=coverage)
+        stage = best(handed_out(products), BestOf.parse(per, by), dropped.append, coverage=coverage)
         return [product async for product in stage]
 
     chosen = asyncio.run(found())
@@ -315,7 +319,7 @@ def test_the_clearest_of_each_tile() -> None:
     chosen, dropped = best_of([cloudy, other, clear], "tile")
 
     assert [clear, other] == chosen
-    assert [Dropped(cloudy, f"{clear.identifier} has less cloud", "not the best")] == dropped
+    assert [Excluded(cloudy, f"{clear.identifier} has less cloud", "not the best")] == dropped
 
 
 def test_the_clearest_of_each_tile_and_month() -> None:
@@ -395,7 +399,7 @@ SHOTS = st.lists(
 @given(SHOTS, st.sampled_from(["tile", "day", "month", "tile,day", "tile,month"]), st.randoms(use_true_random=False))
 def test_the_order_does_not_matter_and_each_group_has_one(products: list[Product], per: str, random: Any) -> None:
     shuffled = random.sample(products, len(products))
-    wish = Best.parse(per)
+    wish = BestOf.parse(per)
 
     chosen, dropped = best_of(products, per)
 
@@ -428,7 +432,7 @@ def _cloud(product: Product) -> float:
 )
 def test_a_wrong_best_is_named(per: str, by: str, expected: list[str]) -> None:
     with pytest.raises(ConfigError) as caught:
-        Best.parse(per, by)
+        BestOf.parse(per, by)
 
     assert expected == list(caught.value.problems)
 
@@ -447,6 +451,6 @@ async def test_when_the_search_breaks_the_best_so_far_is_still_handed_on() -> No
         raise CatalogueError("gone")
 
     with pytest.raises(CatalogueError, match="gone"):
-        await gathered(best(broken(), Best.parse("tile"), silent), chosen)
+        await gathered(best(broken(), BestOf.parse("tile"), silent), chosen)
 
     assert [shot(day=9, cloud=3)] == chosen

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from collgs_async import __version__
-from collgs_async.cli import main
-from collgs_async.config import OPTIONS, env_name, sample_config
-from collgs_async.plan import Plan
+from collgs_async.cli.main import main
+from collgs_async.config.loading import sample_config
+from collgs_async.config.options import env_name
+from collgs_async.config.settings import OPTIONS
+from collgs_async.selection.plan import Plan
 
 from .conftest import fault, is_archive, level2_scenes
 
@@ -29,7 +31,7 @@ COLLECTION = ("--collection", "S2_MSIL2A")
 PRODUCT_KEYS = ["id", "status", "path", "bytes", "url", "seconds", "attempts", "reason", "error"]
 
 
-def untroubled(ended: Ended) -> Ended:
+def assert_clean_exit(ended: Ended) -> Ended:
     """Hold what every run must hold: nobody is ever shown a traceback."""
     assert "Traceback" not in ended.err
     assert "Exception ignored" not in ended.err
@@ -74,7 +76,7 @@ def at(site: Any) -> tuple[object, ...]:
 
 
 async def test_without_any_configuration_a_sample_is_written_and_the_next_step_is_told(command: Command) -> None:
-    ended = untroubled(await command())
+    ended = assert_clean_exit(await command())
 
     assert (2, "") == (ended.code, ended.out)
     assert sample_config() == (command.folder / "config.json").read_text("utf-8")
@@ -85,7 +87,7 @@ async def test_without_any_configuration_a_sample_is_written_and_the_next_step_i
 async def test_a_dangling_link_in_the_place_of_the_sample_is_left_alone(command: Command) -> None:
     (command.folder / "config.json").symlink_to("nowhere.json")
 
-    ended = untroubled(await command())
+    ended = assert_clean_exit(await command())
 
     assert 2 == ended.code
     assert "config.json: expected no file of this name, found one; it was left alone" in ended.err
@@ -233,7 +235,7 @@ async def test_several_wrong_values_are_all_named_at_once(command: Command) -> N
         json.dumps({"parameters": {"box": "nonsense"}, "download_options": {"chunk_size": 1}})
     )
 
-    ended = untroubled(
+    ended = assert_clean_exit(
         await command("--config", "mine.json", "--timeout", "never", "--count", "-3", COLLGS_WORKERS="99")
     )
 
@@ -385,7 +387,7 @@ async def test_search_writes_a_listing_and_nothing_else_to_stdout(
     scenes = level2_scenes(25)
     site = await serve(scenes, page_maximum=10)
 
-    ended = untroubled(
+    ended = assert_clean_exit(
         await command("search", "--base-url", site.server.url, *COLLECTION, "--format", name, "--end", "2022-01-01")
     )
 
@@ -493,7 +495,7 @@ async def test_dry_run_lists_what_would_be_pulled_and_moves_no_archive_byte(
     part.write_bytes(site.original(scenes[1])[:1000])
     before = files_below(site.folder)
 
-    ended = untroubled(await command(*at(site), "--dry-run", "--format", "json"))
+    ended = assert_clean_exit(await command(*at(site), "--dry-run", "--format", "json"))
 
     assert 0 == ended.code
     found = {product["identifier"]: product["action"] for product in json.loads(ended.out)}
@@ -512,7 +514,7 @@ async def test_report_names_every_product_also_those_that_failed(serve: Callable
     site.folder.mkdir()
     site.archive(scenes[1]).write_bytes(site.original(scenes[1]))
 
-    ended = untroubled(await command(*at(site), "--report", "report.json"))
+    ended = assert_clean_exit(await command(*at(site), "--report", "report.json"))
 
     report = json.loads((command.folder / "report.json").read_bytes())
     entries = {entry["id"]: entry for entry in report["products"]}
@@ -534,7 +536,7 @@ async def test_report_names_every_product_also_those_that_failed(serve: Callable
 async def test_report_to_stdout_is_all_that_is_there(serve: Callable[..., Any], command: Command) -> None:
     site = await serve(level2_scenes(2))
 
-    ended = untroubled(await command(*at(site), "--report", "-"))
+    ended = assert_clean_exit(await command(*at(site), "--report", "-"))
 
     assert 0 == ended.code
     assert 2 == json.loads(ended.out)["summary"]["downloaded"]
@@ -544,7 +546,9 @@ async def test_report_to_stdout_is_all_that_is_there(serve: Callable[..., Any], 
 async def test_an_unknown_collection_is_told_in_the_servers_words(serve: Callable[..., Any], command: Command) -> None:
     site = await serve(level2_scenes(1))
 
-    ended = untroubled(await command("--base-url", site.server.url, "--collection", "NOPE", "--report", "report.json"))
+    ended = assert_clean_exit(
+        await command("--base-url", site.server.url, "--collection", "NOPE", "--report", "report.json")
+    )
 
     report = json.loads((command.folder / "report.json").read_bytes())
     assert 1 == ended.code
@@ -556,7 +560,7 @@ async def test_an_unknown_collection_is_told_in_the_servers_words(serve: Callabl
 async def test_nothing_that_matches_is_all_right(serve: Callable[..., Any], command: Command) -> None:
     site = await serve(level2_scenes(1))
 
-    ended = untroubled(await command(*at(site), "--start", "2001-01-01", "--end", "2001-01-02"))
+    ended = assert_clean_exit(await command(*at(site), "--start", "2001-01-01", "--end", "2001-01-02"))
 
     assert 0 == ended.code
     assert "Nothing matches." in ended.err
@@ -567,7 +571,7 @@ async def test_a_sign_in_form_stops_the_run_with_one_line(serve: Callable[..., A
     scenes = level2_scenes(8)
     site = await serve(scenes, faults={scene.identifier: fault("login") for scene in scenes})
 
-    ended = untroubled(await command(*at(site)))
+    ended = assert_clean_exit(await command(*at(site)))
 
     assert 1 == ended.code
     assert 1 == sum(line.startswith("error: ") for line in ended.err.splitlines())
@@ -582,7 +586,9 @@ async def test_an_output_folder_below_a_file_ends_the_run_with_one_line(
     site = await serve(level2_scenes(8))
     site.folder.write_text("")
 
-    ended = untroubled(await command("--base-url", site.server.url, *COLLECTION, "--output", site.folder / "archives"))
+    ended = assert_clean_exit(
+        await command("--base-url", site.server.url, *COLLECTION, "--output", site.folder / "archives")
+    )
 
     assert 1 == ended.code
     assert 1 == ended.err.count("Not a directory")
@@ -596,7 +602,7 @@ async def test_an_output_folder_below_a_file_ends_the_run_with_one_line(
 async def test_quiet_says_nothing_when_all_is_right(serve: Callable[..., Any], command: Command) -> None:
     site = await serve(level2_scenes(2))
 
-    ended = untroubled(await command(*at(site), "-q", "--end", "2022-01-01"))
+    ended = assert_clean_exit(await command(*at(site), "-q", "--end", "2022-01-01"))
 
     assert (0, "", "") == (ended.code, ended.out, ended.err)
 
@@ -605,7 +611,7 @@ async def test_quiet_still_says_what_failed(serve: Callable[..., Any], command: 
     scenes = level2_scenes(2)
     site = await serve(scenes, faults={scenes[0].identifier: fault("missing")})
 
-    ended = untroubled(await command(*at(site), "-q"))
+    ended = assert_clean_exit(await command(*at(site), "-q"))
 
     assert 1 == ended.code
     assert f"error: {scenes[0].identifier}: HTTP 404: Not Found; it is left out\n" == ended.err
@@ -645,7 +651,7 @@ async def test_log_json_makes_every_line_json(
     scenes = level2_scenes(2)
     site = await serve(scenes, faults={scenes[0].identifier: fault("missing")})
 
-    ended = untroubled(await command(*at(site), "--log-json", *words))
+    ended = assert_clean_exit(await command(*at(site), "--log-json", *words))
 
     lines = [json.loads(line) for line in ended.err.splitlines()]
     assert code == ended.code
@@ -660,7 +666,7 @@ async def test_verify_of_a_good_folder(serve: Callable[..., Any], command: Comma
     site = await serve(level2_scenes(3))
     await site.pull()
 
-    ended = untroubled(await command("verify", site.folder))
+    ended = assert_clean_exit(await command("verify", site.folder))
 
     assert (0, "") == (ended.code, ended.out)
     assert "3 checked" in ended.err
@@ -769,7 +775,7 @@ async def test_verify_without_a_folder_takes_the_output_folder(
 
 
 async def test_version(command: Command) -> None:
-    ended = untroubled(await command("--version"))
+    ended = assert_clean_exit(await command("--version"))
 
     assert (0, f"collgs-async {__version__}\n", "") == (ended.code, ended.out, ended.err)
 
@@ -795,7 +801,7 @@ async def test_a_proxys_password_goes_to_the_proxy_and_nowhere_else(
     if way == "system":  # which is not asked for addresses of this very machine
         words = tuple(str(word).replace(site.server.origin, "http://catalogue.test") for word in words)
 
-    ended = untroubled(await command(*words, "-v", "--log-json", "--report", "report.json", **environ))
+    ended = assert_clean_exit(await command(*words, "-v", "--log-json", "--report", "report.json", **environ))
 
     assert 1 == ended.code
     assert all("proxy-authorization" in hit.headers for hit in site.server.requests)
@@ -809,7 +815,7 @@ async def test_the_password_of_a_proxy_that_is_gone_is_not_told(serve: Callable[
     site = await serve(level2_scenes(1))
     words = (*at(site), "--proxy", "http://user:sekret@127.0.0.1:9", "--retries", "0", "-v")
 
-    ended = untroubled(await command(*words, "--report", "-"))
+    ended = assert_clean_exit(await command(*words, "--report", "-"))
 
     assert 1 == ended.code
     assert "no connection to 127.0.0.1:9" in ended.err

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from collgs_async.cli import main
 from collgs_async.cli.completion import completion_script
-from collgs_async.cli.vocabulary import COMMANDS, SHELLS, TOPICS, command_parser
-from collgs_async.config import OPTIONS
+from collgs_async.cli.main import main
+from collgs_async.cli.parser import COMMANDS, SHELLS, TOPICS, command_parser
+from collgs_async.config.settings import OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,9 +52,9 @@ class Terminal:
     def type(self, text: str, until: str) -> str:
         """Type, and read until the terminal shows this (a regular expression)."""
         os.write(self.line, text.encode())
-        shown, patience = "", time.monotonic() + 60
+        shown, retry = "", time.monotonic() + 60
         while not re.search(until, shown):
-            assert time.monotonic() < patience, f"typed {text!r}, waited for {until!r}, saw {shown!r}"
+            assert time.monotonic() < retry, f"typed {text!r}, waited for {until!r}, saw {shown!r}"
             if select.select([self.line], [], [], 0.5)[0]:
                 shown += os.read(self.line, 4096).decode(errors="replace")
         return shown

@@ -337,7 +337,7 @@ NEW = entry("N", "2021-06-01T00:00:00Z")
 ASKED = {"timeStart": "2021-01-01", "timeEnd": "2021-12-31"}
 
 
-async def search(server: Deaf, folder: Path, naps: Naps, **parameters: Any) -> list[str]:
+async def search(server: Deaf, folder: Path, sleeps: Naps, **parameters: Any) -> list[str]:
     async with listening(server) as origin:
         config = Config(
             base_url=f"{origin}/search",
@@ -345,53 +345,53 @@ async def search(server: Deaf, folder: Path, naps: Naps, **parameters: Any) -> l
             output_directory=folder,
             connection=Connection(timeout=5),
         )
-        async with Client(config, sleep=naps) as client:
+        async with Client(config, sleep=sleeps) as client:
             return [product.identifier async for product in client.search()]
 
 
-async def test_without_an_echo_one_product_outside_ends_the_search(tmp_path: Path, naps: Naps) -> None:
+async def test_without_an_echo_one_product_outside_ends_the_search(tmp_path: Path, sleeps: Naps) -> None:
     server = Deaf(NEW, *OLD)
     with pytest.raises(CatalogueError) as caught:
-        await search(server, tmp_path, naps, **ASKED)
+        await search(server, tmp_path, sleeps, **ASKED)
 
     assert (
         "the catalogue does not go by timeStart: asked for timeStart 2021-01-01T00:00:00.000Z, but P0 was sensed "
         "2018-09-11T10:30:21Z; nothing that it lists can be taken for what was asked for"
     ) == str(caught.value)
-    assert (1, []) == (server.asked, naps.seconds)
+    assert (1, []) == (server.asked, sleeps.seconds)
 
 
-async def test_later_pages_are_looked_at_too(tmp_path: Path, naps: Naps) -> None:
+async def test_later_pages_are_looked_at_too(tmp_path: Path, sleeps: Naps) -> None:
     right = [entry(f"N{number}", "2021-06-01") for number in range(150)]
     with pytest.raises(CatalogueError, match="does not go by timeStart"):
-        await search(Deaf(*right, *OLD), tmp_path, naps, **ASKED)
+        await search(Deaf(*right, *OLD), tmp_path, sleeps, **ASKED)
 
 
-async def test_without_an_echo_right_products_are_taken(tmp_path: Path, naps: Naps) -> None:
-    assert ["N"] == await search(Deaf(NEW), tmp_path, naps, **ASKED, box="1,2,3,4", cloudCover="[0,20]")
+async def test_without_an_echo_right_products_are_taken(tmp_path: Path, sleeps: Naps) -> None:
+    assert ["N"] == await search(Deaf(NEW), tmp_path, sleeps, **ASKED, box="1,2,3,4", cloudCover="[0,20]")
 
 
-async def test_a_false_echo_is_told_once(tmp_path: Path, naps: Naps, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_false_echo_is_told_once(tmp_path: Path, sleeps: Naps, caplog: pytest.LogCaptureFixture) -> None:
     many = [entry(f"P{number}", "2018-09-11T10:30:21Z") for number in range(150)]
     with caplog.at_level(logging.WARNING, "collgs_async"):
-        assert 150 == len(await search(Deaf(*many, echo=True), tmp_path, naps, **ASKED))
+        assert 150 == len(await search(Deaf(*many, echo=True), tmp_path, sleeps, **ASKED))
 
     (warning,) = (record.getMessage() for record in caplog.records)
     assert warning.startswith("the catalogue says that it goes by timeStart and does not: asked for timeStart 2021")
 
 
 async def test_a_parameter_that_the_echo_lacks_is_told_as_ignored(
-    tmp_path: Path, naps: Naps, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, sleeps: Naps, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING, "collgs_async"):
-        await search(Deaf(*OLD, echo=True, without=frozenset({"timeStart"})), tmp_path, naps, timeStart="2021-01-01")
+        await search(Deaf(*OLD, echo=True, without=frozenset({"timeStart"})), tmp_path, sleeps, timeStart="2021-01-01")
 
     (warning,) = (record.getMessage() for record in caplog.records)
     assert warning.startswith("the catalogue ignored timeStart:")
 
 
 @pytest.mark.parametrize("echo", [True, False])
-async def test_identifiers_that_are_ignored_end_the_search(tmp_path: Path, naps: Naps, *, echo: bool) -> None:
+async def test_identifiers_that_are_ignored_end_the_search(tmp_path: Path, sleeps: Naps, *, echo: bool) -> None:
     async with listening(Deaf(*OLD, echo=echo)) as origin:
         config = Config(
             base_url=f"{origin}/search",
@@ -399,12 +399,12 @@ async def test_identifiers_that_are_ignored_end_the_search(tmp_path: Path, naps:
             output_directory=tmp_path,
             selection=Selection(ids=("WANTED",)),
         )
-        async with Client(config, sleep=naps) as client:
+        async with Client(config, sleep=sleeps) as client:
             with pytest.raises(CatalogueError, match="does not go by identifier"):
                 await client.find()
 
 
-async def test_what_is_checked_on_this_side_needs_no_compliance(tmp_path: Path, naps: Naps) -> None:
+async def test_what_is_checked_on_this_side_needs_no_compliance(tmp_path: Path, sleeps: Naps) -> None:
     descending = entry("D", "2021-06-01", orbitDirection="DESCENDING")
     ascending = entry("A", "2021-06-01", orbitDirection="ASCENDING")
     async with listening(Deaf(descending, ascending)) as origin:
@@ -414,21 +414,21 @@ async def test_what_is_checked_on_this_side_needs_no_compliance(tmp_path: Path, 
             output_directory=tmp_path,
             selection=Selection(orbit_direction="ASCENDING"),
         )
-        async with Client(config, sleep=naps) as client:
+        async with Client(config, sleep=sleeps) as client:
             assert ["A"] == [product.identifier for product in await client.find()]
 
 
-async def test_an_old_server_without_an_echo_is_asked_by_the_old_name(tmp_path: Path, naps: Naps) -> None:
+async def test_an_old_server_without_an_echo_is_asked_by_the_old_name(tmp_path: Path, sleeps: Naps) -> None:
     async def old(request: web.BaseRequest) -> web.StreamResponse:
         found = [NEW] if "parentId" in request.query else [{"properties": {"identifier": name}} for name in ("W", "X")]
         return web.Response(text=json.dumps({"features": found, "totalResults": len(found)}))
 
-    assert ["N"] == await search(old, tmp_path, naps)  # type: ignore[arg-type]  # a catalogue as good as any
+    assert ["N"] == await search(old, tmp_path, sleeps)  # type: ignore[arg-type]  # a catalogue as good as any
 
 
 @pytest.mark.parametrize("foreign", ["startRecord", "page"])
 async def test_a_catalogue_of_other_names_is_named_before_its_second_page(
-    tmp_path: Path, naps: Naps, foreign: str
+    tmp_path: Path, sleeps: Naps, foreign: str
 ) -> None:
     asked = 0
 
@@ -439,14 +439,14 @@ async def test_a_catalogue_of_other_names_is_named_before_its_second_page(
         return web.Response(text=json.dumps({"features": [NEW], "totalResults": 50, "queries": {"request": [said]}}))
 
     with pytest.raises(CatalogueError, match=rf"is asked by other names \(maximumRecords, {foreign}\)"):
-        await search(other, tmp_path, naps)  # type: ignore[arg-type]  # a catalogue as good as any
+        await search(other, tmp_path, sleeps)  # type: ignore[arg-type]  # a catalogue as good as any
     assert 1 == asked
 
 
-async def test_products_by_other_names_are_not_called_collections(tmp_path: Path, naps: Naps) -> None:
+async def test_products_by_other_names_are_not_called_collections(tmp_path: Path, sleeps: Naps) -> None:
     server = Deaf(NEW, echo=True, without=frozenset({"parentIdentifier", "parentId"}))
     with pytest.raises(CatalogueError, match="the collection that was asked for and lists products by parameters of"):
-        await search(server, tmp_path, naps)
+        await search(server, tmp_path, sleeps)
 
 
 def test_numbers_and_dates_beyond_all_bounds_are_no_evidence() -> None:

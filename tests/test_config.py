@@ -12,20 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collgs_async import Client
-from collgs_async.config import (
-    OPTIONS,
-    Config,
-    Connection,
-    DownloadOptions,
-    Option,
-    Selection,
-    env_name,
-    load_config,
-    sample_config,
-    search_parameter,
-)
+from collgs_async.config.loading import load_config, sample_config
+from collgs_async.config.options import Option, env_name, search_parameter
+from collgs_async.config.settings import OPTIONS, Config, Connection, DownloadOptions, Selection
 from collgs_async.errors import ConfigError
-from collgs_async.query import Query
+from collgs_async.models.query import Query
 
 ROOT = Path(__file__).parent.parent
 FILE = Path("config.json")
@@ -365,7 +356,7 @@ async def test_a_search_without_a_collection_is_refused_and_one_with_a_query_of_
             with pytest.raises(ConfigError) as caught:
                 ask()
             assert (NO_COLLECTION,) == caught.value.problems
-            ask(Query.of("S2_MSIL1C"))
+            ask(Query.create("S2_MSIL1C"))
         for wait in (client.run, client.plan, client.describe, client.sign_in):
             with pytest.raises(ConfigError) as caught:
                 await wait()

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
-from collgs_async.config import Connection
-from collgs_async.connections import SendableCookies, is_sendable
-from collgs_async.reading import read_at_most
-from collgs_async.transport import Transport
+from collgs_async.config.settings import Connection
+from collgs_async.http.body_reading import read_at_most
+from collgs_async.http.connections import SendableCookies, is_sendable
+from collgs_async.http.session import HttpSession
 
 from .test_transport import NOBODY
 
@@ -41,7 +41,7 @@ async def ask_twice(say: Callable[[asyncio.StreamWriter], Awaitable[None]]) -> t
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     host, port = server.sockets[0].getsockname()
     bodies = []
-    async with server, Transport(Connection(timeout=2)) as transport:
+    async with server, HttpSession(Connection(timeout=2)) as transport:
         for _ in range(2):
             async with asyncio.timeout(10), transport.get(f"http://{host}:{port}/") as response:
                 bodies.append((await read_at_most(response, 100))[0])

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from collgs_async.demo import FAULTS
+from collgs_async.demo.faults import FAULTS
 
 from .conftest import HANGS, is_archive
-from .test_cli import files_below, untroubled
+from .test_cli import assert_clean_exit, files_below
 from .test_interrupts import until
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def temporary(tmp_path: Path) -> Path:
 @pytest.fixture
 def show(command: Command, temporary: Path) -> Callable[..., Awaitable[Ended]]:
     async def run(*words: object) -> Ended:
-        return untroubled(await command("demo", *words, TMPDIR=str(temporary)))
+        return assert_clean_exit(await command("demo", *words, TMPDIR=str(temporary)))
 
     return run
 
@@ -159,10 +159,10 @@ async def test_serve_prints_a_configuration_with_which_the_real_command_works(
     printed = await server.stdout.readuntil(b"\n}\n")
     (command.folder / "config.json").write_bytes(printed)
 
-    ended = untroubled(await command("--report", "report.json"))
+    ended = assert_clean_exit(await command("--report", "report.json"))
     server.send_signal(number)
     async with asyncio.timeout(HANGS):
-        served = untroubled(await command.end(server))
+        served = assert_clean_exit(await command.end(server))
 
     report = json.loads((command.folder / "report.json").read_bytes())
     archives = list((command.folder / "downloads").iterdir())
@@ -177,7 +177,7 @@ async def test_ctrl_c_in_the_middle_of_the_show_leaves_only_its_downloads(comman
     await until(lambda: any(temporary.glob("collgs-demo-*/*.part")), process)
     process.send_signal(signal.SIGINT)
     async with asyncio.timeout(HANGS):
-        ended = untroubled(await command.end(process))
+        ended = assert_clean_exit(await command.end(process))
 
     folder = only_entry(temporary)
     assert 130 == ended.code

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from collgs_async.demo import COLLECTIONS, FIJI, LUXEMBOURG, make_constellation
+from collgs_async.demo.constellation import FIJI, LUXEMBOURG, make_constellation
+from collgs_async.demo.scenes import COLLECTIONS
 
 from .test_demo_server import S1_NAME, S2_NAME, bench, listing, names
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from collgs_async.demo import Scene
+    from collgs_async.demo.scenes import Scene
 
 YEAR = make_constellation(first=date(2021, 1, 1), last=date(2021, 12, 31))
 OPTICAL = [scene for scene in YEAR if scene.cloud_cover is not None]

@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from collgs_async.demo import Dialect
+from collgs_async.demo.dialects import Dialect
 
 from .test_demo_server import bench
 

@@ -11,7 +11,8 @@ import shapely
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from collgs_async.demo import FIJI, Dialect, make_constellation
+from collgs_async.demo.constellation import FIJI, make_constellation
+from collgs_async.demo.dialects import Dialect
 from collgs_async.demo.geometry import contains, distance, intersects, shape_of
 from collgs_async.demo.tiles import corners
 from collgs_async.demo.wkt import read_wkt
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from collgs_async.demo import Scene
-    from collgs_async.demo.sights import Crossing
+    from collgs_async.demo.scenes import Scene
+    from collgs_async.demo.tile_views import Crossing
 
     from .test_demo_server import Answer
 

@@ -11,14 +11,15 @@ from xml.etree import ElementTree as ET
 import aiohttp
 import pytest
 
-from collgs_async.demo import FIJI, QUICKLOOK_FAULTS, make_constellation
+from collgs_async.demo.constellation import FIJI, make_constellation
+from collgs_async.demo.faults import QUICKLOOK_FAULTS
 
 from .test_demo_server import L2A, SCENE, SCENES, bench
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from collgs_async.demo import Scene
+    from collgs_async.demo.scenes import Scene
 
     from .test_demo_server import Answer, Bench
 

@@ -19,14 +19,19 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from collgs_async.demo import COLLECTIONS, FAULTS, DemoServer, Dialect, SignIn, make_scenes, write_archive
-from collgs_async.demo.sign_in import SignInDesk
+from collgs_async.demo.archives import write_archive
+from collgs_async.demo.dialects import Dialect
+from collgs_async.demo.faults import FAULTS
+from collgs_async.demo.login import LoginHandler, SignIn
+from collgs_async.demo.scenes import COLLECTIONS, make_scenes
+from collgs_async.demo.server import DemoServer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
 
-    from collgs_async.demo import Fault, Scene
+    from collgs_async.demo.faults import Fault
+    from collgs_async.demo.scenes import Scene
 
 S1_NAME = re.compile(
     r"S1[A-D]_(?:S[1-6]|IW|EW|WV|EN|RF|N[1-6])_(?:RAW|SLC|GRD|OCN)[FHM_]_[012][SACN]"
@@ -967,7 +972,7 @@ class TestSignIn:
 
     def test_ends_with_a_session_of_so_many_seconds(self) -> None:
         now = [0.0]
-        desk = SignInDesk(SignIn("ada", "right", session_seconds=10), "http://store", clock=lambda: now[0])
+        desk = LoginHandler(SignIn("ada", "right", session_seconds=10), "http://store", clock=lambda: now[0])
 
         def follow(url: str, cookies: dict[str, str], **posted: str) -> tuple[Any, dict[str, str]]:
             reply = desk.reply(URL(url).path, URL(url).query, cookies, posted)

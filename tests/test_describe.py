@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from collgs_async import Client, Config, ConfigError, Selection
 from collgs_async.catalogue.description import read_description
-from collgs_async.demo import Dialect, make_scenes
+from collgs_async.demo.dialects import Dialect
+from collgs_async.demo.scenes import make_scenes
 from collgs_async.errors import CatalogueError
 
 from .conftest import level2_scenes
@@ -260,7 +261,7 @@ NO_DOCUMENT = 200, b"<rss/>"
     ids=["busy", "sign-in", "endless", "no document"],
 )
 async def test_a_search_does_not_wait_for_a_description_and_goes_on_without(
-    tmp_path: Path, naps: Naps, caplog: pytest.LogCaptureFixture, answer: tuple[int, bytes], asks: int
+    tmp_path: Path, sleeps: Naps, caplog: pytest.LogCaptureFixture, answer: tuple[int, bytes], asks: int
 ) -> None:
     asked: list[str] = []
 
@@ -273,16 +274,16 @@ async def test_a_search_does_not_wait_for_a_description_and_goes_on_without(
     async with listening(server) as origin:
         parameters = {"parentIdentifier": "X", "colour": "red"}
         config = Config(base_url=f"{origin}/search", parameters=parameters, output_directory=tmp_path)
-        async with Client(config, sleep=naps, credentials=lambda: None) as client:
+        async with Client(config, sleep=sleeps, credentials=lambda: None) as client:
             for _ in range(3):
                 assert [] == [product async for product in client.search()]
 
     assert [*["/description"] * asks, *["/search"] * 3] == asked
-    assert [] == naps.seconds
+    assert [] == sleeps.seconds
     assert [] == described(caplog)
 
 
-async def test_a_strict_search_asks_again(tmp_path: Path, naps: Naps) -> None:
+async def test_a_strict_search_asks_again(tmp_path: Path, sleeps: Naps) -> None:
     answers = [web.Response(status=503), web.Response(body=DOCUMENT.encode())]
 
     async def server(_: web.BaseRequest) -> web.StreamResponse:
@@ -294,11 +295,11 @@ async def test_a_strict_search_asks_again(tmp_path: Path, naps: Naps) -> None:
         config = Config(
             base_url=f"{origin}/search", parameters=parameters, selection=selection, output_directory=tmp_path
         )
-        async with Client(config, sleep=naps) as client:
+        async with Client(config, sleep=sleeps) as client:
             with pytest.raises(ConfigError, match="X has no search parameter colour"):
                 await anext(aiter(client.search()))
 
-    assert 1 == len(naps.seconds)
+    assert 1 == len(sleeps.seconds)
 
 
 async def test_what_is_ignored_is_told_once_for_all_batches(
@@ -310,7 +311,7 @@ async def test_what_is_ignored_is_told_once_for_all_batches(
     selection = Selection(ids=tuple(scene.identifier for scene in scenes))
     config = Config(base_url=site.server.url, parameters=parameters, selection=selection, output_directory=site.folder)
 
-    async with Client(config, sleep=site.naps) as client:
+    async with Client(config, sleep=site.sleeps) as client:
         assert 100 == len([product async for product in client.choose()])
 
     assert ["colour", "platform"] == [line.split()[5].rstrip(";") for line in described(caplog)]
@@ -327,7 +328,7 @@ async def test_the_page_maximum_is_learnt_once_for_all_batches(serve: Callable[.
         output_directory=site.folder,
     )
 
-    async with Client(config, sleep=site.naps) as client:
+    async with Client(config, sleep=site.sleeps) as client:
         assert 100 == len([product async for product in client.choose()])
 
     statuses = [hit.status for hit in site.server.requests]

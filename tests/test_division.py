@@ -44,13 +44,13 @@ def scenes(*, together: int = 1, timeless: int = 0) -> list[Item]:
 )
 @pytest.mark.parametrize("timeless", [0, 3])
 async def test_what_lies_beyond_the_window_comes_by_spans_of_time(
-    tmp_path: Path, naps: Naps, order: str, beyond: int | str, total: str, timeless: int
+    tmp_path: Path, sleeps: Naps, order: str, beyond: int | str, total: str, timeless: int
 ) -> None:
     items = scenes(together=7 if timeless else 1, timeless=timeless)
     items = {"newest first": items, "oldest first": items[::-1], "any": mixed(items)}[order]
     catalogue = Listing(items, window=WINDOW, beyond=beyond, total=TOTALS[total])
 
-    came, error = await collected(catalogue, tmp_path, naps)
+    came, error = await collected(catalogue, tmp_path, sleeps)
 
     assert error is None
     assert {item.name for item in items} == set(came)
@@ -58,20 +58,20 @@ async def test_what_lies_beyond_the_window_comes_by_spans_of_time(
     assert len(catalogue.asked) <= 100
 
 
-async def test_newest_first_costs_hardly_more_than_reading_through(tmp_path: Path, naps: Naps) -> None:
+async def test_newest_first_costs_hardly_more_than_reading_through(tmp_path: Path, sleeps: Naps) -> None:
     catalogue = Listing(scenes(), window=WINDOW)
 
-    came, error = await collected(catalogue, tmp_path, naps)
+    came, error = await collected(catalogue, tmp_path, sleeps)
 
     assert (LENGTH, None) == (len(came), error)
     assert len(catalogue.asked) <= 1.6 * LENGTH / 9
 
 
-async def test_spans_stay_within_what_was_asked_for(tmp_path: Path, naps: Naps) -> None:
+async def test_spans_stay_within_what_was_asked_for(tmp_path: Path, sleeps: Naps) -> None:
     catalogue = Listing(scenes(), window=WINDOW)
     start, end = "2025-05-28T00:00:00.000Z", "2025-05-31T00:00:00.000Z"
 
-    came, error = await collected(catalogue, tmp_path, naps, timeStart=start, timeEnd=end)
+    came, error = await collected(catalogue, tmp_path, sleeps, timeStart=start, timeEnd=end)
 
     assert error is None
     assert 73 == len(came)
@@ -80,40 +80,40 @@ async def test_spans_stay_within_what_was_asked_for(tmp_path: Path, naps: Naps) 
 
 @pytest.mark.parametrize("asked", [{"startIndex": 2}, {"timeRelation": "during", "timeStart": "2000-01-01"}])
 async def test_search_that_cannot_be_divided_ends_in_the_servers_words(
-    tmp_path: Path, naps: Naps, asked: dict[str, object]
+    tmp_path: Path, sleeps: Naps, asked: dict[str, object]
 ) -> None:
     catalogue = Listing(scenes(), window=WINDOW)
 
-    came, error = await collected(catalogue, tmp_path, naps, **asked)
+    came, error = await collected(catalogue, tmp_path, sleeps, **asked)
 
     assert 0 < len(came) < LENGTH
     assert "the catalogue answered HTTP 400: no further" == str(error)
 
 
-async def test_more_of_one_moment_than_the_window_has_is_told(tmp_path: Path, naps: Naps) -> None:
+async def test_more_of_one_moment_than_the_window_has_is_told(tmp_path: Path, sleeps: Naps) -> None:
     catalogue = Listing(scenes(together=100), window=WINDOW, beyond="empty")
 
-    came, error = await collected(catalogue, tmp_path, naps)
+    came, error = await collected(catalogue, tmp_path, sleeps)
 
     assert len(set(came)) == len(came) < LENGTH
     assert error is not None
     assert len(catalogue.asked) <= 300
 
 
-async def test_a_count_that_is_always_too_large_is_told_of_the_whole_list(tmp_path: Path, naps: Naps) -> None:
+async def test_a_count_that_is_always_too_large_is_told_of_the_whole_list(tmp_path: Path, sleeps: Naps) -> None:
     items = scenes()[:30]
     catalogue = Listing(items, total=lambda _, found, __: len(found) + 7)
 
-    came, error = await collected(catalogue, tmp_path, naps)
+    came, error = await collected(catalogue, tmp_path, sleeps)
 
     assert len(items) == len(came)
     assert "30 of 37 results came, by the catalogue's count, also when it was asked by spans of time" == str(error)
 
 
-async def test_products_without_times_beyond_the_window_are_told(tmp_path: Path, naps: Naps) -> None:
+async def test_products_without_times_beyond_the_window_are_told(tmp_path: Path, sleeps: Naps) -> None:
     catalogue = Listing([Item(f"P{number}") for number in range(100)], window=WINDOW, beyond="empty")
 
-    came, error = await collected(catalogue, tmp_path, naps)
+    came, error = await collected(catalogue, tmp_path, sleeps)
 
     assert WINDOW == len(came)
     assert "40 of 100 results came" in str(error)
@@ -121,22 +121,22 @@ async def test_products_without_times_beyond_the_window_are_told(tmp_path: Path,
 
 @pytest.mark.parametrize("there", [1000, 1300])
 async def test_count_that_may_be_the_most_that_is_counted_is_looked_behind(
-    tmp_path: Path, naps: Naps, there: int
+    tmp_path: Path, sleeps: Naps, there: int
 ) -> None:
     items = [Item(f"P{number:05}", NEWEST - number * timedelta(hours=1)) for number in range(there)]
     catalogue = Listing(items, 100, window=1000, beyond="empty", total=lambda _, found, __: min(len(found), 1000))
 
-    came, error = await collected(catalogue, tmp_path, naps, page_size=100)
+    came, error = await collected(catalogue, tmp_path, sleeps, page_size=100)
 
     assert (there, None) == (len(came), error)
     assert len(catalogue.asked) <= 24
 
 
-async def test_count_that_cannot_be_looked_behind_is_told(tmp_path: Path, naps: Naps) -> None:
+async def test_count_that_cannot_be_looked_behind_is_told(tmp_path: Path, sleeps: Naps) -> None:
     items = [Item(f"P{number:05}") for number in range(1300)]
     catalogue = Listing(items, 100, window=1000, beyond="empty", total=lambda _, found, __: min(len(found), 1000))
 
-    came, error = await collected(catalogue, tmp_path, naps, page_size=100)
+    came, error = await collected(catalogue, tmp_path, sleeps, page_size=100)
 
     assert 1000 == len(came)
     assert "the catalogue gave 1000 results, and whether it has more of them cannot be known" == str(error)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from collgs_async import errands as room
-from collgs_async.errands import Errands
+from collgs_async.storage import executor as room
+from collgs_async.storage.executor import DiskExecutor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,42 +34,44 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 @pytest.fixture
-def errands() -> Iterator[Errands]:
+def executor() -> Iterator[DiskExecutor]:
     with ThreadPoolExecutor(1, "there") as threads:
-        yield Errands(threads)
+        yield DiskExecutor(threads)
 
 
-async def where(errands: Errands) -> str:
+async def where(executor: DiskExecutor) -> str:
     """Tell in which thread something is done."""
-    name = await errands.run(lambda: threading.current_thread().name)
+    name = await executor.run(lambda: threading.current_thread().name)
     return "there" if name.startswith("there") else "here"
 
 
-async def test_quick_disk_is_worth_no_thread_once_it_is_known_to_be_quick(errands: Errands, clock: Clock) -> None:
-    assert "there" == await where(errands)
+async def test_quick_disk_is_worth_no_thread_once_it_is_known_to_be_quick(executor: DiskExecutor, clock: Clock) -> None:
+    assert "there" == await where(executor)
     for _ in range(3):
-        assert "here" == await where(errands)
+        assert "here" == await where(executor)
         clock.now += room._QUICK
 
 
-async def test_slow_disk_holds_up_the_loop_once_in_a_hundred_times_as_long(errands: Errands, clock: Clock) -> None:
+async def test_slow_disk_holds_up_the_loop_once_in_a_hundred_times_as_long(
+    executor: DiskExecutor, clock: Clock
+) -> None:
     seconds = 0.005
 
     def slow() -> None:
         clock.now += seconds
 
-    await where(errands)
-    await errands.run(slow)
-    assert "there" == await where(errands)
+    await where(executor)
+    await executor.run(slow)
+    assert "there" == await where(executor)
     clock.now += 0.49  # the five milliseconds themselves are part of the half second
-    assert "there" == await where(errands)
-    assert not errands._quick
+    assert "there" == await where(executor)
+    assert not executor._quick
     clock.now += 0.02
-    assert "there" == await where(errands)
-    assert "here" == await where(errands)
+    assert "there" == await where(executor)
+    assert "here" == await where(executor)
 
 
-async def test_disk_that_stays_slow_never_holds_up_the_loop_again(errands: Errands, clock: Clock) -> None:
+async def test_disk_that_stays_slow_never_holds_up_the_loop_again(executor: DiskExecutor, clock: Clock) -> None:
     threads: list[bool] = []
 
     def slow() -> None:
@@ -77,27 +79,27 @@ async def test_disk_that_stays_slow_never_holds_up_the_loop_again(errands: Erran
         clock.now += 2.0
 
     for _ in range(4):
-        await errands.run(slow)
+        await executor.run(slow)
         clock.now += 300.0
 
     assert [False] * 4 == threads
 
 
-async def test_failure_that_took_long_counts_as_slow_and_goes_up(errands: Errands, clock: Clock) -> None:
+async def test_failure_that_took_long_counts_as_slow_and_goes_up(executor: DiskExecutor, clock: Clock) -> None:
     def fail() -> None:
         clock.now += 1.0
         raise OSError(5, "Input/output error")
 
-    await where(errands)
+    await where(executor)
     with pytest.raises(OSError, match="Input/output error"):
-        await errands.run(fail)
-    assert "there" == await where(errands)
+        await executor.run(fail)
+    assert "there" == await where(executor)
     with pytest.raises(OSError, match="Input/output error"):
-        await errands.run(fail)
+        await executor.run(fail)
 
 
 async def test_what_was_begun_in_a_thread_is_awaited_however_often_it_is_cancelled(
-    errands: Errands,
+    executor: DiskExecutor,
 ) -> None:
     begun, go_on = threading.Event(), threading.Event()
     done: list[str] = []
@@ -107,7 +109,7 @@ async def test_what_was_begun_in_a_thread_is_awaited_however_often_it_is_cancell
         go_on.wait(10)
         done.append(word)
 
-    task = asyncio.create_task(errands.run(work, "whole"))
+    task = asyncio.create_task(executor.run(work, "whole"))
     await asyncio.to_thread(begun.wait, 10)
     for _ in range(3):
         task.cancel()

@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collgs_async.catalogue.answers import read_page
-from collgs_async.choosing import Best, Wishes, why_not
-from collgs_async.choosing.facts import facts_of, platform_of
-from collgs_async.choosing.kinds import kind, kinds
-from collgs_async.models import Product
-from collgs_async.names import recognise
+from collgs_async.catalogue.response import read_page
+from collgs_async.models.criteria import BestOf, Criteria
+from collgs_async.models.facts import facts_of, platform_of
+from collgs_async.models.product import Product
+from collgs_async.models.product_types import kind, kinds
+from collgs_async.models.sentinel import recognise
+from collgs_async.selection.filters import rejection
 
 ETAD = "S1A_IW_ETA__AXDV_20230806T211729_20230806T211757_049760_05FBCB_9DD6"
 BACKSCATTER = "S1A_IW_GRDH_1SDV_20211221T180507_20211221T180532_041110_04E247_9DF2_CARD_BS"
@@ -47,8 +48,8 @@ def entry(
     return product
 
 
-def is_wanted(product: Product, **wishes: object) -> bool:
-    return why_not(product, Wishes.parse(wishes)) is None
+def is_wanted(product: Product, **criteria: object) -> bool:
+    return rejection(product, Criteria.parse(criteria)) is None
 
 
 def test_nothing_of_these_is_told_by_the_name() -> None:
@@ -72,7 +73,7 @@ def test_nothing_of_these_is_told_by_the_name() -> None:
 def test_the_type_is_told_by_the_entry(name: str, said: str, wish: list[str], others: str) -> None:
     for product in (entry(name, information={"productType": said}), entry(name, productType=said)):
         assert [True] * len(wish) == [is_wanted(product, product_type=one) for one in wish]
-        dropped = why_not(product, Wishes.parse({"product_type": others}))
+        dropped = rejection(product, Criteria.parse({"product_type": others}))
         assert dropped is not None
         assert "another product type" == dropped.kind
         assert dropped.reason.startswith(f"its product type is {said}, not ")
@@ -121,7 +122,9 @@ def test_channels_are_told_by_the_entry(said: object, key: str) -> None:
 def test_channels_that_nobody_tells_are_not_known() -> None:
     odd: list[object] = [None, "", "Q", "left", 5, [], [[]], {}]
     for said in odd:
-        dropped = why_not(entry(ETAD, parameters={"polarisationChannels": said}), Wishes.parse({"polarisation": "VV"}))
+        dropped = rejection(
+            entry(ETAD, parameters={"polarisationChannels": said}), Criteria.parse({"polarisation": "VV"})
+        )
         assert dropped is not None
         assert ("its polarisation is not known", "polarisation not known") == (dropped.reason, dropped.kind)
 
@@ -131,11 +134,11 @@ def test_the_tile_is_told_by_the_entry(said: str) -> None:
     for product in (entry(PILOT, parameters={"tileId": said}), entry(PILOT, tileId=said), entry(PILOT, mgrsTile=said)):
         assert is_wanted(product, tile="31TDJ")
         assert not is_wanted(product, tile="32ULV")
-        assert ("31TDJ",) == Best(("tile",)).group(product)
+        assert ("31TDJ",) == BestOf(("tile",)).group(product)
 
 
 def test_a_tile_that_is_none_is_not_known() -> None:
-    dropped = why_not(entry(PILOT, parameters={"tileId": "somewhere"}), Wishes.parse({"tile": "31TDJ"}))
+    dropped = rejection(entry(PILOT, parameters={"tileId": "somewhere"}), Criteria.parse({"tile": "31TDJ"}))
 
     assert dropped is not None
     assert "tile not known" == dropped.kind
@@ -171,7 +174,7 @@ def test_the_platform_is_told_by_the_beginning_of_a_name() -> None:
     [("S5P", {"S5P"}), ("sentinel-5p", {"S5P"}), ("S5", {"S5P"}), ("S6", {"S6A", "S6B"}), ("Sentinel-6A", {"S6A"})],
 )
 def test_further_missions_can_be_wished(wish: str, platforms: set[str]) -> None:
-    assert platforms == Wishes.parse({"platform": wish}).platforms
+    assert platforms == Criteria.parse({"platform": wish}).platforms
 
 
 @pytest.mark.parametrize(
@@ -223,14 +226,14 @@ ANYTHING = st.recursive(
 @given(st.dictionaries(st.sampled_from(["polarisationChannels", "tileId", "track", "orbitNumber"]), ANYTHING), ANYTHING)
 def test_whatever_an_entry_says_no_filter_breaks(parameters: dict[str, object], kind_of: object) -> None:
     product = entry(PILOT, parameters=parameters, information={"productType": kind_of})
-    wishes = {"tile": "31TDJ", "polarisation": "VV", "product_type": "L1C", "relative_orbit": "51", "platform": "S1A"}
+    criteria = {"tile": "31TDJ", "polarisation": "VV", "product_type": "L1C", "relative_orbit": "51", "platform": "S1A"}
 
-    for name, value in wishes.items():
-        why_not(product, Wishes.parse({name: value}))
+    for name, value in criteria.items():
+        rejection(product, Criteria.parse({name: value}))
 
 
 @given(st.text(max_size=40))
 def test_a_platform_is_one_or_none(text: str) -> None:
     known = platform_of(text)
 
-    assert known is None or Wishes.parse({"platform": known}).platforms == {known}
+    assert known is None or Criteria.parse({"platform": known}).platforms == {known}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from collgs_async.filenames import file_name, former_file_name
+from collgs_async.storage.filenames import file_name, former_file_name
 
 from .conftest import level2_scenes
 

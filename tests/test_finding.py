@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from collgs_async import Config, Product, Products, Selection, sync
-from collgs_async.cli import mapping
-from collgs_async.cli.ordering import read_order, sort_by
-from collgs_async.demo import QUICKLOOK_FAULTS, Dialect, make_scenes
+from collgs_async.cli.commands import map as mapping
+from collgs_async.demo.dialects import Dialect
+from collgs_async.demo.faults import QUICKLOOK_FAULTS
+from collgs_async.demo.scenes import make_scenes
 from collgs_async.errors import CatalogueError, ConfigError
+from collgs_async.reporting.ordering import read_order, sort_by
 
 from .chromium import running_chromium
 from .conftest import level2_scenes

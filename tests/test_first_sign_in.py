@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from collgs_async import AuthenticationError, CatalogueError, Client, Config, Connection
-from collgs_async.credentials import Credentials
+from collgs_async.http.credentials import Credentials
 
 from .test_transport import listening
 
@@ -65,7 +65,7 @@ class ByRole:
 
 
 async def search(
-    site: ByRole, folder: Path, naps: Naps, *, password: str | None = "right", method: str = "find", **connection: Any
+    site: ByRole, folder: Path, sleeps: Naps, *, password: str | None = "right", method: str = "find", **connection: Any
 ) -> list[str]:
     async with listening(site) as origin:
         config = Config(
@@ -75,23 +75,23 @@ async def search(
             connection=Connection(timeout=5, retries=2, **connection),
         )
         found = None if password is None else Credentials("ada", password)
-        async with Client(config, credentials=lambda: found, sleep=naps) as client:
+        async with Client(config, credentials=lambda: found, sleep=sleeps) as client:
             return [one.identifier for one in await getattr(client, method)()]
 
 
-async def test_by_itself_a_search_that_is_public_signs_nobody_in(tmp_path: Path, naps: Naps) -> None:
+async def test_by_itself_a_search_that_is_public_signs_nobody_in(tmp_path: Path, sleeps: Naps) -> None:
     site = ByRole()
 
-    assert ["A"] == await search(site, tmp_path, naps)
+    assert ["A"] == await search(site, tmp_path, sleeps)
     assert 0 == site.posts
 
 
 async def test_always_searches_anew_with_the_cookies(
-    tmp_path: Path, naps: Naps, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, sleeps: Naps, caplog: pytest.LogCaptureFixture
 ) -> None:
     site = ByRole()
     with caplog.at_level(logging.INFO, "collgs_async"):
-        assert ["A", "M"] == await search(site, tmp_path, naps, sign_in="always")
+        assert ["A", "M"] == await search(site, tmp_path, sleeps, sign_in="always")
 
     members = [member for member, _ in site.searches]
     assert (False, True) == (members[0], members[-1])
@@ -107,48 +107,48 @@ async def test_always_searches_anew_with_the_cookies(
         pytest.param(ByRole(open_to_all=(), hidden=("X",)), id="an unknown one"),
     ],
 )
-async def test_for_a_hidden_collection_another_leads_to_the_form(tmp_path: Path, naps: Naps, site: ByRole) -> None:
-    assert ["M"] == await search(site, tmp_path, naps, sign_in="always")
+async def test_for_a_hidden_collection_another_leads_to_the_form(tmp_path: Path, sleeps: Naps, site: ByRole) -> None:
+    assert ["M"] == await search(site, tmp_path, sleeps, sign_in="always")
     assert 1 == site.posts
 
 
-async def test_collections_are_listed_after_it_too(tmp_path: Path, naps: Naps) -> None:
-    assert ["C", "X", "Y"] == await search(ByRole(), tmp_path, naps, sign_in="always", method="collections")
+async def test_collections_are_listed_after_it_too(tmp_path: Path, sleeps: Naps) -> None:
+    assert ["C", "X", "Y"] == await search(ByRole(), tmp_path, sleeps, sign_in="always", method="collections")
 
 
-async def test_without_credentials_it_is_a_clear_error(tmp_path: Path, naps: Naps) -> None:
+async def test_without_credentials_it_is_a_clear_error(tmp_path: Path, sleeps: Naps) -> None:
     with pytest.raises(AuthenticationError, match="there are no credentials: set COLLGS_USERNAME and COLLGS_PASSWORD"):
-        await search(ByRole(), tmp_path, naps, password=None, sign_in="always")
+        await search(ByRole(), tmp_path, sleeps, password=None, sign_in="always")
 
 
-async def test_a_wrong_password_is_posted_once(tmp_path: Path, naps: Naps) -> None:
+async def test_a_wrong_password_is_posted_once(tmp_path: Path, sleeps: Naps) -> None:
     site = ByRole()
     with pytest.raises(AuthenticationError, match="the password for ada was refused"):
-        await search(site, tmp_path, naps, password="wrong", sign_in="always")
+        await search(site, tmp_path, sleeps, password="wrong", sign_in="always")
 
     assert 1 == site.posts
 
 
-async def test_a_store_that_asks_nobody_is_a_clear_error(tmp_path: Path, naps: Naps) -> None:
+async def test_a_store_that_asks_nobody_is_a_clear_error(tmp_path: Path, sleeps: Naps) -> None:
     with pytest.raises(AuthenticationError, match=r"sign_in is always, but 127.0.0.1 hands archives out"):
-        await search(ByRole(store_is_open=True), tmp_path, naps, sign_in="always")
+        await search(ByRole(store_is_open=True), tmp_path, sleeps, sign_in="always")
 
 
-async def test_a_catalogue_that_shows_nothing_before_it_is_a_clear_error(tmp_path: Path, naps: Naps) -> None:
+async def test_a_catalogue_that_shows_nothing_before_it_is_a_clear_error(tmp_path: Path, sleeps: Naps) -> None:
     class Empty(ByRole):
         def _search(self, query: dict[str, str], *, member: bool) -> web.StreamResponse:
             self.searches.append((member, query))
             return web.Response(text='{"features": [], "totalResults": 0}')
 
     with pytest.raises(AuthenticationError, match="without a sign-in the catalogue lists no archive"):
-        await search(Empty(), tmp_path, naps, sign_in="always")
+        await search(Empty(), tmp_path, sleeps, sign_in="always")
 
 
-async def test_a_sign_in_that_fails_on_its_way_is_tried_again_and_ends_the_search(tmp_path: Path, naps: Naps) -> None:
+async def test_a_sign_in_that_fails_on_its_way_is_tried_again_and_ends_the_search(tmp_path: Path, sleeps: Naps) -> None:
     site = ByRole()
     site.trouble = 1
-    assert ["A", "M"] == await search(site, tmp_path, naps, sign_in="always")
+    assert ["A", "M"] == await search(site, tmp_path, sleeps, sign_in="always")
 
     site.trouble = 5
     with pytest.raises(CatalogueError, match=r"before the search: the sign-in at 127.0.0.1 failed: HTTP 503: away"):
-        await search(site, tmp_path, naps, sign_in="always")
+        await search(site, tmp_path, sleeps, sign_in="always")

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from collgs_async import Client, NotAvailableError, TransferError
-from collgs_async.demo import FAULTS
-from collgs_async.limits import Gate
-from collgs_async.models import Status
-from collgs_async.transfer import crew
+from collgs_async.demo.faults import FAULTS
+from collgs_async.http.limits import ConcurrencyLimiter
+from collgs_async.models.product import Status
+from collgs_async.transfer import scheduler
 
 from .conftest import HANGS, fault, is_archive, level2_scenes
-from .test_hostile import Asked, plain, saying, settings_for, wild
+from .test_hostile import Asked, plain, raw_server, saying, settings_for
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -52,7 +52,7 @@ def small_scenes(count: int) -> list[Any]:
 
 async def pull_in_haste(site: Any, pace: float, monkeypatch: pytest.MonkeyPatch, **options: Any) -> Any:
     haste = Haste(pace)
-    monkeypatch.setattr(crew, "Gate", partial(Gate, clock=haste.clock))
+    monkeypatch.setattr(scheduler, "ConcurrencyLimiter", partial(ConcurrencyLimiter, clock=haste.clock))
     async with Client(site.config(**{"workers": WORKERS, **options}), sleep=haste.sleep) as client:
         return await client.run()
 
@@ -160,16 +160,16 @@ async def test_one_product_that_is_always_busy_stops_neither_the_others_nor_the_
     assert "HTTP 503" in str(report.failures[0].error)
 
 
-async def test_being_asked_to_wait_an_hour_is_final_and_said(tmp_path: Path, naps: Naps) -> None:
+async def test_being_asked_to_wait_an_hour_is_final_and_said(tmp_path: Path, sleeps: Naps) -> None:
     busy = saying(plain(b"try later", "429 Too Many Requests", Retry_After="3600"))
-    async with wild([("A", "/a.zip"), ("B", "/b.zip")], busy) as store:
-        async with Client(settings_for(store, tmp_path / "archives"), sleep=naps) as client:
+    async with raw_server([("A", "/a.zip"), ("B", "/b.zip")], busy) as store:
+        async with Client(settings_for(store, tmp_path / "archives"), sleep=sleeps) as client:
             report = await client.run()
 
         assert 2 == len(store.archive_requests)
     said = "HTTP 429: try later; it asks to wait 1:00:00, longer than a run does"
     assert [(NotAvailableError, said)] * 2 == [(type(one.error), str(one.error)) for one in report.failures]
-    assert [] == naps.seconds
+    assert [] == sleeps.seconds
 
 
 async def test_who_waits_for_another_try_holds_no_place_at_the_gate(serve: Callable[..., Any]) -> None:
@@ -209,7 +209,7 @@ async def test_no_half_read_answer_is_held_while_waiting(tmp_path: Path, status:
         while True:
             yield body * 10_000
 
-    async with wild([("A", "/a.zip")], without_end) as store:
+    async with raw_server([("A", "/a.zip")], without_end) as store:
 
         async def sleep_until_all_are_closed(_: float) -> None:
             for asked in store.archive_requests:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from collgs_async.limits import PROBE_EACH, Gate
+from collgs_async.http.limits import PROBE_EACH, ConcurrencyLimiter
 
 from .conftest import HANGS
 
@@ -32,17 +32,17 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def gate(clock: Clock, naps: Naps) -> Gate:
-    return Gate(16, clock=clock, sleep=naps)
+def limiter(clock: Clock, sleeps: Naps) -> ConcurrencyLimiter:
+    return ConcurrencyLimiter(16, clock=clock, sleep=sleeps)
 
 
-async def test_no_more_pass_than_the_limit(clock: Clock, naps: Naps) -> None:
-    gate = Gate(3, clock=clock, sleep=naps)
+async def test_no_more_pass_than_the_limit(clock: Clock, sleeps: Naps) -> None:
+    limiter = ConcurrencyLimiter(3, clock=clock, sleep=sleeps)
     inside = most = 0
 
     async def request() -> None:
         nonlocal inside, most
-        async with gate.enter():
+        async with limiter.slot():
             inside += 1
             most = max(most, inside)
             await asyncio.sleep(0)
@@ -53,73 +53,81 @@ async def test_no_more_pass_than_the_limit(clock: Clock, naps: Naps) -> None:
     assert (0, 3) == (inside, most)
 
 
-async def test_refusals_of_one_wave_halve_once(gate: Gate, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+async def test_refusals_of_one_wave_halve_once(
+    limiter: ConcurrencyLimiter, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
     began = clock.now
     clock.now += 1
     with caplog.at_level(logging.WARNING, "collgs_async"):
         for _ in range(12):
-            gate.refused(began, None)
+            limiter.record_rejection(began, None)
 
-    assert 8 == gate.limit
+    assert 8 == limiter.limit
     assert 1 == len(caplog.records)
     assert "8 at a time" in caplog.text
 
 
-async def test_next_wave_halves_again_down_to_one(gate: Gate, clock: Clock) -> None:
+async def test_next_wave_halves_again_down_to_one(limiter: ConcurrencyLimiter, clock: Clock) -> None:
     limits = []
     for _ in range(6):
         clock.now += 1
-        gate.refused(clock.now, None)
-        limits.append(gate.limit)
+        limiter.record_rejection(clock.now, None)
+        limits.append(limiter.limit)
 
     assert [8, 4, 2, 1, 1, 1] == limits
 
 
-async def test_nobody_passes_before_retry_after_is_over(gate: Gate, clock: Clock, naps: Naps) -> None:
-    gate.refused(clock.now, 30.0)
+async def test_nobody_passes_before_retry_after_is_over(
+    limiter: ConcurrencyLimiter, clock: Clock, sleeps: Naps
+) -> None:
+    limiter.record_rejection(clock.now, 30.0)
 
-    async with gate.enter():
+    async with limiter.slot():
         pass
 
-    assert [30.0] == naps.seconds
+    assert [30.0] == sleeps.seconds
 
 
-async def test_one_more_is_tried_after_a_while_and_the_refused_level_is_remembered(gate: Gate, clock: Clock) -> None:
-    gate.refused(clock.now, 0.0)
+async def test_one_more_is_tried_after_a_while_and_the_refused_level_is_remembered(
+    limiter: ConcurrencyLimiter, clock: Clock
+) -> None:
+    limiter.record_rejection(clock.now, 0.0)
     clock.now += PROBE_EACH
-    async with gate.enter() as began:
-        assert 9 == gate.limit
-        gate.refused(began, 0.0)
-    assert 8 == gate.limit
+    async with limiter.slot() as began:
+        assert 9 == limiter.limit
+        limiter.record_rejection(began, 0.0)
+    assert 8 == limiter.limit
 
     clock.now += PROBE_EACH
-    async with gate.enter():
-        assert 8 == gate.limit, "after a refused probe the next one comes later"
+    async with limiter.slot():
+        assert 8 == limiter.limit, "after a refused probe the next one comes later"
     clock.now += PROBE_EACH
-    async with gate.enter():
-        assert 9 == gate.limit
+    async with limiter.slot():
+        assert 9 == limiter.limit
 
 
-async def test_without_refusals_it_opens_step_by_step_and_never_beyond_its_beginning(gate: Gate, clock: Clock) -> None:
-    gate.refused(clock.now, 0.0)
+async def test_without_refusals_it_opens_step_by_step_and_never_beyond_its_beginning(
+    limiter: ConcurrencyLimiter, clock: Clock
+) -> None:
+    limiter.record_rejection(clock.now, 0.0)
     for _ in range(30):
         clock.now += PROBE_EACH
-        async with gate.enter():
+        async with limiter.slot():
             pass
 
-    assert 16 == gate.limit
+    assert 16 == limiter.limit
 
 
-async def test_what_is_half_here_goes_first(clock: Clock, naps: Naps) -> None:
-    gate = Gate(1, clock=clock, sleep=naps)
+async def test_what_is_half_here_goes_first(clock: Clock, sleeps: Naps) -> None:
+    limiter = ConcurrencyLimiter(1, clock=clock, sleep=sleeps)
     order: list[str] = []
 
     async def request(name: str, *, ahead: bool) -> None:
-        async with gate.enter(ahead=ahead):
+        async with limiter.slot(ahead=ahead):
             order.append(name)
             await asyncio.sleep(0)
 
-    async with gate.enter():
+    async with limiter.slot():
         tasks = [asyncio.create_task(request("new", ahead=False)), asyncio.create_task(request("old", ahead=True))]
         await asyncio.sleep(0)
     await asyncio.gather(*tasks)
@@ -127,52 +135,52 @@ async def test_what_is_half_here_goes_first(clock: Clock, naps: Naps) -> None:
     assert ["old", "new"] == order
 
 
-async def test_has_room_while_a_request_would_pass_at_once(clock: Clock, naps: Naps) -> None:
-    gate = Gate(2, clock=clock, sleep=naps)
-    async with gate.enter() as began:
-        assert gate.has_room()
-        async with gate.enter():
-            assert not gate.has_room(), "it is full"
-        assert gate.has_room()
-        gate.refused(began, 10.0)
-        assert not gate.has_room(), "one is the most now"
-    assert not gate.has_room(), "the store asked to wait"
+async def test_has_room_while_a_request_would_pass_at_once(clock: Clock, sleeps: Naps) -> None:
+    limiter = ConcurrencyLimiter(2, clock=clock, sleep=sleeps)
+    async with limiter.slot() as began:
+        assert limiter.available()
+        async with limiter.slot():
+            assert not limiter.available(), "it is full"
+        assert limiter.available()
+        limiter.record_rejection(began, 10.0)
+        assert not limiter.available(), "one is the most now"
+    assert not limiter.available(), "the store asked to wait"
     clock.now += 10
-    assert gate.has_room()
+    assert limiter.available()
 
 
-async def test_who_waits_goes_before_whoever_asks_for_room(clock: Clock, naps: Naps) -> None:
-    gate = Gate(2, clock=clock, sleep=naps)
-    async with gate.enter() as began:
-        gate.refused(began, 0.0)
+async def test_who_waits_goes_before_whoever_asks_for_room(clock: Clock, sleeps: Naps) -> None:
+    limiter = ConcurrencyLimiter(2, clock=clock, sleep=sleeps)
+    async with limiter.slot() as began:
+        limiter.record_rejection(began, 0.0)
         passed = asyncio.Event()
 
         async def request() -> None:
-            async with gate.enter():
+            async with limiter.slot():
                 passed.set()
                 await asyncio.Event().wait()
 
         waiting = asyncio.create_task(request())
         await asyncio.sleep(0)
-        assert not gate.has_room()
+        assert not limiter.available()
         clock.now += PROBE_EACH
 
-        assert not gate.has_room(), "the one place more is for the request that waits"
+        assert not limiter.available(), "the one place more is for the request that waits"
         async with asyncio.timeout(HANGS):
             await passed.wait()
         waiting.cancel()
         await asyncio.wait([waiting])
-        assert gate.has_room()
+        assert limiter.available()
 
 
-async def test_a_cancelled_wait_gives_its_place_on(clock: Clock, naps: Naps) -> None:
-    gate = Gate(1, clock=clock, sleep=naps)
+async def test_a_cancelled_wait_gives_its_place_on(clock: Clock, sleeps: Naps) -> None:
+    limiter = ConcurrencyLimiter(1, clock=clock, sleep=sleeps)
 
     async def request() -> str:
-        async with gate.enter():
+        async with limiter.slot():
             return "passed"
 
-    async with gate.enter():
+    async with limiter.slot():
         given_up = [asyncio.create_task(request()) for _ in range(3)]
         last = asyncio.create_task(request())
         await asyncio.sleep(0)
@@ -183,14 +191,14 @@ async def test_a_cancelled_wait_gives_its_place_on(clock: Clock, naps: Naps) -> 
     assert "passed" == await asyncio.wait_for(last, HANGS)
 
 
-async def test_cancelled_at_the_moment_of_admission_gives_its_place_back(clock: Clock, naps: Naps) -> None:
-    gate = Gate(1, clock=clock, sleep=naps)
+async def test_cancelled_at_the_moment_of_admission_gives_its_place_back(clock: Clock, sleeps: Naps) -> None:
+    limiter = ConcurrencyLimiter(1, clock=clock, sleep=sleeps)
 
     async def request() -> str:
-        async with gate.enter():
+        async with limiter.slot():
             return "passed"
 
-    async with gate.enter():
+    async with limiter.slot():
         first, second = asyncio.create_task(request()), asyncio.create_task(request())
         await asyncio.sleep(0)
     first.cancel()
@@ -199,14 +207,14 @@ async def test_cancelled_at_the_moment_of_admission_gives_its_place_back(clock: 
     assert "passed" == await asyncio.wait_for(second, HANGS)
 
 
-async def test_cancelled_just_before_its_turn_is_passed_over(clock: Clock, naps: Naps) -> None:
-    gate = Gate(1, clock=clock, sleep=naps)
+async def test_cancelled_just_before_its_turn_is_passed_over(clock: Clock, sleeps: Naps) -> None:
+    limiter = ConcurrencyLimiter(1, clock=clock, sleep=sleeps)
 
     async def request() -> str:
-        async with gate.enter():
+        async with limiter.slot():
             return "passed"
 
-    async with gate.enter():
+    async with limiter.slot():
         first, second = asyncio.create_task(request()), asyncio.create_task(request())
         await asyncio.sleep(0)
         first.cancel()
@@ -216,22 +224,22 @@ async def test_cancelled_just_before_its_turn_is_passed_over(clock: Clock, naps:
     assert "passed" == await asyncio.wait_for(second, HANGS)
 
 
-async def test_after_an_outage_one_passes_and_one_more_for_each_that_is_accepted(gate: Gate) -> None:
-    gate.open_slowly(5)
+async def test_after_an_outage_one_passes_and_one_more_for_each_that_is_accepted(limiter: ConcurrencyLimiter) -> None:
+    limiter.open_slowly(5)
     limits = []
     for _ in range(6):
-        limits.append(gate.limit)
-        gate.accepted()
+        limits.append(limiter.limit)
+        limiter.record_success()
 
     assert [1, 2, 3, 4, 5, 5] == limits
 
 
-async def test_a_refusal_ends_the_opening_after_an_outage(gate: Gate, clock: Clock) -> None:
-    gate.open_slowly(16)
+async def test_a_refusal_ends_the_opening_after_an_outage(limiter: ConcurrencyLimiter, clock: Clock) -> None:
+    limiter.open_slowly(16)
     for _ in range(3):
-        gate.accepted()
+        limiter.record_success()
     clock.now += 1
-    gate.refused(clock.now, None)
-    gate.accepted()
+    limiter.record_rejection(clock.now, None)
+    limiter.record_success()
 
-    assert 2 == gate.limit
+    assert 2 == limiter.limit

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import web
 
-from collgs_async.demo import QUICKLOOK_FAULTS, SignIn
+from collgs_async.demo.faults import QUICKLOOK_FAULTS
+from collgs_async.demo.login import SignIn
 from collgs_async.errors import AuthenticationError, CatalogueError
-from collgs_async.glance import Pictures
-from collgs_async.models import Product
+from collgs_async.models.product import Product
 from collgs_async.pipeline import in_order
+from collgs_async.transfer.quicklooks import Pictures
 
 from .conftest import level2_scenes
 
@@ -257,7 +258,7 @@ async def test_a_picture_that_never_comes_is_not_waited_for(serve: Callable[...,
 
     async with site.client(timeout=3600) as client:
         (product,) = [product async for product in client.search()]
-        assert await Pictures(client._door(), largest=10**6, patience=0.2)(product) is None
+        assert await Pictures(client._previews(), largest=10**6, retry=0.2)(product) is None
 
 
 async def test_a_picture_that_is_too_large_is_left_out(serve: Callable[..., Any]) -> None:

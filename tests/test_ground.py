@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collgs_async.choosing.ground import share_within
+from collgs_async.selection.overlap import overlap_fraction
 
 checked = settings(deadline=None, derandomize=True, max_examples=300)
 
@@ -38,7 +38,7 @@ def test_rectangles_share_what_they_share_on_any_meridian(
     """Some of them cross the antimeridian, in the habit of the ring that jumps from 179 to -179."""
     expected = meet(x, x2) * meet(y, y2) / ((x[1] - x[0]) * (y[1] - y[0]))
 
-    share = share_within(
+    share = overlap_fraction(
         box(rolled(x[0] + meridian), y[0], rolled(x[1] + meridian), y[1]),
         box(rolled(x2[0] + meridian), y2[0], rolled(x2[1] + meridian), y2[1]),
     )
@@ -55,7 +55,7 @@ def test_the_way_in_which_a_footprint_crosses_the_antimeridian_does_not_matter()
         {"type": "MultiPolygon", "coordinates": [west, east]},
     ]
 
-    shares = [share_within(one, other) for one in habits for other in habits]
+    shares = [overlap_fraction(one, other) for one in habits for other in habits]
 
     assert shares == pytest.approx([1.0] * len(shares))
 
@@ -64,8 +64,8 @@ def test_slanting_edges_are_followed() -> None:
     square = box(0, 0, 2, 2)
     triangle = {"type": "Polygon", "coordinates": [[[0, 0], [2, 2], [0, 2], [0, 0]]]}
 
-    assert 0.5 == share_within(square, triangle)
-    assert 1.0 == share_within(triangle, square)
+    assert 0.5 == overlap_fraction(square, triangle)
+    assert 1.0 == overlap_fraction(triangle, square)
 
 
 @pytest.mark.parametrize(
@@ -89,8 +89,8 @@ def test_slanting_edges_are_followed() -> None:
     ],
 )
 def test_without_two_areas_nothing_is_known(hopeless: dict[str, Any] | None) -> None:
-    assert None is share_within(hopeless, box(0, 0, 1, 1))
-    assert None is share_within(box(0, 0, 1, 1), hopeless)
+    assert None is overlap_fraction(hopeless, box(0, 0, 1, 1))
+    assert None is overlap_fraction(box(0, 0, 1, 1), hopeless)
 
 
 JSON = st.recursive(
@@ -104,5 +104,5 @@ JSON = st.recursive(
 @given(st.sampled_from(["Polygon", "MultiPolygon"]), JSON, st.lists(st.lists(st.floats(), min_size=2), max_size=6))
 def test_whatever_a_server_sends_is_borne(kind: str, coordinates: Any, ring: list[list[float]]) -> None:
     for footprint in ({"type": kind, "coordinates": coordinates}, {"type": "Polygon", "coordinates": [ring]}):
-        for share in (share_within(footprint, box(0, 0, 1, 1)), share_within(box(0, 0, 1, 1), footprint)):
+        for share in (overlap_fraction(footprint, box(0, 0, 1, 1)), overlap_fraction(box(0, 0, 1, 1), footprint)):
             assert share is None or 0 <= share <= 1

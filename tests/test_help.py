@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from collgs_async.cli import main
-from collgs_async.cli.topics import EXIT_CODES, FILES, VARIABLES, help_text
-from collgs_async.cli.vocabulary import COMMANDS, TOPICS, command_parser
-from collgs_async.config import OPTIONS, env_name
+from collgs_async.cli.commands.setup import EXIT_CODES, FILES, VARIABLES, help_text
+from collgs_async.cli.main import main
+from collgs_async.cli.parser import COMMANDS, TOPICS, command_parser
+from collgs_async.config.options import env_name
+from collgs_async.config.settings import OPTIONS
 from collgs_async.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def test_the_help_of_a_download_names_every_option() -> None:
 
 
 def test_the_examples_of_the_help_are_understood(capsys: pytest.CaptureFixture[str]) -> None:
-    from collgs_async.cli.words import parse
+    from collgs_async.cli.values import parse
 
     with pytest.raises(SystemExit):
         main(["--help"])

@@ -26,17 +26,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from collgs_async import Client, Config, Connection, DownloadOptions, NotAvailableError, ProductError
-from collgs_async.models import Status
+from collgs_async.models.product import Status
 
 from . import test_transport
 from .conftest import HANGS, Command, Naps, is_archive
-from .test_cli import COLLECTION, untroubled
+from .test_cli import COLLECTION, assert_clean_exit
 from .test_interrupts import on_linux
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 
-    from collgs_async.models import Outcome, Report
+    from collgs_async.models.product import Outcome, Report
 
     from .conftest import Ended
 
@@ -115,7 +115,7 @@ class Wild:
 
 
 @asynccontextmanager
-async def wild(
+async def raw_server(
     products: Iterable[tuple[str, str]],
     store: Callable[[Asked], AsyncIterator[bytes]],
     *,
@@ -168,8 +168,8 @@ def settings_for(server: Wild, folder: Path, options: Mapping[str, Any] | None =
     )
 
 
-async def pull(server: Wild, folder: Path, naps: Naps, **connection: Any) -> Report:
-    async with Client(settings_for(server, folder, **connection), sleep=naps) as client:
+async def pull(server: Wild, folder: Path, sleeps: Naps, **connection: Any) -> Report:
+    async with Client(settings_for(server, folder, **connection), sleep=sleeps) as client:
         return await client.run()
 
 
@@ -248,8 +248,8 @@ async def test_every_name_gets_a_file_of_its_own_inside_the_folder_and_none_reac
     async def store(asked: Asked) -> AsyncIterator[bytes]:
         yield plain(bodies[asked.path])
 
-    async with wild(products, store) as server:
-        ended = untroubled(await command(*words_for(server, folder), "-v", "--report", "report.json"))
+    async with raw_server(products, store) as server:
+        ended = assert_clean_exit(await command(*words_for(server, folder), "-v", "--report", "report.json"))
 
     assert 0 == ended.code
     found = json.loads((command.folder / "report.json").read_bytes())["products"]
@@ -265,9 +265,9 @@ async def test_every_name_gets_a_file_of_its_own_inside_the_folder_and_none_reac
 
 
 @pytest.mark.parametrize("name", ["", "   ", "\n"])
-async def test_an_empty_name_is_a_clear_failure(tmp_path: Path, naps: Naps, name: str) -> None:
-    async with wild([(name, "/a.zip"), ("B", "/b.zip")], saying(plain(RIGHT))) as server:
-        report = await pull(server, tmp_path / "archives", naps)
+async def test_an_empty_name_is_a_clear_failure(tmp_path: Path, sleeps: Naps, name: str) -> None:
+    async with raw_server([(name, "/a.zip"), ("B", "/b.zip")], saying(plain(RIGHT))) as server:
+        report = await pull(server, tmp_path / "archives", sleeps)
 
         assert ["/b.zip"] == [asked.path for asked in server.archive_requests]
     assert 1 == report.downloaded
@@ -277,8 +277,8 @@ async def test_an_empty_name_is_a_clear_failure(tmp_path: Path, naps: Naps, name
 
 @pytest.mark.parametrize("layout", ["table", "json", "geojson", "urls"])
 async def test_no_listing_carries_a_name_that_moves_the_cursor(tmp_path: Path, command: Command, layout: str) -> None:
-    async with wild([(name, f"/{name}.zip") for name in NAMES], saying(plain(RIGHT))) as server:
-        ended = untroubled(
+    async with raw_server([(name, f"/{name}.zip") for name in NAMES], saying(plain(RIGHT))) as server:
+        ended = assert_clean_exit(
             await command("search", "--base-url", f"{server.origin}/search", *COLLECTION, "--format", layout)
         )
 
@@ -286,10 +286,10 @@ async def test_no_listing_carries_a_name_that_moves_the_cursor(tmp_path: Path, c
     assert [] == dangerous(ended.err + ended.out)
 
 
-async def test_names_that_differ_only_in_case_are_fetched_and_found_again_apart(tmp_path: Path, naps: Naps) -> None:
-    async with wild([("Case", "/1.zip"), ("case", "/2.zip")], saying(plain(RIGHT))) as server:
-        first = await pull(server, tmp_path / "archives", naps)
-        second = await pull(server, tmp_path / "archives", naps)
+async def test_names_that_differ_only_in_case_are_fetched_and_found_again_apart(tmp_path: Path, sleeps: Naps) -> None:
+    async with raw_server([("Case", "/1.zip"), ("case", "/2.zip")], saying(plain(RIGHT))) as server:
+        first = await pull(server, tmp_path / "archives", sleeps)
+        second = await pull(server, tmp_path / "archives", sleeps)
 
         assert 2 == len(server.archive_requests)
     assert (2, 2) == (first.downloaded, second.skipped)
@@ -300,13 +300,13 @@ async def test_names_that_differ_only_in_case_are_fetched_and_found_again_apart(
 
 @pytest.mark.parametrize("scheme", ["file://", "ftp://127.0.0.1", "gopher://127.0.0.1", "data:application/zip,PK"])
 async def test_a_link_of_another_kind_is_a_clear_failure_and_reads_nothing(
-    tmp_path: Path, naps: Naps, scheme: str
+    tmp_path: Path, sleeps: Naps, scheme: str
 ) -> None:
     secret = tmp_path / "secret.zip"
     secret.write_bytes(RIGHT)
     link = f"{scheme}{secret}"
-    async with wild([("A", link)], saying(plain(RIGHT))) as server:
-        report = await pull(server, tmp_path / "archives", naps)
+    async with raw_server([("A", link)], saying(plain(RIGHT))) as server:
+        report = await pull(server, tmp_path / "archives", sleeps)
 
         assert [] == server.archive_requests
     (failure,) = report.failures
@@ -314,21 +314,21 @@ async def test_a_link_of_another_kind_is_a_clear_failure_and_reads_nothing(
     assert not (tmp_path / "archives").exists()
 
 
-async def test_a_link_with_a_password_is_followed_without_it(tmp_path: Path, naps: Naps) -> None:
-    async with wild([], saying(plain(RIGHT))) as server:
+async def test_a_link_with_a_password_is_followed_without_it(tmp_path: Path, sleeps: Naps) -> None:
+    async with raw_server([], saying(plain(RIGHT))) as server:
         server.offer([("A", server.origin.replace("//", "//user:pass@") + "/a.zip")])
-        report = await pull(server, tmp_path / "archives", naps)
+        report = await pull(server, tmp_path / "archives", sleeps)
 
         assert 1 == report.downloaded
         assert "authorization" not in server.archive_requests[0].headers
         assert "pass" not in json.dumps(server.archive_requests[0].headers)
 
 
-async def test_a_link_to_another_host_brings_nothing_of_the_catalogue_along(tmp_path: Path, naps: Naps) -> None:
-    async with wild([("A", "http://localhost:1/a.zip")], saying(plain(RIGHT))) as server:
+async def test_a_link_to_another_host_brings_nothing_of_the_catalogue_along(tmp_path: Path, sleeps: Naps) -> None:
+    async with raw_server([("A", "http://localhost:1/a.zip")], saying(plain(RIGHT))) as server:
         port = server.origin.rpartition(":")[2]
         server.offer([("A", f"http://localhost:{port}/a.zip")], Set_Cookie="session=secret", WWW_Authenticate="Basic")
-        report = await pull(server, tmp_path / "archives", naps)
+        report = await pull(server, tmp_path / "archives", sleeps)
 
         assert 1 == report.downloaded
         (asked,) = server.archive_requests
@@ -337,9 +337,9 @@ async def test_a_link_to_another_host_brings_nothing_of_the_catalogue_along(tmp_
 
 
 @pytest.mark.parametrize("link", ["http://127.0.0.1:1/a.zip", "http://[::1/a.zip", "http://a..b/x", "http://\x00/"])
-async def test_a_link_that_leads_nowhere_costs_that_product_alone(tmp_path: Path, naps: Naps, link: str) -> None:
-    async with wild([("A", link), ("B", "/b.zip")], saying(plain(RIGHT))) as server:
-        report = await pull(server, tmp_path / "archives", naps)
+async def test_a_link_that_leads_nowhere_costs_that_product_alone(tmp_path: Path, sleeps: Naps, link: str) -> None:
+    async with raw_server([("A", link), ("B", "/b.zip")], saying(plain(RIGHT))) as server:
+        report = await pull(server, tmp_path / "archives", sleeps)
 
     assert (1, 1) == (report.downloaded, report.failed)
     assert ["A"] == [failure.product.identifier for failure in report.failures]
@@ -349,7 +349,7 @@ async def test_a_link_that_leads_nowhere_costs_that_product_alone(tmp_path: Path
 
 
 @pytest.mark.parametrize("places", [("/a.zip",), ("/b.zip", "/a.zip"), tuple(f"/{number}" for number in range(100))])
-async def test_redirects_without_end_are_final_after_ten(tmp_path: Path, naps: Naps, places: tuple[str, ...]) -> None:
+async def test_redirects_without_end_are_final_after_ten(tmp_path: Path, sleeps: Naps, places: tuple[str, ...]) -> None:
     turn = 0
 
     async def redirect(_: Asked) -> AsyncIterator[bytes]:
@@ -357,8 +357,8 @@ async def test_redirects_without_end_are_final_after_ten(tmp_path: Path, naps: N
         turn += 1
         yield plain(b"", "302 Found", Location=places[turn % len(places)])
 
-    async with wild([("A", "/a.zip")], redirect) as server:
-        report = await pull(server, tmp_path / "archives", naps)
+    async with raw_server([("A", "/a.zip")], redirect) as server:
+        report = await pull(server, tmp_path / "archives", sleeps)
 
         assert 11 == len(server.archive_requests)
     (failure,) = report.failures
@@ -375,9 +375,11 @@ async def test_redirects_without_end_are_final_after_ten(tmp_path: Path, naps: N
         ("", "HTTP 302 without a Location"),
     ],
 )
-async def test_a_redirect_to_where_we_do_not_go_is_final(tmp_path: Path, naps: Naps, location: str, said: str) -> None:
-    async with wild([("A", "/a.zip")], saying(plain(b"", "302 Found", Location=location))) as server:
-        report = await pull(server, tmp_path / "archives", naps)
+async def test_a_redirect_to_where_we_do_not_go_is_final(
+    tmp_path: Path, sleeps: Naps, location: str, said: str
+) -> None:
+    async with raw_server([("A", "/a.zip")], saying(plain(b"", "302 Found", Location=location))) as server:
+        report = await pull(server, tmp_path / "archives", sleeps)
 
         assert 1 == len(server.archive_requests)
     (failure,) = report.failures
@@ -386,14 +388,14 @@ async def test_a_redirect_to_where_we_do_not_go_is_final(tmp_path: Path, naps: N
 
 
 async def test_a_redirect_from_https_to_http_is_final_and_not_followed(
-    tmp_path: Path, naps: Naps, certificate: Path
+    tmp_path: Path, sleeps: Naps, certificate: Path
 ) -> None:
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     tls.load_cert_chain(certificate)
-    async with wild([], saying(plain(RIGHT))) as open_store:
+    async with raw_server([], saying(plain(RIGHT))) as open_store:
         away = saying(plain(b"", "302 Found", Location=f"{open_store.origin}/a.zip"))
-        async with wild([("A", "/a.zip")], away, tls=tls) as server:
-            report = await pull(server, tmp_path / "archives", naps, ca_file=certificate)
+        async with raw_server([("A", "/a.zip")], away, tls=tls) as server:
+            report = await pull(server, tmp_path / "archives", sleeps, ca_file=certificate)
 
         assert [] == open_store.seen
     (failure,) = report.failures
@@ -404,13 +406,13 @@ async def test_a_redirect_from_https_to_http_is_final_and_not_followed(
 
 
 async def outcome_of(
-    store: Callable[[Asked], AsyncIterator[bytes]], folder: Path, naps: Naps, **options: Any
+    store: Callable[[Asked], AsyncIterator[bytes]], folder: Path, sleeps: Naps, **options: Any
 ) -> Outcome:
     """Download one product from this store, in bounded time."""
     async with (
-        wild([("A", "/a.zip")], store) as server,
+        raw_server([("A", "/a.zip")], store) as server,
         asyncio.timeout(HANGS),
-        Client(settings_for(server, folder, options, timeout=1), sleep=naps) as client,
+        Client(settings_for(server, folder, options, timeout=1), sleep=sleeps) as client,
     ):
         (product,) = [product async for product in client.search()]
         return await client.download(product)
@@ -434,10 +436,10 @@ def assert_right_or_clear(outcome: Outcome, folder: Path) -> None:
     [b"X: " + b"x" * 2**20 + b"\r\n", b'ETag: "' + b"x" * 2**20 + b'"\r\n', b"x" * 2**20 + b": 1\r\n"],
     ids=["value", "ETag", "name"],
 )
-async def test_a_header_of_a_megabyte_is_a_clear_failure(tmp_path: Path, naps: Naps, header: bytes) -> None:
+async def test_a_header_of_a_megabyte_is_a_clear_failure(tmp_path: Path, sleeps: Naps, header: bytes) -> None:
     answer = b"HTTP/1.1 200 OK\r\n" + header + plain(RIGHT).partition(b"\r\n")[2]
 
-    outcome = await outcome_of(saying(answer), tmp_path, naps)
+    outcome = await outcome_of(saying(answer), tmp_path, sleeps)
 
     assert Status.FAILED is outcome.status
     assert "an answer that is not HTTP" in str(outcome.error)
@@ -446,7 +448,7 @@ async def test_a_header_of_a_megabyte_is_a_clear_failure(tmp_path: Path, naps: N
 
 @pytest.mark.parametrize("line", [b"X: x\r\n", b"Set-Cookie: a=b\r\n", b" folded\r\n"])
 async def test_headers_without_end_are_a_clear_failure_in_bounded_memory(
-    tmp_path: Path, naps: Naps, line: bytes
+    tmp_path: Path, sleeps: Naps, line: bytes
 ) -> None:
     sent = 0
 
@@ -457,7 +459,7 @@ async def test_headers_without_end_are_a_clear_failure_in_bounded_memory(
             sent += len(line) * 1_000
             yield line * 1_000
 
-    outcome = await outcome_of(without_end, tmp_path, naps)
+    outcome = await outcome_of(without_end, tmp_path, sleeps)
 
     assert Status.FAILED is outcome.status
     assert sent < 32 * 2**20, "it went on reading"
@@ -480,7 +482,9 @@ LYING_LENGTHS = {
 
 @pytest.mark.parametrize("lie", LYING_LENGTHS)
 @pytest.mark.parametrize("always", [True, False], ids=["always", "at first"])
-async def test_lengths_that_lie_never_make_a_wrong_file(tmp_path: Path, naps: Naps, lie: str, *, always: bool) -> None:
+async def test_lengths_that_lie_never_make_a_wrong_file(
+    tmp_path: Path, sleeps: Naps, lie: str, *, always: bool
+) -> None:
     turn = 0
 
     async def store(_: Asked) -> AsyncIterator[bytes]:
@@ -489,14 +493,14 @@ async def test_lengths_that_lie_never_make_a_wrong_file(tmp_path: Path, naps: Na
         lying = f"HTTP/1.1 200 OK\r\n{LYING_LENGTHS[lie]}\r\nConnection: close\r\n\r\n".encode() + RIGHT
         yield lying if always or turn == 1 else plain(RIGHT)
 
-    outcome = await outcome_of(store, tmp_path, naps)
+    outcome = await outcome_of(store, tmp_path, sleeps)
 
     assert_right_or_clear(outcome, tmp_path)
     assert always or Status.DOWNLOADED is outcome.status
     assert outcome.attempts < 20
 
 
-async def test_a_compressed_range_is_not_taken_for_the_rest(tmp_path: Path, naps: Naps) -> None:
+async def test_a_compressed_range_is_not_taken_for_the_rest(tmp_path: Path, sleeps: Naps) -> None:
     """The line breaks after a third; the rest comes as gzip, unasked, and then as it should."""
     third = len(RIGHT) // 3
     tag = '"one"'
@@ -509,9 +513,9 @@ async def test_a_compressed_range_is_not_taken_for_the_rest(tmp_path: Path, naps
         span = f"bytes {first}-{len(RIGHT) - 1}/{len(RIGHT)}"
         packed = gzip.compress(RIGHT[first:])
         partly = partial(plain, status="206 Partial Content", ETag=tag, Content_Range=span)
-        yield partly(RIGHT[first:]) if naps.seconds[2:] else partly(packed, Content_Encoding="gzip")
+        yield partly(RIGHT[first:]) if sleeps.seconds[2:] else partly(packed, Content_Encoding="gzip")
 
-    outcome = await outcome_of(store, tmp_path, naps)
+    outcome = await outcome_of(store, tmp_path, sleeps)
 
     assert Status.DOWNLOADED is outcome.status
     assert outcome.attempts >= 4
@@ -706,7 +710,7 @@ async def measured(command: Command, *words: object) -> tuple[Ended, int]:
         stderr=asyncio.subprocess.PIPE,
     )
     async with asyncio.timeout(HANGS):
-        ended = untroubled(await command.end(process))
+        ended = assert_clean_exit(await command.end(process))
     peak = re.search(r"VmHWM:\s+(\d+) kB", ended.err)
     assert peak is not None, ended.err
     return ended, int(peak[1]) * 1024
@@ -730,7 +734,7 @@ async def test_ten_gigabytes_of_json_as_a_page_are_not_read(tmp_path: Path, comm
         while asked.sent < TEN_GB:
             yield b'{"properties": {"identifier": "x"}},' * 10_000
 
-    async with wild([], flood) as server:
+    async with raw_server([], flood) as server:
         ended, peak = await measured(command, "--base-url", f"{server.origin}/flood", *COLLECTION, "--output", tmp_path)
 
         (asked,) = server.seen
@@ -747,7 +751,7 @@ async def test_a_gzip_bomb_as_a_page_is_not_unpacked(tmp_path: Path, command: Co
         while asked.sent < len(ZEROS_DEFLATED) * TEN_GB // len(ZEROS):
             yield ZEROS_DEFLATED
 
-    async with wild([], flood) as server:
+    async with raw_server([], flood) as server:
         ended, peak = await measured(command, "--base-url", f"{server.origin}/flood", *COLLECTION, "--output", tmp_path)
 
     assert 1 == ended.code
@@ -762,7 +766,7 @@ async def test_a_gzip_bomb_as_an_archive_is_refused_unread(tmp_path: Path, comma
         while asked.sent < 64 * MIB:
             yield ZEROS_DEFLATED
 
-    async with wild([("A", "/a.zip")], flood) as server:
+    async with raw_server([("A", "/a.zip")], flood) as server:
         ended, peak = await measured(command, *words_for(server, tmp_path / "archives"), "--retries", 1)
 
         (asked,) = server.archive_requests
@@ -836,7 +840,7 @@ async def test_bombs_and_absurd_directories_cost_neither_memory_nor_a_wrong_file
     async def store(asked: Asked) -> AsyncIterator[bytes]:
         yield plain(bodies[asked.path.strip("/").removesuffix(".zip")])
 
-    async with wild([(name, f"/{name}.zip") for name in bodies], store) as server:
+    async with raw_server([(name, f"/{name}.zip") for name in bodies], store) as server:
         words = (*words_for(server, tmp_path / "archives"), "--report", "report.json")
         ended, peak = await measured(command, *words)
 

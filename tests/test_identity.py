@@ -9,14 +9,14 @@ import pytest
 
 from collgs_async import Client, DownloadOptions
 from collgs_async.errors import IntegrityError
-from collgs_async.integrity import Level, OtherProductError, check
-from collgs_async.integrity.identity import refuse_another, top_folder
-from collgs_async.progress import SilentProgress
-from collgs_async.scrub import verify_folder
+from collgs_async.models.progress import SilentProgress
+from collgs_async.storage.audit import verify_folder
+from collgs_async.storage.identity import OtherProductError, refuse_another, top_folder
+from collgs_async.storage.verify import Level, verify_archive
 
 from .archives import Entry, written
 from .conftest import level2_scenes
-from .test_hostile import files_in, plain, pull, settings_for, wild
+from .test_hostile import files_in, plain, pull, raw_server, settings_for
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -167,10 +167,10 @@ def test_it_is_looked_at_on_each_level(tmp_path: Path, level: Level, before: byt
     path = tmp_path / "a.zip"
     path.write_bytes(written([Entry(f"{S2}.SAFE/manifest.safe".encode(), b"<xfdu/>")], before=before))
 
-    check(path, level=level, identifier=S2)
-    check(path, level=level)
+    verify_archive(path, level=level, identifier=S2)
+    verify_archive(path, level=level)
     with pytest.raises(OtherProductError):
-        check(path, level=level, identifier=S2_OTHER)
+        verify_archive(path, level=level, identifier=S2_OTHER)
 
 
 # --- over the wire
@@ -188,12 +188,12 @@ def sending(*archives: bytes) -> tuple[list[str], Callable[[Asked], AsyncIterato
 
 
 @pytest.mark.parametrize("level", Level)
-async def test_archive_of_another_product_is_fetched_once_more(tmp_path: Path, naps: Naps, level: Level) -> None:
+async def test_archive_of_another_product_is_fetched_once_more(tmp_path: Path, sleeps: Naps, level: Level) -> None:
     right = product(S2)
     asked, say = sending(product(S2_OTHER), right)
     async with (
-        wild([(S2, "/archive.zip")], say) as server,
-        Client(settings_for(server, tmp_path, {"verify": level}), sleep=naps) as client,
+        raw_server([(S2, "/archive.zip")], say) as server,
+        Client(settings_for(server, tmp_path, {"verify": level}), sleep=sleeps) as client,
     ):
         report = await client.run()
 
@@ -202,13 +202,13 @@ async def test_archive_of_another_product_is_fetched_once_more(tmp_path: Path, n
 
 
 async def test_product_whose_archive_is_always_anothers_fails_alone(
-    tmp_path: Path, naps: Naps, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, sleeps: Naps, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def say(asked: Asked) -> AsyncIterator[bytes]:
         yield plain(product(S2 if "right" in asked.path else S2_OTHER), ETag='"tag"')
 
-    async with wild([(S1, "/wrong.zip"), (S2, "/right.zip")], say) as server:
-        report = await pull(server, tmp_path, naps)
+    async with raw_server([(S1, "/wrong.zip"), (S2, "/right.zip")], say) as server:
+        report = await pull(server, tmp_path, sleeps)
 
     assert (1, 1, 3) == (report.downloaded, report.failed, len(server.archive_requests))
     assert [f"{S2}.zip"] == files_in(tmp_path)
@@ -217,12 +217,12 @@ async def test_product_whose_archive_is_always_anothers_fails_alone(
 
 @pytest.mark.parametrize("top", ["", "T31UGR", "product.SAFE"])
 async def test_archive_that_does_not_say_is_kept_without_a_warning(
-    tmp_path: Path, naps: Naps, caplog: pytest.LogCaptureFixture, top: str
+    tmp_path: Path, sleeps: Naps, caplog: pytest.LogCaptureFixture, top: str
 ) -> None:
     data = product(S2, top)
     _, say = sending(data)
-    async with wild([(S2, "/archive.zip")], say) as server:
-        report = await pull(server, tmp_path, naps)
+    async with raw_server([(S2, "/archive.zip")], say) as server:
+        report = await pull(server, tmp_path, sleeps)
 
     assert (1, 0) == (report.downloaded, report.failed)
     assert data == (tmp_path / f"{S2}.zip").read_bytes()
@@ -230,15 +230,15 @@ async def test_archive_that_does_not_say_is_kept_without_a_warning(
 
 
 async def test_other_products_archive_under_a_right_name_is_not_counted_as_here(
-    tmp_path: Path, naps: Naps, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, sleeps: Naps, caplog: pytest.LogCaptureFixture
 ) -> None:
     """As a version of this program may have left it that did not look."""
     (tmp_path / f"{S2}.zip").write_bytes(product(S2_OTHER))
     right = product(S2)
     asked, say = sending(right)
-    async with wild([(S2, "/archive.zip")], say) as server:
-        report = await pull(server, tmp_path, naps)
-        again = await pull(server, tmp_path, naps)
+    async with raw_server([(S2, "/archive.zip")], say) as server:
+        report = await pull(server, tmp_path, sleeps)
+        again = await pull(server, tmp_path, sleeps)
 
     assert (1, 0, 1) == (report.downloaded, report.skipped, again.skipped)
     assert ["/archive.zip"] == asked
@@ -246,12 +246,12 @@ async def test_other_products_archive_under_a_right_name_is_not_counted_as_here(
     assert any(f"(it is the archive of {S2_OTHER!r})" in message for message in caplog.messages)
 
 
-async def test_other_products_archive_stays_until_the_right_one_is_here(tmp_path: Path, naps: Naps) -> None:
+async def test_other_products_archive_stays_until_the_right_one_is_here(tmp_path: Path, sleeps: Naps) -> None:
     wrong = product(S2_OTHER)
     (tmp_path / f"{S2}.zip").write_bytes(wrong)
     _, say = sending(wrong)
-    async with wild([(S2, "/archive.zip")], say) as server:
-        report = await pull(server, tmp_path, naps)
+    async with raw_server([(S2, "/archive.zip")], say) as server:
+        report = await pull(server, tmp_path, sleeps)
 
     assert 1 == report.failed
     assert wrong == (tmp_path / f"{S2}.zip").read_bytes()
@@ -293,6 +293,6 @@ async def test_archives_of_the_demo_say_who_they_are(serve: Callable[..., Any]) 
     site = await serve(scenes)
     await site.pull()
 
-    check(site.archive(scene), identifier=scene.identifier)
+    verify_archive(site.archive(scene), identifier=scene.identifier)
     with pytest.raises(IntegrityError):
-        check(site.archive(scene), identifier=S1)
+        verify_archive(site.archive(scene), identifier=S1)

@@ -18,15 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collgs_async.errors import IntegrityError
-from collgs_async.integrity import (
-    DamagedMembersError,
-    Level,
-    Stopped,
-    check,
-    damaged_members,
-    not_a_zip,
-    read_members,
-)
+from collgs_async.storage.archive_reading import Stopped
+from collgs_async.storage.verify import DamagedMembersError, Level, describe_non_zip, verify_archive
+from collgs_async.storage.zip_directory import read_members
+from collgs_async.storage.zip_members import damaged_members
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -182,14 +177,14 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def warned(path: Path, **options: object) -> tuple[str, ...]:
-    return check(path, **options).warnings  # type: ignore[arg-type] # the options of each test are its own
+    return verify_archive(path, **options).warnings  # type: ignore[arg-type] # the options of each test are its own
 
 
 def refusal(path: Path, data: bytes | None = None, **options: object) -> str:
     if data is not None:
         path.write_bytes(data)
     with pytest.raises(IntegrityError) as caught:
-        check(path, **options)  # type: ignore[arg-type] # the options of each test are its own
+        verify_archive(path, **options)  # type: ignore[arg-type] # the options of each test are its own
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -326,7 +321,7 @@ def test_a_damaged_local_header_is_found_even_where_the_data_cannot_be_read(path
     ],
 )
 def test_first_bytes_tell_what_a_file_looks_like(expected: str | None, head: bytes) -> None:
-    assert expected == not_a_zip(head)
+    assert expected == describe_non_zip(head)
 
 
 @pytest.mark.parametrize("level", Level)
@@ -694,7 +689,7 @@ def test_damaged_members_are_told_with_the_bytes_to_fetch_again(path: Path) -> N
     path.write_bytes(spoiled)
 
     with pytest.raises(DamagedMembersError) as caught:
-        check(path)
+        verify_archive(path)
 
     message = str(caught.value)
     assert message.startswith("5 of 6 members damaged: '1.jp2' (its CRC-32 is ")
@@ -741,7 +736,7 @@ def test_a_stop_is_obeyed_before_the_next_block(path: Path, method: int) -> None
         return looks == 10
 
     with pytest.raises(Stopped):
-        check(path, stop=stop, block=4096)
+        verify_archive(path, stop=stop, block=4096)
     assert 10 == looks
 
 
@@ -750,7 +745,7 @@ def test_a_stop_is_obeyed_within_one_block_of_a_bomb(path: Path) -> None:
     answers = iter([False] * 6 + [True])
 
     with pytest.raises(Stopped):
-        check(path, stop=lambda: next(answers), block=1 << 16)
+        verify_archive(path, stop=lambda: next(answers), block=1 << 16)
 
 
 def test_a_file_that_is_cut_while_it_is_read_is_refused(path: Path) -> None:
@@ -767,7 +762,7 @@ def test_a_file_that_is_cut_while_it_is_read_is_refused(path: Path) -> None:
 
 def test_a_missing_file_is_no_verdict_on_its_bytes(path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        check(path)
+        verify_archive(path)
 
 
 # --- whatever comes
@@ -775,7 +770,7 @@ def test_a_missing_file_is_no_verdict_on_its_bytes(path: Path) -> None:
 
 def verdict(path: Path) -> str:
     try:
-        check(path, block=512)
+        verify_archive(path, block=512)
     except IntegrityError:
         return "refused"
     return "passed"

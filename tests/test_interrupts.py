@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from collgs_async.transfer.judge import OVERLAP
+from collgs_async.transfer.range_request import OVERLAP
 
 from .conftest import HANGS, Ended, first_byte, level2_scenes
-from .test_cli import COLLECTION, at, files_below, untroubled
+from .test_cli import COLLECTION, assert_clean_exit, at, files_below
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,7 +76,7 @@ async def stopped_when(happened: Callable[[], bool], number: signal.Signals, com
     await until(lambda: len(site.server.requests) > asked and happened(), process)
     process.send_signal(number)
     async with asyncio.timeout(HANGS):
-        return untroubled(await command.end(process))
+        return assert_clean_exit(await command.end(process))
 
 
 def check_report(command: Command, number: signal.Signals, new: int, grown: int, moved: int) -> None:
@@ -128,7 +128,7 @@ async def test_a_run_that_is_stopped_ten_times_goes_on_each_time(
         check_report(command, number, now - before, grown - size, site.moved() - moved)
 
     held, since = site.held(), len(site.server.requests)
-    ended = untroubled(await command(*at(site)))
+    ended = assert_clean_exit(await command(*at(site)))
     again += site.asked_again(held, since)
 
     assert 0 == ended.code
@@ -168,7 +168,7 @@ runpy.run_module("collgs_async", run_name="__main__", alter_sys=True)
 """The command, to which somebody presses Ctrl-C at the very moment at which it loads some module."""
 
 
-@pytest.mark.parametrize("loading", ["collgs_async.query", "collgs_async.config", "aiohttp.client"])
+@pytest.mark.parametrize("loading", ["collgs_async.models.query", "collgs_async.config", "aiohttp.client"])
 async def test_ctrl_c_while_the_program_still_loads_is_quiet(
     serve: Callable[..., Any], command: Command, loading: str
 ) -> None:
@@ -180,7 +180,7 @@ async def test_ctrl_c_while_the_program_still_loads_is_quiet(
         stderr=asyncio.subprocess.PIPE,
     )
 
-    ended = untroubled(await command.end(process))
+    ended = assert_clean_exit(await command.end(process))
 
     assert 130 == ended.code
     assert [] == site.archive_hits()
@@ -268,7 +268,7 @@ async def stopped_at_work(process: asyncio.subprocess.Process, number: signal.Si
     process.send_signal(number)
     at_the_stop = processor_seconds(process.pid)
     async with asyncio.timeout(HANGS):
-        ended = untroubled(await command.end(process))
+        ended = assert_clean_exit(await command.end(process))
     assert seconds_of_ended_processes() - before < at_the_stop + 1
     return ended
 
@@ -361,7 +361,7 @@ async def test_a_full_disk_stops_the_run_and_after_making_room_the_next_one_goes
 
 def ran(folder: Path, name: str) -> Ended:
     code = int((folder / f"{name}.code").read_text())
-    return untroubled(Ended(code, "", (folder / f"{name}.err").read_text()))
+    return assert_clean_exit(Ended(code, "", (folder / f"{name}.err").read_text()))
 
 
 def assert_stopped_by(ended: Ended, trouble: str) -> None:
@@ -395,11 +395,11 @@ async def test_a_limit_of_file_size_fails_what_is_larger_and_nothing_else(
         stderr=asyncio.subprocess.PIPE,
     )
 
-    first = untroubled(await command.end(process))
+    first = assert_clean_exit(await command.end(process))
     report = json.loads((command.folder / "report.json").read_bytes())
     after_first = files_below(site.folder)
     held = {path.name: path.read_bytes() for path in site.folder.glob("*.part")}
-    second = untroubled(await command(*at(site)))
+    second = assert_clean_exit(await command(*at(site)))
 
     assert (1, 0) == (first.code, second.code)
     assert (2, 2) == (report["summary"]["downloaded"], report["summary"]["failed"])
@@ -422,9 +422,9 @@ async def test_a_folder_that_goes_away_stops_the_run_and_the_next_one_starts_ane
     await until(lambda: site.moved() > 6_000_000, process)
     away = site.folder.rename(site.folder.with_name("away"))
 
-    first = untroubled(await command.end(process))
+    first = assert_clean_exit(await command.end(process))
     wrong = wrong_finals(away, right) + (wrong_finals(site.folder, right) if site.folder.exists() else [])
-    second = untroubled(await command(*at(site)))
+    second = assert_clean_exit(await command(*at(site)))
 
     assert [] == wrong
     assert (1, 0) == (first.code, second.code)

@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collgs_async.errors import IntegrityError
-from collgs_async.integrity import UnprovenError, check
+from collgs_async.storage.verify import UnprovenError, verify_archive
 
 from .archives import Entry, written
-from .test_hostile import files_in, plain, pull, wild
+from .test_hostile import files_in, plain, pull, raw_server
 from .test_integrity import WRITERS, unpack_content
 from .test_oddities import ODD, TEXT, UTF8, entries, with_times
 
@@ -36,9 +36,9 @@ NAME = "S2A_MSIL1C_20250501T103021_N0511_R008_T31UGR_20250501T120000"
 def joined(path: Path, data: bytes) -> str | None:
     """Say why these bytes would have to be fetched once more; None when they would not."""
     path.write_bytes(data)
-    check(path)
+    verify_archive(path)
     try:
-        check(path, joined=True)
+        verify_archive(path, joined=True)
     except UnprovenError as error:
         return str(error).partition("versions: ")[2]
     return None
@@ -116,7 +116,7 @@ def test_damage_is_told_before_doubts(path: Path) -> None:
     path.write_bytes(written([Entry(b"a", TEXT, DEFLATE64), Entry(b"b", b"data", local={"crc": 9})]))
 
     with pytest.raises(IntegrityError, match="1 of 2 members damaged: 'b'"):
-        check(path, joined=True)
+        verify_archive(path, joined=True)
 
 
 def version(chosen: tuple[int, int, int, int, bytes, bool], method: int) -> bytes:
@@ -159,7 +159,7 @@ def test_what_is_proved_is_one_version_or_the_other(
     scratch.write_bytes(both)
 
     try:
-        check(scratch, joined=True)
+        verify_archive(scratch, joined=True)
     except IntegrityError:
         return
     assert both in (first, second)
@@ -205,9 +205,9 @@ def product(seed: int, *, method: int = 0, middle: bytes = NOISE, **changes: obj
     return written([Entry(names + name, data, method, **changes) for name, data in members])  # type: ignore[arg-type]  # of each test
 
 
-async def pulled(store: Store, folder: Path, naps: Naps) -> bytes:
-    async with wild([(NAME, "/archive.zip")], store) as server:
-        report = await pull(server, folder, naps)
+async def pulled(store: Store, folder: Path, sleeps: Naps) -> bytes:
+    async with raw_server([(NAME, "/archive.zip")], store) as server:
+        report = await pull(server, folder, sleeps)
     assert (1, 0) == (report.downloaded, report.failed)
     assert [f"{NAME}.zip"] == files_in(folder)
     return (folder / f"{NAME}.zip").read_bytes()
@@ -216,83 +216,83 @@ async def pulled(store: Store, folder: Path, naps: Naps) -> bytes:
 UNREADABLE = partial(product, method=DEFLATE64, descriptor="<3I")
 
 
-async def test_versions_of_which_nothing_can_be_read_are_not_joined(tmp_path: Path, naps: Naps) -> None:
+async def test_versions_of_which_nothing_can_be_read_are_not_joined(tmp_path: Path, sleeps: Naps) -> None:
     one, other = UNREADABLE(1), UNREADABLE(2)
     store = Store([one, other], breaks=[200_000])
 
-    assert other == await pulled(store, tmp_path, naps)
+    assert other == await pulled(store, tmp_path, sleeps)
     assert [True, False] == [bool(wanted) for wanted in store.asked[-2:]]
 
 
 @pytest.mark.parametrize("make", [UNREADABLE, product], ids=["unreadable", "readable"])
 async def test_another_tag_whose_bytes_are_equal_at_the_joint_is_no_proof(
-    tmp_path: Path, naps: Naps, make: Callable[..., bytes]
+    tmp_path: Path, sleeps: Naps, make: Callable[..., bytes]
 ) -> None:
     one, other = make(1), make(2)
     store = Store([one, other], breaks=[200_000], tags=['"a"', '"b"'])
 
-    assert other == await pulled(store, tmp_path, naps)
+    assert other == await pulled(store, tmp_path, sleeps)
 
 
 @pytest.mark.parametrize("changes", [{"time": 9}, {"date": 9}, {"version": 45}], ids=str)
-async def test_versions_zipped_again_are_not_joined(tmp_path: Path, naps: Naps, changes: dict[str, int]) -> None:
+async def test_versions_zipped_again_are_not_joined(tmp_path: Path, sleeps: Naps, changes: dict[str, int]) -> None:
     """All data are equal, and so are all checksums."""
     one, other = product(1, local=changes), product(1)
     store = Store([one, other], breaks=[200_000])
 
-    assert other == await pulled(store, tmp_path, naps)
+    assert other == await pulled(store, tmp_path, sleeps)
 
 
-async def test_versions_zipped_again_with_other_access_times_are_not_joined(tmp_path: Path, naps: Naps) -> None:
+async def test_versions_zipped_again_with_other_access_times_are_not_joined(tmp_path: Path, sleeps: Naps) -> None:
     """The directory has only the times of the last change."""
     modified = struct.pack("<2HBI", 0x5455, 5, 3, 1)
     one, other = (product(1, extra=modified, local={"extra": with_times(1, accessed)}) for accessed in (2, 3))
     store = Store([one, other], breaks=[200_000])
 
-    assert other == await pulled(store, tmp_path, naps)
+    assert other == await pulled(store, tmp_path, sleeps)
 
 
-async def test_what_can_be_proved_is_not_fetched_again(tmp_path: Path, naps: Naps) -> None:
+async def test_what_can_be_proved_is_not_fetched_again(tmp_path: Path, sleeps: Naps) -> None:
     """No byte that is here, but the block that is compared."""
     data = product(1)
     store = Store([data], breaks=[200_000, 100_000])
 
-    assert data == await pulled(store, tmp_path, naps)
+    assert data == await pulled(store, tmp_path, sleeps)
     assert 3 == len(store.asked)
     assert all(store.asked[1:])
 
 
-async def test_a_line_that_breaks_again_is_not_joined_a_second_time(tmp_path: Path, naps: Naps) -> None:
+async def test_a_line_that_breaks_again_is_not_joined_a_second_time(tmp_path: Path, sleeps: Naps) -> None:
     """From then on the whole is asked for, and what is here is compared: all bytes come from one response."""
     data = UNREADABLE(1)
     store = Store([data], breaks=[200_000, None, 150_000, 300_000])
 
-    assert data == await pulled(store, tmp_path, naps)
+    assert data == await pulled(store, tmp_path, sleeps)
     assert [False, True, False, False, False] == [bool(wanted) for wanted in store.asked]
 
 
-async def test_with_a_strong_validator_the_second_time_is_resumed(tmp_path: Path, naps: Naps) -> None:
+async def test_with_a_strong_validator_the_second_time_is_resumed(tmp_path: Path, sleeps: Naps) -> None:
     one, other = UNREADABLE(1), UNREADABLE(2)
     store = Store([one, other], breaks=[200_000, None, None, 150_000], tags=['"a"', '"b"'])
 
-    assert other == await pulled(store, tmp_path, naps)
+    assert other == await pulled(store, tmp_path, sleeps)
     assert store.asked[-1] is not None
 
 
-async def test_what_a_killed_run_has_joined_is_not_forgotten(tmp_path: Path, naps: Naps) -> None:
+async def test_what_a_killed_run_has_joined_is_not_forgotten(tmp_path: Path, sleeps: Naps) -> None:
     """Its part has no sidecar, so that nothing speaks for its bytes."""
     one, other = UNREADABLE(1), UNREADABLE(2)
     (tmp_path / f"{NAME}.zip.part").write_bytes(one[:100_000] + other[100_000:300_000])
     store = Store([other], breaks=[])
 
-    assert other == await pulled(store, tmp_path, naps)
+    assert other == await pulled(store, tmp_path, sleeps)
 
 
-async def test_an_odd_archive_that_was_joined_is_fetched_whole_and_kept(tmp_path: Path, naps: Naps) -> None:
+async def test_an_odd_archive_that_was_joined_is_fetched_whole_and_kept(tmp_path: Path, sleeps: Naps) -> None:
     data = product(1, local={"crc": 0})
     store = Store([data], breaks=[200_000])
 
-    assert data == await pulled(store, tmp_path, naps)
+    assert data == await pulled(store, tmp_path, sleeps)
 
 
 def test_archives_of_this_file_are_read_by_others(tmp_path: Path) -> None:

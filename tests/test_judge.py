@@ -10,9 +10,17 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 
 from collgs_async.errors import TransferError
-from collgs_async.partfile import Remote
-from collgs_async.ranges import Ranges
-from collgs_async.transfer.judge import OVERLAP, Answer, Ask, AskAgain, judge, plan_request, strong_validator
+from collgs_async.storage.ranges import ByteRanges
+from collgs_async.storage.sidecar import RemoteVersion
+from collgs_async.transfer.range_request import (
+    OVERLAP,
+    AskAgain,
+    RangeRequest,
+    ResponseBody,
+    build_request,
+    interpret_response,
+    strong_validator,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,64 +28,64 @@ if TYPE_CHECKING:
 URL = "http://store/a.zip"
 OLD, SOON = "Fri, 24 Sep 2021 16:30:21 GMT", "Fri, 24 Sep 2021 16:31:21 GMT"
 HELD, SIZE = 100_000, 300_000
-TAGGED = Remote(URL, SIZE, '"tag"', OLD, SOON)
-DATED = Remote(URL, SIZE, None, OLD, SOON)
-WEAK = Remote(URL, SIZE, 'W/"tag"', OLD, SOON)
-REST = Ask(HELD, None, '"tag"')
+TAGGED = RemoteVersion(URL, SIZE, '"tag"', OLD, SOON)
+DATED = RemoteVersion(URL, SIZE, None, OLD, SOON)
+WEAK = RemoteVersion(URL, SIZE, 'W/"tag"', OLD, SOON)
+REST = RangeRequest(HELD, None, '"tag"')
 
 
 def decide(
     status: int,
     headers: Mapping[str, str],
     *,
-    ask: Ask = REST,
+    ask: RangeRequest = REST,
     held: int = HELD,
     wanted: int | None = None,
-    known: Remote | None = TAGGED,
-) -> Answer:
+    known: RemoteVersion | None = TAGGED,
+) -> ResponseBody:
     """Judge an answer; what is here is the archive's beginning, unless `wanted` says that there is a gap."""
     wanted = held if wanted is None else wanted
-    return judge(status, headers, ask=ask, wanted=wanted, held=held, known=known, url=URL)
+    return interpret_response(status, headers, ask=ask, wanted=wanted, held=held, known=known, url=URL)
 
 
 @pytest.mark.parametrize(
     "words", ["none", "utf-8", "binary, aws-chunked", "identity", "x-identity,", "Identity, NONE", ""]
 )
 def test_words_that_are_no_coding_change_no_byte(words: str) -> None:
-    assert 0 == decide(200, {"Content-Length": str(SIZE), "Content-Encoding": words}, ask=Ask()).first
+    assert 0 == decide(200, {"Content-Length": str(SIZE), "Content-Encoding": words}, ask=RangeRequest()).first
 
 
 @pytest.mark.parametrize("words", ["gzip", "none, GZIP", "br", "zstd", "x-compress", "deflate,none"])
 def test_a_coding_is_refused(words: str) -> None:
     with pytest.raises(TransferError, match="Content-Encoding"):
-        decide(200, {"Content-Length": str(SIZE), "Content-Encoding": words}, ask=Ask())
+        decide(200, {"Content-Length": str(SIZE), "Content-Encoding": words}, ask=RangeRequest())
 
 
 def test_a_coding_in_a_second_field_is_refused() -> None:
     with pytest.raises(TransferError, match="Content-Encoding gzip"):
-        decide(200, CIMultiDict([("Content-Encoding", "none"), ("Content-Encoding", "gzip")]), ask=Ask())
+        decide(200, CIMultiDict([("Content-Encoding", "none"), ("Content-Encoding", "gzip")]), ask=RangeRequest())
 
 
 @pytest.mark.parametrize("tag", ['"\x01"', '"\u00e9"', '"\udce9"', '"a\r\nX: y"', f'"{"x" * 2000}"'])
 def test_what_cannot_be_sent_back_is_no_validator(tag: str) -> None:
     """An older sidecar may have it, too."""
-    remote = Remote(URL, SIZE, tag, OLD, SOON)
+    remote = RemoteVersion(URL, SIZE, tag, OLD, SOON)
 
     assert strong_validator(remote) is None
-    assert plan_request((HELD, None), beginning(HELD), remote, URL).if_range is None
-    assert strong_validator(Remote(URL, SIZE, None, f"{OLD}\x01", SOON)) is None
+    assert build_request((HELD, None), beginning(HELD), remote, URL).if_range is None
+    assert strong_validator(RemoteVersion(URL, SIZE, None, f"{OLD}\x01", SOON)) is None
 
 
-def beginning(held: int) -> Ranges:
-    return Ranges([(0, held)])
+def beginning(held: int) -> ByteRanges:
+    return ByteRanges([(0, held)])
 
 
 def asks(
     status: int,
     headers: Mapping[str, str],
     *,
-    known: Remote | None = TAGGED,
-    ask: Ask = REST,
+    known: RemoteVersion | None = TAGGED,
+    ask: RangeRequest = REST,
     wanted: int | None = None,
 ) -> AskAgain:
     with pytest.raises(AskAgain) as caught:
@@ -95,18 +103,22 @@ def span(first: int, last: int, total: int | str = SIZE, **headers: str) -> dict
         pytest.param(TAGGED, '"tag"', id="a strong tag"),
         pytest.param(WEAK, None, id="a weak tag, whatever the dates say"),
         pytest.param(DATED, OLD, id="a date a minute before"),
-        pytest.param(Remote(URL, SIZE, None, OLD, OLD), None, id="a date that is not old enough"),
-        pytest.param(Remote(URL, SIZE, None, SOON, OLD), None, id="a date in the future"),
-        pytest.param(Remote(URL, SIZE, None, OLD, None), None, id="no Date"),
-        pytest.param(Remote(URL, SIZE, None, None, SOON), None, id="no Last-Modified"),
-        pytest.param(Remote(URL, SIZE, None, "yesterday", SOON), None, id="a date that is none"),
-        pytest.param(Remote(URL, SIZE, None, OLD, "24 Sep 2021 16:31:21 -0000"), None, id="a date without a zone"),
-        pytest.param(Remote(URL, SIZE, None, OLD, "Fri, 24 Sep 99999999999 16:31:21 GMT"), None, id="a far year"),
-        pytest.param(Remote(URL, SIZE, "tag"), None, id="a tag without quotes"),
-        pytest.param(Remote(URL, SIZE), None, id="nothing"),
+        pytest.param(RemoteVersion(URL, SIZE, None, OLD, OLD), None, id="a date that is not old enough"),
+        pytest.param(RemoteVersion(URL, SIZE, None, SOON, OLD), None, id="a date in the future"),
+        pytest.param(RemoteVersion(URL, SIZE, None, OLD, None), None, id="no Date"),
+        pytest.param(RemoteVersion(URL, SIZE, None, None, SOON), None, id="no Last-Modified"),
+        pytest.param(RemoteVersion(URL, SIZE, None, "yesterday", SOON), None, id="a date that is none"),
+        pytest.param(
+            RemoteVersion(URL, SIZE, None, OLD, "24 Sep 2021 16:31:21 -0000"), None, id="a date without a zone"
+        ),
+        pytest.param(
+            RemoteVersion(URL, SIZE, None, OLD, "Fri, 24 Sep 99999999999 16:31:21 GMT"), None, id="a far year"
+        ),
+        pytest.param(RemoteVersion(URL, SIZE, "tag"), None, id="a tag without quotes"),
+        pytest.param(RemoteVersion(URL, SIZE), None, id="nothing"),
     ],
 )
-def test_only_a_strong_validator_vouches(remote: Remote, validator: str | None) -> None:
+def test_only_a_strong_validator_vouches(remote: RemoteVersion, validator: str | None) -> None:
     assert validator == strong_validator(remote)
 
 
@@ -116,71 +128,77 @@ DATES = st.sampled_from([OLD, SOON]) | st.text(max_size=40) | st.from_regex(r"[A
 @settings(deadline=None, derandomize=True)
 @given(st.none() | st.text(max_size=5), st.none() | DATES, st.none() | DATES)
 def test_any_validators_are_judged_without_a_fuss(etag: str | None, modified: str | None, date: str | None) -> None:
-    assert strong_validator(Remote(URL, SIZE, etag, modified, date)) in {None, etag, modified}
+    assert strong_validator(RemoteVersion(URL, SIZE, etag, modified, date)) in {None, etag, modified}
 
 
 @pytest.mark.parametrize(
     ("held", "remote", "ask"),
     [
-        pytest.param(0, TAGGED, Ask(), id="nothing is here"),
-        pytest.param(HELD, TAGGED, Ask(HELD, None, '"tag"'), id="a strong tag"),
-        pytest.param(HELD, DATED, Ask(HELD, None, OLD), id="a strong date"),
-        pytest.param(HELD, WEAK, Ask(HELD - OVERLAP), id="a weak tag"),
-        pytest.param(HELD, None, Ask(HELD - OVERLAP), id="nobody remembers"),
-        pytest.param(HELD, Remote("http://elsewhere/", SIZE, '"tag"'), Ask(HELD - OVERLAP), id="another URL"),
-        pytest.param(10, None, Ask(0), id="less than a block is here"),
+        pytest.param(0, TAGGED, RangeRequest(), id="nothing is here"),
+        pytest.param(HELD, TAGGED, RangeRequest(HELD, None, '"tag"'), id="a strong tag"),
+        pytest.param(HELD, DATED, RangeRequest(HELD, None, OLD), id="a strong date"),
+        pytest.param(HELD, WEAK, RangeRequest(HELD - OVERLAP), id="a weak tag"),
+        pytest.param(HELD, None, RangeRequest(HELD - OVERLAP), id="nobody remembers"),
+        pytest.param(
+            HELD, RemoteVersion("http://elsewhere/", SIZE, '"tag"'), RangeRequest(HELD - OVERLAP), id="another URL"
+        ),
+        pytest.param(10, None, RangeRequest(0), id="less than a block is here"),
     ],
 )
-def test_what_is_remembered_decides_what_is_asked(held: int, remote: Remote | None, ask: Ask) -> None:
-    assert ask == plan_request((held, None), beginning(held), remote, URL)
+def test_what_is_remembered_decides_what_is_asked(held: int, remote: RemoteVersion | None, ask: RangeRequest) -> None:
+    assert ask == build_request((held, None), beginning(held), remote, URL)
 
 
-SCATTERED = Ranges([(1_000, 100_000), (150_000, 200_000)])
+SCATTERED = ByteRanges([(1_000, 100_000), (150_000, 200_000)])
 
 
 @pytest.mark.parametrize(
     ("gap", "remote", "ask"),
     [
-        pytest.param((100_000, 150_000), TAGGED, Ask(100_000, 150_000, '"tag"'), id="a strong tag"),
-        pytest.param((120_000, 130_000), TAGGED, Ask(120_000, 130_000, '"tag"'), id="only a piece of it is wanted"),
-        pytest.param((200_000, None), TAGGED, Ask(200_000, None, '"tag"'), id="all that follows"),
-        pytest.param((0, 1_000), TAGGED, Ask(0, 1_000, '"tag"'), id="the beginning"),
-        pytest.param((100_000, 150_000), WEAK, Ask(100_000 - OVERLAP, 150_000), id="the block before it"),
-        pytest.param((200_000, 300_000), None, Ask(150_000, 300_000), id="all that is here before it"),
-        pytest.param((120_000, 130_000), WEAK, Ask(120_000, 130_000), id="nothing is here before it"),
-        pytest.param((0, 1_000), None, Ask(0, 1_000), id="nothing can be before the beginning"),
+        pytest.param((100_000, 150_000), TAGGED, RangeRequest(100_000, 150_000, '"tag"'), id="a strong tag"),
+        pytest.param(
+            (120_000, 130_000), TAGGED, RangeRequest(120_000, 130_000, '"tag"'), id="only a piece of it is wanted"
+        ),
+        pytest.param((200_000, None), TAGGED, RangeRequest(200_000, None, '"tag"'), id="all that follows"),
+        pytest.param((0, 1_000), TAGGED, RangeRequest(0, 1_000, '"tag"'), id="the beginning"),
+        pytest.param((100_000, 150_000), WEAK, RangeRequest(100_000 - OVERLAP, 150_000), id="the block before it"),
+        pytest.param((200_000, 300_000), None, RangeRequest(150_000, 300_000), id="all that is here before it"),
+        pytest.param((120_000, 130_000), WEAK, RangeRequest(120_000, 130_000), id="nothing is here before it"),
+        pytest.param((0, 1_000), None, RangeRequest(0, 1_000), id="nothing can be before the beginning"),
     ],
 )
 def test_gap_between_what_is_here_is_asked_for_to_its_end(
-    gap: tuple[int, int | None], remote: Remote | None, ask: Ask
+    gap: tuple[int, int | None], remote: RemoteVersion | None, ask: RangeRequest
 ) -> None:
-    assert ask == plan_request(gap, SCATTERED, remote, URL)
+    assert ask == build_request(gap, SCATTERED, remote, URL)
 
 
 def test_server_that_mishandles_ranges_or_conditions_is_not_asked_for_them() -> None:
     rest, held = (HELD, None), beginning(HELD)
 
-    assert Ask() == plan_request(rest, held, TAGGED, URL, ranges=False)
-    assert Ask(HELD - OVERLAP) == plan_request(rest, held, TAGGED, URL, conditions=False)
+    assert RangeRequest() == build_request(rest, held, TAGGED, URL, ranges=False)
+    assert RangeRequest(HELD - OVERLAP) == build_request(rest, held, TAGGED, URL, conditions=False)
 
 
 def test_server_that_ignores_ranges_is_asked_for_everything_also_when_a_gap_has_an_end() -> None:
-    assert Ask() == plan_request((100_000, 150_000), SCATTERED, TAGGED, URL, ranges=False)
-    assert Ask(100_000 - OVERLAP, 150_000) == plan_request((100_000, 150_000), SCATTERED, TAGGED, URL, conditions=False)
+    assert RangeRequest() == build_request((100_000, 150_000), SCATTERED, TAGGED, URL, ranges=False)
+    assert RangeRequest(100_000 - OVERLAP, 150_000) == build_request(
+        (100_000, 150_000), SCATTERED, TAGGED, URL, conditions=False
+    )
 
 
 @pytest.mark.parametrize(
     ("ask", "headers"),
     [
-        (Ask(), {}),
-        (Ask(7), {"Range": "bytes=7-"}),
-        (Ask(7, None, '"tag"'), {"Range": "bytes=7-", "If-Range": '"tag"'}),
-        (Ask(7, 20), {"Range": "bytes=7-19"}),
-        (Ask(7, 8, '"tag"'), {"Range": "bytes=7-7", "If-Range": '"tag"'}),
-        (Ask(0, 20), {"Range": "bytes=0-19"}),
+        (RangeRequest(), {}),
+        (RangeRequest(7), {"Range": "bytes=7-"}),
+        (RangeRequest(7, None, '"tag"'), {"Range": "bytes=7-", "If-Range": '"tag"'}),
+        (RangeRequest(7, 20), {"Range": "bytes=7-19"}),
+        (RangeRequest(7, 8, '"tag"'), {"Range": "bytes=7-7", "If-Range": '"tag"'}),
+        (RangeRequest(0, 20), {"Range": "bytes=0-19"}),
     ],
 )
-def test_question_becomes_headers(ask: Ask, headers: Mapping[str, str]) -> None:
+def test_question_becomes_headers(ask: RangeRequest, headers: Mapping[str, str]) -> None:
     assert headers == ask.headers
 
 
@@ -198,31 +216,35 @@ def test_the_rest_without_the_tag_that_was_asked_for_is_not_proven() -> None:
 
 
 def test_server_that_does_not_send_the_block_to_be_compared_cannot_be_resumed_from() -> None:
-    question = asks(206, span(HELD, SIZE - 1), ask=Ask(HELD - OVERLAP))
+    question = asks(206, span(HELD, SIZE - 1), ask=RangeRequest(HELD - OVERLAP))
 
     assert (False, False, False) == (question.conditions, question.ranges, question.from_start)
 
 
 def test_the_rest_by_a_date_is_proven() -> None:
-    assert decide(206, span(HELD, SIZE - 1, **{"Last-Modified": OLD}), ask=Ask(HELD, None, OLD), known=DATED).proven
+    assert decide(
+        206, span(HELD, SIZE - 1, **{"Last-Modified": OLD}), ask=RangeRequest(HELD, None, OLD), known=DATED
+    ).proven
 
 
 def test_range_between_what_is_here_ends_where_it_says() -> None:
-    answer = decide(206, span(HELD, 149_999, ETag='"tag"'), ask=Ask(HELD, 150_000, '"tag"'), held=150_000, wanted=HELD)
+    answer = decide(
+        206, span(HELD, 149_999, ETag='"tag"'), ask=RangeRequest(HELD, 150_000, '"tag"'), held=150_000, wanted=HELD
+    )
 
     assert (HELD, 150_000, SIZE, True) == (answer.first, answer.end, answer.remote.size, answer.proven)
 
 
 @pytest.mark.parametrize("last", [HELD, SIZE - 1])
 def test_range_that_ends_elsewhere_than_asked_is_taken_for_what_it_is(last: int) -> None:
-    answer = decide(206, span(HELD, last, ETag='"tag"'), ask=Ask(HELD, 150_000, '"tag"'))
+    answer = decide(206, span(HELD, last, ETag='"tag"'), ask=RangeRequest(HELD, 150_000, '"tag"'))
 
     assert (HELD, last + 1) == (answer.first, answer.end)
 
 
 def test_missing_beginning_without_a_condition_is_unproven() -> None:
     """What is here lies behind it, so no byte of the answer can be compared: checksums have the last word."""
-    answer = decide(206, span(0, 999), ask=Ask(0, 1000), held=HELD, wanted=0, known=None)
+    answer = decide(206, span(0, 999), ask=RangeRequest(0, 1000), held=HELD, wanted=0, known=None)
 
     assert (0, 1000, False) == (answer.first, answer.end, answer.proven)
 
@@ -230,7 +252,7 @@ def test_missing_beginning_without_a_condition_is_unproven() -> None:
 def test_gap_is_not_filled_by_a_range_without_proof() -> None:
     """Nothing is here right before the gap, so nothing could be compared."""
     questions = [
-        asks(206, span(120_000, 129_999, ETag=tag), ask=Ask(120_000, 130_000, condition), wanted=120_000)
+        asks(206, span(120_000, 129_999, ETag=tag), ask=RangeRequest(120_000, 130_000, condition), wanted=120_000)
         for tag, condition in [('"other"', '"tag"'), ('"tag"', None)]
     ]
 
@@ -238,7 +260,7 @@ def test_gap_is_not_filled_by_a_range_without_proof() -> None:
 
 
 def test_range_that_begins_behind_the_gap_is_refused() -> None:
-    assert not asks(206, span(120_001, 129_999), ask=Ask(120_000, 130_000, '"tag"'), wanted=120_000).ranges
+    assert not asks(206, span(120_001, 129_999), ask=RangeRequest(120_000, 130_000, '"tag"'), wanted=120_000).ranges
 
 
 def test_range_is_judged_by_its_content_range_whatever_the_status() -> None:
@@ -258,13 +280,13 @@ def test_range_of_another_length_than_its_body_is_refused(length: str) -> None:
 
 
 def test_range_that_begins_earlier_is_compared() -> None:
-    answer = decide(206, span(HELD - 1000, SIZE - 1), ask=Ask(HELD - OVERLAP), known=None)
+    answer = decide(206, span(HELD - 1000, SIZE - 1), ask=RangeRequest(HELD - OVERLAP), known=None)
 
     assert (HELD - 1000, False) == (answer.first, answer.proven)
 
 
 def test_range_from_the_first_byte_needs_no_proof() -> None:
-    assert decide(206, span(0, SIZE - 1), ask=Ask(), held=0, known=None).proven
+    assert decide(206, span(0, SIZE - 1), ask=RangeRequest(), held=0, known=None).proven
 
 
 def test_range_that_begins_late_is_refused_and_ranges_with_it() -> None:
@@ -299,14 +321,14 @@ def test_partial_answer_that_does_not_say_what_it_is_is_refused(headers: Mapping
 
 
 def test_whole_archive_begins_at_the_first_byte() -> None:
-    answer = decide(200, {"Content-Length": str(SIZE)}, ask=Ask(), held=0, known=None)
+    answer = decide(200, {"Content-Length": str(SIZE)}, ask=RangeRequest(), held=0, known=None)
 
     assert (0, SIZE, True) == (answer.first, answer.end, answer.proven)
 
 
 @pytest.mark.parametrize("length", [{}, {"Content-Length": "x"}, {"Content-Length": "-1"}, {"Content-Length": "²"}])
 def test_length_that_is_none_is_unknown(length: Mapping[str, str]) -> None:
-    assert decide(200, length, ask=Ask(), held=0, known=None).end is None
+    assert decide(200, length, ask=RangeRequest(), held=0, known=None).end is None
 
 
 def test_whole_archive_of_another_length_is_another_version_and_taken() -> None:
@@ -336,9 +358,12 @@ def test_nothing_beyond_what_is_here_means_that_all_is_here() -> None:
 
 @pytest.mark.parametrize(
     ("ask", "total"),
-    [pytest.param(Ask(), HELD, id="although no range was asked for"), pytest.param(REST, 0, id="of nothing at all")],
+    [
+        pytest.param(RangeRequest(), HELD, id="although no range was asked for"),
+        pytest.param(REST, 0, id="of nothing at all"),
+    ],
 )
-def test_out_of_range_of_an_empty_archive_is_tried_again(ask: Ask, total: int) -> None:
+def test_out_of_range_of_an_empty_archive_is_tried_again(ask: RangeRequest, total: int) -> None:
     with pytest.raises(TransferError, match="the store says that the archive is empty"):
         decide(416, {"Content-Range": f"bytes */{total}"}, ask=ask)
 
@@ -350,7 +375,7 @@ def test_nothing_beyond_what_is_here_of_an_archive_that_was_longer_is_another_ve
 
 def test_out_of_range_of_what_is_in_the_archive_throws_nothing_away() -> None:
     """Of a file with a gap, the store refuses the gap, and says itself that the archive is longer than that."""
-    question = asks(416, {"Content-Range": f"bytes */{SIZE}"}, ask=Ask(HELD, 2 * HELD, '"tag"'))
+    question = asks(416, {"Content-Range": f"bytes */{SIZE}"}, ask=RangeRequest(HELD, 2 * HELD, '"tag"'))
 
     assert (False, False) == (question.from_start, question.ranges)
 
@@ -384,7 +409,7 @@ SOUP = st.fixed_dictionaries(
     },
 )
 KNOWN = st.none() | st.builds(
-    Remote,
+    RemoteVersion,
     st.sampled_from([URL, "http://elsewhere/"]),
     st.none() | NUMBERS,
     st.none() | TAGS,
@@ -397,11 +422,11 @@ KNOWN = st.none() | st.builds(
 @given(st.sampled_from([200, 206, 416]), SOUP, st.sampled_from([0, 1, HELD, SIZE]), KNOWN, st.booleans(), st.booleans())
 @example(416, {"Content-Range": f"bytes */{HELD}"}, HELD, TAGGED, True, True)
 def test_any_headers_give_an_answer_that_can_be_joined_or_a_reason(
-    status: int, headers: dict[str, str], held: int, known: Remote | None, ranges: bool, conditions: bool
+    status: int, headers: dict[str, str], held: int, known: RemoteVersion | None, ranges: bool, conditions: bool
 ) -> None:
-    ask = plan_request((held, None), beginning(held), known, URL, ranges=ranges, conditions=conditions)
+    ask = build_request((held, None), beginning(held), known, URL, ranges=ranges, conditions=conditions)
     try:
-        answer = judge(status, headers, ask=ask, wanted=held, held=held, known=known, url=URL)
+        answer = interpret_response(status, headers, ask=ask, wanted=held, held=held, known=known, url=URL)
     except (AskAgain, TransferError):
         return
 
@@ -416,12 +441,12 @@ def test_any_headers_give_an_answer_that_can_be_joined_or_a_reason(
 @settings(deadline=None, derandomize=True)
 @given(SOUP, st.sampled_from([1, HELD]), KNOWN)
 def test_bytes_are_joined_unseen_only_by_a_condition_that_held(
-    headers: dict[str, str], held: int, known: Remote | None
+    headers: dict[str, str], held: int, known: RemoteVersion | None
 ) -> None:
     """Never a splice: who asks without If-Range gets to compare something."""
     try:
-        ask = Ask(max(0, held - OVERLAP))
-        answer = judge(206, headers, ask=ask, wanted=held, held=held, known=known, url=URL)
+        ask = RangeRequest(max(0, held - OVERLAP))
+        answer = interpret_response(206, headers, ask=ask, wanted=held, held=held, known=known, url=URL)
     except (AskAgain, TransferError):
         return
 
@@ -440,14 +465,14 @@ def test_any_headers_for_a_gap_give_an_answer_that_reaches_it_or_a_reason(
     status: int,
     headers: dict[str, str],
     gap: tuple[int, int | None],
-    known: Remote | None,
+    known: RemoteVersion | None,
     ranges: bool,
     conditions: bool,
 ) -> None:
     """A 416 excepted, which is about the end of the archive and not about the gap."""
-    ask = plan_request(gap, SCATTERED, known, URL, ranges=ranges, conditions=conditions)
+    ask = build_request(gap, SCATTERED, known, URL, ranges=ranges, conditions=conditions)
     try:
-        answer = judge(status, headers, ask=ask, wanted=gap[0], held=SCATTERED.total, known=known, url=URL)
+        answer = interpret_response(status, headers, ask=ask, wanted=gap[0], held=SCATTERED.total, known=known, url=URL)
     except (AskAgain, TransferError):
         return
 

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from collgs_async import pipeline
 from collgs_async.errors import StorageError
-from collgs_async.models import Outcome, Product, Status
-from collgs_async.patience import retry_after
+from collgs_async.http.retry import parse_retry_after
+from collgs_async.models.product import Outcome, Product, Status
+from collgs_async.models.timing import Timing
 from collgs_async.pipeline import Later, run_pipeline
-from collgs_async.timing import Timing
 from collgs_async.transfer.waiting import Waiting
 
 from .conftest import HANGS, Naps
@@ -63,7 +63,7 @@ class Work:
         return Outcome(product, Status.DOWNLOADED)
 
 
-async def run(source: Source, work: Work, *, workers: int = WORKERS, naps: Naps | None = None) -> list[str]:
+async def run(source: Source, work: Work, *, workers: int = WORKERS, sleeps: Naps | None = None) -> list[str]:
     settled: list[str] = []
     async with asyncio.timeout(HANGS):
         await run_pipeline(
@@ -72,7 +72,7 @@ async def run(source: Source, work: Work, *, workers: int = WORKERS, naps: Naps 
             lambda outcome: settled.append(outcome.product.identifier),
             workers=workers,
             queue_size=QUEUE,
-            timing=Timing(naps or Naps()),
+            timing=Timing(sleeps or Naps()),
         )
     return settled
 
@@ -89,13 +89,13 @@ def test_whatever_is_put_off_has_one_outcome_in_the_end(times: list[int], worker
 
 async def test_who_is_put_off_holds_no_worker() -> None:
     """With one worker, the first comes back after all the others."""
-    gate = Gate()
-    work = Work(lambda name: int(name == "P0"), partial(Later, turn=gate))
+    limiter = Gate()
+    work = Work(lambda name: int(name == "P0"), partial(Later, turn=limiter))
 
     def settle_and_open(outcome: Outcome) -> None:
         settled.append(outcome.product.identifier)
         if len(settled) == 9:
-            gate.opened.set()
+            limiter.opened.set()
 
     settled: list[str] = []
     async with asyncio.timeout(HANGS):
@@ -115,14 +115,14 @@ async def test_for_want_of_others_one_is_taken_before_its_turn_has_come() -> Non
 
 async def test_no_more_are_put_off_than_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline, "MOST_PUT_OFF", 7)
-    gate, source = Gate(), Source(1000)
-    work = Work(lambda _: 1, partial(Later, turn=gate))
+    limiter, source = Gate(), Source(1000)
+    work = Work(lambda _: 1, partial(Later, turn=limiter))
     running = asyncio.create_task(run(source, work))
     await turns(3000)
 
     assert 7 <= len(work.asked) <= 7 + WORKERS
     assert source.given <= 7 + WORKERS + QUEUE + 1
-    gate.opened.set()
+    limiter.opened.set()
     assert 1000 == len(await running)
 
 
@@ -219,20 +219,20 @@ async def test_the_clock_agrees_with_a_sleep_that_only_pretends() -> None:
     ],
 )
 def test_retry_after_is_read_with_a_fraction_and_never_as_nonsense(text: str, seconds: float | None) -> None:
-    assert seconds == retry_after({"Retry-After": text})
+    assert seconds == parse_retry_after({"Retry-After": text})
 
 
 def test_retry_after_may_be_a_date() -> None:
-    found = retry_after({"Retry-After": formatdate(4_000_000_000, usegmt=True)})
+    found = parse_retry_after({"Retry-After": formatdate(4_000_000_000, usegmt=True)})
 
     assert found is not None
     assert found > 10**6
-    assert 0.0 == retry_after({"Retry-After": formatdate(0, usegmt=True)})
+    assert 0.0 == parse_retry_after({"Retry-After": formatdate(0, usegmt=True)})
 
 
 @given(st.text(max_size=60) | st.from_regex(r"\A[A-Z][a-z]{2}, [0-9 ]{1,9} [A-Z][a-z]{2} .{0,30}", fullmatch=False))
 def test_no_retry_after_is_too_strange(text: str) -> None:
-    found = retry_after({"Retry-After": text})
+    found = parse_retry_after({"Retry-After": text})
 
     assert found is None or 0 <= found
 

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collgs_async.choosing import Dropped, latest_baseline
-from collgs_async.choosing.latest import SAME_GROUND
 from collgs_async.errors import CatalogueError
-from collgs_async.models import Product
-from collgs_async.names import parse
+from collgs_async.models.product import Product
+from collgs_async.models.sentinel import parse
+from collgs_async.selection.baselines import SAME_GROUND, latest_baseline
+from collgs_async.selection.filters import Excluded
 
 from .conftest import level2_scenes
 from .test_choosing import gathered, handed_out, silent
@@ -50,9 +50,9 @@ def in_the_catalogues_order(products: Iterable[Product]) -> list[Product]:
     return sorted(by_name, key=lambda product: product.start or "", reverse=True)
 
 
-async def chosen_of(products: Sequence[Product], **options: Any) -> tuple[list[Product], list[Dropped]]:
+async def chosen_of(products: Sequence[Product], **options: Any) -> tuple[list[Product], list[Excluded]]:
     """Choose, and see to it that each product is either chosen or dropped, and that once."""
-    dropped: list[Dropped] = []
+    dropped: list[Excluded] = []
     chosen = [product async for product in latest_baseline(handed_out(products), dropped.append, **options)]
     accounted = [product.identifier for product in (*chosen, *(drop.product for drop in dropped))]
     assert sorted(product.identifier for product in products) == sorted(accounted)
@@ -233,7 +233,7 @@ async def test_an_older_one_is_dropped_even_when_it_comes_long_after(caplog: pyt
     chosen, dropped = await chosen_of([new, between, old])
 
     assert [new, between] == chosen
-    assert [Dropped(old, "a product of a newer baseline was chosen before", "older baseline")] == dropped
+    assert [Excluded(old, "a product of a newer baseline was chosen before", "older baseline")] == dropped
     assert "" == caplog.text
 
 
@@ -387,7 +387,7 @@ async def test_a_real_search_brings_each_scene_once(serve: Callable[..., Any]) -
         for scene in (*take, *rest)
     ]
     site = await serve([*take, *rest, *again], page_maximum=3)
-    dropped: list[Dropped] = []
+    dropped: list[Excluded] = []
 
     async with site.client() as client:
         chosen = [product async for product in latest_baseline(client.search(), dropped.append)]

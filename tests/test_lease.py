@@ -20,8 +20,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from collgs_async import lease as room
-from collgs_async.lease import BEAT, STALE, Holder, Lease
+from collgs_async.storage import lock as room
+from collgs_async.storage.lock import HEARTBEAT, STALE_AFTER, LockOwner, ProductLock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -80,23 +80,23 @@ def part(tmp_path: Path) -> Path:
     return tmp_path / "S2A.zip.part"
 
 
-def plant(lease: Lease, content: bytes | Holder, age: float = 0) -> Holder | None:
+def plant(lock: ProductLock, content: bytes | LockOwner, age: float = 0) -> LockOwner | None:
     """Lay somebody else's lease in the way, with a heartbeat that is `age` seconds old."""
-    lease.path.write_bytes(content if isinstance(content, bytes) else json.dumps(asdict(content)).encode())
-    grow_old(lease.path, age)
-    return content if isinstance(content, Holder) else None
+    lock.path.write_bytes(content if isinstance(content, bytes) else json.dumps(asdict(content)).encode())
+    grow_old(lock.path, age)
+    return content if isinstance(content, LockOwner) else None
 
 
 def grow_old(path: Path, age: float) -> None:
     os.utime(path, (time.time() - age,) * 2)
 
 
-def dead() -> Holder:
+def dead() -> LockOwner:
     """Describe a process of this machine that is gone: its number may be in use, its start never was."""
-    return replace(Holder.here(), started="before everything")
+    return replace(LockOwner.here(), started="before everything")
 
 
-def foreign() -> Holder:
+def foreign() -> LockOwner:
     return replace(dead(), host="another machine")
 
 
@@ -147,54 +147,54 @@ def tell(process: subprocess.Popen[str], line: str) -> None:
 
 
 def test_free_lease_is_taken_held_and_leaves_nothing_behind(part: Path) -> None:
-    lease = Lease(part)
+    lock = ProductLock(part)
 
-    assert lease.take()
-    assert lease.still_mine()
+    assert lock.acquire()
+    assert lock.is_held()
     assert ["S2A.zip.part.lease"] == files(part.parent)
-    lease.release()
-    assert not lease.still_mine()
+    lock.release()
+    assert not lock.is_held()
     assert [] == files(part.parent)
 
 
 def test_missing_folder_is_made(tmp_path: Path) -> None:
-    assert Lease(tmp_path / "new" / "deep" / "S2A.zip.part").take()
+    assert ProductLock(tmp_path / "new" / "deep" / "S2A.zip.part").acquire()
 
 
 def test_second_task_of_the_same_process_stays_out(part: Path) -> None:
-    first, second = Lease(part), Lease(part)
+    first, second = ProductLock(part), ProductLock(part)
 
-    assert first.take()
-    assert not second.take()
-    assert not second.still_mine()
+    assert first.acquire()
+    assert not second.acquire()
+    assert not second.is_held()
     second.release()
-    assert first.still_mine()
+    assert first.is_held()
 
 
 def test_taking_twice_is_refused_and_keeps_the_lease(part: Path) -> None:
-    lease = Lease(part)
+    lock = ProductLock(part)
 
-    assert [True, False] == [lease.take(), lease.take()]
-    assert lease.still_mine()
+    assert [True, False] == [lock.acquire(), lock.acquire()]
+    assert lock.is_held()
 
 
 def test_released_lease_can_be_taken_again(part: Path) -> None:
-    lease = Lease(part)
+    lock = ProductLock(part)
 
     for _ in range(3):
-        assert lease.take()
-        lease.release()
-        lease.release()
+        assert lock.acquire()
+        lock.release()
+        lock.release()
 
 
 def test_leases_of_two_products_do_not_touch_each_other(tmp_path: Path) -> None:
-    assert Lease(tmp_path / "a.zip.part").take()
-    assert Lease(tmp_path / "b.zip.part").take()
+    assert ProductLock(tmp_path / "a.zip.part").acquire()
+    assert ProductLock(tmp_path / "b.zip.part").acquire()
 
 
 def test_living_process_keeps_others_out(part: Path) -> None:
     with holder_process(part):
-        assert not Lease(part).take()
+        assert not ProductLock(part).acquire()
 
 
 def test_killed_holder_is_stale_at_once_even_before_its_parent_looks(part: Path) -> None:
@@ -202,7 +202,7 @@ def test_killed_holder_is_stale_at_once_even_before_its_parent_looks(part: Path)
         os.kill(pid, signal.SIGKILL)
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # a zombie still has a number and a start
 
-        assert Lease(part).take()
+        assert ProductLock(part).acquire()
     assert ["S2A.zip.part.lease"] == files(part.parent)
 
 
@@ -210,23 +210,23 @@ def test_killed_and_reaped_holder_is_stale_at_once(part: Path) -> None:
     with holder_process(part) as pid:
         os.kill(pid, signal.SIGKILL)
 
-    assert Lease(part).take()
+    assert ProductLock(part).acquire()
 
 
 def test_stopped_holder_on_this_machine_keeps_its_lease_however_old_its_heartbeat(part: Path) -> None:
     with holder_process(part) as pid:
         os.kill(pid, signal.SIGSTOP)
         os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOWAIT)
-        grow_old(Lease(part).path, 100 * STALE)
+        grow_old(ProductLock(part).path, 100 * STALE_AFTER)
 
-        assert not Lease(part).take()
+        assert not ProductLock(part).acquire()
 
 
 def test_number_of_a_dead_process_that_is_used_again_is_not_taken_for_it(part: Path) -> None:
-    lease = Lease(part)
-    plant(lease, replace(Holder.here(), started="1"))
+    lock = ProductLock(part)
+    plant(lock, replace(LockOwner.here(), started="1"))
 
-    assert lease.take()
+    assert lock.acquire()
 
 
 @pytest.mark.parametrize(
@@ -244,86 +244,92 @@ def test_number_of_a_dead_process_that_is_used_again_is_not_taken_for_it(part: P
     ids=["machine", "container", "unknown start", "empty", "zeros", "torn", "list", "deep"],
 )
 @pytest.mark.parametrize(
-    ("age", "stale"), [(0, False), (STALE - 2 * BEAT, False), (STALE + BEAT, True), (-STALE - BEAT, True)]
+    ("age", "stale"),
+    [
+        (0, False),
+        (STALE_AFTER - 2 * HEARTBEAT, False),
+        (STALE_AFTER + HEARTBEAT, True),
+        (-STALE_AFTER - HEARTBEAT, True),
+    ],
 )
 def test_heartbeat_decides_for_a_holder_that_cannot_be_seen(
-    part: Path, holder: Holder | bytes, age: float, stale: bool
+    part: Path, holder: LockOwner | bytes, age: float, stale: bool
 ) -> None:
-    lease = Lease(part)
-    plant(lease, holder, age)
-    before = lease.path.read_bytes()
+    lock = ProductLock(part)
+    plant(lock, holder, age)
+    before = lock.path.read_bytes()
 
-    assert stale == lease.take()
-    assert stale == lease.still_mine()
-    assert stale == (lease.path.read_bytes() != before)
+    assert stale == lock.acquire()
+    assert stale == lock.is_held()
+    assert stale == (lock.path.read_bytes() != before)
     assert ["S2A.zip.part.lease"] == files(part.parent)
 
 
 def test_renewing_lets_the_heart_beat(part: Path) -> None:
-    lease = Lease(part)
-    lease.take()
-    grow_old(lease.path, 2 * STALE)
+    lock = ProductLock(part)
+    lock.acquire()
+    grow_old(lock.path, 2 * STALE_AFTER)
 
-    lease.renew()
+    lock.refresh()
 
-    assert BEAT > time.time() - lease.path.stat().st_mtime
+    assert HEARTBEAT > time.time() - lock.path.stat().st_mtime
 
 
 def test_lease_that_was_taken_over_is_no_longer_mine_nor_mine_to_renew_or_release(part: Path) -> None:
-    lease = Lease(part)
-    lease.take()
-    other = plant(lease, foreign(), STALE)
-    beat = lease.path.stat().st_mtime_ns
+    lock = ProductLock(part)
+    lock.acquire()
+    other = plant(lock, foreign(), STALE_AFTER)
+    beat = lock.path.stat().st_mtime_ns
 
-    assert not lease.still_mine()
-    lease.renew()
-    lease.release()
+    assert not lock.is_held()
+    lock.refresh()
+    lock.release()
 
-    assert other == Holder.parse(lease.path.read_bytes())
-    assert beat == lease.path.stat().st_mtime_ns
+    assert other == LockOwner.parse(lock.path.read_bytes())
+    assert beat == lock.path.stat().st_mtime_ns
 
 
 def test_sleeper_learns_that_another_process_took_over(part: Path) -> None:
-    lease = Lease(part)
-    lease.take()
+    lock = ProductLock(part)
+    lock.acquire()
     # As seen from elsewhere: the sleeper is on another machine and its heart does not beat.
-    plant(lease, replace(Holder.here(), host="another machine"), 2 * STALE)
+    plant(lock, replace(LockOwner.here(), host="another machine"), 2 * STALE_AFTER)
 
     with holder_process(part):
-        assert not lease.still_mine()
-        lease.release()
-        assert not Lease(part).take()
+        assert not lock.is_held()
+        lock.release()
+        assert not ProductLock(part).acquire()
 
 
 def test_lease_that_somebody_removed_is_no_longer_mine(part: Path) -> None:
-    lease = Lease(part)
-    lease.take()
-    lease.path.unlink()
+    lock = ProductLock(part)
+    lock.acquire()
+    lock.path.unlink()
 
-    assert not lease.still_mine()
-    lease.renew()
-    lease.release()
+    assert not lock.is_held()
+    lock.refresh()
+    lock.release()
     assert [] == files(part.parent)
 
 
 @pytest.mark.parametrize("crashes", [1, 2])
 def test_crash_in_the_middle_of_a_takeover_is_cleaned_up(part: Path, crashes: int) -> None:
-    lease = Lease(part)
+    lock = ProductLock(part)
     for depth in range(crashes + 1):
-        path = lease.path.with_name(lease.path.name + "~" * depth)
+        path = lock.path.with_name(lock.path.name + "~" * depth)
         path.write_text(json.dumps(asdict(replace(dead(), token=uuid.uuid4().hex))))
 
-    assert lease.take()
+    assert lock.acquire()
     assert ["S2A.zip.part.lease"] == files(part.parent)
 
 
 def test_stale_lease_is_left_to_the_living_process_that_is_replacing_it(part: Path) -> None:
-    lease, rival = Lease(part), Lease(part)
-    rival.path = lease.path.with_name(f"{lease.path.name}~")
-    plant(lease, dead())
-    plant(rival, Holder.here())
+    lock, rival = ProductLock(part), ProductLock(part)
+    rival.path = lock.path.with_name(f"{lock.path.name}~")
+    plant(lock, dead())
+    plant(rival, LockOwner.here())
 
-    assert not lease.take()
+    assert not lock.acquire()
     assert ["S2A.zip.part.lease", "S2A.zip.part.lease~"] == files(part.parent)
 
 
@@ -331,31 +337,31 @@ def test_trouble_with_the_folder_goes_up(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
     with pytest.raises(OSError, match="file"):
-        Lease(tmp_path / "file" / "S2A.zip.part").take()
+        ProductLock(tmp_path / "file" / "S2A.zip.part").acquire()
 
 
 @pytest.mark.parametrize("planted", [[], ["S2A.zip.part.lease"]], ids=["free", "stale"])
 def test_full_disk_goes_up_and_leaves_no_torn_lease(part: Path, planted: list[str]) -> None:
-    lease = Lease(part)
+    lock = ProductLock(part)
     for _ in planted:
-        plant(lease, dead())
+        plant(lock, dead())
 
     with full_disk(), pytest.raises(OSError, match="too large"):
-        lease.take()
+        lock.acquire()
 
     assert planted == files(part.parent)
-    assert not lease.still_mine()
+    assert not lock.is_held()
 
 
 def test_full_disk_hinders_neither_a_refusal_nor_the_heartbeat_nor_the_release(part: Path) -> None:
-    lease = Lease(part)
-    lease.take()
+    lock = ProductLock(part)
+    lock.acquire()
 
     with full_disk():
-        assert not Lease(part).take()
-        lease.renew()
-        assert lease.still_mine()
-        lease.release()
+        assert not ProductLock(part).acquire()
+        lock.refresh()
+        assert lock.is_held()
+        lock.release()
 
     assert [] == files(part.parent)
 
@@ -363,7 +369,7 @@ def test_full_disk_hinders_neither_a_refusal_nor_the_heartbeat_nor_the_release(p
 def test_eight_processes_race_for_leases_and_never_share_one(tmp_path: Path) -> None:
     parts = [tmp_path / f"{number:03}.zip.part" for number in range(200)]
     for part in random.sample(parts, 100):
-        plant(Lease(part), dead())
+        plant(ProductLock(part), dead())
 
     with ExitStack() as stack:
         racers = [stack.enter_context(child(RACE, *parts)) for _ in range(PROCESSES)]
@@ -374,16 +380,18 @@ def test_eight_processes_race_for_leases_and_never_share_one(tmp_path: Path) -> 
     assert [] == files(tmp_path)
 
 
-@pytest.mark.parametrize(("holder", "age"), [(dead, 0.0), (foreign, 2 * STALE)], ids=["gone here", "silent elsewhere"])
-def test_takeover_race_has_exactly_one_winner(tmp_path: Path, holder: Callable[[], Holder], age: float) -> None:
+@pytest.mark.parametrize(
+    ("holder", "age"), [(dead, 0.0), (foreign, 2 * STALE_AFTER)], ids=["gone here", "silent elsewhere"]
+)
+def test_takeover_race_has_exactly_one_winner(tmp_path: Path, holder: Callable[[], LockOwner], age: float) -> None:
     with ExitStack() as stack:
         takers = [stack.enter_context(child(CHARGE)) for _ in range(PROCESSES)]
         for number in range(100):
-            lease = Lease(tmp_path / f"{number:03}.zip.part")
-            plant(lease, holder(), age)
+            lock = ProductLock(tmp_path / f"{number:03}.zip.part")
+            plant(lock, holder(), age)
             start = time.monotonic() + 0.003
             for taker in takers:
-                tell(taker, f"{start} {tmp_path / lease.path.stem}")
+                tell(taker, f"{start} {tmp_path / lock.path.stem}")
             answers = sorted(answer(taker) for taker in takers)
             assert ["0 0"] * (PROCESSES - 1) + ["1 1"] == answers
     assert [f"{number:03}.zip.part.lease" for number in range(100)] == files(tmp_path)
@@ -393,8 +401,8 @@ def test_this_process_is_alive_and_a_reaped_one_is_not() -> None:
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
 
-    assert Holder.here().alive() is True
-    assert replace(Holder.here(), pid=process.pid).alive() is False
+    assert LockOwner.here().alive() is True
+    assert replace(LockOwner.here(), pid=process.pid).alive() is False
 
 
 @pytest.mark.skipif(not Path("/bin/ps").exists(), reason="there is no ps here")
@@ -403,20 +411,20 @@ def test_system_without_proc_asks_ps(part: Path, tmp_path: Path, monkeypatch: py
     room._place.cache_clear()
     try:
         with child("input()") as process:
-            holder = replace(Holder.here(), pid=process.pid, started=room._started(process.pid))
+            holder = replace(LockOwner.here(), pid=process.pid, started=room._started(process.pid))
             monkeypatch.setenv("TZ", "Pacific/Auckland")
             assert holder.alive() is True
             process.kill()
             os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
             assert holder.alive() is False
         assert holder.alive() is False
-        assert [True, False] == [Lease(part).take(), Lease(part).take()]
+        assert [True, False] == [ProductLock(part).acquire(), ProductLock(part).acquire()]
     finally:
         room._place.cache_clear()
 
 
 def test_process_that_hides_is_judged_by_its_heartbeat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    holder = Holder.here()
+    holder = LockOwner.here()
     (tmp_path / "self").mkdir()
     (tmp_path / "self" / "stat").touch()
     monkeypatch.setattr(room, "_PROC", tmp_path)
@@ -425,10 +433,10 @@ def test_process_that_hides_is_judged_by_its_heartbeat(tmp_path: Path, monkeypat
 
 
 def test_holder_survives_the_way_to_the_disk_and_back() -> None:
-    holder = Holder.here()
+    holder = LockOwner.here()
 
-    assert holder == Holder.parse(holder.text())
-    assert holder != Holder.here()
+    assert holder == LockOwner.parse(holder.text())
+    assert holder != LockOwner.here()
 
 
 @given(st.binary() | (JSON | LOOKALIKE).map(lambda value: json.dumps(value).encode()))
@@ -438,7 +446,7 @@ def test_holder_survives_the_way_to_the_disk_and_back() -> None:
 @example(json.dumps({**asdict(dead()), "started": 0}).encode())
 @example(json.dumps({**asdict(dead()), "token": "../../x"}).encode())
 def test_anything_reads_as_nobody_or_as_somebody_whole(text: bytes) -> None:
-    holder = Holder.parse(text)
+    holder = LockOwner.parse(text)
 
     if holder is not None:
         assert {str} == {type(holder.host), type(holder.namespace), type(holder.token)}
@@ -453,4 +461,4 @@ def test_anything_reads_as_nobody_or_as_somebody_whole(text: bytes) -> None:
     st.sampled_from(["host", "namespace", "pid", "started", "token"]), JSON.filter(lambda v: type(v) in (list, dict))
 )
 def test_lease_with_a_field_of_another_make_is_nobodys(field: str, value: object) -> None:
-    assert Holder.parse(json.dumps({**asdict(dead()), field: value}).encode()) is None
+    assert LockOwner.parse(json.dumps({**asdict(dead()), field: value}).encode()) is None

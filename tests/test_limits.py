@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from collgs_async.limits import Throttle
+from collgs_async.http.limits import RateLimiter
 
 
 class Clock:
@@ -22,26 +22,26 @@ class Clock:
         self.now += seconds
 
 
-def throttle(clock: Clock, rate: float | None) -> Throttle:
-    return Throttle(rate, clock=clock, sleep=clock.sleep)
+def rate_limiter(clock: Clock, rate: float | None) -> RateLimiter:
+    return RateLimiter(rate, clock=clock, sleep=clock.sleep)
 
 
 async def test_bytes_take_as_long_as_the_rate_says() -> None:
     clock = Clock()
-    limit = throttle(clock, 1000)
+    limit = rate_limiter(clock, 1000)
 
     for _ in range(10):
-        await limit.pay(500)
+        await limit.consume(500)
 
     assert 105.0 == pytest.approx(clock.now)
 
 
 async def test_idle_time_is_not_saved_up() -> None:
     clock = Clock()
-    limit = throttle(clock, 1000)
+    limit = rate_limiter(clock, 1000)
     clock.now += 3600
 
-    await limit.pay(2000)
+    await limit.consume(2000)
 
     assert [2.0] == pytest.approx(clock.waits)
 
@@ -49,11 +49,11 @@ async def test_idle_time_is_not_saved_up() -> None:
 async def test_slow_line_waits_for_nothing_more() -> None:
     """A second on the line between two payments of half a second each."""
     clock = Clock()
-    limit = throttle(clock, 1000)
+    limit = rate_limiter(clock, 1000)
 
-    await limit.pay(500)
+    await limit.consume(500)
     clock.now += 1
-    await limit.pay(500)
+    await limit.consume(500)
 
     assert 102.0 == pytest.approx(clock.now)
 
@@ -65,20 +65,20 @@ async def test_all_connections_share_one_limit() -> None:
         asked.append(seconds)
         await asyncio.sleep(0)
 
-    limit = Throttle(1000, clock=lambda: 0.0, sleep=note)
-    await asyncio.gather(*(limit.pay(1000) for _ in range(4)))
+    limit = RateLimiter(1000, clock=lambda: 0.0, sleep=note)
+    await asyncio.gather(*(limit.consume(1000) for _ in range(4)))
 
     assert [1.0, 2.0, 3.0, 4.0] == asked
 
 
 async def test_no_limit_never_waits() -> None:
     clock = Clock()
-    limit = throttle(clock, None)
+    limit = rate_limiter(clock, None)
 
-    await limit.pay(10**12)
+    await limit.consume(10**12)
 
     assert [] == clock.waits
-    assert 2**20 == limit.piece(2**20)
+    assert 2**20 == limit.block_size(2**20)
 
 
 @pytest.mark.parametrize(
@@ -90,4 +90,4 @@ async def test_no_limit_never_waits() -> None:
     ],
 )
 def test_slow_run_takes_small_pieces(rate: float, piece: int) -> None:
-    assert piece == throttle(Clock(), rate).piece(2**20)
+    assert piece == rate_limiter(Clock(), rate).block_size(2**20)

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collgs_async import Client
-from collgs_async.links import exact_url, join_link, with_parameters
-from collgs_async.plan import Plan
+from collgs_async.http.links import exact_url, join_link, with_parameters
+from collgs_async.selection.plan import Plan
 
 from . import test_transport
-from .test_hostile import RIGHT, plain, settings_for, wild
+from .test_hostile import RIGHT, plain, raw_server, settings_for
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -67,12 +67,12 @@ async def store_of(*hops: str, certificate: Path | None = None) -> AsyncIterator
     if certificate:
         tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         tls.load_cert_chain(certificate)
-    async with wild([("A", hops[0])], Recorder(*hops), tls=tls) as server:
+    async with raw_server([("A", hops[0])], Recorder(*hops), tls=tls) as server:
         yield server
 
 
 @pytest.mark.parametrize("target", SIGNED)
-async def test_links_are_asked_as_the_catalogue_gives_them(tmp_path: Path, naps: Naps, target: str) -> None:
+async def test_links_are_asked_as_the_catalogue_gives_them(tmp_path: Path, sleeps: Naps, target: str) -> None:
     """Absolute and relative to the host alike, and named alike in the report."""
     async with store_of(target) as server:
         server.offer(
@@ -80,7 +80,7 @@ async def test_links_are_asked_as_the_catalogue_gives_them(tmp_path: Path, naps:
             if target[:2] != "//"
             else [("A", f"{server.origin}{target}")]
         )
-        async with Client(settings_for(server, tmp_path, timeout=5), sleep=naps) as client:
+        async with Client(settings_for(server, tmp_path, timeout=5), sleep=sleeps) as client:
             found = [product async for product in client.search()]
             report = await client.run()
 
@@ -92,7 +92,7 @@ async def test_links_are_asked_as_the_catalogue_gives_them(tmp_path: Path, naps:
 @pytest.mark.parametrize("length", [1, 2, 3])
 @pytest.mark.parametrize("secure", [False, True], ids=["http", "https"])
 async def test_links_are_asked_as_redirects_give_them(
-    tmp_path: Path, naps: Naps, certificate: Path, length: int, *, secure: bool
+    tmp_path: Path, sleeps: Naps, certificate: Path, length: int, *, secure: bool
 ) -> None:
     for number in range(0, len(SIGNED), length):
         hops = [target for target in SIGNED[number : number + length] if target[:2] != "//"]
@@ -101,7 +101,7 @@ async def test_links_are_asked_as_redirects_give_them(
         folder = tmp_path / str(number)
         async with store_of("/first", *hops, certificate=certificate if secure else None) as server:
             config = settings_for(server, folder, timeout=5, **({"ca_file": certificate} if secure else {}))
-            async with Client(config, sleep=naps) as client:
+            async with Client(config, sleep=sleeps) as client:
                 report = await client.run()
 
             assert ["/first", *hops] == [asked.path for asked in server.archive_requests]
@@ -118,21 +118,24 @@ async def test_links_are_asked_as_redirects_give_them(
         ("./../up.zip", "/up.zip"),
     ],
 )
-async def test_only_what_http_cannot_carry_is_encoded(tmp_path: Path, naps: Naps, given: str, asked: str) -> None:
+async def test_only_what_http_cannot_carry_is_encoded(tmp_path: Path, sleeps: Naps, given: str, asked: str) -> None:
     async def store(request: Asked) -> AsyncIterator[bytes]:
         head = b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nConnection: close\r\nLocation: "
         yield head + given.encode("latin-1") + b"\r\n\r\n" if request.path == "/first" else plain(RIGHT)
 
-    async with wild([("A", "/first")], store) as server, Client(settings_for(server, tmp_path), sleep=naps) as client:
+    async with (
+        raw_server([("A", "/first")], store) as server,
+        Client(settings_for(server, tmp_path), sleep=sleeps) as client,
+    ):
         await client.run()
 
         assert ["/first", asked] == [one.path for one in server.archive_requests]
 
 
-async def test_plans_and_sidecars_keep_links(tmp_path: Path, naps: Naps) -> None:
+async def test_plans_and_sidecars_keep_links(tmp_path: Path, sleeps: Naps) -> None:
     target = SIGNED[0]
     async with store_of(target) as server:
-        async with Client(settings_for(server, tmp_path / "archives"), sleep=naps) as client:
+        async with Client(settings_for(server, tmp_path / "archives"), sleep=sleeps) as client:
             plan = await client.plan()
             plan.write(tmp_path / "plan.json")
             report = await client.pull(Plan.read(tmp_path / "plan.json"))

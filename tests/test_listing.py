@@ -19,8 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collgs_async.errors import CatalogueError, ConfigError
-from collgs_async.listing import FORMATS, rewind, write_listing
-from collgs_async.models import Product
+from collgs_async.models.product import Product
+from collgs_async.reporting.listing import FORMATS, rewind, write_listing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

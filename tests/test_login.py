@@ -14,11 +14,11 @@ import pytest
 from yarl import URL
 
 from collgs_async import Client
-from collgs_async.credentials import Credentials
-from collgs_async.demo import SignIn
+from collgs_async.demo.login import SignIn
+from collgs_async.http.credentials import Credentials
 
 from .conftest import HANGS, fault, is_archive, level2_scenes
-from .test_cli import COLLECTION, at, untroubled
+from .test_cli import COLLECTION, assert_clean_exit, at
 from .test_interrupts import until
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def client(site: Any, **options: Any) -> Client:
     config = site.config(**options)
     connection = replace(config.connection, auth_hosts=("localhost",))
     config = replace(config, connection=connection)
-    return Client(config, sleep=site.naps, credentials=lambda: Credentials(NAME, PASSWORD))
+    return Client(config, sleep=site.sleeps, credentials=lambda: Credentials(NAME, PASSWORD))
 
 
 async def pull(site: Any, **options: Any) -> Any:
@@ -167,7 +167,7 @@ async def test_variables_are_enough(serve: Callable[..., Any], command: Command,
     scenes = level2_scenes(3, size=2_000)
     site = await serve(scenes, sign_in=rules())
 
-    ended = untroubled(await command(*at(site), **home, **RIGHT))
+    ended = assert_clean_exit(await command(*at(site), **home, **RIGHT))
 
     assert 0 == ended.code
     assert all(is_archive(site.archive(scene)) for scene in scenes)
@@ -184,7 +184,7 @@ async def test_a_netrc_file_is_enough(
     file.chmod(0o600)
     places = {"NETRC": {**home, "NETRC": str(file), "HOME": "/"}, "HOME": {**home, "NETRC": ""}}
 
-    ended = untroubled(await command(*at(site), **places[where]))
+    ended = assert_clean_exit(await command(*at(site), **places[where]))
 
     assert (0, 1) == (ended.code, posts(site))
 
@@ -194,7 +194,7 @@ async def test_a_wrong_password_is_posted_once_and_stops_the_run_with_one_line(
 ) -> None:
     site = await serve(level2_scenes(20, size=2_000), sign_in=rules())
 
-    ended = untroubled(await command(*at(site), "--workers", 8, **home, **WRONG))
+    ended = assert_clean_exit(await command(*at(site), "--workers", 8, **home, **WRONG))
 
     assert 1 == ended.code
     assert [REFUSED] == errors_of(ended)
@@ -207,7 +207,7 @@ async def test_without_credentials_one_line_says_what_to_set_and_nothing_is_post
 ) -> None:
     site = await serve(level2_scenes(20, size=2_000), sign_in=rules())
 
-    ended = untroubled(await command(*at(site), "--workers", 8, **home))
+    ended = assert_clean_exit(await command(*at(site), "--workers", 8, **home))
 
     assert 1 == ended.code
     assert [NOTHING_SET] == errors_of(ended)
@@ -220,7 +220,7 @@ async def test_a_form_of_another_host_gets_nothing(
 ) -> None:
     site = await serve(level2_scenes(20, size=2_000), sign_in=rules(host="localhost"))
 
-    ended = untroubled(await command(*at(site), "--workers", 8, **home, **RIGHT))
+    ended = assert_clean_exit(await command(*at(site), "--workers", 8, **home, **RIGHT))
 
     assert 1 == ended.code
     (said,) = errors_of(ended)
@@ -233,7 +233,7 @@ async def test_a_form_of_another_host_is_used_when_it_is_named(
 ) -> None:
     site = await serve(level2_scenes(3, size=2_000), sign_in=rules(host="localhost", chunked=True))
 
-    ended = untroubled(await command(*at(site), "--auth-hosts", "localhost", **home, **RIGHT))
+    ended = assert_clean_exit(await command(*at(site), "--auth-hosts", "localhost", **home, **RIGHT))
 
     assert (0, 1) == (ended.code, posts(site))
 
@@ -244,7 +244,9 @@ async def test_the_catalogue_by_its_other_name_needs_no_naming(
     site = await serve(level2_scenes(3, size=2_000), sign_in=rules(host="localhost"))
     catalogue = str(URL(site.server.url).with_host("localhost"))
 
-    ended = untroubled(await command("--base-url", catalogue, *COLLECTION, "--output", site.folder, **home, **RIGHT))
+    ended = assert_clean_exit(
+        await command("--base-url", catalogue, *COLLECTION, "--output", site.folder, **home, **RIGHT)
+    )
 
     assert (0, 1) == (ended.code, posts(site))
 
@@ -261,7 +263,7 @@ async def test_login_says_who_one_is_and_needs_no_collection(
 ) -> None:
     site = await serve(level2_scenes(3, size=2_000), sign_in=rules())
 
-    ended = untroubled(await command("login", "--base-url", site.server.url, **home, **RIGHT))
+    ended = assert_clean_exit(await command("login", "--base-url", site.server.url, **home, **RIGHT))
 
     assert (0, "signed in as ada at 127.0.0.1\n") == (ended.code, ended.err)
     assert 1 == posts(site)
@@ -278,7 +280,7 @@ async def test_login_that_fails_is_one_line(
 ) -> None:
     site = await serve(level2_scenes(3, size=2_000), sign_in=rules())
 
-    ended = untroubled(await command(*login_at(site), **home, **variables))
+    ended = assert_clean_exit(await command(*login_at(site), **home, **variables))
 
     assert (1, f"{said}\n") == (ended.code, ended.err)
     assert posted == posts(site)
@@ -289,7 +291,7 @@ async def test_login_at_an_open_store_says_that_there_is_none(
 ) -> None:
     site = await serve(level2_scenes(3, size=2_000))
 
-    ended = untroubled(await command(*login_at(site), **home, **RIGHT))
+    ended = assert_clean_exit(await command(*login_at(site), **home, **RIGHT))
 
     assert (0, "the store hands out archives without a sign-in\n") == (ended.code, ended.err)
 
@@ -326,7 +328,7 @@ async def test_no_secret_is_in_any_output_of_a_run_that_goes_well(
     faults = {scene.identifier: fault(name) for scene, name in zip(scenes, ["cut", "500", "html"], strict=False)}
     site = await serve(scenes, sign_in=rules(session_requests=8, chunked=True), faults=faults)
 
-    ended = untroubled(await command(*at(site), flag, "-v", "--report", "report.json", **home, **RIGHT))
+    ended = assert_clean_exit(await command(*at(site), flag, "-v", "--report", "report.json", **home, **RIGHT))
 
     secrets = secrets_of(site)
     assert 0 == ended.code
@@ -340,7 +342,7 @@ async def test_no_secret_is_in_any_output_of_a_run_that_is_refused(
 ) -> None:
     site = await serve(level2_scenes(3, size=2_000), sign_in=rules(locked_after=0))
 
-    ended = untroubled(await command(*at(site), "-v", "--report", "report.json", **home, **RIGHT))
+    ended = assert_clean_exit(await command(*at(site), "-v", "--report", "report.json", **home, **RIGHT))
 
     assert 1 == ended.code
     assert "Account is temporarily disabled" in ended.err
@@ -372,7 +374,7 @@ async def test_no_secret_is_in_what_a_killed_run_leaves_behind(
 async def test_the_show_with_a_sign_in_ends_well(
     command: Command, home: dict[str, str], tmp_path: Path, form: str
 ) -> None:
-    ended = untroubled(await command("demo", "--products", 1, "--sign-in", form, TMPDIR=str(tmp_path), **home))
+    ended = assert_clean_exit(await command("demo", "--products", 1, "--sign-in", form, TMPDIR=str(tmp_path), **home))
 
     assert 0 == ended.code
     assert "First run: 1 archives downloaded and verified" in ended.err
@@ -399,8 +401,8 @@ async def test_a_served_show_with_a_sign_in_can_be_rehearsed_with(
 ) -> None:
     words = ("--config", served, "--output", "archives")
 
-    refused = untroubled(await command(*words, **home))
-    accepted = untroubled(await command(*words, **home, COLLGS_USERNAME="demo", COLLGS_PASSWORD="demo"))
+    refused = assert_clean_exit(await command(*words, **home))
+    accepted = assert_clean_exit(await command(*words, **home, COLLGS_USERNAME="demo", COLLGS_PASSWORD="demo"))
 
     assert (1, 0) == (refused.code, accepted.code)
     assert "there are no credentials" in refused.err

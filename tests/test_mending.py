@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from collgs_async import IntegrityError, Product
-from collgs_async.demo import FAULTS
-from collgs_async.integrity import Damage, DamagedMembersError, read_members
-from collgs_async.models import Status
-from collgs_async.partfile import PartFile, Remote
-from collgs_async.patience import Patience
-from collgs_async.transfer.judge import OVERLAP
-from collgs_async.transfer.mending import Mending
-from collgs_async.transfer.trip import Trip
+from collgs_async.demo.faults import FAULTS
+from collgs_async.http.retry import RetryPolicy
+from collgs_async.models.product import Status
+from collgs_async.storage.part import PartFile
+from collgs_async.storage.sidecar import RemoteVersion
+from collgs_async.storage.verify import DamagedMembersError
+from collgs_async.storage.zip_directory import read_members
+from collgs_async.storage.zip_members import Damage
+from collgs_async.transfer.job import DownloadJob
+from collgs_async.transfer.range_request import OVERLAP
+from collgs_async.transfer.repair import ArchiveRepair
 
 from .conftest import is_archive, level2_scenes
 
@@ -23,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from collgs_async.demo import Scene
-    from collgs_async.models import Outcome
+    from collgs_async.demo.scenes import Scene
+    from collgs_async.models.product import Outcome
 
 SIZE = 6_000_000
 STOPS_MIDWAY = (FAULTS["cut"], FAULTS["500"])
@@ -251,9 +254,9 @@ async def test_first_member_is_fetched_again_without_what_follows_also_by_severa
     serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, helpers: int
 ) -> None:
     """The range begins with the archive's first byte, and must not be taken for all of it."""
-    monkeypatch.setattr("collgs_async.transfer.crew.BLOCK", 2**16)
-    monkeypatch.setattr("collgs_async.transfer.trip.SMALLEST_PIECE", 2**18)
-    monkeypatch.setattr("collgs_async.transfer.trip.WORTH_SPLITTING", 0.1)
+    monkeypatch.setattr("collgs_async.transfer.scheduler.BLOCK", 2**16)
+    monkeypatch.setattr("collgs_async.transfer.job.SMALLEST_PIECE", 2**18)
+    monkeypatch.setattr("collgs_async.transfer.job.WORTH_SPLITTING", 0.1)
     scene = level2_scenes(1, size=SIZE)[0]
     site = await serve([scene], faults={scene.identifier: STOPS_MIDWAY}, rate=2_000_000)
     await download(site, retries=0, segments=1)
@@ -284,19 +287,19 @@ class Bench:
     """A part of a hundred bytes, and the attempts to mend it."""
 
     def __init__(self, folder: Path) -> None:
-        self.trip = Trip(Product("P", "http://h/a"), PartFile(folder / "a.zip"), Patience(3), segments=4)
-        self.mending = Mending(self.trip)
+        self.job = DownloadJob(Product("P", "http://h/a"), PartFile(folder / "a.zip"), RetryPolicy(3), segments=4)
+        self.repair = ArchiveRepair(self.job)
         self.come(bytes(100))
 
     def come(self, content: bytes) -> None:
         """Let the whole archive arrive with these bytes."""
-        self.trip.part.path.write_bytes(content)
-        self.trip.part.held.add(0, len(content))
-        self.trip.part.remote = Remote("http://h/a", len(content), '"tag"')
-        self.trip.size = len(content)
+        self.job.part.path.write_bytes(content)
+        self.job.part.held.add(0, len(content))
+        self.job.part.remote = RemoteVersion("http://h/a", len(content), '"tag"')
+        self.job.size = len(content)
 
     def files(self) -> list[str]:
-        return sorted(path.name for path in self.trip.part.path.parent.iterdir())
+        return sorted(path.name for path in self.job.part.path.parent.iterdir())
 
 
 @pytest.fixture
@@ -305,83 +308,83 @@ def bench(tmp_path: Path) -> Bench:
 
 
 async def test_first_damage_is_lost_and_all_else_is_kept(bench: Bench) -> None:
-    assert "fetching those parts of it again" == await bench.mending.mend(damaged(A, B))
+    assert "fetching those parts of it again" == await bench.repair.mend(damaged(A, B))
 
-    assert [(0, 10), (20, 30), (40, 100)] == list(bench.trip.part.held)
-    assert Remote("http://h/a", 100, '"tag"') == bench.trip.part.remote
+    assert [(0, 10), (20, 30), (40, 100)] == list(bench.job.part.held)
+    assert RemoteVersion("http://h/a", 100, '"tag"') == bench.job.part.remote
     assert ["a.zip.part", "a.zip.part.json"] == bench.files()
 
 
 async def test_one_damage_is_named_as_one(bench: Bench) -> None:
-    assert "fetching that part of it again" == await bench.mending.mend(damaged(A))
+    assert "fetching that part of it again" == await bench.repair.mend(damaged(A))
 
 
 @pytest.mark.parametrize("still", [(A, B), (B,)], ids=["both", "one of them"])
 async def test_damage_that_comes_with_the_same_bytes_is_the_servers(bench: Bench, still: tuple[Damage, ...]) -> None:
-    await bench.mending.mend(damaged(A, B))
+    await bench.repair.mend(damaged(A, B))
     bench.come(bytes(100))
 
     with pytest.raises(IntegrityError, match=r"damaged: .* it came with the same bytes twice, so .* bad on the server"):
-        await bench.mending.mend(damaged(*still))
+        await bench.repair.mend(damaged(*still))
     assert [] == bench.files()
 
 
 async def test_damage_that_comes_with_other_bytes_costs_the_whole_once(bench: Bench) -> None:
-    await bench.mending.mend(damaged(A))
+    await bench.repair.mend(damaged(A))
     bench.come(b"\1" * 100)
 
-    assert "fetching it once more" == await bench.mending.mend(damaged(A))
-    assert ([], None, None) == (bench.files(), bench.trip.part.remote, bench.trip.size)
-    assert [] == list(bench.trip.part.held)
+    assert "fetching it once more" == await bench.repair.mend(damaged(A))
+    assert ([], None, None) == (bench.files(), bench.job.part.remote, bench.job.size)
+    assert [] == list(bench.job.part.held)
 
 
 async def test_damage_elsewhere_after_mending_costs_the_whole_once(bench: Bench) -> None:
-    await bench.mending.mend(damaged(A))
+    await bench.repair.mend(damaged(A))
     bench.come(bytes(100))
 
-    assert "fetching it once more" == await bench.mending.mend(damaged(B))
+    assert "fetching it once more" == await bench.repair.mend(damaged(B))
 
 
 async def test_damage_of_which_one_came_the_same_and_one_did_not_is_not_settled_yet(bench: Bench) -> None:
-    await bench.mending.mend(damaged(A, B))
+    await bench.repair.mend(damaged(A, B))
     bench.come(bytes(30) + b"\1" * 70)
 
-    assert "fetching it once more" == await bench.mending.mend(damaged(A, B))
+    assert "fetching it once more" == await bench.repair.mend(damaged(A, B))
 
 
 async def test_same_damage_after_the_whole_came_again_is_the_servers(bench: Bench) -> None:
-    await bench.mending.mend(damaged(A))
+    await bench.repair.mend(damaged(A))
     bench.come(b"\1" * 100)
-    await bench.mending.mend(damaged(A))
+    await bench.repair.mend(damaged(A))
     bench.come(b"\1" * 100)
 
     with pytest.raises(IntegrityError, match="same bytes twice"):
-        await bench.mending.mend(damaged(A))
+        await bench.repair.mend(damaged(A))
     assert [] == bench.files()
 
 
 async def test_damage_that_never_comes_the_same_ends_as_well(bench: Bench) -> None:
     for content in (bytes(100), b"\1" * 100):
         bench.come(content)
-        await bench.mending.mend(damaged(A))
+        await bench.repair.mend(damaged(A))
     bench.come(b"\2" * 100)
 
     with pytest.raises(IntegrityError, match=r"damaged: .* it came like this twice"):
-        await bench.mending.mend(damaged(A))
+        await bench.repair.mend(damaged(A))
     assert [] == bench.files()
 
 
 async def test_what_is_wrong_nobody_knows_where_costs_the_whole_once(bench: Bench) -> None:
-    assert "fetching it once more" == await bench.mending.mend(NO_END)
+    assert "fetching it once more" == await bench.repair.mend(NO_END)
     bench.come(bytes(100))
 
     with pytest.raises(IntegrityError, match="no end record; it came like this twice, so the archive is bad on"):
-        await bench.mending.mend(NO_END)
+        await bench.repair.mend(NO_END)
     assert [] == bench.files()
 
 
 async def test_damaged_member_is_still_mended_after_the_whole_came_again(bench: Bench) -> None:
-    await bench.mending.mend(NO_END)
+    await bench.repair.mend(NO_END)
     bench.come(bytes(100))
 
-    assert "fetching that part of it again" == await bench.mending.mend(damaged(A))
+    assert "fetching that part of it again" == await bench.repair.mend(damaged(A))

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from collgs_async.demo import make_scenes
-from collgs_async.names import Name, parse
+from collgs_async.demo.scenes import make_scenes
+from collgs_async.models.sentinel import Name, parse
 
 checked = settings(deadline=None, derandomize=True, max_examples=300)
 

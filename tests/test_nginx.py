@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from collgs_async.demo import Scene
+    from collgs_async.demo.scenes import Scene
 
     from .conftest import Command, Site
 

@@ -12,7 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collgs_async.config import OPTIONS, Config, Connection, DownloadOptions, Selection, env_name, load_config
+from collgs_async.config.loading import load_config
+from collgs_async.config.options import env_name
+from collgs_async.config.settings import OPTIONS, Config, Connection, DownloadOptions, Selection
 from collgs_async.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -16,14 +16,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collgs_async.config import DownloadOptions
+from collgs_async.config.settings import DownloadOptions
 from collgs_async.errors import IntegrityError
-from collgs_async.integrity import DamagedMembersError, Level, check, not_a_zip, read_members
-from collgs_async.progress import SilentProgress
-from collgs_async.scrub import verify_folder
+from collgs_async.models.progress import SilentProgress
+from collgs_async.storage.audit import verify_folder
+from collgs_async.storage.verify import DamagedMembersError, Level, describe_non_zip, verify_archive
+from collgs_async.storage.zip_directory import read_members
 
 from .archives import Entry, compressed, written
-from .test_hostile import plain, pull, saying, wild
+from .test_hostile import plain, pull, raw_server, saying
 from .test_integrity import program
 
 if TYPE_CHECKING:
@@ -192,13 +193,13 @@ def is_read_elsewhere(path: Path) -> bool:
 def test_what_is_harmless_is_said_and_kept(path: Path, data: bytes, warnings: tuple[str, ...]) -> None:
     path.write_bytes(data)
 
-    verdict = check(path, size=len(data))
+    verdict = verify_archive(path, size=len(data))
 
     assert (warnings, 0) == (verdict.warnings, verdict.unchecked)
     assert is_read_elsewhere(path)
-    check(path, size=len(data), level=Level.STRUCTURE)
-    check(path, size=len(data), level=Level.SIZE)
-    assert not_a_zip(data[: 64 * 1024]) is None
+    verify_archive(path, size=len(data), level=Level.STRUCTURE)
+    verify_archive(path, size=len(data), level=Level.SIZE)
+    assert describe_non_zip(data[: 64 * 1024]) is None
 
 
 @pytest.mark.parametrize(("data", "warnings"), ODD.values(), ids=ODD.keys())
@@ -211,7 +212,7 @@ def test_what_is_harmless_hides_no_wrong_byte(path: Path, data: bytes, warnings:
     path.write_bytes(data[:at] + bytes([data[at] ^ 0x55]) + data[at + 1 :])
 
     with pytest.raises(DamagedMembersError):
-        check(path)
+        verify_archive(path)
 
 
 @pytest.mark.parametrize(("data", "warnings"), ODD.values(), ids=ODD.keys())
@@ -220,7 +221,7 @@ def test_what_is_harmless_hides_no_missing_end(path: Path, data: bytes, warnings
     for length in (end + 10, end, end - 30, len(data) // 2):
         path.write_bytes(data[:length])
         with pytest.raises(IntegrityError):
-            check(path, level=Level.STRUCTURE)
+            verify_archive(path, level=Level.STRUCTURE)
 
 
 WRONG = {
@@ -249,7 +250,7 @@ def test_what_says_something_else_is_refused(path: Path, data: bytes) -> None:
     path.write_bytes(data)
 
     with pytest.raises(DamagedMembersError):
-        check(path)
+        verify_archive(path)
 
 
 CONTRADICTED = [{"crc": 1}, {"size": 7}, {"packed": 7}, {"method": 9}]
@@ -257,11 +258,11 @@ CONTRADICTED = [{"crc": 1}, {"size": 7}, {"packed": 7}, {"method": 9}]
 
 @pytest.mark.parametrize("local", CONTRADICTED, ids=str)
 async def test_a_local_header_that_contradicts_the_directory_is_believed_when_it_comes_so_twice(
-    tmp_path: Path, naps: Naps, caplog: pytest.LogCaptureFixture, local: dict[str, int]
+    tmp_path: Path, sleeps: Naps, caplog: pytest.LogCaptureFixture, local: dict[str, int]
 ) -> None:
     data = written(entries(local=local)[1:])
-    async with wild([("P", "/archive.zip")], saying(plain(data, ETag='"tag"'))) as server:
-        report = await pull(server, tmp_path, naps)
+    async with raw_server([("P", "/archive.zip")], saying(plain(data, ETag='"tag"'))) as server:
+        report = await pull(server, tmp_path, sleeps)
 
     assert (1, 0) == (report.downloaded, report.failed)
     assert len(server.archive_requests) > 1
@@ -274,15 +275,15 @@ async def test_a_local_header_that_contradicts_the_directory_is_believed_when_it
 
 @pytest.mark.parametrize("local", CONTRADICTED, ids=str)
 async def test_a_local_header_that_was_spoilt_on_the_way_is_fetched_again(
-    tmp_path: Path, naps: Naps, local: dict[str, int]
+    tmp_path: Path, sleeps: Naps, local: dict[str, int]
 ) -> None:
     answers = [written(entries(local=local)[1:]), written(entries()[1:])]
 
     async def say(_: Asked) -> AsyncIterator[bytes]:
         yield plain(answers.pop(0) if answers[1:] else answers[0], ETag='"tag"')
 
-    async with wild([("P", "/archive.zip")], say) as server:
-        await pull(server, tmp_path, naps)
+    async with raw_server([("P", "/archive.zip")], say) as server:
+        await pull(server, tmp_path, sleeps)
 
     assert written(entries()[1:]) == (tmp_path / "P.zip").read_bytes()
 
@@ -290,14 +291,14 @@ async def test_a_local_header_that_was_spoilt_on_the_way_is_fetched_again(
 def test_a_contradiction_does_not_excuse_wrong_data(path: Path) -> None:
     data = written([Entry(b"P.SAFE/a", NOISE, 0, local={"crc": 1})])
     path.write_bytes(data)
-    assert 1 == len(check(path, lenient=True).warnings)
+    assert 1 == len(verify_archive(path, lenient=True).warnings)
 
     path.write_bytes(data.replace(NOISE[:9], bytes(9)))
     with pytest.raises(DamagedMembersError, match="its CRC-32 is "):
-        check(path, lenient=True)
+        verify_archive(path, lenient=True)
     path.write_bytes(written([Entry(b"P.SAFE/a", NOISE, DEFLATE64, local={"crc": 1})]))
     with pytest.raises(DamagedMembersError, match="its local header and the directory differ"):
-        check(path, lenient=True)
+        verify_archive(path, lenient=True)
 
 
 @pytest.mark.parametrize("level", Level)
@@ -320,7 +321,7 @@ def test_what_servers_say_instead_is_refused_even_with_an_archive_behind_it(
     path.write_bytes(written(entries(), before=before, counts_before=False))
 
     with pytest.raises(IntegrityError, match=looks.replace(".", "[.]")):
-        check(path, level=level)
+        verify_archive(path, level=level)
 
 
 @pytest.mark.parametrize("level", Level)
@@ -332,7 +333,7 @@ def test_a_hole_at_the_beginning_is_not_taken_for_bytes_before_the_first_header(
     path.write_bytes(bytes(hole) + data[hole:])
 
     with pytest.raises(IntegrityError):
-        check(path, level=level)
+        verify_archive(path, level=level)
 
 
 @pytest.mark.parametrize("level", [Level.STRUCTURE, Level.CRC])
@@ -342,7 +343,7 @@ def test_an_archive_without_its_beginning_is_refused(path: Path, level: Level) -
     for first in (second, second - 1, 1):
         path.write_bytes(data[first:])
         with pytest.raises(IntegrityError):
-            check(path, level=level)
+            verify_archive(path, level=level)
 
 
 # --- bzip2 and LZMA
@@ -353,7 +354,7 @@ def test_an_archive_without_its_beginning_is_refused(path: Path, level: Level) -
 def test_packed_data_are_read_in_pieces_of_any_length(path: Path, method: int, block: int) -> None:
     path.write_bytes(written([Entry(b"a", TEXT, method), Entry(b"n", NOISE, method), Entry(b"e", b"", method)]))
 
-    assert ((), 0) == (check(path, block=block).warnings, check(path, block=block).unchecked)
+    assert ((), 0) == (verify_archive(path, block=block).warnings, verify_archive(path, block=block).unchecked)
 
 
 @pytest.mark.parametrize("method", [BZIP2, LZMA])
@@ -368,7 +369,7 @@ def test_packed_data_that_are_cut_short_or_nonsense_are_found(path: Path, method
             data = data[: at + shift + 6] + facts + data[at + shift + 18 :]
         path.write_bytes(data)
         with pytest.raises(DamagedMembersError):
-            check(path)
+            verify_archive(path)
 
 
 @pytest.mark.parametrize("method", [BZIP2, LZMA])
@@ -381,7 +382,7 @@ def test_a_bomb_of_zeros_costs_no_memory_and_stops_at_the_announced_length(path:
 
     tracemalloc.start()
     with pytest.raises(DamagedMembersError, match="unpacks to more than the 1048576 bytes expected"):
-        check(path)
+        verify_archive(path)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 16 << 20
@@ -396,7 +397,7 @@ def test_a_bomb_that_announces_its_length_is_not_unpacked_but_told(path: Path, m
         struct.pack_into("<I", data, at, 0xFFFFFFF0)
     path.write_bytes(data)
 
-    assert 1 == check(path).unchecked
+    assert 1 == verify_archive(path).unchecked
 
 
 def test_a_dictionary_that_takes_too_much_memory_is_not_made_but_told(path: Path) -> None:
@@ -404,12 +405,12 @@ def test_a_dictionary_that_takes_too_much_memory_is_not_made_but_told(path: Path
     entry = data.index(b"PK\1\2")
     struct.pack_into("<I", data, data.index(b"\x09\x14\x05\x00") + 5, 0xFFFFFFF0)
     path.write_bytes(data)
-    assert 0 == check(path).unchecked
+    assert 0 == verify_archive(path).unchecked
 
     for at in (22, entry + 24):
         struct.pack_into("<I", data, at, 1 << 28)
     path.write_bytes(data)
-    assert ("1 member uses LZMA (method 14), which cannot be read here: its CRC was not checked",) == check(
+    assert ("1 member uses LZMA (method 14), which cannot be read here: its CRC was not checked",) == verify_archive(
         path
     ).warnings
 
@@ -468,7 +469,7 @@ def contents(data: bytes) -> list[bytes]:
 def test_what_others_read_is_read_here(scratch: Path, data: bytes) -> None:
     scratch.write_bytes(data)
 
-    verdict = check(scratch, size=len(data), block=512)
+    verdict = verify_archive(scratch, size=len(data), block=512)
 
     assert 0 == verdict.unchecked
     contents(data)
@@ -486,7 +487,7 @@ def test_a_flipped_bit_before_the_directory_is_found_or_changes_no_content(
 
     for lenient in (False, True):
         with suppress(IntegrityError):
-            assert 0 == check(scratch, size=len(data), lenient=lenient, block=512).unchecked
+            assert 0 == verify_archive(scratch, size=len(data), lenient=lenient, block=512).unchecked
             assert contents(data) == contents_by_directory(spoilt)
 
 

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from collgs_async import Client, Config, Connection, Plan
-from collgs_async.catalogue.answers import read_page
+from collgs_async.catalogue.response import read_page
 
 from .test_transport import listening
 
@@ -134,7 +134,7 @@ class Store:
                 return web.Response(body=body, content_type="application/zip")
 
 
-async def pull(store: Store, folder: Path, naps: Naps) -> Report:
+async def pull(store: Store, folder: Path, sleeps: Naps) -> Report:
     async with listening(store) as origin:
         config = Config(
             base_url=f"{origin}/search",
@@ -142,7 +142,7 @@ async def pull(store: Store, folder: Path, naps: Naps) -> Report:
             output_directory=folder,
             connection=Connection(timeout=5, retries=2),
         )
-        async with Client(config, sleep=naps) as client:
+        async with Client(config, sleep=sleeps) as client:
             return await client.run()
 
 
@@ -158,31 +158,31 @@ async def pull(store: Store, folder: Path, naps: Naps) -> Report:
         pytest.param(502, id="a gateway without its server"),
     ],
 )
-async def test_the_next_link_is_tried_where_the_first_has_nothing(tmp_path: Path, naps: Naps, trouble: Any) -> None:
+async def test_the_next_link_is_tried_where_the_first_has_nothing(tmp_path: Path, sleeps: Naps, trouble: Any) -> None:
     store = Store(a=trouble, b=RIGHT)
-    report = await pull(store, tmp_path, naps)
+    report = await pull(store, tmp_path, sleeps)
 
     assert (1, 0) == (report.downloaded, report.failed)
     assert RIGHT == (tmp_path / f"{NAME}.zip").read_bytes()
     assert "b" == store.asked[-1]
 
 
-async def test_a_first_link_that_works_is_the_only_one_asked(tmp_path: Path, naps: Naps) -> None:
+async def test_a_first_link_that_works_is_the_only_one_asked(tmp_path: Path, sleeps: Naps) -> None:
     store = Store(a=RIGHT, b=404)
-    await pull(store, tmp_path, naps)
+    await pull(store, tmp_path, sleeps)
 
     assert ["a"] == store.asked
 
 
-async def test_after_the_last_link_its_words_count(tmp_path: Path, naps: Naps) -> None:
+async def test_after_the_last_link_its_words_count(tmp_path: Path, sleeps: Naps) -> None:
     store = Store(a=404, b=403)
-    report = await pull(store, tmp_path, naps)
+    report = await pull(store, tmp_path, sleeps)
 
     assert ["a", "b"] == store.asked
     assert "HTTP 403: not here" == str(report.failures[0].error)
 
 
-async def test_a_part_from_one_link_is_never_joined_with_another_archive(tmp_path: Path, naps: Naps) -> None:
+async def test_a_part_from_one_link_is_never_joined_with_another_archive(tmp_path: Path, sleeps: Naps) -> None:
     """The first link breaks in the middle of another version, the second has the right one."""
     other = archive("other")
 
@@ -201,7 +201,7 @@ async def test_a_part_from_one_link_is_never_joined_with_another_archive(tmp_pat
             return response
 
     store = Breaking(a=None, b=RIGHT)
-    report = await pull(store, tmp_path, naps)
+    report = await pull(store, tmp_path, sleeps)
 
     assert (1, 0) == (report.downloaded, report.failed)
     assert RIGHT == (tmp_path / f"{NAME}.zip").read_bytes()

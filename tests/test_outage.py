@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from collgs_async import CatalogueError, Client, SilentProgress, TransferError, pipeline
-from collgs_async.models import Status
+from collgs_async.models.product import Status
 
 from .conftest import HANGS, Naps, fault, level2_scenes
 from .test_flows import Haste
-from .test_hostile import Asked, plain, settings_for, small_archive, wild
+from .test_hostile import Asked, plain, raw_server, settings_for, small_archive
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
-    from collgs_async.models import Outcome, Report
+    from collgs_async.models.product import Outcome, Report
 
 RIGHT = small_archive()
 NAMES = [f"P{number:02}" for number in range(12)]
@@ -77,15 +77,15 @@ async def pull(
     store: Store, folder: Path, sleep: Any, links: Any = LINKS, workers: int = 4, **connection: Any
 ) -> tuple[Report, Listener]:
     listener = Listener()
-    async with wild(links, store) as server:
+    async with raw_server(links, store) as server:
         config = settings_for(server, folder, {"workers": workers}, **connection)
         async with Client(config, listener, sleep=sleep) as client, asyncio.timeout(HANGS):
             return await client.run(), listener
 
 
-async def download_each(store: Store, folder: Path, naps: Naps, links: Any = LINKS) -> list[Outcome]:
+async def download_each(store: Store, folder: Path, sleeps: Naps, links: Any = LINKS) -> list[Outcome]:
     """Fetch one after the other, as a script does."""
-    async with wild(links, store) as server, Client(settings_for(server, folder), sleep=naps) as client:
+    async with raw_server(links, store) as server, Client(settings_for(server, folder), sleep=sleeps) as client:
         return [await client.download(product) async for product in client.search()]
 
 
@@ -102,12 +102,12 @@ def away_for(first: int, last: int, answer: bytes) -> Callable[[str, int], bytes
 @pytest.mark.parametrize("answer", AWAY.values(), ids=AWAY)
 @pytest.mark.parametrize("first", [1, 4])
 async def test_an_outage_costs_no_product(
-    tmp_path: Path, naps: Naps, caplog: pytest.LogCaptureFixture, answer: bytes, first: int, workers: int
+    tmp_path: Path, sleeps: Naps, caplog: pytest.LogCaptureFixture, answer: bytes, first: int, workers: int
 ) -> None:
     store = Store(away_for(first, first + 50, answer))
     caplog.set_level(logging.WARNING, "collgs_async")
 
-    report, listener = await pull(store, tmp_path / "archives", naps, workers=workers, outage="2h")
+    report, listener = await pull(store, tmp_path / "archives", sleeps, workers=workers, outage="2h")
 
     assert (len(NAMES), 0) == (report.downloaded, report.failed)
     [begins], [ends] = said(caplog, "is in trouble"), said(caplog, "answers again after")
@@ -116,19 +116,19 @@ async def test_an_outage_costs_no_product(
     assert ["the store", None] == listener.told
 
 
-async def test_a_port_where_nobody_listens_for_a_while(tmp_path: Path, naps: Naps) -> None:
+async def test_a_port_where_nobody_listens_for_a_while(tmp_path: Path, sleeps: Naps) -> None:
     """Connections are refused until it was waited for two minutes."""
     store = Store(lambda *_: None)
-    async with wild(LINKS, store) as there:
+    async with raw_server(LINKS, store) as there:
         port = int(there.origin.rpartition(":")[2])
     listening: list[asyncio.Server] = []
 
     async def sleep(seconds: float) -> None:
-        await naps(seconds)
-        if sum(naps.seconds) > 120 and not listening:
+        await sleeps(seconds)
+        if sum(sleeps.seconds) > 120 and not listening:
             listening.append(await asyncio.start_server(there.connected, "127.0.0.1", port))
 
-    async with wild(LINKS, store) as catalogue:
+    async with raw_server(LINKS, store) as catalogue:
         config = settings_for(catalogue, tmp_path / "archives", download_base_url=there.origin)
         async with Client(config, sleep=sleep) as client, asyncio.timeout(HANGS):
             report = await client.run()
@@ -139,26 +139,26 @@ async def test_a_port_where_nobody_listens_for_a_while(tmp_path: Path, naps: Nap
 
 
 async def test_once_the_store_is_known_to_be_away_it_is_asked_one_thing_at_a_time_after_growing_pauses(
-    tmp_path: Path, naps: Naps
+    tmp_path: Path, sleeps: Naps
 ) -> None:
     store = Store(away_for(5, 24, AWAY["502"]))
 
-    report, _ = await pull(store, tmp_path / "archives", naps, workers=1)
+    report, _ = await pull(store, tmp_path / "archives", sleeps, workers=1)
 
     assert 0 == report.failed
-    whole = [nap for nap in naps.seconds if nap == int(nap)]
+    whole = [nap for nap in sleeps.seconds if nap == int(nap)]
     assert [1, 2, 4, 8, 16, 32, 60] == whole[:7]
 
 
 @pytest.mark.parametrize("workers", [1, 4])
 @pytest.mark.parametrize("first", [1, 4])
 async def test_a_store_that_stays_away_is_given_up_after_the_stated_time_and_the_rest_fails_at_once(
-    tmp_path: Path, naps: Naps, caplog: pytest.LogCaptureFixture, workers: int, first: int
+    tmp_path: Path, sleeps: Naps, caplog: pytest.LogCaptureFixture, workers: int, first: int
 ) -> None:
     links = [(f"P{number:03}", f"/P{number:03}.zip") for number in range(200)]
     store = Store(away_for(first, 10**9, AWAY["502"]))
 
-    report, listener = await pull(store, tmp_path / "archives", naps, links, workers, outage="10m")
+    report, listener = await pull(store, tmp_path / "archives", sleeps, links, workers, outage="10m")
 
     assert (first - 1, 200 - first + 1) == (report.downloaded, report.failed)
     assert len(said(caplog, "is in trouble")) == 1
@@ -166,27 +166,27 @@ async def test_a_store_that_stays_away_is_given_up_after_the_stated_time_and_the
     reasons = [str(outcome.error) for outcome in report.failures]
     assert all(reason.endswith("was away for 10:00 (HTTP 502: Bad gateway)") for reason in reasons)
     assert len(store.order) < 60
-    assert 600 <= sum(naps.seconds) < 1200
+    assert 600 <= sum(sleeps.seconds) < 1200
     assert ["the store", None] == listener.told
 
 
-async def test_without_patience_it_is_as_it_was(tmp_path: Path, naps: Naps) -> None:
+async def test_without_patience_it_is_as_it_was(tmp_path: Path, sleeps: Naps) -> None:
     store = Store(away_for(1, 10**9, AWAY["502"]))
 
-    report, _ = await pull(store, tmp_path / "archives", naps, workers=1, outage=0, retries=2)
+    report, _ = await pull(store, tmp_path / "archives", sleeps, workers=1, outage=0, retries=2)
 
     assert len(NAMES) == report.failed
     assert {2} == set(store.turns.values())
     assert "HTTP 502: Bad gateway; given up after 2 requests" == str(report.failures[0].error)
 
 
-async def test_a_store_that_comes_back_after_all_is_found_again_in_the_same_run(tmp_path: Path, naps: Naps) -> None:
+async def test_a_store_that_comes_back_after_all_is_found_again_in_the_same_run(tmp_path: Path, sleeps: Naps) -> None:
     """Most fail at once; then so much time passes that one more is tried."""
     links = [(f"P{number:03}", f"/P{number:03}.zip") for number in range(50)]
     store = Store(away_for(1, 25, AWAY["502"]))
-    async with wild(links, store) as server:
+    async with raw_server(links, store) as server:
         config = settings_for(server, tmp_path / "archives", {"workers": 1}, outage="3s")
-        async with Client(config, sleep=naps) as client, asyncio.timeout(HANGS):
+        async with Client(config, sleep=sleeps) as client, asyncio.timeout(HANGS):
             products = [product async for product in client.search()]
             for product in products:
                 await client.download(product)
@@ -200,12 +200,12 @@ async def test_a_store_that_comes_back_after_all_is_found_again_in_the_same_run(
 @pytest.mark.parametrize("place", [0, 5, 11])
 @pytest.mark.parametrize("answer", ["500", "HTML", "closed without an answer"])
 async def test_one_product_alone_in_trouble_fails_alone(
-    tmp_path: Path, naps: Naps, caplog: pytest.LogCaptureFixture, place: int, workers: int, answer: str
+    tmp_path: Path, sleeps: Naps, caplog: pytest.LogCaptureFixture, place: int, workers: int, answer: str
 ) -> None:
     store = Store(lambda name, _: AWAY[answer] if name == NAMES[place] else None)
     caplog.set_level(logging.WARNING, "collgs_async")
 
-    report, _ = await pull(store, tmp_path / "archives", naps, workers=workers)
+    report, _ = await pull(store, tmp_path / "archives", sleeps, workers=workers)
 
     assert (len(NAMES) - 1, 1) == (report.downloaded, report.failed)
     assert NAMES[place] == report.failures[0].product.identifier
@@ -213,35 +213,35 @@ async def test_one_product_alone_in_trouble_fails_alone(
     assert [] == said(caplog, "is in trouble")
 
 
-async def test_the_only_product_of_a_run_is_given_up_after_its_tries(tmp_path: Path, naps: Naps) -> None:
+async def test_the_only_product_of_a_run_is_given_up_after_its_tries(tmp_path: Path, sleeps: Naps) -> None:
     """One product is no evidence about its store, which has handed out nothing else."""
     store = Store(lambda *_: AWAY["500"])
 
-    report, _ = await pull(store, tmp_path / "archives", naps, LINKS[:1])
+    report, _ = await pull(store, tmp_path / "archives", sleeps, LINKS[:1])
 
     assert (0, 1) == (report.downloaded, report.failed)
     assert report.failures[0].attempts <= 8
-    assert sum(naps.seconds) < 60
+    assert sum(sleeps.seconds) < 60
 
 
 @pytest.mark.parametrize("workers", [1, 2, 4])
 async def test_the_first_products_being_broken_is_not_taken_for_an_outage_for_long(
-    tmp_path: Path, naps: Naps, workers: int
+    tmp_path: Path, sleeps: Naps, workers: int
 ) -> None:
     """Nothing that the store is known to hand out tells the one from the other; the next products do."""
     broken = set(NAMES[:4])
     store = Store(lambda name, _: AWAY["500"] if name in broken else None)
 
-    report, _ = await pull(store, tmp_path / "archives", naps, workers=workers)
+    report, _ = await pull(store, tmp_path / "archives", sleeps, workers=workers)
 
     assert (len(NAMES) - 4, broken) == (
         report.downloaded,
         {outcome.product.identifier for outcome in report.failures},
     )
-    assert sum(naps.seconds) < 300
+    assert sum(sleeps.seconds) < 300
 
 
-async def test_a_product_that_takes_the_store_down_each_time_is_given_up(tmp_path: Path, naps: Naps) -> None:
+async def test_a_product_that_takes_the_store_down_each_time_is_given_up(tmp_path: Path, sleeps: Naps) -> None:
     down = 0
 
     def poisoned(name: str, _: int) -> bytes | None:
@@ -249,20 +249,20 @@ async def test_a_product_that_takes_the_store_down_each_time_is_given_up(tmp_pat
         down = 6 if name == NAMES[3] else down - 1
         return AWAY["502"] if down > 0 else None
 
-    report, _ = await pull(Store(poisoned), tmp_path / "archives", naps, workers=1)
+    report, _ = await pull(Store(poisoned), tmp_path / "archives", sleeps, workers=1)
 
     assert [NAMES[3]] == [outcome.product.identifier for outcome in report.failures]
 
 
-async def test_a_single_download_waits_for_a_store_that_has_handed_out_others(tmp_path: Path, naps: Naps) -> None:
-    outcomes = await download_each(Store(away_for(2, 14, AWAY["502"])), tmp_path / "archives", naps, LINKS[:2])
+async def test_a_single_download_waits_for_a_store_that_has_handed_out_others(tmp_path: Path, sleeps: Naps) -> None:
+    outcomes = await download_each(Store(away_for(2, 14, AWAY["502"])), tmp_path / "archives", sleeps, LINKS[:2])
 
     assert [Status.DOWNLOADED] * 2 == [outcome.status for outcome in outcomes]
 
 
-async def test_a_broken_single_download_is_no_verdict_on_the_next_one(tmp_path: Path, naps: Naps) -> None:
+async def test_a_broken_single_download_is_no_verdict_on_the_next_one(tmp_path: Path, sleeps: Naps) -> None:
     store = Store(lambda name, _: AWAY["500"] if name == NAMES[0] else None)
-    outcomes = await download_each(store, tmp_path / "archives", naps)
+    outcomes = await download_each(store, tmp_path / "archives", sleeps)
 
     assert [NAMES[0]] == [one.product.identifier for one in outcomes if one.status is Status.FAILED]
 
@@ -282,7 +282,7 @@ async def test_a_store_that_is_away_does_not_hold_another_one(tmp_path: Path) ->
             await fetched.wait()
         await asyncio.sleep(0)
 
-    async with wild([], good) as here, wild([], bad) as there:
+    async with raw_server([], good) as here, raw_server([], bad) as there:
         links = [(f"{name}-{kind}", f"{where}/{name}.zip") for name in NAMES for kind, where in
                  (("bad", there.origin), ("good", here.origin))]  # fmt: skip
         here.offer(links)
@@ -323,30 +323,30 @@ async def test_interrupted_while_it_waits_it_ends_at_once(tmp_path: Path) -> Non
     assert [] == list((tmp_path / "archives").iterdir())
 
 
-async def test_retry_after_is_heeded_while_it_waits(tmp_path: Path, naps: Naps) -> None:
+async def test_retry_after_is_heeded_while_it_waits(tmp_path: Path, sleeps: Naps) -> None:
     store = Store(away_for(4, 12, plain(b"", "500 Internal Server Error", Retry_After="77")))
 
-    report, _ = await pull(store, tmp_path / "archives", naps, workers=1)
+    report, _ = await pull(store, tmp_path / "archives", sleeps, workers=1)
 
     assert 0 == report.failed
-    assert all(nap >= 77 for nap in naps.seconds if nap)
+    assert all(nap >= 77 for nap in sleeps.seconds if nap)
 
 
-async def test_more_patience_takes_longer_requests_to_wait(tmp_path: Path, naps: Naps) -> None:
+async def test_more_patience_takes_longer_requests_to_wait(tmp_path: Path, sleeps: Naps) -> None:
     store = Store(away_for(1, 2, plain(b"", "503 Service Unavailable", Retry_After="3600")))
 
-    report, _ = await pull(store, tmp_path / "archives", naps, workers=1, outage="3h")
+    report, _ = await pull(store, tmp_path / "archives", sleeps, workers=1, outage="3h")
 
     assert 0 == report.failed
 
 
 async def test_bytes_that_are_no_archive_are_asked_for_no_more_often_than_a_store_that_says_nothing(
-    tmp_path: Path, naps: Naps
+    tmp_path: Path, sleeps: Naps
 ) -> None:
     """They are no trouble of the store by themselves, and no sign either that it is over."""
     store = Store(lambda _, turn: AWAY["502"] if turn <= 9 else plain(bytes(range(256)) * 8))
 
-    report, _ = await pull(store, tmp_path / "archives", naps, workers=1, outage="15m")
+    report, _ = await pull(store, tmp_path / "archives", sleeps, workers=1, outage="15m")
 
     assert (0, len(NAMES)) == (report.downloaded, report.failed)
     assert len(store.order) < 60
@@ -360,7 +360,7 @@ class Scarce:
     """A sleep that only notes how long it should have been, and allows no further descriptor while it is told so."""
 
     def __init__(self, lacks: Callable[[float], bool]) -> None:
-        self.naps = Naps()
+        self.sleeps = Naps()
         self._lacks = lacks
         self._limits = resource.getrlimit(resource.RLIMIT_NOFILE)
 
@@ -369,7 +369,7 @@ class Scarce:
 
     async def __call__(self, seconds: float) -> None:
         self.allow(more=True)
-        await self.naps(seconds)
+        await self.sleeps(seconds)
         await asyncio.sleep(0.01)  # for the server, which needs descriptors, too
         self.allow(more=not self._lacks(seconds))
 
@@ -408,7 +408,7 @@ async def test_want_of_descriptors_is_judged_anew_when_there_were_some_in_betwee
 
     with scarce(lambda seconds: seconds >= 1000 or first.pop()) as sleep:
         first = [False, False, True]
-        async with wild(LINKS[:1], store) as server:
+        async with raw_server(LINKS[:1], store) as server:
             config = settings_for(server, tmp_path / "archives", outage="60s")
             async with Client(config, sleep=sleep) as client, asyncio.timeout(HANGS):
                 products = [product async for product in client.search()]
@@ -416,7 +416,7 @@ async def test_want_of_descriptors_is_judged_anew_when_there_were_some_in_betwee
                 outcome = await client.download(products[0])
 
     assert Status.DOWNLOADED is outcome.status, outcome.error
-    assert sum(nap == 1 for nap in sleep.naps.seconds) >= 2
+    assert sum(nap == 1 for nap in sleep.sleeps.seconds) >= 2
 
 
 # Several processes
@@ -460,32 +460,32 @@ def on_tape(times: int, names: Any = NAMES, answer: bytes = STAGED) -> Callable[
     return away
 
 
-async def test_what_is_on_tape_holds_no_worker(tmp_path: Path, naps: Naps) -> None:
+async def test_what_is_on_tape_holds_no_worker(tmp_path: Path, sleeps: Naps) -> None:
     store = Store(on_tape(12, {NAMES[0]}))
 
     async def sleep(seconds: float) -> None:
         if seconds >= 10:
             await store.all_asked.wait()  # else the tape would be there before a single other one is
-        await naps(seconds)
+        await sleeps(seconds)
 
     report, listener = await pull(store, tmp_path / "archives", sleep, workers=1, retries=1)
 
     assert (len(NAMES), 0) == (report.downloaded, report.failed)
     assert 13 == store.turns[NAMES[0]]
-    pauses = [nap for nap in naps.seconds if nap >= 10]
+    pauses = [nap for nap in sleeps.seconds if nap >= 10]
     assert pauses
     assert max(pauses) <= 330
     assert "1 on tape" in listener.told
     assert listener.told[-1] is None
 
 
-async def test_all_that_is_on_tape_is_asked_for_before_any_is_asked_again(tmp_path: Path, naps: Naps) -> None:
+async def test_all_that_is_on_tape_is_asked_for_before_any_is_asked_again(tmp_path: Path, sleeps: Naps) -> None:
     store = Store(on_tape(3))
 
     async def sleep(seconds: float) -> None:
         if seconds >= 10:
             await store.all_asked.wait()
-        await naps(seconds)
+        await sleeps(seconds)
 
     report, _ = await pull(store, tmp_path / "archives", sleep, workers=2, retries=1)
 
@@ -494,12 +494,12 @@ async def test_all_that_is_on_tape_is_asked_for_before_any_is_asked_again(tmp_pa
 
 
 async def test_no_more_wait_for_the_tape_than_fit_into_memory(
-    tmp_path: Path, naps: Naps, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, sleeps: Naps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pipeline, "MOST_PUT_OFF", 3)
     store = Store(on_tape(3))
 
-    report, _ = await pull(store, tmp_path / "archives", naps, workers=2, retries=1)
+    report, _ = await pull(store, tmp_path / "archives", sleeps, workers=2, retries=1)
 
     assert (len(NAMES), 0) == (report.downloaded, report.failed)
     turns: Counter[str] = Counter()
@@ -510,12 +510,12 @@ async def test_no_more_wait_for_the_tape_than_fit_into_memory(
 
 @pytest.mark.parametrize("alone", [True, False])
 async def test_a_tape_that_never_comes_is_given_up_after_the_stated_time(
-    tmp_path: Path, naps: Naps, *, alone: bool
+    tmp_path: Path, sleeps: Naps, *, alone: bool
 ) -> None:
     store = Store(on_tape(10**9, {NAMES[0]}))
-    async with wild(LINKS[:1], store) as server:
+    async with raw_server(LINKS[:1], store) as server:
         config = settings_for(server, tmp_path / "archives", staging="1h", retries=1)
-        async with Client(config, sleep=naps) as client, asyncio.timeout(HANGS):
+        async with Client(config, sleep=sleeps) as client, asyncio.timeout(HANGS):
             if alone:
                 [product] = [product async for product in client.search()]
                 error = (await client.download(product)).error
@@ -532,29 +532,29 @@ async def test_a_tape_that_never_comes_is_given_up_after_the_stated_time(
     ("staging", "asked", "reason"), [("0", "1", "HTTP 202"), ("30m", "3600", "it asks to wait 1:00:00, and 30:00 are")]
 )
 async def test_who_does_not_want_to_wait_for_the_tape_does_not(
-    tmp_path: Path, naps: Naps, staging: str, asked: str, reason: str
+    tmp_path: Path, sleeps: Naps, staging: str, asked: str, reason: str
 ) -> None:
     store = Store(on_tape(9, NAMES, plain(b"", "202 Accepted", Retry_After=asked)))
 
-    report, _ = await pull(store, tmp_path / "archives", naps, staging=staging)
+    report, _ = await pull(store, tmp_path / "archives", sleeps, staging=staging)
 
     assert len(NAMES) == report.failed == len(store.order)
     assert reason in str(report.failures[0].error)
 
 
-async def test_the_tape_says_itself_how_long_it_takes(tmp_path: Path, naps: Naps) -> None:
+async def test_the_tape_says_itself_how_long_it_takes(tmp_path: Path, sleeps: Naps) -> None:
     store = Store(on_tape(1, NAMES[:1], plain(b"", "202 Accepted", Retry_After="1800.5")))
 
-    report, _ = await pull(store, tmp_path / "archives", naps, LINKS[:1])
+    report, _ = await pull(store, tmp_path / "archives", sleeps, LINKS[:1])
 
     assert 0 == report.failed
-    assert 1800.5 <= naps.seconds[0] <= 1981
+    assert 1800.5 <= sleeps.seconds[0] <= 1981
 
 
-async def test_a_tape_that_says_no_wait_is_not_asked_without_end_in_a_second(tmp_path: Path, naps: Naps) -> None:
+async def test_a_tape_that_says_no_wait_is_not_asked_without_end_in_a_second(tmp_path: Path, sleeps: Naps) -> None:
     store = Store(on_tape(10**9, NAMES[:1], plain(b"", "202 Accepted", Retry_After="0")))
 
-    report, _ = await pull(store, tmp_path / "archives", naps, LINKS[:1], staging="1m")
+    report, _ = await pull(store, tmp_path / "archives", sleeps, LINKS[:1], staging="1m")
 
     assert 1 == report.failed
     assert len(store.order) < 70
@@ -565,7 +565,7 @@ async def test_a_tape_that_says_no_wait_is_not_asked_without_end_in_a_second(tmp
 
 @pytest.mark.parametrize(("name", "words"), [("catalogue-503", "HTTP 503"), ("catalogue-html", "Maintenance")])
 async def test_a_catalogue_that_goes_away_in_mid_search_is_waited_for(
-    serve: Callable[..., Any], naps: Naps, caplog: pytest.LogCaptureFixture, name: str, words: str
+    serve: Callable[..., Any], sleeps: Naps, caplog: pytest.LogCaptureFixture, name: str, words: str
 ) -> None:
     caplog.set_level(logging.WARNING, "collgs_async")
     site = await serve(level2_scenes(10, size=700), page_maximum=5)
@@ -577,7 +577,7 @@ async def test_a_catalogue_that_goes_away_in_mid_search_is_waited_for(
     [begins] = said(caplog, "the catalogue is asked again for up to 14:5")
     assert words in begins
     assert 1 == len(said(caplog, "the catalogue answers again after"))
-    assert sum(naps.seconds) > 100
+    assert sum(sleeps.seconds) > 100
 
 
 async def found_before_and_after(site: Any, away: Any, **connection: Any) -> list[str]:
@@ -592,21 +592,21 @@ async def found_before_and_after(site: Any, away: Any, **connection: Any) -> lis
 
 
 async def test_a_catalogue_that_stays_away_ends_the_search_after_the_stated_time(
-    serve: Callable[..., Any], naps: Naps
+    serve: Callable[..., Any], sleeps: Naps
 ) -> None:
     site = await serve(level2_scenes(10, size=700), page_maximum=5)
 
     with pytest.raises(CatalogueError, match="HTTP 503"):
         await found_before_and_after(site, replace(fault("catalogue-503"), times=None), outage=300)
 
-    assert 290 <= sum(naps.seconds) <= 330
+    assert 290 <= sum(sleeps.seconds) <= 330
 
 
-async def test_an_address_that_never_answered_is_not_waited_for(serve: Callable[..., Any], naps: Naps) -> None:
+async def test_an_address_that_never_answered_is_not_waited_for(serve: Callable[..., Any], sleeps: Naps) -> None:
     site = await serve([])
 
     async with site.client(base_url="http://127.0.0.1:9/search") as client:
         with pytest.raises(CatalogueError, match="Connection refused"):
             await client.find()
 
-    assert 2 == len(naps.seconds)
+    assert 2 == len(sleeps.seconds)

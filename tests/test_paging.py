@@ -13,8 +13,8 @@ import pytest
 from aiohttp import web
 
 from collgs_async import CatalogueError
-from collgs_async.catalogue.answers import Page
 from collgs_async.catalogue.known import Known
+from collgs_async.catalogue.response import Page
 from collgs_async.catalogue.rounds import Rounds
 
 from .conftest import level2_scenes
@@ -165,7 +165,7 @@ def archive(name: str) -> bytes:
 
 @pytest.mark.parametrize("seed", range(12))
 async def test_after_a_run_that_went_well_all_that_was_listed_throughout_is_on_disk(
-    tmp_path: Path, naps: Naps, seed: int
+    tmp_path: Path, sleeps: Naps, seed: int
 ) -> None:
     dice = random.Random(seed)
     catalogue = Listing(newest_first(dice.choice([5, 25, 60])), maximum=10)
@@ -192,7 +192,7 @@ async def test_after_a_run_that_went_well_all_that_was_listed_throughout_is_on_d
             return await catalogue(request)
         return web.Response(body=archive(request.path.rpartition("/")[2].removesuffix(".zip")))
 
-    async with listening(answer) as origin, client(origin, tmp_path / "archives", naps) as one:
+    async with listening(answer) as origin, client(origin, tmp_path / "archives", sleeps) as one:
         report = await one.run(report=tmp_path / "report.json")
 
     missed = throughout - {path.stem for path in (tmp_path / "archives").glob("*.zip")}
@@ -222,14 +222,14 @@ async def test_embedded_catalogue_that_loses_a_product_between_any_two_pages_mis
 @pytest.mark.parametrize(
     ("count", "size"), [(250, 50), (25, 10), (28, 10), (100, 10), (101, 10), (8, 2), (9, 100), (100, 100)]
 )
-async def test_calm_costs_one_request_more_at_the_most(tmp_path: Path, naps: Naps, count: int, size: int) -> None:
+async def test_calm_costs_one_request_more_at_the_most(tmp_path: Path, sleeps: Naps, count: int, size: int) -> None:
     catalogue = Listing(newest_first(count), maximum=size)
 
-    assert count == len(await ask(catalogue, tmp_path, naps, page_size=size))
+    assert count == len(await ask(catalogue, tmp_path, sleeps, page_size=size))
     assert len(catalogue.asked) <= count / (size - 1) + 1
 
 
-async def test_what_was_published_meanwhile_is_looked_for_at_the_front(tmp_path: Path, naps: Naps) -> None:
+async def test_what_was_published_meanwhile_is_looked_for_at_the_front(tmp_path: Path, sleeps: Naps) -> None:
     catalogue = Listing(newest_first(28))
 
     def publish(listing: Listing) -> None:
@@ -238,11 +238,11 @@ async def test_what_was_published_meanwhile_is_looked_for_at_the_front(tmp_path:
 
     catalogue.before = publish
 
-    assert {item.name for item in catalogue.items} | {"N1", "N2", "N3"} == set(await ask(catalogue, tmp_path, naps))
+    assert {item.name for item in catalogue.items} | {"N1", "N2", "N3"} == set(await ask(catalogue, tmp_path, sleeps))
     assert [1, 10, 19, 28, 1] == [position for position, _ in catalogue.pages]
 
 
-async def test_what_was_published_and_cannot_be_seen_is_told(tmp_path: Path, naps: Naps) -> None:
+async def test_what_was_published_and_cannot_be_seen_is_told(tmp_path: Path, sleeps: Naps) -> None:
     catalogue = Listing(newest_first(28))
     newer = [Item("N1"), Item("N2"), Item("N3"), *catalogue.items]
 
@@ -251,21 +251,21 @@ async def test_what_was_published_and_cannot_be_seen_is_told(tmp_path: Path, nap
         listing.items = newer[3:] if first else newer
 
     catalogue.before = publish
-    came, error = await collected(catalogue, tmp_path, naps)
+    came, error = await collected(catalogue, tmp_path, sleeps)
 
     assert {item.name for item in newer[3:]} <= set(came)
     assert error is not None
     assert f"{len(came)} of 31 results came" in str(error)
 
 
-async def test_empty_page_before_the_total_is_read_again(tmp_path: Path, naps: Naps) -> None:
+async def test_empty_page_before_the_total_is_read_again(tmp_path: Path, sleeps: Naps) -> None:
     catalogue = Listing(newest_first(28))
     catalogue.play = lambda query: (200, '{"features": [], "totalResults": 28}') if _is(query, 19) else None
 
     def _is(query: dict[str, str], position: int) -> bool:
         return int(query["startIndex"]) == position and [at for at, _ in catalogue.pages].count(position) == 1
 
-    assert 28 == len(await ask(catalogue, tmp_path, naps))
+    assert 28 == len(await ask(catalogue, tmp_path, sleeps))
 
 
 @pytest.mark.parametrize(
@@ -281,26 +281,28 @@ async def test_empty_page_before_the_total_is_read_again(tmp_path: Path, naps: N
 @pytest.mark.parametrize("says_size", [True, False])
 @pytest.mark.parametrize("links", [True, False])
 async def test_total_that_is_too_small_ends_nothing(
-    tmp_path: Path, naps: Naps, total: Any, *, links: bool, says_size: bool
+    tmp_path: Path, sleeps: Naps, total: Any, *, links: bool, says_size: bool
 ) -> None:
     catalogue = Listing(newest_first(28), total=total, links=links, says_size=says_size)
 
-    assert 28 == len(await ask(catalogue, tmp_path, naps))
+    assert 28 == len(await ask(catalogue, tmp_path, sleeps))
     assert len(catalogue.asked) <= 7
 
 
 @pytest.mark.parametrize("size", [10, 100])
-async def test_total_beyond_what_comes_is_told(tmp_path: Path, naps: Naps, size: int) -> None:
+async def test_total_beyond_what_comes_is_told(tmp_path: Path, sleeps: Naps, size: int) -> None:
     catalogue = Listing([Item(f"P{number}") for number in range(28)], total=lambda _, found, __: len(found) + 3)
 
-    came, error = await collected(catalogue, tmp_path, naps, page_size=size)
+    came, error = await collected(catalogue, tmp_path, sleeps, page_size=size)
 
     assert 28 == len(came)
     assert "28 of 31 results came, by the catalogue's count, also when it was asked again" == str(error)
     assert len(catalogue.asked) <= 14
 
 
-async def test_ten_products_that_are_shuffled_under_an_endless_total_end_the_search(tmp_path: Path, naps: Naps) -> None:
+async def test_ten_products_that_are_shuffled_under_an_endless_total_end_the_search(
+    tmp_path: Path, sleeps: Naps
+) -> None:
     catalogue = Listing(newest_first(10), total=lambda _, __, ___: 10**9)
 
     async def shuffled(request: web.BaseRequest) -> web.StreamResponse:
@@ -308,14 +310,14 @@ async def test_ten_products_that_are_shuffled_under_an_endless_total_end_the_sea
         page = random.Random(len(catalogue.asked)).sample(catalogue.items, 10)
         return web.Response(text=json.dumps({"features": [item.entry() for item in page], "totalResults": 10**9}))
 
-    came, error = await collected(shuffled, tmp_path, naps)
+    came, error = await collected(shuffled, tmp_path, sleeps)
 
     assert 10 == len(came)
     assert error is not None
     assert len(catalogue.asked) <= 80
 
 
-async def test_order_that_changes_for_all_later_pages_loses_nothing(tmp_path: Path, naps: Naps) -> None:
+async def test_order_that_changes_for_all_later_pages_loses_nothing(tmp_path: Path, sleeps: Naps) -> None:
     catalogue = Listing(newest_first(28))
 
     def turn(listing: Listing) -> None:
@@ -324,10 +326,10 @@ async def test_order_that_changes_for_all_later_pages_loses_nothing(tmp_path: Pa
 
     catalogue.before = turn
 
-    assert 28 == len(set(await ask(catalogue, tmp_path, naps)))
+    assert 28 == len(set(await ask(catalogue, tmp_path, sleeps)))
 
 
-async def test_answers_are_read_while_the_loop_goes_on(tmp_path: Path, naps: Naps) -> None:
+async def test_answers_are_read_while_the_loop_goes_on(tmp_path: Path, sleeps: Naps) -> None:
     large = json.dumps({"features": [{"properties": {"identifier": f"P{n}", "x": "y" * 300}} for n in range(4000)]})
     ticks = 0
 
@@ -341,7 +343,7 @@ async def test_answers_are_read_while_the_loop_goes_on(tmp_path: Path, naps: Nap
         return web.Response(text=large)
 
     ticking = asyncio.create_task(tick())
-    async with listening(answer) as origin, client(origin, tmp_path, naps) as one:
+    async with listening(answer) as origin, client(origin, tmp_path, sleeps) as one:
         products = aiter(one.search())
         await anext(products)
         await products.aclose()
@@ -357,9 +359,9 @@ async def test_answers_are_read_while_the_loop_goes_on(tmp_path: Path, naps: Nap
         (b'{"features":[' + b"{}," * 60_000 + b"{}]}", "60001 results, more than 50000"),
     ],
 )
-async def test_page_of_millions_is_refused(tmp_path: Path, naps: Naps, body: bytes, words: str) -> None:
+async def test_page_of_millions_is_refused(tmp_path: Path, sleeps: Naps, body: bytes, words: str) -> None:
     async def answer(_: web.BaseRequest) -> web.StreamResponse:
         return web.Response(body=body)
 
     with pytest.raises(CatalogueError, match=words):
-        await ask(answer, tmp_path, naps)
+        await ask(answer, tmp_path, sleeps)

@@ -14,11 +14,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from collgs_async.errands import Errands
 from collgs_async.errors import FileError, StorageError
-from collgs_async.filenames import file_name
-from collgs_async.partfile import SMALL, PartFile, Remote, parse_sidecar
-from collgs_async.ranges import Ranges
+from collgs_async.storage.executor import DiskExecutor
+from collgs_async.storage.filenames import file_name
+from collgs_async.storage.part import SMALL, PartFile
+from collgs_async.storage.ranges import ByteRanges
+from collgs_async.storage.sidecar import RemoteVersion, parse_sidecar
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
 
 SAFE = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 NAME = "S2A_MSIL2A_20210924T163021_N0301_R083_T15SYR_20210924T211718"
-BIG = Remote("http://store/a.zip", SMALL + 1, '"tag"', "Fri, 24 Sep 2021 16:30:21 GMT", "Sat, 25 Sep 2021 16:30:21 GMT")
+BIG = RemoteVersion(
+    "http://store/a.zip", SMALL + 1, '"tag"', "Fri, 24 Sep 2021 16:30:21 GMT", "Sat, 25 Sep 2021 16:30:21 GMT"
+)
 ANY_TEXT = st.text(st.characters(), max_size=400)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -113,11 +116,11 @@ def test_sidecar_is_read_as_it_was_written() -> None:
 
 
 def test_sidecar_with_ranges_is_read_as_it_was_written() -> None:
-    ranges = Ranges([(0, 7), (20, 30)])
+    ranges = ByteRanges([(0, 7), (20, 30)])
 
     assert (BIG, ranges) == parse_sidecar(json.dumps(asdict(BIG) | {"ranges": list(ranges)}))
     assert (None, ranges) == parse_sidecar(json.dumps({"ranges": list(ranges)}))
-    assert (BIG, Ranges()) == parse_sidecar(json.dumps(asdict(BIG) | {"ranges": []}))
+    assert (BIG, ByteRanges()) == parse_sidecar(json.dumps(asdict(BIG) | {"ranges": []}))
     assert (BIG, ranges) == parse_sidecar(json.dumps(asdict(BIG) | {"ranges": list(ranges)}) + " " * 100)
 
 
@@ -171,7 +174,7 @@ def test_any_sidecar_is_none_or_right(text: str) -> None:
 
 async def test_nothing_is_made_before_there_is_a_byte(final: Path) -> None:
     async with PartFile(final) as part:
-        assert (Ranges(), None, b"") == (part.held, part.remote, await part.read(0, 10))
+        assert (ByteRanges(), None, b"") == (part.held, part.remote, await part.read(0, 10))
 
     assert not final.parent.exists()
 
@@ -191,7 +194,7 @@ async def test_bytes_are_where_they_belong(final: Path) -> None:
 
 async def test_part_is_found_again_with_its_sidecar(final: Path) -> None:
     async with PartFile(final) as part:
-        await part.remember(BIG)
+        await part.set_version(BIG)
         await part.write(0, b"abc")
 
     async with PartFile(final) as again:
@@ -201,7 +204,7 @@ async def test_part_is_found_again_with_its_sidecar(final: Path) -> None:
 @pytest.mark.parametrize(("size", "kept"), [(SMALL, False), (SMALL + 1, True), (None, True)])
 async def test_only_archives_that_are_worth_it_get_a_sidecar(final: Path, size: int | None, *, kept: bool) -> None:
     async with PartFile(final) as part:
-        await part.remember(Remote("u", size))
+        await part.set_version(RemoteVersion("u", size))
 
     assert kept == part.sidecar.exists()
 
@@ -209,7 +212,7 @@ async def test_only_archives_that_are_worth_it_get_a_sidecar(final: Path, size: 
 async def test_part_that_changed_behind_our_back_is_of_nobody_knows_what(final: Path) -> None:
     part = PartFile(final)
     async with part:
-        await part.remember(Remote("u", 100))
+        await part.set_version(RemoteVersion("u", 100))
         await part.write(0, b"abc")
     lay(part.path, b"abcd")
 
@@ -218,9 +221,9 @@ async def test_part_that_changed_behind_our_back_is_of_nobody_knows_what(final: 
 
 
 async def test_small_part_is_remembered_between_two_tries(final: Path) -> None:
-    part, remote = PartFile(final), Remote("u", 100)
+    part, remote = PartFile(final), RemoteVersion("u", 100)
     async with part:
-        await part.remember(remote)
+        await part.set_version(remote)
         await part.write(0, b"abc")
 
     async with part:
@@ -252,29 +255,29 @@ async def test_damaged_sidecar_leaves_the_bytes(final: Path, garbage: bytes) -> 
 
 async def test_forgetting_removes_the_sidecar_and_keeps_the_bytes(final: Path) -> None:
     async with PartFile(final) as part:
-        await part.remember(BIG)
+        await part.set_version(BIG)
         await part.write(0, b"abc")
-        await part.remember(None)
+        await part.set_version(None)
 
     assert [".zip.part"] == files(final)
 
 
 async def test_discarding_leaves_nothing(final: Path) -> None:
     async with PartFile(final) as part:
-        await part.remember(BIG)
+        await part.set_version(BIG)
         await part.write(0, b"abc")
     await part.discard()
     await part.discard()
 
     assert [] == files(final)
-    assert (Ranges(), None) == (part.held, part.remote)
+    assert (ByteRanges(), None) == (part.held, part.remote)
 
 
 async def test_publishing_makes_bytes_safe_then_drops_the_sidecar_then_renames(
     final: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with PartFile(final) as part:
-        await part.remember(BIG)
+        await part.set_version(BIG)
         await part.write(0, b"abc")
     steps: list[str] = []
 
@@ -323,7 +326,7 @@ async def test_folder_in_the_place_of_the_part_is_trouble_of_that_file(final: Pa
             pass
 
 
-class Distrust(Errands):
+class Distrust(DiskExecutor):
     """Takes every disk for a slow one."""
 
     def __init__(self) -> None:
@@ -379,7 +382,7 @@ def recorded(part: PartFile) -> object:
 
 async def test_one_connection_that_appends_needs_no_record_of_ranges(final: Path) -> None:
     async with PartFile(final) as part:
-        await part.remember(BIG)
+        await part.set_version(BIG)
         await part.write(0, b"abc")
         await part.write(3, b"def")
 
@@ -429,7 +432,7 @@ async def test_what_the_file_lacks_of_the_record_is_not_here(final: Path) -> Non
 async def test_what_is_lost_is_recorded_at_once_and_stays_on_the_disk(final: Path) -> None:
     async with PartFile(final) as part:
         await part.write(0, b"abcdefghij")
-        await part.lose([(2, 4), (6, 7)])
+        await part.invalidate([(2, 4), (6, 7)])
 
         assert [(0, 2), (4, 6), (7, 10)] == list(part.held)
         assert [[0, 2], [4, 6], [7, 10]] == recorded(part)
@@ -461,9 +464,9 @@ async def test_shorter_record_leaves_no_trace_of_a_longer_one(final: Path) -> No
     async with PartFile(final) as part:
         for offset in (100, 200, 300, 400):
             await part.write(offset, b"x")
-        await part.lose([(200, 500)])
+        await part.invalidate([(200, 500)])
 
-        assert (None, Ranges([(100, 101)])) == parse_sidecar(part.sidecar.read_text())
+        assert (None, ByteRanges([(100, 101)])) == parse_sidecar(part.sidecar.read_text())
 
 
 async def test_reopened_archive_is_a_part_without_what_is_damaged(final: Path) -> None:

@@ -14,9 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collgs_async.config import Config, Connection, Selection, load_config
+from collgs_async.config.loading import load_config
+from collgs_async.config.paths import read_path
+from collgs_async.config.settings import Config, Connection, Selection
 from collgs_async.errors import ConfigError
-from collgs_async.paths import read_path
 
 from .conftest import level2_scenes
 from .test_cli import COLLECTION, at, files_below, say

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from collgs_async.errors import AuthenticationError, CatalogueError, StorageError
-from collgs_async.models import Outcome, Product, Status
+from collgs_async.models.product import Outcome, Product, Status
 from collgs_async.pipeline import run_pipeline
 
 from .conftest import HANGS

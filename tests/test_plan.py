@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, ValidationError
 
 from collgs_async.errors import ConfigError, StorageError
-from collgs_async.models import Product
-from collgs_async.plan import LeftOut, Plan, compare, plan_schema
+from collgs_async.models.product import Product
+from collgs_async.selection.plan import Plan, PlanExclusion, plan_schema
+from collgs_async.selection.plan_diff import compare
 
 if TYPE_CHECKING:
     import random
@@ -39,7 +40,7 @@ def product(name: str, **values: Any) -> Product:
     return Product(name, **{**known, **values})
 
 
-def plan(*products: Product, left_out: tuple[LeftOut, ...] = (), **values: Any) -> Plan:
+def plan(*products: Product, left_out: tuple[PlanExclusion, ...] = (), **values: Any) -> Plan:
     parameters = {"parentIdentifier": "S2_MSIL2A", "timeStart": "2025-06-01T00:00:00.000Z"}
     made = Plan.of("https://collgs.lu/catalog/oseo/search", products, left_out, parameters=parameters)
     return replace(made, created=MADE, **values)
@@ -50,7 +51,10 @@ def full() -> Plan:
         product("B", start="2025-06-02T10:30:31.024Z", size=812_345_678, orbit_number=51, platform="Sentinel-2A"),
         product("A", quicklook="https://collgs.lu/quicklooks/A.jpg", orbit_direction="DESCENDING", overlap=7.5),
         product("é 名", url=None, problem="the entry has no link"),
-        left_out=(LeftOut("Y", "superseded by B", "older baseline"), LeftOut("X", "tile 31UGR is not wanted")),
+        left_out=(
+            PlanExclusion("Y", "superseded by B", "older baseline"),
+            PlanExclusion("X", "tile 31UGR is not wanted"),
+        ),
     )
 
 
@@ -124,7 +128,7 @@ def test_the_order_is_the_plans_own_whatever_the_catalogues_was(chance: random.R
         product(name, start=f"2025-06-0{day}T10:30:31Z") for day in (1, 2) for name in "ABCD"[day - 1 : day + 1]
     ]
     products.append(product("Z", start=None))
-    left_out = [LeftOut("A1", "one"), LeftOut("A1", "another"), LeftOut("B1", "one")]
+    left_out = [PlanExclusion("A1", "one"), PlanExclusion("A1", "another"), PlanExclusion("B1", "one")]
     shuffled, dropped = chance.sample(products, len(products)), chance.sample(left_out, len(left_out))
 
     assert str(plan(*products, left_out=tuple(left_out))) == str(plan(*shuffled, left_out=tuple(dropped)))
@@ -379,14 +383,18 @@ def test_new_gone_and_changed_are_told_with_what_is_known_of_them() -> None:
         product("OLDER"),
         product("SAME"),
         product("CHANGED"),
-        left_out=(LeftOut("BACK", "too cloudy"),),
+        left_out=(PlanExclusion("BACK", "too cloudy"),),
     )
     elsewhere = {**SQUARE, "coordinates": []}
     changed = product(
         "CHANGED", url="https://collgs.lu/CHANGED.zip", cloud_cover=13, footprint=elsewhere, platform="S2A"
     )
     later = plan(
-        product("NEW"), product("BACK"), product("SAME"), changed, left_out=(LeftOut("OLDER", "superseded by NEW"),)
+        product("NEW"),
+        product("BACK"),
+        product("SAME"),
+        changed,
+        left_out=(PlanExclusion("OLDER", "superseded by NEW"),),
     )
 
     comparison = compare(earlier, later)
@@ -417,7 +425,7 @@ def test_a_plan_that_was_read_equals_the_one_that_is_made_anew(tmp_path: Path) -
 
 
 def test_no_file_is_read_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("collgs_async.jsonfile.BIGGEST", 2_000_000)
+    monkeypatch.setattr("collgs_async.config.json_file.BIGGEST", 2_000_000)
 
     with pytest.raises(ConfigError, match="/dev/zero: expected at most 2 MB of JSON, found more"):
         Plan.read(Path("/dev/zero"))

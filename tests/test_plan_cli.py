@@ -13,9 +13,9 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from collgs_async import Client, sync
-from collgs_async.cli import main
-from collgs_async.demo import make_constellation
-from collgs_async.plan import Plan, plan_schema
+from collgs_async.cli.main import main
+from collgs_async.demo.constellation import make_constellation
+from collgs_async.selection.plan import Plan, plan_schema
 
 from .conftest import is_archive, level2_scenes
 

@@ -16,17 +16,18 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from collgs_async.atlas import page
-from collgs_async.cli.asking import _write_table
-from collgs_async.cli.screen import Screen
+from collgs_async.cli.commands.catalogue import _write_table
+from collgs_async.cli.console import ConsoleHandler
 from collgs_async.errors import CatalogueError, TransferError
-from collgs_async.listing import FORMATS, write_listing
-from collgs_async.models import Outcome, Product, Report, Status
-from collgs_async.plan import LeftOut, Plan, compare
-from collgs_async.progress import short_name
-from collgs_async.report import Recorder
-from collgs_async.summary import left_out_line, summary_lines
-from collgs_async.words import json_text, printable
+from collgs_async.http.messages import json_text, printable
+from collgs_async.models.product import Outcome, Product, Report, Status
+from collgs_async.reporting.listing import FORMATS, write_listing
+from collgs_async.reporting.map.page import page
+from collgs_async.reporting.names import short_name
+from collgs_async.reporting.run_report import RunReportWriter
+from collgs_async.reporting.summary import excluded_line, summary_lines
+from collgs_async.selection.plan import Plan, PlanExclusion
+from collgs_async.selection.plan_diff import compare
 
 from .conftest import level2_scenes
 from .test_cli import at, say
@@ -127,9 +128,9 @@ def test_a_report(text: str) -> None:
         written = io.BytesIO()
         patch.setattr("sys.stdout", io.TextIOWrapper(written, encoding="utf-8", errors="surrogateescape"))
         outcome = Outcome(product(text), Status.FAILED, path=Path(text.replace("\0", "")), error=TransferError(text))
-        with Recorder(Path("-")) as recorder:
-            recorder.add(outcome)
-            recorder.write(recorder.report(1, 1, CatalogueError(text), 1.0))
+        with RunReportWriter(Path("-")) as report_writer:
+            report_writer.record(outcome)
+            report_writer.write(report_writer.report(1, 1, CatalogueError(text), 1.0))
         out = written.getvalue().decode()
 
     hold_printable(out)
@@ -141,7 +142,7 @@ def test_the_summary_of_a_run(text: str) -> None:
     outcome = Outcome(product(text), Status.FAILED, error=TransferError(text))
     report = Report(failed=1, failures=(outcome,), search_error=CatalogueError(text), missing=(text,))
 
-    for line in [*summary_lines(report, Path("here")), left_out_line({"another tile": 1})]:
+    for line in [*summary_lines(report, Path("here")), excluded_line({"another tile": 1})]:
         hold_printable(logged(line)[0])
 
 
@@ -153,7 +154,7 @@ def test_a_plan(text: str) -> None:
         {"parentIdentifier": text},
         {"tile": text},
         (Product(text, None, problem=text, platform=text),),
-        (LeftOut(text, text, text),),
+        (PlanExclusion(text, text, text),),
         datetime(2025, 1, 1, tzinfo=UTC),
     )
     with pytest.MonkeyPatch.context() as patch:
@@ -180,7 +181,7 @@ def test_a_comparison_of_plans(
 def logged(message: str) -> tuple[str, str]:
     """Give a message as it is written, as words and as JSON."""
     lines: list[str] = []
-    screen = Screen()
+    screen = ConsoleHandler()
     screen.write_line = lines.append
     record = logging.makeLogRecord({"levelno": logging.ERROR, "levelname": "ERROR", "msg": "%s", "args": (message,)})
     for as_json in (False, True):

@@ -19,15 +19,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collgs_async.models import Outcome, Product, Status
-from collgs_async.progress import (
-    PlainProgress,
-    SilentProgress,
-    TqdmProgress,
-    choose_progress,
-    short_name,
+from collgs_async.models.product import Outcome, Product, Status
+from collgs_async.models.progress import SilentProgress
+from collgs_async.models.text import (
+    format_bytes,
+    format_duration,
+    format_rate,
+    format_share,
+    parse_duration,
+    parse_rate,
 )
-from collgs_async.units import format_bytes, format_duration, format_rate, format_share, parse_duration, parse_rate
+from collgs_async.reporting.bars import TqdmProgress
+from collgs_async.reporting.choice import choose_progress
+from collgs_async.reporting.names import short_name
+from collgs_async.reporting.plain import PlainProgress
 
 from .conftest import HANGS
 
@@ -476,7 +481,7 @@ def test_no_file_means_standard_error(capsys: pytest.CaptureFixture[str]) -> Non
 def test_tqdm_is_imported_only_when_bars_are_drawn() -> None:
     script = (
         "import io, sys\n"
-        "from collgs_async.progress import choose_progress\n"
+        "from collgs_async.reporting.choice import choose_progress\n"
         "choose_progress(4, file=io.StringIO()).close()\n"
         "print('tqdm' in sys.modules)\n"
     )

@@ -29,20 +29,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collgs_async import Client, Connection, FileError, Product, StorageError
-from collgs_async.demo import FAULTS
-from collgs_async.models import Status
-from collgs_async.partfile import Block, PartFile
-from collgs_async.progress import SilentProgress
-from collgs_async.transfer.awake import Sleep
-from collgs_async.transfer.pump import Pump
-from collgs_async.transfer.tap import Tap
-from collgs_async.transfer.trip import Stretch
-from collgs_async.transport import Transport
+from collgs_async.demo.faults import FAULTS
+from collgs_async.http.session import HttpSession
+from collgs_async.models.product import Status
+from collgs_async.models.progress import SilentProgress
+from collgs_async.storage.part import Block, PartFile
+from collgs_async.transfer.connection import BodyConnection
+from collgs_async.transfer.job import Segment
+from collgs_async.transfer.receiver import BodyReceiver
+from collgs_async.transfer.suspend import SuspendDetector
 
 from .conftest import HANGS, Naps, fault, level2_scenes
 from .test_awake import NIGHT, Clock, until
 from .test_cli import at
-from .test_hostile import Asked, Wild, plain, settings_for, small_archive, wild
+from .test_hostile import Asked, Wild, plain, raw_server, settings_for, small_archive
 from .test_interrupts import assert_stopped_by, may_mount, ran
 from .test_transfer import RECOVERABLE, served_version
 
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
     from aiohttp import ClientResponse
 
-    from collgs_async.models import Outcome
+    from collgs_async.models.product import Outcome
 
     from .conftest import Command
 
@@ -59,26 +59,26 @@ KIB, MIB = 2**10, 2**20
 NEVER = 2**60
 
 SIZE = 2_000_000
-"""A third of it is more than can come before a pump begins: a block, and what aiohttp takes until it holds back."""
+"""A third of it is more than can come before a receiver begins: a block, and what aiohttp takes until it holds back."""
 
 CONTENT = small_archive(size=1_500_000)
 MOST = 1_000_000
-"""Bytes after which the line of these tests goes wrong: a pump is at work by then."""
+"""Bytes after which the line of these tests goes wrong: a receiver is at work by then."""
 
 PUMPED: Final = """\
 import sys
 from pathlib import Path
-from collgs_async.transfer import crew, pump, stream
-stream.WORTH_A_PUMP, stream._SHARED, crew.BLOCK = 1, 65536, 65536
-run = pump.Pump.run
+from collgs_async.transfer import fetch, receiver, scheduler
+fetch.WORTH_A_RECEIVER, fetch._SHARED, scheduler.BLOCK = 1, 65536, 65536
+run = receiver.BodyReceiver.run
 def noted(self, landed):
     Path("pumped").touch()
     return run(self, landed)
-pump.Pump.run = noted
+receiver.BodyReceiver.run = noted
 from collgs_async.cli import entry_point
 entry_point()
 """
-"""The command, with pumps also for small archives; it leaves a file that says that one has worked."""
+"""The command, with receivers also for small archives; it leaves a file that says that one has worked."""
 
 FILLED_DISK: Final = """
 mount -t tmpfs -o size=8m tmpfs "$OUT" || exit 77
@@ -91,30 +91,30 @@ cp -R "$OUT" first
 "$@" 2> second.err; echo $? > second.code
 cp -R "$OUT" second
 """
-"""Runs a command twice in a folder that is a disk of its own, which something else fills while a pump writes."""
+"""Runs a command twice in a folder that is a disk of its own, which something else fills while a receiver writes."""
 
 
 @pytest.fixture(autouse=True)
 def _small_scale(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pump for whatever is left, small blocks, sidecars also for small archives, no long looks at a silent line."""
-    monkeypatch.setattr("collgs_async.transfer.stream.WORTH_A_PUMP", 1)
-    monkeypatch.setattr("collgs_async.transfer.stream._SHARED", 64 * KIB)
-    monkeypatch.setattr("collgs_async.transfer.crew.BLOCK", 64 * KIB)
-    for module in ("pump", "tap"):
+    """A receiver for whatever is left, small blocks, sidecars also for small archives, no long looks at it."""
+    monkeypatch.setattr("collgs_async.transfer.fetch.WORTH_A_RECEIVER", 1)
+    monkeypatch.setattr("collgs_async.transfer.fetch._SHARED", 64 * KIB)
+    monkeypatch.setattr("collgs_async.transfer.scheduler.BLOCK", 64 * KIB)
+    for module in ("receiver", "connection"):
         monkeypatch.setattr(f"collgs_async.transfer.{module}.WAIT", 0.05)
-    monkeypatch.setattr("collgs_async.partfile.SMALL", 64 * KIB)
+    monkeypatch.setattr("collgs_async.storage.part.SMALL", 64 * KIB)
 
 
 @dataclass
-class Pumps:
-    """What the pumps have done."""
+class Receivers:
+    """What the receivers have done."""
 
     begun: int = 0
     at_work: int = 0
     most_at_work: int = 0
     blocks: list[tuple[int, int, int]] = field(default_factory=list)
     written: list[tuple[int, int]] = field(default_factory=list)
-    seen: list[weakref.ref[Pump]] = field(default_factory=list)
+    seen: list[weakref.ref[BodyReceiver]] = field(default_factory=list)
 
     @property
     def brought(self) -> int:
@@ -122,16 +122,16 @@ class Pumps:
 
 
 @pytest.fixture
-def pumps() -> Iterator[Pumps]:
-    """Watch the pumps at their work."""
-    seen, run = Pumps(), Pump.run
-    write: Callable[[PartFile, int, Block], None] = PartFile.write_here
+def receivers() -> Iterator[Receivers]:
+    """Watch the receivers at their work."""
+    seen, run = Receivers(), BodyReceiver.run
+    write: Callable[[PartFile, int, Block], None] = PartFile.write_sync
 
     def written(part: PartFile, offset: int, block: Block) -> None:
         write(part, offset, block)
         seen.written.append((offset, len(block)))
 
-    async def watched(self: Pump, landed: Callable[[int, int, int], Awaitable[None]]) -> None:
+    async def watched(self: BodyReceiver, landed: Callable[[int, int, int], Awaitable[None]]) -> None:
         async def noted(offset: int, kept: int, received: int) -> None:
             seen.blocks.append((offset, kept, received))
             await landed(offset, kept, received)
@@ -146,10 +146,10 @@ def pumps() -> Iterator[Pumps]:
             seen.at_work -= 1
 
     # Not by `monkeypatch`, which hypothesis refuses.
-    Pump.run = watched  # type: ignore[method-assign]
+    BodyReceiver.run = watched  # type: ignore[method-assign]
     setattr(PartFile, "write_here", written)  # noqa: B010 - mypy would hold its parameters' names against it
     yield seen
-    Pump.run = run  # type: ignore[method-assign]
+    BodyReceiver.run = run  # type: ignore[method-assign]
     setattr(PartFile, "write_here", write)  # noqa: B010
 
 
@@ -160,7 +160,7 @@ def descriptors() -> int:
 
 
 def pump_threads() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("pump")]
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("receiver")]
 
 
 @asynccontextmanager
@@ -268,7 +268,7 @@ def sent_in(pieces: int, size: int, pause: float) -> Callable[[bytes], AsyncIter
 async def fetch(
     server: Wild,
     folder: Path,
-    naps: Naps,
+    sleeps: Naps,
     *,
     certificate: Path | None = None,
     progress: SilentProgress | None = None,
@@ -279,7 +279,7 @@ async def fetch(
     config = settings_for(
         server, folder, {"workers": 1, "segments": 1, **(options or {})}, ca_file=certificate, **connection
     )
-    async with asyncio.timeout(HANGS), Client(config, progress, sleep=naps) as client:
+    async with asyncio.timeout(HANGS), Client(config, progress, sleep=sleeps) as client:
         return await client.download(Product("A", f"{server.origin}/a.zip"))
 
 
@@ -343,7 +343,7 @@ async def copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> No
             target.close()
 
 
-WAYS = ("event loop", "pump", "pump over TLS")
+WAYS = ("event loop", "receiver", "receiver over TLS")
 lines = pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
 
 
@@ -352,51 +352,51 @@ lines = pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
 
 @pytest.mark.parametrize(
     ("name", "way"),
-    # What is slow is so for two seconds by the clock, and its trickle ends before a pump begins; see below for one.
+    # What is slow is so for two seconds by the clock, and its trickle ends before a receiver begins; see below for one.
     [(name, way) for name in RECOVERABLE for way in WAYS if name != "slow"],
 )
 async def test_each_recoverable_fault_ends_in_the_right_bytes_either_way(
     serve: Callable[..., Any],
     monkeypatch: pytest.MonkeyPatch,
     certificate: Path,
-    pumps: Pumps,
+    receivers: Receivers,
     name: str,
     way: str,
 ) -> None:
     if way == "event loop":
-        monkeypatch.setattr("collgs_async.transfer.stream.WORTH_A_PUMP", NEVER)
+        monkeypatch.setattr("collgs_async.transfer.fetch.WORTH_A_RECEIVER", NEVER)
     scene = replace(level2_scenes(1)[0], size=SIZE, deflated=False)
     site = await serve([scene], faults={scene.identifier: fault(name)})
     config = site.config(retries=3)
 
     async with relay(certificate, site.server.origin) as secure:
         connection = Connection(timeout=2, retries=3)  # of silence, which a busy machine has, too
-        if way == "pump over TLS":
+        if way == "receiver over TLS":
             connection = replace(connection, download_base_url=secure, ca_file=certificate)
-        async with Client(replace(config, connection=connection), sleep=site.naps) as client:
+        async with Client(replace(config, connection=connection), sleep=site.sleeps) as client:
             report = await client.run()
 
     assert (1, 0) == (report.downloaded, report.failed)
     expected = site.original(scene, *served_version(name))
     assert site.archive(scene).read_bytes()[: len(expected)] == expected
     assert [] == site.litter()
-    assert (pumps.begun > 0) is (way != "event loop")
+    assert (receivers.begun > 0) is (way != "event loop")
 
 
 @lines
 async def test_each_byte_is_brought_once_and_joins_what_came_before_the_pump(
-    tmp_path: Path, naps: Naps, certificate: Path, pumps: Pumps, *, tls: bool
+    tmp_path: Path, sleeps: Naps, certificate: Path, receivers: Receivers, *, tls: bool
 ) -> None:
-    async with wild([], Store(CONTENT), tls=tls_of(certificate if tls else None)) as server:
-        outcome = await fetch(server, tmp_path / "archives", naps, certificate=certificate)
+    async with raw_server([], Store(CONTENT), tls=tls_of(certificate if tls else None)) as server:
+        outcome = await fetch(server, tmp_path / "archives", sleeps, certificate=certificate)
 
     assert_whole(outcome, tmp_path / "archives")
-    assert (1, len(CONTENT), 1) == (outcome.attempts, outcome.bytes, pumps.begun)
-    ends = [offset + received for offset, _, received in pumps.blocks]
-    assert ends == [*(offset for offset, _, _ in pumps.blocks[1:]), len(CONTENT)]
-    written = [offset + size for offset, size in pumps.written]
-    assert written == [*(offset for offset, _ in pumps.written[1:]), len(CONTENT)]
-    assert pumps.written[0][0] == pumps.blocks[0][0]
+    assert (1, len(CONTENT), 1) == (outcome.attempts, outcome.bytes, receivers.begun)
+    ends = [offset + received for offset, _, received in receivers.blocks]
+    assert ends == [*(offset for offset, _, _ in receivers.blocks[1:]), len(CONTENT)]
+    written = [offset + size for offset, size in receivers.written]
+    assert written == [*(offset for offset, _ in receivers.written[1:]), len(CONTENT)]
+    assert receivers.written[0][0] == receivers.blocks[0][0]
     assert len(written) > 3
 
 
@@ -410,22 +410,22 @@ def breaking(content: bytes, each: int) -> Callable[[Asked], AsyncIterator[bytes
     return answer
 
 
-@pytest.mark.parametrize("way", ["pump", "event loop"])
+@pytest.mark.parametrize("way", ["receiver", "event loop"])
 async def test_lines_that_break_leave_no_blocks_in_memory(
-    tmp_path: Path, naps: Naps, monkeypatch: pytest.MonkeyPatch, pumps: Pumps, way: str
+    tmp_path: Path, sleeps: Naps, monkeypatch: pytest.MonkeyPatch, receivers: Receivers, way: str
 ) -> None:
     """Not even until somebody looks for garbage, which may take hundreds of them."""
     if way == "event loop":
-        monkeypatch.setattr("collgs_async.transfer.stream.WORTH_A_PUMP", NEVER)
+        monkeypatch.setattr("collgs_async.transfer.fetch.WORTH_A_RECEIVER", NEVER)
     gc.collect()
     gc.disable()
     tracemalloc.start()
     try:
-        async with wild([], breaking(CONTENT, 100_000)) as server:
+        async with raw_server([], breaking(CONTENT, 100_000)) as server:
             before, _ = tracemalloc.get_traced_memory()
-            outcome = await fetch(server, tmp_path / "archives", naps)
+            outcome = await fetch(server, tmp_path / "archives", sleeps)
             after, _ = tracemalloc.get_traced_memory()
-        left = [pump for pump in pumps.seen if pump() is not None]
+        left = [receiver for receiver in receivers.seen if receiver() is not None]
     finally:
         tracemalloc.stop()
         gc.enable()
@@ -458,7 +458,7 @@ class Stops(SilentProgress):
             asyncio.get_running_loop().call_soon(self._stop)
 
 
-@pytest.mark.usefixtures("pumps")
+@pytest.mark.usefixtures("receivers")
 @settings(max_examples=40, deadline=None)
 @given(most=st.integers(1, len(CONTENT)), times=st.integers(1, 4), alone=st.booleans())
 def test_cancellation_at_any_byte_is_never_lost_and_costs_no_byte_that_was_written(
@@ -469,7 +469,7 @@ def test_cancellation_at_any_byte_is_never_lost_and_costs_no_byte_that_was_writt
 
 
 async def cancel_and_go_on(folder: Path, stops: Stops, *, alone: bool) -> None:
-    async with nothing_left_behind(), wild([], Store(CONTENT)) as server:
+    async with nothing_left_behind(), raw_server([], Store(CONTENT)) as server:
         config = settings_for(server, folder, {"workers": 1, "segments": 1})
         product = Product("A", f"{server.origin}/a.zip")
         async with asyncio.timeout(HANGS), Client(config, stops) as client:
@@ -486,26 +486,26 @@ async def cancel_and_go_on(folder: Path, stops: Stops, *, alone: bool) -> None:
     assert outcome.bytes == len(CONTENT) - len(held)
 
 
-def test_enough_of_these_cancellations_met_a_pump(pumps: Pumps) -> None:
+def test_enough_of_these_cancellations_met_a_pump(receivers: Receivers) -> None:
     async def play(folder: Path) -> None:
         await cancel_and_go_on(folder, Stops(MOST, 3), alone=False)
 
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(play(Path(folder)))
 
-    assert pumps.begun >= 1
-    assert pumps.blocks[0][0] < MOST
+    assert receivers.begun >= 1
+    assert receivers.blocks[0][0] < MOST
 
 
 @lines
 @pytest.mark.parametrize("times", [1, 2, 3, 50])
 async def test_cancelled_while_the_line_is_silent_it_ends_at_once(
-    tmp_path: Path, naps: Naps, certificate: Path, pumps: Pumps, times: int, *, tls: bool
+    tmp_path: Path, sleeps: Naps, certificate: Path, receivers: Receivers, times: int, *, tls: bool
 ) -> None:
     folder = tmp_path / "archives"
-    async with wild([], Store(CONTENT, MOST), tls=tls_of(certificate if tls else None)) as server:
-        run = asyncio.create_task(fetch(server, folder, naps, certificate=certificate, timeout=1000))
-        await until(lambda: len(pumps.blocks) > 0 and sum(pumps.blocks[-1][::2]) >= MOST)
+    async with raw_server([], Store(CONTENT, MOST), tls=tls_of(certificate if tls else None)) as server:
+        run = asyncio.create_task(fetch(server, folder, sleeps, certificate=certificate, timeout=1000))
+        await until(lambda: len(receivers.blocks) > 0 and sum(receivers.blocks[-1][::2]) >= MOST)
         for _ in range(times):
             run.cancel()
             await asyncio.sleep(0)
@@ -521,15 +521,21 @@ async def test_cancelled_while_the_line_is_silent_it_ends_at_once(
 
 @lines
 async def test_silence_is_a_time_out(
-    tmp_path: Path, naps: Naps, certificate: Path, pumps: Pumps, caplog: pytest.LogCaptureFixture, *, tls: bool
+    tmp_path: Path,
+    sleeps: Naps,
+    certificate: Path,
+    receivers: Receivers,
+    caplog: pytest.LogCaptureFixture,
+    *,
+    tls: bool,
 ) -> None:
-    async with wild([], Store(CONTENT, MOST), tls=tls_of(certificate if tls else None)) as server:
-        outcome = await fetch(server, tmp_path / "archives", naps, certificate=certificate, timeout=1)
+    async with raw_server([], Store(CONTENT, MOST), tls=tls_of(certificate if tls else None)) as server:
+        outcome = await fetch(server, tmp_path / "archives", sleeps, certificate=certificate, timeout=1)
 
     assert_whole(outcome, tmp_path / "archives")
     assert (2, len(CONTENT)) == (outcome.attempts, outcome.bytes)
     assert "no byte within the time-out" in caplog.text
-    assert 2 == pumps.begun
+    assert 2 == receivers.begun
 
 
 class Told(SilentProgress):
@@ -543,29 +549,29 @@ class Told(SilentProgress):
 
 
 async def test_trickle_is_no_silence_and_moves_visibly(
-    tmp_path: Path, naps: Naps, certificate: Path, pumps: Pumps
+    tmp_path: Path, sleeps: Naps, certificate: Path, receivers: Receivers
 ) -> None:
     """A byte each tenth of a second, for longer than the time-out; over both lines at once, for it takes a while."""
 
     async def trickle(tls: Path | None, folder: Path) -> None:
         told = Told()
-        async with wild([], Store(CONTENT, MOST, sent_in(15, 1, 0.1)), tls=tls_of(tls)) as server:
-            outcome = await fetch(server, folder, naps, certificate=tls, progress=told, timeout=1.2)
+        async with raw_server([], Store(CONTENT, MOST, sent_in(15, 1, 0.1)), tls=tls_of(tls)) as server:
+            outcome = await fetch(server, folder, sleeps, certificate=tls, progress=told, timeout=1.2)
         assert_whole(outcome, folder)
         assert 1 == outcome.attempts
         assert sum(piece <= 5 for piece in told.pieces) >= 5
 
     await asyncio.gather(trickle(None, tmp_path / "plain"), trickle(certificate, tmp_path / "tls"))
 
-    assert 2 == pumps.begun
+    assert 2 == receivers.begun
 
 
 @lines
 async def test_nobody_waits_for_more_than_must_still_come(
-    tmp_path: Path, naps: Naps, monkeypatch: pytest.MonkeyPatch, certificate: Path, pumps: Pumps, *, tls: bool
+    tmp_path: Path, sleeps: Naps, monkeypatch: pytest.MonkeyPatch, certificate: Path, receivers: Receivers, *, tls: bool
 ) -> None:
     """The line stays open and silent behind the last byte."""
-    monkeypatch.setattr("collgs_async.transfer.tap.WAIT", 15)
+    monkeypatch.setattr("collgs_async.transfer.connection.WAIT", 15)
 
     async def slowly(due: bytes) -> AsyncIterator[bytes]:
         for first in range(0, len(due), 5000):
@@ -573,57 +579,57 @@ async def test_nobody_waits_for_more_than_must_still_come(
             await asyncio.sleep(0.001)
         await asyncio.Event().wait()
 
-    async with wild([], Store(CONTENT, MOST, slowly), tls=tls_of(certificate if tls else None)) as server:
+    async with raw_server([], Store(CONTENT, MOST, slowly), tls=tls_of(certificate if tls else None)) as server:
         async with asyncio.timeout(HANGS):
-            outcome = await fetch(server, tmp_path / "archives", naps, certificate=certificate)
+            outcome = await fetch(server, tmp_path / "archives", sleeps, certificate=certificate)
 
     assert_whole(outcome, tmp_path / "archives")
-    assert (1, 1) == (outcome.attempts, pumps.begun)
+    assert (1, 1) == (outcome.attempts, receivers.begun)
 
 
 @lines
 async def test_line_below_the_least_rate_is_given_up_and_nothing_comes_twice(
     tmp_path: Path,
-    naps: Naps,
+    sleeps: Naps,
     monkeypatch: pytest.MonkeyPatch,
     certificate: Path,
-    pumps: Pumps,
+    receivers: Receivers,
     caplog: pytest.LogCaptureFixture,
     *,
     tls: bool,
 ) -> None:
-    monkeypatch.setattr("collgs_async.transfer.stream._RATE_WINDOW", 0.2)
+    monkeypatch.setattr("collgs_async.transfer.fetch._RATE_WINDOW", 0.2)
     store = Store(CONTENT, MOST, sent_in(400, 100, 0.01))
-    async with wild([], store, tls=tls_of(certificate if tls else None)) as server:
+    async with raw_server([], store, tls=tls_of(certificate if tls else None)) as server:
         outcome = await fetch(
-            server, tmp_path / "archives", naps, certificate=certificate, options={"min_rate": 50_000}
+            server, tmp_path / "archives", sleeps, certificate=certificate, options={"min_rate": 50_000}
         )
 
     assert_whole(outcome, tmp_path / "archives")
     assert outcome.attempts >= 2
     assert len(CONTENT) == outcome.bytes
     assert "B/s over 0 s" in caplog.text
-    assert pumps.begun >= 2
+    assert receivers.begun >= 2
 
 
 @lines
 async def test_after_sleep_it_connects_anew_where_it_was(
     tmp_path: Path,
-    naps: Naps,
+    sleeps: Naps,
     monkeypatch: pytest.MonkeyPatch,
     certificate: Path,
-    pumps: Pumps,
+    receivers: Receivers,
     *,
     tls: bool,
 ) -> None:
-    monkeypatch.setattr("collgs_async.transfer.download.LOOK_EACH", 0.02)
+    monkeypatch.setattr("collgs_async.transfer.downloader.POLL_INTERVAL", 0.02)
     wall, steady = Clock(1_700_000_000.0), Clock()
-    async with wild([], Store(CONTENT, MOST), tls=tls_of(certificate if tls else None)) as server:
+    async with raw_server([], Store(CONTENT, MOST), tls=tls_of(certificate if tls else None)) as server:
         config = settings_for(server, tmp_path / "archives", timeout=1000, retries=0, ca_file=certificate)
-        async with asyncio.timeout(HANGS), Client(config, sleep=naps) as client:
-            client._downloader._crew._asleep = Sleep(wall, steady)
+        async with asyncio.timeout(HANGS), Client(config, sleep=sleeps) as client:
+            client._downloader._scheduler._asleep = SuspendDetector(wall, steady)
             run = asyncio.create_task(client.download(Product("A", f"{server.origin}/a.zip")))
-            await until(lambda: len(pumps.blocks) > 0 and sum(pumps.blocks[-1][::2]) >= MOST)
+            await until(lambda: len(receivers.blocks) > 0 and sum(receivers.blocks[-1][::2]) >= MOST)
             wall.now += NIGHT
             outcome = await run
 
@@ -633,15 +639,15 @@ async def test_after_sleep_it_connects_anew_where_it_was(
 
 @pytest.mark.parametrize("moment", [0.0, 0.2])
 async def test_replaced_while_several_pumps_bring_it_is_never_mixed(
-    serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, pumps: Pumps, moment: float
+    serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, receivers: Receivers, moment: float
 ) -> None:
     """Only the structure is verified, so that nothing but the engine itself keeps the versions apart."""
-    monkeypatch.setattr("collgs_async.transfer.trip.SMALLEST_PIECE", 256 * KIB)
-    monkeypatch.setattr("collgs_async.transfer.trip.WORTH_SPLITTING", 0.1)
+    monkeypatch.setattr("collgs_async.transfer.job.SMALLEST_PIECE", 256 * KIB)
+    monkeypatch.setattr("collgs_async.transfer.job.WORTH_SPLITTING", 0.1)
     scene = replace(level2_scenes(1)[0], size=4 * MIB, deflated=False)
     site = await serve([scene], rate=4 * MIB, faults={scene.identifier: (FAULTS["cut"],)})
     run = asyncio.create_task(site.pull(workers=3, segments=3, verify="structure"))
-    await until(lambda: pumps.most_at_work >= 2)
+    await until(lambda: receivers.most_at_work >= 2)
     await asyncio.sleep(moment)
     site.server.replace(scene.identifier)
 
@@ -655,12 +661,12 @@ async def test_replaced_while_several_pumps_bring_it_is_never_mixed(
 # ------------------------------------------------------------------------------------------------ where it stands aside
 
 
-async def test_under_a_limit_of_rate_there_is_no_pump(tmp_path: Path, naps: Naps, pumps: Pumps) -> None:
-    async with wild([], Store(CONTENT)) as server:
-        outcome = await fetch(server, tmp_path / "archives", naps, options={"limit_rate": 20_000_000})
+async def test_under_a_limit_of_rate_there_is_no_pump(tmp_path: Path, sleeps: Naps, receivers: Receivers) -> None:
+    async with raw_server([], Store(CONTENT)) as server:
+        outcome = await fetch(server, tmp_path / "archives", sleeps, options={"limit_rate": 20_000_000})
 
     assert_whole(outcome, tmp_path / "archives")
-    assert 0 == pumps.begun
+    assert 0 == receivers.begun
 
 
 def in_chunks(body: bytes) -> bytes:
@@ -686,18 +692,20 @@ def in_chunks(body: bytes) -> bytes:
 )
 @lines
 async def test_framing_of_the_body_never_gets_into_the_archive(
-    tmp_path: Path, naps: Naps, certificate: Path, pumps: Pumps, answer: bytes, *, tls: bool
+    tmp_path: Path, sleeps: Naps, certificate: Path, receivers: Receivers, answer: bytes, *, tls: bool
 ) -> None:
     async def say(_: Asked) -> AsyncIterator[bytes]:
         yield answer
         if answer.endswith(b"0\r\n\r\n"):
             await asyncio.Event().wait()  # it has said where the body ends
 
-    async with wild([], say, tls=tls_of(certificate if tls else None)) as server:
-        outcome = await fetch(server, tmp_path / "archives", naps, certificate=certificate, options={"verify": "size"})
+    async with raw_server([], say, tls=tls_of(certificate if tls else None)) as server:
+        outcome = await fetch(
+            server, tmp_path / "archives", sleeps, certificate=certificate, options={"verify": "size"}
+        )
 
     assert_whole(outcome, tmp_path / "archives")
-    assert (1, 0) == (outcome.attempts, pumps.begun)
+    assert (1, 0) == (outcome.attempts, receivers.begun)
 
 
 @pytest.fixture(scope="session")
@@ -710,62 +718,62 @@ def another_loop() -> Any:
 
 @lines
 def test_another_event_loop_brings_the_bytes_itself(
-    another_loop: Any, tmp_path: Path, naps: Naps, certificate: Path, pumps: Pumps, *, tls: bool
+    another_loop: Any, tmp_path: Path, sleeps: Naps, certificate: Path, receivers: Receivers, *, tls: bool
 ) -> None:
     async def run() -> Outcome:
-        async with wild([], Store(CONTENT), tls=tls_of(certificate if tls else None)) as server:
-            return await fetch(server, tmp_path / "archives", naps, certificate=certificate)
+        async with raw_server([], Store(CONTENT), tls=tls_of(certificate if tls else None)) as server:
+            return await fetch(server, tmp_path / "archives", sleeps, certificate=certificate)
 
     with asyncio.Runner(loop_factory=another_loop) as runner:
         outcome = runner.run(run())
 
     assert_whole(outcome, tmp_path / "archives")
-    assert 0 == pumps.begun
+    assert 0 == receivers.begun
 
 
 @pytest.mark.parametrize(("secure_proxy", "begun"), [(False, 1), (True, 0)], ids=["http proxy", "https proxy"])
 async def test_tls_within_tls_is_left_to_asyncio(
-    tmp_path: Path, naps: Naps, certificate: Path, pumps: Pumps, begun: int, *, secure_proxy: bool
+    tmp_path: Path, sleeps: Naps, certificate: Path, receivers: Receivers, begun: int, *, secure_proxy: bool
 ) -> None:
     told: list[str] = []
     async with (
-        wild([], Store(CONTENT), tls=tls_of(certificate)) as server,
+        raw_server([], Store(CONTENT), tls=tls_of(certificate)) as server,
         relay(certificate if secure_proxy else None, connections=told) as proxy,
     ):
-        outcome = await fetch(server, tmp_path / "archives", naps, certificate=certificate, proxy=proxy)
+        outcome = await fetch(server, tmp_path / "archives", sleeps, certificate=certificate, proxy=proxy)
 
     assert_whole(outcome, tmp_path / "archives")
-    assert ([urlsplit(server.origin).netloc], begun) == (told, pumps.begun)
+    assert ([urlsplit(server.origin).netloc], begun) == (told, receivers.begun)
 
 
 @asynccontextmanager
 async def answer_of(content: bytes, certificate: Path | None, *, buffer: int) -> AsyncIterator[ClientResponse]:
     async with (
-        wild([], Store(content), tls=tls_of(certificate)) as server,
-        Transport(Connection(timeout=5, ca_file=certificate)) as transport,
+        raw_server([], Store(content), tls=tls_of(certificate)) as server,
+        HttpSession(Connection(timeout=5, ca_file=certificate)) as transport,
         transport.get(f"{server.origin}/a.zip", buffer=buffer) as response,
     ):
         yield response
 
 
-async def drink(tap: Tap, count: int) -> bytes:
-    """Take so many bytes from a tap as a pump does: in a thread, while the loop goes on."""
-    rest = bytearray(count - len(tap.head))
-    with closing(tap):
-        await asyncio.to_thread(fill, tap, memoryview(rest))
-    return bytes(tap.head + rest)
+async def drink(connection: BodyConnection, count: int) -> bytes:
+    """Take so many bytes from a tap as a receiver does: in a thread, while the loop goes on."""
+    rest = bytearray(count - len(connection.head))
+    with closing(connection):
+        await asyncio.to_thread(fill, connection, memoryview(rest))
+    return bytes(connection.head + rest)
 
 
-def fill(tap: Tap, view: memoryview) -> None:
+def fill(connection: BodyConnection, view: memoryview) -> None:
     given_up = time.monotonic() + 10
     try:
         while view:
-            received = tap.source.fill(view)
+            received = connection.source.fill(view)
             assert 0 != received, f"{len(view)} bytes are missing"
             assert time.monotonic() < given_up
             view = view[received or 0 :]
     finally:
-        tap.source.pause(end=True)
+        connection.source.pause(end=True)
 
 
 def keeps_back(response: ClientResponse, *, tls: bool) -> bool:
@@ -789,11 +797,11 @@ async def test_what_is_kept_back_higher_up_comes_first_and_once(
     async with answer_of(content, certificate if tls else None, buffer=buffer) as response:
         begun = await response.content.readexactly(read)
         await until(lambda: keeps_back(response, tls=tls))
-        tap = Tap.on(response)
-        assert tap is not None
-        assert len(tap.head) > buffer
+        connection = BodyConnection.on(response)
+        assert connection is not None
+        assert len(connection.head) > buffer
         await asyncio.sleep(0)  # as long as it takes at least to write the head
-        rest = await drink(tap, len(content) - read)
+        rest = await drink(connection, len(content) - read)
 
     assert begun + rest == content
 
@@ -808,10 +816,10 @@ async def test_body_that_is_all_there_is_no_less_for_it(
     async with answer_of(CONTENT[:size], certificate if tls else None, buffer=buffer) as response:
         for _ in range(20):
             await asyncio.sleep(0.001)
-        tap = Tap.on(response)
-        body = await drink(tap, size) if tap else await response.content.read()
-        if tap and response.content.is_eof():
-            assert 0 == tap.source.fill(memoryview(bytearray(1)))
+        connection = BodyConnection.on(response)
+        body = await drink(connection, size) if connection else await response.content.read()
+        if connection and response.content.is_eof():
+            assert 0 == connection.source.fill(memoryview(bytearray(1)))
 
     assert body == CONTENT[:size]
 
@@ -821,31 +829,31 @@ async def test_broken_line_is_not_taken_over() -> None:
         yield header(CONTENT, 0) + CONTENT[:1000]
 
     async with (
-        wild([], cut) as server,
-        Transport(Connection()) as transport,
+        raw_server([], cut) as server,
+        HttpSession(Connection()) as transport,
         transport.get(f"{server.origin}/a.zip") as response,
     ):
         await until(lambda: response.content.exception() is not None)
-        assert Tap.on(response) is None
+        assert BodyConnection.on(response) is None
 
 
 # ------------------------------------------------------------------------------------------------------------ the disk
 
 
 async def test_without_a_way_to_write_out_early_it_works_as_well(
-    tmp_path: Path, naps: Naps, monkeypatch: pytest.MonkeyPatch, pumps: Pumps
+    tmp_path: Path, sleeps: Naps, monkeypatch: pytest.MonkeyPatch, receivers: Receivers
 ) -> None:
-    monkeypatch.setattr("collgs_async.storage._sync_file_range", None)
-    monkeypatch.setattr("collgs_async.transfer.pump._WRITE_OUT_EACH", 64 * KIB)
-    async with wild([], Store(CONTENT)) as server:
-        outcome = await fetch(server, tmp_path / "archives", naps)
+    monkeypatch.setattr("collgs_async.storage.files._sync_file_range", None)
+    monkeypatch.setattr("collgs_async.transfer.receiver._WRITE_OUT_EACH", 64 * KIB)
+    async with raw_server([], Store(CONTENT)) as server:
+        outcome = await fetch(server, tmp_path / "archives", sleeps)
 
     assert_whole(outcome, tmp_path / "archives")
-    assert 1 == pumps.begun
+    assert 1 == receivers.begun
 
 
 async def test_what_is_written_out_early_is_what_was_written(
-    tmp_path: Path, naps: Naps, monkeypatch: pytest.MonkeyPatch, pumps: Pumps
+    tmp_path: Path, sleeps: Naps, monkeypatch: pytest.MonkeyPatch, receivers: Receivers
 ) -> None:
     asked: list[tuple[int, int]] = []
 
@@ -854,23 +862,23 @@ async def test_what_is_written_out_early_is_what_was_written(
         asked.append((offset, count))
         return 0
 
-    monkeypatch.setattr("collgs_async.storage._sync_file_range", note)
-    monkeypatch.setattr("collgs_async.transfer.pump._WRITE_OUT_EACH", 100_000)
-    async with wild([], Store(CONTENT)) as server:
-        outcome = await fetch(server, tmp_path / "archives", naps)
+    monkeypatch.setattr("collgs_async.storage.files._sync_file_range", note)
+    monkeypatch.setattr("collgs_async.transfer.receiver._WRITE_OUT_EACH", 100_000)
+    async with raw_server([], Store(CONTENT)) as server:
+        outcome = await fetch(server, tmp_path / "archives", sleeps)
 
     assert_whole(outcome, tmp_path / "archives")
-    assert pumps.blocks[0][0] == asked[0][0]
+    assert receivers.blocks[0][0] == asked[0][0]
     assert [offset + count for offset, count in asked[:-1]] == [offset for offset, _ in asked[1:]]
     assert all(count >= 100_000 for _, count in asked)
 
 
 def fail_beyond_most(monkeypatch: pytest.MonkeyPatch, trouble: int) -> None:
-    """Let the disk fail where a pump writes, which is in a thread of its own, and there alone."""
+    """Let the disk fail where a receiver writes, which is in a thread of its own, and there alone."""
     write = os.pwrite
 
     def fail_beyond(descriptor: int, data: Any, offset: int) -> int:
-        if offset + len(data) > MOST and threading.current_thread().name.startswith("pump"):
+        if offset + len(data) > MOST and threading.current_thread().name.startswith("receiver"):
             raise OSError(trouble, os.strerror(trouble))
         return write(descriptor, data, offset)
 
@@ -879,37 +887,37 @@ def fail_beyond_most(monkeypatch: pytest.MonkeyPatch, trouble: int) -> None:
 
 @lines
 async def test_disk_that_takes_no_more_ends_the_run_and_keeps_what_it_took(
-    tmp_path: Path, naps: Naps, monkeypatch: pytest.MonkeyPatch, certificate: Path, pumps: Pumps, *, tls: bool
+    tmp_path: Path, sleeps: Naps, monkeypatch: pytest.MonkeyPatch, certificate: Path, receivers: Receivers, *, tls: bool
 ) -> None:
     fail_beyond_most(monkeypatch, errno.ENOSPC)
     folder = tmp_path / "archives"
-    async with wild([], Store(CONTENT), tls=tls_of(certificate if tls else None)) as server:
+    async with raw_server([], Store(CONTENT), tls=tls_of(certificate if tls else None)) as server:
         with pytest.raises(StorageError, match=os.strerror(errno.ENOSPC)):
-            await fetch(server, folder, naps, certificate=certificate)
+            await fetch(server, folder, sleeps, certificate=certificate)
         monkeypatch.undo()
         held = (folder / "A.zip.part").read_bytes()
-        outcome = await fetch(server, folder, naps, certificate=certificate)
+        outcome = await fetch(server, folder, sleeps, certificate=certificate)
 
     assert CONTENT.startswith(held)
     assert len(held) > MOST - 2 * 64 * KIB
     assert_whole(outcome, folder)
     assert outcome.bytes == len(CONTENT) - len(held)
-    assert pumps.begun >= 1
+    assert receivers.begun >= 1
 
 
 @lines
 @pytest.mark.parametrize("trouble", [errno.EFBIG, errno.EIO], ids=["too large", "lost"])
 async def test_disk_that_refuses_one_archive_fails_it_alone(
-    tmp_path: Path, naps: Naps, monkeypatch: pytest.MonkeyPatch, certificate: Path, trouble: int, *, tls: bool
+    tmp_path: Path, sleeps: Naps, monkeypatch: pytest.MonkeyPatch, certificate: Path, trouble: int, *, tls: bool
 ) -> None:
     """What the disk took before is kept, unless it may have lost some of it."""
     fail_beyond_most(monkeypatch, trouble)
     folder = tmp_path / "archives"
-    async with wild([], Store(CONTENT), tls=tls_of(certificate if tls else None)) as server:
-        failed = await fetch(server, folder, naps, certificate=certificate)
+    async with raw_server([], Store(CONTENT), tls=tls_of(certificate if tls else None)) as server:
+        failed = await fetch(server, folder, sleeps, certificate=certificate)
         monkeypatch.undo()
         left = sorted(path.name for path in folder.iterdir())
-        outcome = await fetch(server, folder, naps, certificate=certificate)
+        outcome = await fetch(server, folder, sleeps, certificate=certificate)
 
     assert isinstance(failed.error, FileError)
     assert os.strerror(trouble) in str(failed.error)
@@ -917,35 +925,37 @@ async def test_disk_that_refuses_one_archive_fails_it_alone(
     assert_whole(outcome, folder)
 
 
-async def test_abandoned_pump_writes_nothing_any_more(tmp_path: Path, pumps: Pumps) -> None:
-    """What comes after the stretch was given up may be of another version."""
-    abandoned, stretch = asyncio.Event(), Stretch(0, len(CONTENT))
+async def test_abandoned_pump_writes_nothing_any_more(tmp_path: Path, receivers: Receivers) -> None:
+    """What comes after the segment was given up may be of another version."""
+    abandoned, segment = asyncio.Event(), Segment(0, len(CONTENT))
 
     async def wait(due: bytes) -> AsyncIterator[bytes]:
         await abandoned.wait()
         yield due
 
     async with (
-        wild([], Store(CONTENT, MOST, wait)) as server,
-        Transport(Connection(timeout=5)) as transport,
+        raw_server([], Store(CONTENT, MOST, wait)) as server,
+        HttpSession(Connection(timeout=5)) as transport,
         transport.get(f"{server.origin}/a.zip") as response,
         PartFile(tmp_path / "A.zip") as part,
     ):
-        tap = Tap.on(response)
-        assert tap is not None
-        await part.write(0, tap.head)
-        pump = Pump(tap, part, stretch, len(tap.head), len(CONTENT), share=lambda: 64 * KIB, timeout=5)
+        connection = BodyConnection.on(response)
+        assert connection is not None
+        await part.write(0, connection.head)
+        receiver = BodyReceiver(
+            connection, part, segment, len(connection.head), len(CONTENT), share=lambda: 64 * KIB, timeout=5
+        )
 
         async def landed(offset: int, kept: int, _: int) -> None:
-            await part.landed(offset, kept)
+            await part.record_written(offset, kept)
             if offset + kept == MOST:
-                stretch.abandoned = True  # but the line is open, as it may be for a moment
+                segment.superseded = True  # but the line is open, as it may be for a moment
                 abandoned.set()
 
         async with asyncio.timeout(HANGS):
-            await pump.run(landed)
+            await receiver.run(landed)
 
-    assert 1 == pumps.begun
+    assert 1 == receivers.begun
     assert part.path.read_bytes() == CONTENT[:MOST]
 
 

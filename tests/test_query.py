@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collgs_async.errors import ConfigError
-from collgs_async.query import Query, canonical, shown
+from collgs_async.models.query import Query, canonical_parameter, quote_value
 
 SAMPLE = Path(__file__).parent.parent / "config.example.json"
 WIRE_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
@@ -63,7 +63,7 @@ def test_what_holds_nothing_is_not_sent(nothing: object) -> None:
 def test_known_keys_are_sent_in_canonical_case() -> None:
     query = Query.parse({"PARENTIDENTIFIER": "X", "orbitnumber": 8, "BOX": "1,2,3,4", "Odd": "y"})
     assert query.parameters == {"parentIdentifier": "X", "orbitNumber": "8", "box": "1,2,3,4", "Odd": "y"}
-    assert canonical("CLOUDCOVER") == "cloudCover"
+    assert canonical_parameter("CLOUDCOVER") == "cloudCover"
 
 
 def test_the_old_name_of_the_collection_is_understood() -> None:
@@ -302,7 +302,7 @@ def test_all_wrong_values_are_named_at_once() -> None:
 
 
 def test_library_users_ask_with_python_values() -> None:
-    query = Query.of(
+    query = Query.create(
         "S2_MSIL2A",
         bbox=(5.7, 49.4, 6.5, 50.2),
         start=date(2025, 4, 1),
@@ -324,7 +324,7 @@ def test_library_users_ask_with_python_values() -> None:
 
 
 def test_what_library_users_leave_out_is_not_sent() -> None:
-    assert Query({"parentIdentifier": "S1_SAR_GRD"}) == Query.of("S1_SAR_GRD")
+    assert Query({"parentIdentifier": "S1_SAR_GRD"}) == Query.create("S1_SAR_GRD")
 
 
 @pytest.mark.parametrize(
@@ -332,15 +332,15 @@ def test_what_library_users_leave_out_is_not_sent() -> None:
     [("8", '"8"'), (8, "8"), (None, "null"), ("é", '"é"'), ("a\u2028b", '"a\\u2028b"'), ({1, 2}, '"{1, 2}"')],
 )
 def test_a_found_value_is_shown_on_one_line(value: object, text: str) -> None:
-    assert text == shown(value)
+    assert text == quote_value(value)
 
 
 def test_a_long_found_value_is_cut() -> None:
-    assert len(shown("x" * 500)) == 81
+    assert len(quote_value("x" * 500)) == 81
 
 
 def test_a_number_too_long_to_print_is_named_by_its_type() -> None:
-    assert shown(10**5000) == "a value of type int"
+    assert quote_value(10**5000) == "a value of type int"
     assert (f"parameters.count: {WHOLE} a value of type int",) == problems_of(count=10**5000)
 
 

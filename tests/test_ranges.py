@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collgs_async.ranges import Ranges
+from collgs_async.storage.ranges import ByteRanges
 
 MOST = 40
 
@@ -23,7 +23,7 @@ def positions(spans: list[tuple[int, int]]) -> set[int]:
     return {position for first, end in spans for position in range(first, end)}
 
 
-def assert_holds(expected: set[int], found: Ranges) -> None:
+def assert_holds(expected: set[int], found: ByteRanges) -> None:
     """These bytes and no others, as ranges in order with a gap between any two."""
     spans = list(found)
     assert expected == positions(spans)
@@ -34,13 +34,13 @@ def assert_holds(expected: set[int], found: Ranges) -> None:
 @checked
 @given(SPANS)
 def test_what_was_added_is_here(spans: list[tuple[int, int]]) -> None:
-    assert_holds(positions(spans), Ranges(spans))
+    assert_holds(positions(spans), ByteRanges(spans))
 
 
 @checked
 @given(SPANS, POSITIONS, POSITIONS)
 def test_what_was_removed_is_not_here_and_all_else_is(spans: list[tuple[int, int]], first: int, end: int) -> None:
-    ranges = Ranges(spans)
+    ranges = ByteRanges(spans)
 
     ranges.remove(first, end)
 
@@ -50,7 +50,7 @@ def test_what_was_removed_is_not_here_and_all_else_is(spans: list[tuple[int, int
 @checked
 @given(st.lists(st.tuples(st.booleans(), POSITIONS, POSITIONS), max_size=20))
 def test_any_order_of_adding_and_removing_does_as_a_set_does(steps: list[tuple[bool, int, int]]) -> None:
-    ranges, expected = Ranges(), set[int]()
+    ranges, expected = ByteRanges(), set[int]()
 
     for adds, first, end in steps:
         if adds:
@@ -66,7 +66,7 @@ def test_any_order_of_adding_and_removing_does_as_a_set_does(steps: list[tuple[b
 @checked
 @given(SPANS)
 def test_total_prefix_and_end_count_bytes(spans: list[tuple[int, int]]) -> None:
-    ranges, here = Ranges(spans), positions(spans)
+    ranges, here = ByteRanges(spans), positions(spans)
 
     assert len(here) == ranges.total
     assert next(position for position in range(MOST + 1) if position not in here) == ranges.prefix
@@ -76,10 +76,10 @@ def test_total_prefix_and_end_count_bytes(spans: list[tuple[int, int]]) -> None:
 @checked
 @given(SPANS, st.integers(0, MOST + 10))
 def test_gaps_are_what_is_missing_of_a_file_of_that_size(spans: list[tuple[int, int]], size: int) -> None:
-    gaps = Ranges(spans).gaps(size)
+    gaps = ByteRanges(spans).gaps(size)
 
-    assert_holds(set(range(size)) - positions(spans), Ranges(gaps))
-    assert list(Ranges(gaps)) == gaps
+    assert_holds(set(range(size)) - positions(spans), ByteRanges(gaps))
+    assert list(ByteRanges(gaps)) == gaps
 
 
 @checked
@@ -89,7 +89,7 @@ def test_pieces_of_a_range_follow_each_other_and_are_wholly_here_or_not(
 ) -> None:
     here, position, before = positions(spans), first, None
 
-    for low, high, held in Ranges(spans).split(first, end):
+    for low, high, held in ByteRanges(spans).split(first, end):
         assert position == low < high
         assert {held} == {byte in here for byte in range(low, high)}
         assert held is not before
@@ -107,23 +107,23 @@ def test_reaching_back_goes_as_far_as_bytes_are_here_without_a_gap(
     while expected - 1 in here and position - expected < most:
         expected -= 1
 
-    assert expected == Ranges(spans).reach_back(position, most)
+    assert expected == ByteRanges(spans).held_before(position, most)
 
 
 @checked
 @given(SPANS, SPANS)
 def test_equal_means_the_same_bytes(one: list[tuple[int, int]], other: list[tuple[int, int]]) -> None:
-    assert (positions(one) == positions(other)) is (Ranges(one) == Ranges(other))
+    assert (positions(one) == positions(other)) is (ByteRanges(one) == ByteRanges(other))
 
 
 @checked
 @given(SPANS)
 def test_iterating_gives_what_makes_the_same_ranges_again(spans: list[tuple[int, int]]) -> None:
-    assert Ranges(spans) == Ranges(Ranges(spans))
+    assert ByteRanges(spans) == ByteRanges(ByteRanges(spans))
 
 
 def test_ranges_are_shown_and_change_and_so_are_no_key() -> None:
-    ranges = Ranges([(5, 9), (0, 3)])
+    ranges = ByteRanges([(5, 9), (0, 3)])
 
     assert "Ranges([(0, 3), (5, 9)])" == repr(ranges)
     assert ranges != [(0, 3), (5, 9)]

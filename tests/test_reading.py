@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collgs_async.catalogue.answers import read_page
 from collgs_async.catalogue.reading import read_json
+from collgs_async.catalogue.response import read_page
 from collgs_async.errors import CatalogueError
 
 if TYPE_CHECKING:
-    from collgs_async.models import Product
+    from collgs_async.models.product import Product
 
 BASE = "https://collgs.lu/"
 

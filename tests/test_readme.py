@@ -6,9 +6,10 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from collgs_async.cli.vocabulary import COMMANDS, command_parser
-from collgs_async.config import OPTIONS, env_name
-from collgs_async.demo import FAULTS
+from collgs_async.cli.parser import COMMANDS, command_parser
+from collgs_async.config.options import env_name
+from collgs_async.config.settings import OPTIONS
+from collgs_async.demo.faults import FAULTS
 
 from .conftest import level2_scenes
 

@@ -103,7 +103,7 @@ ASKED_AGAIN = {"a page"}
 
 
 @pytest.mark.parametrize("kind", ANSWERS)
-async def test_one_line_says_what_it_is(tmp_path: Path, naps: Naps, kind: str) -> None:
+async def test_one_line_says_what_it_is(tmp_path: Path, sleeps: Naps, kind: str) -> None:
     answer, told = ANSWERS[kind]
     body = answer if isinstance(answer, str) else json.dumps(answer)
     asked = 0
@@ -115,7 +115,7 @@ async def test_one_line_says_what_it_is(tmp_path: Path, naps: Naps, kind: str) -
 
     async with listening(give) as origin:
         with pytest.raises(CatalogueError) as caught:
-            await ask(origin, tmp_path, naps)
+            await ask(origin, tmp_path, sleeps)
 
     assert told in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -123,7 +123,7 @@ async def test_one_line_says_what_it_is(tmp_path: Path, naps: Naps, kind: str) -
 
 
 @pytest.mark.parametrize("kind", ["STAC items", "an empty STAC answer", "STAC collections", "GeoJSON", "OData"])
-async def test_a_list_of_collections_says_it_too(tmp_path: Path, naps: Naps, kind: str) -> None:
+async def test_a_list_of_collections_says_it_too(tmp_path: Path, sleeps: Naps, kind: str) -> None:
     answer, told = ANSWERS[kind]
 
     async def give(_: web.BaseRequest) -> web.StreamResponse:
@@ -131,7 +131,7 @@ async def test_a_list_of_collections_says_it_too(tmp_path: Path, naps: Naps, kin
 
     async with listening(give) as origin:
         config = Config(base_url=f"{origin}/search", parameters={"parentIdentifier": "X"}, output_directory=tmp_path)
-        async with Client(config, sleep=naps) as client:
+        async with Client(config, sleep=sleeps) as client:
             with pytest.raises(CatalogueError) as caught:
                 await client.collections()
 
@@ -150,7 +150,7 @@ NAMED = {"properties": {"identifier": "A", "links": {"data": [{"href": "a.zip"}]
     ],
 )
 async def test_what_can_be_worked_with_is_no_other_server(
-    tmp_path: Path, naps: Naps, features: list[dict[str, Any]]
+    tmp_path: Path, sleeps: Naps, features: list[dict[str, Any]]
 ) -> None:
     echo = {"request": {"eo:parentIdentifier": "X"}} if "assets" in features[0] else {}
 
@@ -158,6 +158,6 @@ async def test_what_can_be_worked_with_is_no_other_server(
         return web.Response(text=json.dumps(collected(*features, totalResults=len(features), queries=echo)))
 
     async with listening(give) as origin:
-        assert len(features) == len(found := await ask(origin, tmp_path, naps))
+        assert len(features) == len(found := await ask(origin, tmp_path, sleeps))
 
     assert "A" == found[0]

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from collgs_async import CatalogueError, Client, Config, Connection
 from collgs_async.catalogue.reading import read_json
-from collgs_async.redaction import forget_secret, keep_secret, redacted
-from collgs_async.words import LONGEST, server_words
+from collgs_async.http.messages import LONGEST, error_text
+from collgs_async.models.redaction import forget_secret, keep_secret, redacted
 
 from .test_transport import listening
 
@@ -69,7 +69,7 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
 def test_every_spelling_is_masked_in_every_kind_of_answer(spelling: str, around: str) -> None:
     written = SPELLINGS[spelling](PASSWORD)
     with known(PASSWORD, "ada"):
-        words = server_words(around.format(written).encode())
+        words = error_text(around.format(written).encode())
         alone = redacted(f"said {written}, wrong")
 
     assert "said ***, wrong" == alone
@@ -95,7 +95,7 @@ def test_a_password_that_is_cut_at_the_end_is_masked() -> None:
         assert "you sent ***" == redacted("you sent correct ho")
         assert "you sent ***" == redacted("you sent correct%20horse+bat")
         assert "correct is a word" == redacted("correct is a word")
-        long = server_words(b"x" * (LONGEST - 10) + b" correct horse battery " + b"y" * 50)
+        long = error_text(b"x" * (LONGEST - 10) + b" correct horse battery " + b"y" * 50)
     assert "corr" not in long
 
 
@@ -123,7 +123,7 @@ def test_no_half_of_a_secret_is_quoted_from_malformed_json() -> None:
     assert "horse" not in str(caught.value)
 
 
-async def test_a_proxys_password_is_in_no_error_of_the_catalogue(tmp_path: Path, naps: Naps) -> None:
+async def test_a_proxys_password_is_in_no_error_of_the_catalogue(tmp_path: Path, sleeps: Naps) -> None:
     async def echo(request: web.BaseRequest) -> web.StreamResponse:
         return web.Response(status=403, text=f"you sent {request.headers['Proxy-Authorization']} (tom: s3cr3t & more)")
 
@@ -135,7 +135,7 @@ async def test_a_proxys_password_is_in_no_error_of_the_catalogue(tmp_path: Path,
             output_directory=tmp_path,
             connection=Connection(timeout=5, proxy=proxy),
         )
-        async with Client(config, sleep=naps) as client:
+        async with Client(config, sleep=sleeps) as client:
             with pytest.raises(CatalogueError, match=r"HTTP 403: you sent Basic \*\*\* \(tom: \*\*\*\)"):
                 async for _ in client.search():
                     pass

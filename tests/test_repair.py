@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from collgs_async.demo import FAULTS
-from collgs_async.integrity import read_members
-from collgs_async.models import Status
-from collgs_async.transfer.judge import OVERLAP
+from collgs_async.demo.faults import FAULTS
+from collgs_async.models.product import Status
+from collgs_async.storage.zip_directory import read_members
+from collgs_async.transfer.range_request import OVERLAP
 
 from .conftest import is_archive, level2_scenes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from collgs_async.demo import Scene
+    from collgs_async.demo.scenes import Scene
 
     from .conftest import Command, Ended
 

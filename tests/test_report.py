@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from collgs_async.atomic import _give_name, write_whole
 from collgs_async.errors import (
     CatalogueError,
     ConfigError,
@@ -26,9 +25,10 @@ from collgs_async.errors import (
     StorageError,
     TransferError,
 )
-from collgs_async.models import Outcome, Product, Report, Status
-from collgs_async.report import Recorder
-from collgs_async.summary import summary_lines
+from collgs_async.models.product import Outcome, Product, Report, Status
+from collgs_async.reporting.run_report import RunReportWriter
+from collgs_async.reporting.summary import summary_lines
+from collgs_async.storage.atomic import _give_name, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,16 +47,16 @@ def failed(name: str, error: ProductError) -> Outcome:
 
 
 def written(path: Path, *outcomes: Outcome, search_error: CatalogueError | None = None) -> Any:
-    with Recorder(path) as recorder:
+    with RunReportWriter(path) as report_writer:
         for outcome in outcomes:
-            recorder.add(outcome)
-        recorder.write(recorder.report(3, 2, search_error, 4.56789))
+            report_writer.record(outcome)
+        report_writer.write(report_writer.report(3, 2, search_error, 4.56789))
     return json.loads(path.read_text("utf-8"))
 
 
-def add_many(recorder: Recorder, times: int) -> None:
+def add_many(report_writer: RunReportWriter, times: int) -> None:
     for _ in range(times):
-        recorder.add(DOWNLOADED)
+        report_writer.record(DOWNLOADED)
 
 
 def a_report_of(*failures: Outcome, **fields: Any) -> Report:
@@ -205,9 +205,9 @@ def test_a_dash_means_standard_output(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with Recorder(Path("-")) as recorder:
-        recorder.add(DOWNLOADED)
-        recorder.write(recorder.report(None, 1, None, 1.0))
+    with RunReportWriter(Path("-")) as report_writer:
+        report_writer.record(DOWNLOADED)
+        report_writer.write(report_writer.report(None, 1, None, 1.0))
     assert ["a"] == [product["id"] for product in json.loads(capfdbinary.readouterr().out)["products"]]
     assert [] == list(tmp_path.iterdir())
 
@@ -218,20 +218,20 @@ def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
     received: list[str] = []
     reader = threading.Thread(target=lambda: received.append(pipe.read_text()), daemon=True)
     reader.start()
-    with Recorder(pipe) as recorder:
-        recorder.add(DOWNLOADED)
-        recorder.write(recorder.report(1, 1, None, 1.0))
+    with RunReportWriter(pipe) as report_writer:
+        report_writer.record(DOWNLOADED)
+        report_writer.write(report_writer.report(1, 1, None, 1.0))
     reader.join(timeout=10)
     assert ["a"] == [product["id"] for product in json.loads(received[0])["products"]]
     assert pipe.is_fifo()
 
 
 def test_without_a_path_outcomes_are_only_counted() -> None:
-    with Recorder(None) as recorder:
+    with RunReportWriter(None) as report_writer:
         for outcome in (DOWNLOADED, SKIPPED, FAILED, DOWNLOADED):
-            recorder.add(outcome)
-        report = recorder.report(9, 2, None, 3.5)
-        recorder.write(report)
+            report_writer.record(outcome)
+        report = report_writer.report(9, 2, None, 3.5)
+        report_writer.write(report)
     expected = Report(
         downloaded=2,
         skipped=1,
@@ -246,8 +246,8 @@ def test_without_a_path_outcomes_are_only_counted() -> None:
 
 
 def test_nothing_is_seen_of_a_report_before_it_is_written(tmp_path: Path) -> None:
-    with Recorder(tmp_path / "report.json") as recorder:
-        add_many(recorder, 1000)
+    with RunReportWriter(tmp_path / "report.json") as report_writer:
+        add_many(report_writer, 1000)
         assert [] == list(tmp_path.iterdir())
     assert [] == list(tmp_path.iterdir())
 
@@ -257,7 +257,7 @@ def test_nothing_is_seen_of_a_report_before_it_is_written(tmp_path: Path) -> Non
 
 def test_a_folder_that_does_not_exist_is_refused_before_the_run(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as refusal:
-        Recorder(tmp_path / "no" / "report.json")
+        RunReportWriter(tmp_path / "no" / "report.json")
     expected = f"--report: expected a folder at {tmp_path.resolve() / 'no'}, found nothing"
     assert expected == str(refusal.value)
 
@@ -265,29 +265,29 @@ def test_a_folder_that_does_not_exist_is_refused_before_the_run(tmp_path: Path) 
 def test_a_file_in_place_of_the_folder_is_refused_before_the_run(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match=r"^--report: expected a folder at .*file, found something else$"):
-        Recorder(tmp_path / "file" / "report.json")
+        RunReportWriter(tmp_path / "file" / "report.json")
 
 
 def test_a_folder_in_place_of_the_file_is_refused_before_the_run(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as refusal:
-        Recorder(tmp_path)
+        RunReportWriter(tmp_path)
     assert f"--report: expected a file, found the folder {tmp_path}" == str(refusal.value)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a folder in which not even root may write")
 def test_a_folder_that_takes_no_file_is_refused_before_the_run() -> None:
     with pytest.raises(ConfigError, match=r"^--report: cannot write in /proc: \w"):
-        Recorder(Path("/proc/report.json"))
+        RunReportWriter(Path("/proc/report.json"))
 
 
 def test_a_folder_that_went_away_is_a_storage_error(tmp_path: Path) -> None:
     folder = tmp_path / "reports"
     folder.mkdir()
-    with Recorder(folder / "report.json") as recorder:
-        recorder.add(DOWNLOADED)
+    with RunReportWriter(folder / "report.json") as report_writer:
+        report_writer.record(DOWNLOADED)
         folder.rmdir()
         with pytest.raises(StorageError, match=r"^--report: cannot write .*report\.json: No such file"):
-            recorder.write(recorder.report(1, 1, None, 1.0))
+            report_writer.write(report_writer.report(1, 1, None, 1.0))
 
 
 @contextmanager
@@ -304,11 +304,11 @@ def no_file_beyond(nbytes: int) -> Iterator[None]:
 def test_a_full_disk_is_a_storage_error_and_the_older_report_stays(tmp_path: Path) -> None:
     path = tmp_path / "report.json"
     path.write_text("older")
-    with no_file_beyond(20_000), Recorder(path) as recorder:
+    with no_file_beyond(20_000), RunReportWriter(path) as report_writer:
         with pytest.raises(StorageError, match=r"^--report: cannot write .*report\.json: File too large$"):
-            add_many(recorder, 1000)
+            add_many(report_writer, 1000)
         with pytest.raises(StorageError):
-            recorder.write(recorder.report(1, 1, None, 1.0))
+            report_writer.write(report_writer.report(1, 1, None, 1.0))
     assert "older" == path.read_text()
     assert [path] == list(tmp_path.iterdir())
 
@@ -335,18 +335,18 @@ def test_not_even_a_kill_leaves_litter(tmp_path: Path) -> None:
     script = """
         import os, signal, sys
         from pathlib import Path
-        from collgs_async.models import Outcome, Product, Status
-        from collgs_async.atomic import write_whole
-        from collgs_async.report import Recorder
+        from collgs_async.models.product import Outcome, Product, Status
+        from collgs_async.storage.atomic import write_whole
+        from collgs_async.reporting.run_report import RunReportWriter
 
         def chunks():
             yield b"x" * 1_000_000
             os.kill(os.getpid(), signal.SIGKILL)
 
         path = Path(sys.argv[1])
-        recorder = Recorder(path)
+        recorder = RunReportWriter(path)
         for _ in range(10_000):
-            recorder.add(Outcome(Product("a", None), Status.SKIPPED))
+            recorder.record(Outcome(Product("a", None), Status.SKIPPED))
         write_whole(path, chunks())
     """
     path = tmp_path / "report.json"
@@ -368,11 +368,11 @@ def test_a_draft_that_cannot_be_given_a_name_is_copied(tmp_path: Path) -> None:
 
 
 def test_memory_does_not_grow_with_products_that_went_well(tmp_path: Path) -> None:
-    with Recorder(tmp_path / "report.json") as recorder:
-        recorder.add(DOWNLOADED)
+    with RunReportWriter(tmp_path / "report.json") as report_writer:
+        report_writer.record(DOWNLOADED)
         tracemalloc.start()
-        add_many(recorder, 20_000)
-        recorder.write(recorder.report(None, 1, None, 1.0))
+        add_many(report_writer, 20_000)
+        report_writer.write(report_writer.report(None, 1, None, 1.0))
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
     assert peak < 500_000 < (tmp_path / "report.json").stat().st_size

@@ -10,34 +10,16 @@ import collgs_async
 PACKAGE = Path(collgs_async.__file__).parent
 
 FLOORS = {
-    "redaction": -1,
-    **dict.fromkeys(["errors", "units", "words", "names", "trust", "zipformat", "links", "connections"], 0),
-    **dict.fromkeys(["models", "query", "limits", "ranges", "patience", "proxies", "reading"], 1),
-    **dict.fromkeys(["atomic", "credentials", "filenames", "storage", "timing"], 1),
-    **dict.fromkeys(
-        [
-            "area",
-            "choosing",
-            "errands",
-            "jsonfile",
-            "lease",
-            "paths",
-            "sidecar",
-            "integrity",
-            "progress",
-            "listing",
-            "report",
-        ],
-        2,
-    ),
-    **dict.fromkeys(["atlas", "config", "summary", "partfile", "pipeline", "plan"], 3),
-    **dict.fromkeys(["choice", "results", "transport"], 4),
-    **dict.fromkeys(["form", "scrub"], 5),
-    **dict.fromkeys(["auth"], 6),
-    **dict.fromkeys(["catalogue", "glance", "transfer"], 7),
-    **dict.fromkeys(["app", "demo"], 8),
-    **dict.fromkeys(["sync", "cli"], 9),
-    **dict.fromkeys(["__main__"], 10),
+    **dict.fromkeys(["errors"], 0),
+    **dict.fromkeys(["models"], 1),
+    **dict.fromkeys(["config", "pipeline"], 2),
+    **dict.fromkeys(["http", "storage"], 3),
+    **dict.fromkeys(["catalogue", "selection"], 4),
+    **dict.fromkeys(["reporting"], 5),
+    **dict.fromkeys(["transfer"], 6),
+    **dict.fromkeys(["client", "demo"], 7),
+    **dict.fromkeys(["sync", "cli"], 8),
+    **dict.fromkeys(["__main__"], 9),
 }
 
 
@@ -96,6 +78,6 @@ def test_public_names_are_sorted_complete_and_importable() -> None:
     assert sorted(collgs_async.__all__) == list(collgs_async.__all__)
     for name in collgs_async.__all__:
         assert getattr(collgs_async, name) is not None
-    everything = {name for names in collgs_async._ROOMS.values() for name in names}
+    everything = {name for names in collgs_async._MODULES.values() for name in names}
     errors = {name for name in collgs_async.__all__ if name.endswith("Error")}
     assert set(collgs_async.__all__) == everything | errors | {"__version__", "sync"}

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from collgs_async.partfile import PartFile, Remote
+from collgs_async.storage.part import PartFile
+from collgs_async.storage.sidecar import RemoteVersion
 
 from .schedules import draw, play
 
@@ -41,7 +42,7 @@ async def test_a_helper_that_leaves_after_the_publication_leaves_nothing_behind(
     part = PartFile(tmp_path / "a.zip")
     async with part:
         async with part:
-            await part.remember(Remote("http://h/a", 2 * HALF, '"tag"'))
+            await part.set_version(RemoteVersion("http://h/a", 2 * HALF, '"tag"'))
             await part.write(HALF, b"b" * HALF)
             await part.write(0, b"a" * HALF)
         await part.publish()

@@ -10,8 +10,8 @@ import pytest
 from aiohttp import web
 
 from collgs_async import CatalogueError, Client, Config, Connection
-from collgs_async.catalogue import inquiry as inquiry_module
-from collgs_async.demo import Dialect
+from collgs_async.demo.dialects import Dialect
+from collgs_async.http import requester as inquiry_module
 
 from .conftest import fault, level2_scenes
 from .test_transport import listening
@@ -202,14 +202,14 @@ async def test_old_server_is_asked_by_the_old_name(serve: Callable[..., Any]) ->
 
 @pytest.mark.parametrize("xml", [True, False])
 async def test_unknown_collection_is_told_in_the_servers_words_and_not_asked_for_again(
-    serve: Callable[..., Any], naps: Naps, *, xml: bool
+    serve: Callable[..., Any], sleeps: Naps, *, xml: bool
 ) -> None:
     site = await serve(level2_scenes(1), dialect=Dialect(xml_errors=xml))
 
     error = await refused(site, parameters={"parentIdentifier": "S9_NONE"})
 
     assert "the catalogue answered HTTP 400: Unknown parentId 'S9_NONE'" == str(error)
-    assert (1, []) == (len(site.server.requests), naps.seconds)
+    assert (1, []) == (len(site.server.requests), sleeps.seconds)
 
 
 async def test_page_maximum_is_learnt_from_an_xml_refusal_too(serve: Callable[..., Any]) -> None:
@@ -218,39 +218,39 @@ async def test_page_maximum_is_learnt_from_an_xml_refusal_too(serve: Callable[..
     assert 10 == len(await found(site))
 
 
-async def test_maintenance_is_waited_for_and_given_up_with_its_words(serve: Callable[..., Any], naps: Naps) -> None:
+async def test_maintenance_is_waited_for_and_given_up_with_its_words(serve: Callable[..., Any], sleeps: Naps) -> None:
     site = await serve(level2_scenes(1), dialect=Dialect(html_errors=True))
 
     error = await refused(site, parameters={"parentIdentifier": "S9_NONE"})
 
     assert "the catalogue answered HTTP 503: Maintenance" == str(error)
-    assert (3, 2) == (len(site.server.requests), len(naps.seconds))
+    assert (3, 2) == (len(site.server.requests), len(sleeps.seconds))
 
 
 @pytest.mark.parametrize("name", ["catalogue-503", "catalogue-html", "catalogue-cut", "catalogue-500"])
-async def test_each_fault_of_the_catalogue_is_got_over(serve: Callable[..., Any], naps: Naps, name: str) -> None:
+async def test_each_fault_of_the_catalogue_is_got_over(serve: Callable[..., Any], sleeps: Naps, name: str) -> None:
     scenes = level2_scenes(10, size=TINY)
     site = await serve(scenes, page_maximum=100, faults={"catalogue": fault(name)})
 
     assert names(scenes) == await found(site)
-    assert 1 == len(naps.seconds)
+    assert 1 == len(sleeps.seconds)
 
 
-async def test_retry_after_of_the_catalogue_is_obeyed(serve: Callable[..., Any], naps: Naps) -> None:
+async def test_retry_after_of_the_catalogue_is_obeyed(serve: Callable[..., Any], sleeps: Naps) -> None:
     site = await serve(level2_scenes(1), faults={"catalogue": fault("catalogue-503")})
 
     await found(site)
 
-    assert 1.0 <= naps.seconds[0] <= 1.1
+    assert 1.0 <= sleeps.seconds[0] <= 1.1
 
 
-async def test_catalogue_that_is_gone_is_named(serve: Callable[..., Any], naps: Naps) -> None:
+async def test_catalogue_that_is_gone_is_named(serve: Callable[..., Any], sleeps: Naps) -> None:
     site = await serve([])
 
     error = await refused(site, base_url="http://127.0.0.1:9/search")
 
     assert "the catalogue at http://127.0.0.1:9/search: no connection to 127.0.0.1:9 (Connection refused)" == str(error)
-    assert 2 == len(naps.seconds)
+    assert 2 == len(sleeps.seconds)
 
 
 async def test_ignored_filters_are_warned_of_once_by_name(
@@ -298,45 +298,45 @@ class Scripted:
         return web.Response(text=json.dumps(answer))
 
 
-async def ask(origin: str, folder: Path, naps: Naps, **parameters: Any) -> list[str]:
+async def ask(origin: str, folder: Path, sleeps: Naps, **parameters: Any) -> list[str]:
     config = Config(
         base_url=f"{origin}/search",
         parameters={"parentIdentifier": "X", **parameters},
         output_directory=folder,
         connection=Connection(timeout=5, retries=3),
     )
-    async with Client(config, sleep=naps) as client:
+    async with Client(config, sleep=sleeps) as client:
         return [product.identifier async for product in client.search()]
 
 
 @pytest.mark.parametrize("total", [None, 10**6])
-async def test_catalogue_that_repeats_itself_for_ever_is_left(tmp_path: Path, naps: Naps, total: int | None) -> None:
+async def test_catalogue_that_repeats_itself_for_ever_is_left(tmp_path: Path, sleeps: Naps, total: int | None) -> None:
     server = Scripted(["A", "B"], total=total)
     async with listening(server) as origin:
         with pytest.raises(CatalogueError, match="repeats itself: it gave the same page 4 times"):
-            await ask(origin, tmp_path, naps)
+            await ask(origin, tmp_path, sleeps)
 
     assert 4 == server.asked
 
 
-async def test_page_without_news_between_others_is_no_end(tmp_path: Path, naps: Naps) -> None:
+async def test_page_without_news_between_others_is_no_end(tmp_path: Path, sleeps: Naps) -> None:
     server = Scripted(["A"], ["A"], ["B"], ["B"], ["C"], [])
     async with listening(server) as origin:
-        assert ["A", "B", "C"] == await ask(origin, tmp_path, naps)
+        assert ["A", "B", "C"] == await ask(origin, tmp_path, sleeps)
 
 
-async def test_page_with_more_than_was_asked_for_is_cut_to_the_count(tmp_path: Path, naps: Naps) -> None:
+async def test_page_with_more_than_was_asked_for_is_cut_to_the_count(tmp_path: Path, sleeps: Naps) -> None:
     async with listening(Scripted(["A", "B", "C", "D"])) as origin:
-        assert ["A", "B"] == await ask(origin, tmp_path, naps, count=2)
+        assert ["A", "B"] == await ask(origin, tmp_path, sleeps, count=2)
 
 
-async def test_names_that_differ_in_a_broken_character_are_two(tmp_path: Path, naps: Naps) -> None:
+async def test_names_that_differ_in_a_broken_character_are_two(tmp_path: Path, sleeps: Naps) -> None:
     async with listening(Scripted(["P\ud800", "P\ud801", "P?"], total=3)) as origin:
-        assert 3 == len(await ask(origin, tmp_path, naps))
+        assert 3 == len(await ask(origin, tmp_path, sleeps))
 
 
 async def test_page_without_end_is_refused_without_reading_it(
-    tmp_path: Path, naps: Naps, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, sleeps: Naps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inquiry_module, "LARGEST_ANSWER", 2**20)
     sent = 0
@@ -352,15 +352,15 @@ async def test_page_without_end_is_refused_without_reading_it(
 
     async with listening(flood) as origin:
         with pytest.raises(CatalogueError, match="the catalogue's answer is larger than 1 MiB"):
-            await ask(origin, tmp_path, naps)
+            await ask(origin, tmp_path, sleeps)
 
     assert sent < 30 * 2**20
-    assert [] == naps.seconds
+    assert [] == sleeps.seconds
 
 
 @pytest.mark.parametrize(("asked", "requests"), [("900", 3), ("901", 1)])
 async def test_server_that_asks_to_wait_for_very_long_has_said_no(
-    tmp_path: Path, naps: Naps, asked: str, requests: int
+    tmp_path: Path, sleeps: Naps, asked: str, requests: int
 ) -> None:
     seen = 0
 
@@ -371,10 +371,10 @@ async def test_server_that_asks_to_wait_for_very_long_has_said_no(
 
     async with listening(busy) as origin:
         with pytest.raises(CatalogueError, match="HTTP 503: busy"):
-            await ask(origin, tmp_path, naps)
+            await ask(origin, tmp_path, sleeps)
 
     assert requests == seen
-    assert all(900 <= nap <= 901 for nap in naps.seconds)
+    assert all(900 <= nap <= 901 for nap in sleeps.seconds)
 
 
 @pytest.mark.parametrize(
@@ -384,7 +384,7 @@ async def test_server_that_asks_to_wait_for_very_long_has_said_no(
         pytest.param({"status": 416, "headers": {"Content-Range": "bytes */0"}}, id="416 of an empty archive"),
     ],
 )
-async def test_empty_archive_costs_that_product_alone(tmp_path: Path, naps: Naps, reply: dict[str, Any]) -> None:
+async def test_empty_archive_costs_that_product_alone(tmp_path: Path, sleeps: Naps, reply: dict[str, Any]) -> None:
     catalogue = Scripted(["EMPTY"], total=1)
 
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
@@ -394,7 +394,7 @@ async def test_empty_archive_costs_that_product_alone(tmp_path: Path, naps: Naps
         config = Config(
             base_url=f"{origin}/search", parameters={"parentIdentifier": "X"}, output_directory=tmp_path / "archives"
         )
-        async with Client(config, sleep=naps) as client:
+        async with Client(config, sleep=sleeps) as client:
             report = await client.run()
 
     assert (0, 1) == (report.downloaded, report.failed)

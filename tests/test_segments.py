@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from collgs_async.demo import FAULTS
-from collgs_async.models import Status
-from collgs_async.partfile import PartFile, Remote
-from collgs_async.patience import Patience
-from collgs_async.transfer.judge import Answer
-from collgs_async.transfer.trip import Abandoned, Stretch, Trip
+from collgs_async.demo.faults import FAULTS
+from collgs_async.http.retry import RetryPolicy
+from collgs_async.models.product import Status
+from collgs_async.storage.part import PartFile
+from collgs_async.storage.sidecar import RemoteVersion
+from collgs_async.transfer.job import DownloadJob, Segment, SegmentSuperseded
+from collgs_async.transfer.range_request import ResponseBody
 
 from .conftest import HANGS, level2_scenes
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from collgs_async.models import Report
+    from collgs_async.models.product import Report
 
 MIB = 2**20
 KIB = 2**10
@@ -30,10 +31,10 @@ KIB = 2**10
 
 @pytest.fixture(autouse=True)
 def _small_scale(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Everything sixteen times smaller than in life, the pump, too, so that it takes a second."""
-    monkeypatch.setattr("collgs_async.transfer.trip.SMALLEST_PIECE", 512 * KIB)
-    monkeypatch.setattr("collgs_async.transfer.stream.WORTH_A_PUMP", MIB)
-    monkeypatch.setattr("collgs_async.transfer.trip.WORTH_SPLITTING", 0.1)
+    """Everything sixteen times smaller than in life, the receiver, too, so that it takes a second."""
+    monkeypatch.setattr("collgs_async.transfer.job.SMALLEST_PIECE", 512 * KIB)
+    monkeypatch.setattr("collgs_async.transfer.fetch.WORTH_A_RECEIVER", MIB)
+    monkeypatch.setattr("collgs_async.transfer.job.WORTH_SPLITTING", 0.1)
 
 
 async def until(happened: Callable[[], bool]) -> None:
@@ -143,28 +144,28 @@ async def test_many_small_and_one_large_archive_all_arrive(serve: Callable[..., 
     assert all(site.original(scene) == site.archive(scene).read_bytes() for scene in scenes)
 
 
-def trip_with(tmp_path: Path, held: list[tuple[int, int]], size: int | None, segments: int = 4) -> Trip:
+def trip_with(tmp_path: Path, held: list[tuple[int, int]], size: int | None, segments: int = 4) -> DownloadJob:
     from collgs_async import Product
 
-    trip = Trip(Product("A", "http://h/a"), PartFile(tmp_path / "a.zip"), Patience(3), segments=segments)
+    job = DownloadJob(Product("A", "http://h/a"), PartFile(tmp_path / "a.zip"), RetryPolicy(3), segments=segments)
     for first, end in held:
-        trip.part.held.add(first, end)
-    trip.size = size
-    trip.part.remote = Remote("http://h/a", size, '"tag"')
-    return trip
+        job.part.held.add(first, end)
+    job.size = size
+    job.part.remote = RemoteVersion("http://h/a", size, '"tag"')
+    return job
 
 
-def running(trip: Trip, first: int, end: int, position: int, *, seconds: float = 10.0) -> Stretch:
-    stretch = Stretch(first, end)
-    stretch.position = position
-    stretch.response = object()  # type: ignore[assignment]  # only its presence counts
-    stretch.begun = 100.0 - seconds
-    trip.running.append(stretch)
-    return stretch
+def running(job: DownloadJob, first: int, end: int, position: int, *, seconds: float = 10.0) -> Segment:
+    segment = Segment(first, end)
+    segment.position = position
+    segment.response = object()  # type: ignore[assignment]  # only its presence counts
+    segment.begun = 100.0 - seconds
+    job.active.append(segment)
+    return segment
 
 
-def spans(stretch: Stretch | None) -> tuple[int, int | None] | None:
-    return None if stretch is None else (stretch.first, stretch.end)
+def spans(segment: Segment | None) -> tuple[int, int | None] | None:
+    return None if segment is None else (segment.first, segment.end)
 
 
 @pytest.mark.parametrize(
@@ -182,11 +183,11 @@ def spans(stretch: Stretch | None) -> tuple[int, int | None] | None:
 async def test_next_stretch(
     tmp_path: Path, held: list[tuple[int, int]], taken: list[tuple[int, int]], expected: tuple[int, int] | None
 ) -> None:
-    trip = trip_with(tmp_path, held, 100)
+    job = trip_with(tmp_path, held, 100)
     for first, end in taken:
-        running(trip, first, end, first)
+        running(job, first, end, first)
 
-    assert expected == spans(trip.next_stretch())
+    assert expected == spans(job.next_stretch())
 
 
 @pytest.mark.parametrize(
@@ -205,11 +206,11 @@ async def test_next_stretch(
 async def test_share(
     tmp_path: Path, size: int, position: int, seconds: float, tag: str | None, segments: int, *, split: bool
 ) -> None:
-    trip = trip_with(tmp_path, [(0, position)], size, segments)
-    trip.part.remote = Remote("http://h/a", size, tag)
-    longest = running(trip, 0, size, position, seconds=seconds)
+    job = trip_with(tmp_path, [(0, position)], size, segments)
+    job.part.remote = RemoteVersion("http://h/a", size, tag)
+    longest = running(job, 0, size, position, seconds=seconds)
 
-    shared = trip.share(100.0)
+    shared = job.split_largest(100.0)
 
     assert split is (shared is not None)
     if shared:
@@ -219,104 +220,104 @@ async def test_share(
 
 
 async def test_line_that_has_come_to_a_halt_is_helped_though_it_was_fast(tmp_path: Path) -> None:
-    trip = trip_with(tmp_path, [(0, 99 * MIB)], 100 * MIB)
-    running(trip, 0, 100 * MIB, 99 * MIB, seconds=1.0)
+    job = trip_with(tmp_path, [(0, 99 * MIB)], 100 * MIB)
+    running(job, 0, 100 * MIB, 99 * MIB, seconds=1.0)
 
-    looks = [trip.share(100.0 + seconds) is not None for seconds in (0.0, 0.4, 0.6)]
+    looks = [job.split_largest(100.0 + seconds) is not None for seconds in (0.0, 0.4, 0.6)]
 
     assert [False, False, True] == looks
 
 
 async def test_helpers_who_come_at_once_get_as_much_each(tmp_path: Path) -> None:
-    trip = trip_with(tmp_path, [(0, 20 * MIB)], 100 * MIB)
-    longest = running(trip, 0, 100 * MIB, 20 * MIB)
+    job = trip_with(tmp_path, [(0, 20 * MIB)], 100 * MIB)
+    longest = running(job, 0, 100 * MIB, 20 * MIB)
 
-    pieces = [trip.share(100.0, helpers) for helpers in (7, 6, 5, 4)]
+    pieces = [job.split_largest(100.0, helpers) for helpers in (7, 6, 5, 4)]
 
     assert [(80 * MIB, 100 * MIB), (60 * MIB, 80 * MIB), (40 * MIB, 60 * MIB), None] == [
         shared and spans(shared[1]) for shared in pieces
     ], "four connections are the most"
-    assert 20 * MIB == longest.unpromised
+    assert 20 * MIB == longest.unclaimed
 
 
-async def promised(tmp_path: Path) -> tuple[Trip, Stretch, list[Stretch], Callable[[Stretch], None]]:
-    """Give a stretch of which three pieces are promised, and what happens when one of them is answered."""
-    trip = trip_with(tmp_path, [(0, 20 * MIB)], 100 * MIB)
-    longest = running(trip, 0, 100 * MIB, 20 * MIB)
-    pieces = [shared[1] for helpers in (3, 2, 1) if (shared := trip.share(100.0, helpers))]
+async def promised(tmp_path: Path) -> tuple[DownloadJob, Segment, list[Segment], Callable[[Segment], None]]:
+    """Give a segment of which three pieces are promised, and what happens when one of them is answered."""
+    job = trip_with(tmp_path, [(0, 20 * MIB)], 100 * MIB)
+    longest = running(job, 0, 100 * MIB, 20 * MIB)
+    pieces = [shared[1] for helpers in (3, 2, 1) if (shared := job.split_largest(100.0, helpers))]
 
-    def answered(piece: Stretch) -> None:
-        assert trip.part.remote is not None
-        trip.take_over(longest, piece, Answer(piece.first, piece.end, trip.part.remote))
-        trip.running.append(piece)
-        longest.promised.discard(piece)
+    def answered(piece: Segment) -> None:
+        assert job.part.remote is not None
+        job.claim(longest, piece, ResponseBody(piece.first, piece.end, job.part.remote))
+        job.active.append(piece)
+        longest.claimed.discard(piece)
 
-    return trip, longest, pieces, answered
+    return job, longest, pieces, answered
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
 async def test_pieces_are_taken_over_in_whatever_order_they_are_answered(
     tmp_path: Path, order: tuple[int, ...]
 ) -> None:
-    trip, longest, pieces, answered = await promised(tmp_path)
+    job, longest, pieces, answered = await promised(tmp_path)
 
     for number in order:
         answered(pieces[number])
-        assert 20 * MIB == longest.unpromised
+        assert 20 * MIB == longest.unclaimed
 
     assert (0, 40 * MIB) == spans(longest)
-    assert None is trip.next_stretch()
+    assert None is job.next_stretch()
 
 
 async def test_piece_whose_helper_failed_is_a_gap_and_nobody_takes_it_twice(tmp_path: Path) -> None:
-    trip, longest, pieces, answered = await promised(tmp_path)
+    job, longest, pieces, answered = await promised(tmp_path)
     answered(pieces[2])
-    assert (60 * MIB, 100 * MIB) == spans(trip.next_stretch())
+    assert (60 * MIB, 100 * MIB) == spans(job.next_stretch())
 
-    trip.asking.add(pieces[0])
-    assert (60 * MIB, 80 * MIB) == spans(trip.next_stretch())
-    trip.asking.clear()
-    running(trip, 60 * MIB, 100 * MIB, 60 * MIB)
-    with pytest.raises(Abandoned):
+    job.requested.add(pieces[0])
+    assert (60 * MIB, 80 * MIB) == spans(job.next_stretch())
+    job.requested.clear()
+    running(job, 60 * MIB, 100 * MIB, 60 * MIB)
+    with pytest.raises(SegmentSuperseded):
         answered(pieces[1])
     assert (0, 40 * MIB) == spans(longest)
 
 
 async def test_piece_of_a_stretch_that_has_ended_is_taken_unless_it_is_here(tmp_path: Path) -> None:
-    trip, longest, pieces, answered = await promised(tmp_path)
-    trip.running.remove(longest)
-    trip.part.held.add(20 * MIB, 61 * MIB)
+    job, longest, pieces, answered = await promised(tmp_path)
+    job.active.remove(longest)
+    job.part.held.add(20 * MIB, 61 * MIB)
 
-    with pytest.raises(Abandoned):
+    with pytest.raises(SegmentSuperseded):
         answered(pieces[1])
     answered(pieces[0])
-    assert (61 * MIB, 80 * MIB) == spans(trip.next_stretch())
+    assert (61 * MIB, 80 * MIB) == spans(job.next_stretch())
 
 
 async def test_the_end_moves_only_for_a_proven_answer_in_time(tmp_path: Path) -> None:
-    trip = trip_with(tmp_path, [], 100 * MIB)
-    longest = running(trip, 0, 100 * MIB, 10 * MIB)
-    second = Stretch(55 * MIB, 100 * MIB)
-    remote = Remote("http://h/a", 100 * MIB, '"tag"')
+    job = trip_with(tmp_path, [], 100 * MIB)
+    longest = running(job, 0, 100 * MIB, 10 * MIB)
+    second = Segment(55 * MIB, 100 * MIB)
+    remote = RemoteVersion("http://h/a", 100 * MIB, '"tag"')
 
-    with pytest.raises(Abandoned):
-        trip.take_over(longest, second, Answer(55 * MIB, 100 * MIB, remote, proven=False))
-    with pytest.raises(Abandoned):
-        trip.take_over(longest, second, Answer(0, 100 * MIB, remote))
+    with pytest.raises(SegmentSuperseded):
+        job.claim(longest, second, ResponseBody(55 * MIB, 100 * MIB, remote, proven=False))
+    with pytest.raises(SegmentSuperseded):
+        job.claim(longest, second, ResponseBody(0, 100 * MIB, remote))
     longest.position = 60 * MIB
-    with pytest.raises(Abandoned):
-        trip.take_over(longest, second, Answer(55 * MIB, 100 * MIB, remote))
+    with pytest.raises(SegmentSuperseded):
+        job.claim(longest, second, ResponseBody(55 * MIB, 100 * MIB, remote))
     assert 100 * MIB == longest.end
 
     longest.position = 20 * MIB
-    trip.take_over(longest, second, Answer(55 * MIB, 100 * MIB, remote))
+    job.claim(longest, second, ResponseBody(55 * MIB, 100 * MIB, remote))
     assert 55 * MIB == longest.end
 
 
 async def test_record_of_ranges_never_speaks_of_bytes_that_are_not_there(tmp_path: Path) -> None:
     """The sidecar lists the ranges before the first byte that leaves a gap, and afterwards lags behind the file."""
     async with PartFile(tmp_path / "a.zip") as part:
-        await part.remember(Remote("http://h/a", 100 * MIB, '"tag"'))
+        await part.set_version(RemoteVersion("http://h/a", 100 * MIB, '"tag"'))
         await part.write(0, b"x" * MIB)
         await part.write(50 * MIB, b"y" * 1000)
         recorded = json.loads(part.sidecar.read_bytes())["ranges"]
@@ -324,7 +325,7 @@ async def test_record_of_ranges_never_speaks_of_bytes_that_are_not_there(tmp_pat
 
     async with PartFile(tmp_path / "a.zip") as again:
         assert [(0, MIB), (50 * MIB, 50 * MIB + 1000)] == list(again.held)
-        assert Remote("http://h/a", 100 * MIB, '"tag"') == again.remote
+        assert RemoteVersion("http://h/a", 100 * MIB, '"tag"') == again.remote
 
 
 async def test_product_status_of_a_helped_archive_counts_all_requests(serve: Callable[..., Any]) -> None:

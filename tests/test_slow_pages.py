@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from collgs_async import CatalogueError, Client, Config, Connection, Product, TransferError
-from collgs_async.glance import Door
-from collgs_async.transport import Transport, describe, read_at_most
+from collgs_async.http.body_reading import read_at_most
+from collgs_async.http.previews import PreviewRequester
+from collgs_async.http.session import HttpSession, describe_error
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -78,28 +79,28 @@ def config(origin: str, folder: Path) -> Config:
     )
 
 
-async def search(origin: str, folder: Path, naps: Naps) -> list[Product]:
-    async with Client(config(origin, folder), sleep=naps) as client:
+async def search(origin: str, folder: Path, sleeps: Naps) -> list[Product]:
+    async with Client(config(origin, folder), sleep=sleeps) as client:
         return [product async for product in client.search()]
 
 
-async def test_a_page_that_trickles_is_given_up(tmp_path: Path, naps: Naps) -> None:
+async def test_a_page_that_trickles_is_given_up(tmp_path: Path, sleeps: Naps) -> None:
     async with answering(trickle) as origin:
         with pytest.raises(CatalogueError, match=r"the connection broke \(only .* over \d+ s\)"):
-            await search(origin, tmp_path, naps)
+            await search(origin, tmp_path, sleeps)
 
 
-async def test_a_head_that_trickles_is_given_up(tmp_path: Path, naps: Naps) -> None:
+async def test_a_head_that_trickles_is_given_up(tmp_path: Path, sleeps: Naps) -> None:
     async with answering(trickling_head) as origin:
         with pytest.raises(CatalogueError, match="the catalogue at"):
-            await search(origin, tmp_path, naps)
+            await search(origin, tmp_path, sleeps)
 
 
 async def test_a_page_at_a_pace_may_take_longer() -> None:
     async with (
         answering(at_a_pace) as origin,
-        Transport(Connection(timeout=60)) as transport,
-        transport.get(origin) as response,
+        HttpSession(Connection(timeout=60)) as session,
+        session.get(origin) as response,
     ):
         body, whole = await read_at_most(response, 10**6, seconds=0.5, rate=1000)
 
@@ -107,23 +108,23 @@ async def test_a_page_at_a_pace_may_take_longer() -> None:
     assert body.endswith(PAGE)
 
 
-async def test_a_quicklook_that_trickles_is_given_up(tmp_path: Path, naps: Naps) -> None:
-    async with answering(trickle) as origin, Client(config(origin, tmp_path), sleep=naps) as client:
-        door = client._door()
-        assert isinstance(door, Door)
+async def test_a_quicklook_that_trickles_is_given_up(tmp_path: Path, sleeps: Naps) -> None:
+    async with answering(trickle) as origin, Client(config(origin, tmp_path), sleep=sleeps) as client:
+        previews = client._previews()
+        assert isinstance(previews, PreviewRequester)
         with pytest.raises(TransferError, match=r"only .* over \d+ s"):
-            await door.ask(f"{origin}/x.jpg", most=10**6)
+            await previews.ask(f"{origin}/x.jpg", most=10**6)
 
 
 async def test_a_rate_that_was_asked_for_holds_for_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("collgs_async.transport._RATE_WINDOW", 0.2)
+    monkeypatch.setattr("collgs_async.http.session._RATE_WINDOW", 0.2)
     async with (
         answering(at_a_pace) as origin,
-        Transport(Connection(timeout=60), 10.0**7) as transport,
-        transport.get(origin) as response,
+        HttpSession(Connection(timeout=60), 10.0**7) as session,
+        session.get(origin) as response,
     ):
         with pytest.raises(ConnectionError, match=r"only .* over \d+ s"):
-            await transport.page(response, 10**6)
+            await session.page(response, 10**6)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +140,7 @@ async def test_a_rate_that_was_asked_for_holds_for_pages(monkeypatch: pytest.Mon
     ],
 )
 async def test_one_clear_line_says_what_is_wrong_with_an_answer(
-    tmp_path: Path, naps: Naps, answer: bytes, told: str
+    tmp_path: Path, sleeps: Naps, answer: bytes, told: str
 ) -> None:
     async def say(writer: asyncio.StreamWriter) -> None:
         writer.write(answer)
@@ -147,7 +148,7 @@ async def test_one_clear_line_says_what_is_wrong_with_an_answer(
 
     async with answering(say) as origin:
         with pytest.raises(CatalogueError) as caught:
-            await search(origin, tmp_path, naps)
+            await search(origin, tmp_path, sleeps)
 
     assert told in str(caught.value)
     assert str(caught.value).isprintable()
@@ -163,14 +164,14 @@ async def test_one_clear_line_says_what_is_wrong_with_an_answer(
         b"Content-Encoding: \r\nContent-Length: %d\r\nX: %d\r\n",
     ],
 )
-async def test_framing_that_is_right_but_unusual_is_taken(tmp_path: Path, naps: Naps, fields: bytes) -> None:
+async def test_framing_that_is_right_but_unusual_is_taken(tmp_path: Path, sleeps: Naps, fields: bytes) -> None:
     async def say(writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\n" + fields % (len(PAGE), len(PAGE)) + b"\r\n" + PAGE)
         await writer.drain()
 
     async with answering(say) as origin:
-        assert ["A"] == [product.identifier for product in await search(origin, tmp_path, naps)]
+        assert ["A"] == [product.identifier for product in await search(origin, tmp_path, sleeps)]
 
 
 def test_an_error_without_words_still_says_something() -> None:
-    assert "the connection broke (only 5 B/s over 9 s)" == describe(ConnectionError("only 5 B/s over 9 s"))
+    assert "the connection broke (only 5 B/s over 9 s)" == describe_error(ConnectionError("only 5 B/s over 9 s"))

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from collgs_async.errors import ExhaustedError, FileError, StorageError, TakenOverError
-from collgs_async.integrity import read_members
-from collgs_async.partfile import SMALL, PartFile, Remote
-from collgs_async.storage import open_regular, read_small, separate, trouble
+from collgs_async.storage.files import open_regular, read_small, separate, trouble
+from collgs_async.storage.part import SMALL, PartFile
+from collgs_async.storage.sidecar import RemoteVersion
+from collgs_async.storage.zip_directory import read_members
 
 from .conftest import HANGS, fault, level2_scenes
-from .test_cli import at, files_below, untroubled
+from .test_cli import assert_clean_exit, at, files_below
 from .test_interrupts import may_mount, originals, stored_scenes, wrong_finals
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from .conftest import Command
 
-BIG = Remote("http://store/a.zip", SMALL + 1, '"tag"')
+BIG = RemoteVersion("http://store/a.zip", SMALL + 1, '"tag"')
 
 
 def make_fifo(path: Path) -> None:
@@ -186,7 +187,7 @@ async def test_odd_neighbours_of_archives_are_bad_archives(
     site.folder.with_name("thesis.txt").write_text("years of work")
     make(site.folder / "odd.zip")
 
-    ended = untroubled(await command("verify", site.folder))
+    ended = assert_clean_exit(await command("verify", site.folder))
 
     folder = make is make_folder  # in which there may be archives
     assert ended.code == (0 if folder else 1)
@@ -207,7 +208,7 @@ async def test_few_descriptors_slow_a_run_down_and_do_not_end_it(
         cwd=command.folder,
     )
 
-    ended = untroubled(await command.end(process))
+    ended = assert_clean_exit(await command.end(process))
 
     assert 0 == ended.code
     assert sorted(right) == files_below(site.folder)
@@ -279,8 +280,8 @@ def test_a_copy_has_the_same_bytes(
 
 async def taken(final: Path) -> PartFile:
     part = PartFile(final)
-    assert part.lease.take()
-    await part.remember(BIG)
+    assert part.lock.acquire()
+    await part.set_version(BIG)
     async with part:
         await part.write(0, b"abc")
     return part
@@ -299,12 +300,12 @@ async def test_nothing_is_written_or_removed_that_another_run_took_over(
         separate(part.path)
         part.path.write_bytes(b"of another run")
         part.sidecar.write_text('{"url": "of another run"}')
-        monkeypatch.setattr("collgs_async.lease._clock", lambda: 1e12)
+        monkeypatch.setattr("collgs_async.storage.lock._clock", lambda: 1e12)
         steps: dict[str, Callable[[], Any]] = {
             "write": lambda: part.write(3, b"d"),
             "cut": lambda: part.cut(1),
-            "remember": lambda: part.remember(None),
-            "record": lambda: part.lose([(0, 1)]),
+            "remember": lambda: part.set_version(None),
+            "record": lambda: part.invalidate([(0, 1)]),
             "discard": part.discard,
             "publish": part.publish,
         }
@@ -319,7 +320,7 @@ async def test_nothing_is_written_or_removed_that_another_run_took_over(
 
 async def test_a_lease_is_looked_at_only_after_a_pause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     part = await taken(tmp_path / "a.zip")
-    monkeypatch.setattr("collgs_async.lease.read_small", lambda *_: pytest.fail("looked"))
+    monkeypatch.setattr("collgs_async.storage.lock.read_small", lambda *_: pytest.fail("looked"))
 
     async with part:
         await part.write(3, b"def")
@@ -433,7 +434,7 @@ async def test_what_cannot_be_read_back_twice_fails_alone(
             raise failure(errno.EIO)
         return read_members(path, **named)
 
-    monkeypatch.setattr("collgs_async.integrity.verify.read_members", read)
+    monkeypatch.setattr("collgs_async.storage.verify.read_members", read)
 
     report = await site.pull()
 
@@ -448,11 +449,11 @@ async def test_a_sidecar_that_cannot_be_read_back_is_dropped_with_its_part(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It may be the only record of what is here, so the part without it would be believed."""
-    (await taken(tmp_path / "a.zip")).lease.release()
+    (await taken(tmp_path / "a.zip")).lock.release()
     part = PartFile(tmp_path / "a.zip")
     with monkeypatch.context() as patched:
-        patched.setattr("collgs_async.partfile.read_small", lambda *_: (_ for _ in ()).throw(failure(errno.EIO)))
-        part.look()
+        patched.setattr("collgs_async.storage.part.read_small", lambda *_: (_ for _ in ()).throw(failure(errno.EIO)))
+        part.open_existing()
 
     assert (0, None) == (part.held.total, part.remote)
     assert [] == files_below(tmp_path)

@@ -17,14 +17,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collgs_async.errors import StorageError
-from collgs_async.integrity import Level, check, damaged_members, read_members
-from collgs_async.partfile import Block, PartFile
-from collgs_async.transfer.sums import Sums
+from collgs_async.storage.part import Block, PartFile
+from collgs_async.storage.streaming_crc import StreamingCrc
+from collgs_async.storage.verify import Level, verify_archive
+from collgs_async.storage.zip_directory import read_members
+from collgs_async.storage.zip_members import damaged_members
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from collgs_async.integrity import Seen
+    from collgs_async.storage.zip_members import KnownCrc
 
 NOISE = random.Random(5).randbytes(20_000)
 
@@ -51,7 +53,7 @@ def archive(methods: Sequence[int], sizes: Sequence[int], *, target: io.BytesIO 
     return packed.getvalue()
 
 
-def damaged(path: Path, seen: Mapping[int, Seen]) -> list[tuple[str, str]]:
+def damaged(path: Path, seen: Mapping[int, KnownCrc]) -> list[tuple[str, str]]:
     return [(one.name, one.problem) for one in damaged_members(path, read_members(path), seen=seen)]
 
 
@@ -61,46 +63,46 @@ def in_blocks(data: bytes, size: int) -> Iterator[tuple[int, bytes]]:
 
 @pytest.mark.parametrize("size", [1, 7, 29, 30, 31, 1000, 10**6])
 def test_what_comes_in_order_need_not_be_read_again(size: int) -> None:
-    data, sums = archive([0, 8, 0, 0], [3000, 5000, 0, 9000]), Sums()
+    data, crc = archive([0, 8, 0, 0], [3000, 5000, 0, 9000]), StreamingCrc()
 
     for at, block in in_blocks(data, size):
-        sums.watch(at, block)
+        crc.watch(at, block)
 
     with zipfile.ZipFile(io.BytesIO(data)) as file:
         stored = {info.header_offset: info for info in file.infolist() if info.compress_type == 0}
-    assert stored.keys() == sums.members().keys()
-    assert [info.CRC for info in stored.values()] == [seen.crc for seen in sums.members().values()]
+    assert stored.keys() == crc.members().keys()
+    assert [info.CRC for info in stored.values()] == [seen.crc for seen in crc.members().values()]
 
 
 def test_a_bit_that_was_flipped_on_the_way_is_found_without_reading(tmp_path: Path) -> None:
     data = bytearray(archive([0, 0, 0], [3000, 5000, 2000]))
     data[4000] ^= 1
-    path, sums = tmp_path / "part", Sums()
+    path, crc = tmp_path / "part", StreamingCrc()
     path.write_bytes(data)
 
     for at, block in in_blocks(bytes(data), 512):
-        sums.watch(at, block)
+        crc.watch(at, block)
 
     assert [name for name, _ in damaged(path, {})] == ["S2A.SAFE/1"]
-    assert damaged(path, {}) == damaged(path, sums.members())
+    assert damaged(path, {}) == damaged(path, crc.members())
 
 
 def test_what_is_not_read_is_what_was_seen(tmp_path: Path) -> None:
     """The other way round: data that were spoilt on the disk afterwards are not noticed, since nobody reads them."""
-    data, path, sums = archive([0], [3000]), tmp_path / "part", Sums()
-    sums.watch(0, data)
+    data, path, crc = archive([0], [3000]), tmp_path / "part", StreamingCrc()
+    crc.watch(0, data)
     path.write_bytes(data[:500] + b"!" + data[501:])
 
-    assert () == check(path, level=Level.CRC, seen=sums.members()).warnings
+    assert () == verify_archive(path, level=Level.CRC, seen=crc.members()).warnings
     assert damaged(path, {})
 
 
 def test_lengths_that_follow_the_data_are_read_back() -> None:
-    data, sums = archive([0, 0], [3000, 3000], target=Pipe()), Sums()
+    data, crc = archive([0, 0], [3000, 3000], target=Pipe()), StreamingCrc()
 
-    sums.watch(0, data)
+    crc.watch(0, data)
 
-    assert {} == sums.members()
+    assert {} == crc.members()
 
 
 def test_a_header_that_lies_is_no_member_of_the_directory(tmp_path: Path) -> None:
@@ -108,13 +110,13 @@ def test_a_header_that_lies_is_no_member_of_the_directory(tmp_path: Path) -> Non
     data = bytearray(archive([8], [5000]))
     at = data.index(b"PK\x03\x04", 4)
     data[at + 8 : at + 10] = b"\0\0"
-    path, sums = tmp_path / "part", Sums()
+    path, crc = tmp_path / "part", StreamingCrc()
     path.write_bytes(data)
 
-    sums.watch(0, bytes(data))
+    crc.watch(0, bytes(data))
 
-    assert at in sums.members()
-    assert damaged(path, {}) == damaged(path, sums.members()) != []
+    assert at in crc.members()
+    assert damaged(path, {}) == damaged(path, crc.members()) != []
 
 
 METHODS = st.lists(st.sampled_from([0, 0, 0, 8]), min_size=1, max_size=5)
@@ -144,17 +146,17 @@ def test_whoever_wrote_what_in_which_order_the_verdict_is_the_same(methods: list
         if data.draw(st.integers(0, 9)) == 0:
             at = data.draw(st.integers(0, at))
     others = [drawn(int(part * (len(whole) - 1)), size) for part, size in data.draw(WRITES)]
-    disk, sums = bytearray(len(whole)), Sums()
+    disk, crc = bytearray(len(whole)), StreamingCrc()
     for first, block in interleaved(mine, others, data):
         disk[first : first + len(block)] = block
     for first, block in interleaved(mine, others, data):
-        sums.watch(first, block)
+        crc.watch(first, block)
     covered = sorted((first, first + len(block)) for first, block in [*mine, *others])
     for first, end in gaps(covered, len(whole)):  # whoever fetches the rest comes last
         disk[first:end] = whole[first:end]
-        sums.watch(first, whole[first:end])
+        crc.watch(first, whole[first:end])
 
-    assert verdict(bytes(disk), {}) == verdict(bytes(disk), sums.members())
+    assert verdict(bytes(disk), {}) == verdict(bytes(disk), crc.members())
 
 
 def interleaved(
@@ -180,7 +182,7 @@ def directory_of(data: bytes) -> int:
         return file.start_dir
 
 
-def verdict(data: bytes, seen: Mapping[int, Seen]) -> list[tuple[str, str]]:
+def verdict(data: bytes, seen: Mapping[int, KnownCrc]) -> list[tuple[str, str]]:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "part"
         path.write_bytes(data)
@@ -190,12 +192,12 @@ def verdict(data: bytes, seen: Mapping[int, Seen]) -> list[tuple[str, str]]:
 def test_several_threads_may_write_at_once(tmp_path: Path) -> None:
     """What others have written is left out, however their blocks fall between those of the first."""
     data = archive([0] * 40, [15_000] * 40)
-    half, sums = len(data) // 2, Sums()
+    half, crc = len(data) // 2, StreamingCrc()
     parts = [data[:half], data[half:]]
 
     def write(number: int) -> None:
         for at, block in in_blocks(parts[number], 999):
-            sums.watch(number * half + at, block)
+            crc.watch(number * half + at, block)
 
     threads = [threading.Thread(target=write, args=(number,)) for number in (1, 0)]
     for thread in threads:
@@ -205,7 +207,7 @@ def test_several_threads_may_write_at_once(tmp_path: Path) -> None:
     path = tmp_path / "part"
     path.write_bytes(data)
 
-    seen = sums.members()
+    seen = crc.members()
     assert 18 <= len(seen) <= 21
     assert [] == damaged(path, seen)
 
@@ -213,19 +215,19 @@ def test_several_threads_may_write_at_once(tmp_path: Path) -> None:
 async def test_a_write_that_fails_half_way_leaves_nothing_to_rely_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data, sums = archive([0, 0], [3000, 3000]), Sums()
-    async with PartFile(tmp_path / "A.zip", watch=sums.watch) as part:
+    data, crc = archive([0, 0], [3000, 3000]), StreamingCrc()
+    async with PartFile(tmp_path / "A.zip", watch=crc.watch) as part:
         await part.write(0, data)
-        before = sums.members()
+        before = crc.members()
 
         def half(descriptor: int, block: Block, offset: int) -> None:
             os.pwrite(descriptor, bytes(block)[:500], offset)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-        monkeypatch.setattr("collgs_async.partfile.write_all", half)
+        monkeypatch.setattr("collgs_async.storage.part.write_all", half)
         with pytest.raises(StorageError):
             await part.write(1000, b"!" * 1000)
 
     assert 3 == len(before)
     assert [] != damaged(part.path, {})
-    assert damaged(part.path, {}) == damaged(part.path, sums.members())
+    assert damaged(part.path, {}) == damaged(part.path, crc.members())

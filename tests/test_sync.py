@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from collgs_async import CatalogueError, Config, Connection, Query, Status, StorageError, sync
-from collgs_async.demo import DemoServer
-from collgs_async.progress import SilentProgress
+from collgs_async.demo.server import DemoServer
+from collgs_async.models.progress import SilentProgress
 
 from .conftest import HANGS, fault, is_archive, level2_scenes
 from .test_interrupts import until
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from collgs_async.demo import Scene
-    from collgs_async.models import Outcome
+    from collgs_async.demo.scenes import Scene
+    from collgs_async.models.product import Outcome
 
 
 @contextmanager
@@ -76,8 +76,8 @@ def test_in_a_script(tmp_path: Path) -> None:
 
 
 def test_one_large_product_comes_over_several_connections(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("collgs_async.transfer.trip.SMALLEST_PIECE", 2**19)
-    monkeypatch.setattr("collgs_async.transfer.trip.WORTH_SPLITTING", 0.1)
+    monkeypatch.setattr("collgs_async.transfer.job.SMALLEST_PIECE", 2**19)
+    monkeypatch.setattr("collgs_async.transfer.job.WORTH_SPLITTING", 0.1)
     scene = replace(level2_scenes(1)[0], size=6 * 2**20, deflated=False)
     with served([scene], tmp_path / "store", rate=4 * 2**20) as server:
         config = settings(server, tmp_path)
@@ -121,8 +121,8 @@ def test_a_query_of_its_own_goes_before_the_configurations(tmp_path: Path) -> No
     with served(level2_scenes(3), tmp_path / "store") as server:
         config = settings(server, tmp_path)
 
-        found = sync.search(config, Query.of("S2_MSIL2A", count=2))
-        report = sync.run(config, Query.of("S2_MSIL2A", count=1))
+        found = sync.search(config, Query.create("S2_MSIL2A", count=2))
+        report = sync.run(config, Query.create("S2_MSIL2A", count=1))
 
     assert (2, 1) == (len(found), report.downloaded)
 

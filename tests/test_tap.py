@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from collgs_async.transfer.tap import _TlsSource, _Turns
+from collgs_async.transfer.connection import _TlsSource, _Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

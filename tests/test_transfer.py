@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from collgs_async import AuthenticationError, IntegrityError, NotAvailableError, StorageError, TransferError
-from collgs_async.demo import FAULTS
-from collgs_async.models import Status
-from collgs_async.transfer import Action, decide
+from collgs_async.demo.faults import FAULTS
+from collgs_async.models.product import Status
+from collgs_async.transfer.action import Action, decide
 
 from .conftest import fault, is_archive, level2_scenes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from collgs_async.models import Outcome
+    from collgs_async.models.product import Outcome
 
     from .conftest import Naps
 
@@ -123,21 +123,21 @@ async def test_a_sign_in_form_stops_the_run_and_is_never_saved(serve: Callable[.
 
 
 @pytest.mark.parametrize("name", ["503", "429"])
-async def test_retry_after_is_obeyed(serve: Callable[..., Any], naps: Naps, name: str) -> None:
+async def test_retry_after_is_obeyed(serve: Callable[..., Any], sleeps: Naps, name: str) -> None:
     await pull_one(serve, name)
 
-    assert max(naps.seconds) <= 1.1
-    assert max(naps.seconds) >= 0.9
+    assert max(sleeps.seconds) <= 1.1
+    assert max(sleeps.seconds) >= 0.9
 
 
-async def test_first_wait_after_a_broken_line_is_at_most_a_second(serve: Callable[..., Any], naps: Naps) -> None:
+async def test_first_wait_after_a_broken_line_is_at_most_a_second(serve: Callable[..., Any], sleeps: Naps) -> None:
     await pull_one(serve, "cut")
 
-    assert 1 == len(naps.seconds)
-    assert 0 <= naps.seconds[0] <= 1
+    assert 1 == len(sleeps.seconds)
+    assert 0 <= sleeps.seconds[0] <= 1
 
 
-async def test_a_store_that_is_gone_is_given_up_after_the_retries(serve: Callable[..., Any], naps: Naps) -> None:
+async def test_a_store_that_is_gone_is_given_up_after_the_retries(serve: Callable[..., Any], sleeps: Naps) -> None:
     site = await serve(level2_scenes(1))
     await serve([])
     async with site.client(download_base_url="http://127.0.0.1:9", outage=0) as client:
@@ -147,7 +147,7 @@ async def test_a_store_that_is_gone_is_given_up_after_the_retries(serve: Callabl
     assert isinstance(outcome.error, TransferError)
     assert "no connection to 127.0.0.1:9 (Connection refused); given up after 3 requests" in str(outcome.error)
     assert 3 == outcome.attempts
-    assert 2 == len(naps.seconds)
+    assert 2 == len(sleeps.seconds)
 
 
 async def test_a_line_that_drops_again_and_again_still_finishes(serve: Callable[..., Any]) -> None:
@@ -295,8 +295,8 @@ async def test_block_is_as_large_as_chunk_size_asks(serve: Callable[..., Any]) -
     site = await serve(level2_scenes(1))
 
     async with site.client(chunk_size=4 * 2**20) as large, site.client(chunk_size=1024) as small:
-        assert 4 * 2**20 == large._downloader._crew._line._block
-        assert 2**20 == small._downloader._crew._line._block
+        assert 4 * 2**20 == large._downloader._scheduler._line._block
+        assert 2**20 == small._downloader._scheduler._line._block
 
 
 async def test_folder_in_the_place_of_the_archive_fails_that_product_alone(serve: Callable[..., Any]) -> None:

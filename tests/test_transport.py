@@ -21,11 +21,12 @@ from hypothesis import strategies as st
 from tenacity import AsyncRetrying, Future, RetryCallState
 from yarl import URL
 
-from collgs_async.config import Connection
+from collgs_async.config.settings import Connection
 from collgs_async.errors import ConfigError, TransferError
-from collgs_async.patience import Patience, persisting, retry_after
-from collgs_async.proxies import Proxies
-from collgs_async.transport import NETWORK_ERRORS, Transport, describe, read_at_most
+from collgs_async.http.body_reading import NETWORK_ERRORS, read_at_most
+from collgs_async.http.proxies import Proxies
+from collgs_async.http.retry import RetryPolicy, parse_retry_after, retry_call
+from collgs_async.http.session import HttpSession, describe_error
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -69,14 +70,14 @@ class Recording:
 
 
 async def get(url: str, *, settings: Connection | None = None, **options: Any) -> tuple[int, bytes]:
-    async with Transport(settings or Connection(timeout=5)) as transport, transport.get(url, **options) as response:
+    async with HttpSession(settings or Connection(timeout=5)) as session, session.get(url, **options) as response:
         return response.status, await response.read()
 
 
 async def failure(url: str, **settings: Any) -> str:
     with pytest.raises(NETWORK_ERRORS) as caught:
         await get(url, settings=Connection(**{"timeout": 5, **settings}))
-    return describe(caught.value)
+    return describe_error(caught.value)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -247,7 +248,7 @@ async def test_ca_file_that_holds_no_certificates_is_a_wrong_setting(tmp_path: P
     wrong.write_text("nothing of the kind")
 
     with pytest.raises(ConfigError, match=r"connection\.ca_file: expected certificates in PEM format, found .*ca\.pem"):
-        async with Transport(Connection(ca_file=wrong)):
+        async with HttpSession(Connection(ca_file=wrong)):
             pass
 
 
@@ -258,7 +259,7 @@ async def test_nobody_there_is_said_with_the_address() -> None:
 def test_unknown_host_is_named() -> None:
     key = ConnectionKey("nowhere.invalid", 80, False, True, None, None, None)
 
-    assert "the host nowhere.invalid is not known" == describe(aiohttp.ClientConnectorDNSError(key, OSError()))
+    assert "the host nowhere.invalid is not known" == describe_error(aiohttp.ClientConnectorDNSError(key, OSError()))
 
 
 @pytest.fixture
@@ -329,9 +330,9 @@ async def test_each_way_to_break_has_its_words(sent: bytes, words: str) -> None:
 
 
 def test_any_other_error_is_told_by_its_text_or_its_name() -> None:
-    assert "odd" == describe(aiohttp.ClientError("odd"))
-    assert "ClientError" == describe(aiohttp.ClientError())
-    assert "the connection broke (Connection reset by peer)" == describe(ConnectionResetError(104, "x"))
+    assert "odd" == describe_error(aiohttp.ClientError("odd"))
+    assert "ClientError" == describe_error(aiohttp.ClientError())
+    assert "the connection broke (Connection reset by peer)" == describe_error(ConnectionResetError(104, "x"))
 
 
 @pytest.mark.parametrize(
@@ -339,19 +340,19 @@ def test_any_other_error_is_told_by_its_text_or_its_name() -> None:
     [("0", 0), ("7", 7), (" 120 ", 120), ("", None), ("-1", None), ("soon", None), ("1.5", 1.5), ("²", None)],
 )
 def test_retry_after_in_seconds(text: str, seconds: float | None) -> None:
-    assert seconds == retry_after({"Retry-After": text})
+    assert seconds == parse_retry_after({"Retry-After": text})
 
 
 def test_retry_after_as_a_date() -> None:
-    assert 99 <= (retry_after({"Retry-After": formatdate(time.time() + 101, usegmt=True)}) or 0) <= 101
-    assert 0 == retry_after({"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"})
-    assert retry_after({}) is None
+    assert 99 <= (parse_retry_after({"Retry-After": formatdate(time.time() + 101, usegmt=True)}) or 0) <= 101
+    assert 0 == parse_retry_after({"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"})
+    assert parse_retry_after({}) is None
 
 
 @settings(deadline=None, derandomize=True)
 @given(st.text(max_size=40) | st.from_regex(r"[A-Z]\w\w, \d+ Sep \d+ \d+:\d+:\d+ [+-]\d+"))
 def test_any_retry_after_is_seconds_or_none(text: str) -> None:
-    seconds = retry_after({"Retry-After": text})
+    seconds = parse_retry_after({"Retry-After": text})
 
     assert seconds is None or seconds >= 0
 
@@ -360,79 +361,79 @@ async def test_body_is_read_no_further_than_asked() -> None:
     async def answer(_: web.BaseRequest) -> web.StreamResponse:
         return web.Response(body=b"x" * 100)
 
-    async with listening(answer) as origin, Transport(Connection()) as transport:
-        async with transport.get(origin) as response:
+    async with listening(answer) as origin, HttpSession(Connection()) as session:
+        async with session.get(origin) as response:
             assert (b"x" * 10, False) == await read_at_most(response, 10)
-        async with transport.get(origin) as response:
+        async with session.get(origin) as response:
             assert (b"x" * 100, True) == await read_at_most(response, 100)
 
 
 class Line:
     """Fails with each of these errors in turn, then succeeds; says before each failure whether it brought something."""
 
-    def __init__(self, patience: Patience, failures: list[tuple[bool, Exception]]) -> None:
+    def __init__(self, retry: RetryPolicy, failures: list[tuple[bool, Exception]]) -> None:
         self.calls = 0
-        self._patience = patience
+        self._retry = retry
         self._failures = iter(failures)
 
     async def __call__(self) -> int:
         self.calls += 1
         for fruitful, error in self._failures:
             if fruitful:
-                self._patience.progressed()
+                self._retry.record_progress()
             raise error
         return self.calls
 
 
-async def attempt(tries: int, naps: Naps, failures: list[tuple[bool, Exception]]) -> int:
-    patience = Patience(tries)
-    line = Line(patience, failures)
-    return await persisting(line, patience, worth_it=lambda error: isinstance(error, TransferError), sleep=naps)
+async def attempt(tries: int, sleeps: Naps, failures: list[tuple[bool, Exception]]) -> int:
+    retry = RetryPolicy(tries)
+    line = Line(retry, failures)
+    return await retry_call(line, retry, worth_it=lambda error: isinstance(error, TransferError), sleep=sleeps)
 
 
 FRUITLESS, FRUITFUL = (False, TransferError("cut")), (True, TransferError("cut"))
 
 
 @pytest.mark.parametrize(("tries", "calls"), [(0, 1), (1, 1), (3, 3)])
-async def test_fruitless_tries_are_counted(naps: Naps, tries: int, calls: int) -> None:
+async def test_fruitless_tries_are_counted(sleeps: Naps, tries: int, calls: int) -> None:
     with pytest.raises(TransferError, match="cut"):
-        await attempt(tries, naps, [FRUITLESS] * 10)
+        await attempt(tries, sleeps, [FRUITLESS] * 10)
 
-    assert calls - 1 == len(naps.seconds)
-
-
-async def test_fruitful_try_starts_the_count_again(naps: Naps) -> None:
-    assert 22 == await attempt(2, naps, [FRUITLESS, FRUITFUL, FRUITFUL] * 7)
+    assert calls - 1 == len(sleeps.seconds)
 
 
-async def test_what_is_not_worth_it_passes_at_once(naps: Naps) -> None:
+async def test_fruitful_try_starts_the_count_again(sleeps: Naps) -> None:
+    assert 22 == await attempt(2, sleeps, [FRUITLESS, FRUITFUL, FRUITFUL] * 7)
+
+
+async def test_what_is_not_worth_it_passes_at_once(sleeps: Naps) -> None:
     with pytest.raises(ValueError, match="odd"):
-        await attempt(9, naps, [(False, ValueError("odd"))])
+        await attempt(9, sleeps, [(False, ValueError("odd"))])
 
-    assert [] == naps.seconds
+    assert [] == sleeps.seconds
 
 
-async def test_waits_grow_and_stay_under_a_minute(naps: Naps, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_waits_grow_and_stay_under_a_minute(sleeps: Naps, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(random, "uniform", lambda _, most: most)
 
-    await attempt(20, naps, [FRUITFUL, *[FRUITLESS] * 8])
+    await attempt(20, sleeps, [FRUITFUL, *[FRUITLESS] * 8])
 
-    assert [1, 2, 4, 8, 16, 32, 60, 60, 60] == naps.seconds
-
-
-async def test_waits_are_random_from_nothing_on(naps: Naps) -> None:
-    await attempt(200, naps, [FRUITLESS] * 100)
-
-    assert max(naps.seconds) > 30
-    assert min(naps.seconds[10:]) < 15
-    assert len(set(naps.seconds)) > 90
+    assert [1, 2, 4, 8, 16, 32, 60, 60, 60] == sleeps.seconds
 
 
-async def test_wait_is_what_the_server_asked_for_and_a_little_more(naps: Naps) -> None:
+async def test_waits_are_random_from_nothing_on(sleeps: Naps) -> None:
+    await attempt(200, sleeps, [FRUITLESS] * 100)
+
+    assert max(sleeps.seconds) > 30
+    assert min(sleeps.seconds[10:]) < 15
+    assert len(set(sleeps.seconds)) > 90
+
+
+async def test_wait_is_what_the_server_asked_for_and_a_little_more(sleeps: Naps) -> None:
     asked = [0.0, 5.0, 600.0]
-    await attempt(9, naps, [(False, TransferError("busy", retry_after=seconds)) for seconds in asked])
+    await attempt(9, sleeps, [(False, TransferError("busy", retry_after=seconds)) for seconds in asked])
 
-    for seconds, nap in zip(asked, naps.seconds, strict=True):
+    for seconds, nap in zip(asked, sleeps.seconds, strict=True):
         assert seconds <= nap <= seconds + min(1, seconds / 10)
 
 
@@ -440,4 +441,4 @@ def test_patience_waits_without_knowing_a_failure() -> None:
     state = RetryCallState(retry_object=AsyncRetrying(), fn=None, args=(), kwargs={})
     state.outcome = Future.construct(1, 7, has_exception=False)
 
-    assert 0 <= Patience(3).wait(state) <= 1
+    assert 0 <= RetryPolicy(3).wait(state) <= 1

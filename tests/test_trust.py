@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from collgs_async.trust import trusting
+from collgs_async.http.tls import trusting
 
 TOLD = """
 import json, os, ssl

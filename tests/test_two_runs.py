@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from collgs_async import Client, Status
-from collgs_async.lease import STALE, Holder, Lease
-from collgs_async.partfile import PartFile
-from collgs_async.progress import SilentProgress
-from collgs_async.transfer.disk import Disk
+from collgs_async.models.progress import SilentProgress
+from collgs_async.storage.disk import Disk
+from collgs_async.storage.lock import STALE_AFTER, LockOwner, ProductLock
+from collgs_async.storage.part import PartFile
 
 from .conftest import HANGS, level2_scenes
-from .test_cli import at, untroubled
+from .test_cli import assert_clean_exit, at
 from .test_interrupts import MIB, originals, stored_scenes, until, write_huge_archive, wrong_finals
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ async def watch(site: Any, right: dict[str, bytes], processes: list[asyncio.subp
 
 async def ended_soon(command: Command, process: asyncio.subprocess.Process) -> Ended:
     async with asyncio.timeout(HANGS):
-        return untroubled(await command.end(process))
+        return assert_clean_exit(await command.end(process))
 
 
 def assert_all_here(site: Any, right: dict[str, bytes]) -> None:
@@ -117,7 +117,7 @@ async def test_the_next_run_takes_over_at_once_from_one_that_was_killed(
     assert held >= 2 * MIB
     site.server.forget()
 
-    ended = untroubled(await command(*words(site), "--segments", 1))
+    ended = assert_clean_exit(await command(*words(site), "--segments", 1))
 
     assert 0 == ended.code
     assert ["downloaded"] * 2 == list(outcomes(command).values())
@@ -156,11 +156,11 @@ async def test_what_a_stopped_run_is_fetching_is_not_here(serve: Callable[..., A
     await until(lambda: site.moved() > MIB and len(times_fetched(site)) == 2, first)
     first.send_signal(signal.SIGSTOP)
     try:
-        second = untroubled(await command(*words(site, "second.json"), "--outage", "2"))
+        second = assert_clean_exit(await command(*words(site, "second.json"), "--outage", "2"))
     finally:
         first.send_signal(signal.SIGCONT)
     ended = await ended_soon(command, first)
-    third = untroubled(await command(*words(site, "third.json")))
+    third = assert_clean_exit(await command(*words(site, "third.json")))
 
     assert (1, 0, 0) == (second.code, ended.code, third.code)
     assert 2 == second.err.count("another run is fetching it")
@@ -198,20 +198,20 @@ async def test_a_wait_for_another_run_ends_at_once_when_it_is_interrupted(
 ) -> None:
     site = await serve(stored_scenes(1, 10_000))
     (scene,) = site.server.scenes
-    lease = Lease(site.archive(scene).with_name(f"{site.archive(scene).name}.part"))
-    assert lease.take()
+    lock = ProductLock(site.archive(scene).with_name(f"{site.archive(scene).name}.part"))
+    assert lock.acquire()
     run = await command.start(*words(site))
     await until(lambda: len(site.server.requests) > 0, run)
     await asyncio.sleep(1)
     run.send_signal(signal.SIGINT)
 
     async with asyncio.timeout(10):
-        assert 130 == untroubled(await command.end(run)).code
+        assert 130 == assert_clean_exit(await command.end(run)).code
     assert [] == site.archive_hits()
-    assert lease.still_mine()
+    assert lock.is_held()
 
 
-@pytest.mark.parametrize("age", [0, 2 * STALE], ids=["fresh", "stale"])
+@pytest.mark.parametrize("age", [0, 2 * STALE_AFTER], ids=["fresh", "stale"])
 async def test_the_lease_of_a_killed_container_is_waited_for_until_it_is_stale(
     serve: Callable[..., Any], age: float
 ) -> None:
@@ -219,9 +219,9 @@ async def test_the_lease_of_a_killed_container_is_waited_for_until_it_is_stale(
     site = await serve(stored_scenes(2, 10_000))
     (scene, _) = site.server.scenes
     site.folder.mkdir()
-    lease = site.archive(scene).with_name(f"{site.archive(scene).name}.part.lease")
-    lease.write_bytes(replace(Holder.here(), host="a container").text())
-    os.utime(lease, (time.time() - age,) * 2)
+    lock = site.archive(scene).with_name(f"{site.archive(scene).name}.part.lease")
+    lock.write_bytes(replace(LockOwner.here(), host="a container").text())
+    os.utime(lock, (time.time() - age,) * 2)
 
     report = await site.pull()
 
@@ -231,8 +231,8 @@ async def test_the_lease_of_a_killed_container_is_waited_for_until_it_is_stale(
     else:
         assert (1, 1, 1) == (report.downloaded, report.skipped, report.elsewhere)
         assert not report.ok
-        assert sum(site.naps.seconds) >= 900 - 5
-        assert lease.exists()
+        assert sum(site.sleeps.seconds) >= 900 - 5
+        assert lock.exists()
 
 
 async def killed_after(nbytes: int, process: asyncio.subprocess.Process, site: Any) -> None:
@@ -254,7 +254,7 @@ async def test_a_run_beside_which_others_are_killed_ends_with_all(serve: Callabl
     for _ in range(KILLS):
         await killed_after(MIB, await command.start(*words(site)), site)
     ended = await ended_soon(command, steady)
-    last = untroubled(await command(*words(site)))
+    last = assert_clean_exit(await command(*words(site)))
 
     assert (0, 0) == (ended.code, last.code)
     assert [] == await watching
@@ -267,14 +267,14 @@ async def test_a_download_that_is_cancelled_while_it_takes_its_lease_leaves_none
 ) -> None:
     """A folder on the net may take its time; whoever is cancelled meanwhile has the lease only afterwards."""
     began, go_on = threading.Event(), threading.Event()
-    take = Lease.take
+    take = ProductLock.acquire
 
-    def take_slowly(lease: Lease) -> bool:
+    def take_slowly(lock: ProductLock) -> bool:
         began.set()
         go_on.wait(10)
-        return take(lease)
+        return take(lock)
 
-    monkeypatch.setattr(Lease, "take", take_slowly)
+    monkeypatch.setattr(ProductLock, "take", take_slowly)
     site = await serve(stored_scenes(1, 10_000))
     async with site.client() as client:
         (product,) = [product async for product in client.search()]

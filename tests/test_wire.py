@@ -24,7 +24,7 @@ from collgs_async import Client
 
 from . import test_transport
 from .conftest import HANGS, level2_scenes
-from .test_cli import COLLECTION, untroubled
+from .test_cli import COLLECTION, assert_clean_exit
 from .test_hostile import MOST_MEMORY, Wild, measured, served, settings_for, small_archive
 from .test_interrupts import on_linux
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import TypeAlias
 
-    from collgs_async.models import Report
+    from collgs_async.models.product import Report
 
     from .conftest import Command, Naps
 
@@ -288,10 +288,10 @@ CASES = {
 }
 
 
-async def pull(server: Kept, folder: Path, naps: Naps, certificate: Path | None) -> Report:
+async def pull(server: Kept, folder: Path, sleeps: Naps, certificate: Path | None) -> Report:
     trusted = {"ca_file": certificate} if certificate else {}
     config = settings_for(server, folder, {"workers": 2}, timeout=1, retries=2, **trusted)
-    async with asyncio.timeout(120), Client(config, sleep=naps) as client:
+    async with asyncio.timeout(120), Client(config, sleep=sleeps) as client:
         return await client.run()
 
 
@@ -305,13 +305,13 @@ def here(folder: Path, archives: Mapping[str, bytes] = ARCHIVES) -> set[str]:
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("secure", [False, True], ids=["http", "https"])
 async def test_one_bad_product_of_ten_harms_no_other(
-    tmp_path: Path, naps: Naps, certificate: Path, case: str, *, secure: bool
+    tmp_path: Path, sleeps: Naps, certificate: Path, case: str, *, secure: bool
 ) -> None:
     expected = CASES[case]
     if secure and expected.slow:
         pytest.skip("the same as over http, with more to compute")
     async with kept({BAD: expected.say}, certificate if secure else None) as server:
-        report = await pull(server, tmp_path, naps, certificate if secure else None)
+        report = await pull(server, tmp_path, sleeps, certificate if secure else None)
 
         assert {*GOOD, *([BAD] if expected.right else [])} == here(tmp_path)
         failures = {failure.product.identifier: str(failure.error) for failure in report.failures}
@@ -320,17 +320,17 @@ async def test_one_bad_product_of_ten_harms_no_other(
         assert expected.slow or server.sent < LONG
 
         server.honest = True
-        again = await pull(server, tmp_path, naps, certificate if secure else None)
+        again = await pull(server, tmp_path, sleeps, certificate if secure else None)
 
     assert 0 == again.failed
     assert set(NAMES) == here(tmp_path)
 
 
-async def test_a_length_beyond_what_is_free_is_that_products_trouble_alone(tmp_path: Path, naps: Naps) -> None:
+async def test_a_length_beyond_what_is_free_is_that_products_trouble_alone(tmp_path: Path, sleeps: Naps) -> None:
     usage = shutil.disk_usage(tmp_path)
     length = usage.free + (usage.total - usage.free) // 2
     async with kept({BAD: silence(head(f"Content-Length: {length}") + BODY)}) as server:
-        report = await pull(server, tmp_path, naps, None)
+        report = await pull(server, tmp_path, sleeps, None)
 
     assert set(GOOD) == here(tmp_path)
     (failure,) = report.failures
@@ -340,21 +340,21 @@ async def test_a_length_beyond_what_is_free_is_that_products_trouble_alone(tmp_p
 @pytest.mark.parametrize("second", [NOT_FOUND, ok(small_archive(99))], ids=["refusal", "archive"])
 @pytest.mark.parametrize("say", [late, lambda first, second: bytes_of(first + second)], ids=["late", "at once"])
 async def test_an_answer_too_many_is_nobodys_where_archives_have_no_names_inside(
-    tmp_path: Path, naps: Naps, second: bytes, say: Callable[[bytes, bytes], Say]
+    tmp_path: Path, sleeps: Naps, second: bytes, say: Callable[[bytes, bytes], Say]
 ) -> None:
     """Each archive is followed by an answer that nobody asked for."""
     nameless = {name: small_archive(number) for number, name in enumerate(NAMES)}
     async with kept({name: say(ok(body), second) for name, body in nameless.items()}) as server:
-        report = await pull(server, tmp_path, naps, None)
+        report = await pull(server, tmp_path, sleeps, None)
 
         assert len(NAMES) <= server.asked <= 2 * len(NAMES)
     assert 0 == report.failed
     assert set(NAMES) == here(tmp_path, nameless)
 
 
-async def test_connections_are_used_again_where_archives_have_names(tmp_path: Path, naps: Naps) -> None:
+async def test_connections_are_used_again_where_archives_have_names(tmp_path: Path, sleeps: Naps) -> None:
     async with kept({}) as server:
-        report = await pull(server, tmp_path, naps, None)
+        report = await pull(server, tmp_path, sleeps, None)
 
         assert server.connections < len(NAMES)
     assert 10 == report.downloaded
@@ -389,7 +389,7 @@ async def test_too_few_threads_are_told_in_a_line_and_reported(tmp_path: Path, c
             stderr=asyncio.subprocess.PIPE,
         )
         async with asyncio.timeout(HANGS):
-            ended = untroubled(await command.end(process))
+            ended = assert_clean_exit(await command.end(process))
 
     assert 1 == ended.code
     assert "thread" in ended.err

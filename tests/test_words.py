@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collgs_async.words import LONGEST, asks_to_sign_in, html_words, looks_like_html, server_words
+from collgs_async.http.messages import LONGEST, error_text, html_words, is_html, is_login_page
 
 GEOSERVER = b"""{"type":"Exception","exceptions":[{"exceptionCode":"InvalidParameterValue",
  "exceptionText":"Invalid expression for start time, use a ISO time or date instead: abcde","locator":"timeStart"}]}"""
@@ -54,30 +54,30 @@ SCRIPT_FORM = b'<html><script>const kcContext = {"url": {"loginAction": "https:/
     ],
 )
 def test_words_are_found_in_every_kind_of_answer(words: str, body: bytes) -> None:
-    assert words == server_words(body)
+    assert words == error_text(body)
 
 
 def test_json_that_breaks_off_still_gives_its_words() -> None:
-    assert "Invalid expression for start time" == server_words(GEOSERVER[: GEOSERVER.index(b", use")])
+    assert "Invalid expression for start time" == error_text(GEOSERVER[: GEOSERVER.index(b", use")])
 
 
 @pytest.mark.parametrize("body", [GEOSERVER, RSS, OWS, MAINTENANCE])
 def test_an_answer_may_be_cut_anywhere(body: bytes) -> None:
     for end in range(len(body)):
-        assert len(server_words(body[:end])) <= LONGEST
+        assert len(error_text(body[:end])) <= LONGEST
 
 
 @settings(deadline=None, derandomize=True)
 @given(st.binary(max_size=2000))
 def test_binary_becomes_one_short_line_without_control_characters(body: bytes) -> None:
-    words = server_words(body)
+    words = error_text(body)
 
     assert len(words) <= LONGEST
     assert not any(ord(character) < 32 or 0x7F <= ord(character) < 0xA0 for character in words)
 
 
 def test_long_words_are_cut_and_say_so() -> None:
-    words = server_words(b"x" * 10_000)
+    words = error_text(b"x" * 10_000)
 
     assert (LONGEST, "…") == (len(words), words[-1])
 
@@ -101,8 +101,8 @@ def test_hostile_markup_costs_next_to_no_time(piece: bytes, size: int) -> None:
     body = piece * (size // len(piece))
     begun = time.process_time()
 
-    server_words(body)
-    asks_to_sign_in(body)
+    error_text(body)
+    is_login_page(body)
 
     assert time.process_time() - begun < 0.25
 
@@ -113,27 +113,27 @@ FORMS = [PLAIN_FORM, SCRIPT_FORM, PLAIN_FORM.replace(b'"', b"'"), PLAIN_FORM.rep
 
 @pytest.mark.parametrize("body", [*FORMS, WRITTEN_FORM])
 def test_both_forms_of_a_sign_in_page_are_known(body: bytes) -> None:
-    assert asks_to_sign_in(body)
-    assert looks_like_html(body)
+    assert is_login_page(body)
+    assert is_html(body)
 
 
 @pytest.mark.parametrize("body", [MAINTENANCE, RSS, GEOSERVER, b"", b"the password is wrong"])
 def test_other_pages_are_no_sign_in_form(body: bytes) -> None:
-    assert not asks_to_sign_in(body)
+    assert not is_login_page(body)
 
 
 @pytest.mark.parametrize("body", [MAINTENANCE, b"\xef\xbb\xbf\n <HTML>", b'<?xml version="1.0"?><html>'])
 def test_html_is_known_by_its_first_bytes(body: bytes) -> None:
-    assert looks_like_html(body)
+    assert is_html(body)
 
 
 @pytest.mark.parametrize("body", [b"PK\x03\x04", RSS, OWS, GEOSERVER, b""])
 def test_what_is_not_html_is_not_taken_for_it(body: bytes) -> None:
-    assert not looks_like_html(body)
+    assert not is_html(body)
 
 
 @pytest.mark.parametrize("letter", ["\u0530", "\u061c", "\u200e", "\u2066", "\ufeff", "\U000e0041", "\ue000"])
 def test_what_moves_or_hides_text_is_no_part_of_the_words(letter: str) -> None:
     for body in (f"a{letter}b", f"<h1>a{letter}b</h1>", json.dumps({"message": f"a{letter}b"})):
-        assert "a?b" == server_words(body.encode())
+        assert "a?b" == error_text(body.encode())
     assert "a?b: c?d." == html_words(f"<title>a{letter}b</title><p>c{letter}d. Then".encode())

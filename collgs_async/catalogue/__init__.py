@@ -8,21 +8,21 @@ in `spans` of time where it is too long; `known` is what was met. `collections` 
 ask; `first_sign_in` comes before all of it where that is wanted.
 """
 
-from collgs_async.catalogue.answers import Collection
 from collgs_async.catalogue.collections import list_collections
 from collgs_async.catalogue.description import Description, Parameter, find_description
 from collgs_async.catalogue.first_sign_in import FirstSignIn
-from collgs_async.catalogue.inquiry import Inquiry
+from collgs_async.catalogue.response import Collection
 from collgs_async.catalogue.search import Search
 from collgs_async.catalogue.sizes import Lessons
+from collgs_async.http.requester import Requester
 
 __all__ = [
     "Collection",
     "Description",
     "FirstSignIn",
-    "Inquiry",
     "Lessons",
     "Parameter",
+    "Requester",
     "Search",
     "find_description",
     "list_collections",

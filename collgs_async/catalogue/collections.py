@@ -6,15 +6,15 @@ from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from collgs_async.catalogue.answers import Page, read_collections
 from collgs_async.catalogue.known import Known
+from collgs_async.catalogue.response import Page, read_collections
 from collgs_async.catalogue.rounds import Rounds
 from collgs_async.catalogue.sizes import Lessons, Sizes
 from collgs_async.errors import CatalogueError
 
 if TYPE_CHECKING:
-    from collgs_async.catalogue.answers import Collection
-    from collgs_async.catalogue.inquiry import Inquiry
+    from collgs_async.catalogue.response import Collection
+    from collgs_async.http.requester import Requester
 
 __all__ = ["list_collections"]
 
@@ -22,7 +22,7 @@ _MOST: Final = 10_000
 """Collections after which a catalogue is taken to have no end."""
 
 
-async def list_collections(inquiry: Inquiry, base_url: str, lessons: Lessons | None = None) -> list[Collection]:
+async def list_collections(requester: Requester, base_url: str, lessons: Lessons | None = None) -> list[Collection]:
     """List all collections, in the order of their names: a search that names none is a search among them.
 
     Parameters
@@ -40,7 +40,7 @@ async def list_collections(inquiry: Inquiry, base_url: str, lessons: Lessons | N
         The catalogue could not be asked, does not answer with results, or does not give all of them.
     """
     found: dict[str, Collection] = {}
-    rounds = Rounds(partial(_page, Sizes(inquiry, base_url, lessons or Lessons())), Known())
+    rounds = Rounds(partial(_page, Sizes(requester, base_url, lessons or Lessons())), Known())
     async with aclosing(aiter(rounds)) as collections:
         async for collection, _ in collections:
             found[collection.identifier] = collection

@@ -40,12 +40,12 @@ import re
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from collgs_async.names import parse
+from collgs_async.models.sentinel import parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from collgs_async.models import Product
+    from collgs_async.models.product import Product
 
 __all__ = ["outside"]
 

@@ -13,13 +13,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from collgs_async.errors import CatalogueError
-from collgs_async.words import looks_like_html, server_words
+from collgs_async.http.messages import error_text, is_html
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from xml.etree.ElementTree import Element
 
-    from collgs_async.catalogue.inquiry import Inquiry
+    from collgs_async.http.requester import Requester
 
 __all__ = ["ACCUSTOMED", "EVERYDAY", "Description", "Parameter", "find_description", "read_description"]
 
@@ -123,7 +123,7 @@ class Description:
         return [name for name in parameters if name not in _NEVER_LACKING and not self.knows(name)]
 
 
-async def find_description(inquiry: Inquiry, base_url: str, collection: str | None) -> Description | None:
+async def find_description(requester: Requester, base_url: str, collection: str | None) -> Description | None:
     """Look for a server's document, in each place where one may be.
 
     Parameters
@@ -147,7 +147,7 @@ async def find_description(inquiry: Inquiry, base_url: str, collection: str | No
     """
     read = partial(_answer, of="collection" if collection is None else "results")
     for url, parameters in _places(base_url, collection):
-        if description := await inquiry.ask(url, parameters, read):
+        if description := await requester.request(url, parameters, read):
             return description
     return None
 
@@ -166,10 +166,10 @@ def _places(base_url: str, collection: str | None) -> Iterator[tuple[str, Mappin
 def _answer(status: int, body: bytes, *, of: str) -> Description | None:
     """Tell a document from "there is none" and from a refusal."""
     if status in {400, 401, 403, 429} or status >= 500:
-        words = server_words(body) or "no reason given"
+        words = error_text(body) or "no reason given"
         retryable = status == 429 or (status >= 500 and status != 501)
         raise CatalogueError(f"the catalogue answered HTTP {status}: {words}", retryable=retryable)
-    if status != 200 or looks_like_html(body):
+    if status != 200 or is_html(body):
         return None
     return read_description(body, of=of)
 

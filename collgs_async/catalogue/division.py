@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
     from datetime import datetime
 
-    from collgs_async.catalogue.answers import Page
     from collgs_async.catalogue.known import Twin
-    from collgs_async.models import Product
+    from collgs_async.catalogue.response import Page
+    from collgs_async.models.product import Product
 
 __all__ = ["Division"]
 

@@ -12,8 +12,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from collgs_async.catalogue.offers import archive_links
 from collgs_async.catalogue.reading import is_torn
-from collgs_async.links import join_link
-from collgs_async.models import Product
+from collgs_async.http.links import join_link
+from collgs_async.models.product import Product
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

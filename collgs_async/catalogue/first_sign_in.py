@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from collgs_async.errors import AuthenticationError, CatalogueError, TransferError
-from collgs_async.patience import Patience, persisting
-from collgs_async.query import Query
+from collgs_async.http.retry import RetryPolicy, retry_call
+from collgs_async.models.query import Query
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
-    from collgs_async.auth import Authenticator, SignedIn
-    from collgs_async.catalogue.answers import Collection
+    from collgs_async.catalogue.response import Collection
     from collgs_async.catalogue.search import Search
+    from collgs_async.http.auth import Authenticator, Identity
 
 __all__ = ["FirstSignIn"]
 
@@ -102,11 +102,11 @@ class FirstSignIn:
             )
         log.info("%s, before the search", signed_in)
 
-    async def _at(self, url: str) -> SignedIn | None:
+    async def _at(self, url: str) -> Identity | None:
         try:
-            return await persisting(
-                lambda: self._authenticator.who(url),
-                Patience(self._retries),
+            return await retry_call(
+                lambda: self._authenticator.authenticate(url),
+                RetryPolicy(self._retries),
                 worth_it=lambda error: isinstance(error, TransferError),
                 sleep=self._sleep,
             )
@@ -138,4 +138,4 @@ class FirstSignIn:
 
 
 def _any_of(collection: str) -> Query:
-    return replace(Query.of(collection), count=_LOOKED_AT)
+    return replace(Query.create(collection), count=_LOOKED_AT)

@@ -25,9 +25,9 @@ import re
 from typing import Any, Final
 
 from collgs_async.errors import CatalogueError
-from collgs_async.query import shown
-from collgs_async.redaction import redacted
-from collgs_async.words import server_words
+from collgs_async.http.messages import error_text
+from collgs_async.models.query import quote_value
+from collgs_async.models.redaction import redacted
 
 __all__ = ["is_torn", "read_json"]
 
@@ -84,9 +84,7 @@ def _malformed(body: bytes, text: str, start: int, error: json.JSONDecodeError) 
     if error.msg.startswith("Unterminated string") or _CUT.fullmatch(rest):
         return CatalogueError(f"the catalogue's answer broke off after {len(body)} bytes", retryable=True)
     if error.pos == start:
-        what = (
-            "data that is no text" if is_torn(text) or "\0" in text else f"text instead of JSON: {server_words(body)}"
-        )
+        what = "data that is no text" if is_torn(text) or "\0" in text else f"text instead of JSON: {error_text(body)}"
         return CatalogueError(f"the catalogue answered with {what}", retryable=True)
     return CatalogueError(
         f"the catalogue's answer is malformed {_place(text, error.pos)}: {error.msg[:1].lower()}{error.msg[1:]}",
@@ -97,7 +95,7 @@ def _malformed(body: bytes, text: str, start: int, error: json.JSONDecodeError) 
 def _place(text: str, position: int) -> str:
     """Name a place by its byte in UTF-8, and show what stands there; nothing where a secret may be cut in two."""
     at = len(text[:position].encode("utf-8", "surrogateescape" if is_torn(text) else "surrogatepass"))
-    found = f", {shown(text[position : position + 20])}" if redacted(text) == text else ""
+    found = f", {quote_value(text[position : position + 20])}" if redacted(text) == text else ""
     return f"at byte {at}{found}"
 
 

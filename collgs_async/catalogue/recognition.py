@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from collgs_async.words import html_words, server_words
+from collgs_async.http.messages import error_text, html_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -76,7 +76,7 @@ def unspoken_markup(body: bytes) -> tuple[str, bool]:
         return f"the capabilities of a {service} service instead of JSON; {_EXPECTED}", False
     if what := _XML.get(name):
         return f"{what}; {_EXPECTED}", False
-    return f"XML instead of JSON: {server_words(body)}", False
+    return f"XML instead of JSON: {error_text(body)}", False
 
 
 def _after(text: str, services: str) -> str:

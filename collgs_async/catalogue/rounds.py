@@ -12,8 +12,8 @@ from collgs_async.errors import CatalogueError
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
-    from collgs_async.catalogue.answers import Page
     from collgs_async.catalogue.known import Known, Twin
+    from collgs_async.catalogue.response import Page
 
 __all__ = ["Rounds"]
 

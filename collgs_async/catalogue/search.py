@@ -12,27 +12,27 @@ from typing import TYPE_CHECKING, Final
 
 import aiohttp
 
-from collgs_async.catalogue.answers import AddressTooLongError, Page, read_page
 from collgs_async.catalogue.compliance import outside
 from collgs_async.catalogue.description import ACCUSTOMED, EVERYDAY
 from collgs_async.catalogue.division import Division
-from collgs_async.catalogue.inquiry import Inquiry
 from collgs_async.catalogue.recognition import foreign_names
+from collgs_async.catalogue.response import AddressTooLongError, Page, read_page
 from collgs_async.catalogue.sizes import Lessons, Sizes
 from collgs_async.catalogue.spans import Span
-from collgs_async.choosing.wishes import WISHES
 from collgs_async.errors import AuthenticationError, CatalogueError, ConfigError
+from collgs_async.http.requester import Requester
+from collgs_async.models.criteria import CRITERIA_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 
-    from collgs_async.auth import Authenticator
     from collgs_async.catalogue.description import Description
     from collgs_async.catalogue.known import Twin
-    from collgs_async.config import Config
-    from collgs_async.models import Product
-    from collgs_async.query import Query
-    from collgs_async.transport import Transport
+    from collgs_async.config.settings import Config
+    from collgs_async.http.auth import Authenticator
+    from collgs_async.http.session import HttpSession
+    from collgs_async.models.product import Product
+    from collgs_async.models.query import Query
 
 __all__ = ["Lessons", "Search"]
 
@@ -81,13 +81,13 @@ class Search:
         How many results the catalogue says that it has; None while it has not said. Read anew on each page.
     pages
         How many pages were read.
-    heeded
+    honoured
         The parameters that the catalogue says it has gone by; none while it has not said.
     """
 
     def __init__(
         self,
-        transport: Transport,
+        session: HttpSession,
         authenticator: Authenticator,
         config: Config,
         query: Query,
@@ -99,19 +99,19 @@ class Search:
         lessons: Lessons | None = None,
     ) -> None:
         connection = config.connection
-        inquiry = Inquiry(transport, authenticator, connection.retries, outage=connection.outage, sleep=sleep)
+        requester = Requester(session, authenticator, connection.retries, outage=connection.outage, sleep=sleep)
         self._config = config
         self._query = query
         self._look_up = look_up
         self._before = before
         self._strict = strict
         self._lessons = lessons or Lessons(config.connection.page_size)
-        self._sizes = Sizes(inquiry, config.base_url, self._lessons)
+        self._sizes = Sizes(requester, config.base_url, self._lessons)
         self._parent_key = "parentIdentifier"
         self._parameters = dict(query.parameters)
         self.total: int | None = None
         self.pages = 0
-        self.heeded: frozenset[str] = frozenset()
+        self.honoured: frozenset[str] = frozenset()
 
     @property
     def expected(self) -> int | None:
@@ -135,7 +135,7 @@ class Search:
             await self._before(self._query)
         await self._check_parameters()
         if self._lessons.short_addresses:
-            self._asks_otherwise(list(self._query.instead))
+            self._asks_otherwise(list(self._query.fallbacks))
         left = self._query.count
         relation = self._parameters.get("timeRelation", "intersects")
         start, divisible = self._query.start_index, self._query.start_index == 1 and relation == "intersects"
@@ -178,7 +178,7 @@ class Search:
             log.debug("the catalogue does not say what can be asked of %s", self._query.collection)
             return
         self._lessons.page_size = min(self._lessons.page_size, description.page_maximum or self._lessons.page_size)
-        elsewhere = self._query.checked | self._query.needed | set(self._query.instead)
+        elsewhere = self._query.also_local | self._query.required | set(self._query.fallbacks)
         lacking = [name for name in description.lacking(self._query.parameters) if name not in elsewhere]
         refused = [name for name in lacking if name not in ACCUSTOMED] if self._strict else []
         if refused:
@@ -213,7 +213,7 @@ class Search:
             try:
                 page, asked = await self._sizes.ask(parameters, read, most)
             except CatalogueError as error:
-                if not _may_be_too_long(error) or not self._asks_otherwise(list(self._query.instead)):
+                if not _may_be_too_long(error) or not self._asks_otherwise(list(self._query.fallbacks)):
                     raise
                 self._lessons.short_addresses = True
                 log.warning("%s; it is asked by the box around the area, and footprints are compared here", error)
@@ -242,17 +242,17 @@ class Search:
             return False
         sent = [name for name in self._parameters if name != "parentIdentifier"]
         ignored = [name for name in sent if not {name.lower(), _ECHOED_AS.get(name.lower())} & echo]
-        self.heeded = frozenset(sent).difference(ignored)
+        self.honoured = frozenset(sent).difference(ignored)
         if (foreign := foreign_names(page.echo)) and (ignored or _goes_on(page)):
             raise CatalogueError(
                 f"the catalogue is asked by other names ({', '.join(foreign)}) than startIndex and count, "
                 "which are not spoken here"
             )
-        if needed := self._query.needed.intersection(ignored):
+        if needed := self._query.required.intersection(ignored):
             raise CatalogueError(f"the catalogue cannot be asked by {' and '.join(sorted(needed))}")
         if self._asks_otherwise(ignored):
             return False
-        here = [name for name in ignored if name in self._query.checked]
+        here = [name for name in ignored if name in self._query.also_local]
         if here:
             log.debug("the catalogue ignored %s, which is checked on this side", " and ".join(here))
         if unchecked := self._not_told(name for name in ignored if name not in here):
@@ -279,16 +279,16 @@ class Search:
 
     def _require_compliance(self, page: Page[Product]) -> None:
         """Refuse products that were not asked for, or warn of them; `compliance` has the table."""
-        asked = {name: value for name, value in self._parameters.items() if name not in self._query.checked}
+        asked = {name: value for name, value in self._parameters.items() if name not in self._query.also_local}
         found = outside(asked, page.products)
         evidence = " and ".join(f"{name} {asked[name]}, but {words}" for name, words in list(found.items())[:3])
-        if found and (not page.echo or self._query.needed.intersection(found)):
+        if found and (not page.echo or self._query.required.intersection(found)):
             kind = f"; it seems to be {page.kind}, which is not spoken here" if page.kind else ""
             raise CatalogueError(
                 f"the catalogue does not go by {' and '.join(found)}: asked for {evidence}{kind}; "
                 "nothing that it lists can be taken for what was asked for"
             )
-        if new := self._not_told(name for name in found if name in self.heeded or name == "parentIdentifier"):
+        if new := self._not_told(name for name in found if name in self.honoured or name == "parentIdentifier"):
             log.warning(
                 "the catalogue says that it goes by %s and does not: asked for %s; more may be found than was wanted",
                 " and ".join(new),
@@ -299,7 +299,7 @@ class Search:
         """Put another parameter in the place of one that the server ignores or refuses, where the query has one."""
         changed = False
         for name in ignored:
-            other, value = self._query.instead.get(name, (name, ""))
+            other, value = self._query.fallbacks.get(name, (name, ""))
             if name in self._parameters and other not in self._parameters:
                 del self._parameters[name]
                 self._parameters[other] = value
@@ -324,7 +324,7 @@ def _may_be_too_long(error: CatalogueError) -> bool:
 
 def _wish_near(name: str, description: Description) -> str | None:
     """Find the wish that stands for a parameter such as ``platform`` or ``tileId``, which only others can be asked."""
-    by_word = {word: wish for wish in WISHES if not description.knows(word := wish.replace("_", ""))}
+    by_word = {word: wish for wish in CRITERIA_KEYS if not description.knows(word := wish.replace("_", ""))}
     near = difflib.get_close_matches(name.lower().replace("_", ""), by_word, n=1, cutoff=0.8)
     return by_word[near[0]] if near else None
 

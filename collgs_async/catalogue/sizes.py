@@ -7,13 +7,13 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from collgs_async.catalogue.answers import AddressTooLongError, PageLimitError
+from collgs_async.catalogue.response import AddressTooLongError, PageLimitError
 from collgs_async.errors import CatalogueError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from collgs_async.catalogue.inquiry import Inquiry
+    from collgs_async.http.requester import Requester
 
 __all__ = ["PAGE_SIZE", "Lessons", "Sizes"]
 
@@ -71,8 +71,8 @@ class Sizes:
         What earlier searches have learnt, and where this one notes what it learns.
     """
 
-    def __init__(self, inquiry: Inquiry, url: str, lessons: Lessons) -> None:
-        self._inquiry = inquiry
+    def __init__(self, requester: Requester, url: str, lessons: Lessons) -> None:
+        self._requester = requester
         self._url = url
         self._lessons = lessons
 
@@ -101,7 +101,7 @@ class Sizes:
             In the server's words, where the size of the page is not the cause.
         """
         size = self._lessons.page_size if most is None else min(most, self._lessons.page_size)
-        attempt = _Attempt(self._inquiry, self._url, parameters, read)
+        attempt = _Attempt(self._requester, self._url, parameters, read)
         if size <= self._lessons.accepted:
             return await attempt(size), size
         try:
@@ -159,9 +159,9 @@ class _Attempt(Generic[T]):
     """One page, asked for in different sizes; it notes what refusals say beside their words."""
 
     def __init__(
-        self, inquiry: Inquiry, url: str, parameters: Mapping[str, str], read: Callable[[int, bytes], T]
+        self, requester: Requester, url: str, parameters: Mapping[str, str], read: Callable[[int, bytes], T]
     ) -> None:
-        self._inquiry = inquiry
+        self._requester = requester
         self._url = url
         self._parameters = parameters
         self._read = read
@@ -171,7 +171,7 @@ class _Attempt(Generic[T]):
     async def __call__(self, size: int, *, tries_of_500: int | None = None) -> T:
         """Ask for a page of this size; None: a 500 is tried again as often as everything else."""
         self._left = tries_of_500
-        return await self._inquiry.ask(self._url, {**self._parameters, "count": str(size)}, self._watched)
+        return await self._requester.request(self._url, {**self._parameters, "count": str(size)}, self._watched)
 
     def _watched(self, status: int, body: bytes) -> T:
         try:

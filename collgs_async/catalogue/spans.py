@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from collgs_async.models import Product
+    from collgs_async.models.product import Product
 
 __all__ = ["Span", "Times"]
 

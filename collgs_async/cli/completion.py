@@ -10,8 +10,8 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from collgs_async.cli.vocabulary import COMMANDS, TOPICS, command_parser
-from collgs_async.config import OPTIONS
+from collgs_async.cli.parser import COMMANDS, TOPICS, command_parser
+from collgs_async.config.settings import OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -8,11 +8,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from collgs_async.cli.screen import Screen, run_interruptibly
-from collgs_async.cli.words import flags_of, parse
-from collgs_async.config import OPTIONS, env_name
+from collgs_async.cli.console import ConsoleHandler, run_with_signals
+from collgs_async.cli.values import flags_of, parse
+from collgs_async.config.options import env_name
+from collgs_async.config.settings import OPTIONS
 from collgs_async.errors import CollgsError, ConfigError
-from collgs_async.trust import put_off
+from collgs_async.http.tls import put_off
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -59,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         0 all is here, 1 something failed, 2 wrong usage or configuration, 130 Ctrl-C, 143 SIGTERM, 129 a hang-up.
     """
-    screen = Screen()
+    screen = ConsoleHandler()
     log.addHandler(screen)
     log.setLevel(logging.INFO)
     log.propagate = False
@@ -68,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         found = parse(words)
         log.setLevel(logging.DEBUG if found.verbose else logging.ERROR if found.quiet else logging.INFO)
-        return _carry_out(found, screen)
+        return dispatch(found, screen)
     except ConfigError as error:
         for problem in error.problems:
             log.error("%s", problem)
@@ -90,35 +91,37 @@ def main(argv: Sequence[str] | None = None) -> int:
         log.removeHandler(screen)
 
 
-def _carry_out(found: Namespace, screen: Screen) -> int:
+def dispatch(found: Namespace, screen: ConsoleHandler) -> int:
     if found.command in {"completion", "help"}:
         return _tell(found)
     flags = flags_of(found)
-    if found.command == "download" and not found.plan and _nothing_said(found, flags):
+    if found.command == "download" and not found.plan and _has_no_selection(found, flags):
         return _first_steps()
-    from collgs_async.cli import commands
+    from collgs_async.cli.commands import download
 
     match found.command:
         case "init":
-            return commands.initialise(found.file)
+            return download.initialise(found.file)
         case "demo":
-            from collgs_async.cli import show
+            from collgs_async.cli.commands import demo
 
-            return run_interruptibly(show.demo(found, flags, screen))
+            return run_with_signals(demo.demo(found, flags, screen))
         case "verify":
-            config, folder = commands.read_verify(found, flags)
-            return run_interruptibly(commands.verify(folder, config, found, screen))
+            config, folder = download.read_verify(found, flags)
+            return run_with_signals(download.verify(folder, config, found, screen))
         case "login":
-            flags = flags if not _nothing_said(found, flags) else {"parameters.parentIdentifier": "S2_MSIL2A", **flags}
-            return run_interruptibly(commands.login(commands.read_config(found, flags)))
+            flags = (
+                flags if not _has_no_selection(found, flags) else {"parameters.parentIdentifier": "S2_MSIL2A", **flags}
+            )
+            return run_with_signals(download.login(download.read_config(found, flags)))
         case "search":
-            from collgs_async.cli import finding
+            from collgs_async.cli.commands import search
 
-            return run_interruptibly(finding.search(commands.read_config(found, flags), found))
+            return run_with_signals(search.search(download.read_config(found, flags), found))
         case "quicklooks":
-            from collgs_async.cli import finding
+            from collgs_async.cli.commands import search
 
-            return run_interruptibly(finding.quicklooks(commands.read_config(found, flags)))
+            return run_with_signals(search.quicklooks(download.read_config(found, flags)))
         case "collections" | "describe":
             return _ask(found, flags)
         case "plan":
@@ -127,47 +130,47 @@ def _carry_out(found: Namespace, screen: Screen) -> int:
             return _download(found, flags, screen)
 
 
-def _download(found: Namespace, flags: dict[str, object], screen: Screen) -> int:
+def _download(found: Namespace, flags: dict[str, object], screen: ConsoleHandler) -> int:
     """Pull what a search finds, or what a plan names."""
-    from collgs_async.cli import commands
+    from collgs_async.cli.commands import download
 
     if found.plan:
-        from collgs_async.cli import plans
+        from collgs_async.cli.commands import plan
 
-        config = plans.read_settings_beside("--plan", found, flags)
+        config = plan.load_plan_settings("--plan", found, flags)
     else:
-        config = commands.read_config(found, flags)
-    return run_interruptibly(commands.download(config, found, screen))
+        config = download.read_config(found, flags)
+    return run_with_signals(download.download(config, found, screen))
 
 
 def _ask(found: Namespace, flags: dict[str, object]) -> int:
     """Ask the catalogue what it has, whatever collection the configuration is about."""
-    from collgs_async.cli import asking, commands
+    from collgs_async.cli.commands import catalogue, download
 
     if found.command == "collections":
-        config = commands.read_settings(found, flags)
-        return run_interruptibly(asking.collections(config, found.format))
+        config = download.read_settings(found, flags)
+        return run_with_signals(catalogue.collections(config, found.format))
     named = {"parameters.parentIdentifier": found.name} if found.name else {}
-    config = commands.read_config(found, {**flags, **named})
-    return run_interruptibly(asking.describe(config, config.needed_query().collection, found.format))
+    config = download.read_config(found, {**flags, **named})
+    return run_with_signals(catalogue.describe(config, config.needed_query().collection, found.format))
 
 
 def _plan(found: Namespace, flags: dict[str, object]) -> int:
     """Make a plan, or compare one with another or with what the catalogue has now."""
-    from collgs_async.cli import commands, plans
+    from collgs_async.cli.commands import download, plan
 
     if found.diff:
-        config = plans.read_settings_beside("--diff", found, flags)
-        return run_interruptibly(plans.compare_plans(config, found))
+        config = plan.load_plan_settings("--diff", found, flags)
+        return run_with_signals(plan.compare_plans(config, found))
     if found.file is None:
         raise ConfigError("plan: expected the name of a file to write, such as plan.json, found none")
-    return run_interruptibly(plans.make_plan(commands.read_config(found, flags), found))
+    return run_with_signals(plan.make_plan(download.read_config(found, flags), found))
 
 
 def _tell(found: Namespace) -> int:
     """Answer at once what needs neither settings nor catalogue."""
     if found.command == "help":
-        from collgs_async.cli.topics import help_text
+        from collgs_async.cli.commands.setup import help_text
 
         sys.stdout.write(help_text(found.topic))
     else:
@@ -177,9 +180,9 @@ def _tell(found: Namespace) -> int:
     return 0
 
 
-def _nothing_said(found: Namespace, flags: dict[str, object]) -> bool:
+def _has_no_selection(found: Namespace, flags: dict[str, object]) -> bool:
     """Tell whether nobody has said what to search for: no file, no flag, no variable."""
-    from collgs_async.cli.commands import DEFAULT_CONFIG
+    from collgs_async.cli.commands.download import DEFAULT_CONFIG
 
     selecting = [option for option in OPTIONS if option.group == "selection"]
     asked = any(key.startswith(("parameters.", "selection.")) for key in flags)
@@ -188,7 +191,7 @@ def _nothing_said(found: Namespace, flags: dict[str, object]) -> bool:
 
 
 def _first_steps() -> int:
-    from collgs_async.cli.commands import DEFAULT_CONFIG, initialise
+    from collgs_async.cli.commands.download import DEFAULT_CONFIG, initialise
 
     log.error("nothing says what to search for: there is no config.json, and no option such as --collection was given")
     initialise(DEFAULT_CONFIG)

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from collgs_async.config.paths import read_path
 from collgs_async.errors import ConfigError
-from collgs_async.paths import read_path
-from collgs_async.query import shown
-from collgs_async.units import parse_duration, parse_rate
+from collgs_async.models.query import quote_value
+from collgs_async.models.text import parse_duration, parse_rate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,7 +72,7 @@ class Kind:
             raise ConfigError(f"{key}: {problem}") from None
 
 
-def masked(url: str) -> str:
+def redact_url(url: str) -> str:
     """Hide what stands before the host, and the values of a query, also in an address that is no right one."""
     before, at, rest = url.rpartition("@")
     scheme, slashes, _ = before.partition("//")
@@ -87,15 +87,15 @@ def _without_password(text: str) -> str:
 
 def _shown(value: object) -> str:
     if isinstance(value, str):
-        return shown(_without_password(value))
+        return quote_value(_without_password(value))
     try:
-        return f"a value of type {type(value).__name__}" if "@" in repr(value) else shown(value)
+        return f"a value of type {type(value).__name__}" if "@" in repr(value) else quote_value(value)
     except (RecursionError, ValueError):  # too deep, or a number of too many digits
-        return shown(value)
+        return quote_value(value)
 
 
 def _shown_address(value: object) -> str:
-    return shown(masked(value)) if isinstance(value, str) else f"a value of type {type(value).__name__}"
+    return quote_value(redact_url(value)) if isinstance(value, str) else f"a value of type {type(value).__name__}"
 
 
 # Numbers
@@ -242,9 +242,9 @@ def _folder(value: object) -> Path:
     try:
         blocked = path.exists() and not path.is_dir()
     except OSError as error:
-        raise ValueError(f"expected the name of a folder, found {shown(str(path))}: {error.strerror}") from None
+        raise ValueError(f"expected the name of a folder, found {quote_value(str(path))}: {error.strerror}") from None
     if blocked:
-        raise ValueError(f"expected a folder, found a file of this name, {shown(str(path))}")
+        raise ValueError(f"expected a folder, found a file of this name, {quote_value(str(path))}")
     return path
 
 
@@ -297,11 +297,11 @@ def criterion(name: str, expected: str, *choices: str) -> Kind:
     """Take what `choosing.Wishes` knows by this name: text with commas, or a list; an empty one asks for nothing."""
 
     def read(value: object) -> str | tuple[str, ...]:
-        from collgs_async.choosing import Wishes
+        from collgs_async.models.criteria import Criteria
 
         words = _words(value)
         try:
-            Wishes.parse({name: words} if words else {})
+            Criteria.parse({name: words} if words else {})
         except ConfigError:
             raise ValueError from None
         return words
@@ -310,12 +310,12 @@ def criterion(name: str, expected: str, *choices: str) -> Kind:
 
 
 def _best_per(value: object) -> str | tuple[str, ...]:
-    from collgs_async.choosing import Best
+    from collgs_async.models.criteria import BestOf
 
     words = _words(value)
     try:
         if words:
-            Best.parse(words if isinstance(words, str) else ",".join(words))
+            BestOf.parse(words if isinstance(words, str) else ",".join(words))
     except ConfigError as error:
         raise ValueError(error.problems[0].partition(": ")[2]) from None
     return words

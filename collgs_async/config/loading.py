@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from collgs_async.config.json_file import read_object
 from collgs_async.config.options import env_name
 from collgs_async.config.settings import BY_KEY, OPTIONS, Config
 from collgs_async.errors import ConfigError
-from collgs_async.jsonfile import read_object
-from collgs_async.query import canonical, names_collection
+from collgs_async.models.query import canonical_parameter, names_collection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -79,7 +79,7 @@ def _from_flags(flags: Mapping[str, object]) -> Iterator[tuple[str, object]]:
         if value is None:
             continue
         section, dot, name = written.partition(".")
-        key = f"{section}{dot}{canonical(name)}"
+        key = f"{section}{dot}{canonical_parameter(name)}"
         option = BY_KEY.get(key)
         yield key, option.kind.from_text(value) if option and isinstance(value, str) else value
 
@@ -92,7 +92,7 @@ def _put(values: dict[str, Any], key: str, value: object) -> None:
         return
     inside = values.get(section, {})
     if isinstance(inside, dict):  # else the section itself is wrong, and will be named
-        kept = {written: old for written, old in inside.items() if canonical(written) != name}
+        kept = {written: old for written, old in inside.items() if canonical_parameter(written) != name}
         values[section] = {**kept, name: value}
 
 

@@ -12,9 +12,9 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
-from collgs_async.config.kinds import CREDENTIALS, SWITCH, Kind, masked
+from collgs_async.config.kinds import CREDENTIALS, SWITCH, Kind, redact_url
 from collgs_async.errors import ConfigError
-from collgs_async.query import shown
+from collgs_async.models.query import quote_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -170,7 +170,7 @@ class Section:
 
     def _shown(self, one: Field[Any], value: object) -> str:
         kind: Kind = one.metadata["kind"]
-        return repr(masked(value) if kind.may_hold_password and isinstance(value, str) else value)
+        return repr(redact_url(value) if kind.may_hold_password and isinstance(value, str) else value)
 
     def _changed(self) -> Iterator[tuple[Field[Any], Any]]:
         """Give each field whose value is not its default."""
@@ -208,7 +208,7 @@ def part(section: type[Section]) -> Any:
 
 def _unknown(key: str) -> str:
     """Refuse a key that there is not, and name the one that was probably meant."""
-    printable = key if key.isprintable() else shown(key)
+    printable = key if key.isprintable() else quote_value(key)
     section, _, name = key.rpartition(".")
     if name.lower() in _SECRETS:
         return f"{printable}: unknown key; {CREDENTIALS}"

@@ -17,14 +17,21 @@ from urllib.parse import urlsplit
 from collgs_async import __version__
 from collgs_async.config import kinds
 from collgs_async.config.options import GROUPS, Option, Section, part, setting
+from collgs_async.config.paths import read_path
 from collgs_async.errors import ConfigError
-from collgs_async.paths import read_path
-from collgs_async.query import NO_COLLECTION, Query, canonical, given_names, names_collection, shown
+from collgs_async.models.query import (
+    NO_COLLECTION,
+    Query,
+    canonical_parameter,
+    given_names,
+    names_collection,
+    quote_value,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
 
-    from collgs_async.choosing import Best, Wishes
+    from collgs_async.models.criteria import BestOf, Criteria
 
 __all__ = ["BY_KEY", "KNOWN_KEYS", "OPTIONS", "Config", "Connection", "DownloadOptions", "Selection"]
 
@@ -96,34 +103,34 @@ class Selection(Section):
                 yield f"selection.{name}: expected no parameters.{twin} beside it, found one"
 
     @cached_property
-    def wishes(self) -> Wishes:
+    def criteria(self) -> Criteria:
         """What a product must be."""
-        from collgs_async.choosing.wishes import WISHES, Wishes
+        from collgs_async.models.criteria import CRITERIA_KEYS, Criteria
 
-        return Wishes.parse({name: value for name in WISHES if (value := getattr(self, name))})
+        return Criteria.parse({name: value for name in CRITERIA_KEYS if (value := getattr(self, name))})
 
     @cached_property
-    def best(self) -> Best | None:
+    def best(self) -> BestOf | None:
         """Of which products the best is wanted; None: of none."""
-        from collgs_async.choosing import Best
+        from collgs_async.models.criteria import BestOf
 
         if not self.best_per:
             return None
-        return Best.parse(
+        return BestOf.parse(
             self.best_per if isinstance(self.best_per, str) else ",".join(self.best_per), self.by or "cloud"
         )
 
     @property
     def chooses(self) -> bool:
         """Whether anything that a search finds may be left out."""
-        return bool(self.checked_here or self.ids)
+        return bool(self.local_filters or self.ids)
 
     @property
-    def checked_here(self) -> tuple[str, ...]:
+    def local_filters(self) -> tuple[str, ...]:
         """What is checked on our side, by the names of the fields, in the order in which it is done."""
-        from collgs_async.choosing.wishes import WISHES
+        from collgs_async.models.criteria import CRITERIA_KEYS
 
-        names = (*WISHES, "aoi", "min_overlap", "latest_baseline", "best_per")
+        names = (*CRITERIA_KEYS, "aoi", "min_overlap", "latest_baseline", "best_per")
         return tuple(name for name in names if getattr(self, name) not in (None, False, "", ()))
 
     def to_dict(self) -> dict[str, Any]:
@@ -211,7 +218,9 @@ def _read_parameters(value: object) -> dict[str, Any]:
     try:
         Query.parse(parameters)
     except ConfigError as error:
-        is_null = any(canonical(name) == "parentIdentifier" and item is None for name, item in parameters.items())
+        is_null = any(
+            canonical_parameter(name) == "parentIdentifier" and item is None for name, item in parameters.items()
+        )
         if problems := [line for line in error.problems if line != NO_COLLECTION or is_null]:
             raise ConfigError(problems) from None
     return parameters
@@ -264,7 +273,7 @@ class Config(Section):
         try:
             file = read_path(path)
         except ValueError as error:
-            raise ConfigError(str(error) or f"expected the name of a file, found {shown(str(path))}") from None
+            raise ConfigError(str(error) or f"expected the name of a file, found {quote_value(str(path))}") from None
         return load_config(file, environ={}, flags={}, needs_collection=False)
 
     @cached_property

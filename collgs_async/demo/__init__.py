@@ -3,11 +3,11 @@
 from collgs_async.demo.archives import write_archive
 from collgs_async.demo.constellation import FIJI, LUXEMBOURG, make_constellation
 from collgs_async.demo.dialects import Dialect
-from collgs_async.demo.exchanges import Hit
 from collgs_async.demo.faults import FAULTS, QUICKLOOK_FAULTS, Fault
+from collgs_async.demo.http import RequestRecord
+from collgs_async.demo.login import SignIn
 from collgs_async.demo.scenes import COLLECTIONS, SMALLEST_ARCHIVE, Collection, Scene, make_scenes
 from collgs_async.demo.server import DemoServer
-from collgs_async.demo.sign_in import SignIn
 
 __all__ = [
     "COLLECTIONS",
@@ -20,7 +20,7 @@ __all__ = [
     "DemoServer",
     "Dialect",
     "Fault",
-    "Hit",
+    "RequestRecord",
     "Scene",
     "SignIn",
     "make_constellation",

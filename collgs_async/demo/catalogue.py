@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from collgs_async.demo.criteria import RequestError
-from collgs_async.demo.descriptions import description_reply
-from collgs_async.demo.feeds import Page, atom_reply, error_reply, json_reply
-from collgs_async.demo.replies import html_reply, maintenance
+from collgs_async.demo.description import description_reply
+from collgs_async.demo.feed import Page, atom_reply, error_reply, json_reply
+from collgs_async.demo.query import read_parent, read_search
+from collgs_async.demo.responses import html_reply, maintenance
 from collgs_async.demo.scenes import COLLECTIONS, make_newcomers
-from collgs_async.demo.searches import read_parent, read_search
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collgs_async.demo.dialects import Dialect
     from collgs_async.demo.faults import FaultScript
     from collgs_async.demo.parameters import Limits
-    from collgs_async.demo.replies import Reply
+    from collgs_async.demo.query import Search
+    from collgs_async.demo.responses import Response
     from collgs_async.demo.scenes import Collection, Scene
-    from collgs_async.demo.searches import Search
 
 __all__ = ["FAULTS_KEY", "Catalogue"]
 
@@ -56,7 +56,7 @@ class Catalogue:
         self._found_by: Mapping[str, str] | None = None
         self._deleted: set[str] = set()
 
-    def reply(self, pairs: list[tuple[str, str]], origin: str) -> Reply:
+    def reply(self, pairs: list[tuple[str, str]], origin: str) -> Response:
         """Answer a search; `pairs` are the decoded query, `origin` is where links lead."""
         as_json = any(key.lower() == "httpaccept" and "json" in text for key, text in pairs)
         try:
@@ -75,7 +75,7 @@ class Catalogue:
         right = (json_reply if as_json else atom_reply)(page, self._dialect)
         return right if fault is None else self._spoil(fault.name, right, origin)
 
-    def describe(self, pairs: list[tuple[str, str]], origin: str) -> Reply:
+    def describe(self, pairs: list[tuple[str, str]], origin: str) -> Response:
         """Answer with a description document: of the search among collections, or of that in one of them."""
         if self._dialect.description is None:
             return html_reply(404, "Not Found", "There is nothing here.")
@@ -85,7 +85,7 @@ class Catalogue:
             return error_reply(error, origin, self._dialect, as_json=False)
         return description_reply(parent, origin, self._limits, self._dialect)
 
-    def _spoil(self, name: str, right: Reply, origin: str) -> Reply:
+    def _spoil(self, name: str, right: Response, origin: str) -> Response:
         if name == "catalogue-503":
             return html_reply(503, "Service Unavailable", "The catalogue is busy.", Retry_After="1")
         if name == "catalogue-html":

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from collgs_async.demo.geometry import area, clip
 from collgs_async.demo.orbits import MISSIONS, Mission, Satellite
 from collgs_async.demo.scenes import SMALLEST_ARCHIVE, Scene
-from collgs_async.demo.sights import LEAST_SHARE, SLICE, Sight, draw, optical_sights, radar_sights
+from collgs_async.demo.tile_views import LEAST_SHARE, SLICE, TileView, draw, optical_sights, radar_sights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from collgs_async.demo.sights import Crossing, Footprint, Ring
+    from collgs_async.demo.tile_views import Crossing, Footprint, Ring
 
 __all__ = ["FIJI", "LUXEMBOURG", "make_constellation"]
 
@@ -176,7 +176,7 @@ def _datatakes(
         yield _Pass(satellite, orbit, node, (node + before - lead).replace(microsecond=24_000))
 
 
-def _optical_scenes(sights: tuple[Sight, ...], passing: _Pass, settings: _Settings) -> list[Scene]:
+def _optical_scenes(sights: tuple[TileView, ...], passing: _Pass, settings: _Settings) -> list[Scene]:
     """Make the products of a pass: of each tile those of both levels, in all versions."""
     dice = settings.dice(passing)
     habit = settings.crossing or dice.choice(_HABITS)
@@ -205,7 +205,7 @@ def _optical_scenes(sights: tuple[Sight, ...], passing: _Pass, settings: _Settin
     return scenes
 
 
-def _pieces(sights: Sequence[Sight], dice: random.Random) -> Iterator[Sight]:
+def _pieces(sights: Sequence[TileView], dice: random.Random) -> Iterator[TileView]:
     """Cut the tiles of a pass in two where its data came down in two pieces."""
     south = min(y for sight in sights for _, y in sight.ring)
     north = max(y for sight in sights for _, y in sight.ring)
@@ -216,7 +216,7 @@ def _pieces(sights: Sequence[Sight], dice: random.Random) -> Iterator[Sight]:
         for half in halves:
             share = sight.share * area(half) / whole
             if share >= LEAST_SHARE:
-                yield Sight(sight.tile, half, share)
+                yield TileView(sight.tile, half, share)
 
 
 def _versions(sensed: datetime, dice: random.Random) -> Iterator[tuple[str, str, datetime]]:
@@ -236,7 +236,7 @@ def _versions(sensed: datetime, dice: random.Random) -> Iterator[tuple[str, str,
 
 def _optical_scene(
     passing: _Pass,
-    sight: Sight,
+    sight: TileView,
     level: str,
     baseline: str,
     made: datetime,

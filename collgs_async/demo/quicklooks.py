@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from collgs_async.demo.criteria import RequestError
 from collgs_async.demo.faults import FaultScript
-from collgs_async.demo.feeds import error_reply
-from collgs_async.demo.paintings import paint
-from collgs_async.demo.replies import Ending, Reply, cut_short, maintenance, text_reply
+from collgs_async.demo.feed import error_reply
+from collgs_async.demo.rendering import render
+from collgs_async.demo.responses import Ending, Response, cut_short, maintenance, text_reply
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from collgs_async.demo.faults import Fault
     from collgs_async.demo.scenes import Scene
 
-__all__ = ["QuicklookDesk"]
+__all__ = ["QuicklookHandler"]
 
 
-class QuicklookDesk:
+class QuicklookHandler:
     """Answers requests for quicklooks.
 
     Parameters
@@ -50,7 +50,7 @@ class QuicklookDesk:
         self._dialect = dialect
         self._pool = pool
 
-    async def reply(self, query: Mapping[str, str], origin: str) -> Reply:
+    async def reply(self, query: Mapping[str, str], origin: str) -> Response:
         """Answer a request whose query names a collection and, as ``uid``, a product."""
         wanted = query.get("parentIdentifier"), query.get("uid")
         scene = next((scene for scene in self._scenes if (scene.collection, scene.identifier) == wanted), None)
@@ -59,17 +59,17 @@ class QuicklookDesk:
         spoiled = self._script.take(scene.identifier)
         if spoiled is not None and spoiled[0].name == "missing":
             return self._nothing(origin)
-        body = await asyncio.get_running_loop().run_in_executor(self._pool, paint, scene)
+        body = await asyncio.get_running_loop().run_in_executor(self._pool, render, scene)
         # Whatever the catalogue's link says (it says JPEG), the picture itself tells what it is, as at a GeoServer.
-        right = Reply(200, {"Content-Type": "image/png", "Content-Length": str(len(body))}, body)
+        right = Response(200, {"Content-Type": "image/png", "Content-Length": str(len(body))}, body)
         return right if spoiled is None else _spoil(spoiled[0].name, right)
 
-    def _nothing(self, origin: str) -> Reply:
+    def _nothing(self, origin: str) -> Response:
         error = RequestError("Could not locate the requested product", "uid", 404)
         return error_reply(error, origin, self._dialect, as_json=False)
 
 
-def _spoil(name: str, right: Reply) -> Reply:
+def _spoil(name: str, right: Response) -> Response:
     if name == "503":
         return text_reply(503, "The catalogue is busy.\n", "text/plain", Retry_After="1")
     if name == "html":

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Self
 from aiohttp import web
 
 from collgs_async.demo.catalogue import Catalogue
+from collgs_async.demo.concurrency import FlowLimiter
 from collgs_async.demo.dialects import STOCK
-from collgs_async.demo.exchanges import Exchange
 from collgs_async.demo.faults import FaultScript
-from collgs_async.demo.feeds import DESCRIPTION_PATH, QUICKLOOK_PATH, SEARCH_PATH
-from collgs_async.demo.flows import Flows
+from collgs_async.demo.feed import DESCRIPTION_PATH, QUICKLOOK_PATH, SEARCH_PATH
+from collgs_async.demo.http import Exchange
+from collgs_async.demo.login import CALLBACK_PATH, LoginHandler, read_cookies, sign_in_page
 from collgs_async.demo.parameters import Limits
-from collgs_async.demo.quicklooks import QuicklookDesk
-from collgs_async.demo.replies import html_reply, text_reply
-from collgs_async.demo.sign_in import CALLBACK_PATH, SignInDesk, read_cookies, sign_in_page
+from collgs_async.demo.quicklooks import QuicklookHandler
+from collgs_async.demo.responses import html_reply, text_reply
 from collgs_async.demo.store import Store
 
 if TYPE_CHECKING:
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from collgs_async.demo.concurrency import FlowsStatus
     from collgs_async.demo.dialects import Dialect
-    from collgs_async.demo.exchanges import Hit
     from collgs_async.demo.faults import Fault
-    from collgs_async.demo.flows import FlowsStatus
-    from collgs_async.demo.replies import Reply
+    from collgs_async.demo.http import RequestRecord
+    from collgs_async.demo.login import SignIn
+    from collgs_async.demo.responses import Response
     from collgs_async.demo.scenes import Scene
-    from collgs_async.demo.sign_in import SignIn
 
 __all__ = ["DemoServer"]
 
@@ -108,12 +108,12 @@ class DemoServer:
         self._script = script = FaultScript(faults or {})
         self._catalogue = Catalogue(self.scenes, Limits(page_maximum, records_per_page), dialect, script)
         self._store = Store(self.scenes, folder, script, self._pool)
-        self._quicklooks = QuicklookDesk(self.scenes, quicklook_faults or {}, dialect, self._pool)
+        self._quicklooks = QuicklookHandler(self.scenes, quicklook_faults or {}, dialect, self._pool)
         self._sign_in = sign_in
         self._meanwhile = meanwhile
         self._searches = 0
-        self._flows = Flows(most_flows, flows_status)
-        self._desk: SignInDesk | None = None
+        self._flows = FlowLimiter(most_flows, flows_status)
+        self._desk: LoginHandler | None = None
         self._exchanges: list[Exchange] = []
         self._runner: web.AppRunner | None = None
         self._site: web.TCPSite | None = None
@@ -129,7 +129,7 @@ class DemoServer:
         await self._site.start()
         self._runner, self._port = runner, runner.addresses[0][1]
         if self._sign_in is not None:
-            self._desk = SignInDesk(self._sign_in, self._store_origin)
+            self._desk = LoginHandler(self._sign_in, self._store_origin)
         return self
 
     async def __aexit__(
@@ -158,7 +158,7 @@ class DemoServer:
         return self.origin + SEARCH_PATH
 
     @property
-    def requests(self) -> list[Hit]:
+    def requests(self) -> list[RequestRecord]:
         """The requests since the start, or since `forget`, in the order in which they came."""
         return [exchange.hit() for exchange in self._exchanges]
 
@@ -198,7 +198,7 @@ class DemoServer:
         with self._flows.one_more():
             return await exchange.send(request, await self._reply(request, exchange))
 
-    async def _reply(self, request: web.Request, exchange: Exchange) -> Reply:
+    async def _reply(self, request: web.Request, exchange: Exchange) -> Response:
         if request.path.startswith("/sso/") or request.path == CALLBACK_PATH:
             return await self._sign_in_reply(request, exchange)
         if exchange.method not in {"GET", "HEAD"}:
@@ -218,7 +218,7 @@ class DemoServer:
             return refusal or await self._store.reply(exchange.method, request.path, exchange.headers, query)
         return html_reply(404, "Not Found", "There is nothing here.")
 
-    def _turn_away(self, request: web.Request) -> Reply | None:
+    def _turn_away(self, request: web.Request) -> Response | None:
         """Send a request for an archive to the store's own host, and from there to the form; None: it may pass."""
         wanted = self._store_origin + request.raw_path
         if f"http://{request.host}" != self._store_origin:
@@ -227,7 +227,7 @@ class DemoServer:
             return None
         return self._desk.send_to_form(wanted)
 
-    async def _sign_in_reply(self, request: web.Request, exchange: Exchange) -> Reply:
+    async def _sign_in_reply(self, request: web.Request, exchange: Exchange) -> Response:
         posted = {name: str(value) for name, value in (await request.post()).items()}
         exchange.posted = tuple(posted)
         if self._desk is None or request.path.startswith("/sso/login"):

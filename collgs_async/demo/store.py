@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from collgs_async.demo.archives import write_archive
-from collgs_async.demo.replies import html_reply
-from collgs_async.demo.representations import Representation, answer
-from collgs_async.demo.spoilers import REPLACING, REZIPPING, Asked, spoil
+from collgs_async.demo.fault_responses import REPLACING, REZIPPING, FaultContext, apply_fault
+from collgs_async.demo.ranges import Representation, answer
+from collgs_async.demo.responses import html_reply
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from collgs_async.demo.faults import Fault, FaultScript
-    from collgs_async.demo.replies import Reply
+    from collgs_async.demo.responses import Response
     from collgs_async.demo.scenes import Scene
 
 __all__ = ["Store"]
@@ -65,7 +65,7 @@ class Store:
         """Tell which version of an archive there is, and which edition of it."""
         return self._versions[identifier], self._editions[identifier]
 
-    async def reply(self, method: str, path: str, headers: Mapping[str, str], query: str = "") -> Reply:
+    async def reply(self, method: str, path: str, headers: Mapping[str, str], query: str = "") -> Response:
         """Answer a GET or HEAD for a path (decoded) and a query (as written); `headers` have names in lower case.
 
         A HEAD never uses up a fault, and meets only those that spoil every request.
@@ -95,12 +95,12 @@ class Store:
         spoiled: tuple[Fault, int] | None,
         serial: int,
         query: str,
-    ) -> Reply:
+    ) -> Response:
         shown = self._show(scene, version, serial)
         if spoiled is None:
             return answer(shown, method, headers)
         fault, turn = spoiled
-        return spoil(fault.name, Asked(shown, method, headers, turn, serial, query))
+        return apply_fault(fault.name, FaultContext(shown, method, headers, turn, serial, query))
 
     def _show(self, scene: Scene, version: tuple[int, int], serial: int) -> Representation:
         digest = hashlib.sha256(repr((scene.identifier, scene.size, scene.deflated)).encode()).hexdigest()[:32]

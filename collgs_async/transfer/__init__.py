@@ -1,12 +1,13 @@
 """One product, from its URL to a verified file.
 
-`judge` decides what an answer is worth from its headers alone; `trip` knows what is still missing of an archive, and
-`stream` brings bytes of it into the part. `crew` has the connections of a run and tries again, with `helping` where an
-archive gets several of them. `download` walks one product from its `decision` through all this to publication, with
-`disk` to verify it, with the `sums` that were taken while its bytes went by, and `mending` for what is not right.
+`downloader` walks one product from its `action` to publication. `job` knows what is still missing of its archive;
+`scheduler` has the connections of a run and tries again, with `helpers` where an archive gets several of them. `fetch`
+makes one request, `range_request` decides what its answer is worth from the headers alone, and `body` writes what
+comes; `receiver` takes the bulk over a `connection` of its own. `repair` mends what the verifier found wrong. `stores`,
+`outage`, `staging` and `waits` say when a store is asked at all.
 """
 
-from collgs_async.transfer.decision import Action, decide
-from collgs_async.transfer.download import Downloader
+from collgs_async.transfer.action import Action, decide
+from collgs_async.transfer.downloader import Downloader
 
 __all__ = ["Action", "Downloader", "decide"]

@@ -6,17 +6,17 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from collgs_async.errors import FileError, NotAvailableError
-from collgs_async.filenames import file_name, folds_case, former_file_name
-from collgs_async.models import ELSEWHERE, EXISTS
-from collgs_async.transfer.decision import Action, look
+from collgs_async.models.product import ELSEWHERE, EXISTS
+from collgs_async.storage.filenames import file_name, folds_case, former_file_name
+from collgs_async.transfer.action import Action, inspect_local
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from collgs_async.lease import Lease
-    from collgs_async.models import Product
-    from collgs_async.partfile import PartFile
+    from collgs_async.models.product import Product
+    from collgs_async.storage.lock import ProductLock
+    from collgs_async.storage.part import PartFile
 
 __all__ = ["Holdings"]
 
@@ -77,18 +77,18 @@ class Holdings:
                 former.replace(part.final)
         before = _version(part.final)
         if damaged is None and self._look(product, part.final) is Action.SKIP:
-            _clear(part.lease)
+            _clear(part.lock)
             return EXISTS
         if product.url is None:
             raise NotAvailableError(product.problem or "the catalogue gives no download link for it")
-        if not part.lease.take():
+        if not part.lock.acquire():
             return ELSEWHERE
         # Whoever had the lease before may have finished it since we looked.
         if damaged is not None:
             part.reopen(damaged)
         elif _version(part.final) not in {None, before} and self._look(product, part.final) is Action.SKIP:
             return EXISTS
-        part.look()
+        part.open_existing()
         return None
 
     def _former(self, product: Product) -> Path | None:
@@ -101,7 +101,7 @@ class Holdings:
         return former if self._look(product, former) is Action.SKIP else None
 
     def _look(self, product: Product, final: Path) -> Action:
-        return look(product, final, skip_existing=self._skip_existing, stop=self._stop)
+        return inspect_local(product, final, skip_existing=self._skip_existing, stop=self._stop)
 
 
 def _version(path: Path) -> tuple[int, ...] | None:
@@ -113,11 +113,11 @@ def _version(path: Path) -> tuple[int, ...] | None:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def _clear(lease: Lease) -> None:
+def _clear(lock: ProductLock) -> None:
     """Remove the lease of a run that was killed between giving the archive its name and giving the lease back.
 
     Whoever finds the archive here fetches nothing, so nobody else would. A lease whose holder lives is left alone.
     """
     with suppress(FileError):
-        if lease.path.exists() and lease.take():
-            lease.release()
+        if lock.path.exists() and lock.acquire():
+            lock.release()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from collgs_async.models.text import format_duration
 from collgs_async.transfer.outage import PutOff
-from collgs_async.units import format_duration
 
 if TYPE_CHECKING:
     from collgs_async.errors import ExhaustedError
-    from collgs_async.models import Product
-    from collgs_async.transfer.trip import History
+    from collgs_async.models.product import Product
+    from collgs_async.transfer.job import History
 
 __all__ = ["put_off_until_descriptors_are_free", "put_off_while_elsewhere"]
 

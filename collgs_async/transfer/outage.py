@@ -22,15 +22,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from collgs_async.errors import AuthenticationError, ExhaustedError, ProductError, TransferError
-from collgs_async.transfer.stream import BusyError, UnavailableError
-from collgs_async.units import format_duration
+from collgs_async.models.text import format_duration
+from collgs_async.transfer.fetch import BusyError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from collgs_async.limits import Gate
-    from collgs_async.timing import Timing
-    from collgs_async.transfer.trip import Trip
+    from collgs_async.http.limits import ConcurrencyLimiter
+    from collgs_async.models.timing import Timing
+    from collgs_async.transfer.job import DownloadJob
 
 __all__ = ["OutageError", "PutOff", "Store"]
 
@@ -91,7 +91,7 @@ class _Outage:
     until: float
     why: TransferError
     pause: float = FIRST_PAUSE
-    asking: Trip | None = None
+    asking: DownloadJob | None = None
     lost: bool = False
 
     @property
@@ -137,8 +137,8 @@ class Store:
     def __init__(
         self,
         name: str,
-        gate: Gate,
-        all_gates: Gate,
+        limiter: ConcurrencyLimiter,
+        all_limiters: ConcurrencyLimiter,
         *,
         limit: float,
         timing: Timing,
@@ -146,16 +146,16 @@ class Store:
         tell: Callable[[bool], None],
     ) -> None:
         self.name = name
-        self.gate = gate
-        self.trips: list[Trip] = []
+        self.limiter = limiter
+        self.jobs: list[DownloadJob] = []
         self.successes = 0
-        self._all_gates = all_gates
+        self._all_limiters = all_limiters
         self._limit = limit
         self._timing = timing
         self._check = check
         self._tell = tell
         self._proven: str | None = None
-        self._limit_at_best = gate.limit
+        self._limit_at_best = limiter.limit
         self._failing: set[str] = set()
         self._failing_since: float | None = None
         self._until: float | None = None
@@ -167,37 +167,37 @@ class Store:
     @property
     def idle(self) -> bool:
         """Whether nothing is being brought from it, so that it may be forgotten."""
-        return not self.trips
+        return not self.jobs
 
     @asynccontextmanager
     async def enter(self, *, ahead: bool = False) -> AsyncIterator[float]:
-        """Wait for a place among the requests to this store and to all, and hold it; gives `Gate.enter`'s time."""
-        async with self.gate.enter(ahead=ahead) as began, self._all_gates.enter(ahead=ahead):
+        """Wait for a place among the requests to this store and to all, and hold it; gives when it came."""
+        async with self.limiter.slot(ahead=ahead) as began, self._all_limiters.slot(ahead=ahead):
             yield began
 
     def has_room(self) -> bool:
         """Whether a request would pass at once, and take no place that another one waits for."""
-        return self._outage is None and self.gate.has_room() and self._all_gates.has_room()
+        return self._outage is None and self.limiter.available() and self._all_limiters.available()
 
     def accepted(self, url: str | None = None) -> None:
         """Note that the store has accepted a request, for an archive at `url` or, None, at none worth asking again."""
         self.successes += 1
-        self.gate.accepted()
+        self.limiter.record_success()
         self._proven = url or self._proven
         outage, self._outage = self._outage, None
         began, self._failing_since, self._until = self._failing_since, None, None
         self._failing.clear()
         if outage is None:
-            self._limit_at_best = max(1, self.gate.limit)
+            self._limit_at_best = max(1, self.limiter.limit)
             return
         now = self._timing.now()
         lasted = now - (now if began is None else began)
         log.warning("the store %s answers again after %s: going on", self.name, format_duration(round(lasted)))
-        self.gate.open_slowly(self._limit_at_best)
+        self.limiter.open_slowly(self._limit_at_best)
         self._wake()
         self._show(False)
 
-    async def admit(self, trip: Trip) -> None:
+    async def admit(self, job: DownloadJob) -> None:
         """Wait while the store is in trouble; not when it is this product's turn to find out whether it still is.
 
         Raises
@@ -207,16 +207,16 @@ class Store:
         OutageError
             It was waited for long enough.
         """
-        while (outage := self._outage) is not None and outage.asking is not trip:
-            trip.patience.begin_anew()
-            trip.history.blamed = 0
+        while (outage := self._outage) is not None and outage.asking is not job:
+            job.retry.begin_anew()
+            job.history.blamed = 0
             if outage.asking is None or outage.lost:
-                await self._find_out(outage, trip)
-            elif trip.alone:
+                await self._find_out(outage, job)
+            elif job.standalone:
                 await self.wait()
             else:
                 raise PutOff(store=self)
-        trip.successes_before = self.successes
+        job.successes_before = self.successes
 
     def has_come(self) -> bool:
         """Whether all that waits for this store may go on; see `pipeline.Turn`."""
@@ -234,7 +234,7 @@ class Store:
         self._changed.set()
         self._changed = asyncio.Event()
 
-    async def _find_out(self, outage: _Outage, trip: Trip) -> None:
+    async def _find_out(self, outage: _Outage, job: DownloadJob) -> None:
         """Ask the store whether it is there again, or let this product ask.
 
         Raises
@@ -247,7 +247,7 @@ class Store:
         now = self._timing.now()
         if outage.lost and (outage.asking is not None or now < outage.until):
             raise self._lost(outage)
-        outage.asking = trip
+        outage.asking = job
         try:
             while self._outage is outage:
                 if not outage.lost:
@@ -255,21 +255,21 @@ class Store:
                 if self._outage is not outage or outage.busy or await self._hands_out_others() is None:
                     return
                 if outage.lost:
-                    self.leave(trip)
+                    self.leave(job)
                     return
         except BaseException:
-            self.leave(trip)
+            self.leave(job)
             raise
 
-    def leave(self, trip: Trip) -> None:
+    def leave(self, job: DownloadJob) -> None:
         """Let another one ask when this one was asking; it is done or has failed."""
         outage = self._outage
-        if outage is None or outage.asking is not trip:
+        if outage is None or outage.asking is not job:
             return
         outage.asking = None
         self._wake()
 
-    def failed(self, trip: Trip, error: TransferError) -> None:
+    def failed(self, job: DownloadJob, error: TransferError) -> None:
         """Note that a try has failed; in trouble, a product that was asking is put off unless it is the only one.
 
         What does not look like trouble of the store, such as bytes that are no archive, does not begin an outage, and
@@ -283,23 +283,23 @@ class Store:
             The store was waited for long enough.
         """
         if isinstance(error, UnavailableError):
-            self._suspect_product(trip)
+            self._suspect_product(job)
         outage = self._outage
-        if outage is None or outage.asking is not trip:
+        if outage is None or outage.asking is not job:
             return
         self._asked_in_vain(outage, error)
-        self.leave(trip)
+        self.leave(job)
         if outage.lost:
             raise self._lost(outage)
-        if not (outage.busy or trip.alone):
+        if not (outage.busy or job.standalone):
             raise PutOff(store=self)
 
-    def _suspect_product(self, trip: Trip) -> None:
+    def _suspect_product(self, job: DownloadJob) -> None:
         now = self._timing.now()
         self._failing_since = now if self._failing_since is None else self._failing_since
-        trip.successes_at_failures = (trip.successes_at_failures[1], self.successes)
+        job.successes_at_failures = (job.successes_at_failures[1], self.successes)
         if len(self._failing) < _SEVERAL:
-            self._failing.add(trip.product.identifier)
+            self._failing.add(job.product.identifier)
 
     def _asked_in_vain(self, outage: _Outage, error: TransferError) -> None:
         """Ask again after a longer pause, or give the store up when its time is over."""
@@ -310,7 +310,7 @@ class Store:
         elif now >= outage.until:
             self._give_up(outage)
 
-    async def judge(self, trip: Trip, error: UnavailableError) -> None:
+    async def judge(self, job: DownloadJob, error: UnavailableError) -> None:
         """Decide about a product that has used up its tries; returns when it has new ones, since the store is to blame.
 
         Raises
@@ -326,36 +326,36 @@ class Store:
             raise error
         async with self._judging:
             if self._outage is None:
-                hands_out_others = self.successes > trip.successes_before or await self._hands_out_others()
+                hands_out_others = self.successes > job.successes_before or await self._hands_out_others()
                 if hands_out_others:
-                    self._blame(trip, error)
+                    self._blame(job, error)
                 else:
-                    await self._suspect(trip, error, several=hands_out_others is False)
+                    await self._suspect(job, error, several=hands_out_others is False)
 
-    def _blame(self, trip: Trip, error: UnavailableError) -> None:
+    def _blame(self, job: DownloadJob, error: UnavailableError) -> None:
         """Give a product up, or leave it one try more where it is not yet certain that this is its own trouble."""
-        trip.history.blamed += 1
+        job.history.blamed += 1
         busy = isinstance(error, BusyError)
         # It must have been there right before the last try, too. Where it is busy, it may have taken others by chance.
-        was_there = trip.successes_before > trip.successes_at_failures[0] >= 0
-        certain = trip.history.blamed > trip.patience.tries if busy else was_there or trip.history.blamed > 1
+        was_there = job.successes_before > job.successes_at_failures[0] >= 0
+        certain = job.history.blamed > job.retry.tries if busy else was_there or job.history.blamed > 1
         if certain:
             raise error
-        trip.patience.once_more()
+        job.retry.once_more()
 
-    async def _suspect(self, trip: Trip, error: UnavailableError, *, several: bool) -> None:
+    async def _suspect(self, job: DownloadJob, error: UnavailableError, *, several: bool) -> None:
         """Declare the store in trouble when several products fail; one alone is no evidence, and is given up."""
         several = several or isinstance(error, BusyError) or len(self._failing) >= _SEVERAL
-        if not (several or trip.alone or trip.history.put_off):
-            trip.history.put_off = True
+        if not (several or job.standalone or job.history.put_off):
+            job.history.put_off = True
             raise PutOff(FIRST_PAUSE)
         if not (several or self.successes):
             raise error
-        trip.history.outages += 1
-        if trip.history.outages > trip.patience.tries:
+        job.history.outages += 1
+        if job.history.outages > job.retry.tries:
             raise error  # each time that this product is asked for the store goes away
         now = self._timing.now()
-        trip.patience.begin_anew()
+        job.retry.begin_anew()
         self._until = now + self._limit if self._until is None else self._until
         self._outage = outage = _Outage(self._until, error)
         if now >= self._until:
@@ -383,7 +383,7 @@ class Store:
                 try:
                     await self._check(url)
                 except BusyError as error:
-                    self.gate.refused(began, error.retry_after)
+                    self.limiter.record_rejection(began, error.retry_after)
                     raise
         except UnavailableError as error:
             if self._outage is not None:

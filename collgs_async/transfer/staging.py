@@ -7,12 +7,12 @@ import random
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from collgs_async.errors import TransferError
+from collgs_async.models.text import format_duration
 from collgs_async.transfer.outage import PutOff
-from collgs_async.units import format_duration
 
 if TYPE_CHECKING:
-    from collgs_async.transfer.stream import StagingError
-    from collgs_async.transfer.trip import Trip
+    from collgs_async.transfer.fetch import StagingError
+    from collgs_async.transfer.job import DownloadJob
 
 __all__ = ["put_off_until_staged"]
 
@@ -22,7 +22,7 @@ SHORTEST_PAUSE: Final = 1.0
 """Seconds between two questions at the least, whatever the store says."""
 
 
-def put_off_until_staged(trip: Trip, error: StagingError, *, limit: float, now: float) -> NoReturn:
+def put_off_until_staged(job: DownloadJob, error: StagingError, *, limit: float, now: float) -> NoReturn:
     """Put a product off that is on its way from tape; this costs none of its tries.
 
     Parameters
@@ -43,7 +43,7 @@ def put_off_until_staged(trip: Trip, error: StagingError, *, limit: float, now: 
     TransferError
         It was waited for long enough, or the store asks for more.
     """
-    waiting, asked = trip.history.staged, error.retry_after
+    waiting, asked = job.history.staged, error.retry_after
     first = waiting.since is None
     left = waiting.left(limit, now)
     if left <= 0:
@@ -57,7 +57,7 @@ def put_off_until_staged(trip: Trip, error: StagingError, *, limit: float, now: 
     log.log(
         logging.INFO if first else logging.DEBUG,
         "%s: %s; it is asked for again for up to %s, while others are fetched",
-        *(trip.product.identifier, error, format_duration(round(left))),
+        *(job.product.identifier, error, format_duration(round(left))),
     )
     # A little apart, so that those that were asked for together do not come together again and again.
     raise PutOff(min(left, pause + random.uniform(0, pause / 10)))

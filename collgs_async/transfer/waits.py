@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collgs_async.progress import Progress
-    from collgs_async.transfer.trip import History
+    from collgs_async.models.progress import Progress
+    from collgs_async.transfer.job import History
 
 __all__ = ["Waits"]
 

@@ -1,0 +1,97 @@
+"""``collections`` and ``describe``: what the catalogue says that it has."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from collgs_async.client import Client
+from collgs_async.config.settings import OPTIONS
+from collgs_async.http.messages import json_text, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from collgs_async.catalogue.description import Description, Parameter
+    from collgs_async.catalogue.response import Collection
+    from collgs_async.config.settings import Config
+
+__all__ = ["collections", "describe"]
+
+log = logging.getLogger("collgs_async")
+
+_OURS = {"startIndex", "httpAccept", "count", "uid", "parentId"}
+"""Parameters that are the business of the program: it turns the pages."""
+
+_FLAGS = {
+    **{option.key.removeprefix("parameters."): option.flag for option in OPTIONS if "parameters." in option.key},
+    "geometry": "--aoi",
+    "orbitDirection": "--orbit-direction",
+    "identifier": "--ids",
+    "parentIdentifier": "--collection",
+}
+
+
+async def collections(config: Config, form: str) -> int:
+    """List the collections of the catalogue."""
+    async with Client(config) as client:
+        found = await client.collections()
+    if form == "json":
+        sys.stdout.write(json_text([asdict(collection) for collection in found], indent=1) + "\n")
+    else:
+        _write_table(["collection", "since", "what it is"], [_row(collection) for collection in found])
+    log.info("%s", f"{len(found)} collections" if found else "the catalogue lists no collections")
+    return 0
+
+
+def _row(collection: Collection) -> list[str]:
+    since = (collection.start or "")[:10]
+    until = f" to {collection.end[:10]}" if collection.end else ""
+    what = collection.title or " ".join(
+        part for part in (collection.platform, collection.instrument, collection.product_type) if part
+    )
+    return [collection.identifier, f"{since}{until}" or "-", what or "-"]
+
+
+async def describe(config: Config, collection: str, form: str) -> int:
+    """Show the search parameters of a collection."""
+    async with Client(config) as client:
+        description = await client.describe(collection)
+    if description is None:
+        log.error("the catalogue has no description document of %s; searches work without one", collection)
+        return 1
+    if form == "json":
+        _write_json(collection, description)
+        return 0
+    rows = [_parameter(parameter) for parameter in description.parameters]
+    _write_table(["parameter", "set by", "values"], rows)
+    most = description.page_maximum
+    log.info(
+        "%d search parameters of %s%s", len(rows), collection, f"; a page has at most {most} products" if most else ""
+    )
+    return 0
+
+
+def _parameter(parameter: Parameter) -> list[str]:
+    setter = "-" if parameter.name in _OURS else _FLAGS.get(parameter.name, f"--set {parameter.name}=...")
+    values = ", ".join(parameter.choices) or parameter.range
+    return [parameter.name, setter, values or "-"]
+
+
+def _write_json(collection: str, description: Description) -> None:
+    parameters = [asdict(parameter) for parameter in description.parameters]
+    found = {"collection": collection, "page_maximum": description.page_maximum, "parameters": parameters}
+    sys.stdout.write(json_text(found, indent=1) + "\n")
+
+
+def _write_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Write columns as wide as what is in them; on a terminal no line is longer than it."""
+    most = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    lines = [[printable(cell) for cell in row] for row in (titles, *rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines if rows else []:
+        text = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        sys.stdout.write(text[:most].rstrip() + "\n")

@@ -1,0 +1,269 @@
+"""``collgs-async demo``: the real pipeline against the embedded catalogue, to be watched."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from collgs_async.cli.commands.download import start_progress
+from collgs_async.client import Client
+from collgs_async.config.loading import load_config
+from collgs_async.demo.constellation import FIJI, LUXEMBOURG, make_constellation
+from collgs_async.demo.faults import FAULTS
+from collgs_async.demo.login import SignIn
+from collgs_async.demo.scenes import COLLECTIONS, make_scenes
+from collgs_async.demo.server import DemoServer
+from collgs_async.errors import ConfigError, did_you_mean
+from collgs_async.http.credentials import Credentials
+from collgs_async.http.messages import json_text
+from collgs_async.models.text import format_bytes, format_duration
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Sequence
+
+    from collgs_async.cli.console import ConsoleHandler
+    from collgs_async.demo.faults import Fault
+    from collgs_async.demo.scenes import Scene
+
+__all__ = ["demo"]
+
+log = logging.getLogger("collgs_async")
+
+SIZE: Final = 8_000_000
+"""Bytes of an archive of the show, on average: real ones have a hundred times as many."""
+
+RATE: Final = 3_000_000.0
+"""Bytes a second that its store gives each connection, so that there is something to watch."""
+
+PAGE: Final = 5
+"""Products on a page of its catalogue, so that there are pages to turn."""
+
+PAGE_OF_A_YEAR: Final = 50
+"""As many as clients of the CollGS ask for."""
+
+SMALL: Final = 200_000
+"""Bytes of an archive of the constellation, on average: a year of them still fits everywhere."""
+
+IMPATIENT: Final = {"connection.timeout": "3", "connection.retries": "6"}
+"""In a show with faults a silent store is given up after seconds, for two minutes would be no show; and the first page
+of results meets every fault of the catalogue in a row."""
+
+
+async def demo(found: Namespace, flags: dict[str, object], screen: ConsoleHandler) -> int:
+    """Serve the embedded catalogue, and pull everything from it, twice."""
+    faults = _chosen(found.fault)
+    if "list" in found.fault:
+        return _list_faults()
+    load_config(None, environ={}, flags=flags, needs_collection=False)  # refuse wrong flags first
+    if found.constellation and (not found.serve or faults):
+        raise ConfigError("--constellation: expected --serve and no --fault beside it")
+    count = None if found.products is None else _whole_number("--products", found.products, 1, 100_000)
+    port = _whole_number("--port", found.port, 0, 65535)
+    spoiled = [fault for fault in faults if not fault.name.startswith("catalogue-")]
+    scenes = _year(count) if found.constellation else make_scenes(max(count or 12, len(spoiled)), size=SIZE)
+    with tempfile.TemporaryDirectory(prefix="collgs-store-") as store:
+        server = DemoServer(
+            scenes,
+            Path(store),
+            page_maximum=PAGE_OF_A_YEAR if found.constellation else PAGE,
+            rate=None if found.serve else RATE,
+            faults=_dealt(faults, scenes),
+            port=port,
+            sign_in=SignIn("demo", "demo", form=found.sign_in) if found.sign_in else None,
+        )
+        try:
+            await server.__aenter__()
+        except OSError as error:
+            raise ConfigError(f"--port: cannot serve on {port}: {os.strerror(error.errno or 0)}") from None
+        try:
+            return await (_serve(server) if found.serve else DemoRun(server, found, flags, screen).run())
+        finally:
+            await server.__aexit__(None, None, None)
+
+
+def _year(count: int | None) -> list[Scene]:
+    """Make a year of scenes on both sides of the Earth, the newest first as the catalogue has them."""
+    places = (make_constellation(tiles=tiles, first=date(2022, 7, 1), size=SMALL) for tiles in (LUXEMBOURG, FIJI))
+    scenes = [scene for place in places for scene in place]
+    return sorted(scenes, key=lambda scene: (-scene.start.timestamp(), scene.identifier))[:count]
+
+
+def _whole_number(flag: str, words: str, least: int, most: int) -> int:
+    if not (words.isascii() and words.isdigit() and least <= int(words[:9]) <= most):
+        raise ConfigError(f"{flag}: expected a whole number from {least} to {most}, found {words!r}")
+    return int(words)
+
+
+def _chosen(names: Sequence[str]) -> list[Fault]:
+    """Look the faults up; ``all`` is each but the sign-in, which stops the run."""
+    for name in names:
+        if name not in {"all", "list", *FAULTS}:
+            found = f"{name!r}{did_you_mean(name, FAULTS)}"
+            raise ConfigError(f"--fault: expected all, list or a fault that --fault list names, found {found}")
+    if "all" in names:
+        return [fault for fault in FAULTS.values() if fault.name != "login"]
+    return [FAULTS[name] for name in dict.fromkeys(names) if name != "list"]
+
+
+def _dealt(faults: Sequence[Fault], scenes: Sequence[Scene]) -> dict[str, Fault | tuple[Fault, ...]]:
+    """Give each fault a product of its own; those of the catalogue are played one after the other."""
+    pages = tuple(fault for fault in faults if fault.name.startswith("catalogue-"))
+    archives = [fault for fault in faults if fault not in pages]
+    dealt: dict[str, Fault | tuple[Fault, ...]] = {
+        scene.identifier: fault for scene, fault in zip(scenes, archives, strict=False)
+    }
+    return {**dealt, "catalogue": pages} if pages else dealt
+
+
+def _products(report: Path) -> list[dict[str, Any]]:
+    products: list[dict[str, Any]] = json.loads(report.read_bytes())["products"]
+    return products
+
+
+def _list_faults() -> int:
+    for fault in FAULTS.values():
+        sys.stdout.write(f"{fault.name:18} {fault.summary}{'' if fault.recoverable else ' (not recoverable)'}\n")
+    return 0
+
+
+async def _serve(server: DemoServer) -> int:
+    """Serve until somebody presses Ctrl-C; what to use it with goes to stdout, to be kept as config.json."""
+    config = {
+        "base_url": server.url,
+        "parameters": {"parentIdentifier": "S2_MSIL2A", "count": None},
+        "output_directory": "downloads",
+    }
+    sys.stdout.write(json_text(config, indent=2) + "\n")
+    sys.stdout.flush()
+    log.info("%d products in %s. Ctrl-C ends it.", len(server.scenes), ", ".join(COLLECTIONS))
+    await asyncio.Event().wait()
+    return 0
+
+
+_NEVER_SEEN: Final = {"status": "never seen", "bytes": 0, "attempts": 0}
+
+
+@dataclass(frozen=True, slots=True)
+class _Pull:
+    """What one pull over all collections came to."""
+
+    outcomes: dict[str, dict[str, Any]]
+    seconds: float
+    archive_requests: int
+    archive_bytes: int
+
+    def count(self, status: str) -> int:
+        return sum(outcome["status"] == status for outcome in self.outcomes.values())
+
+
+class DemoRun:
+    """One showing: everything is pulled, and pulled once more."""
+
+    def __init__(self, server: DemoServer, found: Namespace, flags: dict[str, object], screen: ConsoleHandler) -> None:
+        self._server = server
+        self._found = found
+        self._screen = screen
+        self._faults = _chosen(found.fault)
+        self._flags = {**(IMPATIENT if self._faults else {}), **flags, "base_url": server.url}
+        if "output_directory" not in flags:
+            self._flags["output_directory"] = tempfile.mkdtemp(prefix="collgs-demo-")
+
+    async def run(self) -> int:
+        total = format_bytes(sum(scene.size for scene in self._server.scenes))
+        log.info("An embedded catalogue listens on %s.", self._server.origin)
+        log.info("It lists %d products, %s of archives, in %d collections.", len(self._server.scenes), total, 3)
+        log.info("")
+        log.info("Pulling all of them into %s:", self._flags["output_directory"])
+        first = await self._pull()
+        log.info("")
+        log.info("The same once more:")
+        second = await self._pull()
+        log.info("")
+        if self._faults:
+            self._tell_faults(first)
+        self._tell(first, second)
+        return 0 if self._as_it_should_be(first, second) else 1
+
+    async def _pull(self) -> _Pull:
+        self._server.forget()
+        outcomes: dict[str, dict[str, Any]] = {}
+        begun = time.monotonic()
+        for collection in COLLECTIONS:
+            outcomes |= await self._pull_collection(collection)
+        archives = [hit for hit in self._server.requests if hit.path.startswith("/repository/") and hit.status < 300]
+        return _Pull(outcomes, time.monotonic() - begun, len(archives), sum(hit.sent for hit in archives))
+
+    async def _pull_collection(self, name: str) -> dict[str, dict[str, Any]]:
+        config = load_config(None, environ={}, flags={**self._flags, "parameters.parentIdentifier": name})
+        progress = start_progress(config, self._found, self._screen)
+        with tempfile.TemporaryDirectory(prefix="collgs-report-") as folder:
+            path = Path(folder, "report.json")
+            try:
+                async with Client(config, progress, credentials=lambda: Credentials("demo", "demo")) as client:
+                    report = await client.run(report=path)
+            finally:
+                progress.close()
+                self._screen.write_line = None
+            products = _products(path)
+        log.info(
+            "  %-10s  %2d downloaded, %2d already here, %d failed   %s in %s",
+            name,
+            report.downloaded,
+            report.skipped,
+            report.failed,
+            format_bytes(report.bytes),
+            format_duration(report.seconds),
+        )
+        return {product["id"]: product for product in products}
+
+    def _tell_faults(self, first: _Pull) -> None:
+        log.info("What the store did wrong, and what came of it:")
+        for scene, fault in zip(self._server.scenes, self._archive_faults(), strict=False):
+            outcome = first.outcomes.get(scene.identifier, _NEVER_SEEN)
+            came = {"downloaded": "arrived whole", "failed": "not had"}.get(outcome["status"], outcome["status"])
+            share = outcome["bytes"] / scene.size
+            log.info(
+                "  %-18s %-13s  %d requests, %.2f times its size moved", fault.name, came, outcome["attempts"], share
+            )
+        log.info("")
+
+    def _tell(self, first: _Pull, second: _Pull) -> None:
+        log.info(
+            "First run: %d archives downloaded and verified, %s in %s.",
+            first.count("downloaded"),
+            format_bytes(first.archive_bytes),
+            format_duration(first.seconds),
+        )
+        log.info(
+            "Second run: %d were already here; %s of archives moved, in %.1f s.",
+            second.count("skipped"),
+            format_bytes(second.archive_bytes),
+            second.seconds,
+        )
+        log.info("The files are in %s", self._flags["output_directory"])
+
+    def _archive_faults(self) -> list[Fault]:
+        return [fault for fault in self._faults if not fault.name.startswith("catalogue-")]
+
+    def _as_it_should_be(self, first: _Pull, second: _Pull) -> bool:
+        """Check the show itself: all that can be had is here, and nothing moved twice."""
+        lost = {
+            scene.identifier
+            for scene, fault in zip(self._server.scenes, self._archive_faults(), strict=False)
+            if not fault.recoverable
+        }
+        missing = {name for name, outcome in first.outcomes.items() if outcome["status"] == "failed"}
+        complete = len(first.outcomes) == len(self._server.scenes)
+        nothing_moved = second.archive_bytes == 0 or bool(lost)
+        skipped = len(self._server.scenes) - len(lost)
+        return complete and missing == lost and nothing_moved and second.count("skipped") == skipped

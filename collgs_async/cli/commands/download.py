@@ -1,0 +1,200 @@
+"""What each command does."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from collgs_async.config.loading import load_config, sample_config
+from collgs_async.errors import CollgsError, ConfigError
+from collgs_async.models.product import Report, Status
+from collgs_async.models.text import format_bytes
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Mapping, Sequence
+
+    from collgs_async.cli.console import ConsoleHandler
+    from collgs_async.config.settings import Config
+    from collgs_async.models.progress import Progress
+    from collgs_async.selection.plan import Plan
+    from collgs_async.storage.audit import DamagedArchive
+
+__all__ = ["download", "initialise", "login", "read_config", "read_settings", "read_verify", "start_progress", "verify"]
+
+log = logging.getLogger("collgs_async")
+
+DEFAULT_CONFIG = Path("config.json")
+
+
+def read_settings(found: Namespace, flags: Mapping[str, object], *, needs_collection: bool = False) -> Config:
+    """Put the settings together, for what searches nothing unless a collection is needed."""
+    file = DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None
+    return load_config(found.config or file, environ=os.environ, flags=flags, needs_collection=needs_collection)
+
+
+def read_config(found: Namespace, flags: dict[str, object]) -> Config:
+    """Put the settings of a search together, and say what was understood in another way than it was written."""
+    config = read_settings(found, flags, needs_collection=True)
+    for note in config.query.notes if config.query else ():
+        log.info("note: %s", note)
+    return _with_what_is_piped(config)
+
+
+def _with_what_is_piped(config: Config) -> Config:
+    """Read identifiers from standard input now: later nothing could interrupt the wait for them."""
+    if config.selection.ids != "-":
+        return config
+    from collgs_async.selection.identifiers import read_identifiers
+
+    return replace(config, selection=replace(config.selection, ids=read_identifiers("-")))
+
+
+def read_verify(found: Namespace, flags: dict[str, object]) -> tuple[Config, Path]:
+    """Put together the settings of a command that usually asks the catalogue nothing, and so needs no collection."""
+    config = read_settings(found, flags, needs_collection=found.repair)
+    folder = found.folder if found.folder else config.output_directory
+    if not folder.exists():
+        raise ConfigError(f"DIR: expected a folder with archives, found nothing at {folder}")
+    return config, folder
+
+
+def initialise(target: Path) -> int:
+    """Write the sample configuration; never over a file that is there."""
+    try:
+        with target.open("x", encoding="utf-8") as file:
+            file.write(sample_config())
+    except FileExistsError:
+        raise ConfigError(f"{target}: expected no file of this name, found one; it was left alone") from None
+    except OSError as error:
+        raise ConfigError(f"{target}: cannot be written: {error.strerror}") from None
+    name = "" if target == DEFAULT_CONFIG else f" --config {target}"
+    log.warning("wrote %s: a sample that searches Sentinel-2 over Québec", target)
+    log.warning("edit its parameters, look with `collgs-async search%s`, then run `collgs-async%s`", name, name)
+    return 0
+
+
+async def download(config: Config, found: Namespace, screen: ConsoleHandler) -> int:
+    """Pull everything that matches, or that a plan names."""
+    from collgs_async.client import Client
+
+    _refuse_to_fetch_instead_of_showing(found)
+    plan = _plan(found)
+    if found.dry_run:
+        if found.report:
+            raise ConfigError("--report: expected a run that fetches, found --dry-run")
+        from collgs_async.cli.commands.search import search
+
+        return await search(config, found, plan)
+    progress = start_progress(config, found, screen)
+    client = Client(config, progress)
+    failure: CollgsError | None = None
+    interrupted = False
+    try:
+        async with client:
+            await (client.run(report=found.report) if plan is None else client.pull(plan, report=found.report))
+    except ConfigError:
+        raise
+    except CollgsError as error:
+        failure = error
+    except asyncio.CancelledError:
+        interrupted = True
+        raise
+    finally:
+        progress.close()
+        screen.write_line = None
+        if failure is not None:
+            log.error("%s", failure)
+        if interrupted or client.report != Report():
+            _summarise(client.report, config.output_directory, interrupted=interrupted)
+    return 0 if client.report.ok and failure is None else 1
+
+
+def _plan(found: Namespace) -> Plan | None:
+    """Read the plan that a run is to follow; None: it is to search."""
+    if not found.plan:
+        return None
+    from collgs_async.selection.plan import Plan
+
+    return Plan.read(found.plan)
+
+
+def _refuse_to_fetch_instead_of_showing(found: Namespace) -> None:
+    """Refuse what says how a list looks where none is made: whoever wants to look should not pull a terabyte."""
+    given = {"--map": found.map, "--sort": found.sort, "--sizes": found.sizes, "--format": found.format != "table"}
+    for flag, value in given.items():
+        if value and not found.dry_run:
+            raise ConfigError(f"{flag}: expected --dry-run or the command search beside it, found neither")
+
+
+def start_progress(config: Config, found: Namespace, screen: ConsoleHandler) -> Progress:
+    """Choose how to show progress, and let messages be written above it."""
+    from collgs_async.models.progress import SilentProgress
+    from collgs_async.reporting.bars import TqdmProgress
+    from collgs_async.reporting.choice import choose_progress
+
+    if found.log_json:
+        return SilentProgress()
+    progress = choose_progress(config.download_options.workers, quiet=found.quiet)
+    if isinstance(progress, TqdmProgress):
+        screen.write_line = progress.write_line
+    return progress
+
+
+def _summarise(report: Report, folder: Path, *, interrupted: bool) -> None:
+    from collgs_async.reporting.summary import summary_lines
+
+    for line in summary_lines(report, folder, interrupted=interrupted):
+        log.info("%s", line)
+
+
+async def login(config: Config) -> int:
+    """Try the credentials, and say who one is."""
+    from collgs_async.client import Client
+
+    async with Client(config) as client:
+        signed_in = await client.sign_in()
+    log.info("%s", signed_in or "the store hands out archives without a sign-in")
+    return 0
+
+
+async def verify(folder: Path, config: Config, found: Namespace, screen: ConsoleHandler) -> int:
+    """Check each archive of a folder, several at once; name those that are bad."""
+    from collgs_async.storage.audit import verify_folder
+
+    progress = start_progress(config, found, screen)
+    try:
+        audit = await verify_folder(folder, config.download_options, progress)
+    finally:
+        progress.close()
+        screen.write_line = None
+    log.info("%s", audit)
+    if found.repair and not audit.ok:
+        return await _repair(audit.bad, config)
+    return 0 if audit.ok else 1
+
+
+async def _repair(bad: Sequence[DamagedArchive], config: Config) -> int:
+    """Fetch again what is wrong of each bad archive, where the catalogue lists it."""
+    from collgs_async.client import Client
+
+    repaired = 0
+    for one in bad:
+        beside = replace(config, output_directory=one.path.parent)
+        async with Client(beside) as client:
+            try:
+                outcome = await client.repair(one.path, one.damaged)
+            except CollgsError as error:
+                log.error("%s: %s", one.path, error)
+                return 1
+        if outcome.status is Status.DOWNLOADED:
+            repaired += 1
+            log.info("%s: repaired, %s fetched", one.path, format_bytes(outcome.bytes))
+        else:
+            log.error("%s: not repaired: %s", one.path, outcome.error or "another run is fetching it")
+    log.info("%d of %d repaired", repaired, len(bad))
+    return 0 if repaired == len(bad) else 1

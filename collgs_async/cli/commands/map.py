@@ -1,0 +1,130 @@
+"""``--map``: what was found, as one page to be opened in a browser."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Final
+
+from collgs_async.errors import ConfigError
+from collgs_async.models.query import quote_value
+from collgs_async.models.text import format_bytes
+from collgs_async.reporting.map.page import page
+from collgs_async.reporting.summary import excluded_line
+from collgs_async.storage.atomic import write_file
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+    from pathlib import Path
+
+    from collgs_async.client import Client
+    from collgs_async.errors import CatalogueError
+    from collgs_async.models.product import Product
+    from collgs_async.selection.planned import PlannedProducts
+    from collgs_async.selection.search import SelectedProducts
+
+__all__ = ["check_place", "write_map"]
+
+log = logging.getLogger("collgs_async")
+
+_LARGEST: Final = 256 * 1024
+"""Bytes of a quicklook that is embedded."""
+
+_ALL_TOGETHER: Final = 24 * 2**20
+"""Bytes of all quicklooks in one page, so that a browser, or a letter, still takes it."""
+
+_GIVEN_UP_AFTER: Final = 10
+"""Pictures in a row that cannot be had: a server that is in trouble would cost half a minute for each of the others."""
+
+TOLD_EACH: Final = 5.0
+"""Seconds between two words about how many quicklooks have come."""
+
+
+def check_place(path: Path) -> Path:
+    """Refuse a place where no file can be written before anything is asked for.
+
+    Raises
+    ------
+    ConfigError
+        It is a folder, or in no folder.
+    """
+    if path.is_dir():
+        raise ConfigError(f"--map: expected the name of a file, found a folder, {quote_value(str(path))}")
+    if not path.absolute().parent.is_dir():
+        raise ConfigError(f"--map: expected a file in a folder that exists, found {quote_value(str(path))}")
+    return path
+
+
+async def write_map(
+    path: Path,
+    products: Sequence[Product],
+    client: Client,
+    choice: SelectedProducts | PlannedProducts,
+    *,
+    quicklooks: bool,
+    error: CatalogueError | None,
+) -> None:
+    """Write the page, whole or not at all.
+
+    Parameters
+    ----------
+    path
+        Where.
+    products, client, choice
+        What was chosen, and by whom.
+    quicklooks
+        Whether previews are fetched and embedded.
+    error
+        What ended the search early; None: nothing.
+    """
+    notes = [f"The search ended early: {error}"] if error else []
+    if choice.excluded:
+        notes.append(excluded_line(choice.excluded))
+    text = page(
+        products,
+        area=choice.area.geojson() if choice.area else None,
+        title=choice.queries[0].collection,
+        quicklooks=await _pictures(client, products) if quicklooks else None,
+        overlap={product.identifier: product.overlap for product in products if product.overlap is not None},
+        notes=notes,
+    )
+    data = text.encode()
+    await asyncio.to_thread(write_file, path, [data])
+    log.info("the map is in %s (%s)", path, format_bytes(len(data)))
+
+
+async def _pictures(client: Client, products: Sequence[Product]) -> dict[str, bytes]:
+    """Fetch as many previews as one page may hold; none of them is worth an error."""
+    wanted = [product for product in products if product.quicklook]
+    if not wanted:
+        return {}
+    log.info("fetching %d quicklooks; --no-quicklooks leaves them out", len(wanted))
+
+    async def one_by_one() -> AsyncGenerator[Product, None]:
+        for product in wanted:
+            yield product
+
+    found: dict[str, bytes] = {}
+    room, failed, in_a_row, told_at = _ALL_TOGETHER, 0, 0, time.monotonic()
+    async with aclosing(client.with_quicklooks(one_by_one(), largest=_LARGEST)) as pictures:
+        async for product, picture in pictures:
+            if time.monotonic() - told_at >= TOLD_EACH:
+                told_at = time.monotonic()
+                log.info("%d of %d quicklooks so far", len(found) + failed, len(wanted))
+            if picture is None:
+                failed, in_a_row = failed + 1, in_a_row + 1
+                if in_a_row == _GIVEN_UP_AFTER:
+                    log.info("no more quicklooks are asked for")
+                    break
+                continue
+            in_a_row = 0
+            room -= len(picture.data)
+            if room < 0:
+                log.info("the map holds quicklooks of the first %d products, more would make it too large", len(found))
+                break
+            found[product.identifier] = picture.data
+    if failed:
+        log.info("%d quicklooks could not be had", failed)
+    return found

@@ -1,0 +1,179 @@
+"""``search``, ``--dry-run`` and ``quicklooks``: looking at what would be pulled."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+import sys
+from collections import Counter
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+from collgs_async.client import Client
+from collgs_async.errors import CatalogueError
+from collgs_async.http.messages import printable
+from collgs_async.models.text import format_bytes
+from collgs_async.reporting.listing import write_listing
+from collgs_async.reporting.ordering import read_order, sort_by
+from collgs_async.reporting.summary import excluded_line, missing_lines
+from collgs_async.reporting.totals import ListingTotals
+from collgs_async.selection.filters import closing_iter
+from collgs_async.selection.planned import PlannedProducts
+from collgs_async.selection.search import SelectedProducts
+from collgs_async.storage.atomic import write_whole
+from collgs_async.transfer.quicklooks import SUFFIXES
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import AsyncGenerator, AsyncIterable
+    from pathlib import Path
+
+    from collgs_async.config.settings import Config
+    from collgs_async.models.product import Product
+    from collgs_async.selection.plan import Plan
+    from collgs_async.transfer.quicklooks import Picture
+
+__all__ = ["quicklooks", "search"]
+
+log = logging.getLogger("collgs_async")
+
+
+async def search(config: Config, found: Namespace, plan: Plan | None = None) -> int:
+    """List what matches, or what a plan names, on stdout; of a dry run, only what would be pulled."""
+    from collgs_async.cli.commands.map import check_place, write_map
+
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    dry_run = getattr(found, "dry_run", False)
+    order = read_order(found.sort) if found.sort else None
+    place = check_place(found.map) if found.map else None
+    tally = ListingTotals()
+    kept: list[Product] = []
+    error: CatalogueError | None = None
+    async with Client(config) as client:
+        choice = client.choose() if plan is None else PlannedProducts(plan)
+        if isinstance(choice, SelectedProducts):
+            await choice.prepare()
+        products = _wanted(client, choice, tally) if dry_run else aiter(choice)
+        if found.sizes:
+            products = client.with_sizes(products)
+        if order:
+            products = sort_by(products, order)
+        products = tally.over(products, kept=kept if place else None)
+        action = (lambda product: tally.actions.pop(product.identifier)) if dry_run else None
+        async with aclosing(products):
+            try:
+                await write_listing(products, found.format, sys.stdout, width=width, action=action)
+            except BrokenPipeError:
+                if place is None:
+                    raise
+                async for _ in products:  # `head` has seen enough; the map is of all
+                    pass
+            except CatalogueError as failure:
+                error = failure
+        if place:
+            await write_map(place, kept, client, choice, quicklooks=found.quicklooks, error=error)
+    for line in missing_lines(choice.missing):
+        log.error("%s", line)
+    if error:
+        log.error("%s", error)
+        return 1
+    if dry_run and tally.bytes:
+        _tell_room(config.output_directory, tally.bytes - tally.here)
+    words = tally.words(choice.total, dry_run=dry_run)
+    log.info("%s%s", words, f". {excluded_line(choice.excluded)}" if choice.excluded else "")
+    return 1 if choice.missing else 0
+
+
+async def _wanted(
+    client: Client, products: AsyncIterable[Product], tally: ListingTotals
+) -> AsyncGenerator[Product, None]:
+    """Pass on the products that are not here yet, and note what would be done about each."""
+    async with closing_iter(products) as source:
+        async for product in source:
+            if product.is_twin:
+                continue  # what is here, or will be, is another archive; a warning has said so
+            action = await client.action(product)
+            if action == "skip":
+                tally.skipped += 1
+                continue
+            tally.actions[product.identifier] = str(action)
+            tally.here += _on_disk(client.archive(product)) if action == "resume" else 0
+            yield product
+
+
+def _on_disk(archive: Path) -> int:
+    """Say how much of the disk a part takes; where nothing has been written yet it takes nothing."""
+    try:
+        return archive.with_name(f"{archive.name}.part").stat().st_blocks * 512
+    except OSError:
+        return 0
+
+
+def _tell_room(folder: Path, needed: int) -> None:
+    """Say whether the disk has room for what would be pulled."""
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    words = f"{format_bytes(max(0, needed))} of disk needed in {folder}, {format_bytes(free)} free"
+    (log.warning if needed > free else log.info)("%s", words)
+
+
+async def quicklooks(config: Config) -> int:
+    """Save the previews of what matches; print the name of each file."""
+    config.output_directory.mkdir(parents=True, exist_ok=True)
+    counts = Counter[str]()
+    error: CatalogueError | None = None
+    async with Client(config) as client:
+        choice = client.choose()
+        wanted = _without_preview(client, choice, counts, skip_existing=config.download_options.skip_existing)
+        async with aclosing(client.with_quicklooks(wanted)) as pictures:
+            try:
+                async for product, picture in pictures:
+                    await _save(picture, product, client)
+                    counts["saved" if picture else "failed"] += 1
+            except CatalogueError as failure:
+                error = failure
+    for line in missing_lines(choice.missing):
+        log.error("%s", line)
+    if error:
+        log.error("%s", error)
+    words = ", ".join(f"{counts[what]} {what}" for what in _OUTCOMES if counts[what] or what == "saved")
+    log.info("%s%s", words, f". {excluded_line(choice.excluded)}" if choice.excluded else "")
+    return 1 if counts["failed"] or error or choice.missing else 0
+
+
+_OUTCOMES = ("saved", "already here", "without a quicklook", "failed")
+
+
+async def _without_preview(
+    client: Client, products: AsyncIterable[Product], counts: Counter[str], *, skip_existing: bool
+) -> AsyncGenerator[Product, None]:
+    """Pass on the products whose preview is to be fetched, and count the others."""
+    async with closing_iter(products) as source:
+        async for product in source:
+            if product.quicklook is None:
+                counts["without a quicklook"] += 1
+            elif skip_existing and _is_here(client, product):
+                counts["already here"] += 1
+            else:
+                yield product
+
+
+async def _save(picture: Picture | None, product: Product, client: Client) -> None:
+    if picture is None:
+        log.warning("%s: its quicklook cannot be had", product.identifier)
+        return
+    path = client.archive(product).with_name(f"{_stem(client, product)}{picture.suffix}")
+    await asyncio.to_thread(write_whole, path, [picture.data])
+    sys.stdout.write(printable(str(path)) + "\n")
+    sys.stdout.flush()
+
+
+def _stem(client: Client, product: Product) -> str:
+    return client.archive(product).name.removesuffix(".zip")
+
+
+def _is_here(client: Client, product: Product) -> bool:
+    """Tell whether a preview is here, of whatever kind."""
+    folder, stem = client.archive(product).parent, _stem(client, product)
+    return any((folder / f"{stem}{suffix}").exists() for suffix in SUFFIXES)

@@ -1,0 +1,61 @@
+"""Read a JSON file that a person wrote or edited: strictly, and with the place of what is wrong."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from collgs_async.errors import ConfigError
+from collgs_async.models.query import quote_value
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["read_object"]
+
+BIGGEST: Final = 200_000_000
+"""Bytes: a plan of a hundred thousand products has a hundred million."""
+
+
+def read_object(file: Path) -> dict[str, Any]:
+    """Read a JSON object; ``$schema``, which editors look for, is left out.
+
+    Raises
+    ------
+    ConfigError
+        When the file cannot be read, is no JSON object, or says one thing twice; its line begins with its name.
+    """
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(BIGGEST + 1)
+        if len(data) > BIGGEST:
+            raise ConfigError(f"{file}: expected at most {BIGGEST // 10**6} MB of JSON, found more")
+        values = json.loads(data.decode("utf-8-sig"), object_pairs_hook=_no_twins, parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        raise ConfigError(
+            f"{file}: expected JSON, found at line {error.lineno}, column {error.colno}: {error.msg}"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file}: expected UTF-8 text, found another encoding at byte {error.start}") from None
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{file}: {error}") from None
+    except OSError as error:
+        raise ConfigError(f"{file}: expected a JSON file, found: {error.strerror}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{file}: expected a JSON object, found {quote_value(values)}")
+    values.pop("$schema", None)
+    return values
+
+
+def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Build an object; of two equal keys JSON would silently keep the last."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twin = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"expected each key once, found {quote_value(twin)} twice in an object")
+    return values
+
+
+def _no_constant(name: str) -> object:
+    raise ValueError(f"expected finite numbers, found {name}")

@@ -1,0 +1,80 @@
+"""Names of files and folders as people write them: ``~``, ``~user``, ``$NAME`` and ``${NAME}`` as in a shell.
+
+No shell has read what stands in a configuration file, behind the equals sign of a flag or in the file of a service.
+And nobody means a folder that is called ``~``.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import re
+from pathlib import Path
+
+from collgs_async.models.query import quote_value
+
+__all__ = ["read_path"]
+
+_NAME = "[A-Za-z_][A-Za-z0-9_]*"
+_VARIABLE = re.compile(rf"\$(?:(\$)|({_NAME})|\{{({_NAME})\}}|(\{{))")
+
+
+def read_path(written: str | Path) -> Path:
+    """Read the name of a file or folder.
+
+    Parameters
+    ----------
+    written
+        In text, ``$NAME`` and ``${NAME}`` are replaced and ``$$`` is a dollar sign; any other dollar sign stands for
+        itself. Then a ``~`` or ``~user`` at the beginning is replaced; in a `Path`, too.
+
+    Raises
+    ------
+    ValueError
+        In words: a variable is not set or empty, or a user unknown; without words: the name is blank, or no file
+        system could hold it.
+    """
+    text = os.fspath(written)
+    if isinstance(written, str):
+        text = _VARIABLE.sub(lambda found: _value(found, written), text)
+    if not text.strip() or not _can_be_held(text):
+        raise ValueError
+    if text.startswith("~"):
+        user, slash, rest = text[1:].partition("/")
+        return Path(_home(user, text) + slash + rest)
+    path = Path(text)
+    return path.absolute() if str(path).startswith("~") else path  # ./~ is a folder of that name, and stays one
+
+
+def _can_be_held(text: str) -> bool:
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
+
+
+def _value(found: re.Match[str], text: str) -> str:
+    dollar, plain, braced, _ = found.groups()
+    if dollar:
+        return "$"
+    name = plain or braced
+    if not name:
+        raise ValueError(f"expected variables such as $NAME or ${{NAME}}, found {quote_value(text)}")
+    if not (value := os.environ.get(name)):
+        state = "not set" if value is None else "empty"
+        raise ValueError(
+            f"expected a variable that is set, found {quote_value(text)}: {name} is {state}; $$ means a dollar"
+        )
+    return value
+
+
+def _home(user: str, text: str) -> str:
+    """Give the home of a user; of the one who runs this, HOME goes first."""
+    try:
+        own = not user and os.environ.get("HOME")
+        home = own or (pwd.getpwnam(user) if user else pwd.getpwuid(os.getuid())).pw_dir
+    except (KeyError, ValueError):
+        raise ValueError(f"expected the home of a known user, found {quote_value(text)}") from None
+    if not home.startswith("/"):
+        raise ValueError(f"expected a home that is a folder, found {quote_value(text)}: it is {quote_value(home)}")
+    return home.rstrip("/")

@@ -1,0 +1,59 @@
+"""How many archives a store sends at once, and what those hear who come when it is full."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from collgs_async.demo.responses import Response, text_reply
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["FlowLimiter", "FlowsStatus", "too_many_flows"]
+
+FlowsStatus: TypeAlias = Literal[200, 403, 429]
+
+_XML = '<?xml version="1.0"?><error><message>%s</message></error>\n'
+_MESSAGE = "Maximum number of %d concurrent flows achieved by the user"
+
+
+class FlowLimiter:
+    """Counts the archives that are on their way.
+
+    Parameters
+    ----------
+    most
+        How many may be; None: any number.
+    status
+        Under which status one more is refused.
+    """
+
+    def __init__(self, most: int | None, status: FlowsStatus) -> None:
+        self._most = most
+        self._status: FlowsStatus = status
+        self._on_their_way = 0
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether there is no room for another one."""
+        return self._most is not None and self._on_their_way >= self._most
+
+    @contextmanager
+    def one_more(self) -> Iterator[None]:
+        """Let one archive be on its way."""
+        self._on_their_way += 1
+        try:
+            yield
+        finally:
+            self._on_their_way -= 1
+
+    def refusal(self) -> Response:
+        """Turn away who comes when there is no room."""
+        return too_many_flows(self._status, self._most or 0)
+
+
+def too_many_flows(status: FlowsStatus, most: int) -> Response:
+    """Refuse one archive too many: 429 asks to wait a second, the others say it in XML alone, as some stores do."""
+    wait = {"Retry_After": "1"} if status == 429 else {}
+    return text_reply(status, _XML % (_MESSAGE % most), "application/xml", **wait)

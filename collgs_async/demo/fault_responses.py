@@ -1,0 +1,198 @@
+"""What each fault makes of the right reply for an archive."""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from collgs_async.demo.archives import member_byte
+from collgs_async.demo.concurrency import too_many_flows
+from collgs_async.demo.ranges import answer, partial
+from collgs_async.demo.responses import Ending, Piece, Response, cut_short, html_reply, maintenance, text_reply, without
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from collgs_async.demo.ranges import Representation
+
+__all__ = ["REPLACING", "REZIPPING", "FaultContext", "apply_fault"]
+
+REPLACING = frozenset({"replaced", "replaced-silently"})
+"""The faults at whose first request the archive becomes another version."""
+
+REZIPPING = frozenset({"rezipped"})
+"""The faults at whose first request the archive becomes another edition."""
+
+_SHIFT = 1000
+_TRAILER = 200
+_MOST_FLOWS = 4
+_SIGNATURE = "X-Expires=600&X-Signature=a%27b%28c%29%2Fd%40e%7Ef|g%2Bh%3D%3D"
+"""Of a link; whoever decodes it and encodes it again writes at least one of these characters in another way."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaultContext:
+    """A request for an archive.
+
+    Attributes
+    ----------
+    shown
+        What it would be given.
+    method, headers, query
+        Of the request; header names in lower case, the query as it was written.
+    turn
+        How many requests the same fault has spoiled before.
+    serial
+        A number that no other request has.
+    """
+
+    shown: Representation
+    method: str
+    headers: Mapping[str, str]
+    turn: int = 0
+    serial: int = 0
+    query: str = ""
+
+    def right(self, *ignored: str, **changes: Any) -> Response:
+        """Answer it right, as if it had not these headers and its representation had these changes."""
+        return answer(replace(self.shown, **changes), self.method, without(self.headers, *ignored))
+
+    def first_cut(self, reply: Response) -> Response:
+        """Cut the first of the replies short."""
+        return cut_short(reply) if self.turn == 0 else reply
+
+
+def apply_fault(name: str, asked: FaultContext) -> Response:
+    """Answer as the fault of that name does; this may read and write files."""
+    return _SPOILERS[name](asked)
+
+
+def _wrong_bit(asked: FaultContext) -> Response:
+    return asked.right(flipped=member_byte(asked.shown.path))
+
+
+def _early(asked: FaultContext) -> Response:
+    reply = asked.right()
+    if reply.status == 206 and isinstance(reply.body, Piece):
+        reply = partial(asked.shown, max(0, reply.body.first - _SHIFT), reply.body.stop)
+    return asked.first_cut(reply)
+
+
+def _late(asked: FaultContext) -> Response:
+    reply = asked.right()
+    if reply.status == 206 and isinstance(reply.body, Piece) and asked.turn > 0:
+        first = min(reply.body.first + _SHIFT, reply.body.stop - 1)
+        reply = partial(asked.shown, first, reply.body.stop)
+    return asked.first_cut(reply)
+
+
+def _range_as_200(asked: FaultContext) -> Response:
+    reply = asked.right()
+    return asked.first_cut(replace(reply, status=200) if reply.status == 206 else reply)
+
+
+def _unannounced(asked: FaultContext) -> Response:
+    reply = asked.right()
+    return asked.first_cut(replace(reply, headers=without(reply.headers, "Content-Length")))
+
+
+def _deaf_to_ranges_with_condition(asked: FaultContext) -> Response:
+    return asked.first_cut(asked.right("range") if "if-range" in asked.headers else asked.right())
+
+
+def _gzipped(asked: FaultContext) -> Response:
+    squeezed = asked.shown.path.with_suffix(f".{asked.serial}.gz")
+    with asked.shown.path.open("rb") as source, gzip.open(squeezed, "wb") as target:
+        shutil.copyfileobj(source, target)
+    reply = asked.right("range", path=squeezed, length=squeezed.stat().st_size, etag=None)
+    return replace(reply, headers={**reply.headers, "Content-Encoding": "gzip", "Vary": "Accept-Encoding"})
+
+
+def _half_header(asked: FaultContext) -> Response:
+    return Response(0, body=b"HTTP/1.1 %d OK\r\nContent-Ty" % asked.right().status)
+
+
+def _sign_in(asked: FaultContext) -> Response:
+    place = f"/sso/login?client_id=store&state={asked.serial}"
+    return text_reply(302, "", "text/html; charset=utf-8", Location=place)
+
+
+def _signed(asked: FaultContext) -> Response:
+    if asked.query == _SIGNATURE:
+        return asked.right()
+    if asked.query:
+        return text_reply(403, "The signature does not match.\n", "text/plain")
+    return text_reply(302, "", "text/plain", Location=f"?{_SIGNATURE}")
+
+
+def _under_no_coding(asked: FaultContext) -> Response:
+    reply = asked.right()
+    return replace(reply, headers={**reply.headers, "Content-Encoding": "utf-8"})
+
+
+def _node(asked: FaultContext) -> Response:
+    tag = (asked.shown.etag or '""').strip('"')
+    return asked.first_cut(asked.right(etag=f'"{tag}-node{asked.serial}"'))
+
+
+def _unvalidated(asked: FaultContext) -> Response:
+    return asked.first_cut(asked.right(etag=None, modified=None))
+
+
+def _control_character(asked: FaultContext) -> Response:
+    tag = (asked.shown.etag or '""').strip('"')
+    return replace(asked.first_cut(asked.right(etag=f'"\x01{tag}"')), unchecked=True)
+
+
+def _bad_chunk(asked: FaultContext) -> Response:
+    whole = asked.right("range")
+    if not isinstance(whole.body, Piece):
+        return whole
+    third = whole.body.read(0, len(whole.body) // 3)
+    body = b"%x\r\n%s\r\nno length\r\n" % (len(third), third)
+    headers = {**without(whole.headers, "Content-Length"), "Transfer-Encoding": "chunked"}
+    return replace(whole, headers=headers, body=body, ending=Ending.SILENT, unchecked=True)
+
+
+_SPARE = b"HTTP/1.1 404 Not Found\r\nContent-Length: 3\r\n\r\nno\n"
+
+_SPOILERS: Mapping[str, Callable[[FaultContext], Response]] = {
+    "cut": lambda asked: cut_short(asked.right()),
+    "reset": lambda asked: cut_short(asked.right(), Ending.RESET),
+    "stall": lambda asked: cut_short(asked.right(), Ending.SILENT),
+    "half-header": _half_header,
+    "503": lambda _: text_reply(503, "The store is busy.\n", "text/plain", Retry_After="1"),
+    "429": lambda _: text_reply(429, "Too many requests.\n", "text/plain", Retry_After="1"),
+    "500": lambda _: html_reply(500, "Internal Server Error", "Something went wrong."),
+    "no-range": lambda asked: asked.first_cut(asked.right("range")),
+    "no-length": _unannounced,
+    "etag-per-node": _node,
+    "early-206": _early,
+    "200-range": _range_as_200,
+    "if-range-200": _deaf_to_ranges_with_condition,
+    "weak-etag": lambda asked: asked.first_cut(asked.right(etag=f"W/{asked.shown.etag}")),
+    "no-validators": _unvalidated,
+    "replaced": lambda asked: cut_short(asked.right()),
+    "replaced-silently": _unvalidated,
+    "rezipped": _unvalidated,
+    "control-etag": _control_character,
+    "bad-chunk": _bad_chunk,
+    "unasked": lambda asked: replace(asked.right(), after=_SPARE),
+    "html": lambda _: maintenance(),
+    "corrupt": _wrong_bit,
+    "truncated": lambda asked: asked.right(length=asked.shown.length * 2 // 3),
+    "gzip": _gzipped,
+    "wrong-range": _late,
+    "trailing": lambda asked: asked.right(length=asked.shown.length + _TRAILER),
+    "slow": lambda asked: replace(asked.right(), trickle=2.0),
+    "flows": lambda _: too_many_flows(200, _MOST_FLOWS),
+    "staged": lambda _: text_reply(202, "The archive is brought from tape.\n", "text/plain", Retry_After="1"),
+    "signed": _signed,
+    "coding": _under_no_coding,
+    "missing": lambda _: html_reply(404, "Not Found", "There is no such product."),
+    "forbidden": lambda _: text_reply(403, "You may not have this product.\n", "text/plain"),
+    "rotten": _wrong_bit,
+    "login": _sign_in,
+}

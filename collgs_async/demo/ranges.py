@@ -1,0 +1,157 @@
+"""A file as HTTP sees it: validators, preconditions and ranges (RFC 9110, sections 8.8, 13 and 14)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from email.utils import format_datetime, parsedate_to_datetime
+from typing import TYPE_CHECKING
+
+from collgs_async.demo.responses import Piece, Response, text_reply
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+    from pathlib import Path
+
+__all__ = ["Representation", "answer", "partial"]
+
+_RANGE = re.compile(r"bytes=[ \t]*(\d*)-(\d*)[ \t]*", re.IGNORECASE)
+_ENTITY_TAG = re.compile(r'(?:W/)?"[^"]*"')
+
+
+@dataclass(frozen=True, slots=True)
+class Representation:
+    """What a URL stands for at one moment.
+
+    Attributes
+    ----------
+    path
+        The file.
+    length
+        Bytes.
+    etag
+        With its quotes, and ``W/`` if it is weak; None: none.
+    modified
+        In whole seconds, UTC; None: unknown.
+    flipped
+        Position of a wrong byte; None: all are right.
+    """
+
+    path: Path
+    length: int
+    etag: str | None
+    modified: datetime | None
+    flipped: int | None = None
+
+    def headers(self) -> dict[str, str]:
+        """Headers that any answer about this representation has."""
+        headers = {"Accept-Ranges": "bytes"}
+        if self.etag is not None:
+            headers["ETag"] = self.etag
+        if self.modified is not None:
+            headers["Last-Modified"] = format_datetime(self.modified, usegmt=True)
+        return headers
+
+
+def answer(shown: Representation, method: str, headers: Mapping[str, str]) -> Response:
+    """Answer a GET or HEAD as RFC 9110 has it.
+
+    Parameters
+    ----------
+    shown
+        What the URL stands for.
+    method
+        ``GET`` or ``HEAD``; ranges mean something to GET only.
+    headers
+        Of the request, their names in lower case. Several ranges at once are ignored, as a server may.
+    """
+    refusal = _precondition(shown, headers)
+    if refusal is not None:
+        # A 304 tells the length that the body would have had; a 412 has no body at all.
+        length = shown.length if refusal == 304 else 0
+        return Response(refusal, {**shown.headers(), "Content-Length": str(length)})
+    if method == "GET" and "range" in headers and _range_stands(shown, headers.get("if-range")):
+        wanted = _parse_range(headers["range"], shown.length)
+        if wanted is not None:
+            return partial(shown, *wanted)
+    return _whole(shown)
+
+
+def partial(shown: Representation, first: int, stop: int) -> Response:
+    """Answer with the bytes from `first` up to, not including, `stop`; 416 when there are none."""
+    if first >= min(stop, shown.length):
+        unsatisfied = f"bytes */{shown.length}"
+        return text_reply(416, "The range is not in the file.\n", "text/plain", Content_Range=unsatisfied)
+    return Response(
+        206,
+        {
+            **shown.headers(),
+            "Content-Type": "application/zip",
+            "Content-Range": f"bytes {first}-{stop - 1}/{shown.length}",
+            "Content-Length": str(stop - first),
+        },
+        Piece(shown.path, first, stop, shown.flipped),
+    )
+
+
+def _whole(shown: Representation) -> Response:
+    headers = {"Content-Type": "application/zip", "Content-Length": str(shown.length)}
+    return Response(200, {**shown.headers(), **headers}, Piece(shown.path, 0, shown.length, shown.flipped))
+
+
+def _parse_range(text: str, length: int) -> tuple[int, int] | None:
+    """Give first and stop; None: not one valid range of bytes, to be ignored (section 14.2)."""
+    match = _RANGE.fullmatch(text)
+    if match is None or match[0].endswith("=-") or not (match[1] or match[2]):
+        return None
+    if not match[1]:
+        return (max(0, length - int(match[2])), length) if int(match[2]) else (length, length)
+    first = int(match[1])
+    last = int(match[2]) if match[2] else max(first, length - 1)
+    return None if last < first else (first, min(last + 1, length))
+
+
+def _range_stands(shown: Representation, if_range: str | None) -> bool:
+    """Whether If-Range lets the range stand: by strong comparison only (section 13.1.5)."""
+    if if_range is None:
+        return True
+    if _ENTITY_TAG.fullmatch(if_range):
+        return if_range == shown.etag and not if_range.startswith("W/")
+    date = _parse_date(if_range)
+    return date is not None and date == shown.modified
+
+
+def _precondition(shown: Representation, headers: Mapping[str, str]) -> int | None:
+    """Evaluate the preconditions in their order (section 13.2.2): 412, 304, or None to go on."""
+    if "if-match" in headers:
+        if not _listed(shown.etag, headers["if-match"], weak=False):
+            return 412
+    elif _is_after(shown.modified, headers.get("if-unmodified-since"), default=False):
+        return 412
+    if "if-none-match" in headers:
+        return 304 if _listed(shown.etag, headers["if-none-match"], weak=True) else None
+    return None if _is_after(shown.modified, headers.get("if-modified-since"), default=True) else 304
+
+
+def _listed(etag: str | None, tags: str, *, weak: bool) -> bool:
+    if tags.strip() == "*":
+        return True
+    if etag is None:
+        return False
+    listed = _ENTITY_TAG.findall(tags)
+    if weak:
+        return etag.removeprefix("W/") in {tag.removeprefix("W/") for tag in listed}
+    return not etag.startswith("W/") and etag in listed
+
+
+def _is_after(modified: datetime | None, text: str | None, *, default: bool) -> bool:
+    date = None if text is None else _parse_date(text)
+    return default if modified is None or date is None else modified > date
+
+
+def _parse_date(text: str) -> datetime | None:
+    try:
+        return parsedate_to_datetime(text)
+    except ValueError:
+        return None

@@ -1,0 +1,118 @@
+"""Small pictures of scenes that never were: fields, woods and water under as much cloud as the catalogue says."""
+
+from __future__ import annotations
+
+import random
+import struct
+import zlib
+from bisect import bisect
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
+
+from collgs_async.demo.geometry import Shape, shape_of
+from collgs_async.demo.scenes import COLLECTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from collgs_async.demo.scenes import Scene
+
+__all__ = ["render"]
+
+_Colour = tuple[int, int, int]
+
+SIZE: Final = 96
+"""Pixels along each side."""
+
+_NOTHING: Final = (0, 0, 0)
+_LAND: Final = ((18, 38, 66), (26, 66, 34), (44, 92, 40), (84, 122, 58), (132, 142, 78), (164, 148, 104))
+_SHADES: Final = (0.28, 0.42, 0.52, 0.62, 0.72)
+"""Up to which height the ground is water, wood and so on; the last colour is above all of them."""
+
+_CLOUDS: Final = ((214, 218, 224), (236, 238, 240), (250, 250, 250))
+_GREYS: Final = tuple((grey, grey, grey) for grey in range(16, 256, 16))
+
+
+def render(scene: Scene) -> bytes:
+    """Paint a scene: a PNG image of some kilobytes, always the same one for the same scene."""
+    seen = list(_inside(shape_of(scene.footprint)))
+    ground = random.Random(repr(scene.footprint))
+    palette: tuple[_Colour, ...]
+    if COLLECTIONS[scene.collection].optical:
+        # The weather belongs to the acquisition, so that its reprocessings look alike.
+        weather = random.Random(f"{scene.start}{scene.footprint}")
+        palette, pixels = (_NOTHING, *_LAND, *_CLOUDS), _optical(scene.cloud_cover or 0, seen, ground, weather)
+    else:
+        palette, pixels = (_NOTHING, *_GREYS), _radar(ground, random.Random(scene.identifier))
+    shown = bytes(pixel if inside else 0 for pixel, inside in zip(pixels, seen, strict=True))
+    return _png(palette, shown)
+
+
+def _optical(cover: int, seen: Sequence[bool], ground: random.Random, weather: random.Random) -> Iterator[int]:
+    """Give the numbers of the colours, with clouds over so many percent of what is seen."""
+    height, vapour = _rough_relief(ground), _rough_relief(weather)
+    heights = sorted(value for value, inside in zip(vapour, seen, strict=True) if inside)
+    clear = len(heights) - round(len(heights) * cover / 100)
+    edge = heights[clear] if clear < len(heights) else 2.0
+    for rise, damp in zip(height, vapour, strict=True):
+        if damp >= edge:
+            yield 1 + len(_LAND) + min(int((damp - edge) * 12), len(_CLOUDS) - 1)
+        else:
+            yield 1 + bisect(_SHADES, rise)
+
+
+def _radar(ground: random.Random, speckle: random.Random) -> Iterator[int]:
+    for rise in _relief(ground, 9):
+        yield 1 + min(max(int(rise * 7 + speckle.gauss(2.5, 1.5)), 0), len(_GREYS) - 1)
+
+
+def _rough_relief(dice: random.Random) -> list[float]:
+    return [0.6 * broad + 0.4 * fine for broad, fine in zip(_relief(dice, 6), _relief(dice, 19), strict=True)]
+
+
+def _relief(dice: random.Random, cells: int) -> list[float]:
+    """Make hills and valleys, from 0 to 1, row by row: random heights at the corners of cells, smooth between them."""
+    heights = [[dice.random() for _ in range(cells + 1)] for _ in range(cells + 1)]
+    steps = [(place * cells // SIZE, place * cells % SIZE / SIZE) for place in range(SIZE)]
+    eased = [(cell, share * share * (3 - 2 * share)) for cell, share in steps]
+    relief: list[float] = []
+    for row, down in eased:
+        upper, lower = heights[row], heights[row + 1]
+        line = [above + (below - above) * down for above, below in zip(upper, lower, strict=True)]
+        relief += [line[cell] + (line[cell + 1] - line[cell]) * across for cell, across in eased]
+    return relief
+
+
+def _inside(footprint: Shape) -> Iterator[bool]:
+    """Tell, row by row from the north, which pixels of the footprint's bounding box lie in it."""
+    rings = [ring for polygon in footprint.polygons for ring in polygon]
+    longitudes = [x for ring in rings for x, _ in ring]
+    if max(longitudes) - min(longitudes) > 180:
+        # It crosses the antimeridian, and the picture shows it in one piece.
+        rings = [tuple((x % 360, y) for x, y in ring) for ring in rings]
+    west, east = min(x for ring in rings for x, _ in ring), max(x for ring in rings for x, _ in ring)
+    south, north = min(y for ring in rings for _, y in ring), max(y for ring in rings for _, y in ring)
+    for row in range(SIZE):
+        latitude = north - (row + 0.5) / SIZE * (north - south)
+        rims = sorted(
+            ax + (latitude - ay) / (by - ay) * (bx - ax)
+            for ring in rings
+            for (ax, ay), (bx, by) in pairwise(ring)
+            if (ay > latitude) != (by > latitude)
+        )
+        for column in range(SIZE):
+            yield bisect(rims, west + (column + 0.5) / SIZE * (east - west)) % 2 == 1
+
+
+def _png(palette: Sequence[_Colour], pixels: bytes) -> bytes:
+    """Write an image of numbered colours (PNG, third edition, section 11)."""
+    rows = b"".join(b"\0" + pixels[start : start + SIZE] for start in range(0, len(pixels), SIZE))
+    chunks = (
+        (b"IHDR", struct.pack(">IIBBBBB", SIZE, SIZE, 8, 3, 0, 0, 0)),
+        (b"PLTE", bytes(part for colour in palette for part in colour)),
+        (b"IDAT", zlib.compress(rows, 9)),
+        (b"IEND", b""),
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
+    )

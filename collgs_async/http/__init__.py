@@ -1,0 +1,1 @@
+"""One HTTP session for catalogue and store: connections, redirects, sign-in, retries and limits."""

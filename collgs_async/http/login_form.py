@@ -1,0 +1,121 @@
+"""The form of a sign-in, in whatever page it comes: where it is posted, and what an error page says (protocol §8)."""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import suppress
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING
+
+from aiohttp import FormData
+
+from collgs_async.http.links import join_link
+from collgs_async.http.messages import error_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from yarl import URL
+
+    from collgs_async.http.session import LoginStep
+
+__all__ = ["Form", "error_words", "find_form"]
+
+_LOGIN_ACTION = re.compile(r'"loginAction"\s*:\s*("(?:[^"\\]|\\.)*")')
+_SCRIPT_MESSAGE = re.compile(r'"summary"\s*:\s*("(?:[^"\\]|\\.)*")')
+_ERROR_MARK = re.compile(r"input-error|kc-feedback-text|alert-error")
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A sign-in form: where it is to be posted, the names of its two fields, and what goes along unseen."""
+
+    action: URL = field(repr=False)
+    username: str = "username"
+    password: str = "password"  # noqa: S105 - the name of the field
+    hidden: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def filled(self, username: str, password: str) -> FormData:
+        """Fill it in."""
+        return FormData({**self.hidden, self.username: username, self.password: password})
+
+
+class _FormReader(HTMLParser):
+    """Finds the first form that has a password field and is posted, and the words of errors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.action: str | None = None
+        self.username = self.password = ""
+        self.hidden: dict[str, str] = {}
+        self.words: list[str] = []
+        self._closed = False
+        self._telling = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Open a form, or take one of its fields; or begin to listen to an error."""
+        given = {name: value or "" for name, value in attrs}
+        if tag == "form" and not self.password:
+            self.action = given.get("action", "") if given.get("method", "").lower() == "post" else None
+            self.username, self.hidden = "", {}
+        elif tag == "input" and self.action is not None and not self._closed:
+            self._take_field(given.get("name", ""), given.get("type", "text").lower(), given.get("value", ""))
+        elif tag != "input" and _ERROR_MARK.search(f"{given.get('id', '')} {given.get('class', '')}"):
+            self._telling = self._telling or tag
+
+    def _take_field(self, name: str, kind: str, value: str) -> None:
+        if kind == "password":
+            self.password = self.password or name
+        elif kind == "hidden" and name:
+            self.hidden[name] = value
+        elif kind in {"text", "email"}:
+            self.username = self.username or name
+
+    def handle_endtag(self, tag: str) -> None:
+        """Close a form for good once it had a password field; or stop listening."""
+        if tag == "form":
+            self._closed = bool(self.password)
+            self.action = self.action if self.password else None
+        if tag == self._telling:
+            self._telling = ""
+
+    def handle_data(self, data: str) -> None:
+        """Listen to an error."""
+        if self._telling:
+            self.words.append(data)
+
+
+def _read(text: str) -> _FormReader:
+    reader = _FormReader()
+    with suppress(AssertionError):  # that is how html.parser meets a broken section such as <![x[
+        reader.feed(text)
+    return reader
+
+
+def find_form(page: LoginStep) -> Form | None:
+    """Find the form of a page: in its HTML, else in the script that puts it together (protocol §8)."""
+    text = page.body.decode("utf-8", "replace")
+    reader = _read(text)
+    found = _LOGIN_ACTION.search(text)
+    try:
+        if reader.action is not None and reader.password:
+            action = join_link(page.url, reader.action)
+            return Form(action, reader.username or "username", reader.password, reader.hidden)
+        return Form(join_link(page.url, json.loads(found[1])), hidden={"credentialId": ""}) if found else None
+    except ValueError:
+        return None
+
+
+def error_words(body: bytes) -> str:
+    """Say what a page of the sign-in says was wrong."""
+    text = body.decode("utf-8", "replace")
+    reader = _read(text)
+    said = " ".join(reader.words).strip()
+    if not said and (found := _SCRIPT_MESSAGE.search(text)):
+        try:
+            said = str(json.loads(found[1]))
+        except ValueError:
+            said = ""
+    return error_text(said.encode() if said else body) or "no reason given"

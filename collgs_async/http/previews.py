@@ -1,0 +1,153 @@
+"""Short questions to the store, no more at once than it tolerates, after a sign-in where it wants one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from collgs_async.errors import TransferError
+from collgs_async.http.body_reading import NETWORK_ERRORS
+from collgs_async.http.limits import ConcurrencyLimiter
+from collgs_async.http.messages import error_text, is_html, is_login_page, is_rate_limit_text
+from collgs_async.http.retry import MAX_RETRY_AFTER, RetryPolicy, parse_retry_after, retry_call
+from collgs_async.http.session import describe_error
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from tenacity import RetryCallState
+
+    from collgs_async.http.auth import Authenticator
+    from collgs_async.http.session import HttpSession
+
+__all__ = ["Answer", "PreviewRequester"]
+
+log = logging.getLogger("collgs_async")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the store said.
+
+    Attributes
+    ----------
+    status, headers
+        Of the answer.
+    body
+        Its beginning.
+    whole
+        Whether that is all of it.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    whole: bool
+
+
+class PreviewRequester:
+    """Where the store is asked; one gate for all questions.
+
+    Parameters
+    ----------
+    transport
+        The HTTP session.
+    authenticator
+        Signs in.
+    workers
+        The most questions at once.
+    retries
+        Tries in a row of one question before it is given up.
+    sleep
+        The way to wait between tries, in seconds.
+    """
+
+    def __init__(
+        self,
+        session: HttpSession,
+        authenticator: Authenticator,
+        *,
+        workers: int,
+        retries: int,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._session = session
+        self._authenticator = authenticator
+        self._limiter = ConcurrencyLimiter(workers, sleep=sleep)
+        self._retries = retries
+        self._sleep = sleep
+
+    async def ask(
+        self, url: str, *, method: Literal["GET", "HEAD"] = "GET", headers: Mapping[str, str] | None = None, most: int
+    ) -> Answer:
+        """Ask, again where that can help, and give the answer whatever it says.
+
+        Parameters
+        ----------
+        url, method, headers
+            What to ask for.
+        most
+            Bytes of the body that are read.
+
+        Raises
+        ------
+        TransferError
+            The line or the server failed.
+        AuthenticationError
+            The store asks for a sign-in that is missing or was refused.
+        """
+        return await retry_call(
+            lambda: self._ask(url, method, headers, most),
+            RetryPolicy(self._retries),
+            worth_it=lambda error: isinstance(error, TransferError) and (error.retry_after or 0) <= MAX_RETRY_AFTER,
+            before_sleep=_announce,
+            sleep=self._sleep,
+        )
+
+    async def _ask(
+        self, url: str, method: Literal["GET", "HEAD"], headers: Mapping[str, str] | None, most: int
+    ) -> Answer:
+        visit = self._authenticator.visit()
+        while True:
+            async with self._limiter.slot() as began:
+                answer = await self._answer(url, method, headers, most, beginning=visit.on_request)
+                self._refuse_for_now(answer, began)
+            if not (is_html(answer.body) and is_login_page(answer.body)):
+                return answer
+            await visit.sign_in(url)
+
+    async def _answer(
+        self,
+        url: str,
+        method: Literal["GET", "HEAD"],
+        headers: Mapping[str, str] | None,
+        most: int,
+        *,
+        beginning: Callable[[], None],
+    ) -> Answer:
+        try:
+            async with self._session.get(url, method=method, headers=headers, beginning=beginning) as response:
+                body, whole = await self._session.page(response, most)
+        except NETWORK_ERRORS as error:
+            raise TransferError(describe_error(error)) from error
+        return Answer(response.status, response.headers, body, whole)
+
+    def _refuse_for_now(self, answer: Answer, began: float) -> None:
+        """Raise what may be worth another try: trouble of the server, and a refusal for now, if only in words."""
+        words = error_text(answer.body) if answer.status >= 400 or answer.body.lstrip()[:1] in {b"<", b"{"} else ""
+        is_busy = answer.status in {429, 503} or is_rate_limit_text(words)
+        if not is_busy and answer.status < 500:
+            self._limiter.record_success()
+        if not is_busy and (answer.status < 500 or answer.status in {501, 505}):
+            return
+        wait = parse_retry_after(answer.headers)
+        if is_busy and (wait or 0) <= MAX_RETRY_AFTER:
+            self._limiter.record_rejection(began, wait)
+        raise TransferError(f"HTTP {answer.status}: {words or 'no reason given'}", retry_after=wait)
+
+
+def _announce(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    log.debug("%s; asking again in %.1f s", error, state.upcoming_sleep)

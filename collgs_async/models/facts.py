@@ -1,0 +1,130 @@
+"""What is known of a product: what its name says, and where that does not tell, what the catalogue's entry says."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from collgs_async.models.product_types import kinds
+from collgs_async.models.sentinel import CHANNELS, TILE, recognise
+
+if TYPE_CHECKING:
+    from collgs_async.models.product import Product
+    from collgs_async.models.sentinel import Name
+
+__all__ = ["LAST_TRACK", "Facts", "facts_of", "platform_of", "sensing_time", "tile_of"]
+
+LAST_TRACK: Final = 385
+"""Of Sentinel-3; the others have fewer. A greater number in an entry is an absolute orbit."""
+
+_PLATFORM = re.compile(r"(?:S|SENTINEL)[-_ ]?([1-6])[-_ ]?([A-D]|P(?=RECURSOR|$))(?:RECURSOR)?$")
+_PREFIX = re.compile("S[1-6][A-DP]_")
+_TILE = re.compile("T?(" + TILE.replace("{2}", "{1,2}", 1) + ")")
+_CHANNEL = re.compile("(?:[HV]{2})+")
+_CODES: Final = {frozenset(channels): code for code, channels in CHANNELS.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a product; what is not is None.
+
+    Attributes
+    ----------
+    name
+        What its name says; None: it is not of a form that is known.
+    platform
+        Such as ``S2A``.
+    product_type
+        As the name or the entry has it, such as ``S2MSI2A``.
+    kinds
+        All that people call its type, as `kind` writes it; empty: it is not known.
+    tile
+        Such as ``31UGR``.
+    relative_orbit
+        The track.
+    orbit_direction
+        ``ASCENDING`` or ``DESCENDING``.
+    channels
+        Polarisations, such as VV and VH; empty: it has none, as an optical product.
+    polarisation
+        The code for its channels, such as ``DV``.
+    """
+
+    name: Name | None
+    platform: str | None
+    product_type: str | None
+    kinds: frozenset[str]
+    tile: str | None
+    relative_orbit: int | None
+    orbit_direction: str | None
+    channels: frozenset[str] | None
+    polarisation: str | None
+
+
+def facts_of(product: Product) -> Facts:
+    """Gather what is known of a product."""
+    name = recognise(product.identifier)
+    types = kinds(name, product.product_type)
+    if name and "_COG" in product.identifier.upper():
+        types |= {f"{one}_COG" for one in types}
+    channels = frozenset(name.channels) if name else _channels(product.polarisation or "")
+    return Facts(
+        name=name,
+        platform=name.platform if name else _prefix(product.identifier) or platform_of(product.platform or ""),
+        product_type=name.product_type if name else product.product_type,
+        kinds=types,
+        tile=(name and name.tile) or tile_of((product.tile or "").upper()),
+        relative_orbit=_relative_orbit(product, name),
+        orbit_direction=_direction(product.orbit_direction or ""),
+        channels=channels,
+        polarisation=name.polarisation if name else _CODES.get(channels or frozenset()),
+    )
+
+
+def platform_of(text: str) -> str | None:
+    """Read a platform such as ``Sentinel-2A`` or ``S5P``; a name without its letter is none."""
+    found = _PLATFORM.search(text.strip().upper())
+    return f"S{found[1]}{found[2]}" if found else None
+
+
+def tile_of(text: str) -> str | None:
+    """Read a tile in capitals, with or without the ``T`` and the zero of its zone."""
+    found = _TILE.fullmatch(text)
+    return found[1].zfill(5) if found else None
+
+
+def _prefix(identifier: str) -> str | None:
+    found = _PREFIX.match(identifier.upper())
+    return found[0][:3] if found else None
+
+
+def _channels(text: str) -> frozenset[str] | None:
+    """Read channels in any order, however they are parted, or the code for them; None when there are none."""
+    words = re.split("[^A-Z]+", text.upper())
+    pairs = {pair for word in words if _CHANNEL.fullmatch(word) for pair in re.findall("..", word)}
+    coded = {channel for word in words for channel in CHANNELS.get(word, ())}
+    return frozenset(pairs | coded) or None
+
+
+def _direction(text: str) -> str | None:
+    word = text.strip().upper()
+    return next((name for name in ("ASCENDING", "DESCENDING") if word and name.startswith(word)), None)
+
+
+def _relative_orbit(product: Product, name: Name | None) -> int | None:
+    """Trust the name first: the entry's number is the relative orbit at CollGS, and anything elsewhere."""
+    if name and name.relative_orbit is not None:
+        return name.relative_orbit
+    told = (product.relative_orbit, product.orbit_number)
+    return next((number for number in told if number is not None and 1 <= number <= LAST_TRACK), None)
+
+
+def sensing_time(product: Product, name: Name | None) -> datetime | None:
+    """Say when a product was sensed, by its entry or else by its name."""
+    try:
+        moment = datetime.fromisoformat(product.start or "")
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return name.start if name else None

@@ -1,0 +1,48 @@
+"""Types of products, whoever names them: ``L1C``, ``MSIL1C``, ``S2MSI1C`` and ``MSI_L1C`` are one."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collgs_async.models.sentinel import Name
+
+__all__ = ["kind", "kinds"]
+
+_MISSION = re.compile("(?:S1_(?:SAR_)?|S2_|S3_(?=(?:OL|SL|SR|SY|DO|MW|GN|TM)_)|S5P_|S6_(?=P))(?=.)")
+_OPTICAL = re.compile("(?:S2_?)?(?:MSI_?)?(?:LEVEL_?|L)?(1A|1B|1C|2A|2AP)(?:_(?:DS|GR|TL))?")
+_RADAR = re.compile("(?:(IW|EW|WV|EN|RF|S[1-6]|N[1-6])_)?(RAW|SLC|GRD|OCN|ETA)(?:D(?=$))?(?:_?([FHM])([DS])?)?(?:_.*)?")
+
+
+def kind(word: str) -> str:
+    """Write what somebody calls a type as all others are compared with it."""
+    text = re.sub("[^A-Z0-9]+", "_", word.upper()).strip("_")
+    text = text[found.end() :] if (found := _MISSION.match(text)) else text
+    if optical := _OPTICAL.fullmatch(text):
+        return f"S2MSI{optical[1]}"
+    return "ETA" if text == "ETAD" else text
+
+
+def kinds(name: Name | None, entry: str | None) -> frozenset[str]:
+    """Give all that people call the type of a product, by its name or else by its entry; empty: it is not known."""
+    if name is None:
+        return _spelled(kind(entry)) if entry else frozenset()
+    if name.mission == "S1":
+        resolution, base = name.resolution or "", name.product_type
+        pair = name.polarisation[0] if name.polarisation in {"SH", "SV", "DH", "DV"} else "S"
+        return _radar(name.mode, base, resolution, pair) | {f"{name.mode}_{base}{resolution}_{name.level}S"}
+    return _spelled(kind(name.product_type))
+
+
+def _spelled(text: str) -> frozenset[str]:
+    """Add shorter ways to say a type: a radar's without its mode, others by their last word, such as ``EFR``."""
+    if found := _RADAR.fullmatch(text):
+        mode, base, resolution, pair = found.groups()
+        return _radar(mode, base, resolution or "", pair or "") | {text}
+    return frozenset({text, text.rpartition("_")[2]})
+
+
+def _radar(mode: str | None, base: str, resolution: str, pair: str) -> frozenset[str]:
+    plain = {base, base + resolution, f"{base}_{resolution}{pair}"} if resolution else {base}
+    return frozenset(plain | ({f"{mode}_{one}" for one in plain} if mode else set()))

@@ -1,0 +1,373 @@
+"""Write products as they are found: for a person (table) or for a script (JSON, GeoJSON, CSV, URLs)."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import logging
+import math
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from collgs_async.errors import CollgsError, ConfigError
+from collgs_async.http.messages import json_text, printable
+from collgs_async.models.text import format_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
+    from typing import TextIO
+
+    from collgs_async.models.product import Product
+
+    _Ring = Sequence[Sequence[float]]
+
+__all__ = ["FORMATS", "rewind", "write_listing"]
+
+FORMATS: tuple[str, ...] = ("table", "json", "geojson", "csv", "urls")
+
+_FIELDS = (
+    "identifier",
+    "collection",
+    "url",
+    "start",
+    "end",
+    "cloud_cover",
+    "orbit_direction",
+    "orbit_number",
+    "platform",
+    "size",
+    "overlap",
+    "quicklook",
+    "footprint",
+    "problem",
+)
+_FLAT_FIELDS = tuple(name for name in _FIELDS if name != "footprint")
+
+_IDENTIFIER_WIDTH = 67  # the names of Sentinel-1; those of Sentinel-2 have 60
+_NARROWEST_IDENTIFIER = 20
+_GAP = "  "
+_UNKNOWN = "-"
+_LOOKED_AT = 20  # products by which a table chooses its columns
+
+# RFC 3986 §2 less the apostrophe: xargs takes quotes, backslashes and blanks for its own
+_URL_CHARACTERS = "%:/?#[]@!$&()*+,;=~"
+
+_FORMULA = tuple("=+-@＝＋－＠")
+"""What a formula begins with, in spreadsheets of any language."""
+
+log = logging.getLogger("collgs_async")
+
+
+async def write_listing(
+    products: AsyncIterable[Product],
+    format: str,  # noqa: A002  (it carries what the flag --format says)
+    out: TextIO,
+    *,
+    width: int | None = None,
+    action: Callable[[Product], str] | None = None,
+) -> int:
+    """Write each product as soon as it is found, flushed line by line, so that memory stays flat.
+
+    However the search ends, JSON and GeoJSON are closed and stay valid.
+
+    Parameters
+    ----------
+    products
+        The products, in the order in which they are to be written.
+    format
+        One of `FORMATS`. GeoJSON follows RFC 7946; a product without URL is left out of ``urls``, with a
+        warning that names it.
+    out
+        Where to write.
+    width
+        Columns of the terminal, for the table only: no line is longer, and the first products decide which columns are
+        worth their room. None: not a terminal; nothing is cut, and nothing waits.
+    action
+        Says what a download would do with a product ("fetch", "resume", "skip"); becomes the first column or
+        key, except with ``urls``. None: no such column.
+
+    Returns
+    -------
+    int
+        How many products were written.
+
+    Raises
+    ------
+    ConfigError
+        `format` is none of `FORMATS`.
+    OSError
+        `out` takes no more; BrokenPipeError when its reader, such as ``head``, has had enough.
+    """
+    if format == "table" and width is not None:
+        return await _write_table(products, out, width, action)
+    return await _write(products, _layout(format, action), out)
+
+
+async def _write_table(
+    products: AsyncIterable[Product], out: TextIO, width: int, action: Callable[[Product], str] | None
+) -> int:
+    """Look at the first products before the first line is written: what they do not have needs no column."""
+    first: list[Product] = []
+    rest = aiter(products)
+    failure: Exception | None = None
+    try:
+        while len(first) < _LOOKED_AT:
+            first.append(await anext(rest))
+    except StopAsyncIteration:
+        pass
+    except CollgsError as error:
+        failure = error
+
+    async def all_of_them() -> AsyncIterator[Product]:
+        for product in first:
+            yield product
+        if failure:
+            raise failure
+        if len(first) == _LOOKED_AT:
+            async for product in rest:
+                yield product
+
+    return await _write(all_of_them(), _table(width, action, first), out)
+
+
+async def _write(products: AsyncIterable[Product], layout: _Layout, out: TextIO) -> int:
+    written = 0
+    if layout.head_without_lines:
+        out.write(layout.head)
+        out.flush()
+    try:
+        async for product in products:
+            line = layout.line(product)
+            if line is not None:
+                if not written and not layout.head_without_lines:
+                    out.write(layout.head)
+                out.write(layout.joint + line if written else line)
+                out.flush()
+                written += 1
+    finally:
+        out.write(layout.tail if written else layout.tail.lstrip())
+    out.flush()
+    return written
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """What stands before, between and after the products, and how one of them reads; None leaves it out.
+
+    A head without a line is for programs, which need it to read that there is nothing; people need no empty table.
+    """
+
+    line: Callable[[Product], str | None]
+    head: str = ""
+    joint: str = ""
+    tail: str = ""
+    head_without_lines: bool = True
+
+
+def _layout(name: str, action: Callable[[Product], str] | None) -> _Layout:
+    match name:
+        case "table":
+            return _table(None, action, ())
+        case "json":
+            return _Layout(partial(_json_line, action=action), "[", ",", "\n]\n")
+        case "geojson":
+            head = '{"type": "FeatureCollection", "features": ['
+            return _Layout(partial(_feature_line, action=action), head, ",", "\n]}\n")
+        case "csv":
+            columns = ("action", *_FLAT_FIELDS) if action else _FLAT_FIELDS
+            return _Layout(lambda product: _csv_line(_record(product, action).values()), _csv_line(columns))
+        case "urls":
+            return _Layout(_url_line)
+        case _:
+            raise ConfigError(f"--format: expected one of {', '.join(FORMATS)}, found {name!r}")
+
+
+def _record(product: Product, action: Callable[[Product], str] | None) -> dict[str, Any]:
+    """Name every field that fits into one cell, in the order of the columns."""
+    record: dict[str, Any] = {"action": action(product)} if action else {}
+    record |= {name: getattr(product, name) for name in _FLAT_FIELDS}
+    for name in ("cloud_cover", "overlap"):
+        if record[name] is not None and not math.isfinite(record[name]):
+            record[name] = None  # JSON has no word for it
+    return record
+
+
+def _json_line(product: Product, action: Callable[[Product], str] | None) -> str:
+    record = _record(product, action)
+    problem = record.pop("problem")
+    return "\n" + json_text({**record, "footprint": _geometry(product), "problem": problem})
+
+
+def _feature_line(product: Product, action: Callable[[Product], str] | None) -> str:
+    feature = {
+        "type": "Feature",
+        "id": product.identifier,
+        "geometry": _geometry(product),
+        "properties": _record(product, action),
+    }
+    return "\n" + json_text(feature)
+
+
+def _csv_line(cells: Iterable[object]) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(_cell(value) if isinstance(value, str) else value for value in cells)
+    return line.getvalue()
+
+
+def _cell(text: str) -> str:
+    """Write text that no spreadsheet takes for a formula, and that moves no cursor; numbers need none of it."""
+    shown = "\n".join(map(printable, text.split("\n")))  # which stays in its cell
+    return f"'{shown}" if shown.lstrip()[:1] in _FORMULA else shown
+
+
+def _url_line(product: Product) -> str | None:
+    if product.url is None:
+        log.warning("%s is left out, it has no URL: %s", product.identifier, product.problem or "no reason given")
+        return None
+    return quote(product.url, safe=_URL_CHARACTERS, errors="replace") + "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    title: str
+    alignment: str  # as in a format specification: "<20" is left in 20 columns
+    cell: Callable[[Product], str]
+
+    @property
+    def width(self) -> int:
+        return int(self.alignment[1:])
+
+
+def _table(width: int | None, action: Callable[[Product], str] | None, first: Sequence[Product]) -> _Layout:
+    lead = [_Column("action", "<6", action)] if action else []
+    longest = max((len(product.identifier) for product in first), default=_IDENTIFIER_WIDTH)
+    details = _DETAILS if width is None else _worth_their_room(width, lead, min(longest, _IDENTIFIER_WIDTH), first)
+    room = _room_for_identifier(width, [*lead, *details])
+    padding = min(room or _IDENTIFIER_WIDTH, longest)
+    identifier = _Column("identifier", f"<{padding}", lambda product: _shortened(product.identifier, room))
+    columns = [*lead, identifier, *details]
+
+    def row(cells: Iterable[str]) -> str:
+        padded = (f"{printable(cell):{column.alignment}}" for column, cell in zip(columns, cells, strict=True))
+        return _GAP.join(padded)[:width].rstrip() + "\n"
+
+    return _Layout(
+        line=lambda product: row(column.cell(product) for column in columns),
+        head=row(column.title for column in columns),
+        head_without_lines=False,
+    )
+
+
+def _worth_their_room(
+    width: int, lead: Sequence[_Column], identifier: int, first: Sequence[Product]
+) -> tuple[_Column, ...]:
+    """Choose columns that tell something and fit beside the whole identifier, those first that it does not say itself.
+
+    Of a name that is cut nobody reads the tile; so a narrow terminal has fewer columns rather than shorter names.
+    """
+    left = width - sum(len(_GAP) + column.width for column in lead) - identifier
+    chosen = set()
+    for column in _BY_WEIGHT:
+        tells = any(column.cell(product) != _UNKNOWN for product in first)
+        if tells and len(_GAP) + column.width <= left:
+            left -= len(_GAP) + column.width
+            chosen.add(column)
+    return tuple(column for column in _DETAILS if column in chosen)
+
+
+def _room_for_identifier(width: int | None, others: Iterable[_Column]) -> int | None:
+    """Columns of the terminal that the rest leaves over; None when there is no limit."""
+    if width is None:
+        return None
+    return max(_NARROWEST_IDENTIFIER, width - sum(len(_GAP) + column.width for column in others))
+
+
+def _shortened(identifier: str, room: int | None) -> str:
+    """Cut the middle out: platform and type stand at the start, tile and baseline near the end."""
+    if room is None or len(identifier) <= room:
+        return identifier
+    end = (room - 1) // 2
+    return f"{identifier[: room - 1 - end]}…{identifier[-end:]}"
+
+
+def _start(product: Product) -> str:
+    start = product.start or _UNKNOWN
+    return start if len(start) <= len("2021-09-24T16:30:21") else f"{start[:19]}Z"
+
+
+def _cloud(product: Product) -> str:
+    return _UNKNOWN if product.cloud_cover is None else f"{product.cloud_cover:.1f}"
+
+
+def _orbit(product: Product) -> str:
+    direction = (product.orbit_direction or "").upper().removesuffix("ENDING")
+    number = "" if product.orbit_number is None else str(product.orbit_number)
+    return f"{direction} {number}".strip() or _UNKNOWN
+
+
+def _size(product: Product) -> str:
+    return _UNKNOWN if product.size is None else format_bytes(product.size)
+
+
+def _overlap(product: Product) -> str:
+    return _UNKNOWN if product.overlap is None else f"{product.overlap:.1f}"
+
+
+_START = _Column("sensing start", "<20", _start)
+_CLOUD = _Column("cloud %", ">7", _cloud)
+_ORBIT = _Column("orbit", "<8", _orbit)
+_OVERLAP = _Column("area %", ">6", _overlap)
+_SIZE = _Column("size", ">8", _size)
+
+_DETAILS: tuple[_Column, ...] = (_START, _CLOUD, _ORBIT, _OVERLAP, _SIZE)
+_BY_WEIGHT: tuple[_Column, ...] = (_CLOUD, _OVERLAP, _SIZE, _ORBIT, _START)
+
+
+def _geometry(product: Product) -> dict[str, Any] | None:
+    """Give the footprint as RFC 7946 wants it; None when there is none or it is no geometry."""
+    if product.footprint is None:
+        return None
+    try:
+        geometry = rewind(product.footprint)
+        json.dumps(geometry, allow_nan=False)
+    except (TypeError, ValueError, LookupError):
+        log.debug("%s has a footprint that is no geometry", product.identifier)
+        return None
+    return geometry
+
+
+def rewind(geometry: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn exterior rings counter-clockwise and holes clockwise (RFC 7946 §3.1.6).
+
+    Geometries other than Polygon and MultiPolygon come back as they are.
+
+    Raises
+    ------
+    TypeError, ValueError, LookupError
+        The coordinates are not those of a polygon.
+    """
+    match geometry.get("type"):
+        case "Polygon":
+            return {**geometry, "coordinates": _rewind_polygon(geometry["coordinates"])}
+        case "MultiPolygon":
+            return {**geometry, "coordinates": [_rewind_polygon(rings) for rings in geometry["coordinates"]]}
+        case _:
+            return dict(geometry)
+
+
+def _rewind_polygon(rings: Sequence[_Ring]) -> list[_Ring]:
+    exterior, *holes = rings
+    return [
+        exterior if _signed_area(exterior) >= 0 else exterior[::-1],
+        *(hole if _signed_area(hole) <= 0 else hole[::-1] for hole in holes),
+    ]
+
+
+def _signed_area(ring: _Ring) -> float:
+    """Twice the area in square degrees; negative when the ring runs clockwise."""
+    return math.fsum(
+        here[0] * there[1] - there[0] * here[1] for here, there in zip(ring, [*ring[1:], ring[0]], strict=True)
+    )

@@ -1,0 +1,133 @@
+"""Put the page together: the parts in ``resources``, the products as data, and a policy that forbids all network."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+from importlib.resources import files
+from string import Template
+from typing import TYPE_CHECKING, Any, Final
+
+from collgs_async.http.messages import json_text, printable
+from collgs_async.reporting.map.outlines import outlines
+from collgs_async.reporting.map.scenes import feature
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from collgs_async.models.product import Product
+
+__all__ = ["page"]
+
+_SCRIPTS: Final = (
+    "data",
+    "text",
+    "colours",
+    "store",
+    "projection",
+    "canvas",
+    "world",
+    "labels",
+    "map",
+    "pointing",
+    "timeline",
+    "table",
+    "card",
+    "tray",
+    "main",
+)
+"""The parts of the script, in the order in which they are joined into one module."""
+
+_IMAGES: Final = (
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"GIF8", "image/gif"),
+    (b"RIFF", "image/webp"),
+)
+"""First bytes of what may be shown; anything else, such as SVG, which may hold scripts, is not."""
+
+_RESOURCES = files("collgs_async.reporting.map") / "resources"
+
+
+def page(
+    products: Sequence[Product],
+    *,
+    area: Mapping[str, Any] | None = None,
+    title: str = "Sentinel scenes",
+    quicklooks: Mapping[str, bytes] | None = None,
+    overlap: Mapping[str, float] | None = None,
+    notes: Sequence[str] = (),
+) -> str:
+    """Make a page with map, timeline and table of products, which asks the network for nothing.
+
+    Parameters
+    ----------
+    products
+        What is shown, in this order until the reader sorts it.
+    area
+        The area of interest: GeoJSON as RFC 7946 has it, so nothing in it crosses the antimeridian. None: no area.
+    title
+        What stands above the map and on the browser's tab.
+    quicklooks
+        Small previews (JPEG, PNG, GIF or WebP) by identifier; others are left out. They are embedded as they are.
+    overlap
+        How much of the area each product covers, in percent, by identifier.
+    notes
+        What else the reader should know, a sentence each, such as why the search ended early.
+
+    Returns
+    -------
+    str
+        HTML to be written as UTF-8.
+    """
+    style = _read("style.css")
+    script = "\n".join(_read(f"{name}.js") for name in _SCRIPTS)
+    data = {
+        "title": printable(title),
+        "notes": [printable(note) for note in notes],
+        "area": outlines(area, unroll=False),
+        "scenes": [feature(product, overlap or {}) for product in products],
+    }
+    return Template(_read("page.html")).substitute(
+        policy=_policy(script, style),
+        title=html.escape(printable(title)),
+        style=style,
+        script=script,
+        world=_embedded(json.loads(_read("world.json"))),
+        data=_embedded(data),
+        quicklooks=_embedded(_images(quicklooks or {})),
+    )
+
+
+def _read(name: str) -> str:
+    return (_RESOURCES / name).read_text("utf-8")
+
+
+def _policy(script: str, style: str) -> str:
+    """Allow this script, this style and images inside the page; nothing else, and nothing from anywhere."""
+    return (
+        f"default-src 'none'; script-src {_digest(script)}; style-src {_digest(style)}; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _digest(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _embedded(data: object) -> str:
+    """Write JSON that can stand inside a script element: pure ASCII, and nothing in it looks like a tag."""
+    text = json_text(data, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _images(quicklooks: Mapping[str, bytes]) -> dict[str, str]:
+    """Turn each preview into an address that holds it."""
+    return {
+        identifier: f"data:{kind};base64,{base64.b64encode(image).decode()}"
+        for identifier, image in quicklooks.items()
+        for beginning, kind in _IMAGES
+        if image.startswith(beginning)
+    }

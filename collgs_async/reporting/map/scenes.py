@@ -1,0 +1,56 @@
+"""A product as the page knows it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from collgs_async.reporting.map.outlines import outlines
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from collgs_async.models.product import Product
+
+__all__ = ["feature", "orbit"]
+
+_LARGEST: Final = 1e18
+_LATEST: Final = datetime(2100, 1, 1, tzinfo=UTC).timestamp()
+
+
+def feature(product: Product, overlap: Mapping[str, float]) -> dict[str, Any]:
+    """Name what the page shows of a product; what is unknown is left out."""
+    facts = {
+        "id": product.identifier,
+        "start": _seconds(product.start),
+        "cloud": _finite(product.cloud_cover),
+        "orbit": orbit(product),
+        "overlap": _finite(overlap.get(product.identifier)),
+        "size": _finite(product.size),
+        "platform": product.platform,
+        "problem": product.problem,
+        "shape": outlines(product.footprint) or None,
+    }
+    return {name: value for name, value in facts.items() if value is not None}
+
+
+def _seconds(moment: str | None) -> float | None:
+    """Read a sensing time, UTC unless it says otherwise, as seconds since 1970; None when it is none of this age."""
+    try:
+        read = datetime.fromisoformat(moment or "")
+        seconds = (read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None
+    return seconds if 0 <= seconds < _LATEST else None
+
+
+def _finite(number: float | None) -> float | None:
+    """Pass a number that a browser can reckon with; neither NaN nor an integer of a thousand digits is one."""
+    return number if number is not None and abs(number) < _LARGEST else None
+
+
+def orbit(product: Product) -> str | None:
+    """Write direction and number as short as lists have it, such as ``DESC 108``; None when neither is known."""
+    direction = (product.orbit_direction or "").upper().removesuffix("ENDING")
+    number = "" if product.orbit_number is None else str(product.orbit_number)
+    return f"{direction} {number}".strip() or None

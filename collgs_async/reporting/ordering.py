@@ -1,0 +1,71 @@
+"""``--sort``: products in another order than the catalogue's, which is the newest first."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+from collgs_async.errors import CatalogueError, ConfigError, did_you_mean
+from collgs_async.models.facts import sensing_time
+from collgs_async.models.sentinel import parse
+from collgs_async.selection.filters import closing_iter
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterable, Callable, Sequence
+
+    from collgs_async.models.product import Product
+
+    Order = Sequence[tuple[str, bool]]
+
+__all__ = ["KEYS", "read_order", "sort_by"]
+
+KEYS: Final[dict[str, Callable[[Product], Any]]] = {
+    "time": lambda product: sensing_time(product, parse(product.identifier)),
+    "cloud": lambda product: _finite(product.cloud_cover),
+    "orbit": lambda product: product.orbit_number,
+    "overlap": lambda product: _finite(product.overlap),
+    "size": lambda product: product.size,
+    "identifier": lambda product: product.identifier,
+}
+"""What products can be sorted by; what is unknown is None, and comes last."""
+
+
+def read_order(words: str) -> Order:
+    """Read ``cloud,-time``: by cloud, and where that is equal the newest first.
+
+    Raises
+    ------
+    ConfigError
+        There is no such key.
+    """
+    order = [(word.strip().removeprefix("-"), word.strip().startswith("-")) for word in words.split(",")]
+    for name, _ in order:
+        if name not in KEYS:
+            found = f"{name!r}{did_you_mean(name, KEYS)}"
+            raise ConfigError(f"--sort: expected {', '.join(KEYS)} (- before it: backwards), found {found}")
+    return order
+
+
+async def sort_by(products: AsyncIterable[Product], order: Order) -> AsyncGenerator[Product, None]:
+    """Hand products on in order, when all have been seen; also those before an early end, which is told then."""
+    seen: list[Product] = []
+    failure: CatalogueError | None = None
+    async with closing_iter(products) as source:
+        try:
+            async for product in source:
+                seen.append(product)  # noqa: PERF401  (what came before an early end counts)
+        except CatalogueError as error:
+            failure = error
+    for name, backwards in reversed(order):
+        key = KEYS[name]
+        known = [product for product in seen if key(product) is not None]
+        unknown = [product for product in seen if key(product) is None]
+        seen = [*sorted(known, key=key, reverse=backwards), *unknown]
+    for product in seen:
+        yield product
+    if failure:
+        raise failure
+
+
+def _finite(number: float | None) -> float | None:
+    return number if number is not None and math.isfinite(number) else None

@@ -1,0 +1,63 @@
+"""Progress without a terminal: a timed line now and then, for logs and batch queues."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import TYPE_CHECKING, TextIO
+
+from collgs_async.models.text import format_bytes, format_rate
+from collgs_async.reporting.progress import ProgressCounter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["PlainProgress"]
+
+
+class PlainProgress(ProgressCounter):
+    """Lines such as ``00:01:40  12/50 products  3.4 GB  85.3 MB/s  1 failed``.
+
+    The bytes are those that moved in this run. A line is written when something happens and the last line is
+    old enough, and once more at the end when something changed since.
+
+    Parameters
+    ----------
+    file
+        Where the lines go; a file that no longer takes them is not an error.
+    interval
+        Least seconds between two lines; 0 means a line for each event.
+    clock
+        Seconds of any steady clock.
+    """
+
+    def __init__(self, *, file: TextIO, interval: float = 10.0, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(clock)
+        self._file = file
+        self._interval = interval
+        self._began = self._told_at = clock()
+        self._told = (self.settled, self.moved)
+
+    def close(self) -> None:
+        """Write the last state, unless the last line says it already."""
+        if self._told != (self.settled, self.moved):
+            self._tell()
+
+    def _changed(self) -> None:
+        if self._clock() - self._told_at >= self._interval:
+            self._tell()
+
+    def _tell(self) -> None:
+        self._told_at = self._clock()
+        self._told = (self.settled, self.moved)
+        with contextlib.suppress(OSError, ValueError):  # progress that nobody can read must not end the run
+            self._file.write(f"{self._line()}\n")
+            self._file.flush()
+
+    def _line(self) -> str:
+        minutes, second = divmod(int(self._told_at - self._began), 60)
+        hours, minute = divmod(minutes, 60)
+        elapsed = f"{hours:02}:{minute:02}:{second:02}"
+        failures = [f"{self.failed} failed"] if self.failed else []
+        waits = [f"waiting for {self.waits_for}"] if self.waits_for else []
+        return "  ".join([elapsed, self.products, format_bytes(self.moved), format_rate(self.rate), *failures, *waits])

@@ -1,0 +1,188 @@
+"""Count what a run tells: products, bytes, speed, what is left."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from collgs_async.models.product import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from collgs_async.models.product import Outcome, Product
+
+__all__ = ["ProgressCounter", "Speed", "Transfer"]
+
+_WINDOW = 15.0
+_STEP = 0.5
+
+
+class Speed:
+    """Bytes a second over the last 15 seconds, or since the first byte when that is less."""
+
+    def __init__(self) -> None:
+        self._began: float | None = None
+        self._steps: deque[tuple[float, int]] = deque(maxlen=int(_WINDOW / _STEP) + 1)
+
+    def add(self, nbytes: int, now: float) -> None:
+        """Count bytes that arrived at `now`, in seconds of any steady clock."""
+        if self._began is None:
+            self._began = now
+        if self._steps and now - self._steps[-1][0] < _STEP:
+            since, moved = self._steps[-1]
+            self._steps[-1] = (since, moved + nbytes)
+        else:
+            self._steps.append((now, nbytes))
+
+    def rate(self, now: float) -> float:
+        """Give bytes a second at `now`; 0 before the first byte and after 15 seconds without one."""
+        if self._began is None:
+            return 0.0
+        moved = sum(nbytes for since, nbytes in self._steps if now - since < _WINDOW)
+        # The first block arrives after no time at all: a second is the shortest span that says something.
+        return moved / min(_WINDOW, max(1.0, now - self._began))
+
+
+@dataclass(slots=True)
+class Transfer:
+    """A product that has begun and has no outcome yet.
+
+    Attributes
+    ----------
+    identifier
+        The product's name.
+    have
+        Bytes counted, those of earlier runs included.
+    size
+        Length of the archive in bytes; None while unknown.
+    checking
+        Whether all bytes are here and are being verified.
+    speed
+        How fast its bytes arrive.
+    """
+
+    identifier: str
+    have: int = 0
+    size: int | None = None
+    checking: bool = False
+    speed: Speed = field(default_factory=Speed)
+
+    @property
+    def here(self) -> int:
+        """Bytes that are here, never more than there are in all: a byte that came twice counts once."""
+        return self.have if self.size is None else min(self.have, self.size)
+
+
+class ProgressCounter(ABC):
+    """A listener that counts; its children show the counts whenever they change.
+
+    Finished products are folded into sums, so that a run of a million products stays small.
+
+    Parameters
+    ----------
+    clock
+        Seconds of any steady clock.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._speed = Speed()
+        self._settled_bytes = 0
+        self._sizes: tuple[int, int] = (0, 0)
+        self.expected: int | None = None
+        self.settled = 0
+        self.failed = 0
+        self.moved = 0
+        self.waits_for: str | None = None
+        self.transfers: dict[str, Transfer] = {}
+
+    @abstractmethod
+    def _changed(self) -> None:
+        """Show the new counts, or decide that it is too early to."""
+
+    def expect(self, products: int) -> None:
+        """Take note of how many products there will be in all."""
+        self.expected = products
+        self._changed()
+
+    def started(self, product: Product, *, have: int, size: int | None) -> None:
+        """Count a product whose bytes are about to arrive, or arrive again after a failed try."""
+        transfer = self._transfer(product)
+        transfer.have, transfer.size, transfer.checking = have, size, False
+        self._changed()
+
+    def advanced(self, product: Product, nbytes: int) -> None:
+        """Count bytes that arrived."""
+        now = self._clock()
+        self.moved += nbytes
+        self._speed.add(nbytes, now)
+        if transfer := self.transfers.get(product.identifier):
+            transfer.have += nbytes
+            transfer.speed.add(nbytes, now)
+        self._changed()
+
+    def checking(self, product: Product) -> None:
+        """Count a product as being verified."""
+        self._transfer(product).checking = True
+        self._changed()
+
+    def waiting(self, what: str | None) -> None:
+        """Remember what the run waits for."""
+        self.waits_for = what
+        self._changed()
+
+    def finished(self, outcome: Outcome) -> None:
+        """Fold a product into the sums; a skipped one adds no bytes."""
+        self.settled += 1
+        self.failed += outcome.status is Status.FAILED
+        transfer = self.transfers.pop(outcome.product.identifier, None)
+        if transfer and outcome.status is Status.DOWNLOADED:
+            transfer.size = transfer.have = transfer.have if transfer.size is None else transfer.size
+        if transfer and outcome.status is not Status.SKIPPED:
+            self._settled_bytes += transfer.here
+            self._sizes = self._known_sizes(transfer)
+        self._changed()
+
+    @property
+    def here(self) -> int:
+        """Bytes that are here of every product that was not skipped, those of earlier runs included."""
+        return self._settled_bytes + sum(transfer.here for transfer in self.transfers.values())
+
+    @property
+    def total(self) -> int | None:
+        """Bytes that there will be, products of unknown size guessed as average; None when there is no guess."""
+        running = [transfer.size for transfer in self.transfers.values() if transfer.size is not None]
+        known, sized = self._known_sizes(*self.transfers.values())
+        if self.expected is None or not sized:
+            return None
+        unsized = max(0, self.expected - self.settled - len(running))
+        return max(self.here, round(self._settled_bytes + sum(running) + unsized * known / sized))
+
+    @property
+    def rate(self) -> float:
+        """Bytes a second of this run, smoothed."""
+        return self._speed.rate(self._clock())
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Seconds until the last byte at the present rate; None when nothing moves, is left or is known."""
+        total, rate = self.total, self.rate
+        return (total - self.here) / rate if total is not None and total > self.here and rate else None
+
+    @property
+    def products(self) -> str:
+        """How many products have an outcome, and of how many when that is known: ``12/50 products``."""
+        promise = "" if self.expected is None else f"/{max(self.expected, self.settled)}"
+        return f"{self.settled}{promise} products"
+
+    def _transfer(self, product: Product) -> Transfer:
+        return self.transfers.setdefault(product.identifier, Transfer(product.identifier))
+
+    def _known_sizes(self, *transfers: Transfer) -> tuple[int, int]:
+        """Sum the known sizes of settled products and of these, and count them."""
+        sizes = [transfer.size for transfer in transfers if transfer.size is not None]
+        return self._sizes[0] + sum(sizes), self._sizes[1] + len(sizes)

@@ -1,0 +1,217 @@
+"""The report of a run: the file that ``--report`` names."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from contextlib import suppress
+from tempfile import TemporaryFile
+from typing import IO, TYPE_CHECKING, Any, Self
+
+from collgs_async.errors import ConfigError, StorageError
+from collgs_async.http.messages import json_text
+from collgs_async.models.product import ELSEWHERE, Report, Status
+from collgs_async.storage.atomic import STDOUT, is_stream, write_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+    from types import TracebackType
+
+    from collgs_async.errors import CollgsError
+    from collgs_async.models.product import Outcome
+
+__all__ = ["RunReportWriter", "bare_message"]
+
+_USERINFO = re.compile(r"([a-z][a-z0-9+.-]*://)[^\s/?#]*@", re.IGNORECASE)
+
+
+class RunReportWriter:
+    """Take note of every outcome of a run, in little memory: those that went well are counted and spooled.
+
+    A context manager; leaving it drops the spool, which has no name on disk and so outlives no kill.
+
+    Parameters
+    ----------
+    path
+        Where the report will be: a file in a folder that exists, a pipe or device, or ``-`` for standard
+        output. None: no report is written.
+
+    Raises
+    ------
+    ConfigError
+        No report can be written there.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._spool = None if path is None else _open_spool(path)
+        self._counts: Counter[Status] = Counter()
+        self._elsewhere = 0
+        self._bytes = 0
+        self._failures: list[Outcome] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._spool is not None:
+            with suppress(OSError):  # on a full disk the last lines cannot be flushed, and nobody wants them any more
+                self._spool.close()
+
+    def record(self, outcome: Outcome) -> None:
+        """Take note of one outcome.
+
+        Raises
+        ------
+        StorageError
+            The disk of the report is full; the outcome is counted all the same.
+        """
+        self._counts[outcome.status] += 1
+        self._elsewhere += outcome.reason == ELSEWHERE
+        self._bytes += outcome.bytes
+        if outcome.status is Status.FAILED:
+            self._failures.append(outcome)
+        if self._spool is not None:
+            try:
+                self._spool.write(_encoded(_product_entry(outcome)) + b"\n")
+            except OSError as error:
+                raise self._cannot_write(error) from error
+
+    def report(
+        self,
+        search_total: int | None,
+        search_pages: int,
+        search_error: CollgsError | None,
+        seconds: float,
+        moved: int = 0,
+    ) -> Report:
+        """Sum up what was added so far; see `Report` for what the arguments mean.
+
+        `moved` are the bytes that moved in all, also for products that have no outcome since the run was stopped.
+        """
+        return Report(
+            downloaded=self._counts[Status.DOWNLOADED],
+            skipped=self._counts[Status.SKIPPED],
+            failed=self._counts[Status.FAILED],
+            elsewhere=self._elsewhere,
+            bytes=max(self._bytes, moved),
+            seconds=seconds,
+            failures=tuple(self._failures),
+            search_total=search_total,
+            search_pages=search_pages,
+            search_error=search_error,
+        )
+
+    def write(self, report: Report) -> None:
+        """Write the report, a file whole or not at all; without a path, write nothing.
+
+        Raises
+        ------
+        StorageError
+            The disk is full, or the folder is gone or read-only; an older report is then still there.
+        BrokenPipeError
+            The reader of standard output is gone.
+        """
+        if self._path is None or self._spool is None:
+            return
+        try:
+            write_file(self._path, _file_chunks(report, self._spooled()))
+        except OSError as error:
+            if self._path == STDOUT:
+                raise
+            raise self._cannot_write(error) from error
+
+    def _spooled(self) -> Iterator[bytes]:
+        if self._spool is not None:
+            self._spool.seek(0)
+            yield from self._spool
+
+    def _cannot_write(self, error: OSError) -> StorageError:
+        return StorageError(f"--report: cannot write {self._path}: {error.strerror}")
+
+
+def _open_spool(path: Path) -> IO[bytes]:
+    """Open a nameless file, on the disk of the report so that a full disk is noticed during the run."""
+    if path == STDOUT or is_stream(path):
+        return TemporaryFile()
+    folder = path.resolve().parent
+    if path.is_dir():
+        raise ConfigError(f"--report: expected a file, found the folder {path}")
+    if not folder.is_dir():
+        found = "something else" if folder.exists() else "nothing"
+        raise ConfigError(f"--report: expected a folder at {folder}, found {found}")
+    try:
+        return TemporaryFile(dir=folder)
+    except OSError as error:
+        raise ConfigError(f"--report: cannot write in {folder}: {error.strerror}") from error
+
+
+def _file_chunks(report: Report, products: Iterable[bytes]) -> Iterator[bytes]:
+    """Lay the report out with one product a line, for eyes and for diff."""
+    yield b'{"summary": ' + _encoded(_summary_entry(report))
+    yield b',\n "search": ' + _encoded(_search_entry(report))
+    yield b',\n "products": ['
+    separator = b"\n"
+    for product in products:
+        yield separator + product.rstrip(b"\n")
+        separator = b",\n"
+    yield b"\n]}\n"
+
+
+def _encoded(entry: dict[str, Any]) -> bytes:
+    return json_text(entry, ascii_only=False).encode()  # lone surrogates of a file name that is no UTF-8 are escaped
+
+
+def _summary_entry(report: Report) -> dict[str, Any]:
+    return {
+        "found": report.found,
+        "downloaded": report.downloaded,
+        "skipped": report.skipped,
+        "failed": report.failed,
+        "bytes": report.bytes,
+        "seconds": round(report.seconds, 3),
+    }
+
+
+def _search_entry(report: Report) -> dict[str, Any]:
+    return {
+        "total": report.search_total,
+        "pages": report.search_pages,
+        "error": _error_entry(report.search_error or report.stopped_by),
+        "left_out": dict(report.left_out),
+        "missing": list(report.missing),
+    }
+
+
+def _product_entry(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "id": outcome.product.identifier,
+        "status": outcome.status,
+        "path": None if outcome.path is None else str(outcome.path),
+        "bytes": outcome.bytes,
+        "url": _bare_url(outcome.product.url),
+        "seconds": round(outcome.seconds, 3),
+        "attempts": outcome.attempts,
+        "reason": outcome.reason,
+        "error": _error_entry(outcome.error),
+    }
+
+
+def _error_entry(error: CollgsError | None) -> dict[str, str] | None:
+    if error is None:
+        return None
+    return {"kind": type(error).__name__, "message": bare_message(error)}
+
+
+def _bare_url(url: str | None) -> str | None:
+    """Drop ``user:password@``, and nothing else: what follows may hold a URL of its own."""
+    userinfo = _USERINFO.match(url or "")
+    return url if url is None or userinfo is None else userinfo[1] + url[userinfo.end() :]
+
+
+def bare_message(error: CollgsError) -> str:
+    """Drop ``user:password@`` from every URL in the message."""
+    return _USERINFO.sub(r"\1", str(error))

@@ -1,0 +1,153 @@
+"""The lines that a person reads at the end of a run: how much, what failed and why, and what to do about it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from collgs_async.errors import AuthenticationError, NotAvailableError, StorageError
+from collgs_async.http.messages import printable
+from collgs_async.models.text import format_bytes, format_duration, format_rate
+from collgs_async.reporting.run_report import bare_message
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from collgs_async.errors import CollgsError
+    from collgs_async.models.product import Outcome, Report
+
+__all__ = ["excluded_line", "missing_lines", "summary_lines"]
+
+_MOST_FAILURE_LINES = 10
+
+
+def summary_lines(report: Report, folder: Path, *, interrupted: bool = False) -> list[str]:
+    """Say what a run came to: how much, how fast, what failed and why, and what to do about it.
+
+    Parameters
+    ----------
+    report
+        What became of the run.
+    folder
+        Where the archives are.
+    interrupted
+        Whether the user or the system stopped the run before its end.
+    """
+    return [
+        _headline(report, interrupted=interrupted),
+        *([f"The archives are in {_shown(folder)}."] if report.downloaded else []),
+        *([_search_line(report, report.search_error)] if report.search_error else []),
+        *_failure_lines(report.failures),
+        *missing_lines(report.missing),
+        *_advice(report, interrupted=interrupted),
+        *([excluded_line(report.left_out)] if report.left_out else []),
+    ]
+
+
+def excluded_line(left_out: Mapping[str, int]) -> str:
+    """Say how many products were found and not wanted, and why, the most frequent reason first."""
+    ranked = sorted(left_out.items(), key=lambda reason: (-reason[1], reason[0]))
+    reasons = ", ".join(f"{count} {reason}" for reason, count in ranked)
+    return f"Left out: {sum(left_out.values())} ({reasons})."
+
+
+def missing_lines(missing: Sequence[str]) -> list[str]:
+    """Name the identifiers that the catalogue does not list."""
+    if not missing:
+        return []
+    hidden = len(missing) - _MOST_FAILURE_LINES
+    return [
+        f"Not found in the catalogue, of what was asked for by identifier: {len(missing)}",
+        *(f"  {printable(name)}" for name in missing[:_MOST_FAILURE_LINES]),
+        *([f"  and {hidden} more"] if hidden > 0 else []),
+    ]
+
+
+def _shown(folder: Path) -> str:
+    return str(folder) if folder.parts else "this folder"
+
+
+def _headline(report: Report, *, interrupted: bool) -> str:
+    if report.found:
+        return ("Interrupted: " if interrupted else "") + ", ".join(
+            _tallies(report, interrupted=interrupted or report.stopped_by is not None)
+        )
+    moved = f" ({_amount(report)} of unfinished archives)" if report.bytes else ""
+    if interrupted:
+        return f"Interrupted before any product was done{moved}."
+    if report.search_error or report.stopped_by:
+        return f"Nothing was downloaded to its end{moved}." if moved else "Nothing was downloaded."
+    if report.left_out:
+        return "Nothing of what was found is wanted."
+    if report.missing:
+        return "Nothing was found."
+    if not report.search_pages:
+        return "The plan names no products."
+    return "Nothing matches. Try a larger box, a longer time span or more clouds, and check the collection's name."
+
+
+def _tallies(report: Report, *, interrupted: bool) -> Iterator[str]:
+    if report.downloaded:
+        yield f"{report.downloaded} downloaded ({_amount(report)})"
+    if here := report.skipped - report.elsewhere:
+        yield f"{here} already here"
+    if report.elsewhere:
+        yield f"{report.elsewhere} not here yet, since another run is fetching {_them(report.elsewhere)}"
+    if report.failed:
+        yield f"{report.failed} failed"
+    if report.bytes and not report.downloaded and (interrupted or report.stopped_by):
+        yield f"{_amount(report)} of unfinished archives"
+
+
+def _them(count: int) -> str:
+    return "it" if count == 1 else "them"
+
+
+def _amount(report: Report) -> str:
+    amount = f"{format_bytes(report.bytes)} in {format_duration(report.seconds)}"
+    return amount if report.seconds <= 0 else f"{amount}, {format_rate(report.bytes / report.seconds)}"
+
+
+def _search_line(report: Report, error: CollgsError) -> str:
+    if report.search_total is None or not report.found:
+        return f"The search ended early: {_one_line(error)}"
+    return f"The search ended early, at {report.found} of {report.search_total} products: {_one_line(error)}"
+
+
+def _failure_lines(failures: Iterable[Outcome]) -> list[str]:
+    """Name each reason once, the most frequent first, with the product or the first of the products."""
+    reasons: dict[str, list[str]] = {}
+    for failure in failures:
+        reasons.setdefault(_one_line(failure.error), []).append(printable(failure.product.identifier))
+    ranked = sorted(reasons.items(), key=lambda reason: -len(reason[1]))
+    lines = ["Failed:"] if ranked else []
+    lines += [_failure_line(reason, names) for reason, names in ranked[:_MOST_FAILURE_LINES]]
+    hidden = sum(len(names) for _, names in ranked[_MOST_FAILURE_LINES:])
+    if hidden:
+        lines.append(f"  and {hidden} more")
+    if hidden or any(len(names) > 1 for names in reasons.values()):
+        lines.append("  --report FILE names every one of them.")
+    return lines
+
+
+def _failure_line(reason: str, names: list[str]) -> str:
+    first, *others = names
+    return f"  {first}: {reason}" if not others else f"  {first} and {len(others)} more: {reason}"
+
+
+def _advice(report: Report, *, interrupted: bool) -> Iterator[str]:
+    final = [failure for failure in report.failures if isinstance(failure.error, NotAvailableError)]
+    if isinstance(report.stopped_by, AuthenticationError):
+        return
+    if isinstance(report.stopped_by, StorageError):
+        yield "Make room or mend the folder, then run the same command again: what has arrived is kept."
+    elif interrupted or report.search_error or report.elsewhere or len(final) < report.failed:
+        yield "Run the same command again: what is here is kept, unfinished files go on where they stopped."
+    elif final:
+        yield "The store does not hand these out; running the same command again soon will not help."
+
+
+def _one_line(error: CollgsError | None) -> str:
+    if error is None:
+        return "no reason given"
+    return " ".join(printable(bare_message(error)).split()) or type(error).__name__

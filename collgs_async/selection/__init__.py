@@ -1,0 +1,1 @@
+"""Which of the products that a search finds are wanted, and the plans that record them."""

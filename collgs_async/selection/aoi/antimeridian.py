@@ -1,0 +1,168 @@
+"""Rings on the globe: how they are laid out on the plane of degrees, and how much of the Earth is in them.
+
+An edge is straight in longitude and latitude, as RFC 7946 (§3.1.1) and the catalogue's server have it. Everything ends
+within [-180, 180] × [-90, 90], cut at the antimeridian. There are three habits of writing what crosses it: in two
+halves (§3.1.9), with longitudes beyond 180, and with a jump from 179 to -179; and rings go round a pole.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import shapely
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+    from shapely.geometry.base import BaseGeometry
+
+__all__ = [
+    "CROSSING",
+    "DIGITS",
+    "LEAST",
+    "WINDOW",
+    "clip_to_world",
+    "copies",
+    "kilometres",
+    "of_dimension",
+    "signed_area",
+    "square_kilometres",
+    "unwrap",
+    "wrap_copies",
+]
+
+WINDOW: Final = shapely.box(-180, -90, 180, 90)
+CROSSING: Final = "is wider than 180° as drawn, so it is taken to cross the antimeridian"
+
+_AUTHALIC_RADIUS = 6371.0072
+"""Of the sphere, in km, that has as much surface as the WGS 84 ellipsoid."""
+
+_FLATNESS = 0.0011197
+"""How much surface lies nearer to the poles than on a sphere: a band's is as sin φ - _FLATNESS (sin φ + sin 3φ), to a
+few parts in a hundred thousand."""
+
+DIGITS: Final = 9
+"""Decimals of a degree that are kept: a tenth of a millimetre, and 183 - 360 is -177."""
+
+LEAST: Final = 1e-12
+"""Square degrees, about a hundredth of a square metre; what encloses less is a line."""
+
+
+def unwrap(points: NDArray[np.float64], *, closed: bool) -> tuple[NDArray[np.float64], str]:
+    """Undo jumps over the antimeridian, close what goes round a pole, and say what was done.
+
+    What is at most 180° wide, or has no edge that is longer than that, stays as it is drawn.
+
+    Raises
+    ------
+    ValueError
+        A ring can be understood in more than one way: ``expected ..., found ...``.
+    """
+    longitude, latitude = points[:, 0], points[:, 1]
+    is_open = closed and longitude[0] != longitude[-1]  # closed on the globe, but 360° apart as drawn
+    if longitude.max() - longitude.min() <= 180 or not (is_open or _has_long_edge(points)):
+        return points, ""
+    steps = np.diff(longitude)
+    steps -= 360 * np.round(steps / 360)  # a step of exactly 180 stays as it is drawn
+    rolled = points.copy()
+    rolled[1:, 0] = np.round(longitude[0] + np.cumsum(steps), DIGITS)
+    if not closed or abs(rolled[-1, 0] - rolled[0, 0]) < 1:
+        collapsed = _is_flat(rolled) if closed else not np.ptp(rolled, axis=0).any()  # the whole world: all are jumps
+        return (points, "") if collapsed else (rolled, CROSSING)
+    pole = _pole(points, latitude)
+    corners = [[rolled[-1, 0], pole], [rolled[0, 0], pole], rolled[0]]
+    return np.vstack([rolled, corners]), f"goes round the {'north' if pole > 0 else 'south'} pole and is closed over it"
+
+
+def _has_long_edge(points: NDArray[np.float64]) -> bool:
+    """Tell whether an edge is longer than 180°; along a pole, where all longitudes are one, none is."""
+    edges = np.abs(np.diff(points[:, 0])) > 180
+    polar = np.abs(points[:, 1]) == 90
+    return bool(np.any(edges & ~(polar[1:] & polar[:-1])))
+
+
+def _is_flat(ring: NDArray[np.float64]) -> bool:
+    """Tell whether all points of a ring lie in one line; a bow tie's area, counted with its signs, could be 0 too."""
+    return bool(shapely.MultiPoint(ring).convex_hull.area <= LEAST)
+
+
+def signed_area(ring: NDArray[np.float64]) -> float:
+    """Give the signed area on the plane; more than 0 is counterclockwise."""
+    x, y = ring[:, 0] - ring[0, 0], ring[:, 1] - ring[0, 1]
+    return float(x[:-1] @ y[1:] - x[1:] @ y[:-1]) / 2
+
+
+def _pole(points: NDArray[np.float64], latitude: NDArray[np.float64]) -> float:
+    """Tell which pole a ring goes round that ends 360° from where it began."""
+    expected = "expected a ring that encloses one side of itself"
+    if np.ptp(points[:, 0]) >= 360 and np.array_equal(points[0], points[-1]) and not _is_flat(points):
+        raise ValueError(f"{expected}, found one that is a belt or goes round a pole; points at the pole would tell")
+    if latitude.min() > 0:
+        return 90.0
+    if latitude.max() < 0:
+        return -90.0
+    raise ValueError(f"{expected}, found one that goes round both poles; points at one of them would tell")
+
+
+def clip_to_world(shape: BaseGeometry) -> BaseGeometry:
+    """Bring a shape within the window, cut at the antimeridian; only parts of its own dimension remain."""
+    west, _, east, _ = shape.bounds
+    if not (west < -180 or east > 180):  # NaN where there is nothing
+        return shape
+    return of_dimension(shapely.intersection(wrap_copies(shape), WINDOW), int(shapely.get_dimensions(shape)))
+
+
+def wrap_copies(shape: BaseGeometry) -> BaseGeometry:
+    """Repeat a shape each 360° that lets it reach the window, if only at its edge: there, east meets west."""
+    found = copies(shape)
+    return found[0] if len(found) == 1 else shapely.union_all(found)
+
+
+def copies(shape: BaseGeometry) -> list[BaseGeometry]:
+    """Give a shape as often as it reaches the window, each time turned by 360° more."""
+    west, _, east, _ = shape.bounds
+    turns = range(math.ceil((-180 - east) / 360), math.floor((180 - west) / 360) + 1)
+    return [shape] if turns == range(1) else [_turned(shape, 360 * turn) for turn in turns]
+
+
+def _turned(shape: BaseGeometry, degrees: float) -> BaseGeometry:
+    return shapely.transform(shape, lambda points: np.round(points + np.array([degrees, 0.0]), DIGITS))
+
+
+def of_dimension(shape: BaseGeometry, dimension: int) -> BaseGeometry:
+    """Drop the parts of a shape that have another dimension, and slivers: what cutting polygons leaves at its edges."""
+    parts = shapely.get_parts(shapely.get_parts(shape))
+    wanted = shapely.get_dimensions(parts) == dimension
+    if dimension == 2:
+        wanted &= shapely.area(parts) > LEAST
+    return shape if wanted.all() else shapely.union_all(parts[wanted])
+
+
+def square_kilometres(shapes: Sequence[BaseGeometry] | NDArray[Any]) -> float:
+    """Give the surface of the polygons among shapes that do not overlap.
+
+    Nothing is projected: what lies between a straight edge and the equator has a known integral. So a point more on
+    an edge changes nothing, and the sum is as right for a field as for half the Earth.
+    """
+    parts = shapely.get_parts(shapely.get_parts(shapes))
+    polygons = shapely.orient_polygons(parts[shapely.get_dimensions(parts) == 2])
+    points, ring = shapely.get_coordinates(shapely.get_rings(polygons), return_index=True)
+    longitude, latitude = np.radians(points).T
+    half = np.diff(latitude) / 2
+    middle = latitude[:-1] + half
+    sine, sine3 = (np.sin(n * middle) * np.sinc(n * half / np.pi) for n in (1, 3))  # their means along each edge
+    below = np.diff(longitude) * (sine - _FLATNESS * (sine + sine3))
+    return abs(float(below[ring[1:] == ring[:-1]].sum())) * _AUTHALIC_RADIUS**2
+
+
+def kilometres(shapes: Sequence[BaseGeometry] | NDArray[Any]) -> float:
+    """Give the length of the lines among shapes, on the sphere."""
+    parts = shapely.get_parts(shapely.get_parts(shapes))
+    lines = shapely.segmentize(parts[shapely.get_dimensions(parts) == 1], 1)
+    points, line = shapely.get_coordinates(lines, return_index=True)
+    longitude, latitude = np.radians(points).T
+    east = np.diff(longitude) * np.cos(latitude[:-1] + np.diff(latitude) / 2)
+    return float(np.hypot(east, np.diff(latitude))[line[1:] == line[:-1]].sum()) * _AUTHALIC_RADIUS

@@ -1,0 +1,245 @@
+"""The area of interest: how much of it a footprint shows, and how to ask a catalogue for it."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import shapely
+
+from collgs_async.errors import ConfigError
+from collgs_async.selection.aoi.antimeridian import WINDOW, kilometres, of_dimension, square_kilometres, wrap_copies
+from collgs_async.selection.aoi.crossings import merged
+from collgs_async.selection.aoi.geojson import geometries_in
+from collgs_async.selection.aoi.geometry import build
+from collgs_async.selection.aoi.outline import gathered, repeated_outline, simplified_wkt, whole_degrees
+from collgs_async.selection.aoi.places import ParseNotes, refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from numpy.typing import NDArray
+    from shapely.geometry.base import BaseGeometry
+
+    from collgs_async.selection.aoi.places import ParsedGeometry
+
+__all__ = ["Area"]
+
+_MOST_POINTS = 200
+"""Points of a piece; a larger shape is cut in two, so that a footprint is compared with what is near it only."""
+
+_SPECK = 1e-5
+"""Degrees, about a metre: the half width that a point or a line gets where polygons are wanted."""
+
+
+@dataclass(frozen=True, eq=False)
+class Area:
+    """An area of interest: polygons, lines and points within ±180° and ±90°, cut at the antimeridian.
+
+    Attributes
+    ----------
+    shapes
+        Its parts as shapely geometries, those of one dimension merged into one.
+    notes
+        What was understood otherwise than it was written, in words for the user.
+    """
+
+    shapes: tuple[BaseGeometry, ...]
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, geometry: Mapping[str, Any]) -> Area:
+        """Make an area of a GeoJSON object: a geometry, a Feature or a FeatureCollection.
+
+        Raises
+        ------
+        ConfigError
+            In one line: where in it, what was expected, what was found.
+        """
+        name, notes = "area of interest", ParseNotes(winding=True)
+        return cls.from_geometries(geometries_in(geometry, name, notes), name, notes)
+
+    @classmethod
+    def from_geometries(cls, found: Iterable[ParsedGeometry], place: str, notes: ParseNotes) -> Area:
+        """Make an area of the geometries that were found at a place."""
+        try:
+            parts = np.array([shape for item in found for shape in build(item, notes)], dtype=object)
+            dimensions = shapely.get_dimensions(parts)
+            shapes = [merged(parts[dimensions == number], place) for number in (2, 1, 0)]
+        except shapely.GEOSException as error:
+            raise refusal(place, "shapes that can be reckoned with", str(error)) from None
+        remaining = tuple(shape for shape in shapes if not shape.is_empty)
+        if not remaining:
+            raise refusal(place, "a geometry", "; ".join(("none", *notes.lines())))
+        return cls(remaining, notes.lines())
+
+    @cached_property
+    def square_kilometres(self) -> float:
+        """Its surface on the WGS 84 ellipsoid; 0 for points and lines."""
+        return square_kilometres(self.shapes)
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """The narrowest box around it, W, S, E, N in degrees; west above east crosses the antimeridian."""
+        bounds = shapely.bounds(shapely.get_parts(self.shapes))
+        west, east = _narrowest(sorted((float(first), float(last)) for first, _, last, _ in bounds))
+        south, north = float(bounds[:, 1].min()), float(bounds[:, 3].max())
+        return _floor(west), _floor(south), _ceil(east), _ceil(north)
+
+    def geojson(self) -> dict[str, Any]:
+        """Give it as one GeoJSON geometry (RFC 7946)."""
+        turned = [shapely.orient_polygons(shape) for shape in self.shapes]
+        whole = turned[0] if len(turned) == 1 else shapely.GeometryCollection(turned)
+        geometry: dict[str, Any] = json.loads(shapely.to_geojson(whole))
+        return geometry
+
+    def to_wkt(self, longest: int, *, repeated: bool = False) -> str:
+        """Write a POLYGON or MULTIPOLYGON that contains it, longitude before latitude.
+
+        Parameters
+        ----------
+        longest
+            The most characters. Where the area needs more, it is simplified outward, so that no scene is missed; where
+            nothing else fits it becomes its box in whole degrees, which needs up to 130.
+        repeated
+            Whether what lies near the antimeridian is written so that footprints in all habits meet it also for those
+            who compare on the plane of degrees: a second time beyond ±180°, and with a needle in the Atlantic, which
+            rings pass that jump from 179 to -179. Where this does not fit, it is not.
+        """
+        parts = gathered(shapely.get_parts(self.shapes), longest)
+        polygons = [_as_polygons(part) for part in parts]
+        whole = of_dimension(shapely.union_all(polygons), 2) if len(polygons) > 1 else polygons[0]
+        if repeated and (text := repeated_outline(whole, longest)):
+            return text
+        return simplified_wkt(whole, longest) or whole_degrees(self._boxes())
+
+    def touches(self, footprint: Mapping[str, Any] | None) -> bool:
+        """Tell whether a footprint meets it, if only at an edge.
+
+        A footprint that is missing, or that nobody can understand, meets it: the catalogue found the product there.
+        """
+        shape = _footprint(footprint)
+        return shape is None or bool(len(self._pieces.tree.query(shape, predicate="intersects")))
+
+    def overlap(self, footprint: Mapping[str, Any] | None) -> float | None:
+        """Give the share of it that a footprint covers, in percent: of surface, without one of length, else of points.
+
+        None when the footprint is missing, or nobody can understand it.
+        """
+        shape = _footprint(footprint)
+        if shape is None:
+            return None
+        pieces = self._pieces
+        near = pieces.tree.query(shape)
+        if not len(near):
+            return 0.0
+        shapely.prepare(shape)
+        whole = shapely.covers(shape, pieces.boxes[near])
+        covered = float(pieces.sizes[near[whole]].sum())
+        if not whole.all():
+            covered += self._size(shapely.intersection(shape, pieces.shapes[near[~whole]]))
+        return min(100.0, 100 * covered / self._total)
+
+    def prepare(self) -> None:
+        """Do now what the first comparison with a footprint would do, which takes long for a large area."""
+        _ = self._total
+
+    @cached_property
+    def _pieces(self) -> _Pieces:
+        shapes = np.array([piece for shape in self.shapes for piece in _quartered(shape)], dtype=object)
+        shapely.prepare(shapes)
+        boxes = np.array([shapely.box(*shape.bounds) for shape in shapes], dtype=object)
+        sizes = np.array([self._size([shape]) for shape in shapes])
+        return _Pieces(shapes, boxes, sizes, shapely.STRtree(shapes))
+
+    @cached_property
+    def _total(self) -> float:
+        return float(self._pieces.sizes.sum())
+
+    def _size(self, shapes: Any) -> float:
+        """Measure what counts of shapes: what has the dimension of the area."""
+        match int(shapely.get_dimensions(self.shapes[0])):
+            case 2:
+                return square_kilometres(shapes)
+            case 1:
+                return kilometres(shapes)
+            case _:
+                parts = shapely.get_parts(shapes)
+                return float(((shapely.get_dimensions(parts) == 0) & ~shapely.is_empty(parts)).sum())
+
+    def _boxes(self) -> list[tuple[float, float, float, float]]:
+        west, south, east, north = self.box
+        if west <= east:
+            return [(west, south, east, north)]
+        return [(west, south, 180.0, north), (-180.0, south, east, north)]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Pieces:
+    """An area in pieces of few points each, with the boxes around them, their sizes and an index of where they are."""
+
+    shapes: NDArray[Any]
+    boxes: NDArray[Any]
+    sizes: NDArray[np.float64]
+    tree: shapely.STRtree
+
+
+def _as_polygons(shape: BaseGeometry) -> BaseGeometry:
+    if shape.area:
+        return shape
+    return of_dimension(shapely.intersection(shape.buffer(_SPECK, cap_style="square", join_style="mitre"), WINDOW), 2)
+
+
+def _quartered(shape: BaseGeometry) -> Iterator[BaseGeometry]:
+    """Cut a shape in two, and again, until each piece has few points."""
+    if shapely.get_num_coordinates(shape) <= _MOST_POINTS:
+        yield from shapely.get_parts(shape)
+        return
+    west, south, east, north = shape.bounds
+    middle = (west + east) / 2, (south + north) / 2
+    halves = (
+        [(west, south, middle[0], north), (middle[0], south, east, north)]
+        if east - west > north - south
+        else [(west, south, east, middle[1]), (west, middle[1], east, north)]
+    )
+    dimension = int(shapely.get_dimensions(shape))
+    for half in halves:
+        piece = of_dimension(shapely.intersection(shape, shapely.box(*half)), dimension)
+        if not piece.is_empty:
+            yield from _quartered(piece)
+
+
+def _footprint(geometry: Mapping[str, Any] | None) -> BaseGeometry | None:
+    """Make a shape of a footprint, also beyond the antimeridian where it reaches that; None when it is hopeless."""
+    if geometry is None:
+        return None
+    try:
+        notes = ParseNotes()
+        parts = [shape for item in geometries_in(geometry, "", notes) for shape in build(item, notes, strict=False)]
+        whole = parts[0] if len(parts) == 1 else shapely.union_all(parts)
+        return None if whole.is_empty else wrap_copies(whole)
+    except (ConfigError, RecursionError, shapely.GEOSException):
+        return None
+
+
+def _narrowest(spans: list[tuple[float, float]]) -> tuple[float, float]:
+    """Find the narrowest span of longitudes around sorted ones: it leaves out the widest gap between them."""
+    west, reached = spans[0]
+    widest, best = 0.0, (-180.0, 180.0)
+    for first, last in spans[1:]:
+        if first - reached > widest:
+            widest, best = first - reached, (first, reached)
+        reached = max(reached, last)
+    return (west, reached) if west + 360 - reached >= widest else best
+
+
+def _floor(degrees: float) -> float:
+    return math.floor(degrees * 1e6) / 1e6
+
+
+def _ceil(degrees: float) -> float:
+    return math.ceil(degrees * 1e6) / 1e6

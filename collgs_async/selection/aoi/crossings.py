@@ -1,0 +1,131 @@
+"""How often edges cross each other, told before shapes are laid over each other.
+
+The work and the memory of that grow with the crossings and not with the points: two thousand random points in one
+line cross each other half a million times, which GEOS needs gigabytes for, deaf to signals meanwhile.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import shapely
+
+from collgs_async.selection.aoi.places import refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+    from shapely.geometry.base import BaseGeometry
+
+    from collgs_async.errors import ConfigError
+
+__all__ = ["are_tangled", "check_crossings", "merged"]
+
+_MOST: Final = 20_000
+"""Crossings that are worked on at once; each of them takes GEOS some kilobytes."""
+
+_MOST_PAIRS: Final = 4 * 10**6
+"""Pairs of runs that are compared, which takes some seconds; edges that lie near each other all over are as bad."""
+
+_RUN: Final = 8
+"""Edges that are looked for together."""
+
+_AT_ONCE: Final = 4096
+"""Pairs of runs."""
+
+
+def are_tangled(shapes: Sequence[BaseGeometry] | NDArray[Any], most: int = _MOST) -> bool:
+    """Tell whether the edges of shapes cross each other more than so many times."""
+    crossings, pairs = 0.0, 0
+    edges = _edges(shapes)
+    for one, other in _near(edges):
+        crossings += _count(edges[one], edges[other], one == other)
+        pairs += len(one)
+        if crossings > most or pairs > _MOST_PAIRS:
+            return True
+    return False
+
+
+def check_crossings(shapes: Sequence[BaseGeometry] | NDArray[Any], place: str, most: int = _MOST) -> None:
+    """Refuse shapes whose edges cross each other too often to be laid over each other."""
+    if are_tangled(shapes, most):
+        raise _refusal(place, most)
+
+
+def _refusal(place: str, most: int) -> ConfigError:
+    return refusal(place, f"an area whose edges cross each other at most {most:,} times", "more crossings")
+
+
+def merged(parts: NDArray[Any], place: str) -> BaseGeometry:
+    """Make one shape of parts of one dimension, by halves where they cross each other too often to be merged at once.
+
+    What polygons have in common goes by this, and its crossings with it.
+    """
+    if not len(parts) or shapely.get_dimensions(parts[0]) < 1 or not are_tangled(parts):
+        return shapely.union_all(parts)
+    if len(parts) < 3 or shapely.get_dimensions(parts[0]) < 2:
+        raise _refusal(place, _MOST)
+    parts = parts[_side_by_side(shapely.bounds(parts)[:, :2])]
+    halves = [merged(half, place) for half in np.array_split(parts, 2)]
+    return merged(np.array(halves, dtype=object), place)
+
+
+def _edges(shapes: Sequence[BaseGeometry] | NDArray[Any]) -> NDArray[np.float64]:
+    """Give the edges in runs: an array of runs × edges × ends × coordinates, filled up with NaN."""
+    points, line = shapely.get_coordinates(_lines(shapes), return_index=True)
+    edges = np.stack([points[:-1], points[1:]], axis=1)[line[1:] == line[:-1]]
+    edges = edges[_side_by_side(edges.mean(axis=1))]
+    missing = -len(edges) % _RUN
+    return np.concatenate([edges, np.full((missing, 2, 2), np.nan)]).reshape(-1, _RUN, 2, 2)
+
+
+def _side_by_side(points: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Order points so that what follows each other lies together: in strips from west to east, each from the south."""
+    if len(points) < 2:
+        return np.arange(len(points))
+    strips = max(1, int(np.sqrt(len(points) / _RUN)))
+    strip = np.argsort(np.argsort(points[:, 0])) * strips // len(points)
+    return np.lexsort((points[:, 1], strip))
+
+
+def _lines(shapes: Sequence[BaseGeometry] | NDArray[Any]) -> NDArray[Any]:
+    parts = shapely.get_parts(shapely.get_parts(shapes))
+    flat = shapely.get_dimensions(parts) == 2
+    return np.concatenate([shapely.get_rings(parts[flat]), parts[~flat]])
+
+
+def _near(edges: NDArray[np.float64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Give the pairs of runs whose boxes meet, each once, some at a time."""
+    if not len(edges):
+        return
+    flat = edges.reshape(len(edges), -1, 2)
+    boxes = shapely.box(*np.nanmin(flat, axis=1).T, *np.nanmax(flat, axis=1).T)
+    tree = shapely.STRtree(boxes)
+    step = max(1, min(256, 10**6 // len(boxes)))
+    for start in range(0, len(boxes), step):
+        one, other = tree.query(boxes[start : start + step])
+        one += start
+        once = one <= other
+        one, other = one[once], other[once]
+        for at in range(0, len(one), _AT_ONCE):
+            yield one[at : at + _AT_ONCE], other[at : at + _AT_ONCE]
+
+
+def _count(one: NDArray[np.float64], other: NDArray[np.float64], same: NDArray[np.bool_]) -> float:
+    """Count the edges that properly cross an edge of the run beside; within one run, each pair is met twice."""
+    one, other = one[:, :, None], other[:, None]
+    with np.errstate(invalid="ignore"):
+        meet = (one.min(axis=3) <= other.max(axis=3)) & (other.min(axis=3) <= one.max(axis=3))
+        pair, first, second = np.nonzero(meet.all(axis=3))
+        a, b = np.moveaxis(one[pair, first, 0], 1, 0)
+        c, d = np.moveaxis(other[pair, 0, second], 1, 0)
+        crossing = (_side(a, b, c) * _side(a, b, d) < 0) & (_side(c, d, a) * _side(c, d, b) < 0)
+    return float(crossing.sum() - crossing[same[pair]].sum() / 2)
+
+
+def _side(start: Any, end: Any, point: Any) -> Any:
+    """Tell on which side of an edge a point lies, by the sign."""
+    along, to = end - start, point - start
+    return along[..., 0] * to[..., 1] - along[..., 1] * to[..., 0]

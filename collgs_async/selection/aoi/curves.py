@@ -1,0 +1,59 @@
+"""Curves as SQL/MM has them (ISO 13249-3), drawn with straight chords."""
+
+from __future__ import annotations
+
+import cmath
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from collgs_async.selection.aoi.places import check_count, refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = ["chords", "joined"]
+
+_STEP: Final = math.radians(1)
+"""Of an arc that one chord spans; a chord is off by less than 0.004 % of the radius."""
+
+
+def chords(points: Sequence[Sequence[float]], place: str) -> NDArray[np.float64]:
+    """Replace arcs, each given by its start, a point on it and its end, which is the start of the next."""
+    array = np.array([point[:2] for point in points], float).reshape(-1, 2)
+    if not len(array) or not np.isfinite(array).all():
+        return array
+    if len(array) % 2 == 0:
+        raise refusal(place, "an odd number of points in a CIRCULARSTRING", str(len(array)))
+    drawn = [complex(*array[0])]
+    for through, end in zip(array[1::2], array[2::2], strict=True):
+        drawn += _arc(drawn[-1], complex(*through), complex(*end))
+        check_count(len(drawn), place)
+    return np.array([(point.real, point.imag) for point in drawn])
+
+
+def _arc(start: complex, through: complex, end: complex) -> list[complex]:
+    """Draw an arc without its start; where start and end are the same, it is a circle."""
+    if start == end:
+        centre, sweep = (start + through) / 2, math.tau
+    else:
+        ratio = (end - start) / ((through - start) or math.inf)
+        if abs(ratio.imag) < 1e-9:
+            return [through, end]
+        centre = start + (through - start) * (ratio - abs(ratio) ** 2) / (2j * ratio.imag)
+        sweep, half = (cmath.phase((point - centre) / (start - centre)) % math.tau for point in (end, through))
+        if half > sweep:  # clockwise
+            sweep -= math.tau
+    steps = math.ceil(abs(sweep) / _STEP)
+    radius = start - centre
+    return [centre + radius * cmath.exp(1j * sweep * step / steps) for step in range(1, steps)] + [end]
+
+
+def joined(curves: Sequence[Sequence[Any]]) -> NDArray[np.float64]:
+    """Make one line of curves, each of which begins where the one before ends."""
+    runs = [np.array([point[:2] for point in curve], float).reshape(-1, 2) for curve in curves]
+    points = np.vstack([np.empty((0, 2)), *runs])
+    return points[np.append(True, np.any(np.diff(points, axis=0) != 0, axis=1))] if len(points) else points

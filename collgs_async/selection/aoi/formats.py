@@ -1,0 +1,172 @@
+"""What kind of file it is: told by its content, for names lie and are missing in a pipe."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+import zlib
+from contextlib import suppress
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from collgs_async.http.messages import printable
+from collgs_async.models.query import quote_value
+from collgs_async.selection.aoi import geojson, geopackage, kml, shapefile, wellknown
+from collgs_async.selection.aoi.area import Area
+from collgs_async.selection.aoi.places import ParseNotes, refusal
+from collgs_async.selection.aoi.systems import check_system
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from collgs_async.selection.aoi.places import ParsedGeometry
+
+__all__ = ["read"]
+
+BIGGEST: Final = 50 * 10**6
+"""Bytes; an area of interest that needs more is a data set."""
+
+_CLOSED: Final = 0x1 | 0x20 | 0x40
+"""Flags of a member (APPNOTE 4.4.4): encrypted, a patch of something else, strongly encrypted."""
+
+_FLAG = "--aoi"
+_KINDS = "GeoJSON, WKT, KML, KMZ, GeoPackage or shapefile"
+_BESIDE_SHAPEFILE = {".dbf", ".shx", ".prj", ".cpg", ".qix"}
+
+
+def read(source: str | Path) -> Area:
+    """Read an area of interest from a file, or from WKT or GeoJSON itself where there is no file of that name."""
+    notes = ParseNotes()
+    text = str(source)
+    path = Path(source)
+    place = printable(text)
+    try:
+        data = _content(path, place)
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        place = _FLAG
+        if not text.lstrip().startswith("{") and not wellknown.looks_like_wkt(text):
+            reason = error.strerror if isinstance(error, OSError) else error
+            expected = "a file that can be read, or WKT such as POLYGON((5.7 49.4, 6.6 49.4, 6.1 50.2, 5.7 49.4))"
+            raise refusal(_FLAG, expected, f"{quote_value(text)} ({reason})") from None
+        found = _text(text, _FLAG, notes)
+    else:
+        found = _geometries(data, path, place, notes)
+    try:
+        return Area.from_geometries(found, place, notes)
+    except RecursionError:
+        raise refusal(place, "collections of geometries", "more of them in each other than can be followed") from None
+
+
+def _content(path: Path, place: str) -> bytes:
+    with path.open("rb") as file:
+        data = file.read(BIGGEST + 1)
+    if len(data) > BIGGEST:
+        raise refusal(place, f"at most {BIGGEST // 10**6} MB", "more")
+    return data
+
+
+def _geometries(data: bytes, path: Path, place: str, notes: ParseNotes) -> Iterable[ParsedGeometry]:
+    """Hand the file to whichever module can read it."""
+    if not data.strip():
+        raise refusal(place, _KINDS, "an empty file")
+    if data.startswith(b"PK\x03\x04"):
+        return _zipped(data, place, notes)
+    if data.startswith(b"SQLite format 3\x00"):
+        beside = {suffix: _beside(path.with_name(path.name + suffix), place) for suffix in geopackage.SIDE_FILES}
+        content = {"": data} | {suffix: side for suffix, side in beside.items() if side}
+        return geopackage.read(content, place, BIGGEST, notes)
+    if data.startswith(shapefile.SIGNATURE) and path.suffix.lower() != ".shx":
+        return _shapefile(data, lambda suffix: _beside(path.with_suffix(suffix), place), place, notes)
+    if path.suffix.lower() in _BESIDE_SHAPEFILE:
+        raise refusal(place, "the .shp file of a shapefile", f"the {path.suffix} file beside it")
+    if wellknown.looks_like_wkb(data):
+        return wellknown.parse_wkb(data, place, notes)
+    return _text(_decoded(data), place, notes)
+
+
+def _decoded(data: bytes) -> str:
+    """Read text in whatever encoding; where it is none of Unicode's, only names can be wrong."""
+    try:
+        return data.decode(json.detect_encoding(data)).removeprefix("\ufeff")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
+def _text(text: str, place: str, notes: ParseNotes) -> Iterable[ParsedGeometry]:
+    begin = text.lstrip(" \t\r\n\x1e")[:1]
+    if begin in ("{", "["):
+        notes.winding = True
+        return geojson.parse(text, place, notes)
+    if begin == "<":
+        return kml.parse(text, place, notes)
+    if wellknown.looks_like_wkt(text):
+        return wellknown.parse_wkt(text, place, notes)
+    raise refusal(place, _KINDS, quote_value(text[:40]))
+
+
+def _beside(path: Path, place: str) -> bytes | None:
+    """Read a file beside the one that was named; its ending may be in upper case."""
+    for variant in (path, path.with_suffix(path.suffix.upper())):
+        with suppress(FileNotFoundError):
+            return _content(variant, f"{place}, its {path.suffix}")
+    return None
+
+
+def _shapefile(
+    data: bytes, beside: Callable[[str], bytes | None], place: str, notes: ParseNotes
+) -> Iterable[ParsedGeometry]:
+    projection = beside(".prj")
+    if projection is None:
+        notes.add(place, "has no .prj beside it; its coordinates are taken for longitude and latitude in WGS 84")
+    else:
+        check_system(_decoded(projection), f"{place}, its .prj", notes)
+    return shapefile.parse(data, beside(".shx"), beside(".dbf"), place, notes)
+
+
+def _zipped(data: bytes, place: str, notes: ParseNotes) -> Iterable[ParsedGeometry]:
+    """Read a KMZ, or a shapefile as portals hand it out."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            names = {name.lower(): name for name in archive.namelist() if not name.startswith("__MACOSX/")}
+            shapes = [name for name in names if name.endswith(".shp")]
+            documents = [name for name in names if name.endswith(".kml")]
+            if len(shapes) > 1:
+                raise refusal(place, "one .shp in the archive", f"{len(shapes)}")
+            if shapes:
+                return _zipped_shapefile(archive, names, shapes[0], place, notes)
+            if not documents:
+                raise refusal(place, "a .kml or a .shp in the archive", f"{len(names)} other files")
+            texts, left = {}, BIGGEST
+            for name in documents:
+                content = _member(archive, names[name], place, left)
+                texts[f"{place}, {printable(names[name])}"] = content
+                left -= len(content)
+    except (zipfile.BadZipFile, zlib.error, EOFError, UnicodeDecodeError, NotImplementedError) as error:
+        # The last two: a name that is not the UTF-8 that it says it is, and a version of the format yet to come.
+        raise refusal(place, "a ZIP archive that can be read", f"one that cannot: {error}") from None
+    return chain.from_iterable(kml.parse(_decoded(text), inner, notes, documents) for inner, text in texts.items())
+
+
+def _zipped_shapefile(
+    archive: zipfile.ZipFile, names: Mapping[str, str], name: str, place: str, notes: ParseNotes
+) -> Iterable[ParsedGeometry]:
+    stem = name.removesuffix(".shp")
+    members = {suffix: names.get(stem + suffix) for suffix in (".shp", ".prj", ".shx", ".dbf")}
+    content = {suffix: _member(archive, member, place) for suffix, member in members.items() if member}
+    return _shapefile(content[".shp"], content.get, f"{place}, {printable(names[name])}", notes)
+
+
+def _member(archive: zipfile.ZipFile, name: str, place: str, most: int = BIGGEST) -> bytes:
+    info = archive.getinfo(name)
+    # What these would stumble over is raised as anything from RuntimeError to LZMAError.
+    if info.flag_bits & _CLOSED:
+        raise refusal(f"{place}, {printable(name)}", "a member that anybody can read", "an encrypted or patched one")
+    if info.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+        raise refusal(f"{place}, {printable(name)}", "a stored or deflated member", f"method {info.compress_type}")
+    with archive.open(info) as member:
+        content = member.read(most + 1)
+    if len(content) > most:
+        raise refusal(f"{place}, {printable(name)}", f"at most {BIGGEST // 10**6} MB", "more")
+    return content

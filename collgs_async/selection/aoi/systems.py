@@ -1,0 +1,229 @@
+"""Coordinate systems: whether what a file says of its own is longitude and latitude in WGS 84.
+
+It is judged by what it says (spheroid, unit, prime meridian, authority), for every program writes the names in its own
+way. WKT of both generations is read (OGC 01-009, ISO 19162), codes and their URNs, PROJ's strings, and the lines of an
+ArcInfo coverage.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from collgs_async.models.query import quote_value
+from collgs_async.selection.aoi.places import refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from collgs_async.selection.aoi.places import ParseNotes
+
+__all__ = ["check_system"]
+
+_LONGEST: Final = 2**16
+"""Characters that are looked at."""
+
+_EXPECTED: Final = "longitude and latitude in WGS 84"
+_WGS84 = re.compile(r"wgs\W*_?(?:19)?84|world.geodetic.system.1984|^(?:OGC:)?CRS:?84", re.I)
+_CODE = re.compile(
+    r"(?:[^\[]*[^a-z0-9])?(?:EPSG|OGC|CRS)\b(?:[^\[]*[:/#=])?\s*(CRS\d\dh?|\d+)(?:/(?:proj4|ogcwkt)?/?)?", re.I
+)
+_RIGHT = {"4326", "4979", "CRS84", "CRS84H", "84", *map(str, range(9053, 9058)), "9755", "10606"}
+_NEAR = {"4258": "ETRS89", "4937": "ETRS89", "4269": "NAD83", "CRS83": "NAD83", "83": "NAD83", "4171": "RGF93",
+         "4283": "GDA94", "7844": "GDA2020", "4167": "NZGD2000", "4674": "SIRGAS 2000", "4612": "JGD2000",
+         "6668": "JGD2011", "4490": "CGCS2000"}  # fmt: skip
+"""Systems within a few metres of WGS 84: less than a pixel, and than what footprints are drawn to."""
+
+_FAR = re.compile(r"GGRS|Greek|Israel|Kuda?ms|CGRS|Cyprus|National_?Geodetic_?Network|NGN|Ouvea|VN.?2000|Viet", re.I)
+"""Datums that share a spheroid with WGS 84 or ETRS89 but lie ten to five hundred metres off, as EPSG has them."""
+
+_TOKEN = re.compile(r'"((?:[^"]|"")*)"|([\[(])|([\])])|([^\s,\[\]()"]+)')
+_WRAPPERS = {"COMPD_CS", "COMPOUNDCRS", "BOUNDCRS", "SOURCECRS"}
+_GEOGRAPHIC = {"GEOGCS", "GEOGCRS", "GEOGRAPHICCRS", "GEODCRS", "GEODETICCRS"}
+_DEGREE: Final = math.pi / 180
+
+
+def check_system(text: str, place: str, notes: ParseNotes, *, expected: str = _EXPECTED) -> None:
+    """Refuse another coordinate system than longitude and latitude in WGS 84, or one within metres of it.
+
+    Parameters
+    ----------
+    text
+        What the file says, in any of the forms; empty: nothing.
+    place
+        Where it says so.
+    notes
+        Where to say that the system is another one, but near enough.
+    expected
+        The words for what is right.
+
+    Raises
+    ------
+    ConfigError
+        Naming the system, and what of it is different.
+    """
+    text = text[:_LONGEST].strip("\ufeff\x00 \t\r\n")
+    if not text:
+        notes.add(place, f"says no coordinate system; {_EXPECTED} is assumed")
+        return
+    system = _coded(text) or _proj(text) or _coverage(text) or _wkt(text) or _System(text, "")
+    wrong = "a datum elsewhere" if system.wrong is None and _FAR.search(system.names) else system.wrong
+    if wrong is not None:
+        raise refusal(place, expected, quote_value(system.name) + (f" ({wrong})" if wrong else ""))
+    if not _WGS84.search(system.names):
+        notes.add(place, f"is in {quote_value(system.name)}, within a few metres of WGS 84, and is taken as it is")
+
+
+@dataclass(frozen=True, slots=True)
+class _System:
+    """A coordinate system: its name, what is wrong with it (None: nothing), and its names beside that of its datum."""
+
+    name: str
+    wrong: str | None = None
+    names: str = ""
+
+
+def _coded(text: str) -> _System | None:
+    """Read a code such as ``EPSG:4326``, with whatever stands before it in a URN or a link."""
+    if _WGS84.fullmatch(text):
+        return _System(text, None, text)
+    if not (found := _CODE.fullmatch(text)):
+        return None
+    code = found[1].upper()
+    name = "WGS 84" if code in _RIGHT else _NEAR.get(code, "")
+    return _System(name, None, name) if name else _System(text, "")
+
+
+def _proj(text: str) -> _System | None:
+    """Read a string of PROJ."""
+    if not text.startswith("+"):
+        return None
+    said = {key: value for key, _, value in (word.partition("=") for word in text.split())}
+    if "+init" in said:
+        return _coded(said["+init"]) or _System(text, "")
+    shift = [float(number) for number in re.findall(r"[-+]?\d+\.?\d*", said.get("+towgs84", ""))]
+    right = (
+        said.get("+proj") in {"longlat", "latlong", "lonlat", "latlon"}
+        and said.get("+datum", said.get("+ellps")) in {"WGS84", "GRS80", "NAD83"}
+        and said.get("+pm", "0") in {"0", "greenwich"}
+        and not _shifted(shift)
+        and not {"+to_meter", "+nadgrids"} & {key for key, value in said.items() if value != "@null"}
+    )
+    name = said.get("+datum", said.get("+ellps", ""))
+    return _System(name, None, name) if right else _System(text, "")
+
+
+def _coverage(text: str) -> _System | None:
+    """Read the lines of an ArcInfo coverage: ``Projection GEOGRAPHIC``, ``Units DD`` and so on."""
+    said = {line.split()[0].lower(): line.split()[1:] for line in text.splitlines() if line.split()}
+    if "projection" not in said:
+        return None
+    one = {key: "".join(words[:2]).upper().replace("_", "") for key, words in said.items()}
+    datum = one.get("datum", "NONE")
+    datum = one.get("spheroid", "") if datum == "NONE" else datum
+    right = (
+        one["projection"] in {"GEOGRAPHIC", "GEOGRAPHICAL"}
+        and one.get("units", "DD") in {"DD", "DEGREES"}
+        and datum in {"WGS84", "WGS1984", "NAD83", "NAD1983", "GRS80", "GRS1980"}
+    )
+    return _System(datum, None, datum) if right else _System(" ".join(text.split()), "")
+
+
+def _wkt(text: str) -> _System | None:
+    """Read WKT; what is compound or bound to another system is judged by the first system in it."""
+    node = _tree(text)
+    while node and node.keyword in _WRAPPERS:
+        node = next(node.nodes(), None)
+    if node is None:
+        return None
+    datum = next(node.anywhere("DATUM", "ENSEMBLE", "GEODETICDATUM", "TRF"), node)
+    return _System(node.name or node.keyword, _strange(node), f"{node.name} {datum.name}")
+
+
+def _strange(system: _Node) -> str | None:
+    """Say in what a system differs from longitude and latitude on the spheroid of WGS 84 or of ETRS89."""
+    if system.keyword not in _GEOGRAPHIC:
+        return "projected" if system.keyword.startswith("PROJ") else system.keyword
+    extensions = [str(node.parts[1:]) for node in system.anywhere("EXTENSION")]
+    if any(system.anywhere("DERIVINGCONVERSION", "BASEGEOGCRS", "BASEGEODCRS")) or "ob_tran" in str(extensions):
+        return "derived from another one"
+    if any(cs.name.lower() == "cartesian" for cs in system.nodes("CS")):
+        return "geocentric"
+    for unit in (unit for part in (system, *system.nodes("AXIS")) for unit in part.nodes("UNIT", "ANGLEUNIT")):
+        if not math.isclose(unit.number(0, _DEGREE), _DEGREE, rel_tol=1e-6):
+            return f"unit {unit.name}"
+    for meridian in system.nodes("PRIMEM"):
+        if meridian.number(0, 0):
+            return f"prime meridian {meridian.name}"
+    for spheroid in system.anywhere("SPHEROID", "ELLIPSOID"):
+        if abs(spheroid.number(0, 0) - 6378137) > 0.5 or abs(spheroid.number(1, 0) - 298.2572) > 0.001:
+            return f"spheroid {spheroid.name}"
+        break
+    else:
+        if not _WGS84.search(system.name):
+            return "no spheroid"
+    shifts = [[node.number(index, 0) for index in range(7)] for node in system.anywhere("TOWGS84")]
+    return "shifted" if any(map(_shifted, shifts)) else None
+
+
+def _shifted(numbers: list[float]) -> bool:
+    """Tell whether a transformation (metres, seconds of arc, parts per million) moves anything by more than metres."""
+    return any(abs(number) > 5 for number in numbers[:3]) or any(abs(number) > 1 for number in numbers[3:])
+
+
+@dataclass(frozen=True, slots=True)
+class _Node:
+    """A node of WKT: its keyword in upper case, and what stands between its brackets."""
+
+    keyword: str
+    parts: list[str | _Node]
+
+    @property
+    def name(self) -> str:
+        return next((part for part in self.parts[:1] if isinstance(part, str)), "")
+
+    def number(self, index: int, default: float) -> float:
+        """Give a number that follows the name; where there is none that can be read, the default."""
+        try:
+            return float(self.parts[1 + index])  # type: ignore[arg-type]  # a node is a TypeError
+        except (IndexError, TypeError, ValueError):
+            return default
+
+    def nodes(self, *keywords: str) -> Iterator[_Node]:
+        """Give the nodes directly within, of these keywords or all."""
+        for part in self.parts:
+            if isinstance(part, _Node) and (not keywords or part.keyword in keywords):
+                yield part
+
+    def anywhere(self, *keywords: str) -> Iterator[_Node]:
+        """Give the nodes of these keywords, however deep."""
+        waiting = list(self.nodes())
+        while waiting:
+            node = waiting.pop(0)
+            waiting += node.nodes()
+            if node.keyword in keywords:
+                yield node
+
+
+def _tree(text: str) -> _Node | None:
+    """Read WKT into nodes, brackets of either kind; None where it is none."""
+    root = _Node("", [])
+    open_nodes = [root]
+    for quoted, opening, closing, bare in _TOKEN.findall(text):
+        parts = open_nodes[-1].parts
+        if opening:
+            keyword = parts.pop() if parts else None
+            if not isinstance(keyword, str):
+                return None
+            node = _Node(keyword.upper(), [])
+            parts.append(node)
+            open_nodes.append(node)
+        elif closing:
+            if len(open_nodes) == 1:
+                return None
+            open_nodes.pop()
+        else:
+            parts.append(bare or quoted.replace('""', '"'))
+    return next(root.nodes(), None)

@@ -1,0 +1,195 @@
+"""Of the products of one acquisition, those of the newest processing baseline only.
+
+The catalogue gives the newest sensing time first and within one sensing time goes by identifier, where the baseline
+stands before the tile: the products of one tile lie as far apart as their data-take has products, the oldest first.
+So products are held until the catalogue has gone on to another sensing time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from collgs_async.errors import CatalogueError
+from collgs_async.models.facts import sensing_time
+from collgs_async.models.sentinel import recognise
+from collgs_async.selection.filters import Excluded, closing_iter
+from collgs_async.selection.overlap import overlap_fraction
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterator
+
+    from collgs_async.models.product import Product
+    from collgs_async.selection.filters import Products, Tell
+
+__all__ = ["latest_baseline"]
+
+log = logging.getLogger("collgs_async")
+
+SPAN: Final = timedelta(minutes=1)
+"""How far apart the sensing times of two products of one acquisition may be: processors round them differently."""
+
+MOST_HELD: Final = 5000
+"""Products in hand at once, some 20 MB of them; a long data-take with three baselines has about 2500."""
+
+SAME_GROUND: Final = 0.95
+"""The share of a product that another one must cover to replace it; new processors move the edges a little."""
+
+_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
+
+
+async def latest_baseline(
+    products: Products, tell: Tell, *, span: timedelta = SPAN, most_held: int = MOST_HELD
+) -> AsyncGenerator[Product, None]:
+    """Hand on the products of the newest baseline of each acquisition.
+
+    Of several with that baseline, one that lies within a newer one is dropped; where a tile was cut in two between
+    receptions, both parts are handed on. A product whose name tells no baseline is handed on as it is, since nothing
+    is known to be newer: Sentinel-1 is among these.
+
+    Where the products of one acquisition do not stand together, an older baseline is still dropped after a newer
+    one; the same baseline is handed on, for it may be the other part; a newer one is handed on, too. The first of
+    these is told in a warning, and in the end how many there were.
+
+    Parameters
+    ----------
+    products
+        The search, or another stage; closed on every way out.
+    tell
+        Called with each product that is dropped.
+    span
+        How far the catalogue's sensing time has to move on before what is held is let go.
+    most_held
+        How many products are held at most.
+
+    Raises
+    ------
+    CatalogueError
+        What ended the search early; what was found until then has been handed on.
+    """
+    window = _Window(tell, span, most_held)
+    broken: CatalogueError | None = None
+    try:
+        async with closing_iter(products) as found:
+            async for product in found:
+                for chosen in window.take(product):
+                    yield chosen
+    except CatalogueError as error:
+        broken = error
+    for chosen in window.rest():
+        yield chosen
+    if broken is not None:
+        raise broken
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    product: Product
+    edition: tuple[int, ...]
+    produced: datetime
+
+    @property
+    def newness(self) -> tuple[tuple[int, ...], datetime, str]:
+        return self.edition, self.produced, self.product.identifier
+
+
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """The products of one acquisition that are in hand."""
+
+    acquisition: str
+    seen: datetime | None
+    candidates: list[_Candidate] = field(default_factory=list)
+
+
+class _Window:
+    """What is held, and what has been let go.
+
+    Of an acquisition that was let go remain eight bytes of digest and its edition. Two of ten million share their
+    digest with a chance of one to 400,000.
+    """
+
+    def __init__(self, tell: Tell, span: timedelta, most_held: int) -> None:
+        self._tell = tell
+        self._span = span
+        self._most_held = most_held
+        self._scenes: dict[str, _Scene] = {}
+        self._held = 0
+        self._clock: datetime | None = None
+        self._late = 0
+        self._gone: dict[int, tuple[int, ...]] = {}
+        self._editions: dict[tuple[int, ...], tuple[int, ...]] = {}
+
+    def take(self, product: Product) -> Iterator[Product]:
+        name = recognise(product.identifier)
+        if name is None or name.edition is None:
+            yield product
+            return
+        self._clock = sensing_time(product, name) or self._clock
+        scene = self._scenes.setdefault(name.acquisition, _Scene(name.acquisition, self._clock))
+        scene.candidates.append(_Candidate(product, name.edition, name.produced or _LONG_AGO))
+        self._held += 1
+        while self._scenes and (self._held > self._most_held or self._has_passed(next(iter(self._scenes.values())))):
+            yield from self._flush_oldest()
+
+    def rest(self) -> Iterator[Product]:
+        while self._scenes:
+            yield from self._flush_oldest()
+        if self._late > 1:
+            log.warning(
+                "the catalogue does not keep the products of one scene together: so it was %d times", self._late
+            )
+
+    def _has_passed(self, scene: _Scene) -> bool:
+        """Tell whether the catalogue has gone on to another sensing time."""
+        if self._clock is None:
+            return False
+        return scene.seen is None or abs(self._clock - scene.seen) > self._span
+
+    def _flush_oldest(self) -> Iterator[Product]:
+        """Decide on the scene that has been held for longest."""
+        scene = self._scenes.pop(next(iter(self._scenes)))
+        self._held -= len(scene.candidates)
+        newest, *others = sorted(scene.candidates, key=lambda candidate: candidate.newness, reverse=True)
+        gone = self._remember(scene.acquisition, newest.edition)
+        if gone is not None and gone > newest.edition:
+            for candidate in (newest, *others):
+                reason = "a product of a newer baseline was chosen before"
+                self._tell(Excluded(candidate.product, reason, "older baseline"))
+            return
+        if gone is not None and gone < newest.edition:
+            self._late += 1
+            log.log(
+                logging.WARNING if self._late == 1 else logging.DEBUG,
+                "%s has a newer baseline than a product of the same scene that was chosen before",
+                newest.product.identifier,
+            )
+        chosen = [newest]
+        for candidate in others:
+            if why := _why_not(candidate, chosen):
+                kind = "older baseline" if candidate.edition < newest.edition else "older version"
+                self._tell(Excluded(candidate.product, why, kind))
+            else:
+                chosen.append(candidate)
+        yield from (candidate.product for candidate in chosen)
+
+    def _remember(self, acquisition: str, edition: tuple[int, ...]) -> tuple[int, ...] | None:
+        """Note what is chosen of an acquisition; give what was chosen of it before, if anything was."""
+        key = int.from_bytes(hashlib.blake2b(acquisition.encode(), digest_size=8).digest())
+        before = self._gone.get(key)
+        if before is None or before < edition:
+            self._gone[key] = self._editions.setdefault(edition, edition)
+        return before
+
+
+def _why_not(candidate: _Candidate, chosen: list[_Candidate]) -> str | None:
+    if candidate.edition < chosen[0].edition:
+        return f"{chosen[0].product.identifier} has a newer baseline"
+    for newer in chosen:
+        share = overlap_fraction(candidate.product.footprint, newer.product.footprint)
+        if share is None or share >= SAME_GROUND:
+            return f"{newer.product.identifier} shows the same and was made later"
+    return None

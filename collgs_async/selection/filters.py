@@ -1,0 +1,130 @@
+"""Drop the products that are not wanted, and what the stages of choosing have in common."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from collgs_async.models.facts import facts_of, sensing_time
+from collgs_async.models.product_types import kind
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+
+    from collgs_async.models.criteria import Criteria
+    from collgs_async.models.facts import Facts
+    from collgs_async.models.product import Product
+    from collgs_async.models.sentinel import Name
+
+    Products: TypeAlias = AsyncIterable[Product]
+    Tell: TypeAlias = Callable[["Excluded"], None]
+
+__all__ = ["Excluded", "Products", "Tell", "closing_iter", "filter_products", "rejection"]
+
+
+@dataclass(frozen=True, slots=True)
+class Excluded:
+    """A product that was found and is not wanted.
+
+    Attributes
+    ----------
+    product
+        The product.
+    reason
+        Why not, in words.
+    kind
+        Why not, in the few words under which it is counted, such as ``older baseline``.
+    """
+
+    product: Product
+    reason: str
+    kind: str = ""
+
+
+@asynccontextmanager
+async def closing_iter(products: Products) -> AsyncIterator[AsyncIterator[Product]]:
+    """Go through products, and close what they come from on every way out: a search stops asking for pages then."""
+    iterator = aiter(products)
+    try:
+        yield iterator
+    finally:
+        if isinstance(iterator, AsyncGenerator):
+            await iterator.aclose()
+
+
+def rejection(product: Product, criteria: Criteria) -> Excluded | None:
+    """Say why a product is not wanted; None when it is.
+
+    What is asked for and not known of a product counts as not there.
+    """
+    known = facts_of(product)
+    reasons = {
+        "tile": _reason("tile", criteria.tiles, known.tile),
+        "relative orbit": _reason("relative orbit", criteria.relative_orbits, known.relative_orbit),
+        "platform": _reason("platform", criteria.platforms, known.platform),
+        "orbit direction": _reason("orbit direction", criteria.orbit_directions, known.orbit_direction),
+        "polarisation": _reason("polarisation", criteria.polarisations, known.polarisation)
+        or _lacks_channels(known, criteria),
+        "product type": _is_of_another_type(known, criteria),
+        "month": _is_out_of_season(product, known.name, criteria),
+    }
+    return next((Excluded(product, why, _kind(what, why)) for what, why in reasons.items() if why), None)
+
+
+def _lacks_channels(known: Facts, criteria: Criteria) -> str | None:
+    if criteria.channels and known.channels is None:
+        return _unknown("polarisation")
+    missing = criteria.channels.difference(known.channels or ())
+    return f"it has no polarisation {_listed(missing)}" if missing else None
+
+
+def _is_of_another_type(known: Facts, criteria: Criteria) -> str | None:
+    if known.kinds.intersection(map(kind, criteria.product_types)):
+        return None
+    return _reason("product type", criteria.product_types, known.product_type)
+
+
+def _is_out_of_season(product: Product, name: Name | None, criteria: Criteria) -> str | None:
+    moment = sensing_time(product, name) if criteria.months else None
+    return _reason("month", criteria.months, moment.month if moment else None)
+
+
+async def filter_products(products: Products, criteria: Criteria, tell: Tell) -> AsyncGenerator[Product, None]:
+    """Hand on the products that are wanted.
+
+    Parameters
+    ----------
+    products
+        The search, or another stage; closed on every way out.
+    wishes
+        What a product must be.
+    tell
+        Called with each product that is dropped.
+    """
+    async with closing_iter(products) as found:
+        async for product in found:
+            if dropped := rejection(product, criteria):
+                tell(dropped)
+            else:
+                yield product
+
+
+def _reason(what: str, wanted: frozenset[str] | frozenset[int], found: str | int | None) -> str | None:
+    if not wanted or found in wanted:
+        return None
+    return _unknown(what) if found is None else f"its {what} is {found}, not {_listed(wanted)}"
+
+
+def _unknown(what: str) -> str:
+    return f"its {what} is not known"
+
+
+def _kind(what: str, why: str) -> str:
+    """Count what is not known apart from what is known to be another: only the one may be the catalogue's fault."""
+    return f"{what} not known" if why == _unknown(what) else f"another {what}"
+
+
+def _listed(values: Iterable[str | int]) -> str:
+    return " or ".join(str(value) for value in sorted(values, key=lambda value: (str(type(value)), value)))

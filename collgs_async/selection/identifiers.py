@@ -1,0 +1,96 @@
+"""Lists of products by their identifiers, as ``--ids`` takes them."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from collgs_async.errors import ConfigError
+from collgs_async.models.query import quote_value
+from collgs_async.models.sentinel import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+__all__ = ["bare", "read_identifiers"]
+
+STDIN: Final = "-"
+BIGGEST: Final = 100 * 10**6
+"""Bytes; a million identifiers take 61 MB."""
+
+_IDENTIFIER = re.compile(r"[A-Za-z0-9][!-+\--~]{0,254}")  # printable and no comma, which parts them in a search
+_SUFFIX = re.compile(r"(?:\.SAFE|\.SEN3)?(?:\.zip)?$", re.IGNORECASE)
+
+
+def bare(identifier: str) -> str:
+    """Take off what archives and folders have at the end of their names."""
+    return _SUFFIX.sub("", identifier)
+
+
+def read_identifiers(source: str | Path | Sequence[str]) -> tuple[str, ...]:
+    """Read identifiers, each once, in their order.
+
+    Parameters
+    ----------
+    source
+        The name of a file, ``-`` for standard input, or the identifiers themselves. In a file they are parted by
+        blanks, commas or ends of line; what follows a ``#`` is left out, and so are ``.zip`` and ``.SAFE`` at their
+        ends. The name of a Sentinel product may have any case, and stand at the end of a path or an address.
+
+    Raises
+    ------
+    ConfigError
+        The file cannot be read, or something in it is no identifier, or there is none.
+    """
+    if isinstance(source, str | Path):
+        place, words = ("standard input" if source == STDIN else str(source)), _words(_text(source))
+    else:
+        place, words = "selection.ids", ((number, word) for number, word in enumerate(source, start=1))
+    found = tuple(dict.fromkeys(_checked(words, place)))
+    if not found:
+        raise ConfigError(f"{place}: expected identifiers, one a line, found none")
+    return found
+
+
+def _text(source: str | Path) -> str:
+    try:
+        if source == STDIN:
+            data = sys.stdin.buffer.read(BIGGEST + 1)
+        else:
+            with Path(source).open("rb") as file:
+                data = file.read(BIGGEST + 1)
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(
+            f"--ids: expected a file that can be read, found {quote_value(str(source))} ({reason})"
+        ) from None
+    if len(data) > BIGGEST:
+        raise ConfigError(f"{source}: expected at most {BIGGEST // 10**6} MB of identifiers, found more")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{source}: expected UTF-8 text, found another encoding at byte {error.start}") from None
+
+
+def _words(text: str) -> Iterator[tuple[int, str]]:
+    for number, line in enumerate(text.splitlines(), start=1):
+        for word in line.partition("#")[0].replace(",", " ").split():
+            yield number, word
+
+
+def _checked(words: Iterable[tuple[int, str]], place: str) -> Iterator[str]:
+    for number, word in words:
+        name = _as_listed(word.strip())
+        if not _IDENTIFIER.fullmatch(name):
+            raise ConfigError(
+                f"{place}, line {number}: expected the identifier of a product, found {quote_value(word)}"
+            )
+        yield name
+
+
+def _as_listed(word: str) -> str:
+    """Write a name as catalogues do: a Sentinel product's in capitals, also one at the end of a path or an address."""
+    last = bare(word.rpartition("/")[2]).upper()
+    return last if parse(last) else bare(word)

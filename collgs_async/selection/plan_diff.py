@@ -1,0 +1,122 @@
+"""In what two plans differ."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from collgs_async.models.query import quote_value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from collgs_async.models.product import Product
+    from collgs_async.selection.plan import Plan
+
+__all__ = ["Change", "Comparison", "compare"]
+
+_COMPARED: Final = (
+    "url",
+    "size",
+    "start",
+    "end",
+    "cloud_cover",
+    "footprint",
+    "collection",
+    "platform",
+    "orbit_direction",
+    "orbit_number",
+    "problem",
+)
+_TOO_LONG_TO_SHOW: Final = frozenset({"footprint"})
+_NOT_ALWAYS_ASKED: Final = frozenset({"size"})
+"""A plan without a size was made without asking for it: that is no change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A difference that concerns one product.
+
+    Attributes
+    ----------
+    identifier
+        Its name.
+    details
+        What is different, or what is known about why it is new or gone; may be empty.
+    """
+
+    identifier: str
+    details: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """All differences between two plans; each in the order of the plan that has the product.
+
+    Attributes
+    ----------
+    new
+        In the later plan only.
+    gone
+        In the earlier plan only.
+    changed
+        In both, and not the same.
+    same
+        How many are the same in both.
+    """
+
+    new: tuple[Change, ...]
+    gone: tuple[Change, ...]
+    changed: tuple[Change, ...]
+    same: int
+
+    def __bool__(self) -> bool:
+        return bool(self.new or self.gone or self.changed)
+
+    def __str__(self) -> str:
+        return f"{len(self.new)} new, {len(self.gone)} gone, {len(self.changed)} changed, {self.same} the same"
+
+    def lines(self) -> Iterator[str]:
+        """Say each difference in one line, as ``diff`` marks them: + is new, - is gone, ~ has changed."""
+        for mark, changes in (("+", self.new), ("-", self.gone), ("~", self.changed)):
+            for change in changes:
+                yield f"{mark} {change.identifier}{f': {change.details}' if change.details else ''}"
+
+
+def compare(earlier: Plan, later: Plan) -> Comparison:
+    """Say which products are new, gone or changed in the later of two plans."""
+    before = {product.identifier: product for product in earlier.products}
+    after = {product.identifier: product for product in later.products}
+    unwanted_before = {one.identifier: one.reason for one in earlier.left_out}
+    unwanted_after = {one.identifier: one.reason for one in later.left_out}
+    both = [(before[name], after[name]) for name in after if name in before]
+    changes = [Change(new.identifier, details) for old, new in both if (details := ", ".join(_differences(old, new)))]
+    return Comparison(
+        new=tuple(Change(name, _was(unwanted_before.get(name))) for name in after if name not in before),
+        gone=tuple(Change(name, _is(unwanted_after.get(name))) for name in before if name not in after),
+        changed=tuple(changes),
+        same=len(both) - len(changes),
+    )
+
+
+def _was(reason: str | None) -> str:
+    return f"left out before: {reason}" if reason else ""
+
+
+def _is(reason: str | None) -> str:
+    return f"still there, and left out: {reason}" if reason else ""
+
+
+def _differences(old: Product, new: Product) -> Iterator[str]:
+    for name in _COMPARED:
+        before, after = getattr(old, name), getattr(new, name)
+        if before == after or (name in _NOT_ALWAYS_ASKED and None in (before, after)):
+            continue
+        words = name.replace("_", " ")
+        yield f"another {words}" if name in _TOO_LONG_TO_SHOW else f"{words} {_told(before)} -> {_told(after)}"
+
+
+def _told(value: object) -> str:
+    if value is None:
+        return "unknown"
+    return value if isinstance(value, str) else quote_value(value)

@@ -1,0 +1,66 @@
+"""The products of a plan, handed out as a choice hands its own out: whoever pulls or lists sees no difference."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from collgs_async.models.query import Query
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from collgs_async.models.product import Product
+    from collgs_async.selection.aoi.area import Area
+    from collgs_async.selection.plan import Plan
+
+__all__ = ["PlannedProducts"]
+
+
+class PlannedProducts:
+    """The products of a plan, as an asynchronous iterator that asks nobody.
+
+    Parameters
+    ----------
+    plan
+        The plan.
+
+    Attributes
+    ----------
+    total, expected
+        How many products there are.
+    pages, excluded, missing
+        None were read, left out or not found: all that was done when the plan was made.
+    kept
+        How many products were handed on.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self.total: int | None = len(plan.products)
+        self.expected: int | None = self.total
+        self.pages = 0
+        self.excluded: Counter[str] = Counter()
+        self.missing: list[str] = []
+        self.kept = 0
+
+    @property
+    def queries(self) -> tuple[Query, ...]:
+        """What was asked for when the plan was made."""
+        return (Query.parse(self._plan.parameters),)
+
+    @property
+    def area(self) -> Area | None:
+        """The area of interest that the plan was made for; None: none."""
+        geometry = self._plan.selection.get("aoi")
+        if geometry is None:
+            return None
+        from collgs_async.selection.aoi.area import Area
+
+        return Area.of(geometry)
+
+    async def __aiter__(self) -> AsyncGenerator[Product, None]:
+        """Hand out each product, in the order of the plan."""
+        for product in self._plan.products:
+            self.kept += 1
+            yield product

@@ -1,0 +1,295 @@
+"""The stream of chosen products: searches, one after the other, and the stages that their results go through."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from contextlib import aclosing
+from dataclasses import replace
+from itertools import zip_longest
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from collgs_async.models.criteria import Criteria
+from collgs_async.selection.aoi import read_area
+from collgs_async.selection.background import in_background
+from collgs_async.selection.baselines import latest_baseline
+from collgs_async.selection.best import best
+from collgs_async.selection.filters import Excluded, filter_products
+from collgs_async.selection.identifiers import bare, read_identifiers
+from collgs_async.selection.queries import build_queries
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+
+    from collgs_async.config.settings import Selection
+    from collgs_async.models.product import Product
+    from collgs_async.models.query import Query
+    from collgs_async.selection.aoi.area import Area
+
+__all__ = ["SelectedProducts"]
+
+log = logging.getLogger("collgs_async")
+
+
+class _Search(Protocol):
+    """What is needed of a search."""
+
+    total: int | None
+    pages: int
+    honoured: frozenset[str]
+
+    @property
+    def expected(self) -> int | None: ...
+
+    def __aiter__(self) -> AsyncGenerator[Product, None]: ...
+
+
+class SelectedProducts:
+    """The products that a search finds and that are wanted, as an asynchronous iterator.
+
+    Nothing is asked before somebody wants a product. It can be gone through once. The query's ``count`` is the most
+    products that are handed on: what is left out does not count.
+
+    Parameters
+    ----------
+    search
+        Sends one query.
+    query
+        What to ask for.
+    selection
+        What is wanted of what is found.
+    base_url
+        The search address, which with all its parameters must not be too long.
+    on_excluded
+        Called with each product that is left out; None: nobody wants to know.
+
+    Attributes
+    ----------
+    queries
+        The searches: one, or several for a long list of identifiers; none before `prepare`.
+    area
+        The area of interest; None: none, or it was not read yet; see `prepare`.
+    excluded
+        How many products were found and not wanted, by reason.
+    missing
+        Identifiers that were asked for and that no search has found.
+    yielded
+        How many products were handed on.
+    """
+
+    def __init__(
+        self,
+        search: Callable[[Query], _Search],
+        query: Query,
+        selection: Selection,
+        base_url: str,
+        *,
+        tell: Callable[[Excluded], None] | None = None,
+    ) -> None:
+        self._search = search
+        self._count = query.count
+        self._selection = selection
+        self._tell = tell
+        self._identifiers: tuple[str, ...] = ()
+        self._query = replace(query, count=None) if selection.chooses else query
+        self._base_url = base_url
+        self._asked: list[tuple[Query, tuple[str, ...]]] | None = None
+        self.area: Area | None = None
+        self._searches: list[_Search] = []
+        self.excluded: Counter[str] = Counter()
+        self.missing: list[str] = []
+        self.yielded = 0
+
+    async def prepare(self) -> None:
+        """Read the identifiers and the area of interest, and make the searches, in a thread: it may take seconds.
+
+        It is done before the first product, where it was not done before.
+
+        Raises
+        ------
+        ConfigError
+            One of them cannot be read; nothing was asked for.
+        """
+        if self._asked is None:
+            self.area, self._identifiers, self._asked = await in_background(self._prepare)
+
+    def _prepare(self) -> tuple[Area | None, tuple[str, ...], list[tuple[Query, tuple[str, ...]]]]:
+        ids, aoi = self._selection.ids, self._selection.aoi
+        identifiers = () if ids is None else read_identifiers(ids)
+        area = None if aoi is None else _area(aoi)
+        if area is not None:
+            area.prepare()
+        return area, identifiers, build_queries(self._query, self._selection, area, identifiers, self._base_url)
+
+    @property
+    def queries(self) -> tuple[Query, ...]:
+        """The searches that are sent; none before `prepare`."""
+        return tuple(query for query, _ in self._asked or ())
+
+    def written(self) -> dict[str, Any]:
+        """Write the selection as a configuration would hold it, with all that it names in files."""
+        written = self._selection.to_dict()
+        if self.area is not None:
+            written["aoi"] = self.area.geojson()
+        if self._identifiers:
+            written["ids"] = list(self._identifiers)
+        return written
+
+    @property
+    def total(self) -> int | None:
+        """How many products the catalogue says that it has, before any is left out; None while it has not said."""
+        totals = [search.total for search in self._searches]
+        known = [total for total in totals if total is not None]
+        return sum(known) if known and len(known) == len(totals) else None
+
+    @property
+    def pages(self) -> int:
+        """How many pages of results were read."""
+        return sum(search.pages for search in self._searches)
+
+    @property
+    def expected(self) -> int | None:
+        """How many products this will hand out at the most, by what is known now; None while nobody knows."""
+        if self._asked is None:
+            return None
+        begun = [search.expected for search in self._searches]
+        lengths = [len(batch) or None for _, batch in self._asked]
+        known = [said if said is not None else length for said, length in zip_longest(begun, lengths)]
+        found = sum(number for number in known if number is not None)
+        if None in known:
+            return None
+        left = max(0, found - self.excluded.total())
+        return left if self._count is None else min(left, self._count)
+
+    async def __aiter__(self) -> AsyncGenerator[Product, None]:
+        """Hand out each product that is wanted.
+
+        Raises
+        ------
+        CatalogueError
+            The catalogue could not be asked, or does not answer with results.
+        """
+        await self.prepare()
+        self._announce()
+        async with aclosing(self._stages()) as products:
+            while self._count is None or self.yielded < self._count:
+                try:
+                    product = await anext(products)
+                except StopAsyncIteration:
+                    return
+                self.yielded += 1
+                yield product
+
+    def _stages(self) -> AsyncGenerator[Product, None]:
+        """Put the stages in a row: filters first, so that the newest and the best are those of what fits."""
+        wanted = self._selection
+        products = self._found()
+        if wanted.criteria != Criteria():
+            products = filter_products(products, wanted.criteria, self._drop)
+        if self.area is not None:
+            products = self._within(products, self.area)
+        if not wanted.latest_baseline and wanted.best is None:
+            return products
+        twins: list[Product] = []
+        products = _without_twins(products, twins)
+        if wanted.latest_baseline:
+            products = latest_baseline(products, self._drop)
+        if wanted.best is not None:
+            coverage = None if self.area is None else _overlap
+            products = best(products, wanted.best, self._drop, coverage=coverage)
+        return _followed_by(products, twins)
+
+    async def _found(self) -> AsyncGenerator[Product, None]:
+        """Go through all searches; take note of which identifiers were not found."""
+        for query, batch in self._asked or ():
+            search = self._search(query)
+            self._searches.append(search)
+            wanted = set(batch)
+            async with aclosing(aiter(search)) as products:
+                async for product in products:
+                    name = bare(product.identifier)
+                    if batch and name not in batch:
+                        continue  # which a catalogue that compares loosely may give
+                    wanted.discard(name)
+                    yield _as_asked(product, query, search)
+            self.missing += [name for name in batch if name in wanted]
+
+    async def _within(self, products: AsyncGenerator[Product, None], area: Area) -> AsyncGenerator[Product, None]:
+        """Compare the real footprints with the area: a catalogue that compares boxes finds too many."""
+        least = self._selection.min_overlap
+        async with aclosing(products):
+            async for found in products:
+                overlap = area.overlap(found.footprint)
+                product = replace(found, overlap=overlap)
+                if not area.touches(product.footprint):
+                    self._drop(Excluded(product, "its footprint does not meet the area", "outside the area"))
+                elif least and overlap is None:
+                    self._drop(Excluded(product, "its footprint is not known", "too little of the area"))
+                elif least and overlap is not None and overlap < least:
+                    reason = f"it covers {overlap:.3g} % of the area, less than {least:g} %"
+                    self._drop(Excluded(product, reason, "too little of the area"))
+                else:
+                    yield product
+
+    def _drop(self, dropped: Excluded) -> None:
+        self.excluded[dropped.kind] += 1
+        log.debug("left out: %s: %s", dropped.product.identifier, dropped.reason)
+        if self._tell is not None:
+            self._tell(dropped)
+
+    def _announce(self) -> None:
+        """Tell what the catalogue is asked for and what is checked here."""
+        for note in self.area.notes if self.area else ():
+            log.info("note: %s", note)
+        first = self.queries[0]
+        asked = " ".join(f"{key}={value}" for key, value in first.parameters.items())
+        more = f", and {len(self.queries) - 1} more like this" if len(self.queries) > 1 else ""
+        log.debug("asked of the catalogue: %s%s", asked, more)
+        also = sorted(set(first.parameters) - {"parentIdentifier", "identifier"})
+        if self._identifiers and also:
+            log.info("note: what is asked for by identifier is only found where it fits %s, too", " and ".join(also))
+        if here := self._selection.local_filters:
+            log.debug("checked on this side: %s", ", ".join(here))
+
+
+def _area(source: str | Path | Mapping[str, Any]) -> Area:
+    if isinstance(source, str | Path):
+        return read_area(source)
+    from collgs_async.selection.aoi.area import Area
+
+    return Area.of(source)
+
+
+async def _without_twins(
+    products: AsyncGenerator[Product, None], twins: list[Product]
+) -> AsyncGenerator[Product, None]:
+    """Set aside what has the name of another product, so that neither is left out in favour of the other."""
+    async with aclosing(products):
+        async for product in products:
+            if product.is_twin:
+                twins.append(product)
+            else:
+                yield product
+
+
+async def _followed_by(
+    products: AsyncGenerator[Product, None], others: Sequence[Product]
+) -> AsyncGenerator[Product, None]:
+    async with aclosing(products):
+        async for product in products:
+            yield product
+    for product in others:
+        yield product
+
+
+def _as_asked(product: Product, query: Query, search: _Search) -> Product:
+    """Believe a catalogue that has gone by the direction of the orbit, though its entries do not tell it."""
+    asked = query.parameters.get("orbitDirection", "")
+    if product.orbit_direction or "," in asked or "orbitDirection" not in search.honoured:
+        return product
+    return replace(product, orbit_direction=asked)
+
+
+def _overlap(product: Product) -> float | None:
+    return product.overlap

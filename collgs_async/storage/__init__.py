@@ -1,0 +1,1 @@
+"""Files on disk: unfinished and finished archives, locks, verification."""

@@ -1,0 +1,184 @@
+"""Check archives that are on disk already: a whole folder, several at once."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from collgs_async.errors import FileError, IntegrityError, ProductError
+from collgs_async.models.product import Outcome, Product, Status
+from collgs_async.models.text import format_bytes, format_duration
+from collgs_async.pipeline import run_pipeline
+from collgs_async.storage.archive_reading import counted
+from collgs_async.storage.files import refuse_odd
+from collgs_async.storage.verify import DamagedMembersError, Level, Verdict, verify_archive
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+    from pathlib import Path
+
+    from collgs_async.config.settings import DownloadOptions
+    from collgs_async.models.progress import Progress
+
+__all__ = ["DamagedArchive", "FolderAudit", "verify_folder"]
+
+log = logging.getLogger("collgs_async")
+
+
+@dataclass(frozen=True, slots=True)
+class DamagedArchive:
+    """An archive that is not right.
+
+    Attributes
+    ----------
+    path
+        Where it is.
+    problem
+        What is wrong with it.
+    damaged
+        The ranges of bytes that are wrong, ``(first, one past the last)``; empty when it is no whole archive at all.
+    """
+
+    path: Path
+    problem: ProductError
+    damaged: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FolderAudit:
+    """What became of checking a folder.
+
+    Attributes
+    ----------
+    checked
+        How many archives were read.
+    bytes
+        Their length in all.
+    seconds
+        How long it took.
+    bad
+        Those that are no right archives, in the order of their names.
+    unchecked
+        How many members of the others could not be read.
+    """
+
+    checked: int
+    bytes: int
+    seconds: float
+    bad: tuple[DamagedArchive, ...]
+    unchecked: int = 0
+
+    @property
+    def ok(self) -> bool:
+        """Whether none of them is bad, as far as they could be checked."""
+        return not self.bad
+
+    def __str__(self) -> str:
+        """Say it in a line."""
+        if not self.checked:
+            return "no archives there"
+        verdict = f"{len(self.bad)} of them bad" if self.bad else "all of them right"
+        if self.unchecked:
+            verdict = f"{len(self.bad) or 'none'} of them bad; {counted(self.unchecked, 'member')} could not be checked"
+        return f"{self.checked} checked ({format_bytes(self.bytes)} in {format_duration(self.seconds)}), {verdict}"
+
+
+async def verify_folder(folder: Path, options: DownloadOptions, progress: Progress) -> FolderAudit:
+    """Check each ``*.zip`` below a folder, as many at once as there are processors; name those that are bad.
+
+    Parameters
+    ----------
+    folder
+        Where they are, also in folders of its own; or one archive.
+    options
+        Its ``verify`` says what to check.
+    progress
+        Whom to tell.
+    """
+    begun = time.monotonic()
+    paths = await asyncio.to_thread(_archives, folder)
+    progress.expect(len(paths))
+    outcomes: list[Outcome] = []
+    unchecked = 0
+    stop = threading.Event()
+    threads = os.cpu_count() or 1
+    with ThreadPoolExecutor(threads, thread_name_prefix="verify") as executor:
+
+        async def examine(product: Product) -> Outcome:
+            path = paths[product.identifier]
+            progress.started(product, have=0, size=product.size)
+            nonlocal unchecked
+            found = await asyncio.get_running_loop().run_in_executor(
+                executor, _examine, path, Level(options.verify), stop
+            )
+            problem = found if isinstance(found, ProductError) else None
+            if isinstance(found, Verdict):
+                progress.advanced(product, product.size or 0)
+                unchecked += found.unchecked
+            else:
+                log.error("%s: %s", path, found)
+            status = Status.DOWNLOADED if problem is None else Status.FAILED
+            outcome = Outcome(product, status, path=path, error=problem)
+            progress.finished(outcome)
+            return outcome
+
+        try:
+            await run_pipeline(_products(paths), examine, outcomes.append, workers=threads, queue_size=threads)
+        finally:
+            stop.set()
+    return FolderAudit(
+        checked=len(outcomes),
+        bytes=sum(outcome.product.size or 0 for outcome in outcomes),
+        seconds=time.monotonic() - begun,
+        bad=tuple(
+            sorted(
+                (_bad(paths[outcome.product.identifier], outcome.error) for outcome in outcomes if outcome.error),
+                key=lambda bad: bad.path,
+            )
+        ),
+        unchecked=unchecked,
+    )
+
+
+def _bad(path: Path, problem: ProductError) -> DamagedArchive:
+    damaged = problem.damaged if isinstance(problem, DamagedMembersError) else ()
+    return DamagedArchive(path, problem, tuple((damage.start, damage.end) for damage in damaged))
+
+
+def _archives(folder: Path) -> dict[str, Path]:
+    """Find the archives, by what to call them."""
+    if not folder.is_dir():
+        return {folder.name: folder}
+    found = sorted(path for path in folder.rglob("*.zip") if not path.is_dir())
+    return {str(path.relative_to(folder)): path for path in found}
+
+
+async def _products(paths: dict[str, Path]) -> AsyncGenerator[Product, None]:
+    for name, path in paths.items():
+        yield Product(name, url=None, size=await asyncio.to_thread(_size, path))
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None  # gone meanwhile, or out of reach; reading it will say so
+
+
+def _examine(path: Path, level: Level, stop: threading.Event) -> Verdict | ProductError:
+    try:
+        refuse_odd(path, path.stat().st_mode)
+        verdict = verify_archive(path, level=level, identifier=path.stem, lenient=True, stop=stop.is_set)
+    except (FileError, IntegrityError) as error:
+        return error
+    except OSError as error:
+        return IntegrityError(f"cannot be read: {error.strerror}")
+    for warning in verdict.warnings:
+        log.warning("%s: %s", path, warning)
+    return verdict

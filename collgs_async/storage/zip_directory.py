@@ -1,0 +1,342 @@
+"""The central directory of a ZIP archive: what it says of each member, held against the file.
+
+It is found from the end of the file (APPNOTE.TXT §4.3.16). Bytes before the first member and after the end record are
+allowed for, as the usual readers do: a self-extractor's stub, a byte order mark, the marker of spanned archives
+(§8.5.3), whether or not the offsets count them.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import chain, islice
+from struct import unpack_from
+from typing import TYPE_CHECKING
+
+from collgs_async.errors import IntegrityError
+from collgs_async.storage.archive_reading import check_cancelled, counted, exactly, never, quoted
+from collgs_async.storage.zip_format import (
+    BZIP2,
+    CENTRAL,
+    CENTRAL_SIGNATURE,
+    DEFLATED,
+    ENCRYPTED,
+    END,
+    END64,
+    END64_SIGNATURE,
+    END_SIGNATURE,
+    FULL16,
+    FULL32,
+    LOCAL,
+    LOCAL_SIGNATURE,
+    LOCATOR,
+    LOCATOR_SIGNATURE,
+    LZMA,
+    STORED,
+    ZIP64_FIELD,
+    extra_fields,
+)
+from collgs_async.storage.zip_names import decoded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from io import BufferedReader
+    from pathlib import Path
+
+__all__ = ["Directory", "Member", "read_members"]
+
+_MIB = 1024 * 1024
+_END_WINDOW = _MIB
+_LARGEST_DIRECTORY = 256 * _MIB
+_READABLE = frozenset({STORED, DEFLATED, BZIP2, LZMA})
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One entry of the central directory.
+
+    Attributes
+    ----------
+    name
+        As the directory has it: UTF-8 where flag bit 11 says so, code page 437 otherwise.
+    method
+        Compression method; 0 is stored, 8 is deflated.
+    flags
+        General purpose bit flag.
+    crc
+        CRC-32 of the unpacked data.
+    compressed, uncompressed
+        Length of the packed and of the unpacked data in bytes.
+    header
+        Offset of the local header in bytes from the beginning of the file.
+    version
+        What is needed to extract it, as it stands there.
+    modified
+        Date and time of its last change as MS-DOS has them: the date in the upper 16 bits.
+    extra
+        Its extra fields in the directory.
+    """
+
+    name: str
+    method: int
+    flags: int
+    crc: int
+    compressed: int
+    uncompressed: int
+    header: int
+    version: int = 20
+    modified: int = 0
+    extra: bytes = b""
+
+    @property
+    def readable(self) -> bool:
+        """Whether the data can be unpacked here: methods 0, 8, 12 (bzip2) and 14 (LZMA), not encrypted."""
+        return self.method in _READABLE and not self.flags & ENCRYPTED
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """What the central directory says.
+
+    Attributes
+    ----------
+    members
+        In the order in which they lie in the file; at least one.
+    start
+        Offset of the central directory in bytes; no member reaches beyond it.
+    shift
+        Bytes before the archive that its offsets do not count.
+    surplus
+        Bytes after the end record and its comment.
+    """
+
+    members: tuple[Member, ...]
+    start: int
+    shift: int = 0
+    surplus: int = 0
+
+    @property
+    def warnings(self) -> Iterator[str]:
+        """Say what is odd and no reason to refuse."""
+        if before := self.members[0].header:
+            yield f"{counted(before, 'byte')} before the first member"
+        if self.surplus:
+            yield f"{counted(self.surplus, 'byte')} after the end record"
+
+    def extents(self) -> Iterator[tuple[Member, int]]:
+        """Pair each member with the offset, in bytes, of what follows it."""
+        following = chain((member.header for member in islice(self.members, 1, None)), (self.start,))
+        return zip(self.members, following, strict=True)
+
+
+def read_members(path: Path, *, stop: Callable[[], bool] = never) -> Directory:
+    """Read the central directory and hold it against the file.
+
+    Members may not share a byte, so that all of them together are never larger than the file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    stop
+        Looked at before every entry.
+
+    Raises
+    ------
+    IntegrityError
+        There is no whole directory, or it cannot be that of this file.
+    Stopped
+        `stop()` turned true.
+    OSError
+        The file cannot be read.
+    """
+    with path.open("rb") as file:
+        end = _find_end(file)
+        members = sorted(_entries(file, end, stop), key=lambda member: member.header)
+        if not _counts(end.entries, len(members)):
+            raise IntegrityError(
+                f"the end record counts {counted(end.entries, 'member')}, the directory has {len(members)}"
+            )
+        directory = Directory(tuple(members), end.start, end.shift, end.surplus)
+        _refuse_overlaps(directory)
+        if end.shift and exactly(file, members[0].header, len(LOCAL_SIGNATURE)) != LOCAL_SIGNATURE:
+            raise IntegrityError(
+                f"the central directory should end at byte {end.edge}, it claims {end.edge - end.shift}"
+            )
+    return directory
+
+
+def _counts(told: int, found: int) -> bool:
+    """Compare what the end record counts, which some writers do in 16 bits where 17 were needed."""
+    return told == found or (found > FULL16 and told == found & FULL16)
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """What the end record says: where the directory lies, what follows it, and how many bytes follow the record."""
+
+    start: int
+    edge: int
+    entries: int
+    shift: int
+    surplus: int
+
+
+def _find_end(file: BufferedReader) -> _End:
+    length = file.seek(0, os.SEEK_END)
+    window = min(length, _END_WINDOW)
+    tail = exactly(file, length - window, window)
+    records = list(_end_records(tail))
+    # When a record ends with the file, an earlier one is the trace of another archive.
+    exact = [(at, surplus) for at, surplus in records if surplus == 0]
+    problem = IntegrityError(f"no end record in the last {counted(window, 'byte')}: the archive is cut short")
+    for found, (at, surplus) in enumerate(exact or records):
+        try:
+            return _end_at(file, length - window + at, surplus)
+        except IntegrityError as error:
+            problem = problem if found else error
+    raise problem
+
+
+def _end_records(tail: bytes) -> Iterator[tuple[int, int]]:
+    """Yield offset and surplus of what may be end records, the last first.
+
+    The surplus is the number of bytes after the record and its comment; it is negative when the comment is
+    cut short.
+    """
+    at = tail.rfind(END_SIGNATURE, 0, max(0, len(tail) - END.size + len(END_SIGNATURE)))
+    while at >= 0:
+        comment = END.unpack_from(tail, at)[-1]
+        yield at, len(tail) - at - END.size - comment
+        at = tail.rfind(END_SIGNATURE, 0, at + len(END_SIGNATURE) - 1)
+
+
+def _end_at(file: BufferedReader, at: int, surplus: int) -> _End:
+    """Read the end record at this offset and find the directory that lies right before it, or before its ZIP64 twin."""
+    if surplus < 0:
+        raise IntegrityError(f"the comment of the end record lacks its last {counted(-surplus, 'byte')}")
+    _, disk, first_disk, here, entries, size, start, _ = END.unpack(exactly(file, at, END.size))
+    narrow = (disk, first_disk, here, entries, size, start)
+    if at >= LOCATOR.size:
+        locator = exactly(file, at - LOCATOR.size, LOCATOR.size)
+        if locator.startswith(LOCATOR_SIGNATURE):
+            try:
+                edge, shift, wide = _end64_before(file, at - LOCATOR.size, locator)
+                end = _place_directory(file, edge, tuple(_widened(narrow, wide)), surplus)
+                if end.shift == shift or not shift:
+                    return end
+                raise _no_end64(edge - shift)
+            except IntegrityError as error:
+                # These may be the last bytes of a name or a comment; if not, no directory ends where it would have to.
+                with suppress(IntegrityError):
+                    return _place_directory(file, at, narrow, surplus)
+                raise error from None
+    return _place_directory(file, at, narrow, surplus)
+
+
+def _end64_before(file: BufferedReader, at: int, locator: bytes) -> tuple[int, int, tuple[int, ...]]:
+    """Read the ZIP64 end record that the locator at this offset points to.
+
+    Returns
+    -------
+    tuple
+        Its offset, by how much that is more than the locator says, and its six values.
+    """
+    _, disk, told, disks = LOCATOR.unpack(locator)
+    if disk or disks > 1:
+        raise IntegrityError(f"the archive is one part of {disks}: split archives cannot be used")
+    if told + END64.size > at:
+        raise IntegrityError(f"the ZIP64 end record cannot begin at byte {told}: its locator is at {at}")
+    for start in (told, at - END64.size):  # the latter where its offset does not count what is before the archive
+        signature, length, _, _, *values = END64.unpack(exactly(file, start, END64.size))
+        if signature == END64_SIGNATURE and start + 12 + length == at:
+            return start, start - told, tuple(values)
+    raise _no_end64(told)
+
+
+def _no_end64(told: int) -> IntegrityError:
+    return IntegrityError(f"no ZIP64 end record at byte {told}, where its locator points")
+
+
+def _widened(narrow: Sequence[int], wide: Sequence[int]) -> Iterator[int]:
+    full = (FULL16, FULL16, FULL16, FULL16, FULL32, FULL32)
+    return (large if small == most else small for small, large, most in zip(narrow, wide, full, strict=True))
+
+
+def _place_directory(file: BufferedReader, edge: int, values: Sequence[int], surplus: int) -> _End:
+    """Check that a directory with these values ends at this offset, whether or not its own offset counts from there."""
+    disk, first_disk, here, entries, size, start = values
+    if disk or first_disk or here != entries:
+        raise IntegrityError("the archive is one part of several: split archives cannot be used")
+    if not entries:
+        raise IntegrityError("the archive has no member")
+    if size > _LARGEST_DIRECTORY:
+        raise IntegrityError(f"the central directory claims {size} bytes, at most {_LARGEST_DIRECTORY} are read")
+    if entries * CENTRAL.size > size:
+        raise IntegrityError(f"{counted(entries, 'member')} cannot fit in a directory of {size} bytes")
+    shift = edge - size - start
+    if shift < 0:
+        raise IntegrityError(f"the central directory should end at byte {edge}, it claims {start + size}")
+    if exactly(file, start + shift, len(CENTRAL_SIGNATURE)) != CENTRAL_SIGNATURE:
+        if shift:
+            raise IntegrityError(f"the central directory should end at byte {edge}, it claims {start + size}")
+        raise IntegrityError(f"no central directory at byte {start}, where the end record points")
+    _refuse_another_archive(file, surplus)
+    return _End(start + shift, edge, entries, shift, surplus)
+
+
+def _refuse_another_archive(file: BufferedReader, surplus: int) -> None:
+    file.seek(-surplus, os.SEEK_END)
+    if file.read(len(LOCAL_SIGNATURE)) == LOCAL_SIGNATURE:
+        raise IntegrityError(f"another archive begins {counted(surplus, 'byte')} before the end of the file")
+
+
+def _entries(file: BufferedReader, end: _End, stop: Callable[[], bool]) -> Iterator[Member]:
+    at, edge = end.start, end.edge
+    while at < edge:
+        check_cancelled(stop)
+        if at + CENTRAL.size > edge:
+            raise IntegrityError(f"the directory entry at byte {at} is cut short")
+        signature, *fields = CENTRAL.unpack(exactly(file, at, CENTRAL.size))
+        if signature != CENTRAL_SIGNATURE:
+            raise IntegrityError(f"no directory entry at byte {at}, where one should begin")
+        name, extra, comment = fields[9:12]
+        following = at + CENTRAL.size + name + extra + comment
+        if following > edge:
+            raise IntegrityError(f"the directory entry at byte {at} is cut short")
+        words = exactly(file, at + CENTRAL.size, name + extra)
+        yield _member(fields, words[:name], words[name:], end.shift)
+        at = following
+
+
+def _member(fields: Sequence[int], raw_name: bytes, extra: bytes, shift: int) -> Member:
+    _, version, flags, method, time, date, crc, compressed, uncompressed, _, _, _, disk, _, _, header = fields
+    name = decoded(raw_name, flags)
+    if disk not in (0, FULL16):
+        raise IntegrityError(f"{quoted(name)} begins on disk {disk}: split archives cannot be used")
+    sizes = (uncompressed, compressed, header)
+    if FULL32 in sizes:
+        uncompressed, compressed, header = _widened_sizes(name, sizes, extra)
+    modified = date << 16 | time
+    return Member(name, method, flags, crc, compressed, uncompressed, header + shift, version, modified, extra)
+
+
+def _widened_sizes(name: str, sizes: Sequence[int], extra: bytes) -> Iterable[int]:
+    """Take the values that are full from the ZIP64 extra field; without one they mean what they say."""
+    for field, present in extra_fields(extra):
+        if field == ZIP64_FIELD:
+            if len(present) < 8 * sizes.count(FULL32):
+                raise IntegrityError(f"the ZIP64 field of {quoted(name)} is cut short")
+            wide = iter(unpack_from(f"<{len(present) // 8}Q", present))
+            return [next(wide) if size == FULL32 else size for size in sizes]
+    return sizes
+
+
+def _refuse_overlaps(directory: Directory) -> None:
+    for member, end in directory.extents():
+        least = member.header + LOCAL.size + member.compressed
+        if least > end:
+            raise IntegrityError(
+                f"{quoted(member.name)} reaches to byte {least} or further, what follows it begins at {end}"
+            )

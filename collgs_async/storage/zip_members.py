@@ -1,0 +1,395 @@
+"""The members of a ZIP archive, one by one: local headers against the directory, data against their CRC-32.
+
+The CRC of the data decides. A local header that says less than the directory, or says a name in another spelling, is
+odd. One that says something else is damage, though it may turn out to be the way in which the archive was written.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import cached_property
+from struct import pack
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from collgs_async.errors import IntegrityError
+from collgs_async.storage.archive_reading import check_cancelled, counted, exactly, never
+from collgs_async.storage.unpack import TooLargeError, Unpacking
+from collgs_async.storage.zip_format import (
+    DEFLATED,
+    DESCRIPTOR_SIGNATURE,
+    ENCRYPTED,
+    FULL32,
+    LOCAL,
+    LOCAL_SIGNATURE,
+    SIZES_FOLLOW,
+    STORED,
+    ZIP64_FIELD,
+    codec,
+    extra_fields,
+)
+from collgs_async.storage.zip_names import canonical, decoded, encoded, spell_the_same, spellings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from io import BufferedReader
+    from pathlib import Path
+
+    from collgs_async.storage.zip_directory import Directory, Member
+
+__all__ = ["Damage", "Findings", "KnownCrc", "damaged_members"]
+
+_MIB: Final = 1024 * 1024
+_METHOD_NAMES = {9: "Deflate64", 12: "bzip2", 14: "LZMA", 93: "Zstandard", 95: "XZ", 98: "PPMd"}
+
+_PACKED_BEST: Final = 1032
+"""How many bytes a byte of a deflate stream stands for at most. What bzip2 and LZMA unpack to has no such limit, so all
+that they may unpack to in one archive is limited by what its length would allow a deflate stream, and some more."""
+
+_CONTRADICTED: Final = "another CRC-32, length or method in the local header"
+
+_ALWAYS_UNPACKED: Final = 1024 * _MIB
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """A member that is not what the directory says, and the bytes that would have to be fetched again.
+
+    Attributes
+    ----------
+    name
+        The member's name.
+    start, end
+        Its first byte in the archive and the first byte of what follows it.
+    problem
+        What is wrong with it, in words.
+    header_only
+        Whether its data are right.
+    """
+
+    name: str
+    start: int
+    end: int
+    problem: str
+    header_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class KnownCrc:
+    """The data of a stored member as they were written.
+
+    Attributes
+    ----------
+    data
+        Their offset in bytes from the beginning of the file.
+    length
+        How many bytes they are.
+    crc
+        Their CRC-32.
+    """
+
+    data: int
+    length: int
+    crc: int
+
+
+@dataclass(slots=True)
+class Findings:
+    """What was noticed of members that are not damaged.
+
+    Attributes
+    ----------
+    odd
+        How many members differ harmlessly from what the directory says, by the way in which they do.
+    unchecked
+        Of how many members the data could not be read, by the reason.
+    proving
+        Whether to look for bytes that are neither told by the directory nor covered by a CRC.
+    unproven
+        In how many members there are such bytes.
+    """
+
+    odd: Counter[str] = field(default_factory=Counter)
+    unchecked: Counter[str] = field(default_factory=Counter)
+    proving: bool = False
+    unproven: int = 0
+
+    @property
+    def warnings(self) -> Iterator[str]:
+        """Say each kind in words, with the number of members that it concerns."""
+        for oddity, count in self.odd.items():
+            yield f"{counted(count, 'member')}: {oddity}"
+        for reason, count in self.unchecked.items():
+            subject = "1 member uses" if count == 1 else f"{count} members use"
+            whose = "its" if count == 1 else "their"
+            yield f"{subject} {reason}, which cannot be read here: {whose} CRC was not checked"
+
+
+def damaged_members(
+    path: Path,
+    directory: Directory,
+    *,
+    findings: Findings | None = None,
+    lenient: bool = False,
+    stop: Callable[[], bool] = never,
+    block: int = _MIB,
+    seen: Mapping[int, KnownCrc] = MappingProxyType({}),
+) -> Iterator[Damage]:
+    """Read every member that was not seen before, and yield those that are not what the directory says.
+
+    Of a member that is encrypted or packed with a method that cannot be read here, the local header is compared and the
+    data are not.
+
+    Parameters
+    ----------
+    path
+        The file.
+    directory
+        What `read_members` returned for this file.
+    findings
+        Where to note what else is noticed; None: nowhere.
+    lenient
+        As for `check`.
+    stop
+        Looked at before every member and every block.
+    block
+        Bytes to read, and at most to unpack, in one piece.
+    seen
+        As for `check`.
+
+    Raises
+    ------
+    Stopped
+        `stop()` turned true.
+    OSError
+        The file cannot be read.
+    """
+    with path.open("rb") as file:
+        reader = _Reader(file, directory, findings or Findings(), block, stop)
+        for member, end in directory.extents():
+            check_cancelled(stop)
+            try:
+                contradiction = reader.check(member, end, seen.get(member.header))
+            except IntegrityError as error:
+                yield Damage(member.name, member.header, end, str(error))
+            else:
+                if contradiction and lenient:
+                    reader.findings.odd[_CONTRADICTED] += 1
+                elif contradiction:
+                    yield Damage(member.name, member.header, end, contradiction, header_only=True)
+
+
+class _Local(NamedTuple):
+    """What a local header says; names and units as those of `Member`. Its data begin at `data`."""
+
+    version: int
+    flags: int
+    method: int
+    modified: int
+    crc: int
+    compressed: int
+    uncompressed: int
+    name: bytes
+    extra: bytes
+    data: int
+
+
+class _Reader:
+    """Reads the members of one open archive."""
+
+    def __init__(
+        self, file: BufferedReader, directory: Directory, findings: Findings, block: int, stop: Callable[[], bool]
+    ) -> None:
+        self._file = file
+        self._directory = directory
+        self.findings = findings
+        self._buffer = memoryview(bytearray(block))
+        self._stop = stop
+        self._may_unpack = _ALWAYS_UNPACKED + _PACKED_BEST * directory.start
+
+    def check(self, member: Member, end: int, seen: KnownCrc | None) -> str | None:
+        """Raise `IntegrityError` if this member is damaged, and note what else is to be said of it.
+
+        Returns
+        -------
+        str or None
+            What its local header says against the directory, although its data are right; None for nothing.
+        """
+        local = _read_local(self._file, member, end)
+        facts = (local.method, local.crc, local.compressed, local.uncompressed, decoded(local.name, member.flags))
+        oddities: list[str] = []
+        contradiction = None
+        if facts != (member.method, member.crc, member.compressed, member.uncompressed, member.name):
+            oddities += self._compare(member, local)
+            contradiction = _contradiction(member, local)
+        obstacle = self._obstacle(member)
+        if obstacle is None:
+            try:
+                oddities += self._check_data(member, local.data, seen)
+            except TooLargeError:
+                obstacle = _method_name(member)
+        if oddities:
+            self.findings.odd.update(oddities)
+        if obstacle is not None:
+            self.findings.unchecked[obstacle] += 1
+            if contradiction:
+                raise IntegrityError(contradiction)
+        elif self.findings.proving and (oddities or contradiction or not _is_told(self._file, member, local, end)):
+            self.findings.unproven += 1
+        return contradiction
+
+    def _obstacle(self, member: Member) -> str | None:
+        """Say why the data of a member cannot be read; None when they can."""
+        if member.flags & ENCRYPTED:
+            return "encryption"
+        if not member.readable:
+            return _method_name(member)
+        if member.method not in (STORED, DEFLATED):
+            if member.uncompressed > self._may_unpack:
+                return _method_name(member)
+            self._may_unpack -= member.uncompressed
+        return None
+
+    def _compare(self, member: Member, local: _Local) -> Iterator[str]:
+        """Say in what a local header differs harmlessly from the directory's entry."""
+        if decoded(local.name, member.flags) != member.name:
+            self._refuse_another_name(member, local)
+            yield "another spelling of the name in the local header"
+        if local.method != member.method and _is_empty(member):
+            yield "empty, with another method in the local header"
+        if not (local.flags | member.flags) & SIZES_FOLLOW and any(
+            said == 0 != true for said, true in zip(_lengths(local), _lengths(member), strict=True)
+        ):
+            yield "no CRC-32 or length in the local header"
+
+    def _refuse_another_name(self, member: Member, local: _Local) -> None:
+        name = encoded(member.name, member.flags)
+        ours = spellings(local.name, local.flags, local.extra)
+        theirs = spellings(name, member.flags, member.extra)
+        if (ours - theirs) & self._names or not spell_the_same(local.name, ours, name, theirs):
+            raise IntegrityError("its local header has another name")
+
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        return frozenset(canonical(member.name) for member in self._directory.members)
+
+    def _check_data(self, member: Member, data: int, seen: KnownCrc | None) -> Iterator[str]:
+        """Compare the data with their length and CRC-32; say what is odd."""
+        # A stored member may have bytes behind its data that count as packed.
+        length = member.compressed
+        if member.method == STORED:
+            length = min(length, member.uncompressed)
+            if seen is not None and (seen.data, seen.length) == (data, member.compressed) == (data, length):
+                _compare_content(member, seen.length, seen.crc)
+                return
+        self._file.seek(data)
+        pieces: Iterable[bytes | memoryview] = self._blocks(length)
+        if member.method != STORED and member.compressed:
+            pieces = Unpacking(member, pieces, len(self._buffer), self._stop)
+        _check_content(member, pieces)
+        if length < member.compressed or (isinstance(pieces, Unpacking) and pieces.surplus):
+            yield "bytes after the end of the packed data"
+
+    def _blocks(self, length: int) -> Iterator[memoryview]:
+        """Yield the next `length` bytes in pieces, each of which is gone when the next one is asked for."""
+        while length:
+            check_cancelled(self._stop)
+            got = self._file.readinto(self._buffer[: min(length, len(self._buffer))])
+            if not got:
+                raise IntegrityError("the file became shorter while it was read")
+            yield self._buffer[:got]
+            length -= got
+
+
+def _read_local(file: BufferedReader, member: Member, end: int) -> _Local:
+    signature, version, flags, method, time, date, crc, compressed, uncompressed, name, extra = LOCAL.unpack(
+        exactly(file, member.header, LOCAL.size)
+    )
+    if signature != LOCAL_SIGNATURE:
+        raise IntegrityError("it has no local header")
+    data: int = member.header + LOCAL.size + name + extra
+    if data + member.compressed > end:
+        raise IntegrityError(f"it reaches {counted(data + member.compressed - end, 'byte')} into what follows")
+    words = exactly(file, member.header + LOCAL.size, name + extra)
+    modified = date << 16 | time
+    return _Local(
+        version, flags, method, modified, crc, compressed, uncompressed, words[:name], words[name:], data
+    )  # fmt: skip
+
+
+def _lengths(header: Member | _Local) -> tuple[int, int, int]:
+    return header.crc, header.compressed, header.uncompressed
+
+
+def _is_empty(member: Member) -> bool:
+    return not (member.uncompressed or member.crc)
+
+
+def _contradiction(member: Member, local: _Local) -> str | None:
+    """Say in what a local header contradicts the directory; to leave a field at zero, or full, is no contradiction."""
+    if local.method != member.method and not _is_empty(member):
+        return f"its local header says method {local.method}, the directory {member.method}"
+    pairs = zip(_lengths(local), _lengths(member), strict=True)
+    if (local.flags | member.flags) & SIZES_FOLLOW or all(said in (true, 0, FULL32) for said, true in pairs):
+        return None
+    return "its local header and the directory differ in CRC-32 or length"
+
+
+def _is_told(file: BufferedReader, member: Member, local: _Local, end: int) -> bool:
+    """Tell whether every byte of a member beside its data follows from the directory's entry."""
+    ours = (local.version, local.flags, local.method, local.modified, local.name)
+    theirs = (member.version, member.flags, member.method, member.modified, encoded(member.name, member.flags))
+    if ours != theirs or not _are_extras_told(member, local):
+        return False
+    gap = end - local.data - member.compressed
+    if not member.flags & SIZES_FOLLOW:
+        return gap == 0
+    sizes = (member.crc, member.compressed, member.uncompressed)
+    told = (sizes, (0, 0, 0), (0, FULL32, FULL32), (member.crc, FULL32, FULL32))
+    return (local.crc, local.compressed, local.uncompressed) in told and _is_descriptor(file, end - gap, gap, sizes)
+
+
+def _are_extras_told(member: Member, local: _Local) -> bool:
+    """Compare extra fields: those of a local header all stand in the directory, or repeat its lengths."""
+    lengths = {pack("<2Q", member.uncompressed, member.compressed)}
+    if member.flags & SIZES_FOLLOW:
+        lengths.add(bytes(16))
+    elsewhere = list(extra_fields(member.extra))
+    fields = list(extra_fields(local.extra))
+    whole = sum(4 + len(data) for _, data in fields) == len(local.extra)
+    return whole and all(
+        data in lengths if number == ZIP64_FIELD else (number, data) in elsewhere for number, data in fields
+    )
+
+
+def _is_descriptor(file: BufferedReader, at: int, length: int, sizes: tuple[int, int, int]) -> bool:
+    """Tell whether these bytes are a data descriptor (APPNOTE.TXT §4.3.9): signed or not, of 32 or of 64 bits."""
+    forms = {4 * 3: "<3I", 4 + 8 * 2: "<I2Q"}
+    signature = DESCRIPTOR_SIGNATURE if length - len(DESCRIPTOR_SIGNATURE) in forms else b""
+    form = forms.get(length - len(signature))
+    if form is None or (form == "<3I" and max(sizes) > FULL32):
+        return False
+    return exactly(file, at, length) == signature + pack(form, *sizes)
+
+
+def _check_content(member: Member, pieces: Iterable[bytes | memoryview]) -> None:
+    length = crc = 0
+    for piece in pieces:
+        length += len(piece)
+        crc = codec.crc32(piece, crc)
+        if length > member.uncompressed:
+            raise IntegrityError(f"it unpacks to more than the {counted(member.uncompressed, 'byte')} expected")
+    _compare_content(member, length, crc)
+
+
+def _compare_content(member: Member, length: int, crc: int) -> None:
+    if length != member.uncompressed:
+        raise IntegrityError(f"it unpacks to {length} bytes, {member.uncompressed} expected")
+    if crc != member.crc:
+        raise IntegrityError(f"its CRC-32 is {crc:08x}, {member.crc:08x} expected")
+
+
+def _method_name(member: Member) -> str:
+    name = _METHOD_NAMES.get(member.method, "an unusual compression")
+    return f"{name} (method {member.method})"

@@ -1,0 +1,121 @@
+"""What to do about an archive that is not right: fetch its bad members again, else the whole, else say why not."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from collgs_async.errors import FileError, IntegrityError, UnreadableError
+from collgs_async.storage.archive_reading import quoted
+from collgs_async.storage.executor import in_thread
+from collgs_async.storage.files import readable, storage_trouble
+from collgs_async.storage.identity import OtherProductError
+from collgs_async.storage.verify import DamagedMembersError, UnprovenError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from collgs_async.transfer.job import DownloadJob
+
+__all__ = ["ArchiveRepair"]
+
+_PIECE: Final = 2**20
+
+
+class ArchiveRepair:
+    """The attempts to set one archive right.
+
+    When members have wrong checksums, their ranges alone are fetched again. If they come with the same digest, the
+    archive is like that on the server: it is kept if its data are right, and only local headers contradict the
+    directory. Anything else that is wrong means fetching the whole once more; so does what was joined and cannot be
+    proved, and from then on nothing is joined unless a validator speaks for it. What the disk does not give back is
+    fetched once more into another file.
+
+    Parameters
+    ----------
+    trip
+        The product concerned.
+    """
+
+    def __init__(self, job: DownloadJob) -> None:
+        self._job = job
+        self._digests: dict[tuple[int, int], bytes] = {}
+        self._mended = False
+        self._started_over = False
+
+    async def mend(self, error: IntegrityError) -> str:
+        """Prepare the part for another try, and say in words what will be tried.
+
+        Raises
+        ------
+        IntegrityError
+            There is nothing left to try; the part is gone.
+        FileError
+            The disk did not give back the second file either; it is gone, too.
+        """
+        job = self._job
+        spans = _spans(error)
+        if isinstance(error, UnprovenError) and job.joins:
+            job.joins = False
+            await self._forget_all()
+            return "fetching it once more, whole"
+        if spans and await self._came_the_same(spans):
+            if isinstance(error, DamagedMembersError) and all(damage.header_only for damage in error.damaged):
+                job.lenient = True
+                return "it came with the same bytes twice, and its data are right: it is kept"
+            await self._give_up(f"{error}; it came with the same bytes twice, so the archive is bad on the server")
+        if spans and not self._mended:
+            self._mended = True
+            async with job.part:
+                await job.part.invalidate(spans)
+            job.most_held = -1
+            return "fetching that part of it again" if len(spans) == 1 else "fetching those parts of it again"
+        if self._started_over and isinstance(error, UnreadableError):
+            await job.part.discard()
+            raise FileError(f"{job.part.path}: {error}, also after it was fetched once more") from error
+        if self._started_over and isinstance(error, OtherProductError):
+            await self._give_up(f"the store sent the archive of {quoted(error.product)}, twice")
+        if self._started_over:
+            await self._give_up(f"{error}; it came like this twice, so the archive is bad on the server")
+        self._started_over = True
+        await self._forget_all()
+        return "fetching it once more"
+
+    async def _forget_all(self) -> None:
+        await self._job.part.discard()
+        self._job.reset()
+
+    async def _came_the_same(self, spans: list[tuple[int, int]]) -> bool:
+        path = self._job.part.path
+        try:
+            with storage_trouble(path), readable():
+                digests = await in_thread(None, partial(_digests, path, spans))
+        except UnreadableError:
+            return False  # what comes next is written over it
+        same = bool(self._digests) and all(self._digests.get(span) == digest for span, digest in digests.items())
+        self._digests |= digests
+        return same
+
+    async def _give_up(self, words: str) -> None:
+        await self._job.part.discard()
+        raise IntegrityError(words)
+
+
+def _spans(error: IntegrityError) -> list[tuple[int, int]]:
+    damaged = error.damaged if isinstance(error, DamagedMembersError) else ()
+    return [(damage.start, damage.end) for damage in damaged]
+
+
+def _digests(path: Path, spans: Iterable[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
+    found = {}
+    with path.open("rb") as file:
+        for first, end in spans:
+            digest = hashlib.blake2b()
+            file.seek(first)
+            while first < end and (piece := file.read(min(_PIECE, end - first))):
+                digest.update(piece)
+                first += len(piece)
+            found[first, end] = digest.digest()
+    return found
