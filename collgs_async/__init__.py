@@ -95,9 +95,9 @@ _MODULES = {
     "reporting.choice": ("choose_progress",),
     "reporting.plain": ("PlainProgress",),
     "reporting.products": ("Products",),
-    "selection.filters": ("Dropped",),
+    "selection.filters": ("Excluded",),
     "selection.plan": ("Plan",),
-    "selection.search": ("Choice",),
+    "selection.search": ("SelectedProducts",),
     "transfer.action": ("Action",),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}

@@ -71,7 +71,7 @@ COSTLY: Final = frozenset(LYING)
 SMALL_SCALE: Final = """\
 import sys
 from collgs_async.transfer import fetch, job
-job.SMALLEST_PIECE, trip.WORTH_SPLITTING = 2**19, 0.1
+job.SMALLEST_PIECE, job.WORTH_SPLITTING = 2**19, 0.1
 fetch.WORTH_A_RECEIVER = int(sys.argv.pop(1))
 from collgs_async.cli import entry_point
 entry_point()

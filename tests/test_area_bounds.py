@@ -63,7 +63,7 @@ def test_random_points_cost_little_whatever_is_made_of_them(saved: Any, geometry
         from collgs_async.errors import ConfigError
         try:
             area = read_area({str(saved("aoi.json", geometry))!r})
-            assert len(area.wkt(1500, repeated=True)) <= 1500
+            assert len(area.to_wkt(1500, repeated=True)) <= 1500
             assert area.touches(area.geojson())
         except ConfigError as error:
             assert "at most" in str(error), error

@@ -108,6 +108,6 @@ class TestFiles:
         assert "needs the Python package shapely: python -m pip install 'collgs-async[geo]'\n" in answer.stdout
 
     def test_shapely_is_not_imported_before_it_is_needed(self) -> None:
-        code = "import sys, collgs_async.area; sys.exit('shapely' in sys.modules or 'numpy' in sys.modules)"
+        code = "import sys, collgs_async.selection.aoi; sys.exit('shapely' in sys.modules or 'numpy' in sys.modules)"
 
         assert 0 == subprocess.run([sys.executable, "-c", code]).returncode

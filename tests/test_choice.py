@@ -136,7 +136,7 @@ async def test_the_share_of_the_area_is_known_and_can_be_asked_for(serve: Callab
     shares = {scene.identifier: area.overlap(scene.footprint) or 0.0 for scene in scenes}
     assert [name for name, share in shares.items() if share >= 60] == names(products)
     assert [shares[name] for name in names(products)] == [product.overlap for product in products]
-    assert {"too little of the area": len(dropped)} == dict(choice.left_out)
+    assert {"too little of the area": len(dropped)} == dict(choice.excluded)
     assert sum(area.touches(scene.footprint) for scene in scenes) == len(products) + len(dropped)
     assert 0 < len(products) < len(dropped)
     assert all("of the area, less than 60 %" in one.reason for one in dropped)
@@ -364,7 +364,7 @@ async def test_the_direction_of_the_orbit_is_asked_for_and_checked(
     assert "ASCENDING" == searches(site)[0].query["orbitDirection"]
     assert 0 < len(ascending) < len(scenes)
     assert ascending == found
-    assert (0 if known else len(scenes) - len(found)) == choice.left_out["another orbit direction"]
+    assert (0 if known else len(scenes) - len(found)) == choice.excluded["another orbit direction"]
     assert [] == [record.message for record in caplog.records if record.levelname == "WARNING"]
 
 
@@ -382,7 +382,7 @@ async def test_a_direction_that_entries_do_not_tell_is_that_which_the_catalogue_
 
     ascending = [(scene.identifier, "ASCENDING") for scene in scenes if scene.orbit_direction == "ASCENDING"]
     assert (ascending if known else []) == found
-    assert ({} if known else {"orbit direction not known": len(scenes)}) == dict(choice.left_out)
+    assert ({} if known else {"orbit direction not known": len(scenes)}) == dict(choice.excluded)
 
 
 def reprocessed(count: int) -> list[Scene]:
@@ -533,7 +533,7 @@ async def test_what_another_wish_leaves_out_is_not_missing(serve: Callable[..., 
         choice = one.choose()
         assert [newest.identifier] == [product.identifier async for product in choice]
 
-    assert ([], {"older baseline": 1}) == (choice.missing, dict(choice.left_out))
+    assert ([], {"older baseline": 1}) == (choice.missing, dict(choice.excluded))
 
 
 async def test_a_run_that_misses_some_is_not_ok(serve: Callable[..., Any], tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def test_without_wishes_all_are_wanted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wishes", "expected"),
+    ("criteria", "expected"),
     [
         ({"tile": "31UGR"}, [TILE]),
         ({"tile": "T31ugr, 32ULV"}, [TILE]),
@@ -133,7 +133,7 @@ def test_what_is_wanted(criteria: dict[str, object], expected: list[Product]) ->
 
 
 @pytest.mark.parametrize(
-    ("product", "wishes", "expected"),
+    ("product", "criteria", "expected"),
     [
         (TILE, {"tile": "32ULV,31UGS"}, "its tile is 31UGR, not 31UGS or 32ULV"),
         (RADAR, {"tile": "32ULV"}, "its tile is not known"),

@@ -30,23 +30,23 @@ PROCESSES = 8
 HOLD = """
 import sys
 from pathlib import Path
-from collgs_async.lease import Lease
-print(Lease(Path(sys.argv[1])).take(), flush=True)
+from collgs_async.storage.lock import ProductLock
+print(ProductLock(Path(sys.argv[1])).acquire(), flush=True)
 sys.stdin.read()
 """
 RACE = """
 import os, random, sys
 from pathlib import Path
-from collgs_async.lease import Lease
+from collgs_async.storage.lock import ProductLock
 wins = 0
 sys.stdin.readline()
 for path in random.sample(sys.argv[1:], len(sys.argv) - 1):
-    lease, marker = Lease(Path(path)), Path(path + ".marker")
-    while not lease.take():
+    lease, marker = ProductLock(Path(path)), Path(path + ".marker")
+    while not lease.acquire():
         os.sched_yield()
     marker.open("xb").close()
     os.sched_yield()
-    assert lease.still_mine()
+    assert lease.is_held()
     marker.unlink()
     lease.release()
     wins += 1
@@ -55,14 +55,14 @@ print(wins, flush=True)
 CHARGE = """
 import sys, time
 from pathlib import Path
-from collgs_async.lease import Lease
+from collgs_async.storage.lock import ProductLock
 for line in sys.stdin:
     start, path = line.rstrip().split(" ", 1)
-    lease = Lease(Path(path))
+    lease = ProductLock(Path(path))
     while time.monotonic() < float(start):
         pass
-    taken = lease.take()
-    print(int(taken), int(lease.still_mine()), flush=True)
+    taken = lease.acquire()
+    print(int(taken), int(lease.is_held()), flush=True)
 """
 HEX = st.text("0123456789abcdef", min_size=32, max_size=32)
 JSON = st.recursive(

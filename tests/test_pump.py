@@ -147,10 +147,10 @@ def receivers() -> Iterator[Receivers]:
 
     # Not by `monkeypatch`, which hypothesis refuses.
     BodyReceiver.run = watched  # type: ignore[method-assign]
-    setattr(PartFile, "write_here", written)  # noqa: B010 - mypy would hold its parameters' names against it
+    setattr(PartFile, "write_sync", written)  # noqa: B010 - mypy would hold its parameters' names against it
     yield seen
     BodyReceiver.run = run  # type: ignore[method-assign]
-    setattr(PartFile, "write_here", write)  # noqa: B010
+    setattr(PartFile, "write_sync", write)  # noqa: B010
 
 
 def descriptors() -> int:

@@ -15,7 +15,7 @@ from collgs_async.http.tls import trusting
 
 TOLD = """
 import json, os, ssl
-from collgs_async.trust import put_off, trusting
+from collgs_async.http.tls import put_off, trusting
 {before}
 import aiohttp.connector
 known = lambda context: context.cert_store_stats()["x509"]
@@ -27,7 +27,7 @@ print(json.dumps([aiohttps, known(trusting()), trusting() is trusting(), os.envi
 UNREADABLE = """
 import json, os, sys
 from pathlib import Path
-from collgs_async.trust import put_off, trusting
+from collgs_async.http.tls import put_off, trusting
 good, bad = Path(sys.argv[1]), Path(sys.argv[1] + ".bad")
 bad.write_text("no certificate")
 os.environ.update(SSL_CERT_FILE=str(bad), SSL_CERT_DIR=os.devnull)

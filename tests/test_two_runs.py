@@ -274,7 +274,7 @@ async def test_a_download_that_is_cancelled_while_it_takes_its_lease_leaves_none
         go_on.wait(10)
         return take(lock)
 
-    monkeypatch.setattr(ProductLock, "take", take_slowly)
+    monkeypatch.setattr(ProductLock, "acquire", take_slowly)
     site = await serve(stored_scenes(1, 10_000))
     async with site.client() as client:
         (product,) = [product async for product in client.search()]
