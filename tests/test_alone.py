@@ -12,8 +12,9 @@ import pytest
 from collgs_async import AuthenticationError, Client
 from collgs_async.demo.faults import FAULTS
 from collgs_async.models.progress import SilentProgress
+from collgs_async.transfer.range_request import OVERLAP
 
-from .conftest import HANGS, level2_scenes
+from .conftest import HANGS, first_byte, level2_scenes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -167,10 +168,18 @@ async def test_a_cancelled_download_takes_its_helpers_along_and_keeps_their_byte
         assert before == at_work()
         ranges = json.loads(site.archive(scene).with_suffix(".zip.part.json").read_bytes())["ranges"]
         held = sum(end - first for first, end in ranges)
+        asked = len(site.archive_hits())
         outcome = await client.download(product)
 
     assert len(ranges) >= 2
-    assert scene.size - held == outcome.bytes
+    assert scene.size - held <= outcome.bytes
+    # Two connections may bring the same missing bytes where one of them is slow; none may ask for what is here.
+    assert [] == [
+        hit.range
+        for hit in site.archive_hits()[asked:]
+        for first, end in ranges
+        if first <= first_byte(hit) < end - OVERLAP
+    ]
     assert_all_right(site, outcome)
 
 
