@@ -65,18 +65,26 @@ ODD: Final = ("if-range-200", "etag-per-node", "early-206", "200-range", "weak-e
 UNREADABLE: Final = 0.15
 """The share of archives whose members cannot be read."""
 
-COSTLY: Final = frozenset(LYING)
+COSTLY: Final = frozenset({*LYING, "if-range-200", "200-range"})
 """Faults of which each spoilt request may cost an archive's size: a lie, another version, a range not given."""
 
 SMALL_SCALE: Final = """\
-import sys
+import socket, sys
+class Short(socket.socket):
+    def connect(self, address):
+        self.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        return super().connect(address)
+socket.socket = Short
 from collgs_async.transfer import fetch, job
 job.SMALLEST_PIECE, job.WORTH_SPLITTING = 2**19, 0.1
 fetch.WORTH_A_RECEIVER = int(sys.argv.pop(1))
 from collgs_async.cli import entry_point
 entry_point()
 """
-"""The command, but archives are split and pumped as in life when they are a good deal smaller than in life."""
+"""The command, but archives are split and received as in life when they are a good deal smaller than in life.
+
+Its sockets hold little, so that what the server has sent is what the command has read, however busy the machine is.
+"""
 
 
 @dataclass(frozen=True, slots=True)
