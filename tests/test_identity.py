@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,7 +21,6 @@ from .test_hostile import files_in, plain, pull, raw_server, settings_for
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
-    from pathlib import Path
 
     from .conftest import Command, Naps
     from .test_hostile import Asked
@@ -95,17 +95,23 @@ def test_its_own_name_is_known_in_other_letters_and_with_other_endings(identifie
         (S2, "S2A"),
         (S2, "product.SAFE"),
         (S2, "a"),
-        (S2, f"{S2_OLD}.SAFE"),
-        ("8f2c1f7e-0b1d-4e5f-9a2b-0123456789ab", f"{S2}.SAFE"),
         ("P1", "P2.SAFE"),
     ],
 )
-def test_what_is_no_other_products_name_is_no_reason_to_refuse(identifier: str, top: str) -> None:
+def test_what_is_no_products_name_is_no_reason_to_refuse(identifier: str, top: str) -> None:
     assert not refuse_another(names(top), identifier)
 
 
+@pytest.mark.parametrize(
+    ("identifier", "top"),
+    [(S2, f"{S2_OLD}.SAFE"), ("8f2c1f7e-0b1d-4e5f-9a2b-0123456789ab", f"{S2}.SAFE"), ("mine", f"{S1}.SAFE")],
+)
+def test_a_name_that_may_be_of_the_same_product_says_which_one_it_is(identifier: str, top: str) -> None:
+    assert refuse_another(names(top), identifier)
+
+
 def test_granule_may_lie_in_the_folder_of_its_product() -> None:
-    assert not refuse_another([f"{S2_OLD}.SAFE/manifest.safe", f"{S2_OLD}.SAFE/GRANULE/{GRANULE}/B02.jp2"], GRANULE)
+    assert refuse_another([f"{S2_OLD}.SAFE/manifest.safe", f"{S2_OLD}.SAFE/GRANULE/{GRANULE}/B02.jp2"], GRANULE)
 
 
 @pytest.mark.parametrize(
@@ -219,6 +225,7 @@ async def test_product_whose_archive_is_always_anothers_fails_alone(
 async def test_archive_that_does_not_say_is_kept_without_a_warning(
     tmp_path: Path, sleeps: Naps, caplog: pytest.LogCaptureFixture, top: str
 ) -> None:
+    caplog.set_level(logging.INFO, "collgs_async")
     data = product(S2, top)
     _, say = sending(data)
     async with raw_server([(S2, "/archive.zip")], say) as server:
@@ -227,6 +234,21 @@ async def test_archive_that_does_not_say_is_kept_without_a_warning(
     assert (1, 0) == (report.downloaded, report.failed)
     assert data == (tmp_path / f"{S2}.zip").read_bytes()
     assert [] == [record for record in caplog.records if record.levelno > logging.INFO]
+    assert 1 == caplog.messages.count(f"{S2}: note: the archive does not say which product it is of")
+
+
+@pytest.mark.parametrize("top", [f"{S2}.SAFE", f"{S2_OLD}.SAFE"])
+async def test_archive_that_says_who_it_is_gets_no_note(
+    tmp_path: Path, sleeps: Naps, caplog: pytest.LogCaptureFixture, top: str
+) -> None:
+    caplog.set_level(logging.INFO, "collgs_async")
+    _, say = sending(product(S2, top))
+    async with raw_server([(S2, "/archive.zip")], say) as server:
+        await pull(server, tmp_path, sleeps)
+        again = await pull(server, tmp_path, sleeps)
+
+    assert 1 == again.skipped
+    assert not [message for message in caplog.messages if "note" in message]
 
 
 async def test_other_products_archive_under_a_right_name_is_not_counted_as_here(
@@ -270,6 +292,23 @@ async def test_folder_is_held_against_the_names_of_its_files(tmp_path: Path, lev
 
     (bad,) = found.bad
     assert (f"{S2}.zip", f"it is the archive of {S2_OTHER!r}") == (bad.path.name, str(bad.problem))
+
+
+async def test_archives_that_do_not_say_are_noted_and_counted(tmp_path: Path, command: Command) -> None:
+    (tmp_path / f"{S1}.zip").write_bytes(product(S1))
+    (tmp_path / f"{S2}.zip").write_bytes(product(S2, "T31UGR"))
+    (tmp_path / "mine.zip").write_bytes(product(S2_OTHER))
+
+    ended = await command("verify", tmp_path)
+    assert (0, True) == (ended.code, "all of them right; 1 does not say of which product" in ended.err)
+    assert [tmp_path / f"{S2}.zip"] == [
+        Path(line.partition(": note: ")[0]) for line in ended.err.splitlines() if "note" in line
+    ]
+
+    (tmp_path / "flat.zip").write_bytes(product(S2, ""))
+    (tmp_path / f"{S1}.zip").write_bytes(product(S2))
+    ended = await command("verify", tmp_path)
+    assert (1, True) == (ended.code, "1 of them bad; 2 do not say of which product" in ended.err)
 
 
 async def test_repair_fetches_the_right_archive(serve: Callable[..., Any], command: Command) -> None:

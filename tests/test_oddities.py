@@ -427,10 +427,10 @@ async def test_what_could_not_be_checked_is_never_called_right(tmp_path: Path) -
     found = await verify_folder(tmp_path, DownloadOptions(), SilentProgress())
 
     assert (3, 3, ()) == (found.checked, found.unchecked, found.bad)
-    assert str(found).endswith(", none of them bad; 3 members could not be checked")
+    assert str(found).endswith(", none of them bad; 3 members could not be checked; 3 do not say of which product")
     (tmp_path / "bad.zip").write_bytes(written(entries())[:-5])
     found = await verify_folder(tmp_path, DownloadOptions(), SilentProgress())
-    assert str(found).endswith(", 1 of them bad; 3 members could not be checked")
+    assert str(found).endswith(", 1 of them bad; 3 members could not be checked; 3 do not say of which product")
 
 
 # --- whatever comes

@@ -66,6 +66,8 @@ class FolderAudit:
         Those that are no right archives, in the order of their names.
     unchecked
         How many members of the others could not be read.
+    unnamed
+        How many of the others do not say which product they are of, so that their names were believed.
     """
 
     checked: int
@@ -73,6 +75,7 @@ class FolderAudit:
     seconds: float
     bad: tuple[DamagedArchive, ...]
     unchecked: int = 0
+    unnamed: int = 0
 
     @property
     def ok(self) -> bool:
@@ -86,6 +89,8 @@ class FolderAudit:
         verdict = f"{len(self.bad)} of them bad" if self.bad else "all of them right"
         if self.unchecked:
             verdict = f"{len(self.bad) or 'none'} of them bad; {counted(self.unchecked, 'member')} could not be checked"
+        if self.unnamed:
+            verdict += f"; {self.unnamed} {'does' if self.unnamed == 1 else 'do'} not say of which product"
         return f"{self.checked} checked ({format_bytes(self.bytes)} in {format_duration(self.seconds)}), {verdict}"
 
 
@@ -105,7 +110,7 @@ async def verify_folder(folder: Path, options: DownloadOptions, progress: Progre
     paths = await asyncio.to_thread(_archives, folder)
     progress.expect(len(paths))
     outcomes: list[Outcome] = []
-    unchecked = 0
+    unchecked = unnamed = 0
     stop = threading.Event()
     threads = os.cpu_count() or 1
     with ThreadPoolExecutor(threads, thread_name_prefix="verify") as executor:
@@ -113,7 +118,7 @@ async def verify_folder(folder: Path, options: DownloadOptions, progress: Progre
         async def examine(product: Product) -> Outcome:
             path = paths[product.identifier]
             progress.started(product, have=0, size=product.size)
-            nonlocal unchecked
+            nonlocal unchecked, unnamed
             found = await asyncio.get_running_loop().run_in_executor(
                 executor, _examine, path, Level(options.verify), stop
             )
@@ -121,6 +126,7 @@ async def verify_folder(folder: Path, options: DownloadOptions, progress: Progre
             if isinstance(found, Verdict):
                 progress.advanced(product, product.size or 0)
                 unchecked += found.unchecked
+                unnamed += not found.named
             else:
                 log.error("%s: %s", path, found)
             status = Status.DOWNLOADED if problem is None else Status.FAILED
@@ -143,6 +149,7 @@ async def verify_folder(folder: Path, options: DownloadOptions, progress: Progre
             )
         ),
         unchecked=unchecked,
+        unnamed=unnamed,
     )
 
 
@@ -181,4 +188,6 @@ def _examine(path: Path, level: Level, stop: threading.Event) -> Verdict | Produ
         return IntegrityError(f"cannot be read: {error.strerror}")
     for warning in verdict.warnings:
         log.warning("%s: %s", path, warning)
+    for note in verdict.notes:
+        log.info("%s: note: %s", path, note)
     return verdict

@@ -51,7 +51,7 @@ def top_folder(names: Collection[str]) -> str | None:
 
 
 def refuse_another(names: Collection[str], identifier: str) -> bool:
-    """Refuse the archive of another product; tell whether it says that it is this one's.
+    """Refuse the archive of another product; tell whether it says which one it is of.
 
     Parameters
     ----------
@@ -59,6 +59,12 @@ def refuse_another(names: Collection[str], identifier: str) -> bool:
         The names of its members.
     identifier
         The product's identifier, as the catalogue has it, or the name of a file that was made of one.
+
+    Returns
+    -------
+    bool
+        Whether a product is named: this one; or another one of which it cannot be told whether it is the same, as where
+        the identifier is no Sentinel product's.
 
     Raises
     ------
@@ -74,7 +80,7 @@ def refuse_another(names: Collection[str], identifier: str) -> bool:
     others = [theirs for theirs in said if _are_two_products(ours, theirs.upper())]
     if others and not within:
         raise OtherProductError(others[0])
-    return False
+    return within or any(map(_PRODUCT.match, said))
 
 
 def _named(names: Collection[str]) -> list[str]:

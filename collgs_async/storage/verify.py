@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 from dataclasses import dataclass
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from collgs_async.storage.zip_members import Damage, KnownCrc
 
 __all__ = ["DamagedMembersError", "Level", "UnprovenError", "Verdict", "describe_non_zip", "verify_archive"]
-
-log = logging.getLogger("collgs_async")
 
 _MIB: Final = 1024 * 1024
 
@@ -72,10 +69,18 @@ class Verdict:
         What is odd, in words; empty when there is nothing to say.
     unchecked
         How many members' data should have been read and could not be.
+    named
+        Whether its members, as far as they were read, say which product it is of, or none was expected.
     """
 
     warnings: tuple[str, ...] = ()
     unchecked: int = 0
+    named: bool = True
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is not odd, and yet to be known, in words; empty when there is nothing."""
+        return () if self.named else ("the archive does not say which product it is of",)
 
 
 class DamagedMembersError(IntegrityError):
@@ -160,15 +165,14 @@ def verify_archive(
     with readable():
         first, name = _check_head_and_length(path, size)
         if level is Level.SIZE and first == 0:
-            _check_product(path, [name], identifier)
-            return Verdict()
+            return Verdict(named=_names_product([name], identifier))
         # What does not begin as an archive does has to have a directory that says why.
         directory = read_members(path, stop=stop)
         _refuse_another_beginning(directory, first)
-        _check_product(path, [member.name for member in directory.members], identifier)
+        named = _names_product([member.name for member in directory.members], identifier)
         warnings = tuple(directory.warnings)
         if level is not Level.CRC:
-            return Verdict(warnings)
+            return Verdict(warnings, named=named)
         findings = Findings(proving=joined)
         damaged = tuple(
             damaged_members(path, directory, findings=findings, lenient=lenient, stop=stop, block=block, seen=seen)
@@ -177,7 +181,7 @@ def verify_archive(
             raise DamagedMembersError(damaged, len(directory.members))
         if joined and (doubts := "; ".join(_doubts(warnings, findings))):
             raise UnprovenError(doubts)
-        return Verdict(warnings + tuple(findings.warnings), findings.unchecked.total())
+        return Verdict(warnings + tuple(findings.warnings), findings.unchecked.total(), named)
 
 
 def describe_non_zip(head: bytes) -> str | None:
@@ -230,9 +234,8 @@ def _refuse_another_beginning(directory: Directory, first: int) -> None:
         raise IntegrityError(f"a member begins at byte {first}, the first one of the directory at {begins}")
 
 
-def _check_product(path: Path, names: list[str], identifier: str | None) -> None:
-    if identifier is not None and not refuse_another(names, identifier):
-        log.debug("%s: its members do not say which product they are of", path)
+def _names_product(names: list[str], identifier: str | None) -> bool:
+    return identifier is None or refuse_another(names, identifier)
 
 
 def _doubts(warnings: tuple[str, ...], findings: Findings) -> Iterator[str]:

@@ -360,6 +360,8 @@ class Downloader:
             await self._disk.run_long(lambda: _give_name(job.part))
         for warning in verdict.warnings:
             log.warning("%s: %s", job.product.identifier, warning)
+        for note in verdict.notes:
+            log.info("%s: note: %s", job.product.identifier, note)
 
     def _level(self, job: DownloadJob, size: int | None) -> Level:
         if job.part.remote is None:
