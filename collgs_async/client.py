@@ -20,7 +20,7 @@ from collgs_async.catalogue.search import Search
 from collgs_async.catalogue.sizes import Lessons
 from collgs_async.errors import AuthenticationError, CatalogueError, CollgsError, NotAvailableError, StorageError
 from collgs_async.http.auth import Authenticator
-from collgs_async.http.credentials import find_credentials
+from collgs_async.http.credentials import find_credentials, passwords_at_hand
 from collgs_async.http.requester import Requester
 from collgs_async.http.session import HttpSession
 from collgs_async.models.product import Outcome, Product, Report, Status
@@ -116,6 +116,8 @@ class Client:
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._session)
+            for username, password in passwords_at_hand(os.environ, urlsplit(self._config.base_url).hostname or ""):
+                self._session.keep_secret(password, username)
             await stack.enter_async_context(self._downloader)
             self._stack = stack.pop_all()
         return self

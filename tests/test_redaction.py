@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import html
 import json
+import os
 import time
 import urllib.parse
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,7 +26,6 @@ from .test_transport import listening
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from .conftest import Naps
 
@@ -139,3 +140,54 @@ async def test_a_proxys_password_is_in_no_error_of_the_catalogue(tmp_path: Path,
             with pytest.raises(CatalogueError, match=r"HTTP 403: you sent Basic \*\*\* \(tom: \*\*\*\)"):
                 async for _ in client.search():
                     pass
+
+
+@pytest.mark.parametrize("where", ["environment", "environment without a name", "netrc", "netrc of everybody"])
+async def test_a_password_is_masked_before_it_was_ever_used(
+    tmp_path: Path, sleeps: Naps, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    async def say(_: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(status=403, text="the password of ada is correct horse, and not to be told")
+
+    for name in ("COLLGS_USERNAME", "COLLGS_PASSWORD", "NETRC"):
+        monkeypatch.delenv(name, raising=False)
+    if where.startswith("netrc"):
+        (tmp_path / "netrc").write_text('machine 127.0.0.1 login ada password "correct horse"\n')
+        (tmp_path / "netrc").chmod(0o644 if where.endswith("everybody") else 0o600)
+        monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    else:
+        monkeypatch.setenv("COLLGS_PASSWORD", "correct horse")
+    if where == "environment":
+        monkeypatch.setenv("COLLGS_USERNAME", "ada")
+
+    async with listening(say) as origin, Client(searching(origin, tmp_path), sleep=sleeps) as client:
+        with pytest.raises(CatalogueError, match=r"HTTP 403: the password of ada is \*\*\*, and not"):
+            async for _ in client.search():
+                pass
+    assert "correct horse" == redacted("correct horse")
+
+
+@pytest.mark.parametrize("kind", ["a pipe", "a folder", "nothing", "no netrc", "not UTF-8", "without an end"])
+async def test_a_netrc_that_cannot_be_read_harms_nothing_that_does_not_need_it(
+    tmp_path: Path, sleeps: Naps, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    async def say(_: web.BaseRequest) -> web.StreamResponse:
+        return web.json_response({"features": [], "totalResults": 0})
+
+    path = Path("/dev/zero") if kind == "without an end" else tmp_path / "netrc"
+    match kind:
+        case "a pipe":
+            os.mkfifo(path)
+        case "a folder":
+            path.mkdir()
+        case "no netrc":
+            path.write_text("machine 127.0.0.1 password")
+        case "not UTF-8":
+            path.write_bytes(b"machine 127.0.0.1 login a password \xff\xfe\n")
+    monkeypatch.setenv("NETRC", str(path))
+    async with listening(say) as origin, Client(searching(origin, tmp_path), sleep=sleeps) as client:
+        assert [] == [product async for product in client.search()]
+
+
+def searching(origin: str, folder: Path) -> Config:
+    return Config(base_url=f"{origin}/search", parameters={"parentIdentifier": "X"}, output_directory=folder)

@@ -7,14 +7,17 @@ import os
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from collgs_async.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-__all__ = ["Credentials", "find_credentials"]
+__all__ = ["Credentials", "find_credentials", "passwords_at_hand"]
+
+_LARGEST: Final = 2**20
+"""Bytes of a netrc file that is read before it is needed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +58,33 @@ def find_credentials(environ: Mapping[str, str], host: str, *, netrc_file: Path 
         (other,) = set(names) - set(missing)
         raise ConfigError(f"{missing[0]}: expected to be set, as {other} is; found nothing")
     if netrc_file is None:
-        named, home = environ.get("NETRC"), environ.get("HOME")
-        netrc_file = Path(named) if named else Path(home, ".netrc") if home else None
+        netrc_file = _netrc_file(environ)
     return _from_netrc(netrc_file, host) if netrc_file else None
+
+
+def passwords_at_hand(environ: Mapping[str, str], host: str) -> Iterator[tuple[str, str]]:
+    """Give user name and password of what `find_credentials` may find, so that they are shown nowhere from now on.
+
+    Nothing is judged here: what is wrong with them is said where they are needed.
+    """
+    if password := environ.get("COLLGS_PASSWORD"):
+        yield environ.get("COLLGS_USERNAME", ""), password
+    try:
+        file = _netrc_file(environ)
+        status = file.stat() if file else None
+        # A pipe might never end.
+        if file is None or status is None or not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST:
+            return
+        credentials = _entry(file, host)
+    except (OSError, ValueError, netrc.NetrcParseError):
+        return
+    if credentials and credentials.password:
+        yield credentials.username, credentials.password
+
+
+def _netrc_file(environ: Mapping[str, str]) -> Path | None:
+    named, home = environ.get("NETRC"), environ.get("HOME")
+    return Path(named) if named else Path(home, ".netrc") if home else None
 
 
 def _from_netrc(file: Path, host: str) -> Credentials | None:
