@@ -138,7 +138,7 @@ def test_the_tile_is_told_by_the_entry(said: str) -> None:
 
 
 def test_a_tile_that_is_none_is_not_known() -> None:
-    dropped = rejection(entry(PILOT, parameters={"tileId": "somewhere"}), Criteria.parse({"tile": "31TDJ"}))
+    dropped = rejection(entry("S2A_OTHER", parameters={"tileId": "somewhere"}), Criteria.parse({"tile": "31TDJ"}))
 
     assert dropped is not None
     assert "tile not known" == dropped.kind
@@ -237,3 +237,37 @@ def test_a_platform_is_one_or_none(text: str) -> None:
     known = platform_of(text)
 
     assert known is None or Criteria.parse({"platform": known}).platforms == {known}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        PILOT,
+        PILOT.lower(),
+        f"{PILOT}.SAFE",
+        "S2A_MSIL3A_20170705_T31TDJ",
+        "S2A_MSIL2B_T31TDJ_BIOPHYSICAL_T31TDJ",
+        "SENTINEL2A_20170705-105031-457_L2A_T31TDJ_D_V1-4",
+    ],
+)
+@pytest.mark.parametrize("told", [None, "31UGR"])
+def test_tile_in_a_sentinel_2_name_of_another_form_is_evidence(name: str, told: str | None) -> None:
+    product = entry(name, information=None if told is None else {"tileIdentifier": told})
+
+    assert is_wanted(product, tile="31TDJ")
+    assert not is_wanted(product, tile="31UGR")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "S2A_MSIL3A_20170705_T31TDJ_T31UGR",
+        "S2A_MSIL2Ap_20170705T105031_N0205_R051_T31TDJX_20170705T105605",
+        "S2A_MSIL2Ap_20170705T105031_N0205_R051_31TDJ_20170705T105605",
+        "S1A_IW_ETA_T31TDJ_20230806T211729",
+        "X_T31TDJ",
+    ],
+)
+def test_what_may_be_a_tile_or_something_else_is_not_taken_for_one(name: str) -> None:
+    assert not is_wanted(entry(name), tile="31TDJ")
+    assert not is_wanted(entry(name), tile="31UGR")

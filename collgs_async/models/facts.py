@@ -21,6 +21,8 @@ LAST_TRACK: Final = 385
 
 _PLATFORM = re.compile(r"(?:S|SENTINEL)[-_ ]?([1-6])[-_ ]?([A-D]|P(?=RECURSOR|$))(?:RECURSOR)?$")
 _PREFIX = re.compile("S[1-6][A-DP]_")
+_TOKENS = re.compile(f"_T({TILE})(?![A-Z0-9])")
+_OPTICAL = re.compile("S(?:ENTINEL-?)?2")
 _TILE = re.compile("T?(" + TILE.replace("{2}", "{1,2}", 1) + ")")
 _CHANNEL = re.compile("(?:[HV]{2})+")
 _CODES: Final = {frozenset(channels): code for code, channels in CHANNELS.items()}
@@ -75,7 +77,7 @@ def facts_of(product: Product) -> Facts:
         platform=name.platform if name else _prefix(product.identifier) or platform_of(product.platform or ""),
         product_type=name.product_type if name else product.product_type,
         kinds=types,
-        tile=(name and name.tile) or tile_of((product.tile or "").upper()),
+        tile=(name.tile if name else _tile_in(product.identifier)) or tile_of((product.tile or "").upper()),
         relative_orbit=_relative_orbit(product, name),
         orbit_direction=_direction(product.orbit_direction or ""),
         channels=channels,
@@ -93,6 +95,13 @@ def tile_of(text: str) -> str | None:
     """Read a tile in capitals, with or without the ``T`` and the zero of its zone."""
     found = _TILE.fullmatch(text)
     return found[1].zfill(5) if found else None
+
+
+def _tile_in(identifier: str) -> str | None:
+    """Find the tile in a Sentinel-2 name of another form; None where it has none, or more than one."""
+    upper = identifier.upper()
+    found = set(_TOKENS.findall(upper)) if _OPTICAL.match(upper) else set()
+    return found.pop() if len(found) == 1 else None
 
 
 def _prefix(identifier: str) -> str | None:
