@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -152,6 +153,30 @@ async def test_one_clear_line_says_what_is_wrong_with_an_answer(
 
     assert told in str(caught.value)
     assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("coding", [b"x-gzip", b"X-GZip \t", b"gzip"])
+async def test_gzip_is_read_by_its_older_name_too(tmp_path: Path, sleeps: Naps, coding: bytes) -> None:
+    body = gzip.compress(b'{"features": [], "totalResults": 0}')
+
+    async def say(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Encoding: %b\r\nContent-Length: %d\r\n\r\n" % (coding, len(body)))
+        writer.write(body)
+        await writer.drain()
+
+    async with answering(say) as origin:
+        assert [] == await search(origin, tmp_path, sleeps)
+
+
+@pytest.mark.parametrize("coding", [b"compress", b"x-compress"])
+async def test_a_coding_that_was_not_asked_for_is_refused(tmp_path: Path, sleeps: Naps, coding: bytes) -> None:
+    async def say(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Encoding: %b\r\nContent-Length: 4\r\n\r\n\x1f\x9d\x90\x7b" % coding)
+        await writer.drain()
+
+    async with answering(say) as origin:
+        with pytest.raises(CatalogueError, match="data that is no text"):
+            await search(origin, tmp_path, sleeps)
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,7 @@ _HEAD_END: Final = re.compile(rb"\r?\n\r?\n")
 _STATUS: Final = re.compile(rb"HTTP/1\.[01] (\d{3})")
 _LENGTH: Final = re.compile(rb"^content-length:([^\r\n]*)\r?\n", re.I | re.M)
 _CODING: Final = re.compile(rb"^transfer-encoding:([^\r\n]*)\r?\n", re.I | re.M)
+_GZIP: Final = re.compile(rb"^(content-encoding:[ \t]*)x-(gzip[ \t]*\r?\n)", re.I | re.M)
 _SENDABLE: Final = re.compile(r"[\x20-\x7e]*")
 
 
@@ -66,12 +67,14 @@ class _Head(NamedTuple):
 def _read_head(text: bytes, *, bodiless: bool) -> _Head:
     """Read the framing of an answer, and write it so that the parser takes what is right but unusual.
 
-    Equal lengths count once, ``identity`` is no coding, and where chunks and a length are announced, chunks are meant.
+    Equal lengths count once, ``identity`` is no coding, where chunks and a length are announced, chunks are meant, and
+    ``x-gzip`` is the older name of ``gzip`` (RFC 9110 §8.4.1.3).
     """
     status = int(found[1]) if (found := _STATUS.match(text)) else 0
     interim = 100 <= status < 200 and status != 101
     if interim or re.search(rb"\n[ \t]", text):
         return _Head(text, interim, None)  # of lines that are folded nobody knows how others read them
+    text = _GZIP.sub(rb"\1\2", text)
     codings, lengths = _values(_CODING, text), _values(_LENGTH, text)
     if codings:
         codings = [coding for coding in codings if coding.lower() != b"identity"]
