@@ -62,6 +62,15 @@ ANSWERS: dict[str, tuple[object, str]] = {
     "OData 2": ({"d": {"results": []}}, "it is OData (version 2)"),
     "CMR": ({"feed": {"entry": []}}, "it is a feed as JSON"),
     "Elasticsearch": ({"hits": {"hits": []}}, "it is an Elasticsearch or CMR answer"),
+    "Solr": (
+        {"responseHeader": {"status": 0}, "response": {"numFound": 0, "start": 0, "docs": []}},
+        "it is a Solr answer",
+    ),
+    "CKAN": ({"success": True, "result": {"count": 0, "results": []}}, "it is a CKAN portal"),
+    "results": ({"count": 0, "next": None, "results": []}, "it is an API that lists its results as 'results'"),
+    "items": ({"items": [{"id": 1}], "offset": 0}, "it is an API that lists its results as 'items'"),
+    "a bare list": ([{"id": "S2A_X"}], "it is a bare JSON array, which is not spoken here; base_url: expected"),
+    "an empty bare list": ([], "it is a bare JSON array"),
     "OpenAPI": ({"openapi": "3.0.0", "paths": {}}, "it is the documentation of an API"),
     "an error under status 200": ({"error": {"message": "log in first"}}, "no list of results: log in first"),
     "WFS": (collected(totalFeatures=0, numberReturned=0, timeStamp="x", crs=None), "answers as a WFS"),
@@ -79,6 +88,11 @@ ANSWERS: dict[str, tuple[object, str]] = {
     "GeoJSON of one": (collected(FEATURE), "is an ordinary GeoJSON: its one entry has no identifier"),
     "Atom": ("<?xml version='1.0'?><!-- x --><feed xmlns='http://www.w3.org/2005/Atom'/>", "with an Atom feed"),
     "Atom with a prefix": ("<atom:feed xmlns:atom='x'><atom:entry/></atom:feed>", "with an Atom feed"),
+    "RSS": ("<?xml version='1.0'?><rss version='2.0'><channel><title>x</title></channel></rss>", "an RSS feed instead"),
+    "RSS 1.0": (
+        "<rdf:RDF xmlns:rdf='http://www.w3.org/1999/02/22-rdf-syntax-ns#' xmlns='http://purl.org/rss/1.0/'/>",
+        "an RSS feed, or other RDF, instead",
+    ),
     "OSDD": (
         "<OpenSearchDescription><Url template='https://h.example/geoserver/oseo/search?parentId={x}'/>",
         "its search address is https://h.example/geoserver/oseo/search; base_url",

@@ -34,6 +34,8 @@ _LOOKED_AT: Final = 64 * 1024
 
 _XML: Final = {
     "feed": "an Atom feed instead of JSON",
+    "rss": "an RSS feed instead of JSON",
+    "RDF": "an RSS feed, or other RDF, instead of JSON",
     "service": "an OData or AtomPub service document",
     "Edmx": "an OData service",
     "ListBucketResult": "the listing of a storage bucket",
@@ -88,6 +90,8 @@ def _after(text: str, services: str) -> str:
 
 def unspoken_json(answer: object) -> str:
     """Say what JSON is that has no list of results; an empty string when nothing is known of it."""
+    if isinstance(answer, list):
+        return f"it is a bare JSON array, which is not spoken here; {_EXPECTED}"
     if not isinstance(answer, dict):
         return ""
     for what, is_it in _JSON.items():
@@ -161,7 +165,11 @@ _JSON: Final[dict[str, Callable[[Mapping[str, Any]], bool]]] = {
     "the documentation of an API": _has("openapi", "swagger"),
     "a feed as JSON, as of CMR": lambda answer: isinstance(answer.get("feed"), dict),
     "an Elasticsearch or CMR answer": _has("hits"),
+    "a Solr answer": lambda answer: isinstance(_part(answer, "response").get("docs"), list),
     "a GraphQL answer": lambda answer: "data" in answer and "errors" in answer,
+    "a CKAN portal": lambda answer: isinstance(_part(answer, "result").get("results"), list),
+    "an API that lists its results as 'results'": lambda answer: isinstance(answer.get("results"), list),
+    "an API that lists its results as 'items'": lambda answer: isinstance(answer.get("items"), list),
 }
 """What answers without results are, the more special ones first."""
 
