@@ -140,3 +140,44 @@ async def test_count_that_cannot_be_looked_behind_is_told(tmp_path: Path, sleeps
 
     assert 1000 == len(came)
     assert "the catalogue gave 1000 results, and whether it has more of them cannot be known" == str(error)
+
+
+@pytest.mark.parametrize("order", ["newest first", "oldest first", "any"])
+@pytest.mark.parametrize(("cap", "page_size"), [(100, 100), (100, 50), (200, 100), (300, 100)])
+async def test_a_count_that_ends_at_any_round_number_is_looked_behind(
+    tmp_path: Path, sleeps: Naps, order: str, cap: int, page_size: int
+) -> None:
+    items = [Item(f"P{number:05}", NEWEST - number * timedelta(hours=1)) for number in range(340)]
+    items = {"newest first": items, "oldest first": items[::-1], "any": mixed(items)}[order]
+    catalogue = Listing(items, 100, window=cap, beyond="empty", total=lambda _, found, __: min(len(found), cap))
+
+    came, error = await collected(catalogue, tmp_path, sleeps, page_size=page_size)
+
+    assert ({item.name for item in items}, 340, None) == (set(came), len(came), error)
+    assert len(catalogue.asked) <= 60
+
+
+@pytest.mark.parametrize("there", [100, 200, 300])
+@pytest.mark.parametrize("falling", [True, False])
+async def test_a_list_that_does_end_at_a_round_number_costs_a_request_or_two_more(
+    tmp_path: Path, sleeps: Naps, there: int, falling: bool
+) -> None:
+    items = [Item(f"P{number:05}", NEWEST - number * timedelta(hours=1)) for number in range(there)]
+    catalogue = Listing(items if falling else items[::-1], 100)
+
+    came, error = await collected(catalogue, tmp_path, sleeps, page_size=100)
+
+    assert (there, None) == (len(came), error)
+    assert len(catalogue.asked) <= there // 100 + 1 + 2
+
+
+@pytest.mark.parametrize("asked", [{}, {"startIndex": 1, "count": 100}])
+async def test_a_round_number_that_cannot_be_looked_behind_is_believed(
+    tmp_path: Path, sleeps: Naps, asked: dict[str, object]
+) -> None:
+    catalogue = Listing([Item(f"P{number:05}") for number in range(100)], 100)
+
+    came, error = await collected(catalogue, tmp_path, sleeps, page_size=100, **asked)
+
+    assert (100, None) == (len(came), error)
+    assert len(catalogue.asked) <= 3

@@ -30,8 +30,12 @@ MOST_BARREN: Final = 8
 MOST_ALIKE: Final = 2
 """The same where they have as many results as the whole: the catalogue seems not to go by time."""
 
-CAPS: Final = 500
-"""Results; a multiple of this may be the most that a catalogue counts, as 10000 is for some."""
+CAPS: Final = 100
+"""Results; a multiple of this may be the most that a catalogue counts. A list in the order of time, as most are, costs
+a request or two to be looked behind."""
+
+USUAL_CAPS: Final = frozenset({1000, 10_000, 100_000, 1_000_000})
+"""The same, where a list that cannot be looked behind is not believed to be whole."""
 
 
 class Division:
@@ -87,7 +91,7 @@ class Division:
         while self._spans and not (self._wanted is not None and len(self._known) >= self._wanted):
             span, times, before = self._spans.pop(), Times(*self._limits), len(self._known)
             rounds = Rounds(
-                partial(self._ask, None if whole else span),
+                partial(self._noted, None if whole else span, times),
                 self._known,
                 first=self._first,
                 alone=whole,
@@ -95,7 +99,6 @@ class Division:
             )
             async with aclosing(aiter(rounds)) as products:
                 async for product, twin in products:
-                    times.note(product)
                     yield product, twin
             self._limits = times.first, times.last
             doubt = _doubt(rounds)
@@ -106,6 +109,13 @@ class Division:
             self._divide(span, times, rounds, doubt)
         if shortfall := self._shortfall():
             raise CatalogueError(f"{shortfall}, also when it was asked by spans of time")
+
+    async def _noted(self, span: Span | None, times: Times, start: int) -> tuple[Page[Product], int]:
+        """Ask for a page, and note the times of all that is on it: what was known before shows the order, too."""
+        page, asked = await self._ask(span, start)
+        for product in page.products:
+            times.note(product)
+        return page, asked
 
     def _shortfall(self) -> str:
         """Say how many results of the whole list came; an empty string when all that it counts did."""
@@ -125,9 +135,11 @@ class Division:
         if short is None and doubt is None:
             return
         found = self._cut(span, times, rounds.reading.tail) if doubt or rounds.deep else None
-        alike = rounds.total is not None and rounds.total == self.total
+        # More than it counts in all: its count is none, and it does go by time.
+        capped = self.total is not None and len(self._known) > self.total
+        alike = rounds.total is not None and rounds.total == self.total and not capped
         if found is None or self._barren > (MOST_ALIKE if alike else MOST_BARREN):
-            if short is None and all(str(place).strip("0") != "1" for place in _places(rounds)):
+            if short is None and not capped and not USUAL_CAPS & _places(rounds):
                 return  # a round number, but none at which catalogues stop counting
             if (told := self._shortfall()) and rounds.reading.refusal is None and rounds.total != self._wanted:
                 # What a part lacks says nothing to a user who asked for the whole.
