@@ -14,8 +14,6 @@ import numpy as np
 import shapely
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
     from shapely.geometry.base import BaseGeometry
 
@@ -141,28 +139,41 @@ def of_dimension(shape: BaseGeometry, dimension: int) -> BaseGeometry:
     return shape if wanted.all() else shapely.union_all(parts[wanted])
 
 
-def square_kilometres(shapes: Sequence[BaseGeometry] | NDArray[Any]) -> float:
-    """Give the surface of the polygons among shapes that do not overlap.
+def square_kilometres(shapes: NDArray[Any]) -> NDArray[np.float64]:
+    """Give the surface of the polygons in each shape, which do not overlap.
 
     Nothing is projected: what lies between a straight edge and the equator has a known integral. So a point more on
     an edge changes nothing, and the sum is as right for a field as for half the Earth.
     """
-    parts = shapely.get_parts(shapely.get_parts(shapes))
-    polygons = shapely.orient_polygons(parts[shapely.get_dimensions(parts) == 2])
-    points, ring = shapely.get_coordinates(shapely.get_rings(polygons), return_index=True)
+    parts, shape = _parts(shapes)
+    flat = shapely.get_dimensions(parts) == 2
+    rings, polygon = shapely.get_rings(shapely.orient_polygons(parts[flat]), return_index=True)
+    points, ring = shapely.get_coordinates(rings, return_index=True)
     longitude, latitude = np.radians(points).T
     half = np.diff(latitude) / 2
     middle = latitude[:-1] + half
     sine, sine3 = (np.sin(n * middle) * np.sinc(n * half / np.pi) for n in (1, 3))  # their means along each edge
     below = np.diff(longitude) * (sine - _FLATNESS * (sine + sine3))
-    return abs(float(below[ring[1:] == ring[:-1]].sum())) * _AUTHALIC_RADIUS**2
+    edges = ring[1:] == ring[:-1]
+    of_shape = shape[flat][polygon[ring[1:][edges]]]
+    return np.abs(np.bincount(of_shape, below[edges], len(shapes))) * _AUTHALIC_RADIUS**2
 
 
-def kilometres(shapes: Sequence[BaseGeometry] | NDArray[Any]) -> float:
-    """Give the length of the lines among shapes, on the sphere."""
-    parts = shapely.get_parts(shapely.get_parts(shapes))
-    lines = shapely.segmentize(parts[shapely.get_dimensions(parts) == 1], 1)
+def kilometres(shapes: NDArray[Any]) -> NDArray[np.float64]:
+    """Give the length of the lines in each shape, on the sphere."""
+    parts, shape = _parts(shapes)
+    thin = shapely.get_dimensions(parts) == 1
+    lines = shapely.segmentize(parts[thin], 1)
     points, line = shapely.get_coordinates(lines, return_index=True)
     longitude, latitude = np.radians(points).T
     east = np.diff(longitude) * np.cos(latitude[:-1] + np.diff(latitude) / 2)
-    return float(np.hypot(east, np.diff(latitude))[line[1:] == line[:-1]].sum()) * _AUTHALIC_RADIUS
+    edges = line[1:] == line[:-1]
+    lengths = np.hypot(east, np.diff(latitude))[edges] * _AUTHALIC_RADIUS
+    return np.bincount(shape[thin][line[1:][edges]], lengths, len(shapes)).astype(np.float64)
+
+
+def _parts(shapes: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Take shapes apart, collections in collections too; and say of which shape each part is."""
+    outer, shape = shapely.get_parts(shapes, return_index=True)
+    parts, number = shapely.get_parts(outer, return_index=True)
+    return parts, shape[number]

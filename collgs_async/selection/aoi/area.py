@@ -80,7 +80,7 @@ class Area:
     @cached_property
     def square_kilometres(self) -> float:
         """Its surface on the WGS 84 ellipsoid; 0 for points and lines."""
-        return square_kilometres(self.shapes)
+        return float(square_kilometres(np.array(self.shapes, dtype=object)).sum())
 
     @property
     def box(self) -> tuple[float, float, float, float]:
@@ -141,7 +141,7 @@ class Area:
         whole = shapely.covers(shape, pieces.boxes[near])
         covered = float(pieces.sizes[near[whole]].sum())
         if not whole.all():
-            covered += self._size(shapely.intersection(shape, pieces.shapes[near[~whole]]))
+            covered += float(self._sizes(shapely.intersection(shape, pieces.shapes[near[~whole]])).sum())
         return min(100.0, 100 * covered / self._total)
 
     def prepare(self) -> None:
@@ -150,26 +150,30 @@ class Area:
 
     @cached_property
     def _pieces(self) -> _Pieces:
-        shapes = np.array([piece for shape in self.shapes for piece in _quartered(shape)], dtype=object)
+        parts = shapely.get_parts(self.shapes)
+        small = shapely.get_num_coordinates(parts) <= _MOST_POINTS
+        cut = [piece for shape in parts[~small] for piece in _quartered(shape)]
+        shapes = np.concatenate([parts[small], np.array(cut, dtype=object)])
         shapely.prepare(shapes)
-        boxes = np.array([shapely.box(*shape.bounds) for shape in shapes], dtype=object)
-        sizes = np.array([self._size([shape]) for shape in shapes])
+        boxes: Any = shapely.box(*shapely.bounds(shapes).T)
+        sizes = self._sizes(shapes)
         return _Pieces(shapes, boxes, sizes, shapely.STRtree(shapes))
 
     @cached_property
     def _total(self) -> float:
         return float(self._pieces.sizes.sum())
 
-    def _size(self, shapes: Any) -> float:
-        """Measure what counts of shapes: what has the dimension of the area."""
+    def _sizes(self, shapes: NDArray[Any]) -> NDArray[np.float64]:
+        """Measure what counts of shapes, each by itself: what has the dimension of the area."""
         match int(shapely.get_dimensions(self.shapes[0])):
             case 2:
                 return square_kilometres(shapes)
             case 1:
                 return kilometres(shapes)
             case _:
-                parts = shapely.get_parts(shapes)
-                return float(((shapely.get_dimensions(parts) == 0) & ~shapely.is_empty(parts)).sum())
+                parts, shape = shapely.get_parts(shapes, return_index=True)
+                points = (shapely.get_dimensions(parts) == 0) & ~shapely.is_empty(parts)
+                return np.bincount(shape[points], minlength=len(shapes)).astype(float)
 
     def _boxes(self) -> list[tuple[float, float, float, float]]:
         west, south, east, north = self.box

@@ -32,6 +32,9 @@ _MOST_PAIRS: Final = 4 * 10**6
 _RUN: Final = 8
 """Edges that are looked for together."""
 
+_GROUP: Final = 64
+"""Parts that are merged first, where all of them are too many."""
+
 _AT_ONCE: Final = 4096
 """Pairs of runs."""
 
@@ -59,7 +62,7 @@ def _refusal(place: str, most: int) -> ConfigError:
 
 
 def merged(parts: NDArray[Any], place: str) -> BaseGeometry:
-    """Make one shape of parts of one dimension, by halves where they cross each other too often to be merged at once.
+    """Make one shape of parts of one dimension, by groups where they cross each other too often to be merged at once.
 
     What polygons have in common goes by this, and its crossings with it.
     """
@@ -68,8 +71,8 @@ def merged(parts: NDArray[Any], place: str) -> BaseGeometry:
     if len(parts) < 3 or shapely.get_dimensions(parts[0]) < 2:
         raise _refusal(place, _MOST)
     parts = parts[_side_by_side(shapely.bounds(parts)[:, :2])]
-    halves = [merged(half, place) for half in np.array_split(parts, 2)]
-    return merged(np.array(halves, dtype=object), place)
+    groups = [merged(group, place) for group in np.array_split(parts, max(2, len(parts) // _GROUP))]
+    return merged(np.array(groups, dtype=object), place)
 
 
 def _edges(shapes: Sequence[BaseGeometry] | NDArray[Any]) -> NDArray[np.float64]:

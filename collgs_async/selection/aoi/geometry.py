@@ -34,6 +34,8 @@ __all__ = ["build"]
 
 _FURTHEST = 360.0
 
+_NOTHING = shapely.Polygon()
+
 _MOST_IN_RING = 2000
 """Crossings of a ring with itself that are mended."""
 
@@ -90,10 +92,10 @@ class _Builder:
         if len(rings) == 1 and isinstance(rings[0], list | tuple | np.ndarray) and not len(rings[0]):
             return
         shapes = [self._ring(ring, f"{place}, ring {number}", number > 1) for number, ring in enumerate(rings, 1)]
-        if len(shapes) > 1:
-            check_crossings(shapes, place)
         outer, *holes = shapes
-        inside = shapely.union_all(holes)
+        if holes:
+            check_crossings(shapes, place)
+        inside = shapely.union_all(holes) if holes else _NOTHING
         if not inside.is_empty and not outer.is_empty:
             if not outer.covers(inside):
                 self._notes.add(place, "has a hole that reaches out of it; only what is within is cut out")
@@ -142,14 +144,14 @@ class _Builder:
 
     def _closed(self, points: _Points, place: str) -> _Points:
         """Close a ring, and drop points that repeat the one before."""
-        east, north = points[-1] - points[0]
-        if north or abs(east - 360 * np.round(east / 360)) > 10**-DIGITS:
+        east, north = (points[-1] - points[0]).tolist()
+        if north or (east and abs(east - 360 * round(east / 360)) > 10**-DIGITS):
             self._notes.add(place, "is not closed; its last point is joined to its first")
             points = np.vstack([points, points[:1]])
-        fresh = np.append(True, np.any(np.diff(points, axis=0) != 0, axis=1))
-        if not fresh.all():
+        repeated = (points[1:] == points[:-1]).all(axis=1)
+        if repeated.any():
             self._notes.add(place, "has a point twice in a row; one is dropped")
-            points = points[fresh]
+            points = points[np.append(True, ~repeated)]
         return points
 
 
