@@ -49,6 +49,8 @@ class RequestRecord:
         When the request came, by the monotonic clock, in seconds.
     posted
         The names of the form fields that were posted, never what was in them.
+    port
+        The client's end of the connection: equal for requests that came over the same one.
     """
 
     method: str
@@ -60,6 +62,7 @@ class RequestRecord:
     sent: int
     at: float
     posted: tuple[str, ...] = ()
+    port: int = 0
 
 
 class ExactResponse(web.StreamResponse):
@@ -103,6 +106,7 @@ class Exchange:
         self.path = request.path
         self.headers = {sys.intern(name.lower()): sys.intern(value) for name, value in request.headers.items()}
         self.posted: tuple[str, ...] = ()
+        self._port = request.get_extra_info("peername", ("", 0))[1]
         self._query = {name: request.query[name] for name in request.query}
         self._at = time.monotonic()
         self._status = 0
@@ -122,6 +126,7 @@ class Exchange:
             sent=self._sent,
             at=self._at,
             posted=self.posted,
+            port=self._port,
         )
 
     async def send(self, request: web.Request, reply: Response) -> web.StreamResponse:
