@@ -1,11 +1,15 @@
-"""A query becomes a stream of products: the dialogue with an OpenSearch-EO catalogue.
+"""Search an OpenSearch-EO catalogue: turn a query into a stream of products.
 
-`answers` reads one answer of the server and `entries` what it lists: the only places that know the server's field
-names. `reading` makes JSON of its bytes, `recognition` knows other servers, `compliance` holds a page against what was
-asked, and `offers` puts the links to an archive in order. `inquiry` asks one question until it is answered, and `sizes`
-by pages that are not too large; `paging` reads a list while it changes, `rounds` as often as it takes, and `division`
-in `spans` of time where it is too long; `known` is what was met. `collections` and `description` ask what there is to
-ask; `first_sign_in` comes before all of it where that is wanted.
+Parsing: `reading` decodes JSON, `response` and `entries` map a response to a page of products (the only modules that
+know the server's field names), `offers` ranks the download links, `recognition` identifies other kinds of server, and
+`compliance` compares a page with the query.
+
+Paging: `search` drives a query, `sizes` finds a page size that the server accepts, `paging` reads a list that changes
+meanwhile, `rounds` repeats that until the list is complete, `division` splits long lists into `spans` of sensing time,
+and `known` holds what has been read.
+
+Around it: `collections` lists the collections, `description` reads the search parameters a server supports, and
+`first_sign_in` logs in before the search when configured to.
 """
 
 from collgs_async.catalogue.collections import list_collections

@@ -1,4 +1,4 @@
-"""Which collections the catalogue has."""
+"""List the collections of a catalogue."""
 
 from __future__ import annotations
 
@@ -19,25 +19,23 @@ if TYPE_CHECKING:
 __all__ = ["list_collections"]
 
 _MOST: Final = 10_000
-"""Collections after which a catalogue is taken to have no end."""
+"""Limit on the number of collections; a catalogue with more is taken to page without end."""
 
 
 async def list_collections(requester: Requester, base_url: str, lessons: Lessons | None = None) -> list[Collection]:
-    """List all collections, in the order of their names: a search that names none is a search among them.
+    """List all collections, sorted by name. In OpenSearch-EO, a search that names no collection is one for collections.
 
     Parameters
     ----------
-    inquiry
-        Asks.
     base_url
         The search address.
     lessons
-        What is known of the catalogue's pages; None: nothing.
+        Page sizes learned from earlier requests; None: nothing is known.
 
     Raises
     ------
     CatalogueError
-        The catalogue could not be asked, does not answer with results, or does not give all of them.
+        The request failed, the response holds no results, or the list is incomplete.
     """
     found: dict[str, Collection] = {}
     rounds = Rounds(partial(_page, Sizes(requester, base_url, lessons or Lessons())), Known())
@@ -48,7 +46,7 @@ async def list_collections(requester: Requester, base_url: str, lessons: Lessons
                 raise CatalogueError(f"the catalogue lists more than {_MOST} collections")
     if rounds.shortfall is not None:
         raise rounds.shortfall
-    found.pop("", None)  # what has no name cannot be asked for
+    found.pop("", None)  # a collection without a name cannot be requested
     return [found[name] for name in sorted(found)]
 
 

@@ -1,36 +1,38 @@
-"""Does a page hold what was asked for? Where the catalogue does not say what it has gone by, its products tell.
+"""Check that the products of a page match the query, for servers that do not report which parameters they applied.
 
-A server that does not know a parameter ignores it, and lists products of other years and other places as if they were
-the answer. A GeoServer repeats the parameters that it knows; where that echo is missing, each page is compared with
-what was asked. Only a product that is clearly outside is evidence:
+A server that does not know a parameter ignores it, and returns products of other years and places as if they were
+the result. A GeoServer echoes the parameters it knows; where that echo is missing, each page is compared with the
+query. Only a product that is clearly outside counts as evidence:
 
 ===================  ================================================  ===============================================
 parameter            evidence                                          no evidence
 ===================  ================================================  ===============================================
-parentIdentifier     the entry names another collection; none is       spelt otherwise (``sentinel-2 msil1c``); broader
-                     named, and the name is of another mission         or narrower (``S2A_MSIL1C``); no mission named
+parentIdentifier     the entry names another collection; none is       another spelling (``sentinel-2 msil1c``); a
+                     named, and the name is of another mission         broader or narrower name (``S2A_MSIL1C``); no
+                                                                       mission named
 timeStart, timeEnd   sensed outside, both by the entry's times (to     one of them inside; no time; with ``disjoint``
                      their own precision: a second, a day) and by      all that is not wholly inside
                      the name's, give or take a day
 box, geometry        the footprint's bounding box is elsewhere by      no footprint; a longitude more or less 360°; the
                      more than 0.1°, as a GeoServer tests it           other side of what is wider than 180°; up to a
                                                                        pole; latitude before longitude
-cloudCover           more than one percent outside the interval        none is known
-orbitDirection       the other direction                               none, or a third word
-identifier, uid      another name                                      ``.SAFE`` or ``.zip`` behind it; wildcards asked
+cloudCover           more than one percent outside the interval        unknown
+orbitDirection       the other direction                               unknown, or a third word
+identifier, uid      another name                                      a ``.SAFE`` or ``.zip`` suffix; a query with
+                                                                       wildcards
 all others           never                                             always
 ===================  ================================================  ===============================================
 
-What the search makes of it:
+How the search reacts:
 
 ==============================  ====================================================================================
-the catalogue's echo            a product outside
+echo of the catalogue           reaction to a product outside the query
 ==============================  ====================================================================================
-is missing                      ends the search: nothing that it lists can be taken for what was asked for
-has the parameter               is told, once: all that was asked for may still be there, and more
-lacks the parameter             is told without looking at products: it says itself that it ignored it
-any; the query needs it         ends the search (`Query.needed`)
-any; checked on our side        costs nothing: such products are left out (`Query.checked`)
+missing                         error: none of the results can be trusted
+has the parameter               one warning: the results may be complete, with unwanted ones among them
+lacks the parameter             one warning without looking at products: the server admits that it ignored it
+any; required by the query      error (`Query.required`)
+any; also checked locally       none: such products are filtered out later (`Query.also_local`)
 ==============================  ====================================================================================
 """
 
@@ -50,14 +52,14 @@ if TYPE_CHECKING:
 __all__ = ["outside"]
 
 _NEARBY: Final = 0.1
-"""Degrees between a footprint and a box that may be the work of rounding."""
+"""Tolerance in degrees between a footprint and a box, for rounding."""
 
 _PERCENT: Final = 1.0
 _NAME_PRECISION: Final = timedelta(days=1)
-"""A name may have the time of the whole data-take."""
+"""Tolerance for times in a product name, which may be those of the whole data-take."""
 
 _ZONES: Final = timedelta(hours=14)
-"""How far a time without an offset may be from UTC, should it be local."""
+"""Largest UTC offset: a time without an offset may be local."""
 
 _NUMBER: Final = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _PAIR: Final = re.compile(rf"({_NUMBER})\s+({_NUMBER})")
@@ -69,20 +71,19 @@ _Span = tuple[datetime, datetime]
 
 
 def outside(parameters: Mapping[str, str], products: Iterable[Product]) -> dict[str, str]:
-    """Compare the products of a page with what was asked for.
+    """Compare the products of a page with the query.
 
     Parameters
     ----------
     parameters
-        As they were sent, under their canonical names.
+        The parameters of the request, under their canonical names.
     products
-        Of one page, or of several.
+        Products of one page, or of several.
 
     Returns
     -------
     dict of str
-        For each parameter that a product is clearly outside of, words about the first such product; empty when all
-        may be what was asked for.
+        For each violated parameter, a description of the first product outside it; empty when all products may match.
     """
     checks = [(name, parameters[name], check) for name, check in _CHECKS.items() if name in parameters]
     found: dict[str, str] = {}
@@ -101,12 +102,12 @@ def _collection(product: Product, asked: str, _: Mapping[str, str]) -> str:
 
 
 def _missions(name: str) -> set[str]:
-    """Give the missions that a name has in it, such as S2 or S5."""
+    """Return the missions in a name, such as S2 or S5."""
     return {word[:2].upper() for word in _words(name) if _MISSION.fullmatch(word)}
 
 
 def _may_be_one(one: str, other: str) -> bool:
-    """Tell whether two names may be spellings of one collection, or one of them is part of the other."""
+    """Whether two names may be spellings of one collection, or one of them is part of the other."""
     fewer, more = sorted((_words(one), _words(other)), key=len)
     return all(any(ours in theirs or theirs in ours for theirs in more) for ours in fewer)
 
@@ -133,12 +134,12 @@ def _end(product: Product, asked: str, parameters: Mapping[str, str]) -> str:
 
 
 def _relation(parameters: Mapping[str, str]) -> str:
-    """Give the relation of times; all but ``disjoint`` have in common that both periods meet."""
+    """Return the time relation; all but ``disjoint`` require that both periods intersect."""
     return parameters.get("timeRelation", "").strip().lower()
 
 
 def _sensed_all(product: Product, test: Callable[[_Span], bool]) -> bool:
-    """Tell whether all that is known of a product's time passes a test, and something is known."""
+    """Whether a product has sensing times and all of them pass a test."""
     spans = [*_times_of_entry(product), *_times_of_name(product)]
     return bool(spans) and all(test(span) for span in spans)
 
@@ -149,7 +150,7 @@ def _sensed(product: Product) -> str:
 
 
 def _times_of_entry(product: Product) -> Iterator[_Span]:
-    """Give the earliest and the latest that an entry's times may mean; nothing where one of them means nothing."""
+    """Yield the widest interval that an entry's times allow; nothing when one of them is invalid."""
     spans = [_meant(text) for text in (product.start, product.end) if text is not None]
     whole = [span for span in spans if span is not None]
     if whole and len(whole) == len(spans):
@@ -163,12 +164,12 @@ def _times_of_name(product: Product) -> Iterator[_Span]:
     if name is not None and name.start is not None:
         try:
             yield name.start - _NAME_PRECISION, (name.stop or name.start) + _NAME_PRECISION
-        except OverflowError:  # a date such as 99991231 stands for none, and is no evidence
+        except OverflowError:  # a date such as 99991231 is a placeholder, and no evidence
             yield datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
 def _meant(text: str) -> _Span | None:
-    """Read a time as the period that it may stand for, by the digits that it has."""
+    """Parse a time as the interval it denotes at its precision (a day, a second)."""
     text = text.strip()
     try:
         try:
@@ -193,7 +194,7 @@ def _box(product: Product, asked: str, _: Mapping[str, str]) -> str:
 
 
 def _geometry(product: Product, asked: str, parameters: Mapping[str, str]) -> str:
-    """Compare with the box around a shape, where the shape has to be met."""
+    """Compare with the bounding box of a shape that products must intersect."""
     corners = [(float(x), float(y)) for x, y in _PAIR.findall(asked)]
     bounds = _around(corners)
     if bounds is None or bounds[2] - bounds[0] > 180 or parameters.get("geoRelation", "").strip().lower() == "disjoint":
@@ -209,7 +210,7 @@ def _elsewhere(product: Product, box: _Box) -> str:
 
 
 def _corners(footprint: Mapping[str, Any] | None) -> list[tuple[float, float]]:
-    """Collect the positions of a geometry, of whatever type; none where something else stands in the place of one."""
+    """Return all positions of a geometry of any type; empty when one of them is malformed."""
     found: list[tuple[float, float]] = []
     left: list[object] = [] if footprint is None else [footprint]
     while left:
@@ -228,7 +229,7 @@ def _corners(footprint: Mapping[str, Any] | None) -> list[tuple[float, float]]:
 
 
 def _around(corners: list[tuple[float, float]]) -> _Box | None:
-    """Give the box around positions in degrees; None when there are none, or they are no degrees."""
+    """Return the bounding box of positions; None when there are none, or they are not in degrees."""
     if not corners or not all(abs(x) <= 540 and abs(y) <= 540 for x, y in corners):  # false for NaN, too
         return None
     xs, ys = zip(*corners, strict=True)
@@ -236,9 +237,9 @@ def _around(corners: list[tuple[float, float]]) -> _Box | None:
 
 
 def _readings(bounds: _Box) -> Iterator[_Box]:
-    """Give all places where a footprint of these bounds may be."""
+    """Yield each box that a footprint of these bounds may cover."""
     for west, south, east, north in (bounds, (bounds[1], bounds[0], bounds[3], bounds[2])):
-        if east - west > 180:  # it crosses the antimeridian, or goes round a pole
+        if east - west > 180:  # it crosses the antimeridian, or contains a pole
             low, high = (-90.0 if south < -45 else south), (90.0 if north > 45 else north)
             yield from ((west, low, east, high), (east, low, west + 360, high))
         else:

@@ -1,7 +1,7 @@
-"""What the catalogue says that can be asked of it: its OpenSearch description document (protocol §5).
+"""Read the OpenSearch description document, which lists the search parameters of a collection (protocol §5).
 
-A GeoServer has one for each collection, since a collection's columns decide what can be asked. Older servers have none,
-and nothing here needs one: who finds none goes on without.
+A GeoServer has one per collection, since the columns of a collection determine its parameters. Older servers have
+none, and the search works without.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ ACCUSTOMED: Final = frozenset(
         *("startIndex", "httpAccept", "productType", "platform"),
     }
 )
-"""Keys of the original tool and its samples: never refused, for its configurations have to go on working."""
+"""Parameters of the original tool and its samples; never rejected, so that its configurations keep working."""
 
 EVERYDAY: Final = (ACCUSTOMED | {"identifier", "uid"}) - {"productType", "platform"}
-"""Parameters that every product search has, or whose absence the answer itself shows soon enough."""
+"""Parameters that every product search has, or whose absence shows in the first response."""
 
 _NEVER_LACKING: Final = frozenset({"httpAccept", "parentIdentifier"})
-"""We choose the one; the other is part of the address in a document that describes one collection."""
+"""Never reported as missing: one is chosen here, the other is part of the URL in the document of one collection."""
 
 _LARGEST_DOCUMENT: Final = 2**20
-"""Bytes; a GeoServer's has 30,000. More would keep the parser busy for long."""
+"""Limit in bytes, since a larger document would block the parser; a GeoServer's has 30,000."""
 
 _ELSEWHERE: Final = {
     **dict.fromkeys(("startdate", "start"), "timestart"),
@@ -46,7 +46,7 @@ _ELSEWHERE: Final = {
     **dict.fromkeys(("limit", "maxresults"), "count"),
     "intersects": "geometry",
 }
-"""What other catalogues call it, where the letters would lead elsewhere: startDate is nearer to startIndex."""
+"""Names in other catalogues that a spelling match would map wrongly: startDate is nearest to startIndex."""
 
 _MOST_PARAMETERS: Final = 1000
 _NEAR: Final = 0.6
@@ -59,14 +59,14 @@ class Parameter:
     Attributes
     ----------
     name
-        As it is sent, such as ``cloudCover``.
+        The name in the request, such as ``cloudCover``.
     least, most
-        The range of its values; None: no limit, or none that is told.
+        The range of its values; None: unlimited or unknown.
     pattern
-        What its values look like, in the server's words. Not to be enforced: a GeoServer's patterns demand a sign
-        before each whole number, which no request has.
+        The server's regular expression for values. Not enforced: a GeoServer's patterns require a sign before each
+        whole number, which no request has.
     choices
-        The values there are; empty: many, or the server does not say.
+        The permitted values; empty: any, or unknown.
     """
 
     name: str
@@ -87,12 +87,12 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What can be asked of a collection, or of the catalogue about its collections.
+    """The search parameters of a collection, or those of the search for collections.
 
     Attributes
     ----------
     title
-        What the server calls its search; None when it does not say.
+        The server's title of the search; None when it has none.
     parameters
         The search parameters, in the server's order.
     """
@@ -102,16 +102,16 @@ class Description:
 
     @property
     def page_maximum(self) -> int | None:
-        """The most results on a page; None when the document does not say."""
+        """The largest page size; None when the document has no limit."""
         most = next((parameter.most for parameter in self.parameters if parameter.name == "count"), None)
         return None if most is None or most < 1 else int(most)
 
     def knows(self, name: str) -> bool:
-        """Tell whether a search parameter can be asked about; case does not matter, as at a GeoServer."""
+        """Whether a search parameter exists; case-insensitive, as at a GeoServer."""
         return name.lower() in {parameter.name.lower() for parameter in self.parameters}
 
     def nearest(self, name: str) -> str | None:
-        """Name the parameter that was most likely meant; None when none is near."""
+        """Return the most similar parameter name; None when none is similar."""
         by_lower = {parameter.name.lower(): parameter.name for parameter in self.parameters}
         if (same := _ELSEWHERE.get(name.lower(), "")) in by_lower:
             return by_lower[same]
@@ -119,21 +119,19 @@ class Description:
         return by_lower[near[0]] if near else None
 
     def lacking(self, parameters: Mapping[str, str]) -> list[str]:
-        """Name those of a query's parameters that the server would ignore, and so find more than was asked for."""
+        """Return the query parameters that the server would ignore, which would make the results too broad."""
         return [name for name in parameters if name not in _NEVER_LACKING and not self.knows(name)]
 
 
 async def find_description(requester: Requester, base_url: str, collection: str | None) -> Description | None:
-    """Look for a server's document, in each place where one may be.
+    """Find the description document among its usual addresses.
 
     Parameters
     ----------
-    inquiry
-        Asks.
     base_url
         The search address.
     collection
-        The collection; None: the search among collections.
+        The collection; None: the search for collections.
 
     Returns
     -------
@@ -143,7 +141,7 @@ async def find_description(requester: Requester, base_url: str, collection: str 
     Raises
     ------
     CatalogueError
-        The server could not be asked, or it refuses, as for a collection that it does not have.
+        The request failed, or the server refuses it, as for an unknown collection.
     """
     read = partial(_answer, of="collection" if collection is None else "results")
     for url, parameters in _places(base_url, collection):
@@ -153,7 +151,7 @@ async def find_description(requester: Requester, base_url: str, collection: str 
 
 
 def _places(base_url: str, collection: str | None) -> Iterator[tuple[str, Mapping[str, str]]]:
-    """Say where a document may be: beside the search, for older servers too, or below it, as the feeds have it."""
+    """Yield candidate addresses: beside the search (also with the older parameter name), and below it."""
     below = base_url.rstrip("/")
     beside, slash, last = below.rpartition("/")
     if last == "search":
@@ -164,7 +162,7 @@ def _places(base_url: str, collection: str | None) -> Iterator[tuple[str, Mappin
 
 
 def _answer(status: int, body: bytes, *, of: str) -> Description | None:
-    """Tell a document from "there is none" and from a refusal."""
+    """Parse a response; None when there is no document."""
     if status in {400, 401, 403, 429} or status >= 500:
         words = error_text(body) or "no reason given"
         retryable = status == 429 or (status >= 500 and status != 501)
@@ -175,19 +173,17 @@ def _answer(status: int, body: bytes, *, of: str) -> Description | None:
 
 
 def read_description(body: bytes, *, of: str = "results") -> Description | None:
-    """Read a document; where it describes several answers, parameters of all of them count once.
+    """Parse a description document; where it describes several response formats, their parameters are merged.
 
     Parameters
     ----------
-    body
-        The document.
     of
-        What is searched: ``results`` for products, ``collection`` for collections.
+        The kind of search: ``results`` for products, ``collection`` for collections.
 
     Returns
     -------
     Description or None
-        None when the document describes another search: an older server does not understand which collection is meant.
+        None when the document describes another kind of search, as when an older server ignores the collection.
 
     Raises
     ------
@@ -224,7 +220,7 @@ def _declared(url: Element) -> Iterator[Parameter]:
 
 
 def _in_template(template: str) -> Iterator[Parameter]:
-    """Find the parameters that only the template names: ``cloudCover={eo:cloudCover?}``."""
+    """Yield the parameters named only in the URL template: ``cloudCover={eo:cloudCover?}``."""
     for pair in template.partition("?")[2].split("&"):
         name, _, value = pair.partition("=")
         if name and value.startswith("{") and value.endswith("}"):
@@ -240,8 +236,8 @@ def _number(text: str | None) -> float | None:
 
 
 def _tree(body: bytes) -> Element:
-    """Parse XML without a document type, which alone can be dangerous; names lose their namespaces."""
-    from xml.etree.ElementTree import TreeBuilder  # most runs read none
+    """Parse XML and strip namespaces; a document type is refused, since only its entities make XML dangerous."""
+    from xml.etree.ElementTree import TreeBuilder  # deferred: most runs parse none
     from xml.parsers import expat
 
     builder = TreeBuilder()
@@ -258,7 +254,7 @@ def _tree(body: bytes) -> Element:
     parser.CharacterDataHandler = builder.data
     try:
         parser.Parse(body, True)
-    except (expat.ExpatError, LookupError, ValueError) as error:  # an encoding that nobody knows
+    except (expat.ExpatError, LookupError, ValueError) as error:  # LookupError: an unknown encoding
         raise CatalogueError(f"expected an OpenSearch description document, found no XML ({error})") from None
     return builder.close()
 

@@ -1,4 +1,4 @@
-"""A list that is too long for the catalogue's pages, read part by part: each is a span of sensing time."""
+"""Read a list that is too long for the catalogue's paging limits, in spans of sensing time."""
 
 from __future__ import annotations
 
@@ -25,40 +25,40 @@ __all__ = ["Division"]
 log = logging.getLogger("collgs_async")
 
 MOST_BARREN: Final = 8
-"""Spans in a row that bring nothing new, after which a list is not divided any further."""
+"""Stop dividing after this many spans in a row without a new entry."""
 
 MOST_ALIKE: Final = 2
-"""The same where they have as many results as the whole: the catalogue seems not to go by time."""
+"""Stop after this many spans in a row with as many results as the whole: the catalogue seems to ignore the time."""
 
 CAPS: Final = 100
-"""Results; a multiple of this may be the most that a catalogue counts. A list in the order of time, as most are, costs
-a request or two to be looked behind."""
+"""A total that is a multiple of this may be a cap on counting. Reading beyond it costs a request or two for a list in
+order of time, as most are."""
 
 USUAL_CAPS: Final = frozenset({1000, 10_000, 100_000, 1_000_000})
-"""The same, where a list that cannot be looked behind is not believed to be whole."""
+"""Totals that are taken for a cap also where the list cannot be read beyond them."""
 
 
 class Division:
-    """All products of a search, as an asynchronous iterator of those that were not known.
+    """All products of a search that are not yet known, as an asynchronous iterator.
 
-    Usually the list is read as one. It is divided where the catalogue gives less than it counts, where it refuses to go
-    further, and where its count may be none. What stands at a cut is in both parts.
+    Usually the list is read as a whole. It is divided when the catalogue delivers less than it counts, refuses to page
+    further, or when its count may be capped. Products at the time of a cut are in both parts.
 
     Parameters
     ----------
     ask
-        Asks for the page of a span that begins at a position; None is the whole list.
+        Requests the page of a span at a position; the span None is the whole list.
     span
-        What the search asks for.
+        The span of the search.
     first
-        The position to begin at.
+        The position of the first entry.
     divisible
-        Whether the search can be asked for spans.
+        Whether the search can be limited to spans.
 
     Attributes
     ----------
     total
-        How many results the catalogue counts in all; None when it does not say, or cannot be believed.
+        The catalogue's count of all results; None when it is missing or not credible.
     """
 
     def __init__(
@@ -80,12 +80,12 @@ class Division:
         self.total: int | None = None
 
     async def __aiter__(self) -> AsyncGenerator[tuple[Product, Twin | None], None]:
-        """Hand out each product that was not known, and those that have the name of another one.
+        """Yield each product that is new, and those that share the name of another one.
 
         Raises
         ------
         CatalogueError
-            The catalogue could not be asked, or what came may not be all.
+            A request failed, or the results may be incomplete.
         """
         whole = True
         while self._spans and not (self._wanted is not None and len(self._known) >= self._wanted):
@@ -111,20 +111,20 @@ class Division:
             raise CatalogueError(f"{shortfall}, also when it was asked by spans of time")
 
     async def _noted(self, span: Span | None, times: Times, start: int) -> tuple[Page[Product], int]:
-        """Ask for a page, and note the times of all that is on it: what was known before shows the order, too."""
+        """Request a page and record its times, known entries included, since they show the order as well."""
         page, asked = await self._ask(span, start)
         for product in page.products:
             times.note(product)
         return page, asked
 
     def _shortfall(self) -> str:
-        """Say how many results of the whole list came; an empty string when all that it counts did."""
+        """Describe how many results of the whole list are missing; an empty string when there are none."""
         if self._wanted is None or len(self._known) >= self._wanted:
             return ""
         return f"{len(self._known)} of {self._wanted} results came, by the catalogue's count"
 
     def _divide(self, span: Span, times: Times, rounds: Rounds[Product], doubt: CatalogueError | None) -> None:
-        """Divide a list that was not read to its end; what has not been read of it comes first.
+        """Divide a list that was not read to its end; its unread part is read first.
 
         Raises
         ------
@@ -135,20 +135,20 @@ class Division:
         if short is None and doubt is None:
             return
         found = self._cut(span, times, rounds.reading.tail) if doubt or rounds.deep else None
-        # More than it counts in all: its count is none, and it does go by time.
+        # More entries than the total: the total is a cap, and the catalogue does apply the time.
         capped = self.total is not None and len(self._known) > self.total
         alike = rounds.total is not None and rounds.total == self.total and not capped
         if found is None or self._barren > (MOST_ALIKE if alike else MOST_BARREN):
             if short is None and not capped and not USUAL_CAPS & _places(rounds):
-                return  # a round number, but none at which catalogues stop counting
+                return  # a round number, but not one at which catalogues stop counting
             if (told := self._shortfall()) and rounds.reading.refusal is None and rounds.total != self._wanted:
-                # What a part lacks says nothing to a user who asked for the whole.
+                # A shortfall of one part means nothing to a user who asked for the whole list.
                 raise CatalogueError(f"{told}, also when it was asked by spans of time")
             raise short or doubt or CatalogueError("the catalogue does not give its whole list")
         log.debug("%s; it is asked for by spans of time", short or doubt)
         older, newer = found
         parts = [older, newer] if times.rising else [newer, older]
-        # What was read to its end, in the order of time, has been read on the side of the cut that came first.
+        # A list in order of time was read up to the cut, so one side of it needs no further request.
         read = short is None and (times.rising or times.falling)
         self._spans += parts[1:] if read else parts
 
@@ -161,12 +161,12 @@ class Division:
 
 
 def _places(rounds: Rounds[Product]) -> set[int]:
-    """Give the positions at which the list may have been cut off: as entries were counted, and as they stood."""
+    """Return the positions at which the list may have been cut off, by count and by position."""
     return {rounds.reading.end, rounds.reading.came + rounds.first - 1} - {0}
 
 
 def _doubt(rounds: Rounds[Product]) -> CatalogueError | None:
-    """Say why a count may only be the most that the catalogue counts, or gives; None where it seems to be right."""
+    """Return why a total may be a cap rather than a count; None when it is credible."""
     came, total = rounds.reading.came, rounds.total
     if rounds.reading.refusal is not None and (total is None or total < came + len(rounds.reading.tail)):
         return rounds.reading.refusal

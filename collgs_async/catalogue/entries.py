@@ -1,6 +1,6 @@
-"""One entry of an answer: whatever it is made of, facts or None, and a product of them.
+"""Map one entry of a response to a product; a missing or malformed field becomes None.
 
-This is the only place that knows the server's field names.
+This is the only module that knows the server's field names.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ __all__ = ["Entry", "at", "objects", "read_product", "whole_number"]
 _TORN = "a byte is broken in"
 
 _MOST_ALTERNATIVES = 9
-"""Links to one archive that are kept beside the first one."""
+"""Limit on additional links kept per archive."""
 
 _MOST_TRIED = 100
-"""Links to one archive of which URLs are made, which takes a while where an entry has thousands of them."""
+"""Limit on links resolved per entry, since entries with thousands of them would take long."""
 
 
 def read_product(entry: object, download_base: str) -> Product:
-    """Make a product of an entry; past this function nobody sees the server's field names."""
+    """Create a product from an entry."""
     facts = Entry(entry)
     url, size, problem, others = _archive(facts, download_base)
     identifier = facts.identifier()
@@ -64,7 +64,7 @@ def read_product(entry: object, download_base: str) -> Product:
 
 
 def _archive(facts: Entry, base: str) -> tuple[str | None, int | None, str | None, tuple[str, ...]]:
-    """Give where the archive is and how long, else why that is nowhere; and where else it is."""
+    """Return the archive's URL, its length, the reason when there is no URL, and alternative URLs."""
     problem: str | None = None
     found: dict[str, object] = {}
     for href, length in islice(facts.downloads(), _MOST_TRIED):
@@ -79,18 +79,18 @@ def _archive(facts: Entry, base: str) -> tuple[str | None, int | None, str | Non
 
 
 class Entry:
-    """A feature of the answer, whatever it is made of: a missing or odd field is None, never an error."""
+    """Access to the fields of a feature; a missing or malformed field is None, never an error."""
 
     def __init__(self, entry: object) -> None:
         self._entry = entry
 
     def text(self, *path: str) -> str | None:
-        """Read text; blank text is none."""
+        """Return a text field; None when it is blank."""
         value = at(self._entry, *path)
         return value.strip() or None if isinstance(value, str) else None
 
     def trait(self, *names: str) -> str | None:
-        """Find a fact by one of its names, wherever catalogues put it; a list becomes text with commas."""
+        """Return a property by one of its names, in any of its usual places; a list is joined with commas."""
         places = (("acquisitionParameters",), ("productInformation",), ())
         for name in names:
             for place in places:
@@ -102,14 +102,14 @@ class Entry:
         return None
 
     def percentage(self, part: str, name: str) -> float | None:
-        """Read a share, from its part of the properties or beside it; some write -1 for what they do not know."""
+        """Return a percentage, from this group of properties or the top level; None when it is invalid, such as -1."""
         value = at(self._entry, "properties", part, name)
         value = at(self._entry, "properties", name) if value is None else value
         right = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 100
         return value if right else None
 
     def identifier(self) -> str | None:
-        """Find the product's name; `id` is the entry's own URL, whose ``uid`` is the last resort."""
+        """Return the product's name; the last resort is the ``uid`` in `id`, which is the entry's own URL."""
         if named := self.text("properties", "identifier") or self.text("properties", "title"):
             return named
         try:
@@ -119,18 +119,18 @@ class Entry:
         return next(iter(query.get("uid", [])), None)
 
     def downloads(self) -> Iterator[tuple[str, object]]:
-        """Give the links that may lead to the archive, the best first, each with the length that is said of it."""
+        """Yield the links that may lead to the archive, best first, each with its stated length."""
         yield from archive_links(self._links("data"))
         service = at(self._entry, "properties", "services", "download")
         if url := self.text("properties", "services", "download", "url"):
             yield url, service.get("size")
 
     def link(self, relation: str) -> str | None:
-        """Give the first link of a relation."""
+        """Return the first link of a relation."""
         return next((link["href"] for link in self._links(relation) if isinstance(link.get("href"), str)), None)
 
     def _links(self, relation: str) -> Iterator[Mapping[str, Any]]:
-        """Go through the links of one relation: an object of arrays at a GeoServer, an array elsewhere."""
+        """Yield the links of a relation: an object of arrays at a GeoServer, an array elsewhere."""
         links = at(self._entry, "properties", "links")
         if isinstance(links, dict):
             found = links.get(relation)
@@ -140,31 +140,31 @@ class Entry:
             yield from (link for link in objects(links) if link.get("rel") in names)
 
     def sensing_times(self) -> tuple[str | None, str | None]:
-        """Read ``date``, which is ``start/end`` or one instant; the acquisition's own times are more precise."""
+        """Return start and end of sensing: the acquisition's own times, else those of the coarser ``date``."""
         start, _, end = (self.text("properties", "date") or "").partition("/")
         parameters = "acquisitionParameters"
         start = self.acquisition(parameters, "beginningDateTime") or start or self.text("properties", "startDate") or ""
-        last = self.text("properties", "completionDate")  # as resto has both
+        last = self.text("properties", "completionDate")  # resto has both
         return start or None, self.acquisition(parameters, "endingDateTime") or end or last or start or None
 
     def footprint(self) -> Mapping[str, Any] | None:
-        """Give what may be a GeoJSON geometry."""
+        """Return what may be a GeoJSON geometry."""
         geometry = at(self._entry, "geometry")
         return geometry if isinstance(geometry, dict) and isinstance(geometry.get("type"), str) else None
 
     def platform(self) -> str | None:
-        """Name the satellite, with its letter."""
+        """Return the satellite's name, with its letter."""
         name = self.acquisition("platform", "platformShortName")
         serial = self.acquisition("platform", "platformSerialIdentifier")
         return f"{name}{serial or ''}" if name else None
 
     def acquisition(self, *path: str) -> str | None:
-        """Read text about the acquisition."""
+        """Return a text field of the acquisition."""
         value = self.acquired(*path)
         return value if isinstance(value, str) and value else None
 
     def acquired(self, *path: str) -> object:
-        """Look into ``acquisitionInformation``, an array for products in some versions, an object in others."""
+        """Return a field of ``acquisitionInformation``, an array in some versions and an object in others."""
         held = at(self._entry, "properties", "acquisitionInformation")
         for part in held if isinstance(held, list) else [held]:
             if (value := at(part, *path)) is not None:
@@ -173,7 +173,7 @@ class Entry:
 
 
 def _resolve(href: str | None, base: str) -> tuple[str | None, str | None]:
-    """Make an absolute URL of a link; or say why it is none that can be followed."""
+    """Return the absolute URL of a link, or the reason why it cannot be followed."""
     if href is None:
         return None, "the catalogue gives no download link for it"
     if is_torn(href):
@@ -189,19 +189,19 @@ def _resolve(href: str | None, base: str) -> tuple[str | None, str | None]:
 
 
 def at(value: object, *path: str) -> Any:
-    """Follow keys through objects; None where one of them is missing."""
+    """Follow keys through nested objects; None where one is missing."""
     for key in path:
         value = value.get(key) if isinstance(value, dict) else None
     return value
 
 
 def objects(values: list[Any]) -> Iterator[Mapping[str, Any]]:
-    """Go through the objects of a list."""
+    """Yield the objects of a list."""
     return (value for value in values if isinstance(value, dict))
 
 
 def whole_number(value: object) -> int | None:
-    """Read a number of things, also one that is written as text; None for all else."""
+    """Parse a non-negative count, also from text; None for anything else."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 19:
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

@@ -1,8 +1,9 @@
-"""Sign in before the search, for catalogues that show more to those whom they know.
+"""Log in before the search, for catalogues that show more to known users.
 
-A GeoServer shows collections and products by role (its EO security rules), with status 200 to everybody, so that no
-answer asks for a sign-in. The store does: a link of an archive leads to the form, and behind it to a session that the
-catalogue knows, too. So the first link is looked for without one, and the search itself begins anew with its cookies.
+A GeoServer shows collections and products by role (its EO security rules) and answers status 200 to everyone, so a
+search never triggers a login. The archive store does: the link of an archive leads to the login form, and the session
+behind it is valid for the catalogue, too. So an anonymous search finds a link, and the real search starts over with
+the cookies of the login.
 """
 
 from __future__ import annotations
@@ -30,27 +31,25 @@ __all__ = ["FirstSignIn"]
 log = logging.getLogger("collgs_async")
 
 _MOST_COLLECTIONS: Final = 5
-"""Collections in which a link is looked for."""
+"""Limit on collections searched for a link."""
 
 _LOOKED_AT: Final = 10
-"""Products of a search among which a link is looked for."""
+"""Limit on products per search among which a link is looked for."""
 
 
 class FirstSignIn:
-    """Signs in once, before anything else is asked.
+    """Logs in once, before the first request of a search.
 
     Parameters
     ----------
-    authenticator
-        Signs in.
     search
-        Makes a search that does not wait for this.
+        Creates a search that does not itself wait for the login.
     collections
-        Lists the collections of the catalogue, for the case that the search finds nothing without a sign-in.
+        Lists the collections, for the case that the anonymous search finds nothing.
     retries
-        Tries of the sign-in in a row before it is given up.
+        Consecutive attempts at the login.
     sleep
-        The way to wait between tries, in seconds.
+        Waits between attempts, in seconds.
     """
 
     def __init__(
@@ -71,16 +70,14 @@ class FirstSignIn:
         self._done = False
 
     async def __call__(self, query: Query | None) -> None:
-        """Sign in at the first archive that this query finds, or its collection, or any other collection.
-
-        Without a query, any collection will do.
+        """Log in at the first archive that this query finds, or that any collection has; None: any collection.
 
         Raises
         ------
         AuthenticationError
-            There are no credentials, or they were refused; or there is nothing that asks for a sign-in.
+            Credentials are missing or were rejected, or nothing asks for a login.
         CatalogueError
-            The catalogue could not be asked, or the sign-in failed on its way.
+            A request failed, in the search or in the login.
         """
         async with self._turn:
             if not self._done:
@@ -121,14 +118,14 @@ class FirstSignIn:
                     async for product in products:
                         if product.url is not None:
                             return product.url
-            except CatalogueError as error:  # perhaps it is a collection that is not shown to everybody
+            except CatalogueError as error:  # the collection may be hidden from anonymous users
                 refusal = refusal or error
         if refusal is not None and not self._authenticator.generation:
             raise refusal
         return None
 
     async def _queries(self, query: Query | None) -> AsyncIterator[Query]:
-        """Give what may find a link, the narrowest first: rights may hide all of a collection."""
+        """Yield queries that may find a link, the narrowest first, since a whole collection may be hidden."""
         if query is not None:
             yield replace(query, count=_LOOKED_AT, start_index=1)
             yield _any_of(query.collection)

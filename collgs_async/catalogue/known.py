@@ -1,4 +1,4 @@
-"""What a search has met: which entries were handed out, and whether one name stands for two archives."""
+"""Record the entries a search has read, and detect when one name stands for two archives."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 __all__ = ["Entry", "Known", "Twin"]
 
 _SALT: Final = secrets.token_bytes(16)
-"""Makes digests that no server can foresee."""
+"""Makes the digests unpredictable for servers."""
 
 
 class Entry(Protocol):
-    """What is listed: a product, or a collection."""
+    """An entry of a list: a product, or a collection."""
 
     @property
     def identifier(self) -> str:
@@ -26,12 +26,12 @@ class Entry(Protocol):
 
 
 class Twin:
-    """An entry that has the name of an earlier one, and another archive.
+    """Marks an entry with the name of an earlier one, but another archive.
 
     Attributes
     ----------
     first
-        Where the archive of the earlier one is; None when that is not in memory any more.
+        The URL of the earlier archive; None when it is no longer in memory.
     """
 
     def __init__(self, first: str | None) -> None:
@@ -39,14 +39,14 @@ class Twin:
 
 
 class Known:
-    """The entries that were met, as digests: some 150 bytes for each, whatever their names.
+    """The entries read so far, as digests of about 150 bytes each, whatever their names.
 
     Attributes
     ----------
     loose
-        Those that were met on pages which hang together with no page before them (see `paging`).
+        Entries of pages that do not overlap with any page before them (see `paging`).
     surplus
-        How many entries there were beside those of a name of their own: repeats on one page, and twins.
+        Entries counted beyond one per name: repeats on one page, and twins.
     """
 
     def __init__(self) -> None:
@@ -58,26 +58,27 @@ class Known:
         self.surplus = 0
 
     def __len__(self) -> int:
-        """How many entries were met, twins included."""
+        """Return the number of entries, twins included."""
         return len(self._links) + self.surplus
 
     def __contains__(self, key: int) -> bool:
         return key in self._links
 
     def linked(self, key: int) -> bool:
-        """Tell whether all that stands before this entry, and stood there throughout, has been met."""
+        """Whether all entries before this one, as far as they stayed in place, have been read."""
         return key in self._links and key not in self.loose
 
     def keys(self, entries: Sequence[Entry]) -> list[int]:
-        """Give the digest of each name."""
+        """Return the digest of each name."""
         return [_digest(entry.identifier, 16) for entry in entries]
 
     def take(self, entries: Sequence[Entry], keys: Sequence[int]) -> Iterator[tuple[int, Twin | None]]:
-        """Note the entries of a page; give the indices of those that were not met before, and twins.
+        """Record the entries of a page; yield the indices of new entries and of twins.
 
-        The same name with the same link is the same entry. On one page two entries are two, unless all of their links
-        is the same; pages apart, the query of a link does not count, for it may be a signature. An entry without a link
-        is no other than one that has one: that is given also if it comes later, and stands for both.
+        The same name with the same link is the same entry. Two entries on one page count as two, unless all of their
+        links are equal; across pages the query string of a link is ignored, since it may be a signature. An entry
+        without a link matches one that has a link; the linked one is yielded even if it comes later, and stands for
+        both.
         """
         here: dict[int, str | None] = {}
         for index, (entry, key) in enumerate(zip(entries, keys, strict=True)):
@@ -105,14 +106,14 @@ class Known:
         return True
 
     def _count_without_link(self, key: int, here: Mapping[int, str | None]) -> None:
-        """Count an entry without a link beside one of its name that has one, on another page: it is part of a total."""
+        """Count an entry without a link whose name has one on another page, since it is part of the total."""
         mark = _digest(f"{key} 0", 8)
         if self._links[key] and key not in here and mark not in self._twins:
             self._twins.add(mark)
             self.surplus += 1
 
     def _count_repeats(self, keys: Sequence[int]) -> None:
-        """Count entries that a page holds twice: they are part of a total."""
+        """Count entries that a page holds twice, since they are part of the total."""
         if len(set(keys)) == len(keys):
             return
         for key, times in Counter(keys).items():
@@ -123,7 +124,7 @@ class Known:
 
 
 def _link(url: str | None) -> int:
-    """Make a small digest of where an archive is; 0 where that is not said."""
+    """Return a short digest of an archive's URL; 0 without one."""
     if url is None:
         return 0
     parts = urlsplit(url)

@@ -1,7 +1,7 @@
-"""Which of an entry's links lead to its archive, the best first.
+"""Rank the links of an entry that may lead to its archive.
 
-Catalogues put pictures, metadata and addresses of their own file systems beside the archive, in any order, and mirrors
-of it. What a link is said to be decides in which order they are tried; what arrives is judged in any case.
+Catalogues list previews, metadata, mirrors and internal paths beside the archive, in any order. The stated type only
+decides the order of attempts; the response itself is verified in any case.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ __all__ = ["archive_links"]
 
 
 class _Rank(IntEnum):
-    """How much speaks for an archive."""
+    """Likelihood that a link leads to an archive; lower is better."""
 
     ZIP = 0
-    """It says so, by its type or by its name."""
+    """Named as an archive by its type or file name."""
 
     ANYTHING = 1
-    """It says nothing, or only that it is bytes."""
+    """No type, or a generic binary one."""
 
     ODD = 2
-    """It says that it is something else, such as XML; some servers say so of everything."""
+    """Another type, such as XML; some servers state one for everything."""
 
 
 _ZIP: Final = frozenset({"application/zip", "application/x-zip", "application/x-zip-compressed", "application/x-safe"})
@@ -37,18 +37,18 @@ _OTHER_NAMES: Final = (".xml", ".json", ".geojson", ".html", ".htm", ".txt", ".m
 
 
 def archive_links(links: Iterable[Mapping[str, Any]]) -> list[tuple[str, object]]:
-    """Put the links that may lead to an archive in the order in which they are to be tried.
+    """Return the links that may lead to an archive, in the order in which to try them.
 
     Parameters
     ----------
     links
-        Objects with ``href``, perhaps ``type`` (or ``mediaType``) and ``length``, in the catalogue's order.
+        Objects with ``href``, optionally ``type`` (or ``mediaType``) and ``length``, in the catalogue's order.
 
     Returns
     -------
     list of (str, object)
-        The address as it is written, and the length as it is written; pictures are not among them. Those that cannot
-        be asked for, such as ``s3:`` and ``file:``, come last: they say why there is none.
+        Address and length, both as written; pictures are left out. Unsupported schemes, such as ``s3:`` and ``file:``,
+        come last: they explain why there is no download.
     """
     found = [(_order(link), link["href"].strip(), link.get("length")) for link in _usable(links)]
     return [(href, length) for order, href, length in sorted(found, key=lambda one: one[0])]

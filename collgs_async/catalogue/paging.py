@@ -1,13 +1,13 @@
-"""Reading a list of results page by page while it changes, so that nothing which is listed throughout is missed.
+"""Read a list page by page while it changes, without missing an entry that is listed throughout.
 
-Offsets count from the beginning of the list: whatever vanishes before a page moves all later ones forward, and a
-reader that asks for what follows would jump over one. So each page begins with the last entry of the page before. While
-it does so, the pages hang together. Where none of its entries is known, the reader goes back, and further back, until
-one is, or to the beginning. As long as the order is fixed, this is sound by induction: everything that was listed
-throughout and stands before an entry which hangs together with the beginning has been met.
+Offsets count from the beginning of the list: an entry that vanishes before a page moves all later ones forward, and a
+reader that continues at the next offset would skip one. So each page begins with the last entry of the page before.
+While it does, the pages overlap. Where no entry of a page is known, the reader goes back, in growing steps, until one
+is, or to the beginning. For a fixed order this is sound by induction: every entry that was listed throughout and stands
+before an entry connected with the beginning has been read.
 
-An order that changes cannot be seen through like this. It shows by an entry that comes after those it stood before, or
-by a list that moved and whose total does not say so. Then the list is read again, until one reading was calm.
+A change of order defeats this. It shows in an entry that follows those it used to precede, or in a list that moved
+while its total did not change accordingly. Then the list is read again, until one reading saw no change.
 """
 
 from __future__ import annotations
@@ -29,55 +29,54 @@ __all__ = ["Reading"]
 log = logging.getLogger("collgs_async")
 
 REPEATS: Final = 3
-"""How often a page may come again before the server is taken to ignore ``startIndex``."""
+"""Repetitions of one page after which the server is taken to ignore ``startIndex``."""
 
 MOST_FRUITLESS: Final = 12
-"""Requests in a row that bring nothing which this reading has not met."""
+"""Consecutive requests without an entry that is new to this reading."""
 
 MOST_EMPTY: Final = 3
-"""How often a first page that is empty is asked for again, though there is said to be more."""
+"""Repeated requests for an empty first page when the server announces more."""
 
 REFUSED: Final = frozenset({400, 403, 404, 413, 416, 422, 500, 501})
-"""How servers answer when they do not go so far into a list."""
+"""Statuses of servers that refuse to page further into a list."""
 
 E = TypeVar("E", bound="Entry")
 
 
 class Reading(Generic[E]):
-    """One reading of a list, from its beginning to its end, as an asynchronous iterator of what was not known.
+    """One reading of a list from beginning to end, as an asynchronous iterator of its new entries.
 
     Parameters
     ----------
     ask
-        Asks for the page that begins at a position, which counts from 1; says how many entries it asked for, too.
+        Requests the page at a position (counted from 1); also returns the number of entries requested.
     known
-        What was met before, in this list or in another part of it.
+        Entries read before, in this list or in another part of it.
     first
-        Where to begin.
+        The position to begin at.
     met
-        The entries of this list that earlier readings have met, to which this one adds; None: `known` is about this
-        list alone.
+        Entries of this list that earlier readings have read, updated by this one; None: `known` covers this list only.
     again
-        Whether earlier readings have met entries of this list.
+        Whether earlier readings have read entries of this list.
     enough
-        How many entries that were met end the reading at once; None: it goes on to its end.
+        Stop once this many entries have been read; None: read to the end.
 
     Attributes
     ----------
     end
         The position of the last entry.
     fresh, gained
-        How many entries were not known, and how many no earlier reading of this list had met.
+        The number of entries that are new, and of those that no earlier reading of this list had read.
     calm
-        Whether every page followed the one before, or was pushed on by as many new entries as the total says.
+        Whether every page followed the one before, or moved by as many new entries as the total grew.
     steady
         Whether the total was the same throughout.
     moved
         Whether entries have changed their order.
     odd
-        Whether they may have: the list moved by more than its total says.
+        Whether they may have: the list moved by more than its total grew.
     refusal
-        Why the server did not go further into the list; None when it did.
+        Why the server refused to page further; None when it did not.
     tail
         The entries of the last page that had some.
     """
@@ -98,7 +97,7 @@ class Reading(Generic[E]):
         self._met = met
         self._again = again
         self._enough = enough
-        self._page: list[int] = []  # the last one that hangs together with the beginning, and where it began
+        self._page: list[int] = []  # the last page connected with the beginning, and its position
         self._begun = 0
         self._furthest: int | None = None
         self._largest = 0
@@ -107,7 +106,7 @@ class Reading(Generic[E]):
         self._insisted = False
         self._order = hashlib.blake2b(digest_size=16)
         self._total: int | None = None
-        self._counted: int | None = None  # the total when the last page was read that hangs together with others
+        self._counted: int | None = None  # the total at the last page that overlaps with others
         self._believed = True
         self.end = 0
         self.fresh = self.gained = 0
@@ -117,26 +116,26 @@ class Reading(Generic[E]):
 
     @property
     def total(self) -> int | None:
-        """How many entries the server counts; None when it does not say, or cannot be believed."""
+        """The server's count of entries; None when it is missing or not credible."""
         return self._total if self._believed else None
 
     @property
     def order(self) -> bytes:
-        """A digest of the pages: where it is the same twice, nothing has changed."""
+        """A digest of the pages: equal digests mean an unchanged list."""
         return self._order.digest()
 
     @property
     def came(self) -> int:
-        """How many entries of this list were met, in this reading and in those that it goes on from."""
+        """The number of entries read of this list, in this reading and in those it continues."""
         return len(self._known) if self._met is None else len(self._met) + self._known.surplus
 
     async def __aiter__(self) -> AsyncGenerator[tuple[E, Twin | None], None]:
-        """Hand out each entry that was not known, and those that have the name of another one.
+        """Yield each entry that is new, and those that share the name of another one.
 
         Raises
         ------
         CatalogueError
-            The catalogue could not be asked, or gives the same answer to every question.
+            A request failed, or the server returns the same page for every position.
         """
         position: int | None = self._first
         while position is not None:
@@ -184,7 +183,7 @@ class Reading(Generic[E]):
     def _is_fruitful(self, gained: int) -> bool:
         self._repeats = 0
         self._fruitless = 0 if gained else self._fruitless + 1
-        # Once more over known ground takes as many requests as it has pages.
+        # Reading known entries again takes as many requests as they have pages.
         ground = self.came // max(1, self._largest - 1) if self._again else 0
         if self._fruitless <= MOST_FRUITLESS + ground:
             return True
@@ -194,10 +193,10 @@ class Reading(Generic[E]):
         return False
 
     def _come_again(self, position: int, *, full: bool) -> int | None:
-        """Go on after a page that came twice, unless the server turns out to give nothing else."""
+        """Continue after a repeated page, unless the server returns nothing else."""
         self._repeats += 1
         if self._total == len(self._page) and self._repeats > 1 and not full:
-            return None  # a server that ignores where a page begins, and has no more than this one
+            return None  # a server that ignores startIndex, and has no more than this one page
         if self._repeats < REPEATS:
             return position + len(self._page)
         told = CatalogueError(f"the catalogue repeats itself: it gave the same page {self._repeats + 1} times")
@@ -207,7 +206,7 @@ class Reading(Generic[E]):
         return None
 
     def _go_back(self, position: int, *, empty: bool) -> int | None:
-        """Look for something known further to the front, in growing steps."""
+        """Go back in growing steps to find a known entry."""
         if empty and self._insisted and position == self.end + 1:
             return None
         self.calm = False
@@ -215,7 +214,7 @@ class Reading(Generic[E]):
         return max(self._first, position - self._overlap)
 
     def _compare(self, keys: list[int], earlier: set[int], position: int) -> None:
-        """See whether this page follows the last one as it should, and what has happened where it does not."""
+        """Check whether this page follows the last one, and classify the change where it does not."""
         self._believed &= not keys or self._total is None or self._total >= position + len(keys) - 1
         before, self._counted = self._counted, self.total
         change = None if before is None or self.total is None else self.total - before
@@ -223,7 +222,7 @@ class Reading(Generic[E]):
         if not self._page or not keys:
             self.calm &= not change or change > 0
         elif self._largest == 1:
-            self.calm, self.moved = False, True  # pages of one cannot overlap: anything may have happened between them
+            self.calm, self.moved = False, True  # pages of one entry cannot overlap, so any change may have been missed
         elif shift is None:
             self.calm = False
         else:
@@ -232,7 +231,7 @@ class Reading(Generic[E]):
         if self._furthest in keys:
             behind = keys[keys.index(self._furthest) + 1 :]
             if not self._again and any(key in earlier and key != self._furthest for key in behind):
-                self.calm, self.moved = False, True  # it stood before what it now stands behind
+                self.calm, self.moved = False, True  # it used to precede an entry that it now follows
             self._furthest = keys[-1]
         elif keys and (self._furthest is None or keys[-1] not in earlier):
             self._furthest = keys[-1]
@@ -240,7 +239,7 @@ class Reading(Generic[E]):
             self._overlap = max(1, self._overlap // 2)
 
     def _shift(self, keys: list[int], position: int) -> int | None:
-        """Say by how much the last entry of the page before has moved; None when it is not on this page."""
+        """Return by how many positions the last entry of the previous page moved; None when it is not on this page."""
         if not self._page or self._page[-1] not in keys:
             return None
         expected = self.end - position
@@ -248,7 +247,7 @@ class Reading(Generic[E]):
         return 0 if stands else keys.index(self._page[-1]) - expected
 
     def _go_on(self, page: Page[E], keys: list[int], position: int, asked: int) -> int | None:
-        """Say where the next page begins; None when this was the last one."""
+        """Return the position of the next page; None after the last one."""
         end = position + len(keys) - 1
         more = page.more is True or (self.total is not None and self.total > end)
         if not keys and position <= self._first:
@@ -261,7 +260,7 @@ class Reading(Generic[E]):
         self._page, self._begun, self.end = keys, position, end
         self._insisted = False
         self._order.update(b"".join(key.to_bytes(16) for key in (position, *keys)))
-        # A first page may be short because the server gives no larger ones, and count no more than what it gives.
+        # A first page may be short because of a server's limit, and its total count no more than that page.
         whole = page.size == asked or page.more is False or (page.size is None and page.total == end)
         short = len(keys) < self._largest if follows else whole
         self._largest = max(self._largest, len(keys))
@@ -270,7 +269,7 @@ class Reading(Generic[E]):
         return max(position + 1, end + 1 - min(self._overlap, max(1, len(keys) // 2)))
 
     def _insist(self, *, more: bool) -> int | None:
-        """Ask once for what should follow the last entry, where there is said to be more."""
+        """Request once what should follow the last entry, when the server announces more."""
         if not more or self._insisted:
             return None
         self._insisted = True

@@ -1,20 +1,20 @@
-"""From the bytes of an answer to its JSON, over all that can be read beyond doubt.
+"""Decode the bytes of a response to JSON, leniently where the meaning is unambiguous.
 
-One bad byte in a page of a hundred products is no reason to lose them all. So a page is read more leniently than
-RFC 8259 has it, as long as nothing can be understood in two ways:
+One bad byte in a page of a hundred products is no reason to lose them all. So parsing deviates from RFC 8259 where
+only one interpretation is possible:
 
 ===========================================  =======================================================================
-found                                        read as
+input                                        result
 ===========================================  =======================================================================
-a byte order mark, UTF-16, UTF-32            what they say (RFC 8259 §8.1 permits neither)
-a byte that is not UTF-8                     a lone surrogate: whoever needs this text finds it there (see `is_torn`)
+a byte order mark, UTF-16, UTF-32            decoded accordingly (RFC 8259 §8.1 permits neither)
+a byte that is not UTF-8                     a lone surrogate, detected by `is_torn` where the text is used
 a tab or another control character in text   itself
 ``NaN``, ``Infinity``, a number of more      null
 than a thousand digits
-one name twice in an object, same value      once
-one name twice, different values             neither, as if it were not there
-blanks, NUL or markup behind the end         nothing
-more JSON behind the end                     an error: it may hold other products
+a repeated name with equal values            one member
+a repeated name with different values        no member
+blanks, NUL or markup after the end          ignored
+more JSON after the end                      an error: it may hold other products
 ===========================================  =======================================================================
 """
 
@@ -32,8 +32,8 @@ from collgs_async.models.redaction import redacted
 __all__ = ["is_torn", "read_json"]
 
 _MOST_VALUES: Final = 1_800_000
-"""Signs that begin or part values; each of them stands for up to 120 bytes of memory. Ten thousand usual products have
-650,000 of them, a hundred whose footprints have a thousand corners 300,000."""
+"""Limit on structural characters, each of which stands for up to 120 bytes of memory. Ten thousand usual products have
+650,000 of them, a hundred products whose footprints have a thousand vertices 300,000."""
 
 _LONGEST_NUMBER: Final = 1000
 _BLANK: Final = " \t\r\n\0\ufeff"
@@ -41,16 +41,17 @@ _BLANK: Final = " \t\r\n\0\ufeff"
 _CUT: Final = re.compile(
     r"-?[0-9.]*(?:[eE][+-]?)?|t(?:r(?:u)?)?|f(?:a(?:l(?:s)?)?)?|n(?:u(?:l)?)?|\\?u?[0-9a-fA-F]{0,4}"
 )
-"""What may stand at the end of JSON that was cut."""
+"""Matches an incomplete token at the end of truncated JSON."""
 
 
 def read_json(body: bytes) -> Any:
-    """Read an answer.
+    """Decode a response.
 
     Raises
     ------
     CatalogueError
-        It breaks off, which may be better next time, or is malformed: the message has the place and what stands there.
+        It is truncated or malformed; the message has the position and the text found there. Retryable where a second
+        response may differ.
     """
     if sum(map(body.count, (b"{", b"[", b",", b":"))) > _MOST_VALUES:
         raise CatalogueError(f"the catalogue's answer has more than {_MOST_VALUES} values")
@@ -69,7 +70,7 @@ def read_json(body: bytes) -> Any:
 
 
 def is_torn(text: str) -> bool:
-    """Tell whether a byte of this text was not UTF-8, so that it is not the text that was meant."""
+    """Whether this text contains a byte that was not UTF-8, so that its meaning is lost."""
     return any("\udc80" <= letter <= "\udcff" for letter in text)
 
 
@@ -79,7 +80,7 @@ def _decoded(body: bytes) -> str:
 
 
 def _malformed(body: bytes, text: str, start: int, error: json.JSONDecodeError) -> CatalogueError:
-    """Tell JSON that was cut, or is malformed, from what is no JSON at all; each may be better next time."""
+    """Return the error for JSON that is truncated or malformed, or for another format; all are worth a retry."""
     rest = text[error.pos :]
     if error.msg.startswith("Unterminated string") or _CUT.fullmatch(rest):
         return CatalogueError(f"the catalogue's answer broke off after {len(body)} bytes", retryable=True)
@@ -93,14 +94,14 @@ def _malformed(body: bytes, text: str, start: int, error: json.JSONDecodeError) 
 
 
 def _place(text: str, position: int) -> str:
-    """Name a place by its byte in UTF-8, and show what stands there; nothing where a secret may be cut in two."""
+    """Describe a position by its UTF-8 offset and the text there; without the text where it may cut a secret in two."""
     at = len(text[:position].encode("utf-8", "surrogateescape" if is_torn(text) else "surrogatepass"))
     found = f", {quote_value(text[position : position + 20])}" if redacted(text) == text else ""
     return f"at byte {at}{found}"
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Make an object of its members; those of one name and different values are none."""
+    """Create an object from its members; names with conflicting values are dropped."""
     read = dict(pairs)
     if len(read) == len(pairs):
         return read

@@ -1,8 +1,8 @@
-"""What is at an address that is no catalogue of the kind that is spoken here: one look at its first answer tells.
+"""Identify the kind of server behind an address by its first response, to report what is there instead of a catalogue.
 
-Spoken is the search of OpenSearch for Earth Observation as a GeoServer has it: its parameters' names, and answers in
-GeoJSON (OGC 17-003, 17-047). What else answers under an address that somebody took for one is named, so that he finds
-the right one: a STAC API, OData, a feed, a description document, the start page of a server.
+Supported is the OpenSearch for Earth Observation of a GeoServer: its parameter names, and responses in GeoJSON
+(OGC 17-003, 17-047). Other servers are named in the error message, so that the user can find the right address: a STAC
+API, OData, a feed, a description document, the start page of a server.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _FOREIGN: Final = frozenset(
         *("maximumrecords", "maxrecords", "itemsperpage", "limit", "rows", "pw"),
     }
 )
-"""What other catalogues call ``startIndex`` and ``count``, in small letters."""
+"""Names of ``startIndex`` and ``count`` in other catalogues, in lower case."""
 
 _ROOT: Final = re.compile(r"<(?![?!/])(?:[\w.-]{1,40}:)?([\w.-]{1,60})")
 _TEMPLATE: Final = re.compile(r"""template\s{0,9}=\s{0,9}["'](https?://[^"'?\s<>]{1,300})\?""")
@@ -44,7 +44,7 @@ _XML: Final = {
     "kml": "KML",
     "urlset": "a sitemap",
 }
-"""What the root elements of XML stand for."""
+"""Kinds of document by their XML root element."""
 
 _START_PAGES: Final = {
     "geoserver": "the start page of a GeoServer; its search is at .../oseo/search below its address",
@@ -52,13 +52,13 @@ _START_PAGES: Final = {
     "swagger": "the documentation of an API",
     "stac browser": "a STAC browser",
 }
-"""What stands in the titles of pages that will still be there in a minute."""
+"""Words in the titles of permanent pages, which a retry would find again."""
 
 
 def unspoken_markup(body: bytes) -> tuple[str, bool]:
-    """Say what XML or HTML is that came instead of JSON, and whether it may be gone in a minute.
+    """Describe an HTML or XML response, and whether it may be temporary.
 
-    A maintenance page may; a report, a document or a start page is the server's last word.
+    A maintenance page may be; a report, a document or a start page is permanent.
     """
     text = body[:_LOOKED_AT].decode("utf-8", "replace")
     root = _ROOT.search(text)
@@ -82,14 +82,14 @@ def unspoken_markup(body: bytes) -> tuple[str, bool]:
 
 
 def _after(text: str, services: str) -> str:
-    """Find the first of these services that the beginning of a document names."""
+    """Return the first of these services named at the beginning of a document."""
     lower = text[:2000].lower()
     named = [(lower.find(service), service) for service in services.split() if service in lower]
     return min(named)[1].upper() if named else "OGC"
 
 
 def unspoken_json(answer: object) -> str:
-    """Say what JSON is that has no list of results; an empty string when nothing is known of it."""
+    """Describe JSON without a list of results; an empty string when it is unknown."""
     if isinstance(answer, list):
         return f"it is a bare JSON array, which is not spoken here; {_EXPECTED}"
     if not isinstance(answer, dict):
@@ -101,23 +101,23 @@ def unspoken_json(answer: object) -> str:
 
 
 def kind_of_results(answer: Mapping[str, Any]) -> str | None:
-    """Name the kind of server that a list of results comes from; None when it may be one of those spoken here."""
+    """Return the kind of server that sent a list of results; None when it may be a supported one."""
     entry = next((one for one in answer["features"] if isinstance(one, dict)), {})
     return next((what for what, is_it in _RESULTS.items() if is_it(answer, entry)), None)
 
 
 def unspoken_results(kind: str | None, *, entries: int, named: int, linked: int, echoed: bool = False) -> str | None:
-    """Say why a list of results is none that can be worked with; None when it can.
+    """Return why a list of results cannot be used; None when it can.
 
     Parameters
     ----------
     kind
-        What its server is; see `kind_of_results`.
+        The kind of server; see `kind_of_results`.
     entries, named, linked
-        How many entries there are, how many of them have an identifier, and how many a link that can be followed.
+        The number of entries, of those with an identifier, and of those with a supported link.
     echoed
-        Whether the answer repeats our parameters. Another kind of server that does not has not understood them: names
-        and links that can be read are no sign that its pages can be turned.
+        Whether the response repeats our parameters. A server of another kind that does not has not understood them:
+        readable names and links do not prove that paging works.
     """
     if linked and named and (echoed or kind is None):
         return None
@@ -130,7 +130,7 @@ def unspoken_results(kind: str | None, *, entries: int, named: int, linked: int,
 
 
 def foreign_names(echo: Iterable[str]) -> list[str]:
-    """Find the parameters by which an answer was paged, where these are not ``startIndex`` and ``count``."""
+    """Return the parameters that paged a response, where these are not ``startIndex`` and ``count``."""
     said = {name.lower(): name for name in echo}
     return [] if "startindex" in said else sorted(said[name] for name in _FOREIGN & set(said))
 
@@ -171,7 +171,7 @@ _JSON: Final[dict[str, Callable[[Mapping[str, Any]], bool]]] = {
     "an API that lists its results as 'results'": lambda answer: isinstance(answer.get("results"), list),
     "an API that lists its results as 'items'": lambda answer: isinstance(answer.get("items"), list),
 }
-"""What answers without results are, the more special ones first."""
+"""Tests for JSON without results, the more specific ones first."""
 
 _RESULTS: Final[dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], bool]]] = {
     "a STAC API": lambda answer, entry: (
@@ -190,7 +190,7 @@ _RESULTS: Final[dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], bool]
         or "query" in _part(answer, "properties")
     ),
 }
-"""What lists of results are, the more special ones first."""
+"""Tests for lists of results, the more specific ones first."""
 
 
 def _part(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -1,7 +1,7 @@
-"""One answer of the catalogue: bytes in, a page of products or an error in the server's own words out.
+"""Parse a response of the catalogue to a page of products, or to an error in the server's own words.
 
-The shapes are those of GeoServer's OpenSearch EO module and its neighbours (OGC 17-047, GeoJSON of RFC 7946).
-Everything here is a pure function of what the server sent, and trusts none of it.
+Formats are those of GeoServer's OpenSearch EO module and similar servers (OGC 17-047, GeoJSON of RFC 7946). All
+functions are pure, and treat their input as hostile.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["AddressTooLongError", "Collection", "Page", "PageLimitError", "read_
 E = TypeVar("E")
 
 MOST_RESULTS: Final = 50_000
-"""Results on one page: five times as many as are ever asked for."""
+"""Limit on results per page: five times the largest page ever requested."""
 
 _PAGES = frozenset({"first", "last", "next", "prev", "previous"})
 
@@ -37,7 +37,7 @@ _ADDRESS_TOO_LONG = re.compile(
     r"\b(?:UR[IL]s?|address|query[ -]?string|request.{0,20}?(?:line|target|header)|headers?)\b" + _TOO_LONG, re.I | re.S
 )
 _QUERY_TOO_LONG = re.compile(r"\bquery\b" + _TOO_LONG, re.I | re.S)
-"""This may be about what is sent, or about what would come."""
+"""Matches complaints about the request or about the size of its result."""
 
 _RESULTS = re.compile(
     r"\b(?:results?|records?|rows?|features?|items?|entries|hits|matches|products?|granules?|documents?|responses?|"
@@ -53,21 +53,20 @@ class Page(Generic[E]):
     Attributes
     ----------
     products
-        As many products, or collections, as the server returned, in its order.
+        The products or collections, in the server's order.
     total
-        How many results there are over all pages; None when the server does not count.
+        The number of results over all pages; None when the server does not count.
     echo
-        The search parameters that the server says it understood, by their bare names; None when it does not say.
+        The search parameters that the server reports as understood, without prefixes; None when it reports none.
     more
-        Whether the server announces a next page; None when it carries no paging links at all.
+        Whether the server announces a next page; None when it has no paging links at all.
     kind
-        What its server seems to be, such as "a resto API"; None: nothing else than what is spoken here.
+        The kind of server, such as "a resto API"; None: a supported one.
     strange
-        Why this is no answer that can be worked with, if it is the first one, such as "it is a STAC API"; None when
-        it can.
+        Why this cannot be used as a first page, such as "it is a STAC API"; None when it can.
     size
-        How many results the server says that a page has; None when it does not say. Some mean those that there is
-        room for, others those that there are.
+        The server's page size; None when it does not report one. Some report the capacity of a page, others the number
+        of its results.
     """
 
     products: tuple[E, ...]
@@ -81,18 +80,18 @@ class Page(Generic[E]):
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """A collection of products, as the catalogue lists it; what it does not say is None.
+    """A collection of products; what the catalogue does not state is None.
 
     Attributes
     ----------
     identifier
-        What ``--collection`` takes.
+        The value for ``--collection``.
     title
-        What it is, in the catalogue's words.
+        The catalogue's description.
     platform, instrument, product_type
         Such as ``Sentinel-2``, ``MSI``, ``S2MSI2A``.
     start, end
-        Sensing times of its products; an open end is None.
+        Sensing times of its products; None: open.
     """
 
     identifier: str
@@ -112,7 +111,7 @@ class PageLimitError(CatalogueError):
     message
         The server's own words.
     maximum
-        The most results that it gives on a page.
+        The largest page size in results.
     """
 
     def __init__(self, message: str, maximum: int) -> None:
@@ -121,14 +120,14 @@ class PageLimitError(CatalogueError):
 
 
 class AddressTooLongError(CatalogueError):
-    """The server, or a proxy before it, takes no address as long as that of this search (RFC 9110 §15.5.15).
+    """The server, or a proxy before it, refuses the URL for its length (RFC 9110 §15.5.15).
 
     Parameters
     ----------
     message
         The server's own words.
     certain
-        Whether it is the address for certain; else it may be the size of the page.
+        False when the message may also be about the page size.
     """
 
     def __init__(self, message: str, *, certain: bool) -> None:
@@ -137,23 +136,23 @@ class AddressTooLongError(CatalogueError):
 
 
 def read_page(status: int, body: bytes, *, download_base: str) -> Page[Product]:
-    """Read one answer.
+    """Parse a page of products.
 
     Parameters
     ----------
     status, body
-        The HTTP status and the whole body. The media type is not consulted, since errors come without one.
+        The HTTP status and the whole body. The media type is ignored, since errors come without one.
     download_base
-        What relative download links are relative to.
+        The base of relative download links.
 
     Raises
     ------
     PageLimitError
-        The page asked for is larger than the server allows.
+        The page requested is larger than the server allows.
     AddressTooLongError
-        The address is longer than the server allows.
+        The URL is longer than the server allows.
     CatalogueError
-        Anything that is not a page of results; retryable when it may be one next time.
+        Anything else that is not a page of results; retryable when a second request may succeed.
     """
     answer = _results(status, body)
     products = tuple(read_product(entry, download_base) for entry in answer["features"])
@@ -164,7 +163,7 @@ def read_page(status: int, body: bytes, *, download_base: str) -> Page[Product]:
 
 
 def read_collections(status: int, body: bytes) -> Page[Collection]:
-    """Read one page of collections; what has no name has an empty one.
+    """Parse a page of collections; an unnamed one has an empty name.
 
     Raises
     ------
@@ -195,7 +194,7 @@ def _page(
 
 
 def _results(status: int, body: bytes) -> Mapping[str, Any]:
-    """Give the answer as JSON, if it is a list of results."""
+    """Return the response as JSON, if it is a list of results."""
     if status != 200:
         raise _refusal(status, body)
     if body.lstrip(b"\xef\xbb\xbf \t\r\n\0")[:1] == b"<":
@@ -235,7 +234,7 @@ def _refusal(status: int, body: bytes) -> CatalogueError:
     if status in {200, 400} and (limit := _COUNT_LIMIT.search(words)) and int(limit[1][:9]) > 0:
         return PageLimitError(words, int(limit[1][:9]))
     told = f"the catalogue answered HTTP {status}: {words}"
-    if status in {414, 431, 494}:  # the last one is nginx's 431
+    if status in {414, 431, 494}:  # 494 is nginx's 431
         return AddressTooLongError(told, certain=True)
     if status >= 400 and status not in {408, 425, 429, 502, 503, 504}:
         address, of_results = _ADDRESS_TOO_LONG.search(words), _RESULTS.search(words)
@@ -245,7 +244,7 @@ def _refusal(status: int, body: bytes) -> CatalogueError:
 
 
 def _broke_off(body: bytes) -> bool:
-    """Tell whether this is the beginning of JSON whose end is missing."""
+    """Whether this is truncated JSON."""
     try:
         read_json(body)
     except CatalogueError as error:
@@ -254,7 +253,7 @@ def _broke_off(body: bytes) -> bool:
 
 
 def _echo(answer: Mapping[str, Any]) -> frozenset[str] | None:
-    """Collect the parameters that the server repeats: an object at a GeoServer, an array elsewhere."""
+    """Return the parameters that the server repeats: an object at a GeoServer, an array elsewhere."""
     said = at(answer, "queries", "request")
     if isinstance(said, list):
         said = next(objects(said), None)
@@ -264,7 +263,7 @@ def _echo(answer: Mapping[str, Any]) -> frozenset[str] | None:
 def _more(answer: Mapping[str, Any]) -> bool | None:
     links = at(answer, "properties", "links")
     if isinstance(links, dict):
-        # One that gives no links to pages at all says nothing by giving none to a next one.
+        # Without any paging links, a missing "next" means nothing.
         return bool(links.get("next")) if _PAGES.intersection(links) else None
     if isinstance(links, list):
         return any(link.get("rel") == "next" for link in objects(links))

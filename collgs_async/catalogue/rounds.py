@@ -1,4 +1,4 @@
-"""Reading a list as often as it takes, until what came is what is listed."""
+"""Read a changing list repeatedly, until its entries are complete."""
 
 from __future__ import annotations
 
@@ -18,43 +18,43 @@ if TYPE_CHECKING:
 __all__ = ["Rounds"]
 
 MOST_READINGS: Final = 8
-"""How often a list is read that changes all the time."""
+"""Limit on readings of a list that keeps changing."""
 
 MOST_RESTLESS: Final = 3
-"""Readings in which entries came and went, and none changed its place, after which they are taken to be sound."""
+"""Accept the result after this many readings in which entries came and went but none moved."""
 
 MOST_ODD: Final = 6
-"""The same where entries may have changed their places, though none was seen that had."""
+"""The same where entries may have moved, though none was seen to."""
 
 E = TypeVar("E", bound=Entry)
 
 
 class Rounds(Generic[E]):
-    """All entries of a list, as an asynchronous iterator of those that were not known.
+    """All new entries of a list, as an asynchronous iterator.
 
-    In calm one reading is enough. What appears while it goes on is missing in the end, which the total tells, and is
-    looked for from the beginning. Once something may have changed its place, the list is read again: until a reading
-    was calm, until two were the same, or, of a list that is given in any order, until a second round has brought as
-    many as the total says and nothing that the first one had not.
+    One reading is enough while nothing changes. Entries that appear meanwhile are missing at the end, as the total
+    shows, and are searched for from the beginning. Once entries may have moved, the list is read again: until a reading
+    saw no change, until two were equal, or, for a list in random order, until a second round has read as many entries
+    as the total and none that the first round missed.
 
     Parameters
     ----------
     ask, known, first
         As for `Reading`.
     alone
-        Whether `known` is about this list alone.
+        Whether `known` covers this list only.
     divisible
-        Whether the caller can ask for parts of the list, given its last page; where a calm reading gave too little, it
-        is then not read again. None: the caller cannot.
+        Whether the caller can request parts of the list, given its last page; then a list that stayed the same and came
+        up short is not read again. None: it cannot.
 
     Attributes
     ----------
     reading
         The last reading.
     shortfall
-        Why what came may not be all; None when it is.
+        Why the entries may be incomplete; None when they are complete.
     deep
-        Whether parts of the list may give more than the whole of it.
+        Whether parts of the list may return more than the whole.
     """
 
     def __init__(
@@ -70,12 +70,12 @@ class Rounds(Generic[E]):
         self._known = known
         self._first = first
         self._divisible = divisible
-        # Of the round, which is as many readings as it takes to have as many entries as the total says:
+        # State of the round, which takes as many readings as needed to reach the total:
         self._met: set[int] | None = None if alone else set()
         self._again = False
         self._calm = self._steady = True
         self._fresh = 0
-        # Of all readings:
+        # State of all readings:
         self._readings = self._restless = self._rounds = 0
         self._moved = self._odd = False
         self._order = b""
@@ -85,22 +85,22 @@ class Rounds(Generic[E]):
 
     @property
     def first(self) -> int:
-        """Where the list begins, as a position that counts from 1."""
+        """The position of the first entry, counted from 1."""
         return self._first
 
     @property
     def total(self) -> int | None:
-        """How many entries the server counts from the first one on; None when it does not say, or is not believed."""
+        """The server's count of entries from the first one on; None when it is missing or not credible."""
         total = self.reading.total
         return None if total is None else max(0, total - self._first + 1)
 
     async def __aiter__(self) -> AsyncGenerator[tuple[E, Twin | None], None]:
-        """Hand out each entry that was not known, and those that have the name of another one.
+        """Yield each entry that is new, and those that share the name of another one.
 
         Raises
         ------
         CatalogueError
-            The catalogue could not be asked, or gives the same answer to every question.
+            A request failed, or the server returns the same page for every position.
         """
         enough: int | None = None
         while True:
@@ -115,7 +115,7 @@ class Rounds(Generic[E]):
             enough = self.total if self._again and self._calm else None
 
     def _is_settled(self) -> bool:
-        """Judge the last reading; where it is not the last one, begin another round or go on with this one."""
+        """Whether the list is complete, or given up; otherwise prepare another reading or round."""
         last, total = self.reading, self.total
         self._readings += 1
         self._calm &= last.calm
@@ -132,7 +132,7 @@ class Rounds(Generic[E]):
             return True
         if total is not None and last.came < total:
             return self._is_short(total)
-        sound = total is not None or not self._moved  # without a total, one calm reading is not enough any more
+        sound = total is not None or not self._moved  # without a total, one calm reading is no longer enough
         if (self._calm and sound) or (self._restless >= (MOST_ODD if self._odd else MOST_RESTLESS) and not self._moved):
             return True
         if self._rounds and self._steady and not self._fresh and total is not None:
@@ -150,7 +150,7 @@ class Rounds(Generic[E]):
         return False
 
     def _is_short(self, total: int) -> bool:
-        """Look for what the total says beyond what came, as long as that brings anything."""
+        """Whether to give up on the missing entries: reading again has stopped bringing any."""
         last = self.reading
         fruitless = self._readings > 1 and not last.gained
         self.deep = self._calm and last.steady and self._divisible is not None and self._divisible(last.tail)

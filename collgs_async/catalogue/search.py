@@ -1,4 +1,4 @@
-"""The search: one page after the other, no sooner than somebody wants its products."""
+"""Run a search: request pages on demand and yield their products."""
 
 from __future__ import annotations
 
@@ -39,50 +39,41 @@ __all__ = ["Lessons", "Search"]
 log = logging.getLogger("collgs_async")
 
 _ECHOED_AS: Final = {"timestart": "start", "timeend": "end", "timerelation": "relation"}
-"""Parameters that some versions echo by the name of the OGC time extension (``time:start``)."""
+"""Parameters that some versions echo under the name of the OGC time extension (``time:start``)."""
 
 MOST_WITHOUT_LINK: Final = 1000
-"""Products without a download link that are kept back, in case an entry of the same name has one."""
+"""Limit on products without a link that are held back, in case a later entry of the same name has one."""
 
 
 class Search:
     """The results of one query, as an asynchronous iterator of products.
 
-    Pages are asked for by our own parameters with a ``startIndex``, never by the server's ``next`` link, whose
-    namespaced keys it would not understand itself. A product that was handed out is not handed out again. The search
-    only ends without an error when everything that is listed has been handed out, as far as the catalogue lets it be
-    seen.
+    Pages are requested with ``startIndex``, never by the server's ``next`` link, whose namespaced keys the server
+    itself would not understand. Each product is yielded once. The search ends without an error only when all products
+    listed have been yielded, as far as the catalogue lets that be verified.
 
     Parameters
     ----------
-    transport
-        The HTTP session.
-    authenticator
-        Signs in, should the catalogue ask for it.
-    config
-        Where the catalogue is, and how patient to be with it.
-    query
-        What to ask for.
     sleep
-        The way to wait between tries, in seconds.
+        Waits between attempts, in seconds.
     look_up
-        Finds out what can be asked of a collection; it is asked when there are parameters that are not everyday ones.
-        None: nobody finds out.
+        Returns the description of a collection; called when the query has uncommon parameters. None: they are not
+        checked.
     before
-        Called with the query before anything is asked, such as to sign in; None: nothing is to be done.
+        Called with the query before the first request, for instance to log in.
     strict
-        Whether parameters that the collection does not have are refused; else a warning names them.
+        Whether unknown parameters are an error; otherwise they cause a warning.
     lessons
-        What earlier searches have learnt; None: there were none.
+        What earlier searches have learned about the catalogue.
 
     Attributes
     ----------
     total
-        How many results the catalogue says that it has; None while it has not said. Read anew on each page.
+        The catalogue's count of results, updated by each page; None while it is unknown.
     pages
-        How many pages were read.
+        The number of pages read.
     honoured
-        The parameters that the catalogue says it has gone by; none while it has not said.
+        The parameters that the catalogue reports as applied.
     """
 
     def __init__(
@@ -115,21 +106,21 @@ class Search:
 
     @property
     def expected(self) -> int | None:
-        """How many products this search will hand out at the most; None while nobody knows."""
+        """The most products this search will yield; None while that is unknown."""
         if self.total is None:
             return None
         left = max(0, self.total - self._query.start_index + 1)
         return left if self._query.count is None else min(left, self._query.count)
 
     async def __aiter__(self) -> AsyncGenerator[Product, None]:
-        """Hand out each product once; those without a download link last, since a later entry may have it.
+        """Yield each product once; those without a link last, since a later entry may have one.
 
         Raises
         ------
         CatalogueError
-            The catalogue could not be asked, or does not answer with results.
+            A request failed, or the response holds no results.
         ConfigError
-            The collection does not have one of the parameters, and `strict` was asked for.
+            The collection does not have one of the parameters, and `strict` is set.
         """
         if self._before is not None:
             await self._before(self._query)
@@ -166,7 +157,7 @@ class Search:
             raise failure
 
     async def _check_parameters(self) -> None:
-        """Name each parameter that the collection does not have, before anything is found that nobody asked for."""
+        """Report parameters that the collection does not have, before they make the results too broad."""
         if self._look_up is None or EVERYDAY.issuperset(self._query.parameters):
             return
         try:
@@ -187,7 +178,7 @@ class Search:
             log.warning("%s; the catalogue will ignore it", self._no_such(name, description))
 
     def _not_told(self, names: Iterable[str]) -> list[str]:
-        """Pick those of which the user has not been told yet; now he is."""
+        """Return the names not reported yet, and mark them as reported."""
         collection = self._query.collection
         news = [name for name in names if (collection, name) not in self._lessons.told]
         self._lessons.told.update((collection, name) for name in news)
@@ -202,9 +193,9 @@ class Search:
         return f"{self._query.collection} has no search parameter {name}{hint}"
 
     async def _page(self, span: Span | None, start: int) -> tuple[Page[Product], int]:
-        """Ask for one page of a span, None being all; by an older parameter name if the server turns out to need it."""
+        """Request one page of a span (None: the whole list), with older parameter names if the server needs them."""
         while True:
-            # Later pages are whole ones, for they may begin with what was seen before.
+            # Later pages are requested in full, since they may begin with known entries.
             most = self._query.count if not self.pages else None
             parameters = dict(self._parameters) | ({} if span is None else span.parameters())
             parameters[self._parent_key] = parameters.pop("parentIdentifier")
@@ -227,10 +218,10 @@ class Search:
             return page, asked
 
     def _understood(self, page: Page[Product]) -> bool:
-        """Check on the first page what the server has made of our parameters (it repeats those that it knows).
+        """Check on the first page which of our parameters the server applied (it repeats those that it knows).
 
-        An older server knows the collection only as ``parentId`` and would list collections otherwise: it is
-        asked once more. A filter that was ignored is said, once, since it means more results than were wanted.
+        Return False to request the page again: an older server knows the collection only as ``parentId`` and lists
+        collections otherwise. An ignored filter is reported once, since it makes the results too broad.
         """
         if page.strange:
             raise CatalogueError(page.strange)
@@ -263,7 +254,7 @@ class Search:
         return True
 
     def _ask_by_parent_id(self, page: Page[Product]) -> None:
-        """Ask for the collection by the older name; where that was done, say what came instead."""
+        """Switch to the older name of the collection parameter; where it is in use already, raise."""
         if self._parent_key == "parentId":
             other = any(product.collection for product in page.products)
             what = "lists products by parameters of other names" if other else "lists its collections instead"
@@ -271,14 +262,14 @@ class Search:
         self._parent_key = "parentId"
 
     def _lists_collections(self, page: Page[Product]) -> bool:
-        """Tell whether the entries are collections, among them the one that was asked for; then ask otherwise."""
+        """Whether the entries are collections, the requested one included; then switch to the older parameter name."""
         if all(product.identifier != self._query.collection for product in page.products):
             return False
         self._ask_by_parent_id(page)
         return True
 
     def _require_compliance(self, page: Page[Product]) -> None:
-        """Refuse products that were not asked for, or warn of them; `compliance` has the table."""
+        """Reject products outside the query, or warn about them; see the table in `compliance`."""
         asked = {name: value for name, value in self._parameters.items() if name not in self._query.also_local}
         found = outside(asked, page.products)
         evidence = " and ".join(f"{name} {asked[name]}, but {words}" for name, words in list(found.items())[:3])
@@ -296,7 +287,7 @@ class Search:
             )
 
     def _asks_otherwise(self, ignored: list[str]) -> bool:
-        """Put another parameter in the place of one that the server ignores or refuses, where the query has one."""
+        """Replace parameters that the server ignores or rejects by the query's fallbacks; whether one was replaced."""
         changed = False
         for name in ignored:
             other, value = self._query.fallbacks.get(name, (name, ""))
@@ -309,28 +300,28 @@ class Search:
 
 
 def _goes_on(page: Page[Product]) -> bool:
-    """Tell whether there is more than this first page, by what it says itself."""
+    """Whether the response announces more than this first page."""
     if page.total is not None:
         return page.total > len(page.products)
     return bool(page.products) and page.more is not False
 
 
 def _may_be_too_long(error: CatalogueError) -> bool:
-    """Tell whether a shorter address may help: some servers cut the connection instead of saying so."""
+    """Whether a shorter URL may help: some servers reset the connection instead of answering 414."""
     cause = error.__cause__
     cut = isinstance(cause, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError | ConnectionResetError)
     return isinstance(error, AddressTooLongError) or (cut and not isinstance(cause, aiohttp.ClientConnectorError))
 
 
 def _wish_near(name: str, description: Description) -> str | None:
-    """Find the wish that stands for a parameter such as ``platform`` or ``tileId``, which only others can be asked."""
+    """Return the selection criterion for a parameter such as ``platform`` or ``tileId``, known to other catalogues."""
     by_word = {word: wish for wish in CRITERIA_KEYS if not description.knows(word := wish.replace("_", ""))}
     near = difflib.get_close_matches(name.lower().replace("_", ""), by_word, n=1, cutoff=0.8)
     return by_word[near[0]] if near else None
 
 
 def _told_apart(product: Product, twin: Twin) -> Product:
-    """Let a product that has the name of another one fail alone: a name stands for one archive."""
+    """Replace a product whose name is taken by one that fails: one file name cannot hold two archives."""
     first = "is another one" if twin.first is None else f"is at {twin.first}"
     problem = (
         f"the catalogue lists two products of this name: this one is at {product.url}, what it listed first {first}"

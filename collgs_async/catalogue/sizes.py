@@ -1,4 +1,4 @@
-"""How large a page may be: learnt from refusals, whatever their words."""
+"""Find a page size that the server accepts, from its refusals, whatever their wording."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ log = logging.getLogger("collgs_async")
 T = TypeVar("T")
 
 PAGE_SIZE: Final = 100
-"""Results asked for at once: GeoServer's default maximum."""
+"""Default page size in results: GeoServer's default maximum."""
 
 _REFUSALS: Final = frozenset({400, 413, 422, 500})
-"""What servers answer to a page that is too large for them."""
+"""Statuses with which servers refuse a page that is too large."""
 
 _LOCATOR = re.compile(rb'"locator"\s*:\s*"([^"]{1,99})"|"loc"\s*:\s*\[[^\]]{0,99}"([^"\]]{1,99})"\s*\]')
 _OF_SIZE = re.compile(r"count|limit|records|results|size|page|rows|number|many|large|maximum|index", re.IGNORECASE)
@@ -34,18 +34,18 @@ _NUMBER = re.compile(r"(?<![\w.])\d{1,9}(?![\w.]*\w)")
 
 @dataclass(slots=True)
 class Lessons:
-    """What searches have learnt of a catalogue, for those that come after them.
+    """What searches have learned about a catalogue, shared with later searches.
 
     Attributes
     ----------
     page_size
-        The most results that are asked for at once.
+        The largest page size to request.
     accepted
-        The most that the catalogue is known to accept; 0 while nothing is known.
+        The largest page size known to be accepted; 0 while none is known.
     short_addresses
-        Whether it refused an address for its length, so that shorter parameters go out where the query has some.
+        Whether the catalogue refused a URL for its length, so that the query's shorter fallbacks are sent.
     told
-        Which parameters, of which collection, the user has been told that it ignores.
+        Pairs of collection and parameter for which a warning was shown already.
     """
 
     page_size: int = PAGE_SIZE
@@ -55,20 +55,18 @@ class Lessons:
 
 
 class Sizes:
-    """Asks for pages that are as large as the catalogue gives them.
+    """Requests pages as large as the catalogue accepts.
 
-    A refusal of a page that is larger than any before may be about its size. The words tell, or a page of a single
-    result does: where that is refused as well, the size is not the cause, and the server's words are raised.
-    None of this waits; only a single 500, which may pass, is asked once more after the usual pause.
+    The refusal of a page larger than any before may be about its size. Its message may say so; otherwise a page of one
+    result decides: if that is refused as well, size is not the cause, and the server's message is raised. None of this
+    waits; only a single 500, which may be temporary, is repeated after the usual delay.
 
     Parameters
     ----------
-    inquiry
-        Asks.
     url
         The search address.
     lessons
-        What earlier searches have learnt, and where this one notes what it learns.
+        What earlier searches have learned; updated here.
     """
 
     def __init__(self, requester: Requester, url: str, lessons: Lessons) -> None:
@@ -79,26 +77,26 @@ class Sizes:
     async def ask(
         self, parameters: Mapping[str, str], read: Callable[[int, bytes], T], most: int | None = None
     ) -> tuple[T, int]:
-        """Ask for a page, a smaller one if it has to be.
+        """Request a page, a smaller one if necessary.
 
         Parameters
         ----------
         parameters
-            What to ask for, without ``count``.
+            The search parameters, without ``count``.
         read
-            What makes a page of status and body.
+            Parses status and body to a page.
         most
-            How many results are wanted at the most; None: as many as a page has.
+            The most results wanted; None: a full page.
 
         Returns
         -------
         tuple
-            What `read` gave, and how many results were asked for.
+            The page, and the number of results requested.
 
         Raises
         ------
         CatalogueError
-            In the server's words, where the size of the page is not the cause.
+            The server's message, where page size is not the cause.
         """
         size = self._lessons.page_size if most is None else min(most, self._lessons.page_size)
         attempt = _Attempt(self._requester, self._url, parameters, read)
@@ -114,7 +112,7 @@ class Sizes:
         return page, size
 
     async def _smaller(self, attempt: _Attempt[T], size: int, refusal: CatalogueError) -> tuple[T, int]:
-        """Find a page that is small enough."""
+        """Find a page size that is accepted."""
         single: T | None = None
         for smaller in self._candidates(size, refusal):
             try:
@@ -132,10 +130,10 @@ class Sizes:
             return single, self._learn(1, size)
         if refusal.status != 500:
             raise refusal
-        return await attempt(size), size  # whatever it is, it may pass
+        return await attempt(size), size  # whatever the cause is, it may be temporary
 
     def _candidates(self, size: int, refusal: CatalogueError) -> Iterator[int]:
-        """Give sizes to try: what the words name, then one, which tells whether the size is the cause, then halves."""
+        """Yield sizes to try: the one in the message, then one, which shows whether size is the cause, then halves."""
         if (named := _named(refusal, below=size)) is not None:
             yield named
         if self._lessons.accepted:
@@ -144,7 +142,7 @@ class Sizes:
         if size > 1:
             yield 1
         if refusal.status == 500:
-            yield size  # it may have passed
+            yield size  # the error may have been temporary
         yield from _halves(size, least=2)
 
     def _learn(self, smaller: int, refused: int) -> int:
@@ -156,7 +154,7 @@ class Sizes:
 
 
 class _Attempt(Generic[T]):
-    """One page, asked for in different sizes; it notes what refusals say beside their words."""
+    """Requests one page in different sizes, and keeps details of a refusal beyond its message."""
 
     def __init__(
         self, requester: Requester, url: str, parameters: Mapping[str, str], read: Callable[[int, bytes], T]
@@ -169,7 +167,7 @@ class _Attempt(Generic[T]):
         self._left: int | None = None
 
     async def __call__(self, size: int, *, tries_of_500: int | None = None) -> T:
-        """Ask for a page of this size; None: a 500 is tried again as often as everything else."""
+        """Request a page of this size; `tries_of_500` None: a 500 is retried like any other error."""
         self._left = tries_of_500
         return await self._requester.request(self._url, {**self._parameters, "count": str(size)}, self._watched)
 
@@ -186,7 +184,7 @@ class _Attempt(Generic[T]):
             raise
 
     def may_be_refused_for_size(self, error: CatalogueError) -> bool:
-        """Tell whether a smaller page may be given; not where the words are about another parameter."""
+        """Whether a smaller page may be accepted; False when the message is about another parameter."""
         if isinstance(error, PageLimitError):
             return True
         if (
@@ -201,7 +199,7 @@ class _Attempt(Generic[T]):
 
 
 def _named(refusal: CatalogueError, *, below: int) -> int | None:
-    """Find the size that a refusal names: the largest number that is smaller than what was asked for."""
+    """Return the size that a refusal names: the largest number in it below the size requested."""
     if isinstance(refusal, PageLimitError) and refusal.maximum < below:
         return refusal.maximum
     words = str(refusal).removeprefix(f"the catalogue answered HTTP {refusal.status}: ")

@@ -1,4 +1,4 @@
-"""Spans of sensing time: a list that is too long for the catalogue's pages is cut where its products are."""
+"""Split a list that is too long for the catalogue's paging limits by sensing time, where its products are."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
 __all__ = ["Span", "Times"]
 
 _TICK: Final = timedelta(milliseconds=1)
-"""As finely as times are written in a search."""
+"""Resolution of times in a search."""
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Products that were sensed from one time to another.
+    """A closed interval of sensing time.
 
-    Both ends belong to it, so that two spans which meet leave no crack between them. An open end has no time, and what
-    has no sensing time is in every span, as far as catalogues go by their standard.
+    Adjacent spans share their boundary, so that no product falls between them. Products without a sensing time are in
+    every span, as far as catalogues follow the standard.
 
     Attributes
     ----------
     start, end
-        Times in UTC, whole milliseconds; None: no limit.
+        Times in UTC, in whole milliseconds; None: no limit.
     """
 
     start: datetime | None = None
@@ -36,16 +36,16 @@ class Span:
 
     @classmethod
     def of(cls, parameters: Mapping[str, str]) -> Span:
-        """Read the span of a search."""
+        """Create the span of a search."""
         return cls(read_time(parameters.get("timeStart")), read_time(parameters.get("timeEnd")))
 
     def parameters(self) -> dict[str, str]:
-        """Write it as search parameters."""
+        """Return the search parameters."""
         ends = {"timeStart": self.start, "timeEnd": self.end}
         return {name: _written(moment) for name, moment in ends.items() if moment is not None}
 
     def cut(self, times: Times) -> tuple[Span, Span] | None:
-        """Cut it in two where it is known to have products, the older part first; None where it cannot be cut."""
+        """Split the span where products are known to be, the older part first; None when that is impossible."""
         choice = [moment.replace(microsecond=moment.microsecond // 1000 * 1000) for moment in times.choice()]
         ends = [self.start or times.first, self.end or times.last]
         if ends[0] is not None and ends[1] is not None:
@@ -59,16 +59,16 @@ class Span:
 
 @dataclass(slots=True)
 class Times:
-    """The sensing times of what a list has given so far.
+    """The sensing times of the entries read so far.
 
     Attributes
     ----------
     first, last
         The earliest and the latest, of this list or a longer one; None while none is known.
     falling, rising
-        Whether they came in the order of time, the latest or the earliest first.
+        Whether the entries came in descending or ascending order of time.
     page
-        Those on the last page.
+        The times on the last page.
     """
 
     first: datetime | None = None
@@ -79,7 +79,7 @@ class Times:
     _before: datetime | None = None
 
     def note(self, product: Product) -> None:
-        """Take note of a product, in the order of the list."""
+        """Add a product, in the order of the list."""
         moment = read_time(product.start)
         if moment is None:
             return
@@ -91,11 +91,11 @@ class Times:
         self.last = max(self.last or moment, moment)
 
     def turn(self, products: Iterable[Product]) -> None:
-        """Take note of the last page."""
+        """Record the times of the last page."""
         self.page = sorted(moment for product in products if (moment := read_time(product.start)))
 
     def choice(self) -> list[datetime]:
-        """Give times to cut at, the best first: where the page ended that was the last."""
+        """Return times to split at, best first: the boundary of the last page read."""
         if not self.page:
             return []
         oldest, newest = self.page[0], self.page[-1]
@@ -105,7 +105,7 @@ class Times:
 
 
 def read_time(written: str | None) -> datetime | None:
-    """Read a time of an entry or a search, in UTC; None for what is none."""
+    """Parse a time of an entry or a search, in UTC; None when it is invalid."""
     try:
         moment = datetime.fromisoformat(written or "")
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
