@@ -17,7 +17,7 @@ from collgs_async.catalogue.collections import list_collections
 from collgs_async.catalogue.description import find_description
 from collgs_async.catalogue.first_sign_in import FirstSignIn
 from collgs_async.catalogue.search import Search
-from collgs_async.catalogue.sizes import Lessons
+from collgs_async.catalogue.sizes import CatalogueHints
 from collgs_async.errors import AuthenticationError, CatalogueError, CollgsError, NotAvailableError, StorageError
 from collgs_async.http.auth import Authenticator
 from collgs_async.http.credentials import find_credentials, passwords_at_hand
@@ -108,7 +108,7 @@ class Client:
         self._downloader = Downloader(self._session, self._authenticator, config, self._progress, timing=self._timing)
         self._descriptions: dict[str, Description | None] = {}
         self._without_answer: set[str] = set()
-        self._lessons = Lessons(config.connection.page_size)
+        self._hints = CatalogueHints(config.connection.page_size)
         self._first_sign_in = self._sign_in_first() if config.connection.sign_in == "always" else None
         self._stack = AsyncExitStack()
         self.report = Report()
@@ -184,7 +184,7 @@ class Client:
             look_up=self._look_up,
             before=before,
             strict=self._config.selection.strict,
-            lessons=self._lessons,
+            hints=self._hints,
         )
 
     async def find(self, query: Query | None = None) -> Products:
@@ -215,7 +215,7 @@ class Client:
         return await self._collections()
 
     async def _collections(self) -> list[Collection]:
-        return await list_collections(self._requester(), self._config.base_url, self._lessons)
+        return await list_collections(self._requester(), self._config.base_url, self._hints)
 
     async def describe(self, collection: str | None = None) -> Description | None:
         """Ask what can be asked of a collection: its search parameters, their ranges, and the size of a page.

@@ -69,7 +69,7 @@ ANSWERS: dict[str, tuple[object, str]] = {
     "CKAN": ({"success": True, "result": {"count": 0, "results": []}}, "it is a CKAN portal"),
     "results": ({"count": 0, "next": None, "results": []}, "it is an API that lists its results as 'results'"),
     "items": ({"items": [{"id": 1}], "offset": 0}, "it is an API that lists its results as 'items'"),
-    "a bare list": ([{"id": "S2A_X"}], "it is a bare JSON array, which is not spoken here; base_url: expected"),
+    "a bare list": ([{"id": "S2A_X"}], "it is a bare JSON array, which is not supported; base_url: expected"),
     "an empty bare list": ([], "it is a bare JSON array"),
     "OpenAPI": ({"openapi": "3.0.0", "paths": {}}, "it is the documentation of an API"),
     "an error under status 200": ({"error": {"message": "log in first"}}, "no list of results: log in first"),

@@ -17,14 +17,14 @@ from collgs_async.catalogue.description import Description, Parameter, find_desc
 from collgs_async.catalogue.first_sign_in import FirstSignIn
 from collgs_async.catalogue.response import Collection
 from collgs_async.catalogue.search import Search
-from collgs_async.catalogue.sizes import Lessons
+from collgs_async.catalogue.sizes import CatalogueHints
 from collgs_async.http.requester import Requester
 
 __all__ = [
+    "CatalogueHints",
     "Collection",
     "Description",
     "FirstSignIn",
-    "Lessons",
     "Parameter",
     "Requester",
     "Search",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from collgs_async.catalogue.known import Known
 from collgs_async.catalogue.response import Page, read_collections
 from collgs_async.catalogue.rounds import Rounds
-from collgs_async.catalogue.sizes import Lessons, Sizes
+from collgs_async.catalogue.sizes import CatalogueHints, Sizes
 from collgs_async.errors import CatalogueError
 
 if TYPE_CHECKING:
@@ -22,14 +22,16 @@ _MOST: Final = 10_000
 """Limit on the number of collections; a catalogue with more is taken to page without end."""
 
 
-async def list_collections(requester: Requester, base_url: str, lessons: Lessons | None = None) -> list[Collection]:
+async def list_collections(
+    requester: Requester, base_url: str, hints: CatalogueHints | None = None
+) -> list[Collection]:
     """List all collections, sorted by name. In OpenSearch-EO, a search that names no collection is one for collections.
 
     Parameters
     ----------
     base_url
         The search address.
-    lessons
+    hints
         Page sizes learned from earlier requests; None: nothing is known.
 
     Raises
@@ -38,7 +40,7 @@ async def list_collections(requester: Requester, base_url: str, lessons: Lessons
         The request failed, the response holds no results, or the list is incomplete.
     """
     found: dict[str, Collection] = {}
-    rounds = Rounds(partial(_page, Sizes(requester, base_url, lessons or Lessons())), Known())
+    rounds = Rounds(partial(_page, Sizes(requester, base_url, hints or CatalogueHints())), Known())
     async with aclosing(aiter(rounds)) as collections:
         async for collection, _ in collections:
             found[collection.identifier] = collection

@@ -151,7 +151,7 @@ def _sensed(product: Product) -> str:
 
 def _times_of_entry(product: Product) -> Iterator[_Span]:
     """Yield the widest interval that an entry's times allow; nothing when one of them is invalid."""
-    spans = [_meant(text) for text in (product.start, product.end) if text is not None]
+    spans = [_interval_of(text) for text in (product.start, product.end) if text is not None]
     whole = [span for span in spans if span is not None]
     if whole and len(whole) == len(spans):
         yield min(span[0] for span in whole), max(span[1] for span in whole)
@@ -168,7 +168,7 @@ def _times_of_name(product: Product) -> Iterator[_Span]:
             yield datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
-def _meant(text: str) -> _Span | None:
+def _interval_of(text: str) -> _Span | None:
     """Parse a time as the interval it denotes at its precision (a day, a second)."""
     text = text.strip()
     try:

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     from collgs_async.http.requester import Requester
 
-__all__ = ["ACCUSTOMED", "EVERYDAY", "Description", "Parameter", "find_description", "read_description"]
+__all__ = ["COMMON_PARAMETERS", "LEGACY_PARAMETERS", "Description", "Parameter", "find_description", "read_description"]
 
-ACCUSTOMED: Final = frozenset(
+LEGACY_PARAMETERS: Final = frozenset(
     {
         *("parentIdentifier", "parentId", "box", "timeStart", "timeEnd", "cloudCover", "count", "maxRecords"),
         *("startIndex", "httpAccept", "productType", "platform"),
@@ -31,16 +31,16 @@ ACCUSTOMED: Final = frozenset(
 )
 """Parameters of the original tool and its samples; never rejected, so that its configurations keep working."""
 
-EVERYDAY: Final = (ACCUSTOMED | {"identifier", "uid"}) - {"productType", "platform"}
+COMMON_PARAMETERS: Final = (LEGACY_PARAMETERS | {"identifier", "uid"}) - {"productType", "platform"}
 """Parameters that every product search has, or whose absence shows in the first response."""
 
-_NEVER_LACKING: Final = frozenset({"httpAccept", "parentIdentifier"})
+_NEVER_MISSING: Final = frozenset({"httpAccept", "parentIdentifier"})
 """Never reported as missing: one is chosen here, the other is part of the URL in the document of one collection."""
 
-_LARGEST_DOCUMENT: Final = 2**20
+_MAX_DOCUMENT_BYTES: Final = 2**20
 """Limit in bytes, since a larger document would block the parser; a GeoServer's has 30,000."""
 
-_ELSEWHERE: Final = {
+_SYNONYMS: Final = {
     **dict.fromkeys(("startdate", "start"), "timestart"),
     **dict.fromkeys(("completiondate", "enddate", "end"), "timeend"),
     **dict.fromkeys(("limit", "maxresults"), "count"),
@@ -113,14 +113,14 @@ class Description:
     def nearest(self, name: str) -> str | None:
         """Return the most similar parameter name; None when none is similar."""
         by_lower = {parameter.name.lower(): parameter.name for parameter in self.parameters}
-        if (same := _ELSEWHERE.get(name.lower(), "")) in by_lower:
+        if (same := _SYNONYMS.get(name.lower(), "")) in by_lower:
             return by_lower[same]
         near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=_NEAR)
         return by_lower[near[0]] if near else None
 
     def lacking(self, parameters: Mapping[str, str]) -> list[str]:
         """Return the query parameters that the server would ignore, which would make the results too broad."""
-        return [name for name in parameters if name not in _NEVER_LACKING and not self.knows(name)]
+        return [name for name in parameters if name not in _NEVER_MISSING and not self.knows(name)]
 
 
 async def find_description(requester: Requester, base_url: str, collection: str | None) -> Description | None:
@@ -190,7 +190,7 @@ def read_description(body: bytes, *, of: str = "results") -> Description | None:
     CatalogueError
         It is no OpenSearch description document.
     """
-    if len(body) > _LARGEST_DOCUMENT:
+    if len(body) > _MAX_DOCUMENT_BYTES:
         raise CatalogueError(f"expected an OpenSearch description document, found {len(body)} bytes")
     root = _tree(body)
     if root.tag != "OpenSearchDescription":

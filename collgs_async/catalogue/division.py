@@ -91,7 +91,7 @@ class Division:
         while self._spans and not (self._wanted is not None and len(self._known) >= self._wanted):
             span, times, before = self._spans.pop(), Times(*self._limits), len(self._known)
             rounds = Rounds(
-                partial(self._noted, None if whole else span, times),
+                partial(self._recorded, None if whole else span, times),
                 self._known,
                 first=self._first,
                 alone=whole,
@@ -110,11 +110,11 @@ class Division:
         if shortfall := self._shortfall():
             raise CatalogueError(f"{shortfall}, also when it was asked by spans of time")
 
-    async def _noted(self, span: Span | None, times: Times, start: int) -> tuple[Page[Product], int]:
+    async def _recorded(self, span: Span | None, times: Times, start: int) -> tuple[Page[Product], int]:
         """Request a page and record its times, known entries included, since they show the order as well."""
         page, asked = await self._ask(span, start)
         for product in page.products:
-            times.note(product)
+            times.add(product)
         return page, asked
 
     def _shortfall(self) -> str:
@@ -141,9 +141,9 @@ class Division:
         if found is None or self._barren > (MOST_ALIKE if alike else MOST_BARREN):
             if short is None and not capped and not USUAL_CAPS & _places(rounds):
                 return  # a round number, but not one at which catalogues stop counting
-            if (told := self._shortfall()) and rounds.reading.refusal is None and rounds.total != self._wanted:
+            if (shortfall := self._shortfall()) and rounds.reading.refusal is None and rounds.total != self._wanted:
                 # A shortfall of one part means nothing to a user who asked for the whole list.
-                raise CatalogueError(f"{told}, also when it was asked by spans of time")
+                raise CatalogueError(f"{shortfall}, also when it was asked by spans of time")
             raise short or doubt or CatalogueError("the catalogue does not give its whole list")
         log.debug("%s; it is asked for by spans of time", short or doubt)
         older, newer = found
@@ -156,7 +156,7 @@ class Division:
         return self._cut(span, times, tail) is not None
 
     def _cut(self, span: Span, times: Times, tail: Sequence[Product]) -> tuple[Span, Span] | None:
-        times.turn(tail)
+        times.set_page(tail)
         return span.cut(times) if self._divisible else None
 
 

@@ -22,10 +22,10 @@ class _Rank(IntEnum):
     ZIP = 0
     """Named as an archive by its type or file name."""
 
-    ANYTHING = 1
+    UNKNOWN = 1
     """No type, or a generic binary one."""
 
-    ODD = 2
+    OTHER = 2
     """Another type, such as XML; some servers state one for everything."""
 
 
@@ -69,7 +69,7 @@ def _rank(link: Mapping[str, Any]) -> _Rank:
     media, name = _media(link), _name(link["href"])
     if media in _ZIP or (name.endswith(".zip") and media in _BYTES):
         return _Rank.ZIP
-    return _Rank.ANYTHING if media in _BYTES and not name.endswith(_OTHER_NAMES) else _Rank.ODD
+    return _Rank.UNKNOWN if media in _BYTES and not name.endswith(_OTHER_NAMES) else _Rank.OTHER
 
 
 def _is_picture(link: Mapping[str, Any]) -> bool:

@@ -199,10 +199,10 @@ class Reading(Generic[E]):
             return None  # a server that ignores startIndex, and has no more than this one page
         if self._repeats < REPEATS:
             return position + len(self._page)
-        told = CatalogueError(f"the catalogue repeats itself: it gave the same page {self._repeats + 1} times")
+        error = CatalogueError(f"the catalogue repeats itself: it gave the same page {self._repeats + 1} times")
         if self._begun <= self._first:
-            raise told
-        self.refusal = told
+            raise error
+        self.refusal = error
         return None
 
     def _go_back(self, position: int, *, empty: bool) -> int | None:

@@ -31,11 +31,11 @@ from collgs_async.models.redaction import redacted
 
 __all__ = ["is_torn", "read_json"]
 
-_MOST_VALUES: Final = 1_800_000
+_MAX_VALUES: Final = 1_800_000
 """Limit on structural characters, each of which stands for up to 120 bytes of memory. Ten thousand usual products have
 650,000 of them, a hundred products whose footprints have a thousand vertices 300,000."""
 
-_LONGEST_NUMBER: Final = 1000
+_MAX_DIGITS: Final = 1000
 _BLANK: Final = " \t\r\n\0\ufeff"
 
 _CUT: Final = re.compile(
@@ -53,8 +53,8 @@ def read_json(body: bytes) -> Any:
         It is truncated or malformed; the message has the position and the text found there. Retryable where a second
         response may differ.
     """
-    if sum(map(body.count, (b"{", b"[", b",", b":"))) > _MOST_VALUES:
-        raise CatalogueError(f"the catalogue's answer has more than {_MOST_VALUES} values")
+    if sum(map(body.count, (b"{", b"[", b",", b":"))) > _MAX_VALUES:
+        raise CatalogueError(f"the catalogue's answer has more than {_MAX_VALUES} values")
     text = _decoded(body)
     start = len(text) - len(text.lstrip(_BLANK))
     try:
@@ -100,7 +100,7 @@ def _place(text: str, position: int) -> str:
     return f"at byte {at}{found}"
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _drop_conflicts(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Create an object from its members; names with conflicting values are dropped."""
     read = dict(pairs)
     if len(read) == len(pairs):
@@ -112,10 +112,10 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return read
 
 
-def _whole(digits: str) -> int | None:
-    return int(digits) if len(digits) <= _LONGEST_NUMBER else None
+def _bounded_int(digits: str) -> int | None:
+    return int(digits) if len(digits) <= _MAX_DIGITS else None
 
 
 _DECODER: Final = json.JSONDecoder(
-    strict=False, object_pairs_hook=_once, parse_int=_whole, parse_constant=lambda _: None
+    strict=False, object_pairs_hook=_drop_conflicts, parse_int=_bounded_int, parse_constant=lambda _: None
 )

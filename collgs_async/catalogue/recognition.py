@@ -15,7 +15,7 @@ from collgs_async.http.messages import error_text, html_words
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-__all__ = ["foreign_names", "kind_of_results", "unspoken_json", "unspoken_markup", "unspoken_results"]
+__all__ = ["describe_json", "describe_markup", "foreign_names", "kind_of_results", "unusable_results"]
 
 _EXAMPLE: Final = "https://collgs.lu/catalog/oseo/search"
 _EXPECTED: Final = f"base_url: expected the search address of an OpenSearch-EO catalogue, such as {_EXAMPLE}"
@@ -55,7 +55,7 @@ _START_PAGES: Final = {
 """Words in the titles of permanent pages, which a retry would find again."""
 
 
-def unspoken_markup(body: bytes) -> tuple[str, bool]:
+def describe_markup(body: bytes) -> tuple[str, bool]:
     """Describe an HTML or XML response, and whether it may be temporary.
 
     A maintenance page may be; a report, a document or a start page is permanent.
@@ -88,15 +88,15 @@ def _after(text: str, services: str) -> str:
     return min(named)[1].upper() if named else "OGC"
 
 
-def unspoken_json(answer: object) -> str:
+def describe_json(answer: object) -> str:
     """Describe JSON without a list of results; an empty string when it is unknown."""
     if isinstance(answer, list):
-        return f"it is a bare JSON array, which is not spoken here; {_EXPECTED}"
+        return f"it is a bare JSON array, which is not supported; {_EXPECTED}"
     if not isinstance(answer, dict):
         return ""
     for what, is_it in _JSON.items():
         if is_it(answer):
-            return f"it is {what}, which is not spoken here; {_EXPECTED}"
+            return f"it is {what}, which is not supported; {_EXPECTED}"
     return ""
 
 
@@ -106,7 +106,7 @@ def kind_of_results(answer: Mapping[str, Any]) -> str | None:
     return next((what for what, is_it in _RESULTS.items() if is_it(answer, entry)), None)
 
 
-def unspoken_results(kind: str | None, *, entries: int, named: int, linked: int, echoed: bool = False) -> str | None:
+def unusable_results(kind: str | None, *, entries: int, named: int, linked: int, echoed: bool = False) -> str | None:
     """Return why a list of results cannot be used; None when it can.
 
     Parameters
@@ -122,7 +122,7 @@ def unspoken_results(kind: str | None, *, entries: int, named: int, linked: int,
     if linked and named and (echoed or kind is None):
         return None
     if kind is not None:
-        return f"the catalogue's address answers as {kind}, which is not spoken here; {_EXPECTED}"
+        return f"the catalogue's address answers as {kind}, which is not supported; {_EXPECTED}"
     if entries and not named:
         lack = "its one entry has no" if entries == 1 else f"none of its {entries} entries has an"
         return f"the catalogue's answer is an ordinary GeoJSON: {lack} identifier; {_EXPECTED}"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from collgs_async.catalogue.entries import Entry, at, objects, read_product, whole_number
 from collgs_async.catalogue.reading import read_json
-from collgs_async.catalogue.recognition import kind_of_results, unspoken_json, unspoken_markup, unspoken_results
+from collgs_async.catalogue.recognition import describe_json, describe_markup, kind_of_results, unusable_results
 from collgs_async.errors import CatalogueError
 from collgs_async.http.messages import error_text
 
@@ -158,7 +158,7 @@ def read_page(status: int, body: bytes, *, download_base: str) -> Page[Product]:
     products = tuple(read_product(entry, download_base) for entry in answer["features"])
     named = sum(Entry(entry).identifier() is not None for entry in answer["features"])
     linked, kind = sum(product.url is not None for product in products), kind_of_results(answer)
-    strange = unspoken_results(kind, entries=len(products), named=named, linked=linked, echoed=bool(_echo(answer)))
+    strange = unusable_results(kind, entries=len(products), named=named, linked=linked, echoed=bool(_echo(answer)))
     return _page(answer, products, kind, strange)
 
 
@@ -174,7 +174,7 @@ def read_collections(status: int, body: bytes) -> Page[Collection]:
     entries = [Entry(entry) for entry in answer["features"]]
     names = [facts.identifier() or "" for facts in entries]
     kind, named = kind_of_results(answer), sum(map(bool, names))
-    if strange := unspoken_results(kind, entries=len(entries), named=named, linked=named, echoed=bool(_echo(answer))):
+    if strange := unusable_results(kind, entries=len(entries), named=named, linked=named, echoed=bool(_echo(answer))):
         raise CatalogueError(strange)
     return _page(answer, tuple(map(_collection, entries, names)))
 
@@ -198,7 +198,7 @@ def _results(status: int, body: bytes) -> Mapping[str, Any]:
     if status != 200:
         raise _refusal(status, body)
     if body.lstrip(b"\xef\xbb\xbf \t\r\n\0")[:1] == b"<":
-        what, passing = unspoken_markup(body)
+        what, passing = describe_markup(body)
         raise CatalogueError(f"the catalogue answered with {what}", retryable=passing)
     answer = read_json(body)
     match answer:
@@ -208,10 +208,10 @@ def _results(status: int, body: bytes) -> Mapping[str, Any]:
             return answer  # type: ignore[no-any-return]
         case {"exceptions": _}:
             raise _refusal(status, body)
-    told = "the catalogue's answer is JSON, but no list of results"
+    message = "the catalogue's answer is JSON, but no list of results"
     words = error_text(body) if isinstance(answer, dict) else ""
-    more = unspoken_json(answer) or ("" if words.startswith("{") else words)
-    raise CatalogueError(f"{told}: {more}" if more else told)
+    more = describe_json(answer) or ("" if words.startswith("{") else words)
+    raise CatalogueError(f"{message}: {more}" if more else message)
 
 
 def _collection(facts: Entry, name: str) -> Collection:
@@ -233,14 +233,14 @@ def _refusal(status: int, body: bytes) -> CatalogueError:
     words = error_text(body) or "no reason given"
     if status in {200, 400} and (limit := _COUNT_LIMIT.search(words)) and int(limit[1][:9]) > 0:
         return PageLimitError(words, int(limit[1][:9]))
-    told = f"the catalogue answered HTTP {status}: {words}"
+    message = f"the catalogue answered HTTP {status}: {words}"
     if status in {414, 431, 494}:  # 494 is nginx's 431
-        return AddressTooLongError(told, certain=True)
+        return AddressTooLongError(message, certain=True)
     if status >= 400 and status not in {408, 425, 429, 502, 503, 504}:
         address, of_results = _ADDRESS_TOO_LONG.search(words), _RESULTS.search(words)
         if address or (_QUERY_TOO_LONG.search(words) and not of_results):
-            return AddressTooLongError(told, certain=bool(address and not of_results))
-    return CatalogueError(told, retryable=status >= 500 or status in {408, 425, 429} or _broke_off(body))
+            return AddressTooLongError(message, certain=bool(address and not of_results))
+    return CatalogueError(message, retryable=status >= 500 or status in {408, 425, 429} or _broke_off(body))
 
 
 def _broke_off(body: bytes) -> bool:

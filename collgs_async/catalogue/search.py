@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Final
 import aiohttp
 
 from collgs_async.catalogue.compliance import outside
-from collgs_async.catalogue.description import ACCUSTOMED, EVERYDAY
+from collgs_async.catalogue.description import COMMON_PARAMETERS, LEGACY_PARAMETERS
 from collgs_async.catalogue.division import Division
 from collgs_async.catalogue.recognition import foreign_names
 from collgs_async.catalogue.response import AddressTooLongError, Page, read_page
-from collgs_async.catalogue.sizes import Lessons, Sizes
+from collgs_async.catalogue.sizes import CatalogueHints, Sizes
 from collgs_async.catalogue.spans import Span
 from collgs_async.errors import AuthenticationError, CatalogueError, ConfigError
 from collgs_async.http.requester import Requester
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collgs_async.models.product import Product
     from collgs_async.models.query import Query
 
-__all__ = ["Lessons", "Search"]
+__all__ = ["CatalogueHints", "Search"]
 
 log = logging.getLogger("collgs_async")
 
@@ -63,7 +63,7 @@ class Search:
         Called with the query before the first request, for instance to log in.
     strict
         Whether unknown parameters are an error; otherwise they cause a warning.
-    lessons
+    hints
         What earlier searches have learned about the catalogue.
 
     Attributes
@@ -87,7 +87,7 @@ class Search:
         look_up: Callable[[str], Awaitable[Description | None]] | None = None,
         before: Callable[[Query], Awaitable[None]] | None = None,
         strict: bool = False,
-        lessons: Lessons | None = None,
+        hints: CatalogueHints | None = None,
     ) -> None:
         connection = config.connection
         requester = Requester(session, authenticator, connection.retries, outage=connection.outage, sleep=sleep)
@@ -96,8 +96,8 @@ class Search:
         self._look_up = look_up
         self._before = before
         self._strict = strict
-        self._lessons = lessons or Lessons(config.connection.page_size)
-        self._sizes = Sizes(requester, config.base_url, self._lessons)
+        self._hints = hints or CatalogueHints(config.connection.page_size)
+        self._sizes = Sizes(requester, config.base_url, self._hints)
         self._parent_key = "parentIdentifier"
         self._parameters = dict(query.parameters)
         self.total: int | None = None
@@ -125,8 +125,8 @@ class Search:
         if self._before is not None:
             await self._before(self._query)
         await self._check_parameters()
-        if self._lessons.short_addresses:
-            self._asks_otherwise(list(self._query.fallbacks))
+        if self._hints.short_addresses:
+            self._use_fallbacks(list(self._query.fallbacks))
         left = self._query.count
         relation = self._parameters.get("timeRelation", "intersects")
         start, divisible = self._query.start_index, self._query.start_index == 1 and relation == "intersects"
@@ -149,7 +149,7 @@ class Search:
                     if len(without_link) > MOST_WITHOUT_LINK:
                         yield without_link.pop(next(iter(without_link)))
                 else:
-                    yield product if twin is None else _told_apart(product, twin)
+                    yield product if twin is None else _as_duplicate(product, twin)
                 left = None if left is None else left - is_new
         for product in without_link.values():
             yield product
@@ -158,36 +158,36 @@ class Search:
 
     async def _check_parameters(self) -> None:
         """Report parameters that the collection does not have, before they make the results too broad."""
-        if self._look_up is None or EVERYDAY.issuperset(self._query.parameters):
+        if self._look_up is None or COMMON_PARAMETERS.issuperset(self._query.parameters):
             return
         try:
             description = await self._look_up(self._query.collection)
         except (CatalogueError, AuthenticationError) as error:
-            log.debug("nobody knows what can be asked of %s: %s", self._query.collection, error)
+            log.debug("no description document for %s: %s", self._query.collection, error)
             return
         if description is None:
-            log.debug("the catalogue does not say what can be asked of %s", self._query.collection)
+            log.debug("the catalogue has no description document for %s", self._query.collection)
             return
-        self._lessons.page_size = min(self._lessons.page_size, description.page_maximum or self._lessons.page_size)
-        elsewhere = self._query.also_local | self._query.required | set(self._query.fallbacks)
-        lacking = [name for name in description.lacking(self._query.parameters) if name not in elsewhere]
-        refused = [name for name in lacking if name not in ACCUSTOMED] if self._strict else []
+        self._hints.page_size = min(self._hints.page_size, description.page_maximum or self._hints.page_size)
+        handled = self._query.also_local | self._query.required | set(self._query.fallbacks)
+        lacking = [name for name in description.lacking(self._query.parameters) if name not in handled]
+        refused = [name for name in lacking if name not in LEGACY_PARAMETERS] if self._strict else []
         if refused:
-            raise ConfigError([f"parameters.{name}: {self._no_such(name, description)}" for name in refused])
-        for name in self._not_told(lacking):
-            log.warning("%s; the catalogue will ignore it", self._no_such(name, description))
+            raise ConfigError([f"parameters.{name}: {self._describe_unknown(name, description)}" for name in refused])
+        for name in self._unreported(lacking):
+            log.warning("%s; the catalogue will ignore it", self._describe_unknown(name, description))
 
-    def _not_told(self, names: Iterable[str]) -> list[str]:
+    def _unreported(self, names: Iterable[str]) -> list[str]:
         """Return the names not reported yet, and mark them as reported."""
         collection = self._query.collection
-        news = [name for name in names if (collection, name) not in self._lessons.told]
-        self._lessons.told.update((collection, name) for name in news)
-        return news
+        unreported = [name for name in names if (collection, name) not in self._hints.warned]
+        self._hints.warned.update((collection, name) for name in unreported)
+        return unreported
 
-    def _no_such(self, name: str, description: Description) -> str:
+    def _describe_unknown(self, name: str, description: Description) -> str:
         hint = ""
-        if wish := _wish_near(name, description):
-            hint = f"; --{wish.replace('_', '-')} (selection.{wish}) is checked on this side"
+        if criterion := _criterion_near(name, description):
+            hint = f"; --{criterion.replace('_', '-')} (selection.{criterion}) is checked on this side"
         elif near := description.nearest(name):
             hint = f"; did you mean {near}?"
         return f"{self._query.collection} has no search parameter {name}{hint}"
@@ -204,9 +204,9 @@ class Search:
             try:
                 page, asked = await self._sizes.ask(parameters, read, most)
             except CatalogueError as error:
-                if not _may_be_too_long(error) or not self._asks_otherwise(list(self._query.fallbacks)):
+                if not _may_be_too_long(error) or not self._use_fallbacks(list(self._query.fallbacks)):
                     raise
-                self._lessons.short_addresses = True
+                self._hints.short_addresses = True
                 log.warning("%s; it is asked by the box around the area, and footprints are compared here", error)
                 continue
             if self.pages == 0 and not self._understood(page):
@@ -237,16 +237,16 @@ class Search:
         if (foreign := foreign_names(page.echo)) and (ignored or _goes_on(page)):
             raise CatalogueError(
                 f"the catalogue is asked by other names ({', '.join(foreign)}) than startIndex and count, "
-                "which are not spoken here"
+                "which are not supported"
             )
         if needed := self._query.required.intersection(ignored):
             raise CatalogueError(f"the catalogue cannot be asked by {' and '.join(sorted(needed))}")
-        if self._asks_otherwise(ignored):
+        if self._use_fallbacks(ignored):
             return False
         here = [name for name in ignored if name in self._query.also_local]
         if here:
             log.debug("the catalogue ignored %s, which is checked on this side", " and ".join(here))
-        if unchecked := self._not_told(name for name in ignored if name not in here):
+        if unchecked := self._unreported(name for name in ignored if name not in here):
             log.warning(
                 "the catalogue ignored %s: its answer does not repeat it, so more may be found than you asked for",
                 " and ".join(unchecked),
@@ -274,19 +274,19 @@ class Search:
         found = outside(asked, page.products)
         evidence = " and ".join(f"{name} {asked[name]}, but {words}" for name, words in list(found.items())[:3])
         if found and (not page.echo or self._query.required.intersection(found)):
-            kind = f"; it seems to be {page.kind}, which is not spoken here" if page.kind else ""
+            kind = f"; it seems to be {page.kind}, which is not supported" if page.kind else ""
             raise CatalogueError(
                 f"the catalogue does not go by {' and '.join(found)}: asked for {evidence}{kind}; "
                 "nothing that it lists can be taken for what was asked for"
             )
-        if new := self._not_told(name for name in found if name in self.honoured or name == "parentIdentifier"):
+        if new := self._unreported(name for name in found if name in self.honoured or name == "parentIdentifier"):
             log.warning(
                 "the catalogue says that it goes by %s and does not: asked for %s; more may be found than was wanted",
                 " and ".join(new),
                 evidence,
             )
 
-    def _asks_otherwise(self, ignored: list[str]) -> bool:
+    def _use_fallbacks(self, ignored: list[str]) -> bool:
         """Replace parameters that the server ignores or rejects by the query's fallbacks; whether one was replaced."""
         changed = False
         for name in ignored:
@@ -313,14 +313,16 @@ def _may_be_too_long(error: CatalogueError) -> bool:
     return isinstance(error, AddressTooLongError) or (cut and not isinstance(cause, aiohttp.ClientConnectorError))
 
 
-def _wish_near(name: str, description: Description) -> str | None:
+def _criterion_near(name: str, description: Description) -> str | None:
     """Return the selection criterion for a parameter such as ``platform`` or ``tileId``, known to other catalogues."""
-    by_word = {word: wish for wish in CRITERIA_KEYS if not description.knows(word := wish.replace("_", ""))}
+    by_word = {
+        word: criterion for criterion in CRITERIA_KEYS if not description.knows(word := criterion.replace("_", ""))
+    }
     near = difflib.get_close_matches(name.lower().replace("_", ""), by_word, n=1, cutoff=0.8)
     return by_word[near[0]] if near else None
 
 
-def _told_apart(product: Product, twin: Twin) -> Product:
+def _as_duplicate(product: Product, twin: Twin) -> Product:
     """Replace a product whose name is taken by one that fails: one file name cannot hold two archives."""
     first = "is another one" if twin.first is None else f"is at {twin.first}"
     problem = (

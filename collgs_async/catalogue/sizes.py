@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from collgs_async.http.requester import Requester
 
-__all__ = ["PAGE_SIZE", "Lessons", "Sizes"]
+__all__ = ["PAGE_SIZE", "CatalogueHints", "Sizes"]
 
 log = logging.getLogger("collgs_async")
 
@@ -33,7 +33,7 @@ _NUMBER = re.compile(r"(?<![\w.])\d{1,9}(?![\w.]*\w)")
 
 
 @dataclass(slots=True)
-class Lessons:
+class CatalogueHints:
     """What searches have learned about a catalogue, shared with later searches.
 
     Attributes
@@ -44,14 +44,14 @@ class Lessons:
         The largest page size known to be accepted; 0 while none is known.
     short_addresses
         Whether the catalogue refused a URL for its length, so that the query's shorter fallbacks are sent.
-    told
+    warned
         Pairs of collection and parameter for which a warning was shown already.
     """
 
     page_size: int = PAGE_SIZE
     accepted: int = 0
     short_addresses: bool = False
-    told: set[tuple[str, str]] = field(default_factory=set)
+    warned: set[tuple[str, str]] = field(default_factory=set)
 
 
 class Sizes:
@@ -65,14 +65,14 @@ class Sizes:
     ----------
     url
         The search address.
-    lessons
+    hints
         What earlier searches have learned; updated here.
     """
 
-    def __init__(self, requester: Requester, url: str, lessons: Lessons) -> None:
+    def __init__(self, requester: Requester, url: str, hints: CatalogueHints) -> None:
         self._requester = requester
         self._url = url
-        self._lessons = lessons
+        self._hints = hints
 
     async def ask(
         self, parameters: Mapping[str, str], read: Callable[[int, bytes], T], most: int | None = None
@@ -98,9 +98,9 @@ class Sizes:
         CatalogueError
             The server's message, where page size is not the cause.
         """
-        size = self._lessons.page_size if most is None else min(most, self._lessons.page_size)
+        size = self._hints.page_size if most is None else min(most, self._hints.page_size)
         attempt = _Attempt(self._requester, self._url, parameters, read)
-        if size <= self._lessons.accepted:
+        if size <= self._hints.accepted:
             return await attempt(size), size
         try:
             page = await attempt(size, tries_of_500=2)
@@ -108,7 +108,7 @@ class Sizes:
             if not attempt.may_be_refused_for_size(error):
                 raise
             return await self._smaller(attempt, size, error)
-        self._lessons.accepted = size
+        self._hints.accepted = size
         return page, size
 
     async def _smaller(self, attempt: _Attempt[T], size: int, refusal: CatalogueError) -> tuple[T, int]:
@@ -136,8 +136,8 @@ class Sizes:
         """Yield sizes to try: the one in the message, then one, which shows whether size is the cause, then halves."""
         if (named := _named(refusal, below=size)) is not None:
             yield named
-        if self._lessons.accepted:
-            yield from _halves(size, least=self._lessons.accepted)
+        if self._hints.accepted:
+            yield from _halves(size, least=self._hints.accepted)
             return
         if size > 1:
             yield 1
@@ -146,10 +146,10 @@ class Sizes:
         yield from _halves(size, least=2)
 
     def _learn(self, smaller: int, refused: int) -> int:
-        self._lessons.accepted = max(self._lessons.accepted, smaller)
+        self._hints.accepted = max(self._hints.accepted, smaller)
         if smaller < refused:
             log.debug("the catalogue gives at most %d results a page", smaller)
-            self._lessons.page_size = smaller
+            self._hints.page_size = smaller
         return smaller
 
 

@@ -46,11 +46,11 @@ class Span:
 
     def cut(self, times: Times) -> tuple[Span, Span] | None:
         """Split the span where products are known to be, the older part first; None when that is impossible."""
-        choice = [moment.replace(microsecond=moment.microsecond // 1000 * 1000) for moment in times.choice()]
+        candidates = [moment.replace(microsecond=moment.microsecond // 1000 * 1000) for moment in times.candidates()]
         ends = [self.start or times.first, self.end or times.last]
         if ends[0] is not None and ends[1] is not None:
-            choice.append(ends[0] + (ends[1] - ends[0]) // _TICK // 2 * _TICK)
-        for moment in choice:
+            candidates.append(ends[0] + (ends[1] - ends[0]) // _TICK // 2 * _TICK)
+        for moment in candidates:
             after = self.start is None or self.start < moment
             if after and (self.end is None or moment < self.end):
                 return Span(self.start, moment), Span(moment, self.end)
@@ -78,7 +78,7 @@ class Times:
     page: list[datetime] = field(default_factory=list)
     _before: datetime | None = None
 
-    def note(self, product: Product) -> None:
+    def add(self, product: Product) -> None:
         """Add a product, in the order of the list."""
         moment = read_time(product.start)
         if moment is None:
@@ -90,11 +90,11 @@ class Times:
         self.first = min(self.first or moment, moment)
         self.last = max(self.last or moment, moment)
 
-    def turn(self, products: Iterable[Product]) -> None:
+    def set_page(self, products: Iterable[Product]) -> None:
         """Record the times of the last page."""
         self.page = sorted(moment for product in products if (moment := read_time(product.start)))
 
-    def choice(self) -> list[datetime]:
+    def candidates(self) -> list[datetime]:
         """Return times to split at, best first: the boundary of the last page read."""
         if not self.page:
             return []
