@@ -1,1 +1,1 @@
-"""Which of the products that a search finds are wanted, and the plans that record them."""
+"""Select among the products of a search, and record the selection in plans."""

@@ -1,4 +1,4 @@
-"""Long work beside the event loop, which goes on hearing signals meanwhile."""
+"""Run long work beside the event loop, so that signals are still handled."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ T = TypeVar("T")
 
 
 async def in_background(work: Callable[[], T]) -> T:
-    """Do work in a thread of its own, and give what it returns or raise what it raises.
+    """Run work in a thread of its own; return its result or raise its exception.
 
-    A cancelled caller does not wait for it, and neither does the end of the process: it must change nothing outside.
+    Neither a cancelled caller nor the end of the process waits for it, so it must have no side effects.
     """
     future: Future[T] = Future()
     future.set_running_or_notify_cancel()

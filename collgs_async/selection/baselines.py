@@ -1,8 +1,8 @@
-"""Of the products of one acquisition, those of the newest processing baseline only.
+"""Keep only the newest processing baseline of each acquisition.
 
-The catalogue gives the newest sensing time first and within one sensing time goes by identifier, where the baseline
-stands before the tile: the products of one tile lie as far apart as their data-take has products, the oldest first.
-So products are held until the catalogue has gone on to another sensing time.
+The catalogue lists the newest sensing time first, and within one sensing time sorts by identifier, where the baseline
+precedes the tile: the products of one tile are as far apart as their data-take has products, the oldest baseline
+first. So products are held until the catalogue proceeds to another sensing time.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ __all__ = ["latest_baseline"]
 log = logging.getLogger("collgs_async")
 
 SPAN: Final = timedelta(minutes=1)
-"""How far apart the sensing times of two products of one acquisition may be: processors round them differently."""
+"""Largest difference between sensing times of one acquisition, since processors round them differently."""
 
 MOST_HELD: Final = 5000
-"""Products in hand at once, some 20 MB of them; a long data-take with three baselines has about 2500."""
+"""Limit on products held, some 20 MB; a long data-take with three baselines has about 2500."""
 
 SAME_GROUND: Final = 0.95
-"""The share of a product that another one must cover to replace it; new processors move the edges a little."""
+"""Fraction of a product that another one must cover to replace it; new processors move the edges a little."""
 
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
@@ -44,31 +44,31 @@ _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 async def latest_baseline(
     products: Products, tell: Tell, *, span: timedelta = SPAN, most_held: int = MOST_HELD
 ) -> AsyncGenerator[Product, None]:
-    """Hand on the products of the newest baseline of each acquisition.
+    """Yield the products of the newest baseline of each acquisition.
 
-    Of several with that baseline, one that lies within a newer one is dropped; where a tile was cut in two between
-    receptions, both parts are handed on. A product whose name tells no baseline is handed on as it is, since nothing
-    is known to be newer: Sentinel-1 is among these.
+    Of several with that baseline, one whose footprint lies within a newer one is dropped; where a tile was cut in two
+    between receptions, both parts are kept. Products without a baseline in their name, such as those of Sentinel-1, are
+    all kept.
 
-    Where the products of one acquisition do not stand together, an older baseline is still dropped after a newer
-    one; the same baseline is handed on, for it may be the other part; a newer one is handed on, too. The first of
-    these is told in a warning, and in the end how many there were.
+    Where the products of one acquisition are not adjacent, an older baseline is still dropped after a newer one; an
+    equal one is kept, since it may be the other part; a newer one is kept, too. A warning names the first of these, and
+    at the end their number.
 
     Parameters
     ----------
     products
-        The search, or another stage; closed on every way out.
+        The search, or another stage; closed on every exit.
     tell
-        Called with each product that is dropped.
+        Called with each dropped product.
     span
-        How far the catalogue's sensing time has to move on before what is held is let go.
+        Progress of the catalogue's sensing time after which a held product is decided.
     most_held
-        How many products are held at most.
+        Limit on products held.
 
     Raises
     ------
     CatalogueError
-        What ended the search early; what was found until then has been handed on.
+        The error that ended the search early; products found before it have been yielded.
     """
     window = _Window(tell, span, most_held)
     broken: CatalogueError | None = None
@@ -98,7 +98,7 @@ class _Candidate:
 
 @dataclass(frozen=True, slots=True)
 class _Scene:
-    """The products of one acquisition that are in hand."""
+    """The held products of one acquisition."""
 
     acquisition: str
     seen: datetime | None
@@ -106,10 +106,10 @@ class _Scene:
 
 
 class _Window:
-    """What is held, and what has been let go.
+    """The held products, and a record of the acquisitions already decided.
 
-    Of an acquisition that was let go remain eight bytes of digest and its edition. Two of ten million share their
-    digest with a chance of one to 400,000.
+    Each decided acquisition leaves an eight-byte digest and its edition. The chance that two of ten million share a
+    digest is one in 400,000.
     """
 
     def __init__(self, tell: Tell, span: timedelta, most_held: int) -> None:
@@ -144,13 +144,13 @@ class _Window:
             )
 
     def _has_passed(self, scene: _Scene) -> bool:
-        """Tell whether the catalogue has gone on to another sensing time."""
+        """Whether the catalogue has proceeded to another sensing time."""
         if self._clock is None:
             return False
         return scene.seen is None or abs(self._clock - scene.seen) > self._span
 
     def _flush_oldest(self) -> Iterator[Product]:
-        """Decide on the scene that has been held for longest."""
+        """Decide the acquisition held longest."""
         scene = self._scenes.pop(next(iter(self._scenes)))
         self._held -= len(scene.candidates)
         newest, *others = sorted(scene.candidates, key=lambda candidate: candidate.newness, reverse=True)
@@ -177,7 +177,7 @@ class _Window:
         yield from (candidate.product for candidate in chosen)
 
     def _remember(self, acquisition: str, edition: tuple[int, ...]) -> tuple[int, ...] | None:
-        """Note what is chosen of an acquisition; give what was chosen of it before, if anything was."""
+        """Record the edition chosen for an acquisition; return the one chosen before, if any."""
         key = int.from_bytes(hashlib.blake2b(acquisition.encode(), digest_size=8).digest())
         before = self._gone.get(key)
         if before is None or before < edition:

@@ -1,4 +1,4 @@
-"""One product for each tile, day or month: the one with the least cloud, or that covers the most."""
+"""Keep one product per tile, day or month: the one with the least cloud, or with the largest coverage."""
 
 from __future__ import annotations
 
@@ -34,28 +34,28 @@ _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 async def best(
     products: Products, wish: BestOf, tell: Tell, *, coverage: Coverage | None = None
 ) -> AsyncGenerator[Product, None]:
-    """Hand on the best product of each group, once all have been seen.
+    """Yield the best product of each group, once all have been seen.
 
-    Between products that are equally good, the later baseline wins, then the later sensing time. What belongs to no
-    group, as a product of Sentinel-1 to no tile, is handed on as it is.
+    Ties are broken by the later baseline, then the later sensing time. Products that belong to no group, such as those
+    of Sentinel-1 without a tile, are all kept.
 
     Parameters
     ----------
     products
-        The search, or another stage; closed on every way out.
+        The search, or another stage; closed on every exit.
     wish
-        What makes a group, and what is best.
+        The grouping and the criterion.
     tell
-        Called with each product that is dropped.
+        Called with each dropped product.
     coverage
-        Gives how much of the area of interest a product covers, in any unit; None when it cannot be known.
+        Returns how much of the area of interest a product covers, in any unit; None when it is unknown.
 
     Raises
     ------
     ConfigError
-        Coverage is wanted, and there is no area of interest.
+        Coverage is requested without an area of interest.
     CatalogueError
-        What ended the search early; the best of what was found until then has been handed on.
+        The error that ended the search early; the best products found before it have been yielded.
     """
     if wish.by == "coverage" and coverage is None:
         raise ConfigError("choose.by: expected an area of interest to choose by coverage, found none")
@@ -88,7 +88,7 @@ async def best(
 
 @dataclass(frozen=True, slots=True)
 class _Leader:
-    """A product and how good it is: cloud and coverage in the order that is wanted, then what else decides."""
+    """A product and its rank: cloud and coverage in the requested order, then the tie-breakers."""
 
     product: Product
     merit: _Merit
@@ -104,7 +104,7 @@ class _Leader:
 
 
 def _known(merit: float | None) -> float:
-    """Put what is not known below all that is."""
+    """Rank an unknown value below all known ones."""
     return -math.inf if merit is None or math.isnan(merit) else merit
 
 

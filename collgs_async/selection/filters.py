@@ -1,4 +1,4 @@
-"""Drop the products that are not wanted, and what the stages of choosing have in common."""
+"""Filter products by criteria, and helpers shared by all stages of the selection."""
 
 from __future__ import annotations
 
@@ -26,16 +26,14 @@ __all__ = ["Excluded", "Products", "Tell", "closing_iter", "filter_products", "r
 
 @dataclass(frozen=True, slots=True)
 class Excluded:
-    """A product that was found and is not wanted.
+    """A product that was found and excluded by the selection.
 
     Attributes
     ----------
-    product
-        The product.
     reason
-        Why not, in words.
+        A full description of the reason.
     kind
-        Why not, in the few words under which it is counted, such as ``older baseline``.
+        The short reason under which it is counted, such as ``older baseline``.
     """
 
     product: Product
@@ -45,7 +43,7 @@ class Excluded:
 
 @asynccontextmanager
 async def closing_iter(products: Products) -> AsyncIterator[AsyncIterator[Product]]:
-    """Go through products, and close what they come from on every way out: a search stops asking for pages then."""
+    """Iterate over products, and close their source on every exit, so that a search stops requesting pages."""
     iterator = aiter(products)
     try:
         yield iterator
@@ -55,9 +53,9 @@ async def closing_iter(products: Products) -> AsyncIterator[AsyncIterator[Produc
 
 
 def rejection(product: Product, criteria: Criteria) -> Excluded | None:
-    """Say why a product is not wanted; None when it is.
+    """Return why a product does not match; None when it does.
 
-    What is asked for and not known of a product counts as not there.
+    A criterion on a property that is unknown counts as not met.
     """
     known = facts_of(product)
     reasons = {
@@ -92,16 +90,16 @@ def _is_out_of_season(product: Product, name: Name | None, criteria: Criteria) -
 
 
 async def filter_products(products: Products, criteria: Criteria, tell: Tell) -> AsyncGenerator[Product, None]:
-    """Hand on the products that are wanted.
+    """Yield the products that match.
 
     Parameters
     ----------
     products
-        The search, or another stage; closed on every way out.
-    wishes
-        What a product must be.
+        The search, or another stage; closed on every exit.
+    criteria
+        Required properties of a product.
     tell
-        Called with each product that is dropped.
+        Called with each dropped product.
     """
     async with closing_iter(products) as found:
         async for product in found:
@@ -122,7 +120,7 @@ def _unknown(what: str) -> str:
 
 
 def _kind(what: str, why: str) -> str:
-    """Count what is not known apart from what is known to be another: only the one may be the catalogue's fault."""
+    """Return the kind of exclusion; unknown values are counted apart, since they may be the catalogue's fault."""
     return f"{what} not known" if why == _unknown(what) else f"another {what}"
 
 

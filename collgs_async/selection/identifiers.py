@@ -1,4 +1,4 @@
-"""Lists of products by their identifiers, as ``--ids`` takes them."""
+"""Read lists of product identifiers, for ``--ids``."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ __all__ = ["bare", "read_identifiers"]
 
 STDIN: Final = "-"
 BIGGEST: Final = 100 * 10**6
-"""Bytes; a million identifiers take 61 MB."""
+"""Limit in bytes; a million identifiers take 61 MB."""
 
-_IDENTIFIER = re.compile(r"[A-Za-z0-9][!-+\--~]{0,254}")  # printable and no comma, which parts them in a search
+_IDENTIFIER = re.compile(r"[A-Za-z0-9][!-+\--~]{0,254}")  # printable; commas separate identifiers in a search
 _SUFFIX = re.compile(r"(?:\.SAFE|\.SEN3)?(?:\.zip)?$", re.IGNORECASE)
 
 
 def bare(identifier: str) -> str:
-    """Take off what archives and folders have at the end of their names."""
+    """Remove the suffixes of archives and folders."""
     return _SUFFIX.sub("", identifier)
 
 
 def read_identifiers(source: str | Path | Sequence[str]) -> tuple[str, ...]:
-    """Read identifiers, each once, in their order.
+    """Read identifiers in order, without duplicates.
 
     Parameters
     ----------
     source
-        The name of a file, ``-`` for standard input, or the identifiers themselves. In a file they are parted by
-        blanks, commas or ends of line; what follows a ``#`` is left out, and so are ``.zip`` and ``.SAFE`` at their
-        ends. The name of a Sentinel product may have any case, and stand at the end of a path or an address.
+        A file name, ``-`` for standard input, or the identifiers themselves. A file separates them by blanks, commas or
+        line ends; a ``#`` begins a comment, and the suffixes ``.zip`` and ``.SAFE`` are dropped. The name of a Sentinel
+        product may be in any case, and at the end of a path or a URL.
 
     Raises
     ------
     ConfigError
-        The file cannot be read, or something in it is no identifier, or there is none.
+        The file cannot be read, has an invalid identifier, or is empty.
     """
     if isinstance(source, str | Path):
         place, words = ("standard input" if source == STDIN else str(source)), _words(_text(source))
@@ -91,6 +91,6 @@ def _checked(words: Iterable[tuple[int, str]], place: str) -> Iterator[str]:
 
 
 def _as_listed(word: str) -> str:
-    """Write a name as catalogues do: a Sentinel product's in capitals, also one at the end of a path or an address."""
+    """Normalise a name: that of a Sentinel product in upper case, also at the end of a path or a URL."""
     last = bare(word.rpartition("/")[2]).upper()
     return last if parse(last) else bare(word)

@@ -1,8 +1,8 @@
-"""How much of one footprint lies in another: enough to tell a copy of a scene from another part of it.
+"""Compute how much of one footprint lies in another, to distinguish a copy of a scene from another part of it.
 
-Footprints of one tile are cut out of it by the swath's edge and by the ends of receptions, all of them straight, so
-their convex hulls are nearly themselves. A ratio of areas needs no projection over a hundred kilometres. `area` could
-tell it, too, but needs shapely, which not everyone has who wants each scene once.
+Footprints of one tile are bounded by the tile, the edge of the swath and the ends of receptions, all of them straight,
+so their convex hulls are nearly exact. A ratio of areas needs no projection over a hundred kilometres. `aoi` could
+compute it, too, but needs shapely, which is optional.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ __all__ = ["overlap_fraction"]
 
 
 def overlap_fraction(footprint: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> float | None:
-    """Give the share of a footprint, 0 to 1, that lies in another one; None when either is no polygon with an area."""
+    """Return the fraction of a footprint, 0 to 1, that lies in another one; None when either is not a polygon."""
     try:
         here, there = _points(footprint), _points(other)
     except (TypeError, ValueError, LookupError, OverflowError):
         return None
     if not here or not there:
         return None
-    near = here[0][0]  # longitudes are taken so that the antimeridian does not lie between the two
+    near = here[0][0]  # longitudes relative to this one, so that the antimeridian does not separate the two
     ours, theirs = _hull(_unwound(here, near)), _hull(_unwound(there, near))
     area = _area(ours)
     if area <= 0 or _area(theirs) <= 0:
@@ -36,7 +36,7 @@ def overlap_fraction(footprint: Mapping[str, Any] | None, other: Mapping[str, An
 
 
 def _points(footprint: Mapping[str, Any] | None) -> list[_Point]:
-    """Collect the corners of all exterior rings; holes do not change the hull."""
+    """Return the vertices of all exterior rings; holes do not change the hull."""
     match footprint:
         case {"type": "Polygon", "coordinates": rings}:
             polygons = [rings]
@@ -53,7 +53,7 @@ def _unwound(points: Iterable[_Point], near: float) -> list[_Point]:
 
 
 def _hull(points: Iterable[_Point]) -> list[_Point]:
-    """Draw the convex hull, counter-clockwise (Andrew's monotone chain)."""
+    """Return the convex hull, counter-clockwise (Andrew's monotone chain)."""
     ordered = sorted(set(points))
     lower, upper = _chain(ordered), _chain(ordered[::-1])
     return lower[:-1] + upper[:-1]
@@ -69,12 +69,12 @@ def _chain(points: Iterable[_Point]) -> list[_Point]:
 
 
 def _turn(a: _Point, b: _Point, c: _Point) -> float:
-    """Tell on which side of the line from `a` to `b` a point lies: to its left is positive."""
+    """Return on which side of the line from `a` to `b` a point lies: positive is left."""
     return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
 
 
 def _clipped(polygon: list[_Point], window: Sequence[_Point]) -> list[_Point]:
-    """Cut a polygon along each edge of a convex window (Sutherland and Hodgman)."""
+    """Clip a polygon by each edge of a convex window (Sutherland and Hodgman)."""
     for a, b in pairwise([*window, window[0]]):
         if not polygon:
             break

@@ -1,7 +1,7 @@
-"""A plan, and the file that it is written to.
+"""Plans: a selection of products, and the file it is saved in.
 
-The file has one product a line, in an order of its own, so that two plans can be compared line by line whatever the
-catalogue's order was. It holds nothing that only this computer knows, and no password.
+The file has one product per line, in an order independent of the catalogue's, so that two plans can be compared by
+line. It has no local paths and no passwords.
 """
 
 from __future__ import annotations
@@ -29,23 +29,21 @@ __all__ = ["MISSING", "TWIN", "Plan", "PlanExclusion", "plan_schema"]
 
 MISSING: Final = "not in the catalogue"
 TWIN: Final = "with the name of another product"
-"""The kind of what was asked for by its identifier and not found."""
+"""The kind of exclusion for products whose name another product has as well."""
 
 _USERINFO = re.compile(r"^([a-z][a-z0-9+.-]*://)[^\s/?#]*@", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class PlanExclusion:
-    """A product that the search found and the selection did not want.
+    """A product that the search found and the selection excluded.
 
     Attributes
     ----------
-    identifier
-        Its name.
     reason
-        Why not, in words.
+        A full description of the reason.
     kind
-        Why not, in the few words under which it is counted, such as ``older baseline``.
+        The short reason under which it is counted, such as ``older baseline``.
     """
 
     identifier: str
@@ -55,21 +53,20 @@ class PlanExclusion:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to pull, as it was chosen at some moment.
+    """The products to download, as selected at some time.
 
     Attributes
     ----------
     catalogue
-        The search address of the catalogue that was asked.
+        The search address of the catalogue.
     parameters, selection
-        What it was asked for, as the sections of these names in a configuration; times are absolute, and nothing is
-        named that is only on one computer.
+        The query, as the sections of these names in a configuration; with absolute times and without local file names.
     products
-        What is to be pulled: the newest sensing first, then by name.
+        The products to download: the newest sensing first, then by name.
     left_out
-        What was found and is not wanted, by name.
+        The products that were excluded, by name.
     created
-        When the catalogue was asked.
+        The time of the search.
     """
 
     catalogue: str
@@ -89,10 +86,7 @@ class Plan:
         parameters: Mapping[str, Any],
         selection: Mapping[str, Any] | None = None,
     ) -> Self:
-        """Write down what was chosen just now, in the order of a plan and without what does not belong into one.
-
-        See the attributes for what the parameters mean.
-        """
+        """Create a plan from a selection, sorted and cleaned for the file; see the attributes."""
         by_name = sorted(map(_clean, products), key=lambda product: product.identifier)
         newest_first = sorted(by_name, key=lambda product: product.start or "", reverse=True)
         unwanted = sorted(left_out, key=lambda one: (one.identifier, one.reason))
@@ -100,7 +94,7 @@ class Plan:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read a plan's file.
+        """Read a plan from a file.
 
         Raises
         ------
@@ -127,7 +121,7 @@ class Plan:
         )
 
     def write(self, path: Path) -> None:
-        """Write the file, whole or not at all; ``-`` is standard output.
+        """Write the file atomically; ``-`` is standard output.
 
         Raises
         ------
@@ -155,7 +149,7 @@ class Plan:
 
 
 def plan_schema() -> dict[str, Any]:
-    """Give the JSON Schema of a plan's file, which is part of the package."""
+    """Return the JSON Schema of a plan, which is part of the package."""
     from importlib.resources import files
 
     text = files("collgs_async.selection").joinpath("plan.schema.json").read_text(encoding="utf-8")
@@ -180,7 +174,7 @@ _PRODUCT_FIELDS: Final = tuple(one.name for one in fields(Product))
 
 
 def _product(entry: Mapping[str, Any]) -> Product:
-    """Read a product of a file that is of the right form."""
+    """Parse a product of a validated file."""
     values = {"url": None, **entry, "alternatives": tuple(entry.get("alternatives", ()))}
     for name in ("cloud_cover", "overlap"):
         if values.get(name) is not None:
@@ -189,13 +183,13 @@ def _product(entry: Mapping[str, Any]) -> Product:
 
 
 def _known(product: Product) -> dict[str, Any]:
-    """Name what is known of a product; what is not known takes no room."""
+    """Return the known fields of a product; unknown ones are left out."""
     values = {name: getattr(product, name) for name in _PRODUCT_FIELDS}
     return {name: value for name, value in values.items() if value is not None and value != ()}
 
 
 def _clean(product: Product) -> Product:
-    """Give a product as a plan has it: times in UTC, addresses without passwords, numbers that JSON can hold."""
+    """Return a product as a plan has it: times in UTC, URLs without passwords, numbers that JSON can represent."""
     values = {name: getattr(product, name) for name in _PRODUCT_FIELDS}
     for name in ("start", "end"):
         values[name] = _utc(values[name])
@@ -210,7 +204,7 @@ def _clean(product: Product) -> Product:
 
 
 def _utc(written: str | None) -> str | None:
-    """Write a time as the wire has it, to the millisecond, in UTC; None for what is no time."""
+    """Write a time in UTC, to the millisecond; None when it is invalid."""
     try:
         moment = datetime.fromisoformat(written or "")
         moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
@@ -220,7 +214,7 @@ def _utc(written: str | None) -> str | None:
 
 
 def _geometry(footprint: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Keep a footprint that is a GeoJSON geometry and can be written; the catalogue may send anything."""
+    """Return a footprint that is a serialisable GeoJSON geometry, else None; the catalogue may send anything."""
     try:
         text = _json(footprint)
     except (TypeError, ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""In what two plans differ."""
+"""Compare two plans."""
 
 from __future__ import annotations
 
@@ -30,19 +30,17 @@ _COMPARED: Final = (
 )
 _TOO_LONG_TO_SHOW: Final = frozenset({"footprint"})
 _NOT_ALWAYS_ASKED: Final = frozenset({"size"})
-"""A plan without a size was made without asking for it: that is no change."""
+"""A missing size is no change, since plans may be made without sizes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A difference that concerns one product.
+    """A difference in one product.
 
     Attributes
     ----------
-    identifier
-        Its name.
     details
-        What is different, or what is known about why it is new or gone; may be empty.
+        What changed, or what is known about why it is new or gone; may be empty.
     """
 
     identifier: str
@@ -51,18 +49,18 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """All differences between two plans; each in the order of the plan that has the product.
+    """All differences between two plans, each list in the order of the plan that has the product.
 
     Attributes
     ----------
     new
-        In the later plan only.
+        Products of the later plan only.
     gone
-        In the earlier plan only.
+        Products of the earlier plan only.
     changed
-        In both, and not the same.
+        Products of both that differ.
     same
-        How many are the same in both.
+        The number of unchanged products.
     """
 
     new: tuple[Change, ...]
@@ -77,14 +75,14 @@ class Comparison:
         return f"{len(self.new)} new, {len(self.gone)} gone, {len(self.changed)} changed, {self.same} the same"
 
     def lines(self) -> Iterator[str]:
-        """Say each difference in one line, as ``diff`` marks them: + is new, - is gone, ~ has changed."""
+        """Yield one line per difference, marked as in ``diff``: + is new, - is gone, ~ has changed."""
         for mark, changes in (("+", self.new), ("-", self.gone), ("~", self.changed)):
             for change in changes:
                 yield f"{mark} {change.identifier}{f': {change.details}' if change.details else ''}"
 
 
 def compare(earlier: Plan, later: Plan) -> Comparison:
-    """Say which products are new, gone or changed in the later of two plans."""
+    """Return which products are new, gone or changed in the later plan."""
     before = {product.identifier: product for product in earlier.products}
     after = {product.identifier: product for product in later.products}
     unwanted_before = {one.identifier: one.reason for one in earlier.left_out}

@@ -1,4 +1,4 @@
-"""The form of a plan's file, as ``plan.schema.json`` publishes it, and the words for what is not of this form."""
+"""Validate a plan as ``plan.schema.json`` defines it, with readable messages."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _UTC = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0
 
 
 def check_form(values: Mapping[str, Any]) -> None:
-    """Check what a file holds.
+    """Validate the content of a file.
 
     Raises
     ------
     ValueError
-        With one line: the first place that is wrong, what was expected there and what was found, and how many other
-        places are wrong.
+        One line: the first invalid place, what was expected there and what was found, and how many other places are
+        invalid.
     """
     if values.get("format") != FORMAT:
         raise ValueError("expected a plan, written by `collgs-async plan`, found another JSON file")
@@ -53,7 +53,7 @@ def check_form(values: Mapping[str, Any]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """What may stand at a place: a right value, whose parts or items are right as well."""
+    """The permitted values at a place; their members or items have forms as well."""
 
     expected: str
     is_right: Callable[[Any], bool]
@@ -63,7 +63,7 @@ class _Form:
     or_null: bool = False
 
     def problems(self, place: str, value: Any) -> Iterator[str]:
-        """Say what is wrong at this place, such as ``products[3]``, and below it."""
+        """Yield what is wrong at this place, such as ``products[3]``, and below it."""
         if value is None and self.or_null:
             return
         if not self.is_right(value):
@@ -85,12 +85,12 @@ class _Form:
 
 
 def _found(value: object) -> str:
-    """Show what stands there, but never a password that an address may hold."""
+    """Quote the value found, without the password that a URL may hold."""
     return quote_value(_PASSWORD.sub(r"\1***@", value) if isinstance(value, str) else value)
 
 
 def _is_address(value: Any) -> bool:
-    """Tell whether a request can be made of this; a port that is none would be found in the run, too late."""
+    """Whether a request to this URL is possible; an invalid port would otherwise fail during the run, too late."""
     try:
         host = URL(value).raw_host if isinstance(value, str) and _HTTP.fullmatch(value) else None
         return bool(host and host.encode("idna"))
@@ -117,7 +117,7 @@ def _is_geometry(value: Any) -> bool:
 
 
 def _is_selection(value: Any) -> bool:
-    """Refuse the name of a file: it would be another one on each computer."""
+    """Whether this is a selection; file names are refused, since they mean another file on each computer."""
     if not isinstance(value, dict):
         return False
     return isinstance(value.get("aoi", {}), dict) and isinstance(value.get("ids", []), list)

@@ -1,4 +1,4 @@
-"""The products of a plan, handed out as a choice hands its own out: whoever pulls or lists sees no difference."""
+"""The products of a plan, with the interface of a selection, so that downloads and listings accept both."""
 
 from __future__ import annotations
 
@@ -18,21 +18,16 @@ __all__ = ["PlannedProducts"]
 
 
 class PlannedProducts:
-    """The products of a plan, as an asynchronous iterator that asks nobody.
-
-    Parameters
-    ----------
-    plan
-        The plan.
+    """The products of a plan, as an asynchronous iterator without any request.
 
     Attributes
     ----------
     total, expected
-        How many products there are.
+        The number of products.
     pages, excluded, missing
-        None were read, left out or not found: all that was done when the plan was made.
+        Empty: the search was done when the plan was made.
     kept
-        How many products were handed on.
+        The number of products yielded.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -46,12 +41,12 @@ class PlannedProducts:
 
     @property
     def queries(self) -> tuple[Query, ...]:
-        """What was asked for when the plan was made."""
+        """The query that the plan was made with."""
         return (Query.parse(self._plan.parameters),)
 
     @property
     def area(self) -> Area | None:
-        """The area of interest that the plan was made for; None: none."""
+        """The area of interest that the plan was made with."""
         geometry = self._plan.selection.get("aoi")
         if geometry is None:
             return None
@@ -60,7 +55,7 @@ class PlannedProducts:
         return Area.of(geometry)
 
     async def __aiter__(self) -> AsyncGenerator[Product, None]:
-        """Hand out each product, in the order of the plan."""
+        """Yield each product, in the order of the plan."""
         for product in self._plan.products:
             self.kept += 1
             yield product

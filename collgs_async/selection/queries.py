@@ -1,4 +1,4 @@
-"""What the catalogue is asked for: as much of a selection as it understands, in addresses that are not too long."""
+"""Build the queries of a selection: as much of it as the catalogue supports, in URLs of limited length."""
 
 from __future__ import annotations
 
@@ -19,26 +19,25 @@ if TYPE_CHECKING:
 __all__ = ["LONGEST_ADDRESS", "build_queries"]
 
 LONGEST_ADDRESS: Final = 2000
-"""Characters of a search address; proxies and servers take 8000 or more, some only 2048."""
+"""Limit on a search URL in characters; servers and proxies accept 8000 or more, but some only 2048."""
 
 _PAGING: Final = {"startIndex": "1000000", "count": "1000", "httpAccept": "json"}
 _SHORTEST_WKT: Final = 130
-"""Characters in which an area can always be said, if only by a box in whole degrees."""
+"""Characters that suffice for any area, if only as a box in whole degrees."""
 
 
 def build_queries(
     query: Query, selection: Selection, area: Area | None, identifiers: Sequence[str], base_url: str
 ) -> list[tuple[Query, tuple[str, ...]]]:
-    """Make the searches of a selection: one, or one for each batch of identifiers, which stand beside it.
+    """Build the queries of a selection: one, or one per batch of identifiers.
 
-    Of what can be wished, only the area, the identifiers and the direction of the orbit are sent: the catalogues of
-    this kind write platforms, types, tracks and polarisations each in its own way, and a word that they do not use
-    would find nothing.
+    Of the criteria only area, identifiers and orbit direction are sent: catalogues of this kind spell platforms, types,
+    tracks and polarisations differently, and an unknown spelling would match nothing.
 
     Raises
     ------
     ConfigError
-        A search parameter already says what the selection says, too.
+        A search parameter and the selection set the same thing.
     """
     if problems := list(selection.said_twice(query.parameters)):
         raise ConfigError(problems)
@@ -46,7 +45,7 @@ def build_queries(
     if directions:
         query = _with(query, {"orbitDirection": ",".join(sorted(directions))}, checked="orbitDirection")
     if identifiers:
-        query = replace(query, start_index=1)  # of each batch, all are wanted
+        query = replace(query, start_index=1)  # all products of each batch are wanted
         return [
             (replace(_with(query, {"identifier": ",".join(batch)}), required=frozenset({"identifier"})), batch)
             for batch in _batches(query, identifiers, base_url)
@@ -60,7 +59,7 @@ def _with(query: Query, more: Mapping[str, str], *, checked: str | None = None) 
 
 
 def _with_area(query: Query, area: Area, base_url: str) -> Query:
-    """Ask by the real shape, which is checked again on our side; where the server knows no shapes, by its box."""
+    """Query by the shape, which is checked locally as well; the fallback is its box."""
     asked = _with(query, {"geometry": _wkt(query, area, base_url)}, checked="geometry")
     if "box" in query.parameters:
         return asked
@@ -69,7 +68,7 @@ def _with_area(query: Query, area: Area, base_url: str) -> Query:
 
 
 def _wkt(query: Query, area: Area, base_url: str) -> str:
-    """Say the area in as many words as the address has room for."""
+    """Return the area as WKT, as detailed as the length of the URL permits."""
     room = LONGEST_ADDRESS - _length(query, {"geometry": ""}, base_url)
     while True:
         text = area.to_wkt(max(room, _SHORTEST_WKT), repeated=True)
@@ -80,7 +79,7 @@ def _wkt(query: Query, area: Area, base_url: str) -> str:
 
 
 def _batches(query: Query, identifiers: Sequence[str], base_url: str) -> Iterator[tuple[str, ...]]:
-    """Cut a list into as many pieces as addresses have room for."""
+    """Split a list into batches that fit into URLs."""
     room = LONGEST_ADDRESS - _length(query, {"identifier": ""}, base_url)
     batch: list[str] = []
     used = 0

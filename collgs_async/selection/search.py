@@ -1,4 +1,4 @@
-"""The stream of chosen products: searches, one after the other, and the stages that their results go through."""
+"""The stream of selected products: one or more searches, and the stages that filter their results."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ log = logging.getLogger("collgs_async")
 
 
 class _Search(Protocol):
-    """What is needed of a search."""
+    """The part of `Search` that is used here."""
 
     total: int | None
     pages: int
@@ -46,36 +46,36 @@ class _Search(Protocol):
 
 
 class SelectedProducts:
-    """The products that a search finds and that are wanted, as an asynchronous iterator.
+    """The selected products of a search, as an asynchronous iterator.
 
-    Nothing is asked before somebody wants a product. It can be gone through once. The query's ``count`` is the most
-    products that are handed on: what is left out does not count.
+    No request is made before the first product is needed. It can be iterated once. The query's ``count`` limits the
+    products yielded, so excluded ones do not count.
 
     Parameters
     ----------
     search
-        Sends one query.
+        Runs one query.
     query
-        What to ask for.
+        The query without the selection.
     selection
-        What is wanted of what is found.
+        The criteria and stages.
     base_url
-        The search address, which with all its parameters must not be too long.
+        The search address, for the length of URLs.
     on_excluded
-        Called with each product that is left out; None: nobody wants to know.
+        Called with each excluded product; None: not reported.
 
     Attributes
     ----------
     queries
-        The searches: one, or several for a long list of identifiers; none before `prepare`.
+        The queries: one, or several for a long list of identifiers; empty before `prepare`.
     area
-        The area of interest; None: none, or it was not read yet; see `prepare`.
+        The area of interest; None: none, or not read yet (see `prepare`).
     excluded
-        How many products were found and not wanted, by reason.
+        The number of excluded products by reason.
     missing
-        Identifiers that were asked for and that no search has found.
+        Requested identifiers that no search has found.
     yielded
-        How many products were handed on.
+        The number of products yielded.
     """
 
     def __init__(
@@ -102,14 +102,14 @@ class SelectedProducts:
         self.yielded = 0
 
     async def prepare(self) -> None:
-        """Read the identifiers and the area of interest, and make the searches, in a thread: it may take seconds.
+        """Read the identifiers and the area of interest, and build the queries, in a thread: it may take seconds.
 
-        It is done before the first product, where it was not done before.
+        Called before the first product, if not earlier.
 
         Raises
         ------
         ConfigError
-            One of them cannot be read; nothing was asked for.
+            One of them is invalid; no request was made.
         """
         if self._asked is None:
             self.area, self._identifiers, self._asked = await in_background(self._prepare)
@@ -124,11 +124,11 @@ class SelectedProducts:
 
     @property
     def queries(self) -> tuple[Query, ...]:
-        """The searches that are sent; none before `prepare`."""
+        """The queries to run; empty before `prepare`."""
         return tuple(query for query, _ in self._asked or ())
 
     def written(self) -> dict[str, Any]:
-        """Write the selection as a configuration would hold it, with all that it names in files."""
+        """Return the selection as in a configuration file, with the content of all files it names."""
         written = self._selection.to_dict()
         if self.area is not None:
             written["aoi"] = self.area.geojson()
@@ -138,19 +138,19 @@ class SelectedProducts:
 
     @property
     def total(self) -> int | None:
-        """How many products the catalogue says that it has, before any is left out; None while it has not said."""
+        """The catalogue's count of results, before any selection; None while it is unknown."""
         totals = [search.total for search in self._searches]
         known = [total for total in totals if total is not None]
         return sum(known) if known and len(known) == len(totals) else None
 
     @property
     def pages(self) -> int:
-        """How many pages of results were read."""
+        """The number of result pages read."""
         return sum(search.pages for search in self._searches)
 
     @property
     def expected(self) -> int | None:
-        """How many products this will hand out at the most, by what is known now; None while nobody knows."""
+        """The most products this can still yield, as far as known; None while that is unknown."""
         if self._asked is None:
             return None
         begun = [search.expected for search in self._searches]
@@ -163,12 +163,12 @@ class SelectedProducts:
         return left if self._count is None else min(left, self._count)
 
     async def __aiter__(self) -> AsyncGenerator[Product, None]:
-        """Hand out each product that is wanted.
+        """Yield each selected product.
 
         Raises
         ------
         CatalogueError
-            The catalogue could not be asked, or does not answer with results.
+            A request failed, or the response holds no results.
         """
         await self.prepare()
         self._announce()
@@ -182,7 +182,7 @@ class SelectedProducts:
                 yield product
 
     def _stages(self) -> AsyncGenerator[Product, None]:
-        """Put the stages in a row: filters first, so that the newest and the best are those of what fits."""
+        """Chain the stages: filters first, so that the newest and the best are chosen among products that match."""
         wanted = self._selection
         products = self._found()
         if wanted.criteria != Criteria():
@@ -201,7 +201,7 @@ class SelectedProducts:
         return _followed_by(products, twins)
 
     async def _found(self) -> AsyncGenerator[Product, None]:
-        """Go through all searches; take note of which identifiers were not found."""
+        """Yield the products of all searches, and record which identifiers were found."""
         for query, batch in self._asked or ():
             search = self._search(query)
             self._searches.append(search)
@@ -210,13 +210,13 @@ class SelectedProducts:
                 async for product in products:
                     name = bare(product.identifier)
                     if batch and name not in batch:
-                        continue  # which a catalogue that compares loosely may give
+                        continue  # a catalogue that matches loosely may list others
                     wanted.discard(name)
                     yield _as_asked(product, query, search)
             self.missing += [name for name in batch if name in wanted]
 
     async def _within(self, products: AsyncGenerator[Product, None], area: Area) -> AsyncGenerator[Product, None]:
-        """Compare the real footprints with the area: a catalogue that compares boxes finds too many."""
+        """Compare exact footprints with the area, since a catalogue that compares boxes returns too many."""
         least = self._selection.min_overlap
         async with aclosing(products):
             async for found in products:
@@ -239,7 +239,7 @@ class SelectedProducts:
             self._tell(dropped)
 
     def _announce(self) -> None:
-        """Tell what the catalogue is asked for and what is checked here."""
+        """Log what is sent to the catalogue and what is checked locally."""
         for note in self.area.notes if self.area else ():
             log.info("note: %s", note)
         first = self.queries[0]
@@ -264,7 +264,7 @@ def _area(source: str | Path | Mapping[str, Any]) -> Area:
 async def _without_twins(
     products: AsyncGenerator[Product, None], twins: list[Product]
 ) -> AsyncGenerator[Product, None]:
-    """Set aside what has the name of another product, so that neither is left out in favour of the other."""
+    """Route products with the name of another one past the stages, so that neither replaces the other."""
     async with aclosing(products):
         async for product in products:
             if product.is_twin:
@@ -284,7 +284,7 @@ async def _followed_by(
 
 
 def _as_asked(product: Product, query: Query, search: _Search) -> Product:
-    """Believe a catalogue that has gone by the direction of the orbit, though its entries do not tell it."""
+    """Fill in the orbit direction from the query where the catalogue applied it but its entries lack it."""
     asked = query.parameters.get("orbitDirection", "")
     if product.orbit_direction or "," in asked or "orbitDirection" not in search.honoured:
         return product

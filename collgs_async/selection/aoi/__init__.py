@@ -1,9 +1,9 @@
-"""The area of interest: what `--aoi` names, and how much of it a footprint shows.
+"""The area of interest of ``--aoi``: parsing, geometry, and comparison with footprints.
 
-`reading` tells what kind of file it is and hands it to `geojson`, `wellknown` (WKT and WKB), `kml`, `geopackage` or
-`shapefile`; each gives geometries with their `places`. `drawing` makes shapes of them, `globe` knows about the
-antimeridian, the poles and the curvature, `outline` writes a shape in few words, and `interest` has what all this is
-for: the `Area`.
+`formats` detects the file format and calls `geojson`, `wellknown` (WKT and WKB), `kml`, `geopackage` or `shapefile`,
+which return geometries with their `places` in the file; `systems` checks their coordinate system. `geometry` builds
+shapes of them, `antimeridian` handles the antimeridian, the poles and the curvature, `crossings` bounds the cost,
+`outline` simplifies a shape for a request, and `area` has the result: `Area`.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ def read_area(source: str | Path) -> Area:
     Parameters
     ----------
     source
-        A file (GeoJSON, WKT, KML, KMZ, GeoPackage, shapefile, zipped shapefile; what it is, its content says) or WKT.
+        A file (GeoJSON, WKT, KML, KMZ, GeoPackage, shapefile, zipped shapefile; detected by content) or WKT itself.
 
     Raises
     ------
     ConfigError
-        In one line: where in it, what was expected, what was found; or that the extra ``geo`` is not installed.
+        In one line: the place in the file, what was expected, what was found; or the extra ``geo`` is not installed.
     """
     try:
         reading = import_module("collgs_async.selection.aoi.formats")
@@ -43,7 +43,7 @@ def read_area(source: str | Path) -> Area:
 
 
 def __getattr__(name: str) -> object:
-    """Import shapely only when an area is used: whoever has none need not install it."""
+    """Import shapely on first use of an area, since it is an optional dependency."""
     if name != "Area":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:

@@ -1,8 +1,8 @@
-"""Rings on the globe: how they are laid out on the plane of degrees, and how much of the Earth is in them.
+"""Geometry on the globe: rings across the antimeridian or around a pole, and surface areas.
 
-An edge is straight in longitude and latitude, as RFC 7946 (§3.1.1) and the catalogue's server have it. Everything ends
-within [-180, 180] × [-90, 90], cut at the antimeridian. There are three habits of writing what crosses it: in two
-halves (§3.1.9), with longitudes beyond 180, and with a jump from 179 to -179; and rings go round a pole.
+Edges are straight in longitude and latitude, as in RFC 7946 (§3.1.1) and in the catalogue's server. Results lie within
+[-180, 180] × [-90, 90], cut at the antimeridian. Input may cross it in three notations: as two halves (§3.1.9), with
+longitudes beyond 180, or with a jump from 179 to -179; and rings may enclose a pole.
 """
 
 from __future__ import annotations
@@ -36,39 +36,41 @@ WINDOW: Final = shapely.box(-180, -90, 180, 90)
 CROSSING: Final = "is wider than 180° as drawn, so it is taken to cross the antimeridian"
 
 _AUTHALIC_RADIUS = 6371.0072
-"""Of the sphere, in km, that has as much surface as the WGS 84 ellipsoid."""
+"""Radius in km of the sphere with the surface area of the WGS 84 ellipsoid."""
 
 _FLATNESS = 0.0011197
-"""How much surface lies nearer to the poles than on a sphere: a band's is as sin φ - _FLATNESS (sin φ + sin 3φ), to a
-few parts in a hundred thousand."""
+"""Coefficient of the ellipsoid: the surface of a band is proportional to sin φ - _FLATNESS (sin φ + sin 3φ), to a few
+parts in a hundred thousand."""
 
 DIGITS: Final = 9
-"""Decimals of a degree that are kept: a tenth of a millimetre, and 183 - 360 is -177."""
+"""Decimals of a degree that are kept: a tenth of a millimetre; rounding also makes 183 - 360 exactly -177."""
 
 LEAST: Final = 1e-12
-"""Square degrees, about a hundredth of a square metre; what encloses less is a line."""
+"""Smallest polygon in square degrees, about a hundredth of a square metre; anything smaller is a line."""
 
 
 def unwrap(points: NDArray[np.float64], *, closed: bool) -> tuple[NDArray[np.float64], str]:
-    """Undo jumps over the antimeridian, close what goes round a pole, and say what was done.
+    """Undo jumps across the antimeridian, close rings around a pole, and return a note on the change.
 
-    What is at most 180° wide, or has no edge that is longer than that, stays as it is drawn.
+    A shape at most 180° wide, or without an edge longer than that, stays unchanged.
 
     Raises
     ------
     ValueError
-        A ring can be understood in more than one way: ``expected ..., found ...``.
+        A ring is ambiguous: ``expected ..., found ...``.
     """
     longitude, latitude = points[:, 0], points[:, 1]
-    is_open = closed and longitude[0] != longitude[-1]  # closed on the globe, but 360° apart as drawn
+    is_open = closed and longitude[0] != longitude[-1]  # closed on the globe, but its ends are 360° apart
     if longitude.max() - longitude.min() <= 180 or not (is_open or _has_long_edge(points)):
         return points, ""
     steps = np.diff(longitude)
-    steps -= 360 * np.round(steps / 360)  # a step of exactly 180 stays as it is drawn
+    steps -= 360 * np.round(steps / 360)  # a step of exactly 180 stays unchanged
     rolled = points.copy()
     rolled[1:, 0] = np.round(longitude[0] + np.cumsum(steps), DIGITS)
     if not closed or abs(rolled[-1, 0] - rolled[0, 0]) < 1:
-        collapsed = _is_flat(rolled) if closed else not np.ptp(rolled, axis=0).any()  # the whole world: all are jumps
+        collapsed = (
+            _is_flat(rolled) if closed else not np.ptp(rolled, axis=0).any()
+        )  # the whole world: all edges are jumps
         return (points, "") if collapsed else (rolled, CROSSING)
     pole = _pole(points, latitude)
     corners = [[rolled[-1, 0], pole], [rolled[0, 0], pole], rolled[0]]
@@ -76,25 +78,25 @@ def unwrap(points: NDArray[np.float64], *, closed: bool) -> tuple[NDArray[np.flo
 
 
 def _has_long_edge(points: NDArray[np.float64]) -> bool:
-    """Tell whether an edge is longer than 180°; along a pole, where all longitudes are one, none is."""
+    """Whether an edge is longer than 180°; along a pole, where all longitudes are one point, none is."""
     edges = np.abs(np.diff(points[:, 0])) > 180
     polar = np.abs(points[:, 1]) == 90
     return bool(np.any(edges & ~(polar[1:] & polar[:-1])))
 
 
 def _is_flat(ring: NDArray[np.float64]) -> bool:
-    """Tell whether all points of a ring lie in one line; a bow tie's area, counted with its signs, could be 0 too."""
+    """Whether all points of a ring lie in one line; the signed area would not tell, as a bow tie's could be 0, too."""
     return bool(shapely.MultiPoint(ring).convex_hull.area <= LEAST)
 
 
 def signed_area(ring: NDArray[np.float64]) -> float:
-    """Give the signed area on the plane; more than 0 is counterclockwise."""
+    """Return the signed area on the plane; positive is counterclockwise."""
     x, y = ring[:, 0] - ring[0, 0], ring[:, 1] - ring[0, 1]
     return float(x[:-1] @ y[1:] - x[1:] @ y[:-1]) / 2
 
 
 def _pole(points: NDArray[np.float64], latitude: NDArray[np.float64]) -> float:
-    """Tell which pole a ring goes round that ends 360° from where it began."""
+    """Return the pole enclosed by a ring that ends 360° from its start."""
     expected = "expected a ring that encloses one side of itself"
     if np.ptp(points[:, 0]) >= 360 and np.array_equal(points[0], points[-1]) and not _is_flat(points):
         raise ValueError(f"{expected}, found one that is a belt or goes round a pole; points at the pole would tell")
@@ -106,21 +108,21 @@ def _pole(points: NDArray[np.float64], latitude: NDArray[np.float64]) -> float:
 
 
 def clip_to_world(shape: BaseGeometry) -> BaseGeometry:
-    """Bring a shape within the window, cut at the antimeridian; only parts of its own dimension remain."""
+    """Clip a shape to the world, cut at the antimeridian; only parts of its own dimension remain."""
     west, _, east, _ = shape.bounds
-    if not (west < -180 or east > 180):  # NaN where there is nothing
+    if not (west < -180 or east > 180):  # NaN for an empty shape
         return shape
     return of_dimension(shapely.intersection(wrap_copies(shape), WINDOW), int(shapely.get_dimensions(shape)))
 
 
 def wrap_copies(shape: BaseGeometry) -> BaseGeometry:
-    """Repeat a shape each 360° that lets it reach the window, if only at its edge: there, east meets west."""
+    """Repeat a shape at each multiple of 360° that touches the world, since its east edge is its west edge."""
     found = copies(shape)
     return found[0] if len(found) == 1 else shapely.union_all(found)
 
 
 def copies(shape: BaseGeometry) -> list[BaseGeometry]:
-    """Give a shape as often as it reaches the window, each time turned by 360° more."""
+    """Return the copies of a shape, shifted by multiples of 360°, that touch the world."""
     west, _, east, _ = shape.bounds
     turns = range(math.ceil((-180 - east) / 360), math.floor((180 - west) / 360) + 1)
     return [shape] if turns == range(1) else [_turned(shape, 360 * turn) for turn in turns]
@@ -131,7 +133,7 @@ def _turned(shape: BaseGeometry, degrees: float) -> BaseGeometry:
 
 
 def of_dimension(shape: BaseGeometry, dimension: int) -> BaseGeometry:
-    """Drop the parts of a shape that have another dimension, and slivers: what cutting polygons leaves at its edges."""
+    """Keep the parts of one dimension, without the slivers that cutting polygons leaves at the edges."""
     parts = shapely.get_parts(shapely.get_parts(shape))
     wanted = shapely.get_dimensions(parts) == dimension
     if dimension == 2:
@@ -140,10 +142,10 @@ def of_dimension(shape: BaseGeometry, dimension: int) -> BaseGeometry:
 
 
 def square_kilometres(shapes: NDArray[Any]) -> NDArray[np.float64]:
-    """Give the surface of the polygons in each shape, which do not overlap.
+    """Return the surface of the polygons in each shape, which must not overlap.
 
-    Nothing is projected: what lies between a straight edge and the equator has a known integral. So a point more on
-    an edge changes nothing, and the sum is as right for a field as for half the Earth.
+    Nothing is projected: the area between a straight edge and the equator has a closed integral. So an additional
+    point on an edge changes nothing, and the result is as accurate for a field as for half the Earth.
     """
     parts, shape = _parts(shapes)
     flat = shapely.get_dimensions(parts) == 2
@@ -160,7 +162,7 @@ def square_kilometres(shapes: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def kilometres(shapes: NDArray[Any]) -> NDArray[np.float64]:
-    """Give the length of the lines in each shape, on the sphere."""
+    """Return the length of the lines in each shape, on the sphere."""
     parts, shape = _parts(shapes)
     thin = shapely.get_dimensions(parts) == 1
     lines = shapely.segmentize(parts[thin], 1)
@@ -173,7 +175,7 @@ def kilometres(shapes: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def _parts(shapes: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Take shapes apart, collections in collections too; and say of which shape each part is."""
+    """Return the parts of shapes, also of nested collections, and the index of the shape that each belongs to."""
     outer, shape = shapely.get_parts(shapes, return_index=True)
     parts, number = shapely.get_parts(outer, return_index=True)
     return parts, shape[number]

@@ -1,4 +1,4 @@
-"""The area of interest: how much of it a footprint shows, and how to ask a catalogue for it."""
+"""The area of interest: compare it with footprints, and write it as a search parameter."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 __all__ = ["Area"]
 
 _MOST_POINTS = 200
-"""Points of a piece; a larger shape is cut in two, so that a footprint is compared with what is near it only."""
+"""Points per piece; larger shapes are split, so that a footprint is compared only with pieces near it."""
 
 _SPECK = 1e-5
-"""Degrees, about a metre: the half width that a point or a line gets where polygons are wanted."""
+"""Half width in degrees, about a metre, of the polygon that stands for a point or a line in a request."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,9 +43,9 @@ class Area:
     Attributes
     ----------
     shapes
-        Its parts as shapely geometries, those of one dimension merged into one.
+        Shapely geometries, those of one dimension merged into one.
     notes
-        What was understood otherwise than it was written, in words for the user.
+        Messages for the user about repairs and interpretations.
     """
 
     shapes: tuple[BaseGeometry, ...]
@@ -53,19 +53,19 @@ class Area:
 
     @classmethod
     def of(cls, geometry: Mapping[str, Any]) -> Area:
-        """Make an area of a GeoJSON object: a geometry, a Feature or a FeatureCollection.
+        """Create an area from GeoJSON: a geometry, a Feature or a FeatureCollection.
 
         Raises
         ------
         ConfigError
-            In one line: where in it, what was expected, what was found.
+            In one line: the place, what was expected, what was found.
         """
         name, notes = "area of interest", ParseNotes(winding=True)
         return cls.from_geometries(geometries_in(geometry, name, notes), name, notes)
 
     @classmethod
     def from_geometries(cls, found: Iterable[ParsedGeometry], place: str, notes: ParseNotes) -> Area:
-        """Make an area of the geometries that were found at a place."""
+        """Create an area from parsed geometries."""
         try:
             parts = np.array([shape for item in found for shape in build(item, notes)], dtype=object)
             dimensions = shapely.get_dimensions(parts)
@@ -79,36 +79,36 @@ class Area:
 
     @cached_property
     def square_kilometres(self) -> float:
-        """Its surface on the WGS 84 ellipsoid; 0 for points and lines."""
+        """The surface on the WGS 84 ellipsoid; 0 for points and lines."""
         return float(square_kilometres(np.array(self.shapes, dtype=object)).sum())
 
     @property
     def box(self) -> tuple[float, float, float, float]:
-        """The narrowest box around it, W, S, E, N in degrees; west above east crosses the antimeridian."""
+        """The smallest bounding box, W, S, E, N in degrees; west greater than east crosses the antimeridian."""
         bounds = shapely.bounds(shapely.get_parts(self.shapes))
         west, east = _narrowest(sorted((float(first), float(last)) for first, _, last, _ in bounds))
         south, north = float(bounds[:, 1].min()), float(bounds[:, 3].max())
         return _floor(west), _floor(south), _ceil(east), _ceil(north)
 
     def geojson(self) -> dict[str, Any]:
-        """Give it as one GeoJSON geometry (RFC 7946)."""
+        """Return one GeoJSON geometry (RFC 7946)."""
         turned = [shapely.orient_polygons(shape) for shape in self.shapes]
         whole = turned[0] if len(turned) == 1 else shapely.GeometryCollection(turned)
         geometry: dict[str, Any] = json.loads(shapely.to_geojson(whole))
         return geometry
 
     def to_wkt(self, longest: int, *, repeated: bool = False) -> str:
-        """Write a POLYGON or MULTIPOLYGON that contains it, longitude before latitude.
+        """Return a POLYGON or MULTIPOLYGON that contains the area, longitude before latitude.
 
         Parameters
         ----------
         longest
-            The most characters. Where the area needs more, it is simplified outward, so that no scene is missed; where
-            nothing else fits it becomes its box in whole degrees, which needs up to 130.
+            Limit in characters. A longer outline is simplified outward, so that no scene is missed; in the last resort
+            it is the bounding box in whole degrees, which needs up to 130.
         repeated
-            Whether what lies near the antimeridian is written so that footprints in all habits meet it also for those
-            who compare on the plane of degrees: a second time beyond ±180°, and with a needle in the Atlantic, which
-            rings pass that jump from 179 to -179. Where this does not fit, it is not.
+            Whether parts near the antimeridian are repeated so that servers that compare on the plane of degrees also
+            match footprints in other notations: a copy beyond ±180°, and a thin spike in the Atlantic, which rings
+            cross that jump from 179 to -179. Left out where it does not fit.
         """
         parts = gathered(shapely.get_parts(self.shapes), longest)
         polygons = [_as_polygons(part) for part in parts]
@@ -118,17 +118,17 @@ class Area:
         return simplified_wkt(whole, longest) or whole_degrees(self._boxes())
 
     def touches(self, footprint: Mapping[str, Any] | None) -> bool:
-        """Tell whether a footprint meets it, if only at an edge.
+        """Whether a footprint intersects the area, or touches its edge.
 
-        A footprint that is missing, or that nobody can understand, meets it: the catalogue found the product there.
+        True for a missing or malformed footprint, since the catalogue matched the product.
         """
         shape = _footprint(footprint)
         return shape is None or bool(len(self._pieces.tree.query(shape, predicate="intersects")))
 
     def overlap(self, footprint: Mapping[str, Any] | None) -> float | None:
-        """Give the share of it that a footprint covers, in percent: of surface, without one of length, else of points.
+        """Return the percentage of the area (its surface, else length, else points) that a footprint covers.
 
-        None when the footprint is missing, or nobody can understand it.
+        None when the footprint is missing or malformed.
         """
         shape = _footprint(footprint)
         if shape is None:
@@ -145,7 +145,7 @@ class Area:
         return min(100.0, 100 * covered / self._total)
 
     def prepare(self) -> None:
-        """Do now what the first comparison with a footprint would do, which takes long for a large area."""
+        """Build the index now rather than in the first comparison, since it takes long for a large area."""
         _ = self._total
 
     @cached_property
@@ -164,7 +164,7 @@ class Area:
         return float(self._pieces.sizes.sum())
 
     def _sizes(self, shapes: NDArray[Any]) -> NDArray[np.float64]:
-        """Measure what counts of shapes, each by itself: what has the dimension of the area."""
+        """Return surface, length or number of points of each shape, according to the dimension of the area."""
         match int(shapely.get_dimensions(self.shapes[0])):
             case 2:
                 return square_kilometres(shapes)
@@ -184,7 +184,7 @@ class Area:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Pieces:
-    """An area in pieces of few points each, with the boxes around them, their sizes and an index of where they are."""
+    """An area split into pieces of few points, with their bounding boxes, sizes and a spatial index."""
 
     shapes: NDArray[Any]
     boxes: NDArray[Any]
@@ -199,7 +199,7 @@ def _as_polygons(shape: BaseGeometry) -> BaseGeometry:
 
 
 def _quartered(shape: BaseGeometry) -> Iterator[BaseGeometry]:
-    """Cut a shape in two, and again, until each piece has few points."""
+    """Split a shape recursively until each piece has few points."""
     if shapely.get_num_coordinates(shape) <= _MOST_POINTS:
         yield from shapely.get_parts(shape)
         return
@@ -218,7 +218,7 @@ def _quartered(shape: BaseGeometry) -> Iterator[BaseGeometry]:
 
 
 def _footprint(geometry: Mapping[str, Any] | None) -> BaseGeometry | None:
-    """Make a shape of a footprint, also beyond the antimeridian where it reaches that; None when it is hopeless."""
+    """Return the shape of a footprint, with copies beyond the antimeridian; None when it is invalid."""
     if geometry is None:
         return None
     try:
@@ -231,7 +231,7 @@ def _footprint(geometry: Mapping[str, Any] | None) -> BaseGeometry | None:
 
 
 def _narrowest(spans: list[tuple[float, float]]) -> tuple[float, float]:
-    """Find the narrowest span of longitudes around sorted ones: it leaves out the widest gap between them."""
+    """Return the smallest span of longitudes around sorted spans: the complement of their widest gap."""
     west, reached = spans[0]
     widest, best = 0.0, (-180.0, 180.0)
     for first, last in spans[1:]:

@@ -1,7 +1,7 @@
-"""How often edges cross each other, told before shapes are laid over each other.
+"""Count the crossings of edges before GEOS overlays shapes.
 
-The work and the memory of that grow with the crossings and not with the points: two thousand random points in one
-line cross each other half a million times, which GEOS needs gigabytes for, deaf to signals meanwhile.
+The cost of an overlay grows with the crossings, not with the points: two thousand random points in one line cross half
+a million times, for which GEOS needs gigabytes, and it ignores signals meanwhile.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ if TYPE_CHECKING:
 __all__ = ["are_tangled", "check_crossings", "merged"]
 
 _MOST: Final = 20_000
-"""Crossings that are worked on at once; each of them takes GEOS some kilobytes."""
+"""Limit on crossings per overlay; each costs GEOS some kilobytes."""
 
 _MOST_PAIRS: Final = 4 * 10**6
-"""Pairs of runs that are compared, which takes some seconds; edges that lie near each other all over are as bad."""
+"""Limit on pairs of runs to compare, some seconds of work; many edges close together are as costly as crossings."""
 
 _RUN: Final = 8
-"""Edges that are looked for together."""
+"""Edges per run, the unit of comparison."""
 
 _GROUP: Final = 64
-"""Parts that are merged first, where all of them are too many."""
+"""Parts per group, where all of them at once would have too many crossings."""
 
 _AT_ONCE: Final = 4096
-"""Pairs of runs."""
+"""Pairs of runs per batch."""
 
 
 def are_tangled(shapes: Sequence[BaseGeometry] | NDArray[Any], most: int = _MOST) -> bool:
-    """Tell whether the edges of shapes cross each other more than so many times."""
+    """Whether the edges of shapes cross more often than a limit."""
     crossings, pairs = 0.0, 0
     edges = _edges(shapes)
     for one, other in _near(edges):
@@ -52,7 +52,7 @@ def are_tangled(shapes: Sequence[BaseGeometry] | NDArray[Any], most: int = _MOST
 
 
 def check_crossings(shapes: Sequence[BaseGeometry] | NDArray[Any], place: str, most: int = _MOST) -> None:
-    """Refuse shapes whose edges cross each other too often to be laid over each other."""
+    """Raise ConfigError for shapes with too many crossings for an overlay."""
     if are_tangled(shapes, most):
         raise _refusal(place, most)
 
@@ -62,9 +62,9 @@ def _refusal(place: str, most: int) -> ConfigError:
 
 
 def merged(parts: NDArray[Any], place: str) -> BaseGeometry:
-    """Make one shape of parts of one dimension, by groups where they cross each other too often to be merged at once.
+    """Merge parts of one dimension, by groups where all of them at once would have too many crossings.
 
-    What polygons have in common goes by this, and its crossings with it.
+    Merging a group removes what its polygons have in common, and its crossings.
     """
     if not len(parts) or shapely.get_dimensions(parts[0]) < 1 or not are_tangled(parts):
         return shapely.union_all(parts)
@@ -76,7 +76,7 @@ def merged(parts: NDArray[Any], place: str) -> BaseGeometry:
 
 
 def _edges(shapes: Sequence[BaseGeometry] | NDArray[Any]) -> NDArray[np.float64]:
-    """Give the edges in runs: an array of runs × edges × ends × coordinates, filled up with NaN."""
+    """Return the edges in runs: an array of runs × edges × ends × coordinates, padded with NaN."""
     points, line = shapely.get_coordinates(_lines(shapes), return_index=True)
     edges = np.stack([points[:-1], points[1:]], axis=1)[line[1:] == line[:-1]]
     edges = edges[_side_by_side(edges.mean(axis=1))]
@@ -85,7 +85,7 @@ def _edges(shapes: Sequence[BaseGeometry] | NDArray[Any]) -> NDArray[np.float64]
 
 
 def _side_by_side(points: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Order points so that what follows each other lies together: in strips from west to east, each from the south."""
+    """Order points so that neighbours are adjacent: in strips from west to east, each from the south."""
     if len(points) < 2:
         return np.arange(len(points))
     strips = max(1, int(np.sqrt(len(points) / _RUN)))
@@ -100,7 +100,7 @@ def _lines(shapes: Sequence[BaseGeometry] | NDArray[Any]) -> NDArray[Any]:
 
 
 def _near(edges: NDArray[np.float64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Give the pairs of runs whose boxes meet, each once, some at a time."""
+    """Yield the pairs of runs with intersecting bounding boxes, each pair once, in batches."""
     if not len(edges):
         return
     flat = edges.reshape(len(edges), -1, 2)
@@ -117,7 +117,7 @@ def _near(edges: NDArray[np.float64]) -> Iterator[tuple[NDArray[np.int64], NDArr
 
 
 def _count(one: NDArray[np.float64], other: NDArray[np.float64], same: NDArray[np.bool_]) -> float:
-    """Count the edges that properly cross an edge of the run beside; within one run, each pair is met twice."""
+    """Count the proper crossings between two runs; within one run, each pair is met twice."""
     one, other = one[:, :, None], other[:, None]
     with np.errstate(invalid="ignore"):
         meet = (one.min(axis=3) <= other.max(axis=3)) & (other.min(axis=3) <= one.max(axis=3))
@@ -129,6 +129,6 @@ def _count(one: NDArray[np.float64], other: NDArray[np.float64], same: NDArray[n
 
 
 def _side(start: Any, end: Any, point: Any) -> Any:
-    """Tell on which side of an edge a point lies, by the sign."""
+    """Return the side of an edge on which a point lies, as a sign."""
     along, to = end - start, point - start
     return along[..., 0] * to[..., 1] - along[..., 1] * to[..., 0]

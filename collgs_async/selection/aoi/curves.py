@@ -1,4 +1,4 @@
-"""Curves as SQL/MM has them (ISO 13249-3), drawn with straight chords."""
+"""Approximate the curves of SQL/MM (ISO 13249-3) by chords."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 __all__ = ["chords", "joined"]
 
 _STEP: Final = math.radians(1)
-"""Of an arc that one chord spans; a chord is off by less than 0.004 % of the radius."""
+"""Angle per chord, which deviates by less than 0.004 % of the radius."""
 
 
 def chords(points: Sequence[Sequence[float]], place: str) -> NDArray[np.float64]:
-    """Replace arcs, each given by its start, a point on it and its end, which is the start of the next."""
+    """Replace arcs by chords; an arc has a start, a point on it, and an end, which is the start of the next."""
     array = np.array([point[:2] for point in points], float).reshape(-1, 2)
     if not len(array) or not np.isfinite(array).all():
         return array
@@ -36,7 +36,7 @@ def chords(points: Sequence[Sequence[float]], place: str) -> NDArray[np.float64]
 
 
 def _arc(start: complex, through: complex, end: complex) -> list[complex]:
-    """Draw an arc without its start; where start and end are the same, it is a circle."""
+    """Return the points of an arc without its start; with equal ends it is a circle."""
     if start == end:
         centre, sweep = (start + through) / 2, math.tau
     else:
@@ -53,7 +53,7 @@ def _arc(start: complex, through: complex, end: complex) -> list[complex]:
 
 
 def joined(curves: Sequence[Sequence[Any]]) -> NDArray[np.float64]:
-    """Make one line of curves, each of which begins where the one before ends."""
+    """Join curves, each of which begins at the end of the one before, into one line."""
     runs = [np.array([point[:2] for point in curve], float).reshape(-1, 2) for curve in curves]
     points = np.vstack([np.empty((0, 2)), *runs])
     return points[np.append(True, np.any(np.diff(points, axis=0) != 0, axis=1))] if len(points) else points

@@ -1,4 +1,4 @@
-"""What kind of file it is: told by its content, for names lie and are missing in a pipe."""
+"""Detect the file format of an area by content, since names may be wrong, and a pipe has none."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 __all__ = ["read"]
 
 BIGGEST: Final = 50 * 10**6
-"""Bytes; an area of interest that needs more is a data set."""
+"""Limit in bytes; a larger file is a data set, not an area of interest."""
 
 _CLOSED: Final = 0x1 | 0x20 | 0x40
-"""Flags of a member (APPNOTE 4.4.4): encrypted, a patch of something else, strongly encrypted."""
+"""Flags of unsupported ZIP members (APPNOTE 4.4.4): encrypted, patch data, strongly encrypted."""
 
 _FLAG = "--aoi"
 _KINDS = "GeoJSON, WKT, KML, KMZ, GeoPackage or shapefile"
@@ -37,7 +37,7 @@ _BESIDE_SHAPEFILE = {".dbf", ".shx", ".prj", ".cpg", ".qix"}
 
 
 def read(source: str | Path) -> Area:
-    """Read an area of interest from a file, or from WKT or GeoJSON itself where there is no file of that name."""
+    """Read an area from a file, or from WKT or GeoJSON itself where no file has that name."""
     notes = ParseNotes()
     text = str(source)
     path = Path(source)
@@ -68,7 +68,7 @@ def _content(path: Path, place: str) -> bytes:
 
 
 def _geometries(data: bytes, path: Path, place: str, notes: ParseNotes) -> Iterable[ParsedGeometry]:
-    """Hand the file to whichever module can read it."""
+    """Parse the file with the module for its format."""
     if not data.strip():
         raise refusal(place, _KINDS, "an empty file")
     if data.startswith(b"PK\x03\x04"):
@@ -87,7 +87,7 @@ def _geometries(data: bytes, path: Path, place: str, notes: ParseNotes) -> Itera
 
 
 def _decoded(data: bytes) -> str:
-    """Read text in whatever encoding; where it is none of Unicode's, only names can be wrong."""
+    """Decode text of any encoding; the fallback can only garble names."""
     try:
         return data.decode(json.detect_encoding(data)).removeprefix("\ufeff")
     except UnicodeDecodeError:
@@ -107,7 +107,7 @@ def _text(text: str, place: str, notes: ParseNotes) -> Iterable[ParsedGeometry]:
 
 
 def _beside(path: Path, place: str) -> bytes | None:
-    """Read a file beside the one that was named; its ending may be in upper case."""
+    """Read a file beside the given one; its suffix may be in upper case."""
     for variant in (path, path.with_suffix(path.suffix.upper())):
         with suppress(FileNotFoundError):
             return _content(variant, f"{place}, its {path.suffix}")
@@ -126,7 +126,7 @@ def _shapefile(
 
 
 def _zipped(data: bytes, place: str, notes: ParseNotes) -> Iterable[ParsedGeometry]:
-    """Read a KMZ, or a shapefile as portals hand it out."""
+    """Read a KMZ, or a zipped shapefile."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             names = {name.lower(): name for name in archive.namelist() if not name.startswith("__MACOSX/")}
@@ -144,7 +144,7 @@ def _zipped(data: bytes, place: str, notes: ParseNotes) -> Iterable[ParsedGeomet
                 texts[f"{place}, {printable(names[name])}"] = content
                 left -= len(content)
     except (zipfile.BadZipFile, zlib.error, EOFError, UnicodeDecodeError, NotImplementedError) as error:
-        # The last two: a name that is not the UTF-8 that it says it is, and a version of the format yet to come.
+        # The last two: a name that is not the UTF-8 it claims to be, and an unknown ZIP version.
         raise refusal(place, "a ZIP archive that can be read", f"one that cannot: {error}") from None
     return chain.from_iterable(kml.parse(_decoded(text), inner, notes, documents) for inner, text in texts.items())
 
@@ -160,7 +160,7 @@ def _zipped_shapefile(
 
 def _member(archive: zipfile.ZipFile, name: str, place: str, most: int = BIGGEST) -> bytes:
     info = archive.getinfo(name)
-    # What these would stumble over is raised as anything from RuntimeError to LZMAError.
+    # Corrupt members raise anything from RuntimeError to LZMAError.
     if info.flag_bits & _CLOSED:
         raise refusal(f"{place}, {printable(name)}", "a member that anybody can read", "an encrypted or patched one")
     if info.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:

@@ -1,4 +1,4 @@
-"""GeoJSON (RFC 7946, and the habits of the 2008 draft), one document or several, as plain geometries."""
+"""Parse GeoJSON (RFC 7946, and common practice of the 2008 draft), one document or a sequence."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ __all__ = ["geometries_in", "parse"]
 
 _KINDS = ("Point", "MultiPoint", "LineString", "MultiLineString", "Polygon", "MultiPolygon")
 _BETWEEN = re.compile(r"[\s\x1e,]*")
-"""What may stand between documents: lines (as in .geojsonl), the separator of RFC 8142, and commas, which are wrong."""
+"""Separators between documents: line ends (.geojsonl), that of RFC 8142, and commas, which are invalid but common."""
 
 _MOST_VALUES: Final = 3 * MOST_POINTS
-"""Commas, colons and opening brackets; each of them may cost some tens of bytes of memory."""
+"""Limit on commas, colons and opening brackets, each of which may cost some tens of bytes of memory."""
 
 _EXPECTED_SYSTEM = "longitude and latitude in WGS 84 (CRS84 or EPSG:4326)"
 _KEYS_OF_OTHERS = {"rings": "Esri JSON", "paths": "Esri JSON", "spatialReference": "Esri JSON", "stac_version": "STAC"}
 
 
 def parse(text: str, place: str, notes: ParseNotes) -> Iterator[ParsedGeometry]:
-    """Read GeoJSON text, whatever it holds: a document, or a sequence of them."""
+    """Yield the geometries of one or more documents."""
     if sum(map(text.count, ",:[{")) > _MOST_VALUES:
         check_count(MOST_POINTS + 1, place)
     documents = list(_documents(text, place))
@@ -54,7 +54,7 @@ def _documents(text: str, place: str) -> Iterator[object]:
 
 
 def geometries_in(member: object, place: str, notes: ParseNotes) -> Iterator[ParsedGeometry]:
-    """Walk through collections and features; what they hold beside geometries is passed over."""
+    """Yield the geometries of collections and features, ignoring other members."""
     if not isinstance(member, Mapping):
         raise refusal(place, "a GeoJSON object", quote_value(member))
     _check_crs(member, place, notes)
@@ -85,7 +85,7 @@ def _other_format(member: Mapping[str, Any]) -> str | None:
 def _each(
     collection: Mapping[str, Any], key: str, place: str, name: str, notes: ParseNotes
 ) -> Iterator[ParsedGeometry]:
-    """Go through members; null is none, as some programs write features that were deleted."""
+    """Iterate over members; null, which some programs write for deleted features, is skipped."""
     members = collection.get(key)
     if not isinstance(members, list | tuple):
         raise refusal(f"{place}, {key}", "a list", quote_value(members))
@@ -95,7 +95,7 @@ def _each(
 
 
 def _check_crs(member: Mapping[str, Any], place: str, notes: ParseNotes) -> None:
-    """Refuse another system than longitude and latitude: RFC 7946 dropped the member, old files still have it."""
+    """Refuse another system than longitude and latitude: RFC 7946 dropped the ``crs`` member, but old files have it."""
     crs = member.get("crs")
     if crs is None:
         return

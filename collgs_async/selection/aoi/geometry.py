@@ -1,4 +1,4 @@
-"""Written geometries become shapes: checked point by point, laid out on the globe, repaired where that is safe."""
+"""Build shapes from parsed geometries: check each point, unwrap them on the globe, repair what is unambiguous."""
 
 from __future__ import annotations
 
@@ -37,30 +37,30 @@ _FURTHEST = 360.0
 _NOTHING = shapely.Polygon()
 
 _MOST_IN_RING = 2000
-"""Crossings of a ring with itself that are mended."""
+"""Limit on self-crossings of a ring that is repaired."""
 
 
 def build(found: ParsedGeometry, notes: ParseNotes, *, strict: bool = True) -> Iterator[BaseGeometry]:
-    """Make canonical shapes of a geometry: points, lines and polygons, each of them valid.
+    """Yield canonical shapes: valid points, lines and polygons.
 
     Parameters
     ----------
     found
-        A geometry that is no collection.
+        A geometry other than a collection.
     notes
-        Where to say what was repaired.
+        Receives notes on repairs.
     strict
-        Whether to refuse a ring that runs over itself; without it, all that it encloses counts.
+        Whether to refuse a ring that overlaps itself; otherwise everything it encloses counts.
 
     Raises
     ------
     ConfigError
-        With the place of what cannot be understood.
+        With the place of the invalid part.
     """
     pen = _Builder(notes, strict)
     coordinates = found.geometry.get("coordinates")
     if isinstance(coordinates, list | tuple | np.ndarray) and not len(coordinates):
-        return  # RFC 7946 §3.1: to be read as none
+        return  # RFC 7946 §3.1: an empty geometry is to be read as null
     yield from _PENS[found.geometry["type"]](pen, coordinates, found.place)
 
 
@@ -87,7 +87,7 @@ class _Builder:
         yield self._canonical(shapely.LineString(points), place)
 
     def polygon(self, written: object, place: str) -> Iterator[BaseGeometry]:
-        """Draw the first ring, and cut the others out of it."""
+        """Build a polygon: the first ring without the others."""
         rings = _list(written, place, "a list of rings")
         if len(rings) == 1 and isinstance(rings[0], list | tuple | np.ndarray) and not len(rings[0]):
             return
@@ -106,7 +106,7 @@ class _Builder:
             yield outer
 
     def rings(self, written: object, place: str) -> Iterator[BaseGeometry]:
-        """Draw rings in any order: what lies in an even number of them is a hole, as shapefiles have it."""
+        """Build polygons from rings in any order: what lies in an even number of them is a hole, as in shapefiles."""
         rings = _list(written, place, "a list of rings")
         shapes = [self._ring(ring, f"{place}, ring {number}", None) for number, ring in enumerate(rings, 1)]
         check_crossings(shapes, place)
@@ -115,7 +115,7 @@ class _Builder:
             yield shape
 
     def _ring(self, written: object, place: str, is_hole: bool | None) -> BaseGeometry:
-        """Draw what a ring encloses; nothing, if it encloses nothing."""
+        """Build the polygons enclosed by a ring; empty if there are none."""
         points = self._closed(self._positions(written, place), place)
         try:
             points, note = unwrap(points, closed=True)
@@ -129,9 +129,9 @@ class _Builder:
         return self._canonical(shape, place)
 
     def _canonical(self, shape: BaseGeometry, place: str) -> BaseGeometry:
-        """Cut a shape at the antimeridian; what goes round the globe many times is repeated as often for that."""
+        """Cut a shape at the antimeridian, also one that winds around the globe several times."""
         west, _, east, _ = shape.bounds
-        if west < -180 or east > 180:  # NaN where there is nothing
+        if west < -180 or east > 180:  # NaN for an empty shape
             check_count(int(shapely.get_num_coordinates(shape)) * int((east - west) // 360 + 2), place)
             check_crossings(copies(shape), place)
         return clip_to_world(shape)
@@ -143,7 +143,7 @@ class _Builder:
         return points
 
     def _closed(self, points: _Points, place: str) -> _Points:
-        """Close a ring, and drop points that repeat the one before."""
+        """Close a ring, and drop repeated points."""
         east, north = (points[-1] - points[0]).tolist()
         if north or (east and abs(east - 360 * round(east / 360)) > 10**-DIGITS):
             self._notes.add(place, "is not closed; its last point is joined to its first")
@@ -175,7 +175,7 @@ def _each(
 
 
 def _odd(shapes: Sequence[BaseGeometry]) -> BaseGeometry:
-    """Give what lies in an odd number of shapes; by halves, for a coast may have ten thousand islands."""
+    """Return the points inside an odd number of shapes; by halves, for a coast may have ten thousand islands."""
     if len(shapes) < 2:
         return shapes[0] if shapes else shapely.Polygon()
     middle = len(shapes) // 2
@@ -183,9 +183,9 @@ def _odd(shapes: Sequence[BaseGeometry]) -> BaseGeometry:
 
 
 def _valid(ring: _Points, strict: bool, place: str) -> tuple[BaseGeometry, str]:
-    """Make polygons of a closed ring, and say what had to be mended.
+    """Return the valid polygons of a closed ring, and a note on the repair.
 
-    What a ring encloses is beyond doubt where counting its crossings (even and odd) and counting its turns agree.
+    The enclosed area is unambiguous where the even-odd and the winding rule agree.
     """
     polygon = shapely.Polygon(ring) if len(ring) >= 4 else shapely.Polygon()
     if polygon.is_valid and polygon.area > LEAST:
@@ -202,7 +202,7 @@ def _valid(ring: _Points, strict: bool, place: str) -> tuple[BaseGeometry, str]:
 
 
 def _positions(written: object, place: str) -> _Points:
-    """Check a list of positions; what they have beside longitude and latitude, as a height, is dropped."""
+    """Check a list of positions; values beyond longitude and latitude, such as a height, are dropped."""
     points = _list(written, place, "a list of points")
     try:
         pairs = points if isinstance(points, np.ndarray) else [(point[0], point[1]) for point in points]
@@ -226,7 +226,7 @@ def _list(written: object, place: str, expected: str) -> Any:
 
 
 def _check_position(point: object, place: str) -> None:
-    """Refuse a position, saying why."""
+    """Raise an error that describes the invalid position."""
     point = [float(number) for number in point] if isinstance(point, np.ndarray) else point
     expected = "longitude and latitude in degrees"
     if not isinstance(point, list | tuple) or len(point) < 2:

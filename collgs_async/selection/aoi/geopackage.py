@@ -1,4 +1,4 @@
-"""GeoPackage: the geometries of every layer of an SQLite database (OGC 12-128r19, §2.1)."""
+"""Read GeoPackage: the geometries of every layer of an SQLite database (OGC 12-128r19, §2.1)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["SIDE_FILES", "read"]
 
 SIDE_FILES: Final = ("-wal", "-journal")
-"""What SQLite keeps beside a database, at the end of its name: changes that are not in it yet, or to be taken back."""
+"""Suffixes of SQLite's files beside a database, which hold changes to apply or to roll back."""
 
 _LAYERS = """
     SELECT g.table_name, g.column_name, g.srs_id, s.srs_name,
@@ -32,29 +32,29 @@ _LAYERS = """
     FROM gpkg_geometry_columns AS g LEFT JOIN gpkg_spatial_ref_sys AS s ON s.srs_id = g.srs_id
 """
 _ENVELOPES = {0: 0, 1: 32, 2: 48, 3: 48, 4: 64}
-"""How many bytes stand between header and geometry, by the kind of envelope."""
+"""Size of the envelope between header and geometry in bytes, by its code."""
 
 _EXTENDED: Final = 0x20
 _STEPS_EACH: Final = 10**6
 _MOST_STEPS: Final = 500
-"""Millions of SQLite's own instructions for one layer, which take some seconds: a view need not have an end."""
+"""Limit per layer in millions of SQLite instructions, some seconds of work, since a view may never end."""
 
 
 def read(content: Mapping[str, bytes], place: str, biggest: int, notes: ParseNotes) -> Iterator[ParsedGeometry]:
-    """Read each geometry of each layer whose coordinates are longitude and latitude.
+    """Yield each geometry of each layer in longitude and latitude.
 
-    A copy is read, so that nothing is written into the user's folder, and one that may not be written to does.
+    A copy is opened, since SQLite would write into the user's folder, or fail where that is read-only.
 
     Parameters
     ----------
     content
-        The database, under the empty text, and its `SIDE_FILES` by the ends of their names.
+        The database under the empty string, and its `SIDE_FILES` by suffix.
     place
         Its name, for messages.
     biggest
-        The most bytes of geometry, for a view can be longer than its file.
+        Limit on bytes of geometry, since a view can be longer than its file.
     notes
-        Where to name the layers that are left out.
+        Receives the names of skipped layers.
     """
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         path = Path(folder, "area.gpkg")
@@ -104,7 +104,7 @@ def _layers(database: sqlite3.Connection, place: str, biggest: int, notes: Parse
 
 
 def _is_enough(steps: Iterator[int]) -> bool:
-    """Count a million steps; true, which ends the query, when there were too many."""
+    """Count a million steps; return True to interrupt the query at the limit."""
     return next(steps) > _MOST_STEPS
 
 
@@ -113,7 +113,7 @@ def _endless(layer: str) -> ConfigError:
 
 
 def _check_layer(system: list[Any], layer: str, notes: ParseNotes) -> None:
-    """Refuse a layer in another system; 0 is one that is not known but geographic, -1 one that is not (§1.1.2.1.2)."""
+    """Refuse a layer in another system; 0 is an undefined geographic, -1 an undefined Cartesian one (§1.1.2.1.2)."""
     srs_id, name, code, definition = system
     if srs_id == 0:
         check_system("", layer, notes)

@@ -1,7 +1,7 @@
-"""KML: the points, lines, tracks and polygons of its placemarks, and the boxes of its overlays.
+"""Parse KML: the points, lines, tracks and polygons of placemarks, and the boxes of overlays.
 
-It is read as it streams by, for most of a KML is style and description. What declares entities may make much of
-little: of such text, no more is read than a file may have, and nothing is ever fetched.
+It is parsed as a stream, since most of a KML is style and description. Entities may expand a small file enormously, so
+the expanded text is limited like the file itself; external entities are never fetched.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ _FEATURES = {"Placemark": "placemark", "GroundOverlay": "overlay"}
 _EDGES = ("north", "south", "east", "west", "rotation")
 _TEXTS = {"coordinates", "coord", "href", *_EDGES}
 _MOST_TEXT: Final = 100 * 10**6
-"""Characters, entities included."""
+"""Limit in characters, with entities expanded."""
 
 
 def parse(text: str, place: str, notes: ParseNotes, beside: Collection[str] = ()) -> list[ParsedGeometry]:
-    """Read KML of any version; prefixes are passed over, whether they are declared or not.
+    """Parse KML of any version; namespace prefixes are ignored, declared or not.
 
     Parameters
     ----------
     text, place
         The document, and its name for messages.
     notes
-        Where to name what is not read.
+        Receives the names of unsupported elements.
     beside
-        The files, in lower case, that are read too, so that a link to them need not be followed.
+        Names, in lower case, of files that are read as well, so that links to them need no note.
     """
     reader = _Reader(place, notes, beside)
     parser = expat.ParserCreate()
-    parser.UseForeignDTD(True)  # so that an entity of HTML, which KML does not have, is no error
+    parser.UseForeignDTD(True)  # makes undeclared entities, such as those of HTML, no error
     parser.buffer_text = True
     parser.StartElementHandler = reader.begin
     parser.EndElementHandler = reader.end
@@ -57,12 +57,12 @@ def parse(text: str, place: str, notes: ParseNotes, beside: Collection[str] = ()
 
 
 class _Reader:
-    """Takes elements as they begin and end, and keeps the geometries.
+    """Handles elements as they begin and end, and collects their geometries.
 
     Attributes
     ----------
     found
-        What was read so far.
+        The geometries parsed so far.
     """
 
     def __init__(self, place: str, notes: ParseNotes, beside: Collection[str]) -> None:
@@ -115,7 +115,7 @@ class _Reader:
                 tuples = written.split()
                 if any(
                     part.strip(",").count(",") not in {1, 2} for part in tuples
-                ):  # wrong, and seen: a blank at a comma
+                ):  # invalid but common: a blank beside a comma
                     tuples = _AROUND_COMMA.sub(",", written).split()
                 self._points = self._read(tuples, ",")
             case "coord":
@@ -134,7 +134,7 @@ class _Reader:
         match tag:
             case "LinearRing" if parent == "outerBoundaryIs":
                 self._outer = self._points
-            case "LinearRing" if parent == "innerBoundaryIs":  # several in one element is wrong, and seen
+            case "LinearRing" if parent == "innerBoundaryIs":  # invalid but common: several rings in one element
                 self._holes += [self._points] if self._points else []
             case "Point" if parent in {"Placemark", "MultiGeometry"}:
                 self._keep("MultiPoint", self._points)
@@ -160,7 +160,7 @@ class _Reader:
         self._geometries = []
 
     def _read(self, tuples: list[str], separator: str | None) -> list[list[float]]:
-        """Read ``lon,lat,height``, or the same with blanks, as tracks have it."""
+        """Parse ``lon,lat,height``, or the form with blanks, used in tracks."""
         self._read_so_far += len(tuples)
         check_count(self._read_so_far, self._place)
         boundary = next((f", {tag[:5]} boundary" for tag in self._path[-2:] if tag.endswith("BoundaryIs")), "")
@@ -183,7 +183,7 @@ class _Reader:
             raise refusal(f"{self._feature}, LatLonBox", "degrees", quote_value(written)) from None
 
     def _box(self) -> list[list[float]]:
-        """Make a ring of the edges of an overlay, turned about its middle; east below west crosses the antimeridian."""
+        """Return the ring of an overlay's box, rotated about its centre; east < west crosses the antimeridian."""
         edges, self._edges = self._edges, {}
         if missing := next((edge for edge in _EDGES[:4] if edge not in edges), None):
             raise refusal(f"{self._feature}, LatLonBox", "north, south, east and west", f"no {missing}")

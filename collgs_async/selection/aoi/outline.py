@@ -1,4 +1,4 @@
-"""A shape in few words: WKT no longer than asked, of polygons that contain it all, so that no scene is missed."""
+"""Simplify a shape to WKT of limited length that contains it, so that no scene is missed."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _DIGITS = 6
 """Decimals of a degree: a tenth of a metre."""
 
 _NOISE = 1e-10
-"""Degrees that are lost to floating point, and to nobody else."""
+"""Tolerance in degrees for floating-point noise."""
 
 _SHORTEST_POINT = 4
-"""Characters at least: two digits, a blank, a comma."""
+"""Minimum characters per point: two digits, a blank, a comma."""
 
 _SHORTEST_POLYGON = 20
-"""Characters at least: ``((0 0,1 0,0 1,0 0)),``."""
+"""Minimum characters per polygon: ``((0 0,1 0,0 1,0 0)),``."""
 
 _COARSEST = 45.0
 
@@ -37,12 +37,12 @@ _REACH = 30.0
 """Degrees from the antimeridian within which footprints may cross it."""
 
 _SHARES = (0.8, 0.6, 0.5, 0.4, 0.3, 0.2)
-"""Of the room for a repeated shape, what the shape itself may take; where it is cut at the antimeridian, half of it is
+"""Fractions of the room that a repeated shape itself may take; where it is cut at the antimeridian, half of it is
 repeated, and the seams go."""
 
 
 def gathered(parts: NDArray[Any], longest: int) -> NDArray[Any]:
-    """Put hulls around parts that lie together, if there are more than can ever be written."""
+    """Replace groups of nearby parts by their hulls, if there are more than can ever be written."""
     most, cell = max(1, longest // _SHORTEST_POLYGON), 10.0**-3
     while len(parts) > most:
         corners = np.floor(shapely.bounds(parts)[:, :2] / cell)
@@ -55,15 +55,15 @@ def gathered(parts: NDArray[Any], longest: int) -> NDArray[Any]:
 
 
 def simplified_wkt(shape: BaseGeometry, longest: int) -> str | None:
-    """Write polygons as they are where they fit, else ever coarser ones around them; None when none fits."""
+    """Return the polygons unchanged where they fit, else ever coarser ones around them; None when none fits."""
     if (text := _exact(shape, longest)) is not None:
         return text
     tolerance = 10.0**-_DIGITS
     while tolerance < _COARSEST:
         digits = max(0, min(_DIGITS, 1 - floor(log10(tolerance))))
         rough = shapely.simplify(shape, tolerance, preserve_topology=False)
-        if shapely.get_num_coordinates(rough) * _SHORTEST_POINT <= longest:  # else there is no need to try
-            with suppress(shapely.GEOSException):  # what GEOS cannot reckon with this fine it can when it is coarser
+        if shapely.get_num_coordinates(rough) * _SHORTEST_POINT <= longest:  # longer for certain
+            with suppress(shapely.GEOSException):  # where GEOS fails at this resolution, it may work at a coarser one
                 shape = _around(shape, tolerance, digits)
                 text = _text(shape, digits)
                 if len(text) <= longest:
@@ -73,7 +73,7 @@ def simplified_wkt(shape: BaseGeometry, longest: int) -> str | None:
 
 
 def repeated_outline(shape: BaseGeometry, longest: int) -> str | None:
-    """Write polygons, and what is near the antimeridian also as seen from its other side; None if that is too long."""
+    """Return the polygons with copies of parts near the antimeridian beyond ±180°; None when that is too long."""
     if shape.bounds[0] > _REACH - 180 and shape.bounds[2] < 180 - _REACH:
         return simplified_wkt(shape, longest)
     for share in _SHARES:
@@ -92,9 +92,9 @@ def repeated_outline(shape: BaseGeometry, longest: int) -> str | None:
 
 
 def _across(near: list[BaseGeometry]) -> Iterator[BaseGeometry]:
-    """Draw a needle where a ring leads that jumps from 179 to -179, for those who see a plane: round all the Earth.
+    """Yield a spike that meets rings with a jump from 179 to -179, which on the plane of degrees span all the Earth.
 
-    It stands in the Atlantic, where there is little else to be found.
+    It lies in the Atlantic, where there are few other scenes.
     """
     for part in near:
         if not part.is_empty:
@@ -107,7 +107,7 @@ def _moved(shape: BaseGeometry, degrees: float) -> BaseGeometry:
 
 
 def _exact(shape: BaseGeometry, longest: int) -> str | None:
-    """Write polygons if they fit with all their digits."""
+    """Return the polygons with all their digits, if they fit."""
     points = shapely.get_coordinates(shape)
     if len(points) * _SHORTEST_POINT > longest or np.abs(points - np.round(points, _DIGITS)).max() > _NOISE:
         return None
@@ -118,8 +118,8 @@ def _exact(shape: BaseGeometry, longest: int) -> str | None:
 def _around(shape: BaseGeometry, tolerance: float, digits: int) -> BaseGeometry:
     """Simplify outward.
 
-    What simplifying cuts off lies within the tolerance of what remains, and what rounding moves lies within the last
-    digit; so the shape that is grown by both contains what it was made of.
+    Simplification moves edges by at most the tolerance, and rounding by at most one unit of the last digit; so a shape
+    grown by both contains the original.
     """
     grid = 10.0**-digits
     grown = shape.simplify(tolerance).buffer(tolerance + grid, join_style="mitre")
@@ -127,7 +127,7 @@ def _around(shape: BaseGeometry, tolerance: float, digits: int) -> BaseGeometry:
 
 
 def whole_degrees(boxes: list[tuple[float, float, float, float]]) -> str:
-    """Write boxes (west, south, east, north), grown to whole degrees."""
+    """Write boxes (west, south, east, north), enlarged to whole degrees."""
     grown = [shapely.box(floor(west), floor(south), ceil(east), ceil(north)) for west, south, east, north in boxes]
     return _text(shapely.union_all(grown), 0)
 
@@ -142,7 +142,7 @@ def _rings(polygon: BaseGeometry) -> NDArray[Any]:
 
 
 def _ring(ring: BaseGeometry, digits: int) -> str:
-    """Write a ring without exponents and without zeros that say nothing."""
+    """Write a ring without exponents and trailing zeros."""
     points = np.round(shapely.get_coordinates(ring), digits) + 0.0  # no -0
     return f"({','.join(f'{_number(x, digits)} {_number(y, digits)}' for x, y in points)})"
 

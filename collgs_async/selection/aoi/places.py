@@ -1,4 +1,4 @@
-"""Where in a file something is, and what is to be said about it."""
+"""Positions in a file for messages, and notes on how it was interpreted."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
 __all__ = ["MOST_POINTS", "ParseNotes", "ParsedGeometry", "check_count", "refusal"]
 
 MOST_POINTS: Final = 700_000
-"""Points of an area, in whatever format, which take up to 300 MiB; all countries at 1:10,000,000 have 550,000."""
+"""Limit on points of an area, which take up to 300 MiB; all countries at 1:10,000,000 have 550,000."""
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedGeometry:
-    """A geometry as it was written, not yet trusted.
+    """A geometry as written, not yet validated.
 
     Attributes
     ----------
     place
-        Where it is, as people count: ``aoi.geojson, feature 3``.
+        Its place, counted from 1: ``aoi.geojson, feature 3``.
     geometry
-        As GeoJSON has it, whatever the file's own format; but no Feature and no collection.
+        A GeoJSON geometry, whatever the file format; never a Feature or a collection.
     """
 
     place: str
@@ -34,14 +34,14 @@ class ParsedGeometry:
 
 @dataclass(slots=True)
 class ParseNotes:
-    """What was understood otherwise than it was written; one line for each kind, however often it was met.
+    """Notes on repairs and interpretations; one line for each kind, however often it occurs.
 
     Attributes
     ----------
     winding
-        Whether the format says which way round a ring goes, so that the other way is worth a word.
+        Whether the format defines the orientation of rings, so that a wrong one is worth a note.
     points
-        How many points were read so far.
+        The number of points read so far.
     """
 
     winding: bool = False
@@ -49,11 +49,11 @@ class ParseNotes:
     _met: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, place: str, words: str) -> None:
-        """Note what was met at a place."""
+        """Add a note about a place."""
         self._met.setdefault(words, []).append(place)
 
     def lines(self) -> tuple[str, ...]:
-        """Give the notes in words for the user, each with the first place that it is about."""
+        """Return the notes for the user, each with the first place it is about."""
         return tuple(
             f"{places[0]}: {words}" + (f" (and {len(places) - 1} more like it)" if len(places) > 1 else "")
             for words, places in self._met.items()
@@ -67,5 +67,5 @@ def check_count(count: int, place: str, what: str = "points", most: int = MOST_P
 
 
 def refusal(place: str, expected: str, found: str) -> ConfigError:
-    """Say in one line what is wrong with an area of interest, and where."""
+    """Return the one-line error for an invalid area of interest."""
     return ConfigError(f"{place}: expected {expected}, found {found}")

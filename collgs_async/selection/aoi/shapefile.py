@@ -1,7 +1,7 @@
-"""Shapefiles: the geometry of the `.shp`, of the records that the `.shx` and the `.dbf` beside it say are there.
+"""Parse shapefiles: the geometries of the `.shp` for the records that the `.shx` and the `.dbf` beside it list.
 
-What is needed has stood in a paper of 1998 and has not changed since (ESRI Shapefile Technical Description), so no
-library is asked for it. Editors leave deleted and older versions of a record in the `.shp`; only the index tells.
+The format is small and unchanged since 1998 (ESRI Shapefile Technical Description), so no library is needed. Editors
+leave deleted and older versions of a record in the `.shp`; only the index shows which are current.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["SIGNATURE", "parse"]
 SIGNATURE: Final = b"\x00\x00\x27\x0a"
 _HEADER: Final = 100
 _KINDS: Final = {1: "Point", 8: "MultiPoint", 3: "MultiLineString", 5: "Rings"}
-"""What is read, by type; those with height (10 more) and with measure (20 more) begin in the same way."""
+"""Supported types; those with height (10 more) and with measure (20 more) begin in the same way."""
 
 _MULTIPATCH: Final = 31
 _DELETED: Final = ord("*")
@@ -33,7 +33,7 @@ _DELETED: Final = ord("*")
 def parse(
     data: bytes, index: bytes | None, table: bytes | None, place: str, notes: ParseNotes
 ) -> Iterator[ParsedGeometry]:
-    """Read the records of a `.shp`.
+    """Parse the records of a `.shp`.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def parse(
     place
         The name of the `.shp`, for messages.
     notes
-        Where to say that there is no index to go by.
+        Receives a note when the index is missing.
     """
     if data[:4] != SIGNATURE:
         raise refusal(place, "a shapefile", "something else")
@@ -56,12 +56,12 @@ def parse(
         if number not in deleted:
             try:
                 yield from _record(data[start:end], feature)
-            except (struct.error, ValueError):  # ValueError: fewer bytes than numpy was to take
+            except (struct.error, ValueError):  # ValueError: fewer bytes than numpy expects
                 raise refusal(feature, "a whole record", f"{end - start} bytes that are cut or wrong") from None
 
 
 def _indexed(data: bytes, index: bytes | None) -> list[tuple[int, int]] | None:
-    """Give where each record's content starts and ends, by the `.shx`; None where that does not fit the `.shp`."""
+    """Return start and end of each record's content from the `.shx`; None where it does not match the `.shp`."""
     if index is None or index[:4] != SIGNATURE or len(index) < _HEADER:
         return None
     (words,) = struct.unpack_from(">i", index, 24)
@@ -70,7 +70,7 @@ def _indexed(data: bytes, index: bytes | None) -> list[tuple[int, int]] | None:
     records = []
     for offset, length in np.frombuffer(index, ">i4", (2 * words - _HEADER) // 8 * 2, _HEADER).reshape(-1, 2).tolist():
         start = 2 * offset + 8
-        if offset <= 0 or length <= 0:  # as some write what was deleted
+        if offset <= 0 or length <= 0:  # some programs write this for deleted records
             records.append((0, 0))
             continue
         if start < _HEADER + 8 or start + 4 > len(data):
@@ -81,7 +81,7 @@ def _indexed(data: bytes, index: bytes | None) -> list[tuple[int, int]] | None:
 
 
 def _scanned(data: bytes) -> Iterator[tuple[int, int]]:
-    """Give where each record's content starts and ends, one after the other, as far as the header says."""
+    """Yield start and end of each record's content in order, up to the length in the header."""
     (words,) = struct.unpack_from(">i", data.ljust(_HEADER), 24)
     last = min(2 * words, len(data)) if 2 * words > _HEADER else len(data)
     at = _HEADER
@@ -93,7 +93,7 @@ def _scanned(data: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _deleted(table: bytes | None) -> set[int]:
-    """Give the numbers, from 0, of the records whose row of the `.dbf` is marked as deleted."""
+    """Return the numbers, from 0, of the records whose row in the `.dbf` is marked as deleted."""
     if table is None or len(table) < 32:
         return set()
     count, header, width = struct.unpack_from("<IHH", table, 4)

@@ -1,8 +1,8 @@
-"""Coordinate systems: whether what a file says of its own is longitude and latitude in WGS 84.
+"""Check whether a coordinate system is longitude and latitude in WGS 84.
 
-It is judged by what it says (spheroid, unit, prime meridian, authority), for every program writes the names in its own
-way. WKT of both generations is read (OGC 01-009, ISO 19162), codes and their URNs, PROJ's strings, and the lines of an
-ArcInfo coverage.
+The check uses spheroid, unit, prime meridian and authority, since every program spells names in its own way. Supported
+are both generations of WKT (OGC 01-009, ISO 19162), codes and their URNs, PROJ strings, and the lines of an ArcInfo
+coverage.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["check_system"]
 
 _LONGEST: Final = 2**16
-"""Characters that are looked at."""
+"""Limit in characters; the rest is ignored."""
 
 _EXPECTED: Final = "longitude and latitude in WGS 84"
 _WGS84 = re.compile(r"wgs\W*_?(?:19)?84|world.geodetic.system.1984|^(?:OGC:)?CRS:?84", re.I)
@@ -34,10 +34,10 @@ _RIGHT = {"4326", "4979", "CRS84", "CRS84H", "84", *map(str, range(9053, 9058)),
 _NEAR = {"4258": "ETRS89", "4937": "ETRS89", "4269": "NAD83", "CRS83": "NAD83", "83": "NAD83", "4171": "RGF93",
          "4283": "GDA94", "7844": "GDA2020", "4167": "NZGD2000", "4674": "SIRGAS 2000", "4612": "JGD2000",
          "6668": "JGD2011", "4490": "CGCS2000"}  # fmt: skip
-"""Systems within a few metres of WGS 84: less than a pixel, and than what footprints are drawn to."""
+"""Systems within a few metres of WGS 84: less than a pixel, and than the accuracy of footprints."""
 
 _FAR = re.compile(r"GGRS|Greek|Israel|Kuda?ms|CGRS|Cyprus|National_?Geodetic_?Network|NGN|Ouvea|VN.?2000|Viet", re.I)
-"""Datums that share a spheroid with WGS 84 or ETRS89 but lie ten to five hundred metres off, as EPSG has them."""
+"""Datums on the spheroid of WGS 84 or ETRS89 but ten to five hundred metres off, by their EPSG names."""
 
 _TOKEN = re.compile(r'"((?:[^"]|"")*)"|([\[(])|([\])])|([^\s,\[\]()"]+)')
 _WRAPPERS = {"COMPD_CS", "COMPOUNDCRS", "BOUNDCRS", "SOURCECRS"}
@@ -51,18 +51,18 @@ def check_system(text: str, place: str, notes: ParseNotes, *, expected: str = _E
     Parameters
     ----------
     text
-        What the file says, in any of the forms; empty: nothing.
+        The definition, in any of the forms; empty: none.
     place
-        Where it says so.
+        Its place, for messages.
     notes
-        Where to say that the system is another one, but near enough.
+        Receives a note when the system is another one, but near enough.
     expected
-        The words for what is right.
+        The expected system, for messages.
 
     Raises
     ------
     ConfigError
-        Naming the system, and what of it is different.
+        With the name of the system and how it differs.
     """
     text = text[:_LONGEST].strip("\ufeff\x00 \t\r\n")
     if not text:
@@ -78,7 +78,7 @@ def check_system(text: str, place: str, notes: ParseNotes, *, expected: str = _E
 
 @dataclass(frozen=True, slots=True)
 class _System:
-    """A coordinate system: its name, what is wrong with it (None: nothing), and its names beside that of its datum."""
+    """A coordinate system: its name, how it differs (None: not at all), and further names beside that of its datum."""
 
     name: str
     wrong: str | None = None
@@ -86,7 +86,7 @@ class _System:
 
 
 def _coded(text: str) -> _System | None:
-    """Read a code such as ``EPSG:4326``, with whatever stands before it in a URN or a link."""
+    """Parse a code such as ``EPSG:4326``, also at the end of a URN or a link."""
     if _WGS84.fullmatch(text):
         return _System(text, None, text)
     if not (found := _CODE.fullmatch(text)):
@@ -97,7 +97,7 @@ def _coded(text: str) -> _System | None:
 
 
 def _proj(text: str) -> _System | None:
-    """Read a string of PROJ."""
+    """Parse a PROJ string."""
     if not text.startswith("+"):
         return None
     said = {key: value for key, _, value in (word.partition("=") for word in text.split())}
@@ -116,7 +116,7 @@ def _proj(text: str) -> _System | None:
 
 
 def _coverage(text: str) -> _System | None:
-    """Read the lines of an ArcInfo coverage: ``Projection GEOGRAPHIC``, ``Units DD`` and so on."""
+    """Parse the lines of an ArcInfo coverage: ``Projection GEOGRAPHIC``, ``Units DD`` and so on."""
     said = {line.split()[0].lower(): line.split()[1:] for line in text.splitlines() if line.split()}
     if "projection" not in said:
         return None
@@ -132,7 +132,7 @@ def _coverage(text: str) -> _System | None:
 
 
 def _wkt(text: str) -> _System | None:
-    """Read WKT; what is compound or bound to another system is judged by the first system in it."""
+    """Parse WKT; a compound or bound system is judged by its first member."""
     node = _tree(text)
     while node and node.keyword in _WRAPPERS:
         node = next(node.nodes(), None)
@@ -143,7 +143,7 @@ def _wkt(text: str) -> _System | None:
 
 
 def _strange(system: _Node) -> str | None:
-    """Say in what a system differs from longitude and latitude on the spheroid of WGS 84 or of ETRS89."""
+    """Return how a system differs from longitude and latitude on the spheroid of WGS 84 or of ETRS89."""
     if system.keyword not in _GEOGRAPHIC:
         return "projected" if system.keyword.startswith("PROJ") else system.keyword
     extensions = [str(node.parts[1:]) for node in system.anywhere("EXTENSION")]
@@ -169,13 +169,13 @@ def _strange(system: _Node) -> str | None:
 
 
 def _shifted(numbers: list[float]) -> bool:
-    """Tell whether a transformation (metres, seconds of arc, parts per million) moves anything by more than metres."""
+    """Whether a transformation (metres, seconds of arc, parts per million) moves points by more than metres."""
     return any(abs(number) > 5 for number in numbers[:3]) or any(abs(number) > 1 for number in numbers[3:])
 
 
 @dataclass(frozen=True, slots=True)
 class _Node:
-    """A node of WKT: its keyword in upper case, and what stands between its brackets."""
+    """A node of WKT: its keyword in upper case, and the contents of its brackets."""
 
     keyword: str
     parts: list[str | _Node]
@@ -185,20 +185,20 @@ class _Node:
         return next((part for part in self.parts[:1] if isinstance(part, str)), "")
 
     def number(self, index: int, default: float) -> float:
-        """Give a number that follows the name; where there is none that can be read, the default."""
+        """Return a number that follows the name; the default where there is none."""
         try:
             return float(self.parts[1 + index])  # type: ignore[arg-type]  # a node is a TypeError
         except (IndexError, TypeError, ValueError):
             return default
 
     def nodes(self, *keywords: str) -> Iterator[_Node]:
-        """Give the nodes directly within, of these keywords or all."""
+        """Yield the child nodes with these keywords, or all."""
         for part in self.parts:
             if isinstance(part, _Node) and (not keywords or part.keyword in keywords):
                 yield part
 
     def anywhere(self, *keywords: str) -> Iterator[_Node]:
-        """Give the nodes of these keywords, however deep."""
+        """Yield the nodes with these keywords at any depth."""
         waiting = list(self.nodes())
         while waiting:
             node = waiting.pop(0)
@@ -208,7 +208,7 @@ class _Node:
 
 
 def _tree(text: str) -> _Node | None:
-    """Read WKT into nodes, brackets of either kind; None where it is none."""
+    """Parse WKT to nodes, with either kind of bracket; None when it is malformed."""
     root = _Node("", [])
     open_nodes = [root]
     for quoted, opening, closing, bare in _TOKEN.findall(text):

@@ -1,7 +1,7 @@
-"""The two well-known forms, text (WKT) and binary (WKB), in their plain and in PostGIS's extended dialect.
+"""Parse well-known text (WKT) and binary (WKB), both standard and PostGIS's extended form.
 
-Both are read here and not by shapely because GEOS stops at the first ring that is not closed, without saying which,
-follows collections as deep as a file pretends that they go, and shapely has no curves (ISO 19125, SQL/MM).
+Shapely is not used because GEOS stops at the first ring that is not closed without saying which, recurses as deep as
+a file claims, and shapely has no curves (ISO 19125, SQL/MM).
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ _KINDS: dict[str, tuple[int, str, str]] = {
     "TIN": (16, "MultiPolygon", "TRIANGLE"),
     "TRIANGLE": (17, "Polygon", "LINESTRING"),
 }
-"""Each kind: its number in WKB, its name in GeoJSON, and what its members are where they do not say it themselves.
+"""Each kind: its number in WKB, its name in GeoJSON, and the kind of members that have no header of their own.
 
-Read, a geometry is a pair of its kind and its members; what has no members has a list of points instead.
+A parsed geometry is a pair of its kind and its members, or its points when it has no members.
 """
 
 _BY_NUMBER = {number: kind for kind, (number, _, _) in _KINDS.items()}
@@ -56,12 +56,12 @@ _TOKEN = re.compile(r"\s*([(),]|[A-Za-z]+|[-+.0-9][-+.0-9eE\s,]*|\S)")
 
 
 def looks_like_wkt(text: str) -> bool:
-    """Tell whether a text begins as WKT does, or is WKB in hexadecimal digits."""
+    """Whether a text begins like WKT, or is WKB in hexadecimal digits."""
     return _START.match(text) is not None or _from_digits(text) is not None
 
 
 def _from_digits(text: str) -> bytes | None:
-    """Read hexadecimal digits, as databases print them; None where they are no WKB."""
+    """Decode hexadecimal digits, as databases print WKB; None when they are not WKB."""
     try:
         blob = bytes.fromhex(text.strip().removeprefix("\\x"))
     except ValueError:
@@ -70,7 +70,7 @@ def _from_digits(text: str) -> bytes | None:
 
 
 def looks_like_wkb(data: bytes) -> bool:
-    """Tell whether bytes begin as WKB does: with their order and a type."""
+    """Whether data begins like WKB: with a byte order and a type."""
     if len(data) < 9 or data[0] > 1:
         return False
     (code,) = struct.unpack_from("<I" if data[0] else ">I", data, 1)
@@ -79,7 +79,7 @@ def looks_like_wkb(data: bytes) -> bool:
 
 
 def parse_wkt(text: str, place: str, notes: ParseNotes) -> Iterator[ParsedGeometry]:
-    """Read WKT, EWKT if its SRID is that of WGS 84, or WKB in hexadecimal digits."""
+    """Parse WKT, EWKT in the SRID of WGS 84, or WKB in hexadecimal digits."""
     if (blob := _from_digits(text)) is not None:
         yield from parse_wkb(blob, place, notes)
         return
@@ -95,16 +95,16 @@ def parse_wkt(text: str, place: str, notes: ParseNotes) -> Iterator[ParsedGeomet
 
 
 def parse_wkb(blob: bytes, place: str, notes: ParseNotes) -> Iterator[ParsedGeometry]:
-    """Read WKB: that of ISO, and PostGIS's with flags for height, measure and SRID."""
+    """Parse ISO WKB, or PostGIS's with flags for height, measure and SRID."""
     try:
         tree = _Binary(blob, place, notes).geometry()
-    except (struct.error, ValueError):  # ValueError: fewer bytes than numpy was to take
+    except (struct.error, ValueError):  # ValueError: fewer bytes than numpy expects
         raise refusal(place, "a whole WKB geometry", f"{len(blob)} bytes that are cut") from None
     yield from _found(tree, place)
 
 
 def _check_srid(srid: str, place: str, notes: ParseNotes) -> None:
-    if srid != "0":  # which says nothing
+    if srid != "0":  # 0 means unknown
         check_system(f"EPSG:{srid}", place, notes, expected="an SRID of WGS 84, such as 4326")
 
 
@@ -118,7 +118,7 @@ def _found(tree: _Tree, place: str) -> Iterator[ParsedGeometry]:
 
 
 def _coordinates(tree: _Tree, place: str) -> Any:
-    """Give coordinates as GeoJSON nests them, curves as chords."""
+    """Return coordinates nested as in GeoJSON, curves as chords."""
     kind, members = tree
     match kind:
         case "POINT":
@@ -137,7 +137,7 @@ def _coordinates(tree: _Tree, place: str) -> Any:
 
 
 class _Words:
-    """The words of a text, one after the other; an empty one is the end."""
+    """The tokens of a text; an empty one marks the end."""
 
     def __init__(self, text: str, start: int, place: str) -> None:
         self._text = text
@@ -147,7 +147,7 @@ class _Words:
         self.take()
 
     def take(self) -> str:
-        """Go on to the following word, and give the one that was next."""
+        """Return the current token and advance to the next one."""
         taken = self.next
         found = _TOKEN.match(self._text, self._end)
         self._start, self._end = (found.start(1), found.end()) if found else (len(self._text), len(self._text))
@@ -179,7 +179,7 @@ def _geometry(words: _Words) -> _Tree:
 
 
 def _members(words: _Words, kind: str) -> Any:
-    """Read what stands in parentheses: points, or members that may do without their keyword."""
+    """Parse a list in parentheses: points, or members whose keyword may be missing."""
     if words.next.upper() == "EMPTY":
         words.take()
         return []
@@ -200,7 +200,7 @@ def _member(words: _Words, of: str) -> _Tree:
 
 
 def _points(words: _Words) -> list[list[float]]:
-    """Read the points up to the closing parenthesis; they are one word, for an area may have a million of them."""
+    """Parse the points up to the closing parenthesis; they are one token, since an area may have a million of them."""
     points = []
     for number, written in enumerate(words.next.split(","), 1):
         try:
@@ -234,12 +234,12 @@ class _Binary:
         if 4 * count > len(self._blob) - self._at:
             raise ValueError(count)
         check_count(count, self._place, "geometries")
-        if kind in {"POLYGON", "TRIANGLE"}:  # whose rings have no heads
+        if kind in {"POLYGON", "TRIANGLE"}:  # their rings have no headers
             return kind, [("LINESTRING", self._run(self._count(), width)) for _ in range(count)]
         return kind, [self.geometry() for _ in range(count)]
 
     def _head(self) -> tuple[str, int]:
-        """Read byte order and type, and give the kind and how many numbers a point has."""
+        """Read byte order and type; return the kind and the numbers per point."""
         self._order = "<" if self._blob[self._at : self._at + 1] == b"\x01" else ">"
         self._at += 1
         code = self._count()
