@@ -127,7 +127,9 @@ class Client:
     ) -> None:
         await self._stack.aclose()
 
-    def choose(self, query: Query | None = None, *, tell: Callable[[Excluded], None] | None = None) -> SelectedProducts:
+    def choose(
+        self, query: Query | None = None, *, on_excluded: Callable[[Excluded], None] | None = None
+    ) -> SelectedProducts:
         """Search the catalogue, and choose among what it has as the configuration's ``selection`` says.
 
         This is what `run` pulls, and what the command line lists and plans.
@@ -136,7 +138,7 @@ class Client:
         ----------
         query
             What to ask for; None: what the configuration's ``parameters`` say.
-        tell
+        on_excluded
             Called with each product that is left out, and why; None: nobody wants to know.
 
         Returns
@@ -151,7 +153,7 @@ class Client:
         """
         config = self._config
         return SelectedProducts(
-            self.search, query or config.needed_query(), config.selection, config.base_url, tell=tell
+            self.search, query or config.needed_query(), config.selection, config.base_url, on_excluded=on_excluded
         )
 
     def search(self, query: Query | None = None) -> Search:
@@ -449,7 +451,7 @@ class Client:
         def note(dropped: Excluded) -> None:
             left_out.append(PlanExclusion(dropped.product.identifier, dropped.reason, dropped.kind))
 
-        choice, asked = self.choose(query, tell=note), query or self._config.needed_query()
+        choice, asked = self.choose(query, on_excluded=note), query or self._config.needed_query()
         found = self.with_sizes(choice) if sizes else aiter(choice)
         async with aclosing(found) as products:
             found_all = [product async for product in products]
@@ -465,7 +467,7 @@ class Client:
             chosen,
             left_out,
             parameters=asked.to_dict(),
-            selection=choice.written(),
+            selection=choice.to_dict(),
         )
 
     async def pull(self, plan: Plan, *, report: str | Path | None = None) -> Report:

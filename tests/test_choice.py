@@ -130,7 +130,7 @@ async def test_the_share_of_the_area_is_known_and_can_be_asked_for(serve: Callab
     dropped: list[Excluded] = []
 
     async with client(site, aoi=TRIANGLE, min_overlap=60) as one:
-        choice = one.choose(tell=dropped.append)
+        choice = one.choose(on_excluded=dropped.append)
         products = [product async for product in choice]
 
     shares = {scene.identifier: area.overlap(scene.footprint) or 0.0 for scene in scenes}

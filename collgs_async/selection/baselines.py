@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
 
     from collgs_async.models.product import Product
-    from collgs_async.selection.filters import Products, Tell
+    from collgs_async.selection.filters import OnExcluded, Products
 
 __all__ = ["latest_baseline"]
 
@@ -42,7 +42,7 @@ _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 
 async def latest_baseline(
-    products: Products, tell: Tell, *, span: timedelta = SPAN, most_held: int = MOST_HELD
+    products: Products, on_excluded: OnExcluded, *, span: timedelta = SPAN, most_held: int = MOST_HELD
 ) -> AsyncGenerator[Product, None]:
     """Yield the products of the newest baseline of each acquisition.
 
@@ -58,7 +58,7 @@ async def latest_baseline(
     ----------
     products
         The search, or another stage; closed on every exit.
-    tell
+    on_excluded
         Called with each dropped product.
     span
         Progress of the catalogue's sensing time after which a held product is decided.
@@ -70,7 +70,7 @@ async def latest_baseline(
     CatalogueError
         The error that ended the search early; products found before it have been yielded.
     """
-    window = _Window(tell, span, most_held)
+    window = _Window(on_excluded, span, most_held)
     broken: CatalogueError | None = None
     try:
         async with closing_iter(products) as found:
@@ -112,8 +112,8 @@ class _Window:
     digest is one in 400,000.
     """
 
-    def __init__(self, tell: Tell, span: timedelta, most_held: int) -> None:
-        self._tell = tell
+    def __init__(self, on_excluded: OnExcluded, span: timedelta, most_held: int) -> None:
+        self._on_excluded = on_excluded
         self._span = span
         self._most_held = most_held
         self._scenes: dict[str, _Scene] = {}
@@ -158,7 +158,7 @@ class _Window:
         if gone is not None and gone > newest.edition:
             for candidate in (newest, *others):
                 reason = "a product of a newer baseline was chosen before"
-                self._tell(Excluded(candidate.product, reason, "older baseline"))
+                self._on_excluded(Excluded(candidate.product, reason, "older baseline"))
             return
         if gone is not None and gone < newest.edition:
             self._late += 1
@@ -171,7 +171,7 @@ class _Window:
         for candidate in others:
             if why := _why_not(candidate, chosen):
                 kind = "older baseline" if candidate.edition < newest.edition else "older version"
-                self._tell(Excluded(candidate.product, why, kind))
+                self._on_excluded(Excluded(candidate.product, why, kind))
             else:
                 chosen.append(candidate)
         yield from (candidate.product for candidate in chosen)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from collgs_async.models.criteria import BestOf
     from collgs_async.models.product import Product
-    from collgs_async.selection.filters import Products, Tell
+    from collgs_async.selection.filters import OnExcluded, Products
 
     Coverage: TypeAlias = Callable[[Product], float | None]
     _Merit: TypeAlias = tuple[float, float, tuple[int, ...], datetime, str]
@@ -32,7 +32,7 @@ _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 
 async def best(
-    products: Products, wish: BestOf, tell: Tell, *, coverage: Coverage | None = None
+    products: Products, best_of: BestOf, on_excluded: OnExcluded, *, coverage: Coverage | None = None
 ) -> AsyncGenerator[Product, None]:
     """Yield the best product of each group, once all have been seen.
 
@@ -43,9 +43,9 @@ async def best(
     ----------
     products
         The search, or another stage; closed on every exit.
-    wish
+    best_of
         The grouping and the criterion.
-    tell
+    on_excluded
         Called with each dropped product.
     coverage
         Returns how much of the area of interest a product covers, in any unit; None when it is unknown.
@@ -57,62 +57,62 @@ async def best(
     CatalogueError
         The error that ended the search early; the best products found before it have been yielded.
     """
-    if wish.by == "coverage" and coverage is None:
+    if best_of.by == "coverage" and coverage is None:
         raise ConfigError("choose.by: expected an area of interest to choose by coverage, found none")
-    leaders: dict[tuple[object, ...], _Leader] = {}
+    leading: dict[tuple[object, ...], _Candidate] = {}
     ungrouped = 0
     broken: CatalogueError | None = None
     try:
         async with closing_iter(products) as found:
             async for product in found:
-                if (group := wish.group(product)) is None:
+                if (group := best_of.group(product)) is None:
                     ungrouped += 1
                     yield product
                     continue
-                challenger = _Leader.of(product, wish, coverage)
-                leader = leaders.setdefault(group, challenger)
+                challenger = _Candidate.of(product, best_of, coverage)
+                leader = leading.setdefault(group, challenger)
                 if leader is challenger:
                     continue
                 winner, loser = (challenger, leader) if challenger.merit > leader.merit else (leader, challenger)
-                leaders[group] = winner
-                tell(Excluded(loser.product, _why(loser, winner, wish), "not the best"))
+                leading[group] = winner
+                on_excluded(Excluded(loser.product, _reason(loser, winner, best_of), "not the best"))
     except CatalogueError as error:
         broken = error
     if ungrouped:
-        log.warning("%d products belong to no %s and are all kept", ungrouped, " and ".join(wish.per))
-    for leader in leaders.values():
+        log.warning("%d products belong to no %s and are all kept", ungrouped, " and ".join(best_of.per))
+    for leader in leading.values():
         yield leader.product
     if broken is not None:
         raise broken
 
 
 @dataclass(frozen=True, slots=True)
-class _Leader:
+class _Candidate:
     """A product and its rank: cloud and coverage in the requested order, then the tie-breakers."""
 
     product: Product
     merit: _Merit
 
     @classmethod
-    def of(cls, product: Product, wish: BestOf, coverage: Coverage | None) -> _Leader:
+    def of(cls, product: Product, best_of: BestOf, coverage: Coverage | None) -> _Candidate:
         name = recognise(product.identifier)
-        clear = _known(None if product.cloud_cover is None else -product.cloud_cover)
-        covered = _known(coverage(product) if coverage else None)
-        first, second = (clear, covered) if wish.by == "cloud" else (covered, clear)
+        clear = _or_lowest(None if product.cloud_cover is None else -product.cloud_cover)
+        covered = _or_lowest(coverage(product) if coverage else None)
+        first, second = (clear, covered) if best_of.by == "cloud" else (covered, clear)
         edition = (name.edition if name else None) or ()
         return cls(product, (first, second, edition, sensing_time(product, name) or _LONG_AGO, product.identifier))
 
 
-def _known(merit: float | None) -> float:
+def _or_lowest(merit: float | None) -> float:
     """Rank an unknown value below all known ones."""
     return -math.inf if merit is None or math.isnan(merit) else merit
 
 
-def _why(loser: _Leader, winner: _Leader, wish: BestOf) -> str:
+def _reason(loser: _Candidate, winner: _Candidate, best_of: BestOf) -> str:
     better = {"cloud": "has less cloud", "coverage": "covers more"}
-    merit = wish.by
+    merit = best_of.by
     if loser.merit[0] == winner.merit[0]:
-        merit = next(other for other in MERITS if other != wish.by)
+        merit = next(other for other in MERITS if other != best_of.by)
     if loser.merit[:2] == winner.merit[:2]:
         return f"{winner.product.identifier} is as good and newer"
     return f"{winner.product.identifier} {better[merit]}"

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collgs_async.models.sentinel import Name
 
     Products: TypeAlias = AsyncIterable[Product]
-    Tell: TypeAlias = Callable[["Excluded"], None]
+    OnExcluded: TypeAlias = Callable[["Excluded"], None]
 
-__all__ = ["Excluded", "Products", "Tell", "closing_iter", "filter_products", "rejection"]
+__all__ = ["Excluded", "OnExcluded", "Products", "closing_iter", "filter_products", "rejection"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,9 @@ def _is_out_of_season(product: Product, name: Name | None, criteria: Criteria) -
     return _reason("month", criteria.months, moment.month if moment else None)
 
 
-async def filter_products(products: Products, criteria: Criteria, tell: Tell) -> AsyncGenerator[Product, None]:
+async def filter_products(
+    products: Products, criteria: Criteria, on_excluded: OnExcluded
+) -> AsyncGenerator[Product, None]:
     """Yield the products that match.
 
     Parameters
@@ -98,13 +100,13 @@ async def filter_products(products: Products, criteria: Criteria, tell: Tell) ->
         The search, or another stage; closed on every exit.
     criteria
         Required properties of a product.
-    tell
+    on_excluded
         Called with each dropped product.
     """
     async with closing_iter(products) as found:
         async for product in found:
             if dropped := rejection(product, criteria):
-                tell(dropped)
+                on_excluded(dropped)
             else:
                 yield product
 

@@ -82,7 +82,7 @@ def _words(text: str) -> Iterator[tuple[int, str]]:
 
 def _checked(words: Iterable[tuple[int, str]], place: str) -> Iterator[str]:
     for number, word in words:
-        name = _as_listed(word.strip())
+        name = _normalise(word.strip())
         if not _IDENTIFIER.fullmatch(name):
             raise ConfigError(
                 f"{place}, line {number}: expected the identifier of a product, found {quote_value(word)}"
@@ -90,7 +90,7 @@ def _checked(words: Iterable[tuple[int, str]], place: str) -> Iterator[str]:
         yield name
 
 
-def _as_listed(word: str) -> str:
+def _normalise(word: str) -> str:
     """Normalise a name: that of a Sentinel product in upper case, also at the end of a path or a URL."""
     last = bare(word.rpartition("/")[2]).upper()
     return last if parse(last) else bare(word)

@@ -87,7 +87,7 @@ class Plan:
         selection: Mapping[str, Any] | None = None,
     ) -> Self:
         """Create a plan from a selection, sorted and cleaned for the file; see the attributes."""
-        by_name = sorted(map(_clean, products), key=lambda product: product.identifier)
+        by_name = sorted(map(_normalise, products), key=lambda product: product.identifier)
         newest_first = sorted(by_name, key=lambda product: product.start or "", reverse=True)
         unwanted = sorted(left_out, key=lambda one: (one.identifier, one.reason))
         return cls(catalogue, dict(parameters), dict(selection or {}), tuple(newest_first), tuple(unwanted))
@@ -142,7 +142,7 @@ class Plan:
         yield f' "catalogue": {_json(self.catalogue)},\n'
         yield f' "query": {{"parameters": {_json(self.parameters)},\n  "selection": {_json(self.selection)}}},\n'
         yield ' "products": ['
-        yield from _lines(map(_known, self.products))
+        yield from _lines(map(_to_entry, self.products))
         yield '],\n "left_out": ['
         yield from _lines(map(asdict, self.left_out))
         yield "]}\n"
@@ -182,13 +182,13 @@ def _product(entry: Mapping[str, Any]) -> Product:
     return Product(**values)
 
 
-def _known(product: Product) -> dict[str, Any]:
+def _to_entry(product: Product) -> dict[str, Any]:
     """Return the known fields of a product; unknown ones are left out."""
     values = {name: getattr(product, name) for name in _PRODUCT_FIELDS}
     return {name: value for name, value in values.items() if value is not None and value != ()}
 
 
-def _clean(product: Product) -> Product:
+def _normalise(product: Product) -> Product:
     """Return a product as a plan has it: times in UTC, URLs without passwords, numbers that JSON can represent."""
     values = {name: getattr(product, name) for name in _PRODUCT_FIELDS}
     for name in ("start", "end"):

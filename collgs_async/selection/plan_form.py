@@ -67,7 +67,7 @@ class _Form:
         if value is None and self.or_null:
             return
         if not self.is_right(value):
-            yield f"{place}: expected {self.expected}, found {_found(value)}"
+            yield f"{place}: expected {self.expected}, found {_quote(value)}"
         elif self.items:
             for at, item in enumerate(value):
                 yield from self.items.problems(f"{place}[{at}]", item)
@@ -84,7 +84,7 @@ class _Form:
             yield f"{unknown if unknown.isprintable() else quote_value(unknown)}: unknown key"
 
 
-def _found(value: object) -> str:
+def _quote(value: object) -> str:
     """Quote the value found, without the password that a URL may hold."""
     return quote_value(_PASSWORD.sub(r"\1***@", value) if isinstance(value, str) else value)
 

@@ -26,7 +26,7 @@ class PlannedProducts:
         The number of products.
     pages, excluded, missing
         Empty: the search was done when the plan was made.
-    kept
+    yielded
         The number of products yielded.
     """
 
@@ -37,7 +37,7 @@ class PlannedProducts:
         self.pages = 0
         self.excluded: Counter[str] = Counter()
         self.missing: list[str] = []
-        self.kept = 0
+        self.yielded = 0
 
     @property
     def queries(self) -> tuple[Query, ...]:
@@ -57,5 +57,5 @@ class PlannedProducts:
     async def __aiter__(self) -> AsyncGenerator[Product, None]:
         """Yield each product, in the order of the plan."""
         for product in self._plan.products:
-            self.kept += 1
+            self.yielded += 1
             yield product

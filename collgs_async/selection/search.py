@@ -85,12 +85,12 @@ class SelectedProducts:
         selection: Selection,
         base_url: str,
         *,
-        tell: Callable[[Excluded], None] | None = None,
+        on_excluded: Callable[[Excluded], None] | None = None,
     ) -> None:
         self._search = search
         self._count = query.count
         self._selection = selection
-        self._tell = tell
+        self._on_excluded = on_excluded
         self._identifiers: tuple[str, ...] = ()
         self._query = replace(query, count=None) if selection.chooses else query
         self._base_url = base_url
@@ -127,7 +127,7 @@ class SelectedProducts:
         """The queries to run; empty before `prepare`."""
         return tuple(query for query, _ in self._asked or ())
 
-    def written(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the selection as in a configuration file, with the content of all files it names."""
         written = self._selection.to_dict()
         if self.area is not None:
@@ -171,7 +171,7 @@ class SelectedProducts:
             A request failed, or the response holds no results.
         """
         await self.prepare()
-        self._announce()
+        self._log_query()
         async with aclosing(self._stages()) as products:
             while self._count is None or self.yielded < self._count:
                 try:
@@ -184,15 +184,15 @@ class SelectedProducts:
     def _stages(self) -> AsyncGenerator[Product, None]:
         """Chain the stages: filters first, so that the newest and the best are chosen among products that match."""
         wanted = self._selection
-        products = self._found()
+        products = self._search_all()
         if wanted.criteria != Criteria():
             products = filter_products(products, wanted.criteria, self._drop)
         if self.area is not None:
-            products = self._within(products, self.area)
+            products = self._intersecting(products, self.area)
         if not wanted.latest_baseline and wanted.best is None:
             return products
         twins: list[Product] = []
-        products = _without_twins(products, twins)
+        products = _bypass_twins(products, twins)
         if wanted.latest_baseline:
             products = latest_baseline(products, self._drop)
         if wanted.best is not None:
@@ -200,7 +200,7 @@ class SelectedProducts:
             products = best(products, wanted.best, self._drop, coverage=coverage)
         return _followed_by(products, twins)
 
-    async def _found(self) -> AsyncGenerator[Product, None]:
+    async def _search_all(self) -> AsyncGenerator[Product, None]:
         """Yield the products of all searches, and record which identifiers were found."""
         for query, batch in self._asked or ():
             search = self._search(query)
@@ -212,10 +212,10 @@ class SelectedProducts:
                     if batch and name not in batch:
                         continue  # a catalogue that matches loosely may list others
                     wanted.discard(name)
-                    yield _as_asked(product, query, search)
+                    yield _with_queried_direction(product, query, search)
             self.missing += [name for name in batch if name in wanted]
 
-    async def _within(self, products: AsyncGenerator[Product, None], area: Area) -> AsyncGenerator[Product, None]:
+    async def _intersecting(self, products: AsyncGenerator[Product, None], area: Area) -> AsyncGenerator[Product, None]:
         """Compare exact footprints with the area, since a catalogue that compares boxes returns too many."""
         least = self._selection.min_overlap
         async with aclosing(products):
@@ -235,10 +235,10 @@ class SelectedProducts:
     def _drop(self, dropped: Excluded) -> None:
         self.excluded[dropped.kind] += 1
         log.debug("left out: %s: %s", dropped.product.identifier, dropped.reason)
-        if self._tell is not None:
-            self._tell(dropped)
+        if self._on_excluded is not None:
+            self._on_excluded(dropped)
 
-    def _announce(self) -> None:
+    def _log_query(self) -> None:
         """Log what is sent to the catalogue and what is checked locally."""
         for note in self.area.notes if self.area else ():
             log.info("note: %s", note)
@@ -261,9 +261,7 @@ def _area(source: str | Path | Mapping[str, Any]) -> Area:
     return Area.of(source)
 
 
-async def _without_twins(
-    products: AsyncGenerator[Product, None], twins: list[Product]
-) -> AsyncGenerator[Product, None]:
+async def _bypass_twins(products: AsyncGenerator[Product, None], twins: list[Product]) -> AsyncGenerator[Product, None]:
     """Route products with the name of another one past the stages, so that neither replaces the other."""
     async with aclosing(products):
         async for product in products:
@@ -283,7 +281,7 @@ async def _followed_by(
         yield product
 
 
-def _as_asked(product: Product, query: Query, search: _Search) -> Product:
+def _with_queried_direction(product: Product, query: Query, search: _Search) -> Product:
     """Fill in the orbit direction from the query where the catalogue applied it but its entries lack it."""
     asked = query.parameters.get("orbitDirection", "")
     if product.orbit_direction or "," in asked or "orbitDirection" not in search.honoured:

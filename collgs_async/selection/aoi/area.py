@@ -16,7 +16,7 @@ from collgs_async.selection.aoi.antimeridian import WINDOW, kilometres, of_dimen
 from collgs_async.selection.aoi.crossings import merged
 from collgs_async.selection.aoi.geojson import geometries_in
 from collgs_async.selection.aoi.geometry import build
-from collgs_async.selection.aoi.outline import gathered, repeated_outline, simplified_wkt, whole_degrees
+from collgs_async.selection.aoi.outline import merge_nearby, repeated_outline, simplified_wkt, whole_degrees
 from collgs_async.selection.aoi.places import ParseNotes, refusal
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class Area:
     def box(self) -> tuple[float, float, float, float]:
         """The smallest bounding box, W, S, E, N in degrees; west greater than east crosses the antimeridian."""
         bounds = shapely.bounds(shapely.get_parts(self.shapes))
-        west, east = _narrowest(sorted((float(first), float(last)) for first, _, last, _ in bounds))
+        west, east = _smallest_span(sorted((float(first), float(last)) for first, _, last, _ in bounds))
         south, north = float(bounds[:, 1].min()), float(bounds[:, 3].max())
         return _floor(west), _floor(south), _ceil(east), _ceil(north)
 
@@ -110,7 +110,7 @@ class Area:
             match footprints in other notations: a copy beyond ±180°, and a thin spike in the Atlantic, which rings
             cross that jump from 179 to -179. Left out where it does not fit.
         """
-        parts = gathered(shapely.get_parts(self.shapes), longest)
+        parts = merge_nearby(shapely.get_parts(self.shapes), longest)
         polygons = [_as_polygons(part) for part in parts]
         whole = of_dimension(shapely.union_all(polygons), 2) if len(polygons) > 1 else polygons[0]
         if repeated and (text := repeated_outline(whole, longest)):
@@ -152,7 +152,7 @@ class Area:
     def _pieces(self) -> _Pieces:
         parts = shapely.get_parts(self.shapes)
         small = shapely.get_num_coordinates(parts) <= _MOST_POINTS
-        cut = [piece for shape in parts[~small] for piece in _quartered(shape)]
+        cut = [piece for shape in parts[~small] for piece in _split(shape)]
         shapes = np.concatenate([parts[small], np.array(cut, dtype=object)])
         shapely.prepare(shapes)
         boxes: Any = shapely.box(*shapely.bounds(shapes).T)
@@ -198,7 +198,7 @@ def _as_polygons(shape: BaseGeometry) -> BaseGeometry:
     return of_dimension(shapely.intersection(shape.buffer(_SPECK, cap_style="square", join_style="mitre"), WINDOW), 2)
 
 
-def _quartered(shape: BaseGeometry) -> Iterator[BaseGeometry]:
+def _split(shape: BaseGeometry) -> Iterator[BaseGeometry]:
     """Split a shape recursively until each piece has few points."""
     if shapely.get_num_coordinates(shape) <= _MOST_POINTS:
         yield from shapely.get_parts(shape)
@@ -214,7 +214,7 @@ def _quartered(shape: BaseGeometry) -> Iterator[BaseGeometry]:
     for half in halves:
         piece = of_dimension(shapely.intersection(shape, shapely.box(*half)), dimension)
         if not piece.is_empty:
-            yield from _quartered(piece)
+            yield from _split(piece)
 
 
 def _footprint(geometry: Mapping[str, Any] | None) -> BaseGeometry | None:
@@ -230,7 +230,7 @@ def _footprint(geometry: Mapping[str, Any] | None) -> BaseGeometry | None:
         return None
 
 
-def _narrowest(spans: list[tuple[float, float]]) -> tuple[float, float]:
+def _smallest_span(spans: list[tuple[float, float]]) -> tuple[float, float]:
     """Return the smallest span of longitudes around sorted spans: the complement of their widest gap."""
     west, reached = spans[0]
     widest, best = 0.0, (-180.0, 180.0)

@@ -28,11 +28,11 @@ def chords(points: Sequence[Sequence[float]], place: str) -> NDArray[np.float64]
         return array
     if len(array) % 2 == 0:
         raise refusal(place, "an odd number of points in a CIRCULARSTRING", str(len(array)))
-    drawn = [complex(*array[0])]
+    chain = [complex(*array[0])]
     for through, end in zip(array[1::2], array[2::2], strict=True):
-        drawn += _arc(drawn[-1], complex(*through), complex(*end))
-        check_count(len(drawn), place)
-    return np.array([(point.real, point.imag) for point in drawn])
+        chain += _arc(chain[-1], complex(*through), complex(*end))
+        check_count(len(chain), place)
+    return np.array([(point.real, point.imag) for point in chain])
 
 
 def _arc(start: complex, through: complex, end: complex) -> list[complex]:

@@ -72,21 +72,23 @@ def _geometries(data: bytes, path: Path, place: str, notes: ParseNotes) -> Itera
     if not data.strip():
         raise refusal(place, _KINDS, "an empty file")
     if data.startswith(b"PK\x03\x04"):
-        return _zipped(data, place, notes)
+        return _zip(data, place, notes)
     if data.startswith(b"SQLite format 3\x00"):
-        beside = {suffix: _beside(path.with_name(path.name + suffix), place) for suffix in geopackage.SIDE_FILES}
+        beside = {
+            suffix: _read_companion(path.with_name(path.name + suffix), place) for suffix in geopackage.SIDE_FILES
+        }
         content = {"": data} | {suffix: side for suffix, side in beside.items() if side}
         return geopackage.read(content, place, BIGGEST, notes)
     if data.startswith(shapefile.SIGNATURE) and path.suffix.lower() != ".shx":
-        return _shapefile(data, lambda suffix: _beside(path.with_suffix(suffix), place), place, notes)
+        return _shapefile(data, lambda suffix: _read_companion(path.with_suffix(suffix), place), place, notes)
     if path.suffix.lower() in _BESIDE_SHAPEFILE:
         raise refusal(place, "the .shp file of a shapefile", f"the {path.suffix} file beside it")
     if wellknown.looks_like_wkb(data):
         return wellknown.parse_wkb(data, place, notes)
-    return _text(_decoded(data), place, notes)
+    return _text(_decode(data), place, notes)
 
 
-def _decoded(data: bytes) -> str:
+def _decode(data: bytes) -> str:
     """Decode text of any encoding; the fallback can only garble names."""
     try:
         return data.decode(json.detect_encoding(data)).removeprefix("\ufeff")
@@ -106,7 +108,7 @@ def _text(text: str, place: str, notes: ParseNotes) -> Iterable[ParsedGeometry]:
     raise refusal(place, _KINDS, quote_value(text[:40]))
 
 
-def _beside(path: Path, place: str) -> bytes | None:
+def _read_companion(path: Path, place: str) -> bytes | None:
     """Read a file beside the given one; its suffix may be in upper case."""
     for variant in (path, path.with_suffix(path.suffix.upper())):
         with suppress(FileNotFoundError):
@@ -121,11 +123,11 @@ def _shapefile(
     if projection is None:
         notes.add(place, "has no .prj beside it; its coordinates are taken for longitude and latitude in WGS 84")
     else:
-        check_system(_decoded(projection), f"{place}, its .prj", notes)
+        check_system(_decode(projection), f"{place}, its .prj", notes)
     return shapefile.parse(data, beside(".shx"), beside(".dbf"), place, notes)
 
 
-def _zipped(data: bytes, place: str, notes: ParseNotes) -> Iterable[ParsedGeometry]:
+def _zip(data: bytes, place: str, notes: ParseNotes) -> Iterable[ParsedGeometry]:
     """Read a KMZ, or a zipped shapefile."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -135,7 +137,7 @@ def _zipped(data: bytes, place: str, notes: ParseNotes) -> Iterable[ParsedGeomet
             if len(shapes) > 1:
                 raise refusal(place, "one .shp in the archive", f"{len(shapes)}")
             if shapes:
-                return _zipped_shapefile(archive, names, shapes[0], place, notes)
+                return _shapefile_in_zip(archive, names, shapes[0], place, notes)
             if not documents:
                 raise refusal(place, "a .kml or a .shp in the archive", f"{len(names)} other files")
             texts, left = {}, BIGGEST
@@ -146,10 +148,10 @@ def _zipped(data: bytes, place: str, notes: ParseNotes) -> Iterable[ParsedGeomet
     except (zipfile.BadZipFile, zlib.error, EOFError, UnicodeDecodeError, NotImplementedError) as error:
         # The last two: a name that is not the UTF-8 it claims to be, and an unknown ZIP version.
         raise refusal(place, "a ZIP archive that can be read", f"one that cannot: {error}") from None
-    return chain.from_iterable(kml.parse(_decoded(text), inner, notes, documents) for inner, text in texts.items())
+    return chain.from_iterable(kml.parse(_decode(text), inner, notes, documents) for inner, text in texts.items())
 
 
-def _zipped_shapefile(
+def _shapefile_in_zip(
     archive: zipfile.ZipFile, names: Mapping[str, str], name: str, place: str, notes: ParseNotes
 ) -> Iterable[ParsedGeometry]:
     stem = name.removesuffix(".shp")

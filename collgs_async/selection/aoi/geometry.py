@@ -57,11 +57,11 @@ def build(found: ParsedGeometry, notes: ParseNotes, *, strict: bool = True) -> I
     ConfigError
         With the place of the invalid part.
     """
-    pen = _Builder(notes, strict)
+    builder = _Builder(notes, strict)
     coordinates = found.geometry.get("coordinates")
     if isinstance(coordinates, list | tuple | np.ndarray) and not len(coordinates):
         return  # RFC 7946 §3.1: an empty geometry is to be read as null
-    yield from _PENS[found.geometry["type"]](pen, coordinates, found.place)
+    yield from _BUILD[found.geometry["type"]](builder, coordinates, found.place)
 
 
 class _Builder:
@@ -155,13 +155,13 @@ class _Builder:
         return points
 
 
-_PENS: dict[str, Callable[[_Builder, object, str], Iterator[BaseGeometry]]] = {
+_BUILD: dict[str, Callable[[_Builder, object, str], Iterator[BaseGeometry]]] = {
     "Point": _Builder.point,
     "MultiPoint": _Builder.points,
     "LineString": _Builder.line,
-    "MultiLineString": lambda pen, written, place: _each(pen.line, written, place, "line"),
+    "MultiLineString": lambda builder, written, place: _each(builder.line, written, place, "line"),
     "Polygon": _Builder.polygon,
-    "MultiPolygon": lambda pen, written, place: _each(pen.polygon, written, place, "polygon"),
+    "MultiPolygon": lambda builder, written, place: _each(builder.polygon, written, place, "polygon"),
     "Rings": _Builder.rings,
 }
 

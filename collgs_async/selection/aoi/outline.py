@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from shapely.geometry.base import BaseGeometry
 
-__all__ = ["gathered", "repeated_outline", "simplified_wkt", "whole_degrees"]
+__all__ = ["merge_nearby", "repeated_outline", "simplified_wkt", "whole_degrees"]
 
 _DIGITS = 6
 """Decimals of a degree: a tenth of a metre."""
@@ -41,7 +41,7 @@ _SHARES = (0.8, 0.6, 0.5, 0.4, 0.3, 0.2)
 repeated, and the seams go."""
 
 
-def gathered(parts: NDArray[Any], longest: int) -> NDArray[Any]:
+def merge_nearby(parts: NDArray[Any], longest: int) -> NDArray[Any]:
     """Replace groups of nearby parts by their hulls, if there are more than can ever be written."""
     most, cell = max(1, longest // _SHORTEST_POLYGON), 10.0**-3
     while len(parts) > most:
@@ -64,7 +64,7 @@ def simplified_wkt(shape: BaseGeometry, longest: int) -> str | None:
         rough = shapely.simplify(shape, tolerance, preserve_topology=False)
         if shapely.get_num_coordinates(rough) * _SHORTEST_POINT <= longest:  # longer for certain
             with suppress(shapely.GEOSException):  # where GEOS fails at this resolution, it may work at a coarser one
-                shape = _around(shape, tolerance, digits)
+                shape = _grow_and_simplify(shape, tolerance, digits)
                 text = _text(shape, digits)
                 if len(text) <= longest:
                     return text
@@ -84,14 +84,14 @@ def repeated_outline(shape: BaseGeometry, longest: int) -> str | None:
         west, east = shapely.box(-180, -90, -180 + _REACH, 90), shapely.box(180 - _REACH, -90, 180, 90)
         near = [shapely.intersection(whole, side) for side in (west, east)]
         copies = [_moved(part, turn) for part, turn in zip(near, (360, -360), strict=True)]
-        everything = of_dimension(shapely.union_all([whole, *copies, *_across(near)]), 2)
+        everything = of_dimension(shapely.union_all([whole, *copies, *_spikes(near)]), 2)
         text = _text(shapely.set_precision(everything, 10.0**-_DIGITS), _DIGITS)
         if len(text) <= longest:
             return text
     return None
 
 
-def _across(near: list[BaseGeometry]) -> Iterator[BaseGeometry]:
+def _spikes(near: list[BaseGeometry]) -> Iterator[BaseGeometry]:
     """Yield a spike that meets rings with a jump from 179 to -179, which on the plane of degrees span all the Earth.
 
     It lies in the Atlantic, where there are few other scenes.
@@ -115,7 +115,7 @@ def _exact(shape: BaseGeometry, longest: int) -> str | None:
     return text if len(text) <= longest else None
 
 
-def _around(shape: BaseGeometry, tolerance: float, digits: int) -> BaseGeometry:
+def _grow_and_simplify(shape: BaseGeometry, tolerance: float, digits: int) -> BaseGeometry:
     """Simplify outward.
 
     Simplification moves edges by at most the tolerance, and rounding by at most one unit of the last digit; so a shape

@@ -108,7 +108,7 @@ def _proj(text: str) -> _System | None:
         said.get("+proj") in {"longlat", "latlong", "lonlat", "latlon"}
         and said.get("+datum", said.get("+ellps")) in {"WGS84", "GRS80", "NAD83"}
         and said.get("+pm", "0") in {"0", "greenwich"}
-        and not _shifted(shift)
+        and not _moves_points(shift)
         and not {"+to_meter", "+nadgrids"} & {key for key, value in said.items() if value != "@null"}
     )
     name = said.get("+datum", said.get("+ellps", ""))
@@ -139,10 +139,10 @@ def _wkt(text: str) -> _System | None:
     if node is None:
         return None
     datum = next(node.anywhere("DATUM", "ENSEMBLE", "GEODETICDATUM", "TRF"), node)
-    return _System(node.name or node.keyword, _strange(node), f"{node.name} {datum.name}")
+    return _System(node.name or node.keyword, _difference(node), f"{node.name} {datum.name}")
 
 
-def _strange(system: _Node) -> str | None:
+def _difference(system: _Node) -> str | None:
     """Return how a system differs from longitude and latitude on the spheroid of WGS 84 or of ETRS89."""
     if system.keyword not in _GEOGRAPHIC:
         return "projected" if system.keyword.startswith("PROJ") else system.keyword
@@ -165,10 +165,10 @@ def _strange(system: _Node) -> str | None:
         if not _WGS84.search(system.name):
             return "no spheroid"
     shifts = [[node.number(index, 0) for index in range(7)] for node in system.anywhere("TOWGS84")]
-    return "shifted" if any(map(_shifted, shifts)) else None
+    return "shifted" if any(map(_moves_points, shifts)) else None
 
 
-def _shifted(numbers: list[float]) -> bool:
+def _moves_points(numbers: list[float]) -> bool:
     """Whether a transformation (metres, seconds of arc, parts per million) moves points by more than metres."""
     return any(abs(number) > 5 for number in numbers[:3]) or any(abs(number) > 1 for number in numbers[3:])
 

@@ -87,11 +87,11 @@ def parse_wkt(text: str, place: str, notes: ParseNotes) -> Iterator[ParsedGeomet
     srid = _SRID.match(text)
     if srid:
         _check_srid(srid[1].strip(), place, notes)
-    words = _Words(text, srid.end() if srid else 0, place)
-    tree = _geometry(words)
-    if words.next:
-        raise words.refusal("the end")
-    yield from _found(tree, place)
+    tokens = _Tokens(text, srid.end() if srid else 0, place)
+    tree = _geometry(tokens)
+    if tokens.next:
+        raise tokens.refusal("the end")
+    yield from _flatten(tree, place)
 
 
 def parse_wkb(blob: bytes, place: str, notes: ParseNotes) -> Iterator[ParsedGeometry]:
@@ -100,7 +100,7 @@ def parse_wkb(blob: bytes, place: str, notes: ParseNotes) -> Iterator[ParsedGeom
         tree = _Binary(blob, place, notes).geometry()
     except (struct.error, ValueError):  # ValueError: fewer bytes than numpy expects
         raise refusal(place, "a whole WKB geometry", f"{len(blob)} bytes that are cut") from None
-    yield from _found(tree, place)
+    yield from _flatten(tree, place)
 
 
 def _check_srid(srid: str, place: str, notes: ParseNotes) -> None:
@@ -108,11 +108,11 @@ def _check_srid(srid: str, place: str, notes: ParseNotes) -> None:
         check_system(f"EPSG:{srid}", place, notes, expected="an SRID of WGS 84, such as 4326")
 
 
-def _found(tree: _Tree, place: str) -> Iterator[ParsedGeometry]:
+def _flatten(tree: _Tree, place: str) -> Iterator[ParsedGeometry]:
     kind, members = tree
     if kind == "GEOMETRYCOLLECTION":
         for number, member in enumerate(members, 1):
-            yield from _found(member, f"{place}, geometry {number}")
+            yield from _flatten(member, f"{place}, geometry {number}")
     else:
         yield ParsedGeometry(place, {"type": _KINDS[kind][1], "coordinates": _coordinates(tree, place)})
 
@@ -136,7 +136,7 @@ def _coordinates(tree: _Tree, place: str) -> Any:
     return joined(parts) if kind == "COMPOUNDCURVE" else parts
 
 
-class _Words:
+class _Tokens:
     """The tokens of a text; an empty one marks the end."""
 
     def __init__(self, text: str, start: int, place: str) -> None:
@@ -166,52 +166,52 @@ class _Words:
         )
 
 
-def _geometry(words: _Words) -> _Tree:
-    kind = words.next.upper()
+def _geometry(tokens: _Tokens) -> _Tree:
+    kind = tokens.next.upper()
     for ending in ("ZM", "Z", "M"):  # POINTZ
         kind = kind if kind in _KINDS else kind.removesuffix(ending)
     if kind not in _KINDS:
-        raise words.refusal(f"one of {', '.join(_KINDS)}")
-    words.take()
-    if words.next.upper() in {"Z", "M", "ZM"}:
-        words.take()
-    return kind, _members(words, kind)
+        raise tokens.refusal(f"one of {', '.join(_KINDS)}")
+    tokens.take()
+    if tokens.next.upper() in {"Z", "M", "ZM"}:
+        tokens.take()
+    return kind, _members(tokens, kind)
 
 
-def _members(words: _Words, kind: str) -> Any:
+def _members(tokens: _Tokens, kind: str) -> Any:
     """Parse a list in parentheses: points, or members whose keyword may be missing."""
-    if words.next.upper() == "EMPTY":
-        words.take()
+    if tokens.next.upper() == "EMPTY":
+        tokens.take()
         return []
     of = _KINDS[kind][2]
-    words.expect("(")
-    if not of or (of == "POINT" and words.next != "("):
-        points = _points(words)
+    tokens.expect("(")
+    if not of or (of == "POINT" and tokens.next != "("):
+        points = _points(tokens)
         return points if not of else [(of, [point]) for point in points]
-    members = [_member(words, of)]
-    while words.expect(",", ")") == ",":
-        members.append(_member(words, of))
+    members = [_member(tokens, of)]
+    while tokens.expect(",", ")") == ",":
+        members.append(_member(tokens, of))
     return members
 
 
-def _member(words: _Words, of: str) -> _Tree:
-    named = of == "ANY" or (words.next[:1].isalpha() and words.next.upper() != "EMPTY")
-    return _geometry(words) if named else (of, _members(words, of))
+def _member(tokens: _Tokens, of: str) -> _Tree:
+    named = of == "ANY" or (tokens.next[:1].isalpha() and tokens.next.upper() != "EMPTY")
+    return _geometry(tokens) if named else (of, _members(tokens, of))
 
 
-def _points(words: _Words) -> list[list[float]]:
+def _points(tokens: _Tokens) -> list[list[float]]:
     """Parse the points up to the closing parenthesis; they are one token, since an area may have a million of them."""
     points = []
-    for number, written in enumerate(words.next.split(","), 1):
+    for number, written in enumerate(tokens.next.split(","), 1):
         try:
             point = [float(part) for part in written.split()]
         except ValueError:
             point = []
         if not 2 <= len(point) <= 4:
-            raise words.refusal(f"longitude and latitude such as 6.13 49.61 as point {number} from here", written)
+            raise tokens.refusal(f"longitude and latitude such as 6.13 49.61 as point {number} from here", written)
         points.append(point)
-    words.take()
-    words.expect(")")
+    tokens.take()
+    tokens.expect(")")
     return points
 
 
@@ -224,7 +224,7 @@ class _Binary:
         self._order = "<"
 
     def geometry(self) -> _Tree:
-        kind, width = self._head()
+        kind, width = self._read_header()
         if kind == "POINT":
             points = self._run(1, width)
             return kind, points[~np.isnan(points).all(axis=1)].tolist()  # an empty point is NaN
@@ -238,7 +238,7 @@ class _Binary:
             return kind, [("LINESTRING", self._run(self._count(), width)) for _ in range(count)]
         return kind, [self.geometry() for _ in range(count)]
 
-    def _head(self) -> tuple[str, int]:
+    def _read_header(self) -> tuple[str, int]:
         """Read byte order and type; return the kind and the numbers per point."""
         self._order = "<" if self._blob[self._at : self._at + 1] == b"\x01" else ">"
         self._at += 1
