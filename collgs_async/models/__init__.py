@@ -1,1 +1,1 @@
-"""The values that travel between the packages; nothing here reads a file or opens a connection."""
+"""Value types shared by all packages; nothing here reads a file or opens a connection."""

@@ -1,4 +1,4 @@
-"""What a user wants of a product, checked on our side: the catalogue can filter by few of these (protocol §1.2)."""
+"""Selection criteria checked locally, since catalogues can filter by few of them (protocol §1.2)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _CHANNELS_TOGETHER: Final = (frozenset({"VV", "VH"}), frozenset({"HH", "HV"}))
 
 @dataclass(frozen=True, slots=True)
 class Criteria:
-    """What a product must be to be wanted; an empty set accepts everything.
+    """Required properties of a product; an empty set accepts everything.
 
     Attributes
     ----------
@@ -45,9 +45,9 @@ class Criteria:
     orbit_directions
         ``ASCENDING``, ``DESCENDING``.
     channels
-        Polarisations that a product must have, all of them, such as ``VV`` and ``VH``.
+        Polarisations, all of them required, such as ``VV`` and ``VH``.
     polarisations
-        Codes of which a product must have one, such as ``DV``.
+        Polarisation codes, one of them required, such as ``DV``.
     product_types
         Such as ``S2MSI2A``, ``MSIL2A``, ``GRD``, ``GRDH``, ``OL_1_EFR``.
     months
@@ -65,19 +65,19 @@ class Criteria:
 
     @classmethod
     def parse(cls, given: Mapping[str, object], *, section: str = "choose") -> Criteria:
-        """Read what a user wrote: text with commas, or a list.
+        """Parse user input: text with commas, or lists.
 
         Parameters
         ----------
         given
             Values by the names in `CRITERIA_KEYS`; None and empty text mean "not given".
         section
-            What the names stand below in the user's configuration.
+            The configuration section, for messages.
 
         Raises
         ------
         ConfigError
-            With a line for each wrong value: ``choose.tile: expected ..., found ...``.
+            With one line per invalid value: ``choose.tile: expected ..., found ...``.
         """
         problems: list[str] = []
         wanted: dict[str, frozenset[str] | frozenset[int]] = {}
@@ -98,14 +98,14 @@ class Criteria:
 
 @dataclass(frozen=True, slots=True)
 class BestOf:
-    """What one product is wanted for, and what makes it the best.
+    """How products are grouped, and which of a group is the best.
 
     Attributes
     ----------
     per
-        ``tile``, ``day``, ``month`` or several of these: ``("tile", "month")`` is one product for each tile and month.
+        ``tile``, ``day``, ``month`` or several of these: ``("tile", "month")`` keeps one product per tile and month.
     by
-        ``cloud``: the least; ``coverage``: the most of the area of interest. The other one decides between equals.
+        ``cloud``: the least; ``coverage``: the most of the area of interest. The other one breaks ties.
     """
 
     per: tuple[str, ...]
@@ -113,12 +113,12 @@ class BestOf:
 
     @classmethod
     def parse(cls, per: str, by: str = "cloud", *, section: str = "choose") -> BestOf:
-        """Read what a user wrote, such as ``tile,month`` and ``cloud``.
+        """Parse user input such as ``tile,month`` and ``cloud``.
 
         Raises
         ------
         ConfigError
-            With a line for each wrong value.
+            With one line per invalid value.
         """
         groups = tuple(dict.fromkeys(group.strip().lower() for group in per.split(",")))
         merit = by.strip().lower()
@@ -136,7 +136,7 @@ class BestOf:
         return cls(groups, merit)
 
     def group(self, product: Product) -> tuple[object, ...] | None:
-        """Say which products this one competes with; None when it cannot be known."""
+        """Return the group of a product; None when it is unknown."""
         known = facts_of(product)
         moment = sensing_time(product, known.name)
         facts = {
@@ -149,7 +149,7 @@ class BestOf:
 
 
 def _items(value: object) -> list[str]:
-    """Cut text at its commas, and take a list as it is; words come in capitals."""
+    """Split text at its commas, and normalise the items to upper case."""
     values = value.split(",") if isinstance(value, str) else value
     if not isinstance(values, list | tuple):
         values = [values]
@@ -157,7 +157,7 @@ def _items(value: object) -> list[str]:
 
 
 def _word(item: object) -> str:
-    """Write an item as it is compared; what no wish can take becomes nothing."""
+    """Return the normalised form of an item; an empty string when no criterion accepts it."""
     if isinstance(item, int) and not isinstance(item, bool) and 0 <= item <= LAST_TRACK:
         return str(item)
     return item.strip().upper() if isinstance(item, str) else ""
@@ -237,4 +237,4 @@ _READERS: Final[dict[str, Callable[[list[str]], _Read]]] = {
 }
 
 CRITERIA_KEYS: Final = tuple(_READERS)
-"""The names of all wishes."""
+"""The names of all criteria."""

@@ -1,4 +1,4 @@
-"""What is known of a product: what its name says, and where that does not tell, what the catalogue's entry says."""
+"""Properties of a product, from its name and, where that lacks them, from the catalogue's entry."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["LAST_TRACK", "Facts", "facts_of", "platform_of", "sensing_time", "tile_of"]
 
 LAST_TRACK: Final = 385
-"""Of Sentinel-3; the others have fewer. A greater number in an entry is an absolute orbit."""
+"""The highest relative orbit, that of Sentinel-3; a greater number in an entry is an absolute orbit."""
 
 _PLATFORM = re.compile(r"(?:S|SENTINEL)[-_ ]?([1-6])[-_ ]?([A-D]|P(?=RECURSOR|$))(?:RECURSOR)?$")
 _PREFIX = re.compile("S[1-6][A-DP]_")
@@ -30,18 +30,18 @@ _CODES: Final = {frozenset(channels): code for code, channels in CHANNELS.items(
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known of a product; what is not is None.
+    """Properties of a product; unknown ones are None.
 
     Attributes
     ----------
     name
-        What its name says; None: it is not of a form that is known.
+        The parsed name; None: it follows no known scheme.
     platform
         Such as ``S2A``.
     product_type
-        As the name or the entry has it, such as ``S2MSI2A``.
+        As written in the name or the entry, such as ``S2MSI2A``.
     kinds
-        All that people call its type, as `kind` writes it; empty: it is not known.
+        All spellings of the type, normalised by `kind`; empty: unknown.
     tile
         Such as ``31UGR``.
     relative_orbit
@@ -49,9 +49,9 @@ class Facts:
     orbit_direction
         ``ASCENDING`` or ``DESCENDING``.
     channels
-        Polarisations, such as VV and VH; empty: it has none, as an optical product.
+        Polarisations, such as VV and VH; empty for optical products.
     polarisation
-        The code for its channels, such as ``DV``.
+        The code for the channels, such as ``DV``.
     """
 
     name: Name | None
@@ -66,7 +66,7 @@ class Facts:
 
 
 def facts_of(product: Product) -> Facts:
-    """Gather what is known of a product."""
+    """Collect the properties of a product."""
     name = recognise(product.identifier)
     types = kinds(name, product.product_type)
     if name and "_COG" in product.identifier.upper():
@@ -86,13 +86,13 @@ def facts_of(product: Product) -> Facts:
 
 
 def platform_of(text: str) -> str | None:
-    """Read a platform such as ``Sentinel-2A`` or ``S5P``; a name without its letter is none."""
+    """Parse a platform such as ``Sentinel-2A`` or ``S5P``; None without the unit's letter."""
     found = _PLATFORM.search(text.strip().upper())
     return f"S{found[1]}{found[2]}" if found else None
 
 
 def tile_of(text: str) -> str | None:
-    """Read a tile in capitals, with or without the ``T`` and the zero of its zone."""
+    """Parse a tile to upper case, with or without the ``T`` and the leading zero of its zone."""
     found = _TILE.fullmatch(text)
     return found[1].zfill(5) if found else None
 
@@ -110,7 +110,7 @@ def _prefix(identifier: str) -> str | None:
 
 
 def _channels(text: str) -> frozenset[str] | None:
-    """Read channels in any order, however they are parted, or the code for them; None when there are none."""
+    """Parse channels in any order and with any separator, or their code; None when there are none."""
     words = re.split("[^A-Z]+", text.upper())
     pairs = {pair for word in words if _CHANNEL.fullmatch(word) for pair in re.findall("..", word)}
     coded = {channel for word in words for channel in CHANNELS.get(word, ())}
@@ -123,7 +123,7 @@ def _direction(text: str) -> str | None:
 
 
 def _relative_orbit(product: Product, name: Name | None) -> int | None:
-    """Trust the name first: the entry's number is the relative orbit at CollGS, and anything elsewhere."""
+    """Return the relative orbit, preferably the name's: an entry's number is relative at CollGS only."""
     if name and name.relative_orbit is not None:
         return name.relative_orbit
     told = (product.relative_orbit, product.orbit_number)
@@ -131,7 +131,7 @@ def _relative_orbit(product: Product, name: Name | None) -> int | None:
 
 
 def sensing_time(product: Product, name: Name | None) -> datetime | None:
-    """Say when a product was sensed, by its entry or else by its name."""
+    """Return the sensing time, from the entry or else from the name."""
     try:
         moment = datetime.fromisoformat(product.start or "")
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

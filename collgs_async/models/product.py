@@ -1,4 +1,4 @@
-"""The values that travel: a product, what became of it, and what became of all of them."""
+"""A product, the outcome of its download, and the report of a run."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ __all__ = ["ELSEWHERE", "EXISTS", "Outcome", "Product", "Report", "Status"]
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """One entry of the catalogue: one ZIP archive in the store.
+    """One entry of the catalogue, whose archive is one ZIP file.
 
     Attributes
     ----------
     identifier
         The product's name, such as ``S2A_MSIL2A_20210924T163021_N0301_R083_T15SYR_20210924T211718``.
     url
-        Where its archive is; None when the entry has no link that can be followed.
+        The archive's URL; None when the entry has no supported link.
     collection
-        The catalogue's name of its collection; None when the entry does not say.
+        The collection's name; None when unknown.
     start, end
-        Sensing times as the catalogue wrote them (ISO 8601, UTC); None when the entry has none.
+        Sensing times as the catalogue wrote them (ISO 8601, UTC); None when unknown.
     footprint
         The GeoJSON geometry (RFC 7946, longitude before latitude); None when the entry has none.
     cloud_cover
@@ -36,22 +36,22 @@ class Product:
     orbit_direction
         ``ASCENDING`` or ``DESCENDING``; None when unknown.
     orbit_number
-        As the catalogue gives it (CollGS seems to give the relative orbit); None when unknown.
+        As the catalogue states it (CollGS seems to state the relative orbit); None when unknown.
     platform
         Such as ``Sentinel-2A``; None when unknown.
     size
-        Length of the archive in bytes as the catalogue announces it; None, the usual case, when it does not.
+        Length of the archive in bytes; None, the usual case, when the catalogue does not announce it.
     quicklook
-        Where a small preview image is; None when the entry has none.
+        URL of a small preview image; None when the entry has none.
     problem
-        Why it cannot be fetched, in words: why there is no ``url``, or that another product has its name; None when
-        nothing speaks against it.
+        Why the product cannot be fetched: why there is no ``url``, or that another product has its name; None when it
+        can.
     overlap
-        Percent of the area of interest that its footprint covers; None without an area, or when it is unknown.
+        Percentage of the area of interest covered by the footprint; None without an area, or when unknown.
     alternatives
-        Where else its archive is, in the order in which that is tried when it cannot be had from ``url``.
+        Further URLs of the archive, in the order in which they are tried after ``url``.
     product_type, polarisation, tile, relative_orbit
-        As the entry has them, such as ``S2MSI2A``, ``VV,VH``, ``31UGR``, 8; None when it does not say.
+        As in the entry, such as ``S2MSI2A``, ``VV,VH``, ``31UGR``, 8; None when unknown.
     """
 
     identifier: str
@@ -76,46 +76,42 @@ class Product:
 
     @property
     def is_twin(self) -> bool:
-        """Whether another product has its name, so that it has an archive and no file to put it in."""
+        """Whether another product has the same name, so that no file name is left for this one."""
         return self.url is not None and self.problem is not None
 
 
 EXISTS: Final = "exists"
-"""Why a product is skipped: its archive is here."""
+"""Reason for skipping a product: its archive is complete."""
 
 ELSEWHERE: Final = "elsewhere"
-"""Why a product is skipped: another run is fetching it, so that it is not here."""
+"""Reason for skipping a product: another run is fetching it, so it is not complete here."""
 
 
 class Status(StrEnum):
-    """What became of a product."""
+    """The result of a download."""
 
     DOWNLOADED = "downloaded"
-    """Its archive was fetched, verified and published in this run."""
+    """The archive was fetched, verified and published in this run."""
 
     SKIPPED = "skipped"
-    """It was not fetched, for the reason given; usually because it is already here."""
+    """It was not fetched, for the reason stated; usually it is complete already."""
 
     FAILED = "failed"
-    """It is not here; the error says why."""
+    """The archive is missing; the error says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one product.
+    """The outcome of one product.
 
     Attributes
     ----------
-    product
-        The product.
-    status
-        Downloaded, skipped or failed.
     path
         The verified archive; None when the product failed.
     bytes
-        Archive bytes that moved over the wire for it in this run, repeated ones included.
+        Archive bytes transferred for it in this run, repeated ones included.
     seconds
-        From the first look at the product until its outcome.
+        From the start of its processing to its outcome.
     attempts
         Requests for the archive; 0 when none was needed.
     reason
@@ -136,35 +132,35 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What became of a whole run.
+    """The outcome of a run.
 
-    Outcomes of products that went well are counted, not kept, so that a report of a million products stays
-    small; the file that ``--report`` names has a line for every product.
+    Successful outcomes are only counted, so that the report of a million products stays small; the file of ``--report``
+    has a line for every product.
 
     Attributes
     ----------
     downloaded, skipped, failed
-        How many products ended in each way.
+        The number of products by status.
     elsewhere
-        How many of those that were skipped are not here, since another run was fetching them to the end.
+        The number of skipped products that are missing, since another run was still fetching them.
     bytes
-        Archive bytes that moved over the wire in this run.
+        Archive bytes transferred in this run.
     seconds
         Wall time of the run.
     failures
-        The failed outcomes, in the order in which they failed.
+        The failed outcomes, in order of time.
     search_total
-        How many products the catalogue said that it has; None when it did not say.
+        The catalogue's count of results; None when unknown.
     search_pages
-        Pages of results that were read.
+        The number of result pages read.
     search_error
-        What ended the search early; None when it came to its end.
+        The error that ended the search early; None when it was complete.
     stopped_by
-        What stopped the whole run, such as a full disk; None when nothing did.
+        The error that stopped the run, such as a full disk; None when it was not stopped.
     left_out
-        How many products were found and not wanted, by reason, such as ``older baseline``.
+        The number of excluded products by reason, such as ``older baseline``.
     missing
-        Identifiers that were asked for and that the catalogue does not list.
+        Requested identifiers that the catalogue does not list.
     """
 
     downloaded: int = 0
@@ -183,11 +179,11 @@ class Report:
 
     @property
     def found(self) -> int:
-        """Products that have an outcome."""
+        """The number of products with an outcome."""
         return self.downloaded + self.skipped + self.failed
 
     @property
     def ok(self) -> bool:
-        """Whether everything that was searched was found and everything that was found is here."""
+        """Whether the search was complete and every product found is here."""
         broken = self.search_error is not None or self.stopped_by is not None
         return not (self.failed or self.missing or self.elsewhere or broken)

@@ -1,4 +1,4 @@
-"""Types of products, whoever names them: ``L1C``, ``MSIL1C``, ``S2MSI1C`` and ``MSI_L1C`` are one."""
+"""Equate the spellings of product types: ``L1C``, ``MSIL1C``, ``S2MSI1C`` and ``MSI_L1C`` are one type."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _RADAR = re.compile("(?:(IW|EW|WV|EN|RF|S[1-6]|N[1-6])_)?(RAW|SLC|GRD|OCN|ETA)(?
 
 
 def kind(word: str) -> str:
-    """Write what somebody calls a type as all others are compared with it."""
+    """Normalise a product type for comparison."""
     text = re.sub("[^A-Z0-9]+", "_", word.upper()).strip("_")
     text = text[found.end() :] if (found := _MISSION.match(text)) else text
     if optical := _OPTICAL.fullmatch(text):
@@ -25,7 +25,7 @@ def kind(word: str) -> str:
 
 
 def kinds(name: Name | None, entry: str | None) -> frozenset[str]:
-    """Give all that people call the type of a product, by its name or else by its entry; empty: it is not known."""
+    """Return all spellings of a product's type, from its name or else from its entry; empty: unknown."""
     if name is None:
         return _spelled(kind(entry)) if entry else frozenset()
     if name.mission == "S1":
@@ -36,7 +36,7 @@ def kinds(name: Name | None, entry: str | None) -> frozenset[str]:
 
 
 def _spelled(text: str) -> frozenset[str]:
-    """Add shorter ways to say a type: a radar's without its mode, others by their last word, such as ``EFR``."""
+    """Add shorter forms of a type: that of a radar without its mode, others by their last word, such as ``EFR``."""
     if found := _RADAR.fullmatch(text):
         mode, base, resolution, pair = found.groups()
         return _radar(mode, base, resolution or "", pair or "") | {text}

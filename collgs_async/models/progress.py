@@ -1,4 +1,4 @@
-"""What a run tells while it goes on: a Protocol, and the listener that says nothing."""
+"""Progress events of a run: the protocol, and a listener that ignores them."""
 
 from __future__ import annotations
 
@@ -11,54 +11,54 @@ __all__ = ["Progress", "SilentProgress"]
 
 
 class Progress(Protocol):
-    """What a run tells while it goes on; every method returns at once and never raises."""
+    """Receives the progress of a run; every method returns at once and never raises."""
 
     def expect(self, products: int) -> None:
-        """Expect so many products in all; said again whenever the search changes its promise."""
+        """Set the expected number of products; called again whenever it changes."""
 
     def started(self, product: Product, *, have: int, size: int | None) -> None:
-        """Show a product whose bytes are about to arrive: `have` are here already, of `size` in all.
+        """Report that bytes of a product are about to arrive: `have` of `size` bytes are here.
 
-        Said again at each new try; `have` may then be lower than before, when bytes had to be given up.
-        `size` is None while the length is unknown.
+        Called again at each attempt; `have` may then be lower than before, when bytes had to be discarded. `size` is
+        None while the length is unknown.
         """
 
     def advanced(self, product: Product, nbytes: int) -> None:
-        """Count so many more bytes of this product."""
+        """Add transferred bytes of this product."""
 
     def checking(self, product: Product) -> None:
-        """Show that all bytes are here and their verification begins."""
+        """Report that all bytes are here, and verification begins."""
 
     def waiting(self, what: str | None) -> None:
-        """Show what the run waits for, such as a store that is away or archives on tape; None: nothing any more."""
+        """Report what the run waits for, such as an outage or archives on tape; None: no longer."""
 
     def finished(self, outcome: Outcome) -> None:
-        """Take note of an outcome, also of a product that was skipped and never started."""
+        """Report an outcome, also that of a skipped product that never started."""
 
     def close(self) -> None:
-        """Leave the screen tidy: the run is over, however it ended."""
+        """End the display: the run is over, however it ended."""
 
 
 class SilentProgress:
-    """A listener that says nothing."""
+    """Ignores all progress."""
 
     def expect(self, products: int) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def started(self, product: Product, *, have: int, size: int | None) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def advanced(self, product: Product, nbytes: int) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def checking(self, product: Product) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def waiting(self, what: str | None) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def finished(self, outcome: Outcome) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def close(self) -> None:
-        """Say nothing."""
+        """Do nothing."""

@@ -1,7 +1,7 @@
-"""What may be asked of the catalogue: search parameters, checked before anything is sent.
+"""A query: search parameters, validated before any request.
 
-The server answers a wrong value with an error 500, with the wrong products or with silence, so the values that we
-know are read here. A parameter that we do not know passes as it is: the catalogue's database decides what exists.
+A server answers an invalid value with an error 500, with the wrong products or with none, so known parameters are
+validated here. Unknown ones are passed on unchanged, since the catalogue's database defines what exists.
 """
 
 from __future__ import annotations
@@ -49,26 +49,26 @@ _PLAIN_VALUE = "expected text, a number, true, false or a list of these"
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A search, as the catalogue will be asked (protocol §1).
+    """A query in the catalogue's parameters (protocol §1).
 
     Attributes
     ----------
     parameters
-        What goes out on the wire, without ``count``, ``startIndex`` and ``httpAccept``: keys in canonical case,
-        times in UTC with milliseconds, longitudes and latitudes in degrees, cloud cover in percent.
+        The parameters to send, without ``count``, ``startIndex`` and ``httpAccept``: names in canonical case, times in
+        UTC with milliseconds, longitudes and latitudes in degrees, cloud cover in percent.
     count
-        The most products that are kept, over all pages; None: all.
+        The most products to keep, over all pages; None: all.
     start_index
-        The first product that is asked for; 1 is the newest.
+        The first product to request; 1 is the newest.
     notes
-        What was understood otherwise than it was written, in words for the user.
+        Messages for the user about reinterpreted values.
     also_local
-        Parameters that are checked on our side as well: a catalogue that ignores them gives more pages, and no
-        other products.
+        Parameters that are checked locally as well: a catalogue that ignores them returns more pages, but no other
+        products are kept.
     required
-        Parameters without which all the collection would be listed: a catalogue that ignores them is asked no more.
+        Parameters without which the whole collection would be listed: a catalogue that ignores them is an error.
     fallbacks
-        For a parameter that a catalogue may ignore, another one, with its value, to ask by then.
+        For a parameter that a catalogue may ignore, another one with its value.
     """
 
     parameters: Mapping[str, str]
@@ -81,22 +81,22 @@ class Query:
 
     @property
     def collection(self) -> str:
-        """The collection that is searched."""
+        """The collection to search."""
         return self.parameters["parentIdentifier"]
 
     def to_dict(self) -> dict[str, object]:
-        """Write it as search parameters that `parse` reads as this query, on any day: relative times are absolute."""
+        """Return search parameters that `parse` reads as this query on any day: relative times become absolute."""
         paging = {"count": self.count, "startIndex": self.start_index if self.start_index > 1 else None}
         return {**self.parameters, **{key: number for key, number in paging.items() if number is not None}}
 
     @classmethod
     def parse(cls, parameters: Mapping[str, object]) -> Query:
-        """Read search parameters as a user writes them; None and empty text mean "not given".
+        """Parse search parameters as users write them; None and empty text mean "not given".
 
         Raises
         ------
         ConfigError
-            With a line for each wrong value, beginning with its name: ``parameters.box: expected ..., found ...``.
+            With one line per invalid value, beginning with its name: ``parameters.box: expected ..., found ...``.
         """
         problems: list[str] = []
         notes: list[str] = []
@@ -122,28 +122,28 @@ class Query:
         count: int | None = None,
         **parameters: object,
     ) -> Query:
-        """Ask for the products of a collection.
+        """Create a query for the products of a collection.
 
         Parameters
         ----------
         collection
             Such as ``S2_MSIL1C``.
         bbox
-            West, south, east, north in degrees; west above east crosses the antimeridian. None: the whole Earth.
+            West, south, east, north in degrees; west greater than east crosses the antimeridian. None: the whole Earth.
         start, end
             Sensing time, both ends included; without an offset it is UTC, and a date alone means the whole day.
             None: no limit.
         cloud_cover
-            The least and the most, in percent; None: any.
+            Minimum and maximum in percent; None: any.
         count
-            The most products that are kept; None: all.
+            The most products to keep; None: all.
         **parameters
             Any other search parameter of the catalogue.
 
         Raises
         ------
         ConfigError
-            With a line for each wrong value.
+            With one line per invalid value.
         """
         named = {
             "parentIdentifier": collection,
@@ -157,7 +157,7 @@ class Query:
 
 
 def canonical_parameter(key: str) -> str:
-    """Spell a search parameter as the catalogue does; one that is not known stays as it is."""
+    """Return the catalogue's spelling of a search parameter; unknown ones are unchanged."""
     return _CANONICAL.get(key.lower(), key)
 
 
@@ -167,7 +167,7 @@ def given_names(parameters: Mapping[str, object]) -> frozenset[str]:
 
 
 def names_collection(parameters: Mapping[str, object]) -> bool:
-    """Tell whether search parameters name the collection to search."""
+    """Whether search parameters name the collection to search."""
     return not given_names(parameters).isdisjoint({"parentIdentifier", "parentId"})
 
 
@@ -176,7 +176,7 @@ def _is_given(value: object) -> bool:
 
 
 def quote_value(value: object) -> str:
-    """Write a found value as JSON on one short line, so that text and number can be told apart."""
+    """Write a value as JSON on one short line, so that text and numbers can be distinguished."""
     try:
         text = json.dumps(value, ensure_ascii=False, default=str)
         if not text.isprintable():
@@ -191,7 +191,7 @@ def _short(text: str) -> str:
 
 
 def _given(parameters: Mapping[str, object], problems: list[str]) -> dict[str, object]:
-    """Keep what was given, under canonical names, and refuse two spellings of one name."""
+    """Return the parameters that have a value, by canonical name; two spellings of one name are an error."""
     given: dict[str, object] = {}
     for written, value in parameters.items():
         key = canonical_parameter(written)
@@ -205,7 +205,7 @@ def _given(parameters: Mapping[str, object], problems: list[str]) -> dict[str, o
 
 
 def _rename(given: dict[str, object], notes: list[str]) -> dict[str, object]:
-    """Read old names under today's ones; where both are given, today's name counts."""
+    """Replace former names by current ones, which take precedence."""
     renamed = dict(given)
     for old, new in (("parentId", "parentIdentifier"), ("maxRecords", "count")):
         if old in renamed:
@@ -216,7 +216,7 @@ def _rename(given: dict[str, object], notes: list[str]) -> dict[str, object]:
 
 
 def _read(given: Mapping[str, object], problems: list[str], notes: list[str]) -> dict[str, str]:
-    """Read each value; what it became is sent, and where that may surprise, noted."""
+    """Validate each value; return what to send, and add a note where that may surprise."""
     sent: dict[str, str] = {}
     for key, value in given.items():
         try:
@@ -259,7 +259,7 @@ def _scalar(value: object) -> str:
 
 
 def _is_clean(text: str) -> bool:
-    """Say whether text can be sent at all; lone surrogates (Cs) cannot even be encoded."""
+    """Whether text can be sent at all; lone surrogates (Cs) cannot even be encoded."""
     return not any(unicodedata.category(character) in {"Cc", "Cs"} for character in text)
 
 
@@ -270,7 +270,7 @@ def _collection(value: object) -> tuple[str, str]:
 
 
 def _number(value: object) -> str | None:
-    """Give the text of a finite number, in the user's own digits where text was given; None for all else."""
+    """Return the text of a finite number, with the user's own digits where it was text; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -307,7 +307,7 @@ def _box(value: object) -> tuple[str, str]:
 
 
 def _rolled(west: str, east: str) -> tuple[str, str]:
-    """Bring longitudes within ±180°, as the server does only for those above 180 (protocol §1.7)."""
+    """Normalise longitudes to ±180°; the server does so only for those above 180 (protocol §1.7)."""
     if float(east) - float(west) >= 360:
         return "-180", "180"
     turn = {1: Decimal(-360), -1: Decimal(360)}
@@ -330,7 +330,7 @@ def _time_end(value: object) -> tuple[str, str]:
 
 
 def _moment(value: object, clock: str) -> tuple[str, bool]:
-    """Write a time as the wire has it; a date alone gets this clock, and True beside it."""
+    """Format a time for the request; a date alone gets this time of day, and True beside it."""
     expected = (
         "expected an ISO 8601 date or time such as 2025-08-26 or 2025-08-26T10:30:00Z, or 30d, 2w, yesterday, today"
     )
@@ -358,7 +358,7 @@ def _parsed(value: object) -> date:
 
 
 def _relative(value: object) -> tuple[timedelta] | None:
-    """Read how long ago a day was, as ``30d``, ``2w``, ``yesterday`` or ``today``; None for all else."""
+    """Parse a relative day such as ``30d``, ``2w``, ``yesterday`` or ``today`` to its age; None for anything else."""
     text = value.strip().lower() if isinstance(value, str) else ""
     if text in _DAYS:
         return (timedelta(days=_DAYS[text]),)
@@ -387,7 +387,7 @@ def _interval_text(value: object) -> str:
 
 
 def _misread(text: str) -> str | None:
-    """Say how the catalogue would read numbers without brackets (protocol §1.4); None where there are some."""
+    """Return how the catalogue would interpret numbers without brackets (protocol §1.4); None where there are some."""
     if re.fullmatch(rf"{_NUMBER},{_NUMBER}", text):
         reading, meant = text.replace(",", " or "), f"[{text}]"
     elif re.fullmatch(_NUMBER, text):

@@ -1,6 +1,6 @@
-"""Secrets that are never shown, however a server spells them when it repeats what it was sent.
+"""Redact secrets in any text of a server, in whatever encoding the server repeats them.
 
-Whatever quotes a server passes through here: an error page may show the form that was posted to it, or the header that
+All quotations of a server pass through here: an error page may show the form that was posted to it, or the header that
 a proxy refused.
 """
 
@@ -20,30 +20,30 @@ __all__ = ["forget_secret", "keep_secret", "redacted"]
 _MASK: Final = "***"
 
 _SHORTEST_BEGINNING: Final = 4
-"""Characters of a secret that are masked at the end of a text, which may have been cut in the middle of it."""
+"""Minimum length of a secret's prefix that is redacted at the end of a text, which may be truncated within it."""
 
 _ESCAPES: Final = {"\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f", **dict(zip("\\\"'/", "\\\"'/", strict=True))}
-"""What JSON writes after a backslash (RFC 8259 §7)."""
+"""JSON's escapes by character (RFC 8259 §7)."""
 
 _known: Counter[tuple[str, str]] = Counter()
 
 
 def keep_secret(secret: str, username: str = "") -> None:
-    """Mask a password from now on, until `forget_secret` was called as often as this.
+    """Redact a password from now on, until `forget_secret` was called as often as this.
 
     Parameters
     ----------
     secret
-        The password; an empty one is none.
+        The password; an empty one is ignored.
     username
-        Whose it is: both together are in the header of a Basic authentication (RFC 7617 §2).
+        Its user: both together are in the header of HTTP Basic authentication (RFC 7617 §2).
     """
     if secret:
         _known[secret, username] += 1
 
 
 def forget_secret(secret: str, username: str = "") -> None:
-    """Take back one `keep_secret`."""
+    """Undo one `keep_secret`."""
     _known[secret, username] -= 1
     if _known[secret, username] <= 0:
         del _known[secret, username]
@@ -53,11 +53,11 @@ def forget_secret(secret: str, username: str = "") -> None:
 
 
 def redacted(text: str) -> str:
-    """Write ``***`` in the place of each secret.
+    """Replace each secret by ``***``.
 
-    A secret is found as it is, URL-encoded, with HTML entities or with JSON's escapes, letter by letter, in any case
-    and also twice over, and in the base64 of a Basic authentication. At the end of the text, which may have been cut,
-    four letters of it are enough.
+    A secret is found in plain text, URL-encoded, with HTML entities or with JSON escapes, per character, in any case
+    and also encoded twice, and in the base64 of HTTP Basic authentication. At the end of a text, which may be
+    truncated, four characters suffice.
     """
     for secret, username in list(_known):
         for form in _forms(secret, username):
@@ -66,7 +66,7 @@ def redacted(text: str) -> str:
 
 
 def _forms(secret: str, username: str) -> Iterator[str]:
-    """Give a secret and what its base64 may be; where its bytes are not the same in both encodings, twice."""
+    """Yield a secret and its possible base64 forms; in both encodings where these differ."""
     yield secret
     for together in dict.fromkeys((f"{username}:{secret}", secret)):
         for encoding in ("utf-8", "latin-1"):
@@ -77,12 +77,12 @@ def _forms(secret: str, username: str) -> Iterator[str]:
 
 @lru_cache
 def _pattern(secret: str) -> re.Pattern[str]:
-    return re.compile("".join(_letters(secret)) + "(?:=|%3d){0,2}", re.I)  # and what may pad base64
+    return re.compile("".join(_letters(secret)) + "(?:=|%3d){0,2}", re.I)  # and the padding of base64
 
 
 @lru_cache
 def _letters(secret: str) -> tuple[str, ...]:
-    """Make a pattern of each letter, for all ways to write it; no repetition is without bound, for speed."""
+    """Return a pattern per character that matches all its encodings; repetitions are bounded, for speed."""
     return tuple(map(_letter, secret))
 
 
@@ -102,13 +102,13 @@ def _letter(letter: str) -> str:
     if escaped := _ESCAPES.get(letter):
         ways.append(rf"\\{{1,4}}{re.escape(escaped)}")
     ways.append(r"\s{1,9}" if letter.isspace() else re.escape(letter))
-    # A blank in a form, and the alphabet of base64 in addresses.
+    # A blank in a form, and the URL-safe alphabet of base64.
     ways += [re.escape(other) for one, other in (" +", "+-", "/_") if one == letter]
     return f"(?:{'|'.join(ways)})"
 
 
 def _without_beginning(text: str, secret: str) -> str:
-    """Mask the beginning of a secret at the end of a text that was cut."""
+    """Redact a truncated secret at the end of a text."""
     letters = _letters(secret)
     if len(letters) <= _SHORTEST_BEGINNING:
         return text

@@ -1,7 +1,7 @@
-"""What the identifier of a Sentinel product says, without asking anybody.
+"""Parse the identifiers of Sentinel products.
 
-The forms are those of the Sentinel user guides (protocol §7). Each pattern has a fixed length, so that no text,
-however odd, takes longer than its own length to be refused.
+The schemes are those of the Sentinel user guides (protocol §7). Each pattern has a fixed length, so that matching takes
+linear time for any text.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["CHANNELS", "TILE", "Name", "parse", "recognise"]
 
 TILE: Final = "[0-9]{2}[C-HJ-NP-X][A-HJ-NP-Z][A-HJ-NP-V]"
-"""A square of the military grid: zone, band of latitude, column and row."""
+"""A square of the Military Grid Reference System: zone, latitude band, column and row."""
 
 _TIME = "[0-9]{8}T[0-9]{6}"
 _SUFFIX = r"(?:\.SAFE|\.SEN3)?(?:\.zip)?"
@@ -49,43 +49,43 @@ _S3 = re.compile(
 )
 
 CHANNELS: Final = {"SH": ("HH",), "SV": ("VV",), "DH": ("HH", "HV"), "DV": ("VV", "VH")}
-"""What the codes for polarisation stand for."""
+"""Channels by polarisation code."""
 
 _S1_ORBITS_TO_A_CYCLE: Final = 175
 _S1_OFFSETS: Final = {"S1A": 73, "S1B": 27, "S1C": 172, "S1D": 42}
 _S1C_LAST_ON_FIRST_TRACK: Final = 8018
 _S1C_OFFSET_SINCE: Final = 99
-"""Sentinel-1C was moved along its orbit in June 2026. The constants are ESA's, as ISCE2 has them."""
+"""Sentinel-1C was moved along its orbit in June 2026. The constants are ESA's, as in ISCE2."""
 
 _UNOFFICIAL: Final = 99
-"""The major baseline that Sen2Cor writes when somebody other than ESA runs it, such as 99.33."""
+"""The major baseline that Sen2Cor writes when run by others than ESA, such as 99.33."""
 
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """What an identifier says; what it does not say is None.
+    """The parts of an identifier; absent ones are None.
 
     Attributes
     ----------
     platform
         Such as ``S2A``.
     product_type
-        As the catalogues call it: ``S2MSI2A``, ``GRD``, ``OL_1_EFR``.
+        As in the catalogues: ``S2MSI2A``, ``GRD``, ``OL_1_EFR``.
     level
         Of processing: ``1C``, ``2A``, ``1``.
     acquisition
-        Equal for all products that were made of one acquisition of one scene, whenever and by whichever processor.
+        Equal for all products made of one acquisition of one scene, at any time and by any processor.
 
-        For Sentinel-2: platform, start of the data-take, relative orbit, tile and type. The last time of the name is
-        no part of it: until 2017 it was a sensing time, today it is when the product was made. So two parts of a
-        tile, cut where one ground station's reception ends and the next one's begins, have one acquisition and
-        often one baseline too; only their footprints tell them from reprocessings.
+        For Sentinel-2: platform, start of the data-take, relative orbit, tile and type. The last time in the name is
+        not part of it: until 2017 it was a sensing time, today it is the production time. So two parts of a tile, cut
+        where one ground station's reception ends and the next one's begins, have one acquisition and often one baseline
+        too; only their footprints distinguish them from reprocessings.
     mode
         The beam of a radar: ``IW``, ``EW``, ``S3``.
     resolution
         Of a radar product: ``F``, ``H`` or ``M``.
     polarisation
-        Of a radar product, as the name has it: ``DV``.
+        Of a radar product, as in the name: ``DV``.
     start, stop
         Sensing times, in UTC. For Sentinel-2, `start` is that of the whole data-take.
     relative_orbit
@@ -97,7 +97,7 @@ class Name:
     baseline
         Of processing: (5, 11) for ``N0511``, (4,) for Sentinel-3's collection ``004``.
     produced
-        When the product was made; for early Sentinel-2 products, a sensing time.
+        The production time; for early Sentinel-2 products, a sensing time.
     """
 
     platform: str
@@ -117,43 +117,43 @@ class Name:
 
     @property
     def mission(self) -> str:
-        """The family of satellites, such as ``S2``."""
+        """The satellite family, such as ``S2``."""
         return self.platform[:2]
 
     @property
     def channels(self) -> tuple[str, ...]:
-        """The polarisations in it, such as VV and VH; none for an optical product."""
+        """The polarisations, such as VV and VH; empty for an optical product."""
         if self.polarisation is None:
             return ()
         return CHANNELS.get(self.polarisation, (self.polarisation,))
 
     @property
     def product_types(self) -> frozenset[str]:
-        """All that people call its type: ``GRD`` and ``GRDH``, ``S2MSI2A`` and ``MSIL2A``."""
+        """All spellings of its type: ``GRD`` and ``GRDH``, ``S2MSI2A`` and ``MSIL2A``."""
         other = f"MSIL{self.level}" if self.mission == "S2" else f"{self.product_type}{self.resolution or ''}"
         return frozenset({self.product_type, other})
 
     @property
     def edition(self) -> tuple[int, ...] | None:
-        """The baseline as it compares: the greater, the better; one that is not ESA's is below all others."""
+        """The baseline for comparison, greater is newer; baselines that are not ESA's rank lowest."""
         if self.baseline is None or self.baseline[0] != _UNOFFICIAL:
             return self.baseline
         return (-1, *self.baseline)
 
 
 def parse(identifier: str) -> Name | None:
-    """Read an identifier, with or without ``.SAFE``, ``.SEN3`` and ``.zip``; None when it is no Sentinel product's."""
+    """Parse an identifier, with or without ``.SAFE``, ``.SEN3`` and ``.zip``; None for other products."""
     for pattern, read in _FORMS.get(identifier[:2], ()):
         if found := pattern.fullmatch(identifier):
             try:
                 return read(found)
-            except ValueError:  # digits that are no time
+            except ValueError:  # digits that are not a valid time
                 return None
     return None
 
 
 def recognise(identifier: str) -> Name | None:
-    """Read an identifier as `parse` does, also one whose letters are small."""
+    """Parse an identifier in any case."""
     return parse(identifier) or parse(_ANY_SUFFIX.sub("", identifier).upper())
 
 

@@ -1,4 +1,4 @@
-"""Amounts as people read and write them: decimal bytes (1 kB is 1000 B), bytes a second, minutes and hours."""
+"""Format and parse amounts: decimal bytes (1 kB is 1000 B), bytes per second, durations."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _RATE = re.compile(r"([0-9]+(?:\.[0-9]+)?)([kmg]?)", re.IGNORECASE)
 
 
 def format_bytes(n: float) -> str:
-    """Write an amount of bytes with three digits at most, such as ``812 MB``, ``3.4 GB`` or ``12 B``.
+    """Format an amount of bytes with three digits at most, such as ``812 MB``, ``3.4 GB`` or ``12 B``.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def format_bytes(n: float) -> str:
 
 
 def format_share(part: float, whole: float) -> str:
-    """Write how much of an amount is there, both in the unit of the whole, such as ``3.4/14.1 GB``.
+    """Format a part of an amount, both in the unit of the whole, such as ``3.4/14.1 GB``.
 
     Parameters
     ----------
@@ -39,12 +39,12 @@ def format_share(part: float, whole: float) -> str:
 
 
 def format_rate(bytes_per_second: float) -> str:
-    """Write a speed, such as ``85.3 MB/s``; its parameter is in bytes a second, not negative."""
+    """Format a rate in bytes per second, not negative, such as ``85.3 MB/s``."""
     return f"{format_bytes(bytes_per_second)}/s"
 
 
 def format_duration(seconds: float) -> str:
-    """Write a length of time, such as ``02:05`` or, from one hour on, ``1:02:05``.
+    """Format a duration, such as ``02:05`` or, from one hour on, ``1:02:05``.
 
     Parameters
     ----------
@@ -57,17 +57,17 @@ def format_duration(seconds: float) -> str:
 
 
 def parse_rate(text: str) -> float:
-    """Read a speed with an optional decimal suffix: k (10^3), M (10^6) or G (10^9), in either case.
+    """Parse a rate with an optional decimal suffix: k (10^3), M (10^6) or G (10^9), in either case.
 
     Returns
     -------
     float
-        Bytes a second, always positive.
+        Bytes per second, always positive.
 
     Raises
     ------
     ValueError
-        When the text is no such number, or is zero.
+        The text is not such a number, or is zero.
     """
     match = _RATE.fullmatch(text.strip())
     rate = float(match[1]) * _POWERS[match[2].lower()] if match else 0.0
@@ -77,7 +77,7 @@ def parse_rate(text: str) -> float:
 
 
 def parse_duration(text: str) -> float:
-    """Read a length of time with an optional unit: s (seconds, as without one), m or min, h or d, in either case.
+    """Parse a duration with an optional unit: s (seconds, the default), m or min, h or d, in either case.
 
     Returns
     -------
@@ -87,7 +87,7 @@ def parse_duration(text: str) -> float:
     Raises
     ------
     ValueError
-        When the text is no such number.
+        The text is not such a number.
     """
     match = _DURATION.fullmatch(text.strip())
     seconds = float(match[1]) * _SECONDS[match[2].lower()] if match else math.inf
@@ -97,7 +97,7 @@ def parse_duration(text: str) -> float:
 
 
 def _power(n: float) -> int:
-    """Choose the unit in which `n`, once rounded, has no more than three digits before the point."""
+    """Return the index of the unit in which `n`, once rounded, has no more than three digits before the point."""
     power = 0
     while power < len(_UNITS) - 1 and round(n / 1000**power) >= 1000:
         power += 1

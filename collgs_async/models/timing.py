@@ -1,4 +1,4 @@
-"""A clock and a sleep that agree with each other, and waiting for what cannot be stopped."""
+"""A clock and a sleep that agree with each other, and waiting for operations that cannot be cancelled."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ __all__ = ["Timing", "wait_completed"]
 
 
 class Timing:
-    """Tells the time, and waits; after a wait of some seconds the clock has gone on by as much.
+    """A clock and a sleep: after a sleep of some seconds the clock has advanced by as much.
 
-    That holds whatever the sleep does: one that only notes how long it should have been, as in tests, moves the clock
-    on. So a limit in seconds is reached after waits of as many seconds.
+    That holds even for a sleep that only records its argument, as in tests. So a limit in seconds is reached after
+    sleeps of as many seconds.
 
     Parameters
     ----------
     sleep
-        The way to wait, in seconds.
+        Waits, in seconds.
     clock
-        Seconds of any steady clock.
+        Seconds of any monotonic clock.
     """
 
     def __init__(
@@ -40,24 +40,24 @@ class Timing:
         self._ahead = 0.0
 
     def now(self) -> float:
-        """Give the time in seconds, from an arbitrary beginning."""
+        """Return the time in seconds, from an arbitrary origin."""
         return self._clock() + self._ahead
 
     async def sleep(self, seconds: float) -> None:
-        """Wait so many seconds; not at all when there are none left."""
+        """Wait for some seconds; return at once for 0 or less."""
         until = self.now() + seconds
         await self._sleep(max(0.0, seconds))
         self._ahead += max(0.0, until - self.now())
 
 
 async def wait_completed(operation: Awaitable[T]) -> T:
-    """Await an operation to its end, also when the task is cancelled meanwhile: a thread goes on in any case."""
+    """Await an operation to its end, also when the task is cancelled meanwhile, since a thread cannot be stopped."""
     task = asyncio.ensure_future(operation)
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         while not task.done():
-            with suppress(asyncio.CancelledError):  # not even a second one may leave it alone
+            with suppress(asyncio.CancelledError):  # a second cancellation must not abandon it either
                 await asyncio.wait([task])
-        task.exception()  # whatever it was, the cancellation goes before it
+        task.exception()  # retrieved, but the cancellation takes precedence
         raise
