@@ -1,7 +1,7 @@
-"""Settings: read from flags, environment and file, checked once, never changed.
+"""Settings from flags, environment and configuration file, validated once and immutable.
 
-Every wrong value is named at once, with the place that it came from, before anything is touched. `settings` has a row
-for each, `options` says what a row is, `kinds` what a right value is, and `loading` puts all sources together.
+All invalid values are reported together, with their source, before anything is touched. `settings` has a row for each
+setting, `options` defines a row, `kinds` the valid values, and `loading` merges the sources.
 """
 
 from collgs_async.config.loading import load_config, sample_config

@@ -1,4 +1,4 @@
-"""Read a JSON file that a person wrote or edited: strictly, and with the place of what is wrong."""
+"""Read a JSON file written by hand: strictly, with the position of errors."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 __all__ = ["read_object"]
 
 BIGGEST: Final = 200_000_000
-"""Bytes: a plan of a hundred thousand products has a hundred million."""
+"""Limit in bytes; a plan of a hundred thousand products has a hundred million."""
 
 
 def read_object(file: Path) -> dict[str, Any]:
-    """Read a JSON object; ``$schema``, which editors look for, is left out.
+    """Read a JSON object, without ``$schema``, which is for editors.
 
     Raises
     ------
     ConfigError
-        When the file cannot be read, is no JSON object, or says one thing twice; its line begins with its name.
+        The file cannot be read, is not a JSON object, or has a key twice; the line begins with its name.
     """
     try:
         with file.open("rb") as stream:
@@ -48,7 +48,7 @@ def read_object(file: Path) -> dict[str, Any]:
 
 
 def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Build an object; of two equal keys JSON would silently keep the last."""
+    """Build an object; of two equal keys the JSON parser would silently keep the last."""
     values = dict(pairs)
     if len(values) < len(pairs):
         keys = [key for key, _ in pairs]

@@ -1,4 +1,4 @@
-"""What a right value is: the words for it, and how it is read from a file, a variable, a flag or Python."""
+"""Kinds of values: their description for messages, and their parsers for files, variables, flags and Python."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ def _as_it_is(value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What a right value is.
+    """A kind of value.
 
     Attributes
     ----------
     expected
-        In words, for messages: ``a whole number from 1 to 64``.
+        Description for messages: ``a whole number from 1 to 64``.
     read
-        Returns the value to keep, which it reads again as itself. It raises ValueError for a wrong one: empty where
-        `expected` says enough, else with what was expected and what was found.
+        Returns the normalised value, which it accepts again. Raises ValueError for an invalid one: without a message
+        where `expected` suffices, else with what was expected and what was found.
     from_text
-        Turns the text of a flag or a variable into what a file would hold.
+        Converts the text of a flag or a variable to a value as in a file.
     choices
-        The only values there are; empty: many.
+        The only valid values; empty: many.
     may_hold_password
-        Whether it is an address, whose password neither a message nor a repr may show.
+        Whether it is a URL, whose password must not appear in a message or a repr.
     """
 
     expected: str
@@ -57,12 +57,12 @@ class Kind:
     may_hold_password: bool = False
 
     def check(self, key: str, value: object) -> Any:
-        """Read a value.
+        """Validate a value.
 
         Raises
         ------
         ConfigError
-            It is wrong; the line begins with this key.
+            It is invalid; the line begins with this key.
         """
         try:
             return self.read(value)
@@ -73,7 +73,7 @@ class Kind:
 
 
 def redact_url(url: str) -> str:
-    """Hide what stands before the host, and the values of a query, also in an address that is no right one."""
+    """Redact the user information and the query values of a URL, also of an invalid one."""
     before, at, rest = url.rpartition("@")
     scheme, slashes, _ = before.partition("//")
     hidden = f"{scheme if slashes else ''}{slashes}***@{rest}" if at else url
@@ -81,7 +81,7 @@ def redact_url(url: str) -> str:
 
 
 def _without_password(text: str) -> str:
-    """Hide what stands before the host of an address, wherever it was written."""
+    """Redact the user information of a URL, also where it is in the wrong place."""
     return re.sub(r"//\S*@", "//***@", text)
 
 
@@ -90,7 +90,7 @@ def _shown(value: object) -> str:
         return quote_value(_without_password(value))
     try:
         return f"a value of type {type(value).__name__}" if "@" in repr(value) else quote_value(value)
-    except (RecursionError, ValueError):  # too deep, or a number of too many digits
+    except (RecursionError, ValueError):  # nested too deeply, or a number of too many digits
         return quote_value(value)
 
 
@@ -102,7 +102,7 @@ def _shown_address(value: object) -> str:
 
 
 def whole(least: int, most: int | None = None, *, of: str = "") -> Kind:
-    """Take a whole number, of some unit, in these bounds; None: no upper bound."""
+    """Accept a whole number within bounds, optionally with a unit; `most` None: no upper bound."""
 
     def read(value: object) -> int:
         number = value
@@ -120,7 +120,7 @@ def whole(least: int, most: int | None = None, *, of: str = "") -> Kind:
 
 
 def _amount(expected: str, right: Callable[[float], bool], parse: Callable[[str], float]) -> Kind:
-    """Take a finite number for which `right` is true, or text that `parse` makes one of."""
+    """Accept a finite number for which `right` is true, or text that `parse` converts to one."""
 
     def read(value: object) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float | str):
@@ -137,7 +137,7 @@ def _amount(expected: str, right: Callable[[float], bool], parse: Callable[[str]
 
 
 def duration(such_as: str) -> Kind:
-    """Take seconds, as a number or as text with a unit, such as ``15m``."""
+    """Accept seconds, as a number or as text with a unit, such as ``15m``."""
     expected = f"seconds, or a number with m, h or d such as {such_as}; at least 0"
     return _amount(expected, lambda seconds: seconds >= 0, parse_duration)
 
@@ -157,7 +157,7 @@ PERCENT = _amount("a percentage from 0 to 100", lambda n: 0 <= n <= 100, lambda 
 
 
 def one_of(*choices: str, any_case: bool = False) -> Kind:
-    """Take one of a few words."""
+    """Accept one of a few words."""
 
     def read(value: object) -> str:
         word = value.strip().lower() if any_case and isinstance(value, str) else value
@@ -169,7 +169,7 @@ def one_of(*choices: str, any_case: bool = False) -> Kind:
 
 
 def _only_if(is_right: Callable[[Any], object]) -> Callable[[Any], Any]:
-    """Keep a value as it is where it is right."""
+    """Return a parser that accepts a value unchanged if it is valid."""
 
     def read(value: object) -> object:
         if not is_right(value):
@@ -180,7 +180,7 @@ def _only_if(is_right: Callable[[Any], object]) -> Callable[[Any], Any]:
 
 
 def _yes_or_no(words: str) -> object:
-    """Read a switch; words that are neither stay as they are, to be refused."""
+    """Parse a switch; other words are returned unchanged, to be refused."""
     known = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
     return known.get(words.strip().lower(), words)
 
@@ -204,7 +204,7 @@ HOSTS = Kind("names of hosts such as sso.example.org", _hosts, may_hold_password
 
 
 def _is_address(value: object) -> bool:
-    """Tell whether this is an http or https address with a host."""
+    """Whether this is an http or https URL with a host."""
     if not isinstance(value, str) or not value.isprintable() or " " in value:
         return False
     try:
@@ -218,7 +218,7 @@ _address = _only_if(_is_address)
 
 
 def _bare_address(value: object) -> str:
-    """Read an address that is made longer later: nothing may stand before its host or after its path."""
+    """Validate a URL that is extended later: it has no user information, query or fragment."""
     url: str = _address(value)
     found = f"found {_shown_address(url)}"
     if "@" in urlsplit(url).netloc:
@@ -237,7 +237,7 @@ def _path(value: object) -> Path:
 
 
 def _folder(value: object) -> Path:
-    """Read the name of a folder, which need not exist yet."""
+    """Parse the path of a folder, which need not exist."""
     path = _path(value)
     try:
         blocked = path.exists() and not path.is_dir()
@@ -251,7 +251,7 @@ def _folder(value: object) -> Path:
 def _existing_file(value: object) -> Path:
     path = _path(value)
     try:
-        if path.exists() and not path.is_dir():  # a pipe will do
+        if path.exists() and not path.is_dir():  # a pipe is valid
             return path
     except OSError:
         pass
@@ -259,13 +259,13 @@ def _existing_file(value: object) -> Path:
 
 
 def _certificates(value: object) -> Path:
-    """Read the name of a file with certificates in PEM format."""
+    """Validate the path of a file with certificates in PEM format."""
     import ssl
 
     path = _existing_file(value)
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=path)
-    except OSError:  # ssl.SSLError is one
+    except OSError:  # includes ssl.SSLError
         raise ValueError(f"expected certificates in PEM format, found something else in {path}") from None
     return path
 
@@ -276,16 +276,16 @@ FOLDER = Kind("the name of a folder", _folder)
 CERTIFICATES = Kind("an existing file", _certificates)
 
 
-# What is wanted of a product
+# Selection
 
 
 def search_value(expected: str, from_text: Callable[[str], object] = _as_it_is) -> Kind:
-    """Take a search parameter; `Query` reads all of them together."""
+    """Accept a search parameter; `Query` validates all of them together."""
     return Kind(expected, _as_it_is, from_text)
 
 
 def _words(value: object) -> str | tuple[str, ...]:
-    """Take text as it is, a number for text, and a list of these."""
+    """Accept text, a number, and a list of these."""
     items = value if isinstance(value, list | tuple) else [value]
     if not all(isinstance(item, str | int) and not isinstance(item, bool) for item in items):
         raise ValueError
@@ -294,7 +294,7 @@ def _words(value: object) -> str | tuple[str, ...]:
 
 
 def criterion(name: str, expected: str, *choices: str) -> Kind:
-    """Take what `choosing.Wishes` knows by this name: text with commas, or a list; an empty one asks for nothing."""
+    """Accept what `Criteria` accepts by this name: text with commas, or a list; an empty one means no criterion."""
 
     def read(value: object) -> str | tuple[str, ...]:
         from collgs_async.models.criteria import Criteria
@@ -322,7 +322,7 @@ def _best_per(value: object) -> str | tuple[str, ...]:
 
 
 def _area(value: object) -> str | Path | dict[str, Any]:
-    """Take the name of a file, WKT or a GeoJSON object; it is read when it is needed."""
+    """Accept a file name, WKT or a GeoJSON object; it is parsed when needed."""
     if isinstance(value, dict):
         return dict(value)
     if isinstance(value, str) and (value.lstrip().startswith("{") or _is_wkt(value)):
@@ -331,12 +331,12 @@ def _area(value: object) -> str | Path | dict[str, Any]:
 
 
 def _is_wkt(text: str) -> bool:
-    """Tell whether this may be WKT: all of it has a parenthesis. A file may too, which is seen when it is read."""
+    """Whether this may be WKT, which always has a parenthesis; a file name may, too, which shows when it is read."""
     return "(" in text and "$" not in text and not text.startswith("~")
 
 
 def _identifiers(value: object) -> str | Path | tuple[str, ...]:
-    """Take identifiers, or the name of a file with identifiers; it is read when it is needed."""
+    """Accept identifiers, or the name of a file with identifiers, which is read when needed."""
     if value == "-":
         return "-"
     if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
@@ -345,7 +345,7 @@ def _identifiers(value: object) -> str | Path | tuple[str, ...]:
 
 
 def _interval(words: str) -> object:
-    """Read MIN,MAX as the closed interval that is meant; without brackets the catalogue reads "MIN or MAX"."""
+    """Parse MIN,MAX to a closed interval; without brackets the catalogue would interpret "MIN or MAX"."""
     bare = "," in words and not set("[]") & set(words)
     return f"[{words}]" if bare else words
 

@@ -1,4 +1,4 @@
-"""Put the settings together from file, environment and flags."""
+"""Merge the settings from file, environment and flags."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ def load_config(
     flags: Mapping[str, object],
     needs_collection: bool = True,
 ) -> Config:
-    """Put the settings together: a flag goes before the environment, that before the file, that before the default.
+    """Load the settings; flags take precedence over the environment, that over the file, that over the defaults.
 
     Parameters
     ----------
     file
         A JSON file; None: none.
     environ
-        Where the ``COLLGS_*`` variables are looked up; an empty one counts as not set.
+        The environment with its ``COLLGS_*`` variables; an empty one counts as not set.
     flags
-        What the command line gave, by configuration key, such as ``download_options.workers``; None: not given.
+        Values from the command line by configuration key, such as ``download_options.workers``; None: not given.
     needs_collection
-        Whether it is wrong that no collection is named; else `Config.query` is None then.
+        Whether a missing collection is an error; otherwise `Config.query` is None.
 
     Raises
     ------
     ConfigError
-        With a line for each wrong value, beginning with the flag, the variable or the file that it came from.
+        With one line per invalid value, beginning with its flag, variable or file.
     """
     values = read_object(file) if file else {}
     origins = {} if file else {key: option.flag for key, option in BY_KEY.items()}
@@ -54,7 +54,7 @@ def load_config(
         origins[key] = BY_KEY[key].flag if key in BY_KEY else f"--set {key.removeprefix('parameters.')}"
     parameters = values.get("parameters", {})
     if needs_collection and isinstance(parameters, dict) and not names_collection(parameters):
-        _put(values, "parameters.parentIdentifier", None)  # which is refused together with all else that is wrong
+        _put(values, "parameters.parentIdentifier", None)  # reported together with all other errors
     try:
         return Config(**values)
     except ConfigError as error:
@@ -85,13 +85,13 @@ def _from_flags(flags: Mapping[str, object]) -> Iterator[tuple[str, object]]:
 
 
 def _put(values: dict[str, Any], key: str, value: object) -> None:
-    """Set a value by its dotted key, in place of any spelling of it that the file has."""
+    """Set a value by its dotted key, replacing any spelling of it in the file."""
     section, dot, name = key.partition(".")
     if not dot:
         values[key] = value
         return
     inside = values.get(section, {})
-    if isinstance(inside, dict):  # else the section itself is wrong, and will be named
+    if isinstance(inside, dict):  # otherwise the section itself is invalid, and will be reported
         kept = {written: old for written, old in inside.items() if canonical_parameter(written) != name}
         values[section] = {**kept, name: value}
 

@@ -1,7 +1,7 @@
-"""What a setting is: a row with its flag, its help, what a right value is, and its default.
+"""A setting as a row: its flag, help, kind of value and default.
 
-`settings` has the rows. Command line, environment, configuration file, help and messages are all made of them, so
-what is imported here must be quick.
+`settings` has the rows. Command line, environment, configuration file, help and messages all derive from them, so this
+module must be quick to import.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ __all__ = ["GROUPS", "Group", "Option", "Section", "env_name", "part", "search_p
 _SECRETS = {"username", "user", "password", "credentials", "auth", "token"}
 
 Group: TypeAlias = Literal["selection", "output", "transfer", "connection"]
-"""The headings of the help."""
+"""Headings of the help."""
 
 GROUPS: tuple[Group, ...] = ("selection", "output", "transfer", "connection")
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One setting, wherever it comes from.
+    """One setting, whatever its source.
 
     Attributes
     ----------
@@ -40,15 +40,15 @@ class Option:
     flag
         Its name on the command line, such as ``--chunk-size``; a switch also has a ``--no-`` form.
     metavar
-        What stands for its value in the help; empty for a switch, which takes none.
+        The placeholder for its value in the help; empty for a switch, which has none.
     kind
-        What a right value is.
+        The valid values.
     group
-        The heading of the help under which it stands.
+        Its heading in the help.
     help
-        What it is for, in one line.
+        Its purpose, in one line.
     default
-        What holds when nothing else is said; None: nothing, or no limit.
+        The value when nothing else is given; None: nothing, or no limit.
     """
 
     key: str
@@ -61,17 +61,17 @@ class Option:
 
     @property
     def expected(self) -> str:
-        """What a right value looks like, for messages: ``a whole number from 1 to 64``."""
+        """The valid values, for messages: ``a whole number from 1 to 64``."""
         return self.kind.expected
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """The only values there are; empty: many."""
+        """The only valid values; empty: many."""
         return self.kind.choices
 
     @property
     def switch(self) -> bool:
-        """Whether it is on or off and takes no value on the command line."""
+        """Whether it is boolean, and so takes no value on the command line."""
         return self.kind is SWITCH
 
 
@@ -84,14 +84,14 @@ def setting(
     help: str,  # noqa: A002  (as the attribute)
     group: Group | None = None,
 ) -> Any:
-    """Declare a field of a section, with all that is known about it.
+    """Declare a field of a section.
 
     Parameters
     ----------
     flag, metavar, kind, help
         As in `Option`.
     default
-        What holds when nothing else is said. Where it is None, None may be given, too.
+        The value when nothing else is given. None makes None a valid value.
     group
         The heading of the help; None: that of the section.
     """
@@ -100,17 +100,17 @@ def setting(
 
 
 def env_name(option: Option) -> str:
-    """Name the environment variable of an option: ``--chunk-size`` has ``COLLGS_CHUNK_SIZE``."""
+    """Return the environment variable of an option: ``--chunk-size`` has ``COLLGS_CHUNK_SIZE``."""
     return "COLLGS_" + option.flag.removeprefix("--").replace("-", "_").upper()
 
 
 def search_parameter(words: str) -> tuple[str, str]:
-    """Split the KEY=VALUE of ``--set``; the value may hold further equals signs, or be empty.
+    """Split the KEY=VALUE of ``--set``; the value may contain equals signs, or be empty.
 
     Raises
     ------
     ValueError
-        When there is no equals sign, or no key before it.
+        There is no equals sign, or no key before it.
     """
     key, equals, value = words.partition("=")
     if not equals or not key.strip():
@@ -120,12 +120,12 @@ def search_parameter(words: str) -> tuple[str, str]:
 
 @dataclass(frozen=True, init=False, repr=False)
 class Section:
-    """Settings that belong together; a copy with other values, by `dataclasses.replace`, is checked, too.
+    """A section of settings; `dataclasses.replace` validates the copy as well.
 
     Raises
     ------
     ConfigError
-        With a line for each wrong value.
+        With one line per invalid value.
     """
 
     prefix: ClassVar[str] = ""
@@ -147,7 +147,7 @@ class Section:
             raise ConfigError(problems)
 
     def __init_subclass__(cls) -> None:
-        """Describe each setting in the docstring as the help does."""
+        """Document each setting in the docstring, from its help."""
         rows = {name: row.metadata for name, row in vars(cls).items() if isinstance(row, Field) and row.metadata}
         lines = [f"    {name}\n        {row['help']}." for name, row in rows.items() if "help" in row]
         heading = [] if "Attributes\n" in (cls.__doc__ or "") else ["", "    Attributes", "    ----------"]
@@ -160,11 +160,11 @@ class Section:
         return kind.check(self.prefix + one.name, value)
 
     def _contradictions(self) -> Iterator[str]:
-        """Name what is right by itself and wrong together."""
+        """Yield errors in combinations of values that are valid by themselves."""
         return iter(())
 
     def __repr__(self) -> str:
-        """Show what is not as by default, without passwords."""
+        """Show the values that differ from their defaults, without passwords."""
         shown_as = [f"{one.name}={self._shown(one, value)}" for one, value in self._changed()]
         return f"{type(self).__name__}({', '.join(shown_as)})"
 
@@ -173,14 +173,14 @@ class Section:
         return repr(redact_url(value) if kind.may_hold_password and isinstance(value, str) else value)
 
     def _changed(self) -> Iterator[tuple[Field[Any], Any]]:
-        """Give each field whose value is not its default."""
+        """Yield each field whose value differs from its default."""
         for one in fields(self):
             if (value := getattr(self, one.name)) != _default(one):
                 yield one, value
 
     @classmethod
     def options(cls) -> Iterator[Option]:
-        """List the settings of this section."""
+        """Yield the settings of this section."""
         for one in fields(cls):
             if "flag" in one.metadata:
                 row = {**one.metadata, "group": one.metadata["group"] or cls.group}
@@ -194,7 +194,7 @@ def _default(one: Field[Any]) -> Any:
 
 
 def part(section: type[Section]) -> Any:
-    """Declare a field that holds a section; a mapping will do."""
+    """Declare a field that holds a section, which may be given as a mapping."""
 
     def read(value: object) -> Section:
         if isinstance(value, section):
@@ -207,12 +207,12 @@ def part(section: type[Section]) -> Any:
 
 
 def _unknown(key: str) -> str:
-    """Refuse a key that there is not, and name the one that was probably meant."""
+    """Return the error for an unknown key, with a suggestion."""
     printable = key if key.isprintable() else quote_value(key)
     section, _, name = key.rpartition(".")
     if name.lower() in _SECRETS:
         return f"{printable}: unknown key; {CREDENTIALS}"
-    from collgs_async.config.settings import KNOWN_KEYS  # of all sections, which are made of this one
+    from collgs_async.config.settings import KNOWN_KEYS  # deferred: it has all sections, which derive from this class
 
     near = difflib.get_close_matches(name, KNOWN_KEYS, n=1, cutoff=0.7)
     if not near:

@@ -1,7 +1,7 @@
-"""Names of files and folders as people write them: ``~``, ``~user``, ``$NAME`` and ``${NAME}`` as in a shell.
+"""Expand paths as a shell does: ``~``, ``~user``, ``$NAME`` and ``${NAME}``.
 
-No shell has read what stands in a configuration file, behind the equals sign of a flag or in the file of a service.
-And nobody means a folder that is called ``~``.
+No shell expands the values in a configuration file, after the equals sign of a flag, or in a service file; and a folder
+that is really called ``~`` is never meant.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _VARIABLE = re.compile(rf"\$(?:(\$)|({_NAME})|\{{({_NAME})\}}|(\{{))")
 
 
 def read_path(written: str | Path) -> Path:
-    """Read the name of a file or folder.
+    """Expand the path of a file or folder.
 
     Parameters
     ----------
@@ -31,8 +31,7 @@ def read_path(written: str | Path) -> Path:
     Raises
     ------
     ValueError
-        In words: a variable is not set or empty, or a user unknown; without words: the name is blank, or no file
-        system could hold it.
+        With a message: a variable is unset or empty, or a user unknown; without one: the path is blank or invalid.
     """
     text = os.fspath(written)
     if isinstance(written, str):
@@ -43,7 +42,7 @@ def read_path(written: str | Path) -> Path:
         user, slash, rest = text[1:].partition("/")
         return Path(_home(user, text) + slash + rest)
     path = Path(text)
-    return path.absolute() if str(path).startswith("~") else path  # ./~ is a folder of that name, and stays one
+    return path.absolute() if str(path).startswith("~") else path  # ./~ is a folder of that name, and must remain one
 
 
 def _can_be_held(text: str) -> bool:
@@ -69,7 +68,7 @@ def _value(found: re.Match[str], text: str) -> str:
 
 
 def _home(user: str, text: str) -> str:
-    """Give the home of a user; of the one who runs this, HOME goes first."""
+    """Return the home of a user; for the current one, HOME takes precedence."""
     try:
         own = not user and os.environ.get("HOME")
         home = own or (pwd.getpwnam(user) if user else pwd.getpwuid(os.getuid())).pw_dir

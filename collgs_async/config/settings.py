@@ -1,8 +1,7 @@
-"""All settings, a row each: checked when they are made, never changed.
+"""All settings, one row each.
 
-A row is a field of a section. It has the setting's flag and what stands for its value in the help, what a right value
-is, the default, and what it is for. A new setting is a new row. The formatter is off there, for it would
-make seven lines of each.
+A row is a field of a section: its flag, the placeholder for its value in the help, the valid values, the default, and
+its purpose. A new setting is a new row. The formatter is off there, since it would make seven lines of each row.
 """
 
 from __future__ import annotations
@@ -40,10 +39,10 @@ _Words: TypeAlias = str | tuple[str, ...] | None
 
 @dataclass(frozen=True, init=False, repr=False)
 class Selection(Section):
-    """What is wanted of the products that a search finds. Lists may be given as text with commas.
+    """Criteria for the products of a search. Lists may be given as text with commas.
 
-    An area is the name of a file, WKT or a GeoJSON object. ``by`` says what makes the best of those that ``best_per``
-    groups: None stands for ``cloud``, the least; ``coverage`` is the most of the area.
+    An area is a file name, WKT or a GeoJSON object. ``by`` is the criterion for the best of the groups in ``best_per``:
+    None stands for ``cloud``, the least; ``coverage`` is the most of the area.
     """
 
     prefix = "selection."
@@ -97,21 +96,21 @@ class Selection(Section):
             yield "selection.by: expected an area (aoi) to choose by coverage, found none"
 
     def said_twice(self, parameters: Container[str]) -> Iterator[str]:
-        """Name what is said here and by a search parameter of the catalogue, too."""
+        """Yield errors for criteria that a search parameter of the catalogue sets as well."""
         for name, twin in {"aoi": "geometry", "ids": "identifier", "orbit_direction": "orbitDirection"}.items():
             if getattr(self, name) is not None and twin in parameters:
                 yield f"selection.{name}: expected no parameters.{twin} beside it, found one"
 
     @cached_property
     def criteria(self) -> Criteria:
-        """What a product must be."""
+        """The required properties of a product."""
         from collgs_async.models.criteria import CRITERIA_KEYS, Criteria
 
         return Criteria.parse({name: value for name in CRITERIA_KEYS if (value := getattr(self, name))})
 
     @cached_property
     def best(self) -> BestOf | None:
-        """Of which products the best is wanted; None: of none."""
+        """The grouping for the best products; None: all are kept."""
         from collgs_async.models.criteria import BestOf
 
         if not self.best_per:
@@ -122,19 +121,19 @@ class Selection(Section):
 
     @property
     def chooses(self) -> bool:
-        """Whether anything that a search finds may be left out."""
+        """Whether any product of a search may be excluded."""
         return bool(self.local_filters or self.ids)
 
     @property
     def local_filters(self) -> tuple[str, ...]:
-        """What is checked on our side, by the names of the fields, in the order in which it is done."""
+        """The fields that are checked locally, in the order of the checks."""
         from collgs_async.models.criteria import CRITERIA_KEYS
 
         names = (*CRITERIA_KEYS, "aoi", "min_overlap", "latest_baseline", "best_per")
         return tuple(name for name in names if getattr(self, name) not in (None, False, "", ()))
 
     def to_dict(self) -> dict[str, Any]:
-        """Write what is not as by default, as a configuration file holds it."""
+        """Return the values that differ from their defaults, as in a configuration file."""
         written = {one.name: value for one, value in self._changed()}
         return {
             name: list(value) if isinstance(value, tuple) else str(value) if isinstance(value, Path) else value
@@ -144,7 +143,7 @@ class Selection(Section):
 
 @dataclass(frozen=True, init=False, repr=False)
 class DownloadOptions(Section):
-    """How archives are fetched and checked."""
+    """How archives are downloaded and verified."""
 
     prefix = "download_options."
     group = "transfer"
@@ -168,7 +167,7 @@ class DownloadOptions(Section):
     # fmt: on
 
     def _contradictions(self) -> Iterator[str]:
-        """Refuse a floor that the limit itself would keep every connection under."""
+        """Yield an error for a minimum rate that the rate limit itself prevents."""
         share = (self.limit_rate or 0) / self.workers
         if self.limit_rate and self.min_rate and self.min_rate > share:
             yield (
@@ -211,7 +210,7 @@ class Connection(Section):
 
 
 def _read_parameters(value: object) -> dict[str, Any]:
-    """Check the search parameters, and keep them as they are written; the collection may be missing."""
+    """Validate the search parameters, and keep them as written; the collection may be missing."""
     if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
         raise ValueError
     parameters = dict(value)
@@ -228,16 +227,16 @@ def _read_parameters(value: object) -> dict[str, Any]:
 
 @dataclass(frozen=True, init=False, repr=False)
 class Config(Section):
-    """All settings of a run, checked.
+    """All settings of a run, validated.
 
-    Each wrong value has a line that begins with its key: ``download_options.workers: expected ..., found ...``.
+    Each invalid value has a line that begins with its key: ``download_options.workers: expected ..., found ...``.
 
     Attributes
     ----------
     parameters
-        The search, as the user wrote it; `query` is what is understood. Empty, or without a collection: no search.
+        The search parameters as written by the user; `query` is their interpretation. Without a collection: no search.
     selection, connection, download_options
-        The sections of these names; a mapping will do.
+        The sections of these names, which may be given as mappings.
     """
 
     group = "output"
@@ -261,12 +260,12 @@ class Config(Section):
 
     @classmethod
     def from_file(cls, path: str | Path) -> Config:
-        """Read a JSON file and nothing else: neither environment nor flags.
+        """Read a JSON file only, without environment and flags.
 
         Raises
         ------
         ConfigError
-            When the file cannot be read, is no JSON object, or holds wrong values; each line begins with its name.
+            The file cannot be read, is not a JSON object, or has invalid values; each line begins with its name.
         """
         from collgs_async.config.loading import load_config
 
@@ -278,11 +277,11 @@ class Config(Section):
 
     @cached_property
     def query(self) -> Query | None:
-        """The search parameters, as the catalogue will be asked; None when they name no collection."""
+        """The query of the search parameters; None when they name no collection."""
         return Query.parse(self.parameters) if names_collection(self.parameters) else None
 
     def needed_query(self) -> Query:
-        """Return `query`, for what cannot do without.
+        """Return `query`, where one is required.
 
         Raises
         ------
@@ -295,7 +294,7 @@ class Config(Section):
 
     @property
     def download_base(self) -> str:
-        """What relative download links are resolved against; it ends with a slash (protocol §2.4)."""
+        """The base of relative download links; it ends with a slash (protocol §2.4)."""
         parts = urlsplit(self.base_url)
         base = self.connection.download_base_url or f"{parts.scheme}://{parts.netloc}"
         return base.rstrip("/") + "/"
@@ -321,7 +320,7 @@ PARAMETERS = (
         group="selection", help="at most so many products, the newest first"),
 )
 # fmt: on
-"""Search parameters of the catalogue that have a flag of their own; `Query` reads them."""
+"""Search parameters of the catalogue that have a flag; `Query` validates them."""
 
 _ALL = (
     *PARAMETERS,
@@ -340,4 +339,4 @@ KNOWN_KEYS = {
     **{key.rpartition(".")[2]: key for key in BY_KEY},
     **{section: section for section in ("parameters", "selection", "connection", "download_options")},
 }
-"""What a key of this name most likely means: names of old samples, of flags, and the right ones."""
+"""Suggestions for unknown keys: names in old samples, names of flags, and the current ones."""
