@@ -160,6 +160,7 @@ class Store:
         self._failing_since: float | None = None
         self._until: float | None = None
         self._outage: _Outage | None = None
+        self._was_away = False
         self._judging = asyncio.Lock()
         self._changed = asyncio.Event()
         self._shown = False
@@ -335,10 +336,11 @@ class Store:
     def _blame(self, job: DownloadJob, error: UnavailableError) -> None:
         """Give a product up, or leave it one try more where it is not yet certain that this is its own trouble."""
         job.history.blamed += 1
-        busy = isinstance(error, BusyError)
-        # It must have been there right before the last try, too. Where it is busy, it may have taken others by chance.
+        # It must have been there right before the last try, too. A store that is busy, or that was away before, may
+        # have handed out others by chance: of the same product that must be seen more often.
+        by_chance = isinstance(error, BusyError) or self._was_away
         was_there = job.successes_before > job.successes_at_failures[0] >= 0
-        certain = job.history.blamed > job.retry.tries if busy else was_there or job.history.blamed > 1
+        certain = job.history.blamed > job.retry.tries if by_chance else was_there or job.history.blamed > 1
         if certain:
             raise error
         job.retry.once_more()
@@ -358,6 +360,7 @@ class Store:
         job.retry.begin_anew()
         self._until = now + self._limit if self._until is None else self._until
         self._outage = outage = _Outage(self._until, error)
+        self._was_away = True
         if now >= self._until:
             self._give_up(outage)
             raise self._lost(outage)
