@@ -41,7 +41,7 @@ class Run:
     origin: str
 
     async def fetch(self, path: str) -> int:
-        visit = self.authenticator.visit()
+        visit = self.authenticator.begin_attempt()
         while True:
             async with self.session.get(f"{self.origin}/{path}", beginning=visit.on_request) as response:
                 body = await response.read()
@@ -113,7 +113,7 @@ class TestOneSignInForAll:
 
     async def test_a_request_from_before_a_sign_in_gets_its_cookies_back_without_another(self, tmp_path: Path) -> None:
         async with store(tmp_path) as server, running(server.origin) as run:
-            early = run.authenticator.visit()
+            early = run.authenticator.begin_attempt()
             assert 200 == await run.fetch(SCENES[0].location)
             jar(run).clear()  # as an answer that comes late would
             await early.sign_in(f"{server.origin}/{SCENES[1].location}")

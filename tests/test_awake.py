@@ -140,7 +140,7 @@ async def test_after_sleep_it_connects_anew_where_it_was_long_before_the_time_ou
     scene = level2_scenes(1, size=6 * MIB)[0]
     site = await serve([scene], faults={scene.identifier: FAULTS["stall"]})
     async with site.client(timeout=1000, retries=0) as client:
-        client._downloader._scheduler._asleep = SuspendDetector(wall, steady)
+        client._downloader._scheduler._suspend = SuspendDetector(wall, steady)
         product = await first_product(client)
         with caplog.at_level(logging.WARNING, "collgs_async"):
             download = asyncio.create_task(client.download(product))
@@ -182,7 +182,7 @@ async def test_sleep_costs_no_try_even_when_nothing_new_had_come(
             connection=Connection(timeout=1000, retries=0),
         )
         async with Client(config, sleep=sleeps) as client:
-            client._downloader._scheduler._asleep = SuspendDetector(wall, steady)
+            client._downloader._scheduler._suspend = SuspendDetector(wall, steady)
             download = asyncio.create_task(client.download(Product("P", f"{origin}/P.zip")))
             for night in (1, 2):
                 await until(lambda: asked == night and brings(client, MIB)())  # noqa: B023 - called at once
@@ -202,7 +202,7 @@ async def test_sleep_before_the_first_block_has_come_is_noticed_too(
     scene = level2_scenes(1, size=MIB)[0]
     site = await serve([scene], faults={scene.identifier: FAULTS["stall"]})
     async with site.client(timeout=1000, retries=0) as client:
-        client._downloader._scheduler._asleep = SuspendDetector(wall, steady)
+        client._downloader._scheduler._suspend = SuspendDetector(wall, steady)
         download = asyncio.create_task(client.download(await first_product(client)))
         await until(lambda: site.moved() >= scene.size // 3)
         wall.now += NIGHT

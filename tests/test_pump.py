@@ -131,10 +131,10 @@ def receivers() -> Iterator[Receivers]:
         write(part, offset, block)
         seen.written.append((offset, len(block)))
 
-    async def watched(self: BodyReceiver, landed: Callable[[int, int, int], Awaitable[None]]) -> None:
+    async def watched(self: BodyReceiver, on_written: Callable[[int, int, int], Awaitable[None]]) -> None:
         async def noted(offset: int, kept: int, received: int) -> None:
             seen.blocks.append((offset, kept, received))
-            await landed(offset, kept, received)
+            await on_written(offset, kept, received)
 
         seen.begun += 1
         seen.seen.append(weakref.ref(self))
@@ -627,7 +627,7 @@ async def test_after_sleep_it_connects_anew_where_it_was(
     async with raw_server([], Store(CONTENT, MOST), tls=tls_of(certificate if tls else None)) as server:
         config = settings_for(server, tmp_path / "archives", timeout=1000, retries=0, ca_file=certificate)
         async with asyncio.timeout(HANGS), Client(config, sleep=sleeps) as client:
-            client._downloader._scheduler._asleep = SuspendDetector(wall, steady)
+            client._downloader._scheduler._suspend = SuspendDetector(wall, steady)
             run = asyncio.create_task(client.download(Product("A", f"{server.origin}/a.zip")))
             await until(lambda: len(receivers.blocks) > 0 and sum(receivers.blocks[-1][::2]) >= MOST)
             wall.now += NIGHT

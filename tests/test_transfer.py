@@ -295,8 +295,8 @@ async def test_block_is_as_large_as_chunk_size_asks(serve: Callable[..., Any]) -
     site = await serve(level2_scenes(1))
 
     async with site.client(chunk_size=4 * 2**20) as large, site.client(chunk_size=1024) as small:
-        assert 4 * 2**20 == large._downloader._scheduler._line._block
-        assert 2**20 == small._downloader._scheduler._line._block
+        assert 4 * 2**20 == large._downloader._scheduler._fetcher._block
+        assert 2**20 == small._downloader._scheduler._fetcher._block
 
 
 async def test_folder_in_the_place_of_the_archive_fails_that_product_alone(serve: Callable[..., Any]) -> None:

@@ -104,7 +104,7 @@ class Authenticator:
         self._in_a_row = 0
         self.generation = 0
 
-    def visit(self) -> AuthAttempt:
+    def begin_attempt(self) -> AuthAttempt:
         """Begin a request that may be answered by a sign-in form."""
         return AuthAttempt(self)
 

@@ -109,14 +109,14 @@ class PreviewRequester:
     async def _ask(
         self, url: str, method: Literal["GET", "HEAD"], headers: Mapping[str, str] | None, most: int
     ) -> Answer:
-        visit = self._authenticator.visit()
+        attempt = self._authenticator.begin_attempt()
         while True:
             async with self._limiter.slot() as began:
-                answer = await self._answer(url, method, headers, most, beginning=visit.on_request)
+                answer = await self._answer(url, method, headers, most, beginning=attempt.on_request)
                 self._refuse_for_now(answer, began)
             if not (is_html(answer.body) and is_login_page(answer.body)):
                 return answer
-            await visit.sign_in(url)
+            await attempt.sign_in(url)
 
     async def _answer(
         self,

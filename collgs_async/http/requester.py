@@ -96,7 +96,7 @@ class Requester:
         return answer
 
     async def _ask(self, url: str, parameters: Mapping[str, str], read: Callable[[int, bytes], T]) -> T:
-        visit = self._authenticator.visit()
+        attempt = self._authenticator.begin_attempt()
         while True:
             try:
                 async with self._session.get(url, params=parameters, decompress=True, fresh=True) as response:
@@ -107,7 +107,7 @@ class Requester:
                 raise failure from error
             if not (is_html(body) and is_login_page(body)):
                 break
-            await visit.sign_in(with_parameters(url, parameters))
+            await attempt.sign_in(with_parameters(url, parameters))
         if not whole:
             raise CatalogueError(f"the catalogue's answer is larger than {LARGEST_ANSWER // 2**20} MiB")
         try:

@@ -1,10 +1,12 @@
-"""One product, from its URL to a verified file.
+"""Download one product: from its URL to a verified file under its final name.
 
-`downloader` walks one product from its `action` to publication. `job` knows what is still missing of its archive;
-`scheduler` has the connections of a run and tries again, with `helpers` where an archive gets several of them. `fetch`
-makes one request, `range_request` decides what its answer is worth from the headers alone, and `body` writes what
-comes; `receiver` takes the bulk over a `connection` of its own. `repair` mends what the verifier found wrong. `stores`,
-`outage`, `staging` and `waits` say when a store is asked at all.
+`downloader` takes one product through its steps: lock, `action`, download, verify, publish. A `job` holds the state of
+one download, as segments of its archive. The `scheduler` runs jobs over a limited number of connections and retries
+them; `helpers` assign further connections to a job that still has much to download. `fetch` makes one request,
+`range_request` interprets its response from the headers alone, and `body` writes the response body into the part file.
+For large bodies, `receiver` reads the socket in a thread, over a `connection` taken from aiohttp. `repair` decides what
+to download again after a failed verification. `stores` and `outage` keep the state of each host, `staging` and `others`
+postpone products that have to wait, and `waits` reports what a run waits for.
 """
 
 from collgs_async.transfer.action import Action, decide

@@ -1,4 +1,4 @@
-"""What is to be done about a product, from what is here of it."""
+"""Decide whether to skip, resume or fetch a product, from the files that are in the output folder."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ log = logging.getLogger("collgs_async")
 
 
 class Action(StrEnum):
-    """What is to be done about a product."""
+    """What to do with a product."""
 
     SKIP = "skip"
-    """Nothing: its archive is here."""
+    """Nothing: the archive is in the folder."""
 
     RESUME = "resume"
-    """Fetch the rest of what is here."""
+    """Download the rest of the part file."""
 
     FETCH = "fetch"
-    """Fetch it from its first byte on."""
+    """Download the archive from its first byte on."""
 
 
 def decide(*, whole: bool, part: int, skip_existing: bool) -> Action:
-    """Choose what to do about a product.
+    """Return what to do with a product.
 
     =================  ==========  =================  ==========
-    a whole archive    bytes of    archives that are  action
-    has its name       a part      here are trusted
+    complete archive   bytes in a  existing archives  action
+    under its name     part file   are skipped
     =================  ==========  =================  ==========
     yes                any         yes                skip
     yes                none        no                 fetch
@@ -53,11 +53,11 @@ def decide(*, whole: bool, part: int, skip_existing: bool) -> Action:
     Parameters
     ----------
     whole
-        Whether a file with the final name is here, of the right structure, and not another product's.
+        Whether a file has the final name, is a structurally complete archive, and is not another product's.
     part
-        Length of the part in bytes; 0 when there is none.
+        Length of the part file in bytes; 0 if there is none.
     skip_existing
-        Whether to leave alone what is here.
+        Whether existing archives are kept rather than downloaded again.
     """
     if whole and skip_existing:
         return Action.SKIP
@@ -65,26 +65,25 @@ def decide(*, whole: bool, part: int, skip_existing: bool) -> Action:
 
 
 def inspect_local(product: Product, final: Path, *, skip_existing: bool, stop: Callable[[], bool]) -> Action:
-    """Look what is here of a product and choose what to do about it; changes nothing.
+    """Inspect a product's files and return what to do with it; changes nothing.
 
     Parameters
     ----------
-    product
-        The product.
     final
-        Where its archive is, or will be.
+        Path of the archive, which need not exist.
     skip_existing
         As for `decide`.
     stop
-        Asked now and then whether to give up.
+        Called regularly; returns True to cancel.
 
     Raises
     ------
     ProductError
-        Something else has the name that its archive or its part needs, or nobody may read what is here.
+        Something that is not a file has the name of the archive or the part file, or a file cannot be read.
     """
     try:
-        # An archive may be a link to one: it is read, and replaced, but never written. A part is written.
+        # The archive may be a symbolic link, since it is only read or replaced. The part file, which is written, may
+        # not: following a link would write elsewhere.
         archive, part = _status(final, final.stat), _status(part_of(final), part_of(final).lstat)
         return decide(
             whole=archive is not None and _is_whole(product, final, stop),
@@ -106,7 +105,7 @@ def _status(path: Path, ask: Callable[[], os.stat_result]) -> os.stat_result | N
 
 def _is_whole(product: Product, final: Path, stop: Callable[[], bool]) -> bool:
     try:
-        # Not by the length that the catalogue gives: where it errs, the product would be fetched at each run.
+        # The catalogue's length is not checked: where it is wrong, the product would be downloaded at each run.
         verify_archive(final, level=Level.STRUCTURE, identifier=product.identifier, stop=stop)
     except IntegrityError as error:
         log.warning("%s: the file that is here is not its whole archive (%s)", product.identifier, error)

@@ -1,4 +1,4 @@
-"""The body of one answer comes to its place: what is here is compared, what is missing is written, nothing twice."""
+"""Write a response body into the part file; compare bytes that are already there."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ __all__ = ["BodyWriter"]
 
 
 class BodyWriter:
-    """Takes the body of one answer, block by block.
+    """Writes the body of one response, block by block.
 
     Parameters
     ----------
     answer
-        What the body is, as it was judged.
+        The interpreted response: which bytes of the archive the body holds.
     part
-        Where it belongs.
+        The part file, open.
     segment
-        What is wanted of it; its end may move down meanwhile.
+        The range to write; its end may decrease during the download.
 
     Attributes
     ----------
     position
-        Where in the archive its next byte belongs.
+        Offset in the archive of the next body byte.
     """
 
     def __init__(self, answer: ResponseBody, part: PartFile, segment: Segment) -> None:
@@ -42,24 +42,29 @@ class BodyWriter:
 
     @property
     def end(self) -> int:
-        """One past the last byte that will come; -1 when the answer does not say."""
+        """Offset one past the last body byte; -1 if the response does not state it."""
         return -1 if self._answer.end is None else self._answer.end
 
     @property
     def to_come(self) -> int:
-        """How many bytes are still to come and to be written, if nothing of it is here; else 0."""
+        """Bytes still to be received and written, if none of them is in the part file yet; otherwise 0."""
         here = any(here for _, _, here in self.part.held.split(self.position, self.end))
         return 0 if here or self.segment.end is None else min(self.end, self.segment.end) - self.position
 
     async def take(self, block: bytearray) -> bool:
-        """Write what is missing of a block; an empty one is the end of the body. Tell whether more is wanted.
+        """Write the missing bytes of a block, and return whether more of the body is needed.
+
+        Parameters
+        ----------
+        block
+            The next bytes; empty at the end of the body.
 
         Raises
         ------
         AskAgain
-            Bytes that are here are not what the server has there: they are of another version.
-        Abandoned
-            The segment was given up meanwhile.
+            The part file holds other bytes at this place, so it belongs to another version of the archive.
+        SegmentSuperseded
+            The segment was cancelled in the meantime.
         TransferError
             The server sent more or less than it announced.
         """
@@ -76,17 +81,17 @@ class BodyWriter:
         await self._place(block)
         self._move_to(after)
         if self._answer.first == 0 and after >= self.part.held.end:
-            # Only now is every byte of the part known to be of this version.
+            # The body has covered the whole part file, so every byte of it is now known to be of this version.
             await self.part.set_version(self._answer.remote)
         return self.segment.end is None or after < self.segment.end
 
-    async def landed(self, offset: int, count: int) -> None:
-        """Take note of bytes that somebody else has written."""
+    async def record_written(self, offset: int, count: int) -> None:
+        """Record bytes that the receiver's thread has written."""
         await self.part.record_written(offset, count)
         self._move_to(offset + count)
 
     async def finish(self) -> None:
-        """Cut off what is here beyond the archive's end."""
+        """Truncate the part file if it is longer than the archive."""
         if self.position == self._answer.remote.size and self.position < self.part.held.end:
             await self.part.cut(self.position)
 
@@ -102,7 +107,7 @@ class BodyWriter:
             raise TransferError(f"the answer, of unknown length, ended at byte {self.position}; {here} are here")
 
     async def _place(self, block: bytearray) -> None:
-        """Compare what of a block is here already, and write what is missing of the segment."""
+        """Compare the bytes of a block that are already in the part file, and write those missing in the segment."""
         view, position, part, segment = memoryview(block), self.position, self.part, self.segment
         for first, last, here in list(part.held.split(position, position + len(block))):
             if not here:
@@ -112,7 +117,7 @@ class BodyWriter:
             elif await part.read(first, last - first) != view[first - position : last - position]:
                 if self._answer.first > 0:
                     raise AskAgain("what is here is of another version", from_start=True)
-                # All before this piece was equal to the new version, so the part becomes the new one from here on.
+                # A body that starts at byte 0 was equal up to here: drop the rest, and continue with the new version.
                 await part.set_version(None)
                 await part.cut(first)
                 await part.write(first, view[first - position :])

@@ -1,9 +1,10 @@
-"""An answer's connection, taken over from aiohttp: the way to its bytes for a thread that waits for them itself.
+"""Take a response's connection over from aiohttp, so that a receiver thread can read the body from the socket.
 
-The event loop would copy each byte three times more, and wake up for each handful of packets. aiohttp reads the headers
-and the first bytes; then its connection is taken over, and never given back. Over TLS the thread goes on with the
-state that asyncio's own protocol has built up. Where any of that is not as we know it (another event loop, TLS within
-TLS, a body of unknown length), there is no tap, and the bytes go through the event loop as before.
+Through the event loop, each byte would be copied three more times, and the loop would wake up for each few packets.
+aiohttp reads the headers and the first bytes; then its connection is taken over, and never returned. With TLS, the
+thread continues with the TLS state of asyncio's own protocol. If anything about the connection is not as expected
+(another event loop, TLS within TLS, a body of unknown length), it is not taken over, and the body is read through the
+event loop.
 """
 
 from __future__ import annotations
@@ -29,39 +30,39 @@ if TYPE_CHECKING:
 __all__ = ["WAIT", "BodyConnection"]
 
 WAIT: Final = 0.5
-"""Seconds after which whoever waits for bytes is given what has come: slow lines move visibly, too."""
+"""Seconds after which a read returns what has been received, so that slow connections show progress, too."""
 
 _KNOWN_TRANSPORT: Final = getattr(asyncio.selector_events, "_SelectorSocketTransport", None)
-"""The only way of asyncio to a socket that is known to leave it alone while reading is paused."""
+"""The only asyncio transport that is known not to touch its socket while reading is paused."""
 
 _RAW: Final = 64 * 1024
-"""Bytes of TLS records that are taken from the socket at once."""
+"""Maximum bytes of TLS records read from the socket at once."""
 
 _RECORD: Final = 17 * 1024
-"""Bytes that one of them may have, with all that is around them (RFC 8446 §5.2)."""
+"""Maximum size of one TLS record with its header, in bytes (RFC 8446 §5.2)."""
 
 _TURN: Final = 8 * 2**20
-"""Bytes after which whoever decrypts lets others have their turn."""
+"""Bytes after which a thread passes the decryption turn to the next one."""
 
 
 class _Source(Protocol):
-    """Where the body's bytes come from; `block` is how many are best taken at once, at most."""
+    """Source of the body's bytes; `block` is the best size of a read buffer, in bytes."""
 
     block: int
 
     def fill(self, view: memoryview) -> int | None:
-        """Put bytes into a buffer; 0: there are no more. None: none came for a while."""
+        """Read into a buffer and return the number of bytes; 0 at the end, None if none arrived within `WAIT`."""
 
     def pause(self, *, end: bool = False) -> None:
-        """Let others go on, since the bytes have been written, or are not wanted at the end."""
+        """Release the decryption turn after a write, or at the end of the body."""
 
 
 class _NoSource:
-    """A body of which all has come."""
+    """Source for a body that has been received completely."""
 
     block = 1
 
-    def fill(self, view: memoryview) -> int | None:  # noqa: ARG002 - there is nothing to put there
+    def fill(self, view: memoryview) -> int | None:  # noqa: ARG002 - there is nothing to read
         return 0
 
     def pause(self, *, end: bool = False) -> None:
@@ -69,7 +70,7 @@ class _NoSource:
 
 
 class _PlainSource:
-    """A connection without encryption.
+    """Source for an unencrypted connection.
 
     Parameters
     ----------
@@ -83,17 +84,17 @@ class _PlainSource:
         self._socket = connection
 
     def fill(self, view: memoryview) -> int | None:
-        return _received(self._socket, view)
+        return _receive_into(self._socket, view)
 
     def pause(self, *, end: bool = False) -> None:
-        pass  # the interpreter is in nobody's way for long
+        pass  # without decryption there is no turn to release
 
 
 class _Turns:
-    """Who decrypts: one thread at a time, in the order of asking.
+    """A fair lock around decryption: one thread at a time, in the order of the requests.
 
-    Each record lets go of the interpreter, and threads that take it from each other after each of them cost more than
-    they gain, on however many cores.
+    OpenSSL releases the GIL for each record. Threads that decrypt in parallel would contend for it after every 16 KiB,
+    which costs more than parallel decryption gains, on any number of cores.
     """
 
     def __init__(self) -> None:
@@ -102,7 +103,7 @@ class _Turns:
         self._waiting: deque[threading.Lock] = deque()
 
     def take(self) -> None:
-        """Wait for one's turn."""
+        """Wait for the turn."""
         with self._mutex:
             if not self._taken:
                 self._taken = True
@@ -113,7 +114,7 @@ class _Turns:
         called.acquire()
 
     def give(self) -> None:
-        """Give it to whoever waits longest; left to itself, a lock goes to who asks for it again at once."""
+        """Pass the turn to the thread that has waited longest; a plain lock would often go back to the same thread."""
         with self._mutex:
             if self._waiting:
                 self._waiting.popleft().release()
@@ -123,22 +124,22 @@ class _Turns:
 
 _turns = _Turns()
 if hasattr(os, "register_at_fork"):
-    # Whoever had the turn has not come along.
+    # The thread that held the turn does not exist in the child.
     os.register_at_fork(after_in_child=_turns.__init__)  # type: ignore[misc]
 
 
 class _TlsSource:
-    """A connection whose records are decrypted here.
+    """Source for a TLS connection; decrypts the records itself.
 
     Parameters
     ----------
     connection
         As for `_PlainSource`.
     tls, incoming
-        The state of asyncio's own protocol, and the buffer that it decrypts from.
+        The TLS state of asyncio's protocol, and the buffer that it decrypts from.
     """
 
-    block = 256 * 1024  # larger ones cost memory and gain nothing, since there are many in a turn
+    block = 256 * 1024  # larger blocks cost memory without being faster, since one turn covers many of them
 
     def __init__(self, connection: socket.socket, tls: ssl.SSLObject, incoming: ssl.MemoryBIO) -> None:
         self._socket = connection
@@ -153,18 +154,18 @@ class _TlsSource:
         while True:
             filled, ended = self._decrypt_in_turn(view, filled)
             if ended or filled == len(view):
-                return filled  # and keeps the turn until the bytes are written
+                return filled  # the turn is kept until the bytes are written
             self._give_turn()
-            # More than must still come may never come; a piece of a record may be here already.
+            # Never wait for more than the peer certainly still sends: part of a record may be buffered already.
             wanted = self._raw[: max(1, len(view) - filled - _RECORD)]
             try:
-                received = _received(self._socket, wanted) if time.monotonic() < enough else None
+                received = _receive_into(self._socket, wanted) if time.monotonic() < enough else None
             except OSError:
                 if not filled:
                     raise
-                return filled  # the next call meets the end of the line
+                return filled  # the next call raises the error again
             if not received:
-                return filled or received  # bytes may trickle, and still make no whole record
+                return filled or received  # bytes may arrive without completing a record
             self._incoming.write(self._raw[:received])
 
     def pause(self, *, end: bool = False) -> None:
@@ -186,16 +187,16 @@ class _TlsSource:
         return filled, ended
 
     def _decrypt(self, view: memoryview, filled: int) -> tuple[int, bool]:
-        """Decrypt what has come, until the buffer is full; tell how full it is, and whether nothing more will come."""
+        """Decrypt what has been received until the buffer is full; return its fill level and whether the body ended."""
         read, incoming, size, dry = self._read, self._incoming, len(view), False
         try:
-            # One record a call at most, 16 KiB: what else is done for each of them is felt.
+            # Each call returns at most one record of 16 KiB, so any overhead in this loop is noticeable.
             while filled < size:
                 if not dry and incoming.pending < _RECORD:
                     dry = not self._top_up()
                 try:
                     count = read(size - filled, view[filled:])
-                except ssl.SSLWantReadError:  # which costs as much as a record, so that it is not asked in vain
+                except ssl.SSLWantReadError:  # costs as much as a record, so the loop tops up before it can happen
                     if dry:
                         break
                 else:
@@ -204,42 +205,42 @@ class _TlsSource:
                     filled += count
         except OSError as error:
             if filled:
-                return filled, True  # the next call meets it again, or the end of the line
+                return filled, True  # the next call meets the error again, or the end of the connection
             if isinstance(error, ssl.SSLError):
                 raise ConnectionError(error.reason or "TLS failed") from error
-            raise _line_trouble(error) from error
+            raise _as_network_error(error) from error
         return filled, False
 
     def _top_up(self) -> bool:
-        """Take from the socket what has come; False: nothing has, or nothing will any more."""
+        """Read what the socket has received, without waiting; return False if there is nothing."""
         try:
             received = self._socket.recv_into(self._raw, 0, socket.MSG_DONTWAIT)
         except OSError as error:
             if not (isinstance(error, BlockingIOError) or self._incoming.pending):
                 raise
-            return False  # of a line that broke, what came before is taken first; the next call meets it again
+            return False  # decrypt what arrived before a reset first; the next call meets the error again
         self._incoming.write(self._raw[:received])
         return received > 0
 
 
-def _received(connection: socket.socket, view: memoryview) -> int | None:
-    """Wait until the buffer is full, or take what came in a while; None: nothing did."""
+def _receive_into(connection: socket.socket, view: memoryview) -> int | None:
+    """Read until the buffer is full or `WAIT` has passed; return None if nothing arrived."""
     try:
-        # The system gathers it without waking us for each packet.
+        # MSG_WAITALL lets the kernel fill the buffer without waking this thread for each packet.
         return connection.recv_into(view, len(view), socket.MSG_WAITALL)
     except BlockingIOError:
         return None
     except OSError as error:
-        raise _line_trouble(error) from error
+        raise _as_network_error(error) from error
 
 
-def _line_trouble(error: OSError) -> OSError:
-    """Tell what the line does wrong from what the disk does."""
+def _as_network_error(error: OSError) -> OSError:
+    """Convert a socket's error to a network error, so that it is not mistaken for one of the disk."""
     return error if isinstance(error, ConnectionError | TimeoutError) else ClientOSError(error.errno, error.strerror)
 
 
-def _drained(content: StreamReader) -> bytearray:
-    """Take all that aiohttp has received; each read may let its parser go on with what it kept back."""
+def _read_buffered(content: StreamReader) -> bytearray:
+    """Return all that aiohttp has received; a loop, as each read may let the parser continue with held-back data."""
     head = bytearray()
     while chunk := content.read_nowait():
         head += chunk
@@ -247,16 +248,16 @@ def _drained(content: StreamReader) -> bytearray:
 
 
 class BodyConnection:
-    """An answer's connection, taken over from aiohttp.
+    """A response's connection, taken over from aiohttp.
 
     Attributes
     ----------
     head
-        Bytes of the body that had arrived already.
+        Body bytes that aiohttp had received already.
     source
-        Where the others come from.
+        Source of the remaining bytes.
     interrupted
-        Whether no more of them are wanted.
+        Whether `interrupt` was called, so that no more bytes are to be read.
     """
 
     def __init__(self, head: bytearray, source: _Source, connection: socket.socket | None) -> None:
@@ -267,14 +268,14 @@ class BodyConnection:
 
     @classmethod
     def on(cls, response: ClientResponse) -> BodyConnection | None:
-        """Take over; None where that cannot be done."""
+        """Take over a response's connection; return None if that is not possible."""
         connection = response.connection
         transport = connection.transport if connection else None
         protocol = connection.protocol if connection else None
         if transport is None or protocol is None or response.content.exception() is not None:
             return None
         if "Transfer-Encoding" in response.headers:
-            return None  # the lengths of chunks are no bytes of the archive
+            return None  # a chunked body has chunk headers between the bytes of the archive
         layer = getattr(transport, "_ssl_protocol", None)
         below = transport if layer is None else getattr(layer, "_transport", None)
         tls, incoming = getattr(layer, "_sslobj", None), getattr(layer, "_incoming", None)
@@ -285,11 +286,11 @@ class BodyConnection:
         try:
             own: socket.socket = below.get_extra_info("socket").dup()
         except OSError:
-            return None  # no descriptor is left for it
-        head = _drained(response.content)
+            return None  # no file descriptor is left
+        head = _read_buffered(response.content)
         if response.content.is_eof():
             own.close()
-            return cls(head, _NoSource(), None)  # its connection serves others now
+            return cls(head, _NoSource(), None)  # the connection is back in aiohttp's pool
         if getattr(protocol, "_reading_paused", True):
             own.close()
             raise ClientPayloadError("aiohttp keeps back what it has received")
@@ -302,13 +303,13 @@ class BodyConnection:
         return cls(head, _TlsSource(own, tls, incoming), own)
 
     def interrupt(self) -> None:
-        """Break the connection: whoever waits for its bytes is woken, though more may still arrive."""
+        """Shut the connection down, which wakes a thread that waits for its bytes."""
         self.interrupted = True
         if self._socket is not None:
-            with suppress(OSError):  # the other end was quicker
+            with suppress(OSError):  # the peer has closed it already
                 self._socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Let go of the socket, once nobody reads from it any more."""
+        """Close the socket; no thread may read from it any more."""
         if self._socket is not None:
             self._socket.close()

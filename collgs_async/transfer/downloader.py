@@ -1,4 +1,4 @@
-"""One product's walk: decide, bring its bytes, verify them, give them their name."""
+"""Download one product: lock it, decide what is missing, fetch, verify, publish."""
 
 from __future__ import annotations
 
@@ -55,36 +55,28 @@ __all__ = ["Downloader"]
 
 log = logging.getLogger("collgs_async")
 
-_QUICKLY_READ: Final = 16 * 1024
-"""Bytes that may be left to read where an archive is verified without a thread of its own; if they are packed, they
-unpack to a thousand times as many at the worst."""
+_MAX_QUICK_READ: Final = 16 * 1024
+"""Maximum bytes still to be read for an archive to be verified and published in one short call; compressed data can
+expand a thousandfold."""
 
-_MOST_RELEASES: Final = 60
-"""How often it is tried to give a lease back."""
+_MAX_RELEASES: Final = 60
+"""Attempts to release a lock while no file descriptor is left."""
 
 
 class Downloader:
-    """Fetch products, one call each, with as many connections as there are workers.
+    """Downloads products, one call each, with at most as many connections as there are workers.
 
     Use it as an asynchronous context manager: it owns the threads that verify.
 
     Parameters
     ----------
-    transport
-        The HTTP session.
-    authenticator
-        Signs in when the store asks for it.
-    config
-        Where to put archives and how to treat the line.
-    progress
-        Whom to tell.
     timing
-        Tells the time, and waits between tries; None: the system's own.
+        Clock and sleep of the run; None for the system's.
 
     Attributes
     ----------
     moved
-        Archive bytes that came over the wire so far, also of fetches that were stopped.
+        Archive bytes received so far, including those of cancelled downloads.
     """
 
     def __init__(
@@ -106,72 +98,71 @@ class Downloader:
             *(session, authenticator, config, self._disk), timing=self._timing, tell=self._waits.for_store
         )
         self.moved = 0
-        self._unsettled: list[Outcome] = []
-        self._leases: list[ProductLock] = []
-        self._walking = 0
-        self._nobody_walks = asyncio.Event()
+        self._unreported: list[Outcome] = []
+        self._locks: list[ProductLock] = []
+        self._running = 0
+        self._none_running = asyncio.Event()
         self._idle = 0
-        self._watch: asyncio.Task[None] | None = None
+        self._watcher: asyncio.Task[None] | None = None
         self._holdings = Holdings(
             config.output_directory, skip_existing=self._options.skip_existing, stop=self._disk.stopping
         )
 
     async def __aenter__(self) -> Self:
         await self._disk.__aenter__()
-        self._watch = asyncio.create_task(self._keep_watch())
+        self._watcher = asyncio.create_task(self._watch_locks_and_clocks())
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._watch is not None:
-            self._watch.cancel()
+        if self._watcher is not None:
+            self._watcher.cancel()
         await self._disk.__aexit__(kind, error, trace)
 
-    async def _keep_watch(self) -> None:
-        """Keep the leases, and notice that the computer slept."""
+    async def _watch_locks_and_clocks(self) -> None:
+        """Refresh the locks, and reconnect after a suspend, at regular intervals."""
         while True:
             await asyncio.sleep(POLL_INTERVAL)
-            for lock in list(self._leases):
-                with suppress(CollgsError):  # who cannot reach the folder finds out when writing
+            for lock in list(self._locks):
+                with suppress(CollgsError):  # if the folder cannot be reached, the next write reports it
                     await self._disk.run(lock.refresh)
-            self._scheduler.look_at_the_clocks()
+            self._scheduler.reconnect_after_suspend()
 
     @property
     def max_concurrent(self) -> int:
-        """How many calls may go on at once: one for each connection and one for each thread that verifies."""
+        """Number of calls that may run at once: one for each connection and one for each verifying thread."""
         return self._options.workers + self._disk.checkers
 
     def path_for(self, product: Product) -> Path:
-        """Say where the product's archive is, or will be."""
+        """Return the path of the product's archive, which need not exist."""
         return self._holdings.final(product)
 
     async def action(self, product: Product) -> Action:
-        """Look what is here of a product and say what is to be done about it; changes nothing."""
+        """Inspect a product's files and return what to do with it; changes nothing."""
         return await self._disk.run(lambda: self._holdings.action(product))
 
     async def __call__(self, product: Product) -> Outcome | Later:
-        """Fetch one product of many, or find that it is here; with more connections only by those who `help`.
+        """Download one product of many, or skip it; it gets further connections only from workers that `assist`.
 
         Returns
         -------
         Outcome or Later
-            The outcome also of a product that failed: what concerns it alone is never raised. Later, when the product
-            is on tape, another run has it, too many files are open, or others show first whether the store is in
-            trouble.
+            The outcome, also of a failed product: errors of one product are not raised. Later if the product is on
+            tape, locked by another run, lacks a file descriptor, or waits for a store with an outage.
 
         Raises
         ------
         AuthenticationError
-            The store asks for a sign-in.
+            The store requires a login, and credentials are missing or were refused.
         StorageError
-            The output folder cannot take another byte.
+            The output folder cannot be written.
         """
         return await self._one_of_many(product, History())
 
     async def _one_of_many(self, product: Product, history: History) -> Outcome | Later:
-        self._walking += 1
-        self._nobody_walks.clear()
+        self._running += 1
+        self._none_running.clear()
         self._waits.for_product(history, waits=False)
         try:
             return await self._fetch(self._job(product, history))
@@ -179,40 +170,35 @@ class Downloader:
             self._waits.for_product(history, waits=True)
             return Later(partial(self._one_of_many, product, history), later.seconds, later.store)
         finally:
-            self._walking -= 1
-            if not self._walking:
-                self._nobody_walks.set()
+            self._running -= 1
+            if not self._running:
+                self._none_running.set()
 
     async def assist(self) -> None:
-        """Bring pieces of what others are bringing, until nobody is bringing anything.
+        """Download pieces of running jobs, until no job is running.
 
-        For a worker that has no product of its own any more: so the last, largest archives do not trickle alone.
+        For workers without further products: the last, largest archives get their connections.
         """
         self._idle += 1
         try:
-            while self._walking:
+            while self._running:
                 if not await self._scheduler.help(self._idle):
                     with suppress(TimeoutError):
                         async with asyncio.timeout(IDLE_POLL):
-                            await self._nobody_walks.wait()
+                            await self._none_running.wait()
         finally:
             self._idle -= 1
 
     async def download(self, product: Product, *, damaged: Iterable[tuple[int, int]] | None = None) -> Outcome:
-        """Fetch one product that nobody else helps with, over as many connections as it may have.
+        """Download one product on its own, over as many connections as it may have.
+
+        The outcome and the errors are those of a product of many; what would be `Later` is waited for here.
 
         Parameters
         ----------
-        product
-            What to fetch.
         damaged
-            Ranges of an archive that is here, ``(first, one past the last)``, which are to be fetched again; it loses
-            its final name meanwhile. None: what is here is looked at as `decide` says.
-
-        Returns
-        -------
-        Outcome
-            As for a product of many; so are the errors.
+            Ranges ``(first, one past the last)`` of the existing archive that are to be downloaded again; meanwhile it
+            becomes a part file. None to proceed as `decide` says.
         """
         history = History()
         while True:
@@ -221,7 +207,7 @@ class Downloader:
                 return await self._fetch(self._job(product, history, alone=True), damaged)
             except PutOff as later:
                 if not self.path_for(product).exists():
-                    damaged = None  # the archive is a part by now, and they are missing of it
+                    damaged = None  # the archive has become a part file without these ranges
                 self._waits.for_product(history, waits=True)
                 await self._timing.sleep(later.seconds)
 
@@ -239,15 +225,15 @@ class Downloader:
         )
 
     async def _fetch(self, job: DownloadJob, damaged: Iterable[tuple[int, int]] | None = None) -> Outcome:
-        """Walk one product, and say what became of it; PutOff is passed on."""
+        """Process one product and return its outcome; PutOff is passed on."""
         product, before = job.product, job.bytes_received
         status, error, reason = Status.DOWNLOADED, None, None
         try:
-            if reason := await self._walk_or_wait(job, damaged):
+            if reason := await self._download_or_put_off(job, damaged):
                 status = Status.SKIPPED
         except ProductError as caught:
             if job.part.published:
-                log.warning("%s: %s", product.identifier, caught)  # about its lease; the archive is here
+                log.warning("%s: %s", product.identifier, caught)  # from releasing the lock; the archive is published
             else:
                 status, error = Status.FAILED, _without_frames(caught)
                 log.error("%s: %s; it is left out", product.identifier, caught)
@@ -255,8 +241,8 @@ class Downloader:
             job.break_off()
             raise
         except BaseException:
-            if job.part.published:  # stopped in this very moment; it is here all the same
-                self._unsettled.append(_outcome(job, Status.DOWNLOADED))
+            if job.part.published:  # cancelled after the rename: the archive is here, so its outcome must be reported
+                self._unreported.append(_outcome(job, Status.DOWNLOADED))
             raise
         finally:
             self.moved += job.bytes_received - before
@@ -265,20 +251,20 @@ class Downloader:
         return outcome
 
     def take_unsettled(self) -> list[Outcome]:
-        """Give, once, the outcomes of fetches that were stopped when their archives had just got their names."""
-        taken, self._unsettled = self._unsettled, []
+        """Return and clear the outcomes of downloads that were cancelled right after publishing their archive."""
+        taken, self._unreported = self._unreported, []
         return taken
 
-    async def _walk_or_wait(self, job: DownloadJob, damaged: Iterable[tuple[int, int]] | None) -> str | None:
-        """Walk one product, or put it off while another run or too many open files are in its way."""
+    async def _download_or_put_off(self, job: DownloadJob, damaged: Iterable[tuple[int, int]] | None) -> str | None:
+        """Process one product; postpone it while another run has its lock or no file descriptor is left."""
         product, history, limit = job.product, job.history, self._config.connection.outage
-        began = time.monotonic()
+        started = time.monotonic()
         try:
             reason = await self._download(job, damaged)
         except ExhaustedError as error:
-            self._scheduler.open_fewer(began)
+            self._scheduler.reduce_concurrency(started)
             if not job.part.published:
-                moved = self.moved + self._scheduler.moving
+                moved = self.moved + self._scheduler.bytes_in_progress
                 put_off_until_descriptors_are_free(product, history, error, moved, limit=limit, now=self._timing.now())
             raise
         history.exhausted.end()
@@ -288,9 +274,9 @@ class Downloader:
         return reason
 
     async def _download(self, job: DownloadJob, damaged: Iterable[tuple[int, int]] | None) -> str | None:
-        """Bring the archive to its final name; say why not when there is no need to."""
+        """Download and publish the archive under its lock; return the reason if the product is skipped."""
         lock = job.part.lock
-        self._leases.append(lock)
+        self._locks.append(lock)
         try:
             reason = await self._disk.run(lambda: self._holdings.begin(job.product, job.part, damaged))
             if reason is None:
@@ -299,65 +285,65 @@ class Downloader:
         except ProductError:
             if not await self._disk.run(lock.lost):
                 raise
-            return ELSEWHERE  # whatever went wrong: part and sidecar are of another run by now
+            return ELSEWHERE  # the error does not matter: part file and sidecar belong to another run by now
         finally:
-            self._leases.remove(lock)
+            self._locks.remove(lock)
             try:
                 await job.part.close()
             finally:
                 if lock.taken:
-                    await self._give_back(lock)
+                    await self._release(lock)
 
-    async def _give_back(self, lock: ProductLock) -> None:
-        """Release a lease; where no descriptor is left to look at it, as soon as others have closed their files."""
-        for _ in range(_MOST_RELEASES):
+    async def _release(self, lock: ProductLock) -> None:
+        """Release a lock; if no file descriptor is left to read it, retry until other downloads have closed theirs."""
+        for _ in range(_MAX_RELEASES):
             with suppress(ExhaustedError):
                 await self._disk.run(lock.release)
                 return
             await self._timing.sleep(1.0)
 
     async def _fetch_until_valid(self, job: DownloadJob) -> None:
-        """Bring all bytes, until they are right, and give them their final name."""
+        """Download, verify and publish an archive; repair it, or try its next link, if it is not valid."""
         product = job.product
         repair = ArchiveRepair(job)
         while True:
             try:
-                size = await self._scheduler.bring(job)
+                size = await self._scheduler.run(job)
                 self._progress.checking(product)
                 await self._verify_and_publish(job, size)
                 return
             except (NotAvailableError, TransferError) as error:
-                repair = _elsewhere(job, error)
+                repair = _use_next_link(job, error)
             except IntegrityError as error:
                 try:
                     again = await repair.mend(error)
                 except IntegrityError as final:
-                    repair = _elsewhere(job, final)
+                    repair = _use_next_link(job, final)
                 else:
                     log.warning("%s: %s; %s", product.identifier, error, again)
 
     async def _verify_and_publish(self, job: DownloadJob, size: int | None) -> None:
-        """Verify an archive and give it its final name; what is quick is done in one go."""
+        """Verify an archive and publish it under its final name; small ones in a single call to the executor."""
         path, level = job.part.path, self._level(job, size)
-        told: Told = {
+        arguments: Told = {
             "identifier": job.product.identifier,
             "joined": job.part.remote is None,
             "lenient": job.lenient,
         }
-        told["seen"] = seen = job.crc.members() if job.crc and level is Level.CRC else {}
+        arguments["seen"] = seen = job.crc.members() if job.crc and level is Level.CRC else {}
         unseen = (size or 0) - sum(member.length for member in seen.values())
-        quick = level is not Level.CRC or (job.crc is not None and job.crc.quick and unseen <= _QUICKLY_READ)
+        quick = level is not Level.CRC or (job.crc is not None and job.crc.quick and unseen <= _MAX_QUICK_READ)
 
         def verify_and_publish() -> Verdict:
-            verdict = self._disk.verify_sync(path, size, level, **told)
-            _give_name(job.part)
+            verdict = self._disk.verify_sync(path, size, level, **arguments)
+            _publish(job.part)
             return verdict
 
         if size is not None and size <= SMALL and quick:
             verdict = await self._disk.run_flush(verify_and_publish)
         else:
-            verdict = await self._disk.check(path, size, level, **told)
-            await self._disk.run_long(lambda: _give_name(job.part))
+            verdict = await self._disk.check(path, size, level, **arguments)
+            await self._disk.run_long(lambda: _publish(job.part))
         for warning in verdict.warnings:
             log.warning("%s: %s", job.product.identifier, warning)
         for note in verdict.notes:
@@ -365,14 +351,14 @@ class Downloader:
 
     def _level(self, job: DownloadJob, size: int | None) -> Level:
         if job.part.remote is None:
-            return Level.CRC  # nobody vouches for all bytes being of one version
+            return Level.CRC  # without a recorded version, the bytes may be of several
         level = Level(self._options.verify)
-        # A length that nobody announced proves nothing.
+        # Without a length stated by the server there is nothing to compare the size with.
         return Level.STRUCTURE if size is None and level is Level.SIZE else level
 
 
-def _elsewhere(job: DownloadJob, error: ProductError) -> ArchiveRepair:
-    """Go on with the next of a product's links; without one, the error is the last word."""
+def _use_next_link(job: DownloadJob, error: ProductError) -> ArchiveRepair:
+    """Switch to the product's next download link; raise the error if there is none."""
     if not job.turn_to_next_link():
         raise error
     log.warning("%s: %s; trying its next download link", job.product.identifier, error)
@@ -392,14 +378,14 @@ def _outcome(job: DownloadJob, status: Status, reason: str | None = None, error:
     )
 
 
-def _give_name(part: PartFile) -> None:
-    """Publish what is still ours to publish, and give the lease back."""
+def _publish(part: PartFile) -> None:
+    """Publish the archive, if the lock is still held, and release the lock."""
     part.publish_here()
     part.lock.release()
 
 
 def _without_frames(error: ProductError) -> ProductError:
-    """Let go of the frames of an error that is kept: each holds the blocks that it was reading."""
+    """Clear an error's frames and causes, which reference buffers, because outcomes are kept until the end."""
     clear_error_frames(error)
     error.__cause__ = error.__context__ = None
     return error.with_traceback(None)

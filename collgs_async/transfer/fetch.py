@@ -1,4 +1,8 @@
-"""Bytes into the part: one request, its answer judged before a byte is written, its body poured in."""
+"""Make one request for a segment, and write its body into the part file.
+
+The response is interpreted before any byte of it is written. Errors are classified here by what the scheduler can do
+about them: retry, wait for the store, or fail the product.
+"""
 
 from __future__ import annotations
 
@@ -36,62 +40,59 @@ if TYPE_CHECKING:
 __all__ = ["BusyError", "SegmentFetcher", "StagingError", "UnavailableError"]
 
 _ERROR_PAGE: Final = 64 * 1024
-"""Bytes of an error page that are read for the server's words."""
+"""Maximum bytes of an error page that are read for the server's message."""
 
-_ENOUGH_TO_JUDGE: Final = 1024
-"""Bytes at the beginning of an answer by which an archive is told from a page."""
+_ENOUGH_TO_IDENTIFY: Final = 1024
+"""Bytes at the beginning of a body that are enough to distinguish an archive from a page."""
 
 _SAMPLE: Final = 256
 _TEXT: Final = bytes({*b"\t\n\f\r", *range(32, 127), *range(128, 256)})
-"""Bytes that text is made of, in UTF-8 or an older encoding."""
+"""Byte values that occur in text, in UTF-8 or an older encoding."""
 
-_SMALLEST_BLOCK: Final = 64 * 1024
+_MIN_BLOCK: Final = 64 * 1024
 _SHARED: Final = 2 * 2**20
-"""Bytes that the receivers of an archive have in memory at most, all together: a kill costs them."""
+"""Maximum bytes that all receivers of one archive have in memory together; they are lost if the process is killed."""
 
 _RATE_WINDOW: Final = 30.0
-"""Seconds over which a line must keep the least rate."""
+"""Seconds over which a connection must reach the minimum rate."""
 
 
-class _SignInAsked(Exception):  # noqa: N818 - not an error: there is a form to be filled in
-    """The store answers with a sign-in form instead of the archive."""
+class _LoginRequired(Exception):  # noqa: N818 - not an error: the login follows, then the request is repeated
+    """The store responded with a login form instead of the archive."""
 
 
-class _NamelessError(Exception):
-    """The archive does not begin with the product's name, and came over a connection where it may be another one."""
+class _WrongNameError(Exception):
+    """The archive does not start with the product's name, and came over a reused connection: it may be another one."""
 
 
 class UnavailableError(TransferError):
-    """The store does not answer, or not for now; this may be the trouble of all its archives, or of one."""
+    """The store cannot serve the request at the moment; the cause may be the whole store, or this archive alone."""
 
 
 class BusyError(UnavailableError):
-    """The store refuses this request because there are too many at once."""
+    """The store rejected the request because there are too many at once."""
 
 
 class StagingError(TransferError):
-    """The store has the archive brought from tape (HTTP 202), and asks to come again."""
+    """The store is restoring the archive from tape (HTTP 202); the request is to be repeated later."""
 
 
 class SegmentFetcher:
-    """The way from the store to a part.
+    """Downloads one segment with one request.
 
     Parameters
     ----------
-    transport
-        The HTTP session.
-    authenticator
-        Signs in when the store asks for it.
-    throttle
-        The run's limit of bytes a second.
+    rate_limiter
+        The bandwidth limit of the run.
     block
-        Bytes that are written at once; shared by the connections of a file, so that a kill never costs more.
+        Bytes written at once. All connections of an archive share this size, which bounds what is lost if the process
+        is killed.
     min_rate
-        Bytes a second below which a connection is given up for a new one; None for no such limit.
+        Bytes per second below which a connection is replaced by a new one; None for no limit.
     timeout
-        Seconds without a byte after which a connection is given up.
+        Seconds without a byte after which a connection counts as broken.
     longest_wait
-        The most seconds that the store may ask to wait; more is a refusal for good.
+        Maximum Retry-After in seconds; a longer one counts as a permanent refusal.
     """
 
     def __init__(
@@ -115,86 +116,87 @@ class SegmentFetcher:
         self._names_inside = True
 
     async def check(self, url: str) -> None:
-        """Ask for the first bytes of an archive, and see whether they come, or a sign-in form.
+        """Request the first bytes of an archive, and check that they or a login form arrive.
 
         Raises
         ------
         ProductError, AuthenticationError
-            They do not; `UnavailableError` when that may be the trouble of the whole store.
+            Neither arrived; `UnavailableError` if the whole store may be the cause.
         """
         try:
-            headers = {"Range": f"bytes=0-{_ENOUGH_TO_JUDGE - 1}"}
+            headers = {"Range": f"bytes=0-{_ENOUGH_TO_IDENTIFY - 1}"}
             async with self._session.get(url, headers=headers, fresh=True) as response:
                 if response.status not in {200, 206}:
                     raise await _error_from_response(response, self._timeout, self._longest_wait)
                 head = bytearray()
-                while len(head) < _ENOUGH_TO_JUDGE and (chunk := await next_bytes(response)):
+                while len(head) < _ENOUGH_TO_IDENTIFY and (chunk := await next_bytes(response)):
                     head += chunk
-                with suppress(_SignInAsked):
+                with suppress(_LoginRequired):
                     _check_is_zip(bytes(head), response.headers, self._longest_wait)
         except BadRedirectError as error:
             raise NotAvailableError(describe_error(error)) from error
         except NETWORK_ERRORS as error:
-            raise _broken(error) from error
+            raise _error_from_network(error) from error
 
     async def fetch(
         self,
         job: DownloadJob,
         segment: Segment,
         *,
-        judged: Callable[[ResponseBody, ClientResponse], Awaitable[None]],
+        on_response: Callable[[ResponseBody, ClientResponse], Awaitable[None]],
     ) -> ResponseBody:
-        """Make one request, after a sign-in if need be, and bring what it answers into the part.
+        """Make one request, after a login if necessary, and write its body into the part file.
 
         Parameters
         ----------
-        trip, segment
-            What to bring; the segment's end may move down meanwhile.
-        judged
-            Called when the answer was judged right, before its first byte; may still refuse it by raising.
+        job, segment
+            What to download; the segment's end may decrease in the meantime.
+        on_response
+            Called when the response was accepted, before its first byte is written; may raise to reject it.
 
         Raises
         ------
         AskAgain
-            Nothing was written, or the part was found to be of another version; ask otherwise.
-        Abandoned
-            The segment was given up meanwhile.
+            The response showed that another request is needed; the part file may be of another version.
+        SegmentSuperseded
+            The segment was cancelled in the meantime.
         ProductError, AuthenticationError
-            The store refused, or the line broke; bytes that came before are in the part.
+            The store refused, or the connection failed; bytes received before are in the part file.
         """
-        visit = self._authenticator.visit()
+        attempt = self._authenticator.begin_attempt()
         while True:
-            doubts: list[str] = []
+            reused: list[str] = []
             try:
-                with _cancellation_kept():
-                    return await self._fetch(job, segment, judged, visit, doubts)
-            except _SignInAsked:
-                await visit.sign_in(job.url)
-            except _NamelessError:
+                with _preserve_cancellation():
+                    return await self._fetch(job, segment, on_response, attempt, reused)
+            except _LoginRequired:
+                await attempt.sign_in(job.url)
+            except _WrongNameError:
                 self._names_inside = False
             except (NotAvailableError, AuthenticationError):
-                if not doubts:
+                if not reused:
                     raise
-                # On a connection that served another request before, that may have been the answer to it.
+                # Over a reused connection, this may have been the response to an earlier request: repeat it over a new
+                # one.
 
     async def _fetch(
         self,
         job: DownloadJob,
         segment: Segment,
-        judged: Callable[[ResponseBody, ClientResponse], Awaitable[None]],
-        visit: AuthAttempt,
-        doubts: list[str],
+        on_response: Callable[[ResponseBody, ClientResponse], Awaitable[None]],
+        attempt: AuthAttempt,
+        reused: list[str],
     ) -> ResponseBody:
-        fresh = not self._can_be_told_apart(job)
+        fresh = not self._may_reuse_connection(job)
         ask, part = job.ask_for(segment), job.part
         try:
             async with self._session.get(
                 job.url,
                 headers=ask.headers,
-                buffer=_SMALLEST_BLOCK,
+                buffer=_MIN_BLOCK,
                 fresh=fresh,
-                beginning=visit.on_request,
-                doubting=lambda: doubts.append(job.url),
+                beginning=attempt.on_request,
+                doubting=lambda: reused.append(job.url),
             ) as response:
                 if response.status not in {200, 206, 416}:
                     raise await _error_from_response(response, self._timeout, self._longest_wait)
@@ -217,27 +219,27 @@ class SegmentFetcher:
                     head = await anext(blocks, bytearray())
                     if answer.first == 0:
                         _check_is_zip(bytes(head[:_ERROR_PAGE]), response.headers, self._longest_wait)
-                        if doubts and not _names(head, job.product.identifier):
-                            raise _NamelessError
-                    await judged(answer, response)
-                    await self._bring(head, blocks, response, job, BodyWriter(answer, part, segment))
+                        if reused and not _starts_with_name(head, job.product.identifier):
+                            raise _WrongNameError
+                    await on_response(answer, response)
+                    await self._write_body(head, blocks, response, job, BodyWriter(answer, part, segment))
         except BadRedirectError as error:
             raise NotAvailableError(describe_error(error)) from error
         except NETWORK_ERRORS as error:
             if segment.superseded:
                 raise SegmentSuperseded from error
-            raise _broken(error) from error
+            raise _error_from_network(error) from error
         return answer
 
-    def _can_be_told_apart(self, job: DownloadJob) -> bool:
-        """Whether an answer that is not meant for this request would be found out, so that a used connection will do.
+    def _may_reuse_connection(self, job: DownloadJob) -> bool:
+        """Whether a response to another request would be recognized, so that a connection may be reused.
 
-        An archive of a Sentinel begins with a folder of its product's name. Whatever else comes, or goes wrong, is
-        asked again over a connection of its own; once an archive had no name inside, all are asked like that.
+        Sentinel archives begin with a folder named after the product. Any other or failed response is requested again
+        over a new connection. Once an archive had no such folder, every request gets a new connection.
         """
         return self._names_inside and job.attempts == 0 and not job.part.held.total
 
-    async def _bring(
+    async def _write_body(
         self,
         head: bytearray,
         others: AsyncIterator[bytearray],
@@ -245,25 +247,25 @@ class SegmentFetcher:
         job: DownloadJob,
         writer: BodyWriter,
     ) -> None:
-        """Bring the body to its place: its head, and then the others, or all that a receiver brings in their stead."""
+        """Write the body: its first block, then the others, through a receiver if that is worth it."""
         more = await writer.take(head)
         worth_it = (
             self._rate_limiter.rate is None and not writer.segment.draining and writer.to_come >= WORTH_A_RECEIVER
         )
         if more and worth_it and (connection := BodyConnection.on(response)):
-            await self._receiver(connection, job, writer)
+            await self._receive(connection, job, writer)
         else:
             while more:
                 more = await writer.take(await anext(others, bytearray()))
         await writer.finish()
 
-    async def _receiver(self, connection: BodyConnection, job: DownloadJob, writer: BodyWriter) -> None:
-        segment, pace = writer.segment, _Pace(self._min_rate)
+    async def _receive(self, connection: BodyConnection, job: DownloadJob, writer: BodyWriter) -> None:
+        segment, rate_check = writer.segment, _RateCheck(self._min_rate)
 
-        async def landed(offset: int, kept: int, received: int) -> None:
+        async def on_written(offset: int, kept: int, received: int) -> None:
             job.arrived(segment, received)
-            await writer.landed(offset, kept)
-            pace.check(received)
+            await writer.record_written(offset, kept)
+            rate_check.check(received)
 
         with closing(connection):
             segment.connection = connection
@@ -273,10 +275,10 @@ class SegmentFetcher:
                     return
                 receiver = BodyReceiver(
                     *(connection, writer.part, segment, writer.position, writer.end),
-                    share=lambda: max(_SMALLEST_BLOCK, _SHARED // max(1, len(job.active))),
+                    share=lambda: max(_MIN_BLOCK, _SHARED // max(1, len(job.active))),
                     timeout=self._timeout,
                 )
-                await receiver.run(landed)
+                await receiver.run(on_written)
             finally:
                 segment.connection = None
             if segment.superseded:
@@ -285,28 +287,28 @@ class SegmentFetcher:
     async def _blocks(
         self, response: ClientResponse, job: DownloadJob, segment: Segment
     ) -> AsyncGenerator[bytearray, None]:
-        """Gather what arrives into blocks; what came before a cut or a Ctrl-C is handed out first."""
+        """Collect received bytes into blocks; after an error or cancellation, yield the last block, then raise."""
         content, block = response.content, bytearray()
-        pace = _Pace(self._min_rate)
-        # What a receiver will bring need not be gathered before: the first bytes are enough to judge by.
-        size = _SMALLEST_BLOCK if (response.content_length or 0) >= WORTH_A_RECEIVER else self._block
+        rate_check = _RateCheck(self._min_rate)
+        # A receiver reads the rest, so the first block only has to be large enough to interpret the response.
+        size = _MIN_BLOCK if (response.content_length or 0) >= WORTH_A_RECEIVER else self._block
         content.set_read_chunk_size(size // 4)
         begun = time.monotonic()
         try:
             while chunk := await next_bytes(response):
                 job.arrived(segment, len(chunk))
                 block += chunk
-                pace.check(len(chunk))
+                rate_check.check(len(chunk))
                 await self._rate_limiter.consume(len(chunk))
-                wanted = max(_SMALLEST_BLOCK, size // max(1, len(job.active)))
-                late = time.monotonic() - begun >= self._timeout  # what trickles is judged, and kept, nevertheless
+                wanted = max(_MIN_BLOCK, size // max(1, len(job.active)))
+                late = time.monotonic() - begun >= self._timeout  # write slowly arriving bytes now rather than never
                 if len(block) >= wanted or 0 < segment.left <= len(block) or late:
                     yield block
                     block, size, begun = bytearray(), self._block, time.monotonic()
                     content.set_read_chunk_size(size // 4)
         except (*NETWORK_ERRORS, asyncio.CancelledError):
             segment.draining = True
-            rest = _left_behind(content)
+            rest = _unread_buffer(content)
             job.arrived(segment, len(rest))
             block += rest
             if block:
@@ -317,8 +319,8 @@ class SegmentFetcher:
 
 
 @contextmanager
-def _cancellation_kept() -> Iterator[None]:
-    """Raise a cancellation again that was put off until the bytes at hand were written, whatever came of them."""
+def _preserve_cancellation() -> Iterator[None]:
+    """Re-raise a cancellation that was delayed until the received bytes were written, even if another error follows."""
     task = asyncio.current_task()
     before = task.cancelling() if task else 0
     try:
@@ -328,55 +330,55 @@ def _cancellation_kept() -> Iterator[None]:
             raise asyncio.CancelledError
 
 
-def _names(head: bytearray, identifier: str) -> bool:
-    """Whether the first member of an archive lies in a folder of this name, such as ``<identifier>.SAFE``."""
+def _starts_with_name(head: bytearray, identifier: str) -> bool:
+    """Whether the first member of an archive is in a folder of this name, such as ``<identifier>.SAFE``."""
     length = int.from_bytes(head[26:28], "little")
     name, folder = bytes(head[30 : 30 + length]), identifier.encode("utf-8", "replace")
     return name.startswith((folder + b".", folder + b"/"))
 
 
-class _Pace:
-    """Notices a line that is slower than it may be."""
+class _RateCheck:
+    """Raises ConnectionError for a connection below the minimum rate."""
 
-    def __init__(self, least: float | None) -> None:
-        self._least = least
+    def __init__(self, min_rate: float | None) -> None:
+        self._min_rate = min_rate
         self._since = time.monotonic()
         self._bytes = 0
 
     def check(self, nbytes: int) -> None:
-        if self._least is None:
+        if self._min_rate is None:
             return
         self._bytes += nbytes
         seconds = time.monotonic() - self._since
         if seconds < _RATE_WINDOW:
             return
         rate = self._bytes / seconds
-        if rate < self._least:
+        if rate < self._min_rate:
             raise ConnectionError(f"only {format_rate(rate)} over {seconds:.0f} s")
         self._since, self._bytes = time.monotonic(), 0
 
 
-def _left_behind(content: StreamReader) -> bytes:
-    """Take what aiohttp had received when the line broke; its public methods only raise from then on."""
+def _unread_buffer(content: StreamReader) -> bytes:
+    """Return what aiohttp had received when the connection failed; its public methods only raise from then on."""
     chunks = getattr(content, "_buffer", None) or ()
     offset = getattr(content, "_buffer_offset", 0)
     return b"".join(chunks)[offset:]
 
 
 def _check_is_zip(head: bytes, headers: Mapping[str, str], longest_wait: float) -> None:
-    """Refuse a body that does not begin as a ZIP archive does, whatever its type says."""
+    """Raise unless the body starts like a ZIP archive, whatever its Content-Type says."""
     if (what := describe_non_zip(head)) is None:
         return
     if is_html(head) and is_login_page(head):
-        raise _SignInAsked
-    if head[:_SAMPLE].translate(None, _TEXT):  # neither a page nor words: this is what the store has by that name
+        raise _LoginRequired
+    if head[:_SAMPLE].translate(None, _TEXT):  # binary data, so not an error message but the wrong content
         raise TransferError(f"the store sent {what} instead of the archive", retry_after=parse_retry_after(headers))
     words = error_text(head)
-    told = f"the store sent {what} instead of the archive{f': {words}' if words else ''}"
-    raise _temporary_error(told, parse_retry_after(headers), longest_wait, busy=is_rate_limit_text(words))
+    message = f"the store sent {what} instead of the archive{f': {words}' if words else ''}"
+    raise _temporary_error(message, parse_retry_after(headers), longest_wait, busy=is_rate_limit_text(words))
 
 
-def _broken(error: BaseException) -> TransferError | ExhaustedError:
+def _error_from_network(error: BaseException) -> TransferError | ExhaustedError:
     if isinstance(error, OSError) and error.errno in NO_DESCRIPTOR:
         return ExhaustedError(describe_error(error))
     return (UnavailableError if is_away(error) else TransferError)(describe_error(error))
@@ -385,23 +387,23 @@ def _broken(error: BaseException) -> TransferError | ExhaustedError:
 async def _error_from_response(
     response: ClientResponse, seconds: float, longest_wait: float
 ) -> ProductError | AuthenticationError:
-    """Turn an answer without an archive into the error that says what to do about it."""
+    """Convert an error response into the exception class that determines how it is handled."""
     page = await read_what_comes(response, _ERROR_PAGE, seconds=seconds)
     words = error_text(page)
-    told = f"HTTP {response.status}: {words or redacted(response.reason or '') or 'no reason given'}"
+    message = f"HTTP {response.status}: {words or redacted(response.reason or '') or 'no reason given'}"
     wait = parse_retry_after(response.headers)
     if response.status == 401:
-        return AuthenticationError(f"the store asks for a sign-in ({told})")
+        return AuthenticationError(f"the store asks for a sign-in ({message})")
     if response.status == 202:
-        return StagingError(told, retry_after=wait)
+        return StagingError(message, retry_after=wait)
     busy = response.status in {429, 503} or is_rate_limit_text(words)
     if busy or response.status >= 500 or response.status in {408, 425}:
-        return _temporary_error(told, wait, longest_wait, busy=busy)
-    return NotAvailableError(told)
+        return _temporary_error(message, wait, longest_wait, busy=busy)
+    return NotAvailableError(message)
 
 
-def _temporary_error(told: str, wait: float | None, longest_wait: float, *, busy: bool) -> ProductError:
-    """Refuse for now, or for good when the store asks for more patience than a run has."""
+def _temporary_error(message: str, wait: float | None, longest_wait: float, *, busy: bool) -> ProductError:
+    """Return a temporary error, or a permanent one if Retry-After exceeds the longest wait."""
     if wait is not None and wait > longest_wait:
-        return NotAvailableError(f"{told}; it asks to wait {format_duration(wait)}, longer than a run does")
-    return (BusyError if busy else UnavailableError)(told, retry_after=wait)
+        return NotAvailableError(f"{message}; it asks to wait {format_duration(wait)}, longer than a run does")
+    return (BusyError if busy else UnavailableError)(message, retry_after=wait)

@@ -1,4 +1,8 @@
-"""Pieces for helpers: more connections for an archive that would take long over the ones that it has."""
+"""Split the largest remaining segment so idle workers can take part of it.
+
+The scheduler calls this for workers without a product of their own, and for a download that runs alone and may use
+several connections from the beginning.
+"""
 
 from __future__ import annotations
 
@@ -32,33 +36,26 @@ log = logging.getLogger("collgs_async")
 T = TypeVar("T")
 
 IDLE_POLL: Final = 0.05
-"""Seconds between two looks of somebody idle for something to help with."""
+"""Seconds between two attempts of an idle worker to find a segment that is worth splitting."""
 
 
 class SegmentHelpers:
-    """Those who take over pieces of what others are bringing.
+    """Downloads pieces that are split off from the segments of running jobs."""
 
-    Parameters
-    ----------
-    stores
-        Where everybody passes who asks a store for something.
-    line
-        The way from the store to a part.
-    """
-
-    def __init__(self, stores: Stores, line: SegmentFetcher) -> None:
+    def __init__(self, stores: Stores, fetcher: SegmentFetcher) -> None:
         self._stores = stores
-        self._line = line
+        self._fetcher = fetcher
 
     async def help_with(self, jobs: Sequence[DownloadJob], helpers: int = 1) -> bool:
-        """Bring a piece of the longest segment that is worth splitting; False when none is.
+        """Download a piece of the largest segment that is worth splitting; return False if there is none.
 
         Parameters
         ----------
-        trips
-            What may be helped with.
+        jobs
+            The jobs whose segments may be split.
         helpers
-            How many are about to do so, this one included; it takes no more than leaves as much for each.
+            Number of helpers looking for work at the moment, this one included. The piece is sized so that each of
+            them can get an equal one.
         """
         now, open_ones = time.monotonic(), [job for job in jobs if job.active]
         for job in sorted(open_ones, key=lambda job: max(one.unclaimed for one in job.active), reverse=True):
@@ -66,22 +63,22 @@ class SegmentHelpers:
                 return await self._as_helper(job, *shared)
         return False
 
-    async def accompany(self, job: DownloadJob, bringing: Coroutine[Any, Any, T]) -> T:
-        """Let an archive be brought with helpers of its own, who end with it, however it ends.
+    async def accompany(self, job: DownloadJob, own_work: Coroutine[Any, Any, T]) -> T:
+        """Run a job together with helpers of its own, and return the job's result.
 
         Parameters
         ----------
-        trip
-            The archive; one connection less than its `segments` are for helpers.
-        bringing
-            What its own worker does.
+        job
+            The job; it gets one helper less than its `max_segments`.
+        own_work
+            What the job's own worker does. The helpers are cancelled when it ends.
 
         Raises
         ------
         AuthenticationError, StorageError
-            A helper found out what ends all; `bringing` was stopped then.
+            A helper met an error that ends the run; `own_work` was cancelled.
         """
-        own = asyncio.create_task(bringing)
+        own = asyncio.create_task(own_work)
         helpers = [asyncio.create_task(self._stay_with(job)) for _ in range(job.max_segments - 1)]
         try:
             ended, _ = await asyncio.wait([own, *helpers], return_when=asyncio.FIRST_COMPLETED)
@@ -92,7 +89,7 @@ class SegmentHelpers:
         return own.result()
 
     async def _stay_with(self, job: DownloadJob) -> NoReturn:
-        """Help with one archive alone, as long as nobody else waits for the connection that this takes."""
+        """Download pieces of one job, as long as no other request waits for the connection that this takes."""
         while True:
             if not (
                 job.active and self._stores.of(job.url).has_room() and await self.help_with([job], job.max_segments)
@@ -100,8 +97,8 @@ class SegmentHelpers:
                 await job.wait_for_change(IDLE_POLL if job.active else None)
 
     async def _as_helper(self, job: DownloadJob, longest: Segment, piece: Segment) -> bool:
-        """Bring a piece in a task of its own, which can be stopped when nobody wants it; False when it is too late."""
-        helper = asyncio.create_task(self._bring_piece(job, longest, piece))
+        """Download a piece in a task of its own, so the job can cancel it; return False if it was taken already."""
+        helper = asyncio.create_task(self._fetch_piece(job, longest, piece))
         job.helpers.add(helper)
         try:
             await asyncio.wait([helper])
@@ -113,23 +110,23 @@ class SegmentHelpers:
             longest.claimed.discard(piece)
         return helper.cancelled() or helper.result()
 
-    async def _bring_piece(self, job: DownloadJob, longest: Segment, piece: Segment) -> bool:
+    async def _fetch_piece(self, job: DownloadJob, longest: Segment, piece: Segment) -> bool:
         store = self._stores.of(job.url)
 
-        async def judged(answer: ResponseBody, response: ClientResponse) -> None:
+        async def on_response(answer: ResponseBody, response: ClientResponse) -> None:
             store.accepted(job.url)
             job.claim(longest, piece, answer)
             job.begin(piece, response)
             longest.claimed.discard(piece)
 
         try:
-            async with store.enter() as began, job.part:
+            async with store.enter() as started, job.part:
                 if not job.still_available(longest, piece):
                     return False
                 try:
-                    await self._line.fetch(job, piece, judged=judged)
+                    await self._fetcher.fetch(job, piece, on_response=on_response)
                 except BusyError as error:
-                    store.limiter.record_rejection(began, error.retry_after)
+                    store.limiter.record_rejection(started, error.retry_after)
                     raise
                 finally:
                     job.finish(piece)
@@ -143,8 +140,8 @@ class SegmentHelpers:
 
 
 async def _stop(*tasks: asyncio.Task[Any]) -> None:
-    """Stop tasks and await their ends."""
+    """Cancel tasks and wait until they have ended."""
     for task in tasks:
-        if not task.cancelling():  # once is enough: a second time would cut off the write of what is at hand
+        if not task.cancelling():  # a second cancellation would interrupt the write of the bytes already received
             task.cancel()
     await wait_completed(asyncio.gather(*tasks, return_exceptions=True))

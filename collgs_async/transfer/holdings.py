@@ -1,4 +1,4 @@
-"""What is here of each product, under which name, and the right to fetch the rest."""
+"""Find a product's files in the output folder, and acquire its lock."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ __all__ = ["Holdings"]
 
 
 class Holdings:
-    """The archives and parts of the output folder; every call works on the disk.
+    """The archives and part files of the output folder; every call accesses the disk.
 
     Parameters
     ----------
     folder
-        Where archives are put. It need not exist yet.
+        The output folder; it need not exist yet.
     skip_existing
-        Whether to leave alone what is here.
+        Whether existing archives are kept rather than downloaded again.
     stop
-        Asked now and then whether to give up.
+        Called regularly; returns True to cancel.
     """
 
     def __init__(self, folder: Path, *, skip_existing: bool, stop: Callable[[], bool]) -> None:
@@ -41,71 +41,70 @@ class Holdings:
         self._folds_case = folds_case(folder)
 
     def final(self, product: Product) -> Path:
-        """Say where the product's archive is, or will be."""
+        """Return the path of the product's archive, which need not exist."""
         return self._folder / file_name(product.identifier, folds_case=self._folds_case)
 
     def action(self, product: Product) -> Action:
-        """Look what is here of a product and say what is to be done about it; changes nothing."""
-        return Action.SKIP if self._former(product) else self._look(product, self.final(product))
+        """Inspect a product's files and return what to do with it; changes nothing."""
+        return Action.SKIP if self._former_archive(product) else self._inspect(product, self.final(product))
 
     def begin(self, product: Product, part: PartFile, damaged: Iterable[tuple[int, int]] | None) -> str | None:
-        """Look what is here of a product and take its lease, in one go.
+        """Inspect a product's files and acquire its lock, in one call.
 
         Parameters
         ----------
-        product, part
-            The product, and where its bytes belong.
         damaged
-            Ranges of the archive that is here, which are to be fetched again; None: it is looked at as `decide` says.
+            Ranges of the existing archive that are to be downloaded again; None to proceed as `decide` says.
 
         Returns
         -------
         str or None
-            Why there is nothing to do: `EXISTS` or `ELSEWHERE`. None: the lease is ours, and the part was looked at.
+            The reason to skip the product: `EXISTS` or `ELSEWHERE`. None if the lock was acquired and the part file
+            inspected.
 
         Raises
         ------
         ProductError
-            It cannot be had, or something odd has one of its names.
+            The product has no usable link, or something that is not a file has one of its names.
         OSError
-            The folder.
+            The folder cannot be read or written.
         """
         if product.is_twin:
             raise NotAvailableError(product.problem or "another product has its name")
-        if damaged is None and (former := self._former(product)):
-            with suppress(FileNotFoundError):  # another run was quicker
+        if damaged is None and (former := self._former_archive(product)):
+            with suppress(FileNotFoundError):  # another run has renamed it already
                 former.replace(part.final)
         before = _version(part.final)
-        if damaged is None and self._look(product, part.final) is Action.SKIP:
-            _clear(part.lock)
+        if damaged is None and self._inspect(product, part.final) is Action.SKIP:
+            _remove_stale_lock(part.lock)
             return EXISTS
         if product.url is None:
             raise NotAvailableError(product.problem or "the catalogue gives no download link for it")
         if not part.lock.acquire():
             return ELSEWHERE
-        # Whoever had the lease before may have finished it since we looked.
+        # The previous owner of the lock may have finished the archive since it was inspected above.
         if damaged is not None:
             part.reopen(damaged)
-        elif _version(part.final) not in {None, before} and self._look(product, part.final) is Action.SKIP:
+        elif _version(part.final) not in {None, before} and self._inspect(product, part.final) is Action.SKIP:
             return EXISTS
         part.open_existing()
         return None
 
-    def _former(self, product: Product) -> Path | None:
-        """Find the product's archive where an earlier version put it; None: it is not there, or need not be."""
+    def _former_archive(self, product: Product) -> Path | None:
+        """Return the archive under the name that earlier releases used; None if it is not there, or not needed."""
         final = self.final(product)
         name = former_file_name(product.identifier, folds_case=self._folds_case)
         former = final.with_name(name) if name else None
         if former is None or final.exists() or not former.is_file():
             return None
-        return former if self._look(product, former) is Action.SKIP else None
+        return former if self._inspect(product, former) is Action.SKIP else None
 
-    def _look(self, product: Product, final: Path) -> Action:
+    def _inspect(self, product: Product, final: Path) -> Action:
         return inspect_local(product, final, skip_existing=self._skip_existing, stop=self._stop)
 
 
 def _version(path: Path) -> tuple[int, ...] | None:
-    """Tell one file of this name from another one; None: there is none."""
+    """Return values that change when the file is replaced or modified; None if there is no file."""
     try:
         status = path.stat()
     except OSError:
@@ -113,10 +112,10 @@ def _version(path: Path) -> tuple[int, ...] | None:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def _clear(lock: ProductLock) -> None:
-    """Remove the lease of a run that was killed between giving the archive its name and giving the lease back.
+def _remove_stale_lock(lock: ProductLock) -> None:
+    """Remove the lock file of a run that was killed between publishing the archive and releasing the lock.
 
-    Whoever finds the archive here fetches nothing, so nobody else would. A lease whose holder lives is left alone.
+    A product with an archive is skipped, so no later step would remove the file. The lock of a running process is kept.
     """
     with suppress(FileError):
         if lock.path.exists() and lock.acquire():

@@ -1,4 +1,8 @@
-"""The way to one archive: what is still missing of it, who brings what, and what was learnt of its store."""
+"""State of one download: missing ranges, active segments, server capabilities.
+
+A `DownloadJob` belongs to one product. The scheduler asks it for the next `Segment`, a fetcher downloads the segment
+over one connection, and helpers take pieces of segments that are still large. Nothing here makes a request.
+"""
 
 from __future__ import annotations
 
@@ -29,56 +33,55 @@ if TYPE_CHECKING:
 __all__ = ["DownloadJob", "History", "Segment", "SegmentSuperseded"]
 
 SMALLEST_PIECE: Final = 128 * 2**10
-"""Bytes; a range is not split into smaller pieces than this. On all but very slow lines the time that it takes is the
-limit."""
+"""Minimum size of a piece in bytes. On all but very slow connections `WORTH_SPLITTING` is the tighter limit."""
 
 WORTH_SPLITTING: Final = 1.0
-"""Seconds that a range must still take at its measured rate before it is split."""
+"""Seconds that a segment must still take at its measured rate before it is split."""
 
 _MOST_VERSIONS: Final = 5
-"""How often an archive may be replaced while it is fetched before we stop running after it."""
+"""Number of versions of an archive, replaced while it is downloaded, after which the product fails."""
 
 _MOST_HELP_FAILURES: Final = 3
-"""Helpers that may fail in a row before a product is left to its own worker."""
+"""Consecutive failures of helpers after which a job is downloaded by its own worker alone."""
 
-_RATE_NEEDS: Final = 0.1
-"""Seconds before a segment's rate means anything."""
+_MIN_RATE_AGE: Final = 0.1
+"""Seconds after which the rate of a new segment is meaningful."""
 
-_LATELY: Final = 0.5
-"""Seconds that the rate of a segment is at least of, and twice that at most where somebody looks for work."""
+_RATE_INTERVAL: Final = 0.5
+"""Minimum window of a segment's rate in seconds; twice that at most while an idle worker polls for work."""
 
 
-class SegmentSuperseded(Exception):  # noqa: N818 - nothing went wrong: these bytes are not wanted any more
-    """The segment was given up while its bytes arrived, or before."""
+class SegmentSuperseded(Exception):  # noqa: N818 - not an error: these bytes are not needed any more
+    """The segment was cancelled before or during its download."""
 
 
 @dataclass(eq=False, slots=True)
 class Segment:
-    """A range of an archive that one connection is bringing.
+    """A range of an archive that one connection downloads.
 
     Attributes
     ----------
     first
-        Where it began.
+        Offset of its first byte.
     position
-        Its next byte.
+        Offset of the next byte to be written.
     end
-        One past its last byte; it moves down when another connection takes over its last piece. None while the
-        length of the archive is not known.
+        Offset one past its last byte. It decreases when a helper takes the last piece. None while the length of the
+        archive is unknown.
     begun
-        When its first byte was due, by the monotonic clock, in seconds.
+        When its response was accepted, by the monotonic clock, in seconds.
     response
-        The answer that brings it; None while there is none.
-    tap
-        Its connection, once it was taken over from aiohttp; None: it was not.
+        The response whose body holds it; None before there is one.
+    connection
+        Its connection, while it is taken over from aiohttp; otherwise None.
     superseded
-        Whether its bytes are not wanted any more.
+        Whether its bytes are not needed any more.
     claimed
-        Its last pieces, which other connections are about to take; some may lie beyond an end that has moved since.
+        Pieces at its end that helpers are about to request; some may lie beyond an end that has decreased since.
     draining
-        Whether its line broke, or its task was cancelled, and only what had arrived by then is still to be written.
+        Whether its connection failed, or its task was cancelled, and only bytes already received are still written.
     unreported
-        Body bytes that arrived before its answer was judged.
+        Body bytes received before its response was interpreted.
     """
 
     first: int
@@ -98,16 +101,16 @@ class Segment:
 
     @property
     def left(self) -> int:
-        """Bytes that it has still to bring; 0 while nobody knows."""
+        """Bytes still to be downloaded; 0 while the end is unknown."""
         return 0 if self.end is None else max(0, self.end - self.position)
 
     def abandon(self) -> None:
-        """Want no more of it: whoever reads its answer is woken by an error."""
+        """Mark it as superseded, and break its connection so that its reader wakes up."""
         self.superseded = True
         self.interrupt()
 
     def interrupt(self) -> None:
-        """Break its connection, as a line does that breaks."""
+        """Break its connection; its reader gets the same error as after a network failure."""
         if self.connection is not None:
             self.connection.interrupt()
         elif self.response is not None:
@@ -115,54 +118,54 @@ class Segment:
 
     @property
     def unclaimed(self) -> int:
-        """Bytes that it has still to bring when all that is promised has been taken."""
-        return max(0, self._last_unpromised - self.position)
+        """Bytes still to be downloaded, without the claimed pieces."""
+        return max(0, self._unclaimed_end - self.position)
 
     @property
-    def _last_unpromised(self) -> int:
+    def _unclaimed_end(self) -> int:
         return min([self.end or 0, *(piece.first for piece in self.claimed)])
 
     def rate(self, now: float) -> float:
-        """Give its bytes a second of late, so that a line that has come to a halt is soon known; it has begun."""
+        """Return its recent bytes per second, over a short window so that a stalled connection is noticed soon."""
         earlier, later = self._marks or ((self.begun, self.first),) * 2
-        if now - later[0] >= _LATELY:
+        if now - later[0] >= _RATE_INTERVAL:
             earlier, later = later, (now, self.position)
         self._marks = earlier, later
         return (self.position - earlier[1]) / (now - earlier[0])
 
     def last_piece(self, now: float, helpers: int) -> Segment | None:
-        """Cut off the last piece of as many as there are to be with so many helpers; None: that would gain nothing."""
-        if self.response is None or now - self.begun < _RATE_NEEDS:
+        """Return the last of equal pieces for itself and `helpers` others; None if splitting gains nothing."""
+        if self.response is None or now - self.begun < _MIN_RATE_AGE:
             return None
         left, worth_it = self.unclaimed, int(WORTH_SPLITTING * self.rate(now))
         pieces = min(helpers + 1, left // max(SMALLEST_PIECE, worth_it // 2))
         if pieces < 2 or left <= worth_it:
             return None
-        return Segment(self._last_unpromised - left // pieces, self._last_unpromised)
+        return Segment(self._unclaimed_end - left // pieces, self._unclaimed_end)
 
 
 @dataclass(slots=True)
 class History:
-    """What is remembered of a product while it is put off.
+    """State of a product that outlives its jobs while it is postponed.
 
     Attributes
     ----------
     begun
-        When it was first looked at, by the monotonic clock, in seconds.
+        When the product was first examined, by the monotonic clock, in seconds.
     received, requests
-        Of a trip that was broken off.
+        Bytes received and requests made by earlier jobs.
     put_off
-        Whether it was put off because it may be what is wrong.
+        Whether it was postponed because the product itself may be the cause of a failure.
     blamed
-        How often in a row its tries were used up although the store handed out others.
+        Consecutive times that its retries were used up although the store served other products.
     outages
-        How often in a row its failure has shown that the store is away.
+        Consecutive times that its failure revealed an outage of the store.
     staged
-        How long the store has had it brought from tape.
+        Wait for the store to restore it from tape.
     elsewhere
-        How long another run that has it has made no progress.
+        Wait for another run that holds its lock, since that run's last progress.
     exhausted
-        How long there has been no descriptor for it while nothing came of other products either.
+        Wait for a file descriptor, since the last progress of any product.
     """
 
     begun: float = field(default_factory=time.monotonic)
@@ -177,59 +180,55 @@ class History:
 
 
 class DownloadJob:
-    """What is known and what goes on about one product.
+    """State of the download of one product.
 
     Parameters
     ----------
     product
-        What to fetch; it has a URL.
-    part
-        Where its bytes belong.
-    retry
-        How often to try again.
-    max_segments
-        The most connections that may bring it at once.
-    standalone
-        Whether it is not one of many, so that it needs helpers of its own.
+        The product; it has a URL.
+    segments
+        Maximum number of connections at a time.
+    alone
+        Whether the job is not part of a pipeline, so that it runs helpers of its own.
     progress
-        Whom to tell; None: nobody.
+        Receives progress events; None disables them.
     crc
-        Where the checksums of what is written are gathered; None: nowhere.
+        Computes the checksums of members while they are written; None to compute none.
     history
-        What is remembered of earlier trips to it; None: there were none.
+        State kept from earlier jobs of the same product; None for a new one.
 
     Attributes
     ----------
     size
         Length of the archive in bytes; None while unknown.
     bytes_received
-        Body bytes that came over the wire, repeated ones included.
+        Body bytes received, including repeated ones.
     attempts
-        How many requests were made.
+        Number of requests made.
     most_held
-        The most bytes that were here at a time; more is progress. Negative before the first look.
+        Largest number of bytes in the part file so far; exceeding it counts as progress. Negative before `restore`.
     accepts_ranges, accepts_if_range
-        Whether the store was found to handle ranges, and conditions on them, as it should.
+        False once the server was found to mishandle ranges, or ``If-Range``.
     joins
-        Whether what is here may be joined with what comes because they are equal where they meet.
+        Whether equal overlapping bytes are sufficient evidence to join the part file with a response.
     lenient
-        Whether local headers may contradict the directory, since they came so twice.
+        Whether local headers may contradict the central directory, because they arrived the same twice.
     end_reached
-        Whether a body of unknown length has come to the archive's end record.
+        Whether a body of unknown length was received up to the archive's end record.
     requested
-        The segments whose answers have not begun to come yet.
+        Segments whose request was sent and whose response has not arrived yet.
     responding
-        The segments whose answers have begun to come; first they are judged.
+        Segments whose response headers have arrived.
     active
-        The segments that are being brought.
+        Segments whose response was accepted and whose body is being received.
     helpers
-        The tasks that bring promised pieces.
+        Tasks that download claimed pieces.
     changed
-        Set whenever a segment begins or ends.
+        Set whenever a segment starts or ends.
     successes_before
-        How many requests its store had accepted when the last try began.
+        Number of requests that its store had accepted when the last attempt started.
     successes_at_failures
-        The same when the last try but one failed, and when the last one did; -1: there was none.
+        The same number at the last failure but one, and at the last failure; -1 if there was none.
     """
 
     def __init__(
@@ -274,11 +273,11 @@ class DownloadJob:
 
     @property
     def url(self) -> str:
-        """Where the archive is asked for."""
+        """The current download link."""
         return self._links[0]
 
     def turn_to_next_link(self) -> bool:
-        """Ask for it elsewhere from now on, as if nothing had failed yet; False when there is nowhere else."""
+        """Switch to the product's next download link, with all retries available; return False if there is none."""
         if len(self._links) == 1:
             return False
         del self._links[0]
@@ -287,18 +286,18 @@ class DownloadJob:
         return True
 
     def is_complete(self) -> bool:
-        """Whether every byte is here; never while the length is unknown."""
+        """Whether the part file has every byte; never while the length is unknown."""
         return self.size is not None and self.size == self.part.held.total
 
     def matches(self, remote: RemoteVersion) -> bool:
-        """Whether the bytes that are here are certainly of this archive, whenever it was asked for."""
+        """Whether the part file is certainly of this version, by a strong validator."""
         known = self.part.remote
         if known is None or (known.url, known.size) != (remote.url, remote.size):
             return False
         return strong_validator(known) is not None and strong_validator(known) == strong_validator(remote)
 
     async def restore(self) -> None:
-        """Take from the sidecar how long the archive is, unless more is here than that."""
+        """Take the archive's length from the sidecar, unless the part file is longer than that."""
         part = self.part
         if self.most_held < 0:
             self.most_held = part.held.total
@@ -309,7 +308,7 @@ class DownloadJob:
             await part.set_version(None)
 
     def next_stretch(self) -> Segment | None:
-        """Give the first gap that nobody is bringing; None when there is none."""
+        """Return the first missing range that no connection is downloading; None if there is none."""
         held = self.part.held
         if self.size is None:
             beyond = next((first for first, _ in held if first > held.prefix), None)
@@ -322,16 +321,16 @@ class DownloadJob:
         return Segment(*gaps[0]) if gaps else None
 
     def split_largest(self, now: float, helpers: int = 1) -> tuple[Segment, Segment] | None:
-        """Promise a piece of the segment with most left to another connection: give the segment, and the piece.
+        """Claim a piece of the largest remaining segment; return the segment and the piece, or None.
 
-        Only where a strong validator makes certain that all pieces are of one version.
+        Requires a strong validator, since otherwise the pieces might be of different versions.
 
         Parameters
         ----------
         now
-            By the monotonic clock, in seconds.
+            Time of the monotonic clock, in seconds.
         helpers
-            How many other connections are about to ask for a piece, this one included; each is to get as much.
+            Number of helpers looking for work, this one included; the piece is sized so that each can get an equal one.
         """
         remote = self.part.remote
         possible = (
@@ -352,7 +351,7 @@ class DownloadJob:
         return longest, piece
 
     def still_available(self, longest: Segment, piece: Segment) -> bool:
-        """Tell whether a piece of a segment, which may have ended by now, is still to be had."""
+        """Whether a claimed piece is still missing and not downloaded by another connection."""
         first, end = piece.first, piece.end or 0
         if longest.superseded or (longest in self.active and longest.position >= first):
             return False
@@ -361,21 +360,22 @@ class DownloadJob:
         return not taken and not any(here for _, _, here in self.part.held.split(first, end))
 
     def claim(self, longest: Segment, piece: Segment, answer: ResponseBody) -> None:
-        """Move the end of a segment down to where a promised piece begins, whose answer has been judged right.
+        """Take a claimed piece from its segment, once the response for the piece was accepted.
 
-        What lies beyond the piece is promised, too, or brought by others already.
+        The segment's end decreases to the piece's first byte: whatever lies beyond the piece is claimed as well, or
+        already downloaded by other helpers.
 
         Raises
         ------
-        Abandoned
-            The first connection was there before, or the answer is no proven range of the piece.
+        SegmentSuperseded
+            The segment's own connection has reached the piece, or the response is not a proven range.
         """
         if not self.still_available(longest, piece) or not answer.proven or answer.first == 0:
             raise SegmentSuperseded
         longest.end = min(longest.end or piece.first, piece.first)
 
     def ask_for(self, segment: Segment) -> RangeRequest:
-        """Choose the request that brings a segment, which goes out now."""
+        """Return the request for a segment, and count it as sent."""
         self.attempts += 1
         self.requested.add(segment)
         end = None if segment.end == self.size else segment.end
@@ -389,12 +389,15 @@ class DownloadJob:
         )
 
     def apply(self, answer: AskAgain) -> None:
-        """Remember what this store cannot do."""
+        """Record what the server was found to mishandle."""
         self.accepts_ranges &= answer.ranges
         self.accepts_if_range &= answer.conditions
 
     async def start_over(self) -> None:
-        """Give up all bytes: they are of another version. Whoever is still bringing some of it is stopped first."""
+        """Discard all bytes, because they are of another version.
+
+        Active segments are cancelled first, so that none of them writes into the new version.
+        """
         self._versions += 1
         if self._versions > _MOST_VERSIONS:
             raise NotAvailableError(f"its archive was replaced {_MOST_VERSIONS} times while it was fetched")
@@ -404,55 +407,55 @@ class DownloadJob:
         await self.part.cut(0)
 
     def reconnect(self) -> None:
-        """Break the connections that bring it, for no fault of the store: this counts as no try."""
+        """Break its connections for a local reason; this does not count as a failed attempt."""
         self.retry.record_progress()
         for segment in {*self.responding, *self.active}:
             segment.interrupt()
 
     async def cancel_segments(self, *, keep: bool = False) -> None:
-        """Stop whoever is still bringing some of it.
+        """Cancel all active segments and helpers, and wait until they have ended.
 
         Parameters
         ----------
         keep
-            Whether the bytes at hand are still wanted; not when they may be of another version.
+            Whether bytes already received are still written; False if they may be of another version.
         """
         for segment in self.active:
             if not keep:
                 segment.abandon()
-        while self.helpers:  # whoever is idle may become one meanwhile
+        while self.helpers:  # an idle worker may become a helper during the wait
             for helper in self.helpers:
-                if not helper.cancelling():  # once is enough: a second time would cut off the write of what is at hand
+                if not helper.cancelling():  # a second cancellation would interrupt the write of the bytes at hand
                     helper.cancel()
             await asyncio.wait(self.helpers)
-            await asyncio.sleep(0)  # for those who take them off the list
+            await asyncio.sleep(0)  # let the waiting workers remove their helpers from the set
         while self.active:
             await self.wait_for_change()
 
     def break_off(self) -> None:
-        """Note in its history what the next trip to the same archive goes on from."""
+        """Save the counters in the history, for the next job of the same product."""
         self.history.received, self.history.requests = self.bytes_received, self.attempts
 
     def reset(self) -> None:
-        """Begin with an open mind: the next bytes may come from another server."""
+        """Reset what was learned about the server; the next attempt may reach another one."""
         self.most_held, self.size = -1, None
         self.accepts_ranges = self.accepts_if_range = True
 
     async def wait_for_change(self, seconds: float | None = None) -> None:
-        """Wait until a segment has begun or ended, or so many seconds."""
+        """Wait until a segment starts or ends, at most so many seconds; None waits without limit."""
         self.changed.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self.changed.wait()
 
     def answered(self, segment: Segment, response: ClientResponse) -> None:
-        """Take note that an answer has begun to come."""
+        """Record that the response headers of a segment have arrived."""
         segment.response = response
         self.requested.discard(segment)
         self.responding.add(segment)
 
     def begin(self, segment: Segment, response: ClientResponse) -> None:
-        """Take note that a segment is being brought, since its answer was judged right."""
+        """Record that a segment is active, because its response was accepted."""
         segment.response, segment.begun = response, time.monotonic()
         self.active.append(segment)
         self.progress.advanced(self.product, segment.unreported)
@@ -460,7 +463,7 @@ class DownloadJob:
         self.changed.set()
 
     def finish(self, segment: Segment) -> None:
-        """Take note that a segment has ended, however; what is missing of it is a gap again."""
+        """Record that a segment has ended, for whatever reason; its missing bytes are available again."""
         self.requested.discard(segment)
         self.responding.discard(segment)
         if segment in self.active:
@@ -469,18 +472,18 @@ class DownloadJob:
         self.changed.set()
 
     def record_help(self, *, failed: bool) -> None:
-        """Count helpers that failed in a row."""
+        """Count consecutive failures of helpers."""
         self._help_failures = self._help_failures + 1 if failed else 0
 
     def note_progress(self) -> None:
-        """Progress is more bytes than ever: those that come again and again are none."""
+        """Reset the retries if the part file has more bytes than ever; bytes received repeatedly do not count."""
         if self.part.held.total > self.most_held >= 0:
             self.most_held = self.part.held.total
             self.retry.record_progress()
             self.history.blamed = self.history.outages = 0
 
     def arrived(self, segment: Segment, nbytes: int) -> None:
-        """Count body bytes; they are told once their answer has been judged right."""
+        """Count body bytes; they are reported as progress once the segment's response was accepted."""
         self.bytes_received += nbytes
         if segment in self.active:
             self.progress.advanced(self.product, nbytes)

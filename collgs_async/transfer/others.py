@@ -1,4 +1,4 @@
-"""What a run waits for on this side of the line: another run that has a product, or a descriptor for its files."""
+"""Postpone products for local reasons: another run holds the lock, or no file descriptor is left."""
 
 from __future__ import annotations
 
@@ -21,28 +21,25 @@ log = logging.getLogger("collgs_async")
 def put_off_while_elsewhere(
     product: Product, history: History, trace: tuple[object, ...], *, limit: float, now: float
 ) -> None:
-    """Put a product off that another run is fetching, as long as that run makes progress.
+    """Postpone a product that another run is downloading, for as long as that run makes progress.
 
-    What another run is fetching is not here: it may have been killed, and the lease of a process that cannot be seen
-    from here (another machine, boot or container) outlives it by two minutes. So it is looked at again now and then.
-    When its archive is here by then, it is skipped; when its lease is free or stale, it is fetched. At most as many
-    products are in this state as the other runs are fetching at once; the pipeline bounds them in any case.
+    The product cannot simply be skipped: the other run may have been killed, and the lock of a process that is not
+    visible from here (another machine, boot or container) outlives it by two minutes. So it is checked again at
+    intervals: skipped once the archive is here, downloaded once the lock is free or stale.
 
     Parameters
     ----------
-    product, history
-        The product, and what is remembered of it.
     trace
-        What can be seen of the other run's work: the heartbeat of its lease and the length of its part.
+        Observable signs of progress of the other run: the heartbeat of its lock and the length of its part file.
     limit
-        Seconds that may go by without a change of the trace.
+        Seconds without a change of the trace after which the other run no longer counts as making progress.
     now
-        By the run's clock, in seconds.
+        Time of the run's clock, in seconds.
 
     Raises
     ------
     PutOff
-        It is to be looked at again; not raised when the other run has shown no progress for too long.
+        The product is to be checked again later. Not raised once `limit` has passed.
     """
     if history.elsewhere.since is None:
         log.info("%s: another run is fetching it; waiting as long as that makes progress", product.identifier)
@@ -54,27 +51,23 @@ def put_off_while_elsewhere(
 def put_off_until_descriptors_are_free(
     product: Product, history: History, error: ExhaustedError, moved: int, *, limit: float, now: float
 ) -> None:
-    """Put a product off for which no file or connection can be opened, until others have closed theirs.
+    """Postpone a product for which no file or connection could be opened.
 
-    As long as others are being brought, they will.
+    Other downloads free their descriptors when they finish, so this is worth a retry as long as any of them advances.
 
     Parameters
     ----------
-    product, history
-        The product, and what is remembered of it.
-    error
-        What the system said.
     moved
-        How many bytes the run has brought so far, of all products.
+        Bytes received so far in the whole run.
     limit
-        Seconds for which this may go on without any more bytes.
+        Seconds without any further bytes after which the product fails.
     now
-        By the run's clock, in seconds.
+        Time of the run's clock, in seconds.
 
     Raises
     ------
     PutOff
-        It is to be tried again; not raised when it has been tried for long enough.
+        The product is to be tried again. Not raised once `limit` has passed.
     """
     log.debug("%s: %s", product.identifier, error)
     if (left := history.exhausted.left(limit, now, moved)) > 0:

@@ -1,16 +1,17 @@
-"""A store in trouble: whose trouble it is when tries fail, and how long all wait for a store that is away.
+"""Distinguish an outage of a store from a failure of one product, and wait for a store that is unavailable.
 
-A product that has used up its tries is not given up before it is known that the store hands out others, right before
-the last try and right after it. When the store has accepted no other request just now, it is asked for the first
-bytes of an archive that it has handed out before in this run: when they come, the product has one more try, its last.
+A product whose retries are used up fails only if the store is known to serve other products, both right before and
+right after its last attempt. If the store has accepted no other request in between, it is probed: the first bytes of an
+archive that it has served before in this run are requested. If they arrive, the product gets one last attempt.
 
-When they do not come, the store is in trouble. So it is when it has never handed out any and another product fails
-too: the first is put off until the other one has been tried. When there is no other, it is given up after its tries.
+If they do not, the store has an outage. A store that has never served an archive has an outage if a second product
+fails, too: the first one is postponed until the second one was tried. If there is no second one, the product fails
+after its retries.
 
-A store in trouble is asked for one thing at a time, after growing pauses: for those first bytes again, or, when there
-are none that it has handed out before, for one product after another. Everything else that is to come from it waits and
-loses no try. What it refuses because there are too many at once (429, 503) counts as its trouble likewise, since
-another process may have all that it allows: only the time without any success counts.
+During an outage the store gets one request at a time, after growing pauses: the probe, or, if the store has served
+nothing yet, one product after the other. All other jobs for this store wait, and use up no retries. Rejections because
+of too many requests (429, 503) count as an outage, too, since another process may be using up the store's limit: only
+the time without any success counts.
 """
 
 from __future__ import annotations
@@ -37,31 +38,31 @@ __all__ = ["OutageError", "PutOff", "Store"]
 log = logging.getLogger("collgs_async")
 
 FIRST_PAUSE: Final = 1.0
-"""Seconds before a store in trouble is asked for the first time; each further pause is twice as long."""
+"""Seconds before the first request during an outage; each further pause is twice as long."""
 
 LONGEST_PAUSE: Final = 60.0
-"""Seconds between two questions at the most, unless the store asks for more."""
+"""Maximum seconds between two requests during an outage, unless Retry-After asks for more."""
 
 LONGEST_BUSY_PAUSE: Final = 5.0
-"""The same for a store that is busy: a place that another process leaves is not free for long."""
+"""The same for a store that rejects too many requests; short, as a slot that becomes free is soon taken again."""
 
-_SEVERAL: Final = 2
-"""Products that fail without any success in between before that is the trouble of a store that never had one."""
+_MIN_FAILING: Final = 2
+"""Number of products that must fail, without a success in between, for an outage of a store that never had one."""
 
 
 class OutageError(TransferError):
-    """The store has not answered for as long as a run waits for it."""
+    """The store was unavailable for longer than the run waits for it."""
 
 
-class PutOff(Exception):  # noqa: N818 - nothing is wrong with the product, as far as is known
-    """The product is to be brought later; others are to be brought meanwhile.
+class PutOff(Exception):  # noqa: N818 - not an error: nothing is known to be wrong with the product
+    """The product is to be downloaded later, and others in the meantime.
 
     Parameters
     ----------
     seconds
-        How much later; of no meaning with `store`.
+        Seconds to wait; ignored with `store`.
     store
-        Which store it waits for; None: for nothing but time.
+        The store to wait for; None to wait only for the time.
     """
 
     def __init__(self, seconds: float = 0.0, store: Store | None = None) -> None:
@@ -72,20 +73,20 @@ class PutOff(Exception):  # noqa: N818 - nothing is wrong with the product, as f
 
 @dataclass(eq=False, slots=True)
 class _Outage:
-    """A time in which a store is away.
+    """One outage of a store.
 
     Attributes
     ----------
     until
-        When the waiting ends.
+        When the run stops waiting for the store.
     why
-        The last thing that it said, or that was said of it.
+        The last error.
     pause
-        Seconds before it is asked again.
+        Seconds before the next request.
     asking
-        Who asks it, or is about to; None: nobody.
+        The job that makes the next request; None if there is none yet.
     lost
-        Whether the waiting has ended without success.
+        Whether the wait has ended without success.
     """
 
     until: float
@@ -107,31 +108,31 @@ class _Outage:
 
 
 class Store:
-    """One host that hands out archives: how many requests it takes at once, and whether it is in trouble.
+    """One host that serves archives: its concurrency limit and its outage state.
 
     Parameters
     ----------
     name
-        The host, and its port where that is not the usual one.
-    gate
+        Host name, with the port if it is not the default one.
+    limiter
         Limits the requests to this store.
-    all_gates
+    all_limiters
         Limits the requests to all stores together.
     limit
-        Seconds for which it may be away; 0: it is not waited for.
+        Seconds to wait during an outage; 0 not to wait.
     timing
-        Tells the time, and waits.
+        Clock and sleep of the run.
     check
-        Asks for the first bytes of an archive by its URL.
+        Requests the first bytes of the archive at a URL, and raises if they do not arrive.
     tell
-        Called when this store's trouble begins (True) and ends (False).
+        Called when an outage begins (True) and ends (False).
 
     Attributes
     ----------
-    trips
-        What is being brought from it.
+    jobs
+        Running jobs that download from it.
     successes
-        How many requests it has accepted.
+        Number of requests that it has accepted.
     """
 
     def __init__(
@@ -154,65 +155,71 @@ class Store:
         self._timing = timing
         self._check = check
         self._tell = tell
-        self._proven: str | None = None
+        self._served_url: str | None = None
         self._limit_at_best = limiter.limit
         self._failing: set[str] = set()
         self._failing_since: float | None = None
         self._until: float | None = None
         self._outage: _Outage | None = None
         self._was_away = False
-        self._judging = asyncio.Lock()
+        self._judge_lock = asyncio.Lock()
         self._changed = asyncio.Event()
         self._shown = False
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is being brought from it, so that it may be forgotten."""
+        """Whether it has no running jobs, so that its state may be dropped."""
         return not self.jobs
 
     @asynccontextmanager
     async def enter(self, *, ahead: bool = False) -> AsyncIterator[float]:
-        """Wait for a place among the requests to this store and to all, and hold it; gives when it came."""
-        async with self.limiter.slot(ahead=ahead) as began, self._all_limiters.slot(ahead=ahead):
-            yield began
+        """Hold a slot of this store and of the whole run; yields the time at which it was obtained."""
+        async with self.limiter.slot(ahead=ahead) as started, self._all_limiters.slot(ahead=ahead):
+            yield started
 
     def has_room(self) -> bool:
-        """Whether a request would pass at once, and take no place that another one waits for."""
+        """Whether a request could be sent at once, without taking a slot that another one waits for."""
         return self._outage is None and self.limiter.available() and self._all_limiters.available()
 
     def accepted(self, url: str | None = None) -> None:
-        """Note that the store has accepted a request, for an archive at `url` or, None, at none worth asking again."""
+        """Record that the store accepted a request, which ends an outage.
+
+        Parameters
+        ----------
+        url
+            URL of the archive that it serves, for later probes; None if the response is no evidence of one.
+        """
         self.successes += 1
         self.limiter.record_success()
-        self._proven = url or self._proven
+        self._served_url = url or self._served_url
         outage, self._outage = self._outage, None
-        began, self._failing_since, self._until = self._failing_since, None, None
+        started, self._failing_since, self._until = self._failing_since, None, None
         self._failing.clear()
         if outage is None:
             self._limit_at_best = max(1, self.limiter.limit)
             return
         now = self._timing.now()
-        lasted = now - (now if began is None else began)
+        lasted = now - (now if started is None else started)
         log.warning("the store %s answers again after %s: going on", self.name, format_duration(round(lasted)))
         self.limiter.open_slowly(self._limit_at_best)
         self._wake()
         self._show(False)
 
     async def admit(self, job: DownloadJob) -> None:
-        """Wait while the store is in trouble; not when it is this product's turn to find out whether it still is.
+        """Wait during an outage, unless this job is the one to make the next request.
 
         Raises
         ------
         PutOff
-            It is one of many: others may come from elsewhere.
+            The job is one of many, so its worker may download from other stores in the meantime.
         OutageError
-            It was waited for long enough.
+            The time limit of the outage has passed.
         """
         while (outage := self._outage) is not None and outage.asking is not job:
             job.retry.begin_anew()
             job.history.blamed = 0
             if outage.asking is None or outage.lost:
-                await self._find_out(outage, job)
+                await self._probe(outage, job)
             elif job.standalone:
                 await self.wait()
             else:
@@ -220,30 +227,33 @@ class Store:
         job.successes_before = self.successes
 
     def has_come(self) -> bool:
-        """Whether all that waits for this store may go on; see `pipeline.Turn`."""
+        """Whether all products that wait for this store may be tried; see `pipeline.Turn`."""
         return self._outage is None or self._outage.lost
 
     def takes_one(self) -> bool:
-        """Whether it is in trouble, and nobody asks whether it still is."""
+        """Whether it has an outage, and no job is making the next request."""
         return self._outage is not None and self._outage.asking is None
 
     def wait(self) -> Awaitable[None]:
-        """Wait until its trouble is over, or it is to be asked by another one, from the moment of this call on."""
-        return _happened(self._changed)
+        """Return an awaitable that ends when the outage does, or when another job may make the next request.
+
+        Changes count from the moment of this call on, not from the first await.
+        """
+        return _wait_for_event(self._changed)
 
     def _wake(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
 
-    async def _find_out(self, outage: _Outage, job: DownloadJob) -> None:
-        """Ask the store whether it is there again, or let this product ask.
+    async def _probe(self, outage: _Outage, job: DownloadJob) -> None:
+        """Probe the store after each pause, until it responds or this job is to be tried itself.
 
         Raises
         ------
         OutageError
-            It was waited for long enough.
+            The time limit of the outage has passed.
         ExhaustedError
-            It could not be asked, for want of a descriptor on this side.
+            The store could not be probed, because no file descriptor is left.
         """
         now = self._timing.now()
         if outage.lost and (outage.asking is not None or now < outage.until):
@@ -253,7 +263,7 @@ class Store:
             while self._outage is outage:
                 if not outage.lost:
                     await self._timing.sleep(min(outage.next_pause(), outage.until - self._timing.now()))
-                if self._outage is not outage or outage.busy or await self._hands_out_others() is None:
+                if self._outage is not outage or outage.busy or await self._serves_others() is None:
                     return
                 if outage.lost:
                     self.leave(job)
@@ -263,7 +273,7 @@ class Store:
             raise
 
     def leave(self, job: DownloadJob) -> None:
-        """Let another one ask when this one was asking; it is done or has failed."""
+        """Let another job make the next request, if this one was to make it."""
         outage = self._outage
         if outage is None or outage.asking is not job:
             return
@@ -271,24 +281,23 @@ class Store:
         self._wake()
 
     def failed(self, job: DownloadJob, error: TransferError) -> None:
-        """Note that a try has failed; in trouble, a product that was asking is put off unless it is the only one.
+        """Record a failed attempt.
 
-        What does not look like trouble of the store, such as bytes that are no archive, does not begin an outage, and
-        does not end one either.
+        An error that does not suggest an outage, such as a body that is not an archive, neither starts nor ends one.
 
         Raises
         ------
         PutOff
-            Others are to ask first: this product may be what is wrong.
+            Other products are to be tried first, as this one may be the cause.
         OutageError
-            The store was waited for long enough.
+            The time limit of the outage has passed.
         """
         if isinstance(error, UnavailableError):
             self._suspect_product(job)
         outage = self._outage
         if outage is None or outage.asking is not job:
             return
-        self._asked_in_vain(outage, error)
+        self._record_failed_probe(outage, error)
         self.leave(job)
         if outage.lost:
             raise self._lost(outage)
@@ -299,11 +308,11 @@ class Store:
         now = self._timing.now()
         self._failing_since = now if self._failing_since is None else self._failing_since
         job.successes_at_failures = (job.successes_at_failures[1], self.successes)
-        if len(self._failing) < _SEVERAL:
+        if len(self._failing) < _MIN_FAILING:
             self._failing.add(job.product.identifier)
 
-    def _asked_in_vain(self, outage: _Outage, error: TransferError) -> None:
-        """Ask again after a longer pause, or give the store up when its time is over."""
+    def _record_failed_probe(self, outage: _Outage, error: TransferError) -> None:
+        """Lengthen the pause before the next request, or end the wait if its time limit has passed."""
         outage.failed_again(error)
         now = self._timing.now()
         if outage.lost:
@@ -312,32 +321,34 @@ class Store:
             self._give_up(outage)
 
     async def judge(self, job: DownloadJob, error: UnavailableError) -> None:
-        """Decide about a product that has used up its tries; returns when it has new ones, since the store is to blame.
+        """Decide whether the store or the product is to blame when the product's retries are used up.
+
+        Returns if the product has new retries.
 
         Raises
         ------
         UnavailableError
-            This error: it is the product's own trouble, or stores are not waited for.
+            The given error: the failure is the product's own, or outages are not waited for.
         OutageError
-            The store was waited for long enough.
+            The time limit of the outage has passed.
         PutOff
             The product is to be tried again after others.
         """
         if self._limit == 0:
             raise error
-        async with self._judging:
+        async with self._judge_lock:
             if self._outage is None:
-                hands_out_others = self.successes > job.successes_before or await self._hands_out_others()
-                if hands_out_others:
+                serves_others = self.successes > job.successes_before or await self._serves_others()
+                if serves_others:
                     self._blame(job, error)
                 else:
-                    await self._suspect(job, error, several=hands_out_others is False)
+                    await self._suspect(job, error, several=serves_others is False)
 
     def _blame(self, job: DownloadJob, error: UnavailableError) -> None:
-        """Give a product up, or leave it one try more where it is not yet certain that this is its own trouble."""
+        """Fail a product, or leave it one more attempt while it is not certain that the failure is its own."""
         job.history.blamed += 1
-        # It must have been there right before the last try, too. A store that is busy, or that was away before, may
-        # have handed out others by chance: of the same product that must be seen more often.
+        # The store must also have served others right before the last attempt. A busy store, or one that was away
+        # before, may have accepted others by chance, so it takes several rounds to blame the product.
         by_chance = isinstance(error, BusyError) or self._was_away
         was_there = job.successes_before > job.successes_at_failures[0] >= 0
         certain = job.history.blamed > job.retry.tries if by_chance else was_there or job.history.blamed > 1
@@ -346,8 +357,8 @@ class Store:
         job.retry.once_more()
 
     async def _suspect(self, job: DownloadJob, error: UnavailableError, *, several: bool) -> None:
-        """Declare the store in trouble when several products fail; one alone is no evidence, and is given up."""
-        several = several or isinstance(error, BusyError) or len(self._failing) >= _SEVERAL
+        """Start an outage if there is evidence for one; otherwise postpone the product once, then fail it."""
+        several = several or isinstance(error, BusyError) or len(self._failing) >= _MIN_FAILING
         if not (several or job.standalone or job.history.put_off):
             job.history.put_off = True
             raise PutOff(FIRST_PAUSE)
@@ -355,7 +366,7 @@ class Store:
             raise error
         job.history.outages += 1
         if job.history.outages > job.retry.tries:
-            raise error  # each time that this product is asked for the store goes away
+            raise error  # the store becomes unavailable each time that this product is requested
         now = self._timing.now()
         job.retry.begin_anew()
         self._until = now + self._limit if self._until is None else self._until
@@ -370,47 +381,47 @@ class Store:
         )
         self._show(True)
 
-    async def _hands_out_others(self) -> bool | None:
-        """Ask for what the store has handed out before; None: there is nothing, or that is not to be had any more.
+    async def _serves_others(self) -> bool | None:
+        """Probe the store with an archive that it has served before; None if there is none, or it is gone.
 
         Raises
         ------
         ExhaustedError
-            It could not be asked; this says nothing about it.
+            No file descriptor is left for the probe, which says nothing about the store.
         """
-        if self._proven is None:
+        if self._served_url is None:
             return None
-        url = self._proven
+        url = self._served_url
         try:
-            async with self.enter(ahead=True) as began:
+            async with self.enter(ahead=True) as started:
                 try:
                     await self._check(url)
                 except BusyError as error:
-                    self.limiter.record_rejection(began, error.retry_after)
+                    self.limiter.record_rejection(started, error.retry_after)
                     raise
         except UnavailableError as error:
             if self._outage is not None:
-                self._asked_in_vain(self._outage, error)
+                self._record_failed_probe(self._outage, error)
             return False
         except ExhaustedError:
             raise
         except (ProductError, AuthenticationError):
-            self._proven = None
+            self._served_url = None
             return None
         self.accepted(url)
         return True
 
     def _give_up(self, outage: _Outage) -> None:
         outage.lost, outage.until = True, self._timing.now() + LONGEST_PAUSE
-        if self._proven is None and len(self._failing) < _SEVERAL:
-            # It may be the product: the next one is to have its own tries, though no more time than those.
+        if self._served_url is None and len(self._failing) < _MIN_FAILING:
+            # The product may be the cause: the next one gets retries of its own, but no further waiting time.
             self._outage = None
         self._show(False)
         self._wake()
         log.error("%s", self._lost(outage))
 
     def _show(self, waits: bool) -> None:
-        """Tell that its trouble begins or ends, once each."""
+        """Report the beginning and the end of an outage, once each."""
         if waits != self._shown:
             self._shown = waits
             self._tell(waits)
@@ -419,5 +430,5 @@ class Store:
         return OutageError(f"the store {self.name} was away for {format_duration(self._limit)} ({outage.why})")
 
 
-async def _happened(event: asyncio.Event) -> None:
+async def _wait_for_event(event: asyncio.Event) -> None:
     await event.wait()

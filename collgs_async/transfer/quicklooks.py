@@ -1,4 +1,4 @@
-"""Previews of scenes: small pictures, each of which may fail without harm."""
+"""Fetch the quicklooks of products: small preview images, each of which may fail without consequences."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ __all__ = ["SUFFIXES", "Picture", "Pictures"]
 
 log = logging.getLogger("collgs_async")
 
-PATIENCE: Final = 30.0
-"""Seconds for one picture, tries included: nobody waits for a preview longer than that."""
+MAX_SECONDS: Final = 30.0
+"""Seconds for one picture, retries included; a preview is not worth a longer wait."""
 
 _KINDS: Final = (
     (b"\xff\xd8\xff", ".jpg"),
@@ -30,19 +30,19 @@ _KINDS: Final = (
 
 
 SUFFIXES: Final = tuple(suffix for _, suffix in _KINDS)
-"""All that a picture's name may end with."""
+"""All file name suffixes of pictures."""
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A preview.
+    """A preview image.
 
     Attributes
     ----------
     data
-        The file.
+        Content of the image file.
     suffix
-        What its name ends with, by its first bytes: catalogues call everything JPEG.
+        File name suffix, determined from the first bytes, since catalogues declare every image as JPEG.
     """
 
     data: bytes
@@ -54,28 +54,26 @@ class Pictures:
 
     Parameters
     ----------
-    door
-        Asks for them.
     largest
-        Bytes of a picture that is taken.
-    patience
-        Seconds for one picture, tries included.
+        Maximum size of a picture, in bytes.
+    retry
+        Seconds for one picture, retries included.
     """
 
-    def __init__(self, previews: PreviewRequester, *, largest: int, retry: float = PATIENCE) -> None:
+    def __init__(self, previews: PreviewRequester, *, largest: int, retry: float = MAX_SECONDS) -> None:
         self._previews = previews
         self._largest = largest
-        self._retry = retry
+        self._seconds = retry
 
     async def __call__(self, product: Product) -> Picture | None:
-        """Fetch the preview of a product; None when there is none, or it cannot be had."""
+        """Fetch the preview of a product; return None if there is none, or if it cannot be fetched."""
         if product.quicklook is None:
             return None
         try:
-            async with asyncio.timeout(self._retry):
+            async with asyncio.timeout(self._seconds):
                 return await self._fetch(product.quicklook)
         except TimeoutError:
-            problem = f"it did not arrive within {self._retry:g} s"
+            problem = f"it did not arrive within {self._seconds:g} s"
         except (AuthenticationError, TransferError) as error:
             problem = str(error)
         log.debug("%s: no quicklook: %s", product.identifier, problem)

@@ -1,21 +1,24 @@
-"""What to ask for, and what an answer is worth: pure functions of what is here and what the headers say.
+"""Build range requests, and interpret their responses from the headers.
 
-A resume must never join two versions of an archive. The table (RFC 9110 §13.1.5 and §14 rule):
+Everything here is a pure function. A resumed download must never join two versions of an archive, so the request
+depends on what the sidecar records of the part file (RFC 9110 §13.1.5 and §14):
 
 ==============================  ==================================================================================
-what we remember of the part    what a resume asks for
+recorded                        request
 ==============================  ==================================================================================
 a strong ETag                   the rest, ``If-Range`` with the ETag
 a Last-Modified well before     the rest, ``If-Range`` with the date (§8.8.2.2: only then is it a strong validator)
 its Date
-anything less                   the last block that is here and the rest; the block is compared before a byte is added
+anything less                   the last block of the part file and the rest; the block is compared before any byte
+                                is added
 ==============================  ==================================================================================
 
-Where only equal bytes speak for a join, the part loses its sidecar, and is verified by checksum whatever level of
-verification was asked for. What checksums and headers do not prove is fetched once more, and then never joined so.
+If equal bytes are the only evidence for a join, the part file loses its sidecar, and the archive is verified by
+checksum whatever level the user chose. What neither checksums nor headers prove is downloaded once more, without a
+join.
 
-An answer is judged by its ``Content-Range``, not by its status alone. Whatever part of it is here already is compared
-rather than trusted, so an answer may begin before what was asked, even with the first byte.
+A response is interpreted by its ``Content-Range``, not by its status alone. Bytes that the part file already has are
+compared rather than trusted, so a response may begin before the requested range, even at byte 0.
 """
 
 from __future__ import annotations
@@ -39,15 +42,15 @@ if TYPE_CHECKING:
 __all__ = ["AskAgain", "RangeRequest", "ResponseBody", "build_request", "interpret_response"]
 
 OVERLAP: Final = 64 * 1024
-"""Bytes at the end of a part that are fetched again and compared when no validator vouches for them."""
+"""Bytes at the end of a part file that are requested again and compared when there is no strong validator."""
 
 _STRONG_AFTER: Final = 60.0
-"""Seconds that a Last-Modified must lie before Date to count as a strong validator."""
+"""Seconds by which Last-Modified must precede Date to count as a strong validator."""
 
 _CODINGS: Final = frozenset(
     {"gzip", "x-gzip", "deflate", "compress", "x-compress", "br", "zstd", "dcb", "dcz", "exi", "pack200-gzip"}
 )
-"""The codings that are registered, and two older names (IANA, HTTP Content Coding Registry)."""
+"""The registered content codings and two older names (IANA, HTTP Content Coding Registry)."""
 
 _CONTENT_RANGE = re.compile(r"\s*bytes\s+(?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18}|\*)\s*", re.I)
 
@@ -59,11 +62,11 @@ class RangeRequest:
     Attributes
     ----------
     first
-        The first byte asked for.
+        Offset of the first requested byte.
     end
-        One past the last byte asked for; None asks for all that follows.
+        Offset one past the last requested byte; None requests everything from `first` on.
     if_range
-        The validator that makes the range conditional; None for none.
+        Validator for ``If-Range``; None sends an unconditional request.
     """
 
     first: int = 0
@@ -72,7 +75,7 @@ class RangeRequest:
 
     @property
     def headers(self) -> dict[str, str]:
-        """The header fields of this request; none to ask for everything."""
+        """The header fields of this request; empty for the whole archive."""
         if self.first == 0 and self.end is None:
             return {}
         condition = {"If-Range": self.if_range} if self.if_range else {}
@@ -81,19 +84,19 @@ class RangeRequest:
 
 @dataclass(frozen=True, slots=True)
 class ResponseBody:
-    """What the body of an answer is.
+    """Which bytes of which archive a response body holds.
 
     Attributes
     ----------
     first
-        Where in the archive its first byte belongs.
+        Offset in the archive of the first body byte.
     end
-        One past the last byte that it brings; None when it does not say.
+        Offset one past the last body byte; None if the response does not state it.
     remote
-        Which archive it is of; its ``size`` is the length of the whole.
+        The archive's version on the server; its ``size`` is the length of the whole archive.
     proven
-        Whether it is certainly of the same version as what is here; if not, only equal bytes speak for it, and the
-        checksums of the members have the last word.
+        Whether the body is certainly of the same version as the part file. If not, overlapping bytes are compared, and
+        the checksums of the members decide.
     """
 
     first: int
@@ -102,19 +105,19 @@ class ResponseBody:
     proven: bool = True
 
 
-class AskAgain(Exception):  # noqa: N818 - not an error: the next question, with what was learnt
-    """The answer is of no use, but says what to ask instead; costs no try.
+class AskAgain(Exception):  # noqa: N818 - not an error: the next request, with what was learned about the server
+    """The response cannot be used, but shows which request to send instead; does not count as a failed attempt.
 
     Parameters
     ----------
     why
-        What was wrong with the answer, in words.
+        What was wrong with the response, for the log.
     from_start
-        Whether the part is of another version, so that its bytes are worthless.
+        Whether the part file is of another version, so that its bytes must be discarded.
     ranges
-        Whether ranges are still worth asking for.
+        Whether the server may still be sent range requests.
     conditions
-        Whether ``If-Range`` is still worth sending.
+        Whether the server may still be sent ``If-Range``.
     """
 
     def __init__(self, why: str, *, from_start: bool = False, ranges: bool = True, conditions: bool = True) -> None:
@@ -134,23 +137,23 @@ def build_request(
     conditions: bool = True,
     joins: bool = True,
 ) -> RangeRequest:
-    """Choose what to ask for to fill a gap.
+    """Build the request that fills a gap in the part file.
 
     Parameters
     ----------
     gap
-        The first byte that is missing, and one past the last one; None for all that follows.
+        Offsets of the first missing byte and one past the last one; None as the second stands for the archive's end.
     held
-        What is here.
+        Ranges that are in the part file.
     remote
-        What is remembered of the archive that it is of.
+        Recorded version of the part file; None if unknown.
     url
-        The URL that will be asked; validators of another URL prove nothing.
+        The URL to be requested; validators of another URL prove nothing.
     ranges, conditions
-        False when this server was found to mishandle them.
+        False if this server was found to mishandle range requests, or ``If-Range``.
     joins
-        Whether equal bytes may speak for a join. If not, and nothing else does, the whole is asked for: what is here of
-        it is compared then, too.
+        Whether equal bytes are sufficient evidence for a join. If not, and without a validator, the whole archive is
+        requested, and compared with what is in the part file.
     """
     first, end = gap
     if not ranges or not held.total:
@@ -161,7 +164,7 @@ def build_request(
 
 
 def strong_validator(remote: RemoteVersion) -> str | None:
-    """Choose what ``If-Range`` may carry (RFC 9110 §13.1.5); None when nothing is strong and can be sent."""
+    """Return the validator to send as ``If-Range`` (RFC 9110 §13.1.5); None if none is strong and can be sent."""
     if remote.etag and remote.etag.startswith('"') and is_sendable(remote.etag):
         return remote.etag
     if remote.etag or not (remote.last_modified and remote.date and is_sendable(remote.last_modified)):
@@ -183,40 +186,42 @@ def interpret_response(
     known: RemoteVersion | None,
     url: str,
 ) -> ResponseBody:
-    """Decide what the body of a 200, 206 or 416 is.
+    """Determine which bytes of the archive the body of a 200, 206 or 416 response holds.
 
     Parameters
     ----------
     status, headers
-        Of the answer.
+        Of the response.
     ask
-        What was asked.
+        The request that was sent.
     wanted
-        The first byte that is missing.
+        Offset of the first missing byte.
     held
-        How many bytes are here.
+        Number of bytes in the part file.
     known
-        What is remembered of the archive that they are of.
+        Recorded version of the part file; None if unknown.
     url
-        The URL that was asked.
+        The URL that was requested.
 
     Raises
     ------
     AskAgain
-        The answer is of no use; the exception says what to ask instead.
+        The response cannot be used; the exception holds what to change in the next request.
     TransferError
-        The answer is of no use, and another try may do better.
+        The response cannot be used, and a retry may succeed.
     """
     if codings := _codings(headers):
         raise TransferError(f"the store sent the archive with Content-Encoding {', '.join(codings)}, unasked")
     span = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", ""))
     if status == 416:
-        return _out_of_range(span, ask, held, known, url)
-    if span and span[1] is not None and _is_of_that_length(span, headers, required=status == 200):
-        return _judge_range(span, _remote(headers, url, _total(span)), ask=ask, wanted=wanted, held=held, known=known)
+        return _interpret_416(span, ask, held, known, url)
+    if span and span[1] is not None and _has_matching_length(span, headers, required=status == 200):
+        return _interpret_range(
+            span, _remote(headers, url, _total(span)), ask=ask, wanted=wanted, held=held, known=known
+        )
     if status == 206:
         raise AskAgain("HTTP 206 without a usable Content-Range", ranges=False)
-    return _judge_whole(headers, ask=ask, known=known, url=url)
+    return _interpret_whole(headers, ask=ask, known=known, url=url)
 
 
 def _codings(headers: Mapping[str, str]) -> list[str]:
@@ -230,8 +235,8 @@ def _codings(headers: Mapping[str, str]) -> list[str]:
     return [word for word in map(str.strip, words) if word in _CODINGS]
 
 
-def _is_of_that_length(span: re.Match[str], headers: Mapping[str, str], *, required: bool) -> bool:
-    """Hold the length of a body against its Content-Range, which means nothing on a 200 unless both agree (§14.4)."""
+def _has_matching_length(span: re.Match[str], headers: Mapping[str, str], *, required: bool) -> bool:
+    """Whether Content-Length agrees with Content-Range; on a 200 the latter has no meaning unless it does (§14.4)."""
     length = _content_length(headers)
     return not required if length is None else length == int(span[2]) - int(span[1]) + 1
 
@@ -245,7 +250,7 @@ def _total(span: re.Match[str]) -> int | None:
     return None if span[3] == "*" else int(span[3])
 
 
-def _judge_range(
+def _interpret_range(
     span: re.Match[str],
     remote: RemoteVersion,
     *,
@@ -263,43 +268,45 @@ def _judge_range(
         raise AskAgain("the archive has another length now", from_start=True)
     proven = not held or _same_version(remote, known, ask)
     if not proven and first == wanted > 0:
-        # Asked for a block that can be compared, a server that does not send it cannot be resumed from.
+        # The body starts right after the part file, so there is no overlap to compare: ask for one, without If-Range.
+        # A server that was already asked for an overlap and did not send it cannot be resumed from.
         raise AskAgain("nothing vouches for the range that was sent", conditions=False, ranges=ask.if_range is not None)
     return ResponseBody(first, last + 1, remote, proven)
 
 
 def _same_version(remote: RemoteVersion, known: RemoteVersion | None, ask: RangeRequest) -> bool:
-    """Tell whether a range is certainly of the version that the part is of."""
+    """Whether a range is certainly of the same version as the part file."""
     if ask.if_range is None or known is None:
         return False
     if known.etag:
-        # A 206 carries the tag that a 200 would have had (RFC 9110 §15.3.7): without one, nobody has compared it.
+        # A 206 carries the ETag that a 200 would have had (RFC 9110 §15.3.7): without one, the server has not
+        # evaluated If-Range.
         return remote.etag == known.etag
     return remote.last_modified in {None, known.last_modified}
 
 
-def _judge_whole(
+def _interpret_whole(
     headers: Mapping[str, str], *, ask: RangeRequest, known: RemoteVersion | None, url: str
 ) -> ResponseBody:
-    """Judge an answer that holds the archive from its first byte on, whatever was asked."""
+    """Interpret a response that holds the archive from its first byte on, whatever was requested."""
     remote = _remote(headers, url, _content_length(headers))
     if ask.if_range and known and known.size is not None and known.size == remote.size:
-        # Either the server mishandles If-Range, or each of its nodes has a tag of its own, or it is another
-        # version of the same length: before everything is fetched again, one block is compared.
+        # The server mishandles If-Range, or each of its nodes has its own ETag, or this is another version of the
+        # same length. Comparing one block decides it, and is cheaper than downloading everything again.
         raise AskAgain("the whole archive instead of a range of it", conditions=False)
     return ResponseBody(0, remote.size, remote)
 
 
-def _out_of_range(
+def _interpret_416(
     span: re.Match[str] | None, ask: RangeRequest, held: int, known: RemoteVersion | None, url: str
 ) -> ResponseBody:
-    """Judge a 416: the server has nothing beyond what is here, so this is all, or it is of another version."""
+    """Interpret a 416: either the part file is complete, or it is of another version than the server's."""
     total = _total(span) if span and span[1] is None else None
     if not ask.headers or total == 0:
         raise TransferError("HTTP 416: the store says that the archive is empty")
     same_length = total is not None and (known is None or known.size in {None, total})
     if total == held and same_length:
-        # Nobody says of which version those are that are here; the checksums will.
+        # A 416 does not prove which version the part file is of; the checksums will.
         return ResponseBody(held, held, RemoteVersion(url, total), proven=False)
     if total is not None and ask.first < total and same_length:
         raise AskAgain(f"HTTP 416 for a range of the archive's {total} bytes", ranges=False)

@@ -1,4 +1,8 @@
-"""Bytes from a tap to the disk, in a thread: the fast way, for the bulk of an archive."""
+"""Receive a response body in a thread: from the socket to the part file, without the event loop.
+
+This is the fast path for large bodies. The thread reads blocks from a `BodyConnection` and writes them; the event loop
+is only notified of progress, at intervals.
+"""
 
 from __future__ import annotations
 
@@ -24,33 +28,33 @@ if TYPE_CHECKING:
 __all__ = ["WORTH_A_RECEIVER", "BodyReceiver"]
 
 WORTH_A_RECEIVER: Final = 16 * 2**20
-"""Bytes that must still come for a connection to be worth taking over: it serves no other request afterwards, and on a
-long line a new one is slow at first."""
+"""Remaining bytes from which taking a connection over pays: it cannot be reused afterwards, and on a connection with
+high latency a new one starts slowly."""
 
-_RING_EACH: Final = 0.05
-"""Seconds for which the event loop is not told of more: each time it takes the interpreter away from the receivers."""
+_NOTIFY_INTERVAL: Final = 0.05
+"""Minimum interval between progress callbacks, in seconds; each one contends for the GIL."""
 
-_WRITE_OUT_EACH: Final = 8 * 2**20
-"""Bytes after which the system is asked to begin writing to the disk, so that the last flush has little left to do."""
+_WRITEBACK_SIZE: Final = 8 * 2**20
+"""Bytes after which the kernel is asked to start writing to the disk, so that the final fsync has little left to do."""
 
 
 class BodyReceiver:
-    """Brings the rest of a segment, in a thread of its own.
+    """Receives the rest of a segment in a thread of its own.
 
     Parameters
     ----------
-    tap
-        The connection.
+    connection
+        The connection, taken over from aiohttp.
     part
-        Where the bytes belong; open.
+        The part file, open.
     segment
-        Which ones; its end may move down meanwhile.
+        The range to write; its end may decrease during the download.
     position, end
-        The first byte that the tap gives, and one past the last one of the answer.
+        Offsets in the archive of the connection's next byte, and one past the last byte of the response.
     share
-        Says how many bytes it may have in memory, for now; asked in the thread.
+        Returns the number of bytes that may be buffered at the moment; called in the thread.
     timeout
-        Seconds without a byte after which the line counts as broken.
+        Seconds without a byte after which the connection counts as broken.
     """
 
     def __init__(
@@ -72,30 +76,31 @@ class BodyReceiver:
         self._share = share
         self._buffer = memoryview(
             mmap.mmap(-1, connection.source.block, access=mmap.ACCESS_COPY)
-        )  # of which only what is used takes memory
+        )  # pages of an anonymous mapping take memory only once they are used
         self._timeout = timeout
-        self._heard = time.monotonic()
-        self._landed: deque[tuple[int, int, int]] = deque()
-        self._told = asyncio.Event()
-        self._rang = 0.0
+        self._received_at = time.monotonic()
+        self._written: deque[tuple[int, int, int]] = deque()
+        self._notified = asyncio.Event()
+        self._notified_at = 0.0
         self._loop = asyncio.get_running_loop()
 
-    async def run(self, landed: Callable[[int, int, int], Awaitable[None]]) -> None:
-        """Bring everything.
+    async def run(self, on_written: Callable[[int, int, int], Awaitable[None]]) -> None:
+        """Receive and write everything.
 
         Parameters
         ----------
-        landed
-            Told of what is written, blocks in a row at once: its place, how many bytes were kept, how many came.
+        on_written
+            Called in the event loop with the offset of what was written, the number of bytes kept, and the number
+            received; contiguous blocks are merged into one call.
 
         Raises
         ------
         aiohttp.ClientError, TimeoutError, ConnectionError
-            The line broke; the bytes that came before are in the part.
+            The connection failed; the bytes received before are in the part file.
         StorageError
-            The disk took no more.
+            The disk is full or failed.
         """
-        threads = ThreadPoolExecutor(1, "receiver")  # not the loop's own, which must stay free for those who are quick
+        threads = ThreadPoolExecutor(1, "receiver")  # the loop's default executor must stay free for short calls
         try:
             work = self._loop.run_in_executor(threads, self._work)
         except RuntimeError as error:
@@ -103,86 +108,86 @@ class BodyReceiver:
         work.add_done_callback(self._finished)
         try:
             while not work.done():
-                await self._told.wait()
-                await self._tell(landed)
+                await self._notified.wait()
+                await self._report(on_written)
         finally:
-            # Also after a cancellation: the thread is writing, and what it writes counts.
+            # Wait for the thread even after a cancellation: it may be writing, and what it writes must be recorded.
             self._connection.interrupt()
             try:
                 await wait_completed(asyncio.wait([work]))
             finally:
                 threads.shutdown(wait=False)
                 self._connection.close()
-                await self._tell(landed)
+                await self._report(on_written)
         work.result()
 
     def _finished(self, work: asyncio.Future[None]) -> None:
         if not work.cancelled():
-            work.exception()  # after a cancellation nobody else asks what became of it
-        self._told.set()
+            work.exception()  # after a cancellation it is not retrieved elsewhere, and asyncio would warn
+        self._notified.set()
 
-    async def _tell(self, landed: Callable[[int, int, int], Awaitable[None]]) -> None:
-        """Tell of all that has landed, also when one of them is the end of it."""
-        self._told.clear()
-        trouble: Exception | None = None
-        while self._landed:
-            place, kept, came = self._landed.popleft()
-            while self._landed and self._landed[0][0] == place + kept:
-                _, more, also = self._landed.popleft()
-                kept, came = kept + more, came + also
+    async def _report(self, on_written: Callable[[int, int, int], Awaitable[None]]) -> None:
+        """Report all blocks written since the last call; an exception is raised only after all were reported."""
+        self._notified.clear()
+        failure: Exception | None = None
+        while self._written:
+            offset, kept, received = self._written.popleft()
+            while self._written and self._written[0][0] == offset + kept:
+                _, more, also = self._written.popleft()
+                kept, received = kept + more, received + also
             try:
-                await landed(place, kept, came)
+                await on_written(offset, kept, received)
             except Exception as error:
-                trouble = trouble or error
-        if trouble is not None:
-            raise trouble
+                failure = failure or error
+        if failure is not None:
+            raise failure
 
     def _work(self) -> None:
         """Receive and write, block by block; in the thread."""
         try:
-            self._bring()
+            self._receive()
         finally:
             self._connection.source.pause(end=True)
 
-    def _bring(self) -> None:
-        written_out = self._position
+    def _receive(self) -> None:
+        writeback_from = self._position
         while (room := min(self._end, self._segment.end or self._end) - self._position) > 0:
-            size = self._gather(self._buffer[: min(room, self._share(), len(self._buffer))])
+            size = self._fill_block(self._buffer[: min(room, self._share(), len(self._buffer))])
             if self._segment.superseded:
                 return
             kept = max(0, min(size, (self._segment.end or self._end) - self._position))
             self._part.write_sync(self._position, self._buffer[:kept])
             self._connection.source.pause()
-            self._landed.append((self._position, kept, size))
-            if self._part.has_gaps or time.monotonic() - self._rang >= _RING_EACH:
-                self._ring()
+            self._written.append((self._position, kept, size))
+            if self._part.has_gaps or time.monotonic() - self._notified_at >= _NOTIFY_INTERVAL:
+                self._notify()
             self._position += size
-            if self._position - written_out >= _WRITE_OUT_EACH:
-                self._connection.source.pause(end=True)  # the device may keep us waiting
-                self._part.start_writeback(written_out, self._position - written_out)
-                written_out = self._position
+            if self._position - writeback_from >= _WRITEBACK_SIZE:
+                self._connection.source.pause(end=True)  # the call below may block; let other threads decrypt
+                self._part.start_writeback(writeback_from, self._position - writeback_from)
+                writeback_from = self._position
 
-    def _gather(self, view: memoryview) -> int:
-        """Fill a block, or what comes of it in a while; at least one byte."""
-        filled, begun = 0, time.monotonic()
+    def _fill_block(self, view: memoryview) -> int:
+        """Fill a block, or what arrives of it within `WAIT`; return its size, at least 1."""
+        filled, started = 0, time.monotonic()
         while filled < len(view):
             received = 0 if self._connection.interrupted else self._connection.source.fill(view[filled:])
             now = time.monotonic()
             if received:
-                filled, self._heard = filled + received, now
+                filled, self._received_at = filled + received, now
             elif filled:
-                break  # the next call finds out why
+                break  # the next call raises the cause
             elif received == 0:
                 raise ClientPayloadError("the connection was closed")
-            elif now - self._heard >= self._timeout:
+            elif now - self._received_at >= self._timeout:
                 raise SocketTimeoutError
-            elif self._landed:
-                self._ring()
-            if filled and now - begun >= WAIT:
+            elif self._written:
+                self._notify()
+            if filled and now - started >= WAIT:
                 break
         return filled
 
-    def _ring(self) -> None:
-        """Have the loop told of what has landed."""
-        self._rang = time.monotonic()
-        self._loop.call_soon_threadsafe(self._told.set)
+    def _notify(self) -> None:
+        """Wake the event loop to report the blocks written so far."""
+        self._notified_at = time.monotonic()
+        self._loop.call_soon_threadsafe(self._notified.set)

@@ -1,4 +1,4 @@
-"""What to do about an archive that is not right: fetch its bad members again, else the whole, else say why not."""
+"""Decide what to download again after a failed verification: the damaged members, or the whole archive."""
 
 from __future__ import annotations
 
@@ -21,53 +21,48 @@ if TYPE_CHECKING:
 
 __all__ = ["ArchiveRepair"]
 
-_PIECE: Final = 2**20
+_READ_SIZE: Final = 2**20
 
 
 class ArchiveRepair:
-    """The attempts to set one archive right.
+    """The attempts to repair one archive.
 
-    When members have wrong checksums, their ranges alone are fetched again. If they come with the same digest, the
-    archive is like that on the server: it is kept if its data are right, and only local headers contradict the
-    directory. Anything else that is wrong means fetching the whole once more; so does what was joined and cannot be
-    proved, and from then on nothing is joined unless a validator speaks for it. What the disk does not give back is
-    fetched once more into another file.
-
-    Parameters
-    ----------
-    trip
-        The product concerned.
+    If members have wrong checksums, only their ranges are downloaded again. If these arrive with the same digest, the
+    archive is damaged on the server; it is kept if only local headers contradict the central directory and the data
+    are correct. For any other fault the whole archive is downloaded once more. So is an archive that was joined
+    without proof, and from then on bytes are joined only with a strong validator. Bytes that the disk cannot read back
+    are downloaded once more into a new file.
     """
 
     def __init__(self, job: DownloadJob) -> None:
         self._job = job
         self._digests: dict[tuple[int, int], bytes] = {}
-        self._mended = False
+        self._members_refetched = False
         self._started_over = False
 
     async def mend(self, error: IntegrityError) -> str:
-        """Prepare the part for another try, and say in words what will be tried.
+        """Prepare the part file for the next attempt, and return a description of that attempt for the log.
 
         Raises
         ------
         IntegrityError
-            There is nothing left to try; the part is gone.
+            There is nothing left to try; the part file has been removed.
         FileError
-            The disk did not give back the second file either; it is gone, too.
+            The disk could not read back the second file either; it has been removed, too.
         """
         job = self._job
         spans = _spans(error)
         if isinstance(error, UnprovenError) and job.joins:
             job.joins = False
-            await self._forget_all()
+            await self._discard_all()
             return "fetching it once more, whole"
-        if spans and await self._came_the_same(spans):
+        if spans and await self._has_same_digests(spans):
             if isinstance(error, DamagedMembersError) and all(damage.header_only for damage in error.damaged):
                 job.lenient = True
                 return "it came with the same bytes twice, and its data are right: it is kept"
             await self._give_up(f"{error}; it came with the same bytes twice, so the archive is bad on the server")
-        if spans and not self._mended:
-            self._mended = True
+        if spans and not self._members_refetched:
+            self._members_refetched = True
             async with job.part:
                 await job.part.invalidate(spans)
             job.most_held = -1
@@ -80,20 +75,20 @@ class ArchiveRepair:
         if self._started_over:
             await self._give_up(f"{error}; it came like this twice, so the archive is bad on the server")
         self._started_over = True
-        await self._forget_all()
+        await self._discard_all()
         return "fetching it once more"
 
-    async def _forget_all(self) -> None:
+    async def _discard_all(self) -> None:
         await self._job.part.discard()
         self._job.reset()
 
-    async def _came_the_same(self, spans: list[tuple[int, int]]) -> bool:
+    async def _has_same_digests(self, spans: list[tuple[int, int]]) -> bool:
         path = self._job.part.path
         try:
             with storage_trouble(path), readable():
                 digests = await in_thread(None, partial(_digests, path, spans))
         except UnreadableError:
-            return False  # what comes next is written over it
+            return False  # the next download overwrites these ranges
         same = bool(self._digests) and all(self._digests.get(span) == digest for span, digest in digests.items())
         self._digests |= digests
         return same
@@ -114,7 +109,7 @@ def _digests(path: Path, spans: Iterable[tuple[int, int]]) -> dict[tuple[int, in
         for first, end in spans:
             digest = hashlib.blake2b()
             file.seek(first)
-            while first < end and (piece := file.read(min(_PIECE, end - first))):
+            while first < end and (piece := file.read(min(_READ_SIZE, end - first))):
                 digest.update(piece)
                 first += len(piece)
             found[first, end] = digest.digest()

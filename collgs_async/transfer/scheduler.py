@@ -1,4 +1,9 @@
-"""The connections of a run: which archives they bring, how many there may be, and when they try again."""
+"""Run jobs over a limited number of connections, and retry them.
+
+The scheduler assigns missing segments of a job to connections, limits the connections per store and for the whole run,
+and decides what a failed attempt means: another request, a retry after a pause, an outage of the store, or a failure of
+the product. Idle workers get pieces of running jobs.
+"""
 
 from __future__ import annotations
 
@@ -39,35 +44,29 @@ __all__ = ["SegmentScheduler"]
 log = logging.getLogger("collgs_async")
 
 BLOCK: Final = 2**20
-"""Bytes of the smallest block that is worth a trip to a thread; a larger `chunk_size` enlarges it."""
+"""Minimum size in bytes of a block that is written in a thread; a larger `chunk_size` increases it."""
 
-_MOST_QUESTIONS: Final = 6
-"""Requests of one try: each further one follows from what the answer before it has taught."""
+_MAX_REQUESTS: Final = 6
+"""Maximum requests of one attempt; each further one depends on what the previous response showed of the server."""
 
-_UNUSUAL: Final = 2
-"""How many times as long as all others an archive must be for its product to fail alone where it does not fit."""
+_UNUSUAL_FACTOR: Final = 2
+"""Factor by which an archive must exceed all others for only its product to fail if it does not fit on the disk."""
 
 _MOST_TOO_LARGE: Final = 2
-"""Products in a row that fail alone like that; with the next one, the disk counts as full."""
+"""Consecutive products that may fail like this; with the next one, the disk counts as full."""
 
 
 class SegmentScheduler:
-    """Bring archives into their parts, with as many connections in all as there are workers.
+    """Downloads archives into their part files, with at most as many connections as there are workers.
 
     Parameters
     ----------
-    transport
-        The HTTP session.
-    authenticator
-        Signs in when the store asks for it.
-    config
-        How to treat the line, and where archives are put.
     disk
-        The folder where they are put.
+        The output folder.
     timing
-        Tells the time, and waits between tries.
+        Clock and sleep of the run.
     tell
-        Called when a store's trouble begins (True) and ends (False).
+        Called when an outage of a store begins (True) and ends (False).
     """
 
     def __init__(
@@ -85,7 +84,7 @@ class SegmentScheduler:
         self._disk = disk
         self._timing = timing
         self._staging = connection.staging
-        self._line = SegmentFetcher(
+        self._fetcher = SegmentFetcher(
             session,
             authenticator,
             RateLimiter(options.limit_rate),
@@ -102,85 +101,90 @@ class SegmentScheduler:
                 self._all_limiters,
                 limit=connection.outage,
                 timing=timing,
-                check=self._line.check,
+                check=self._fetcher.check,
                 tell=tell,
             )
         )
-        self._helpers = SegmentHelpers(self._stores, self._line)
+        self._helpers = SegmentHelpers(self._stores, self._fetcher)
         self._jobs: list[DownloadJob] = []
         self._largest = 0
         self._too_large: set[str] = set()
         self._helping = 0
-        self._asleep = SuspendDetector()
+        self._suspend = SuspendDetector()
 
-    def look_at_the_clocks(self) -> None:
-        """Break all connections if the computer has slept since the last look: new ones go on where they were."""
-        if slept := self._asleep.since_last_look():
+    def reconnect_after_suspend(self) -> None:
+        """Break all connections if the computer was suspended since the last call; the jobs resume over new ones."""
+        if slept := self._suspend.since_last_look():
             log.warning("the computer slept for %s: connecting anew", format_duration(slept))
             for job in self._jobs:
                 job.reconnect()
 
     @property
-    def moving(self) -> int:
-        """Bytes that have come of what is being brought."""
+    def bytes_in_progress(self) -> int:
+        """Bytes received by the running jobs."""
         return sum(job.bytes_received for job in self._jobs)
 
-    def open_fewer(self, began: float) -> None:
-        """Go on with fewer archives at once, since no descriptor was left.
+    def reduce_concurrency(self, started: float) -> None:
+        """Reduce the number of connections, because no file descriptor was left.
 
         Parameters
         ----------
-        began
-            When that product was begun, by the monotonic clock, in seconds.
+        started
+            When the product that met this was started, by the monotonic clock, in seconds.
         """
         self._all_limiters.record_rejection(
-            began, 0.0, why="the system lets so many files and connections be open, and no more"
+            started, 0.0, why="the system lets so many files and connections be open, and no more"
         )
 
     async def help(self, idle: int) -> bool:
-        """Bring a piece of what is being brought; False when none is worth it.
+        """Download a piece of a running job; return False if no segment is worth splitting.
 
-        What is fetched alone has its own helpers.
+        Standalone jobs are left out, as they run helpers of their own.
 
         Parameters
         ----------
         idle
-            How many have nothing of their own to bring, those who are helping included.
+            Number of workers without a product of their own, including those that are helping.
         """
         jobs = [job for job in self._jobs if not job.standalone]
+        # Workers that are already helping will not look for work at this moment, so they do not share the next piece.
         others, self._helping = self._helping, self._helping + 1
         try:
             return await self._helpers.help_with(jobs, idle - others)
         finally:
             self._helping -= 1
 
-    async def bring(self, job: DownloadJob) -> int | None:
-        """Bring all bytes into the part, trying again as long as that brings new ones; give its length.
+    async def run(self, job: DownloadJob) -> int | None:
+        """Download all missing bytes, with retries as long as they make progress; return the archive's length.
 
-        None stands for a length that the server never told; the archive has an end record then.
+        The length is None if the server never stated it; the archive has a valid end record then.
         """
         store = self._stores.of(job.url)
-        bringing = self._bring(job, store)
+        own_work = self._run(job, store)
         self._jobs.append(job)
         store.jobs.append(job)
         try:
-            return await (self._helpers.accompany(job, bringing) if job.standalone else bringing)
+            return await (self._helpers.accompany(job, own_work) if job.standalone else own_work)
         except TransferError as error:
-            # What an outage costs fails for one reason, which the summary says once.
+            # An outage fails many products for the same reason, so per-product counters would only be noise.
             requests = "" if isinstance(error, OutageError) else f"; given up after {job.attempts} requests"
             kept = f"; {format_bytes(job.most_held)} are kept" if job.most_held > 0 else ""
             raise TransferError(f"{error}{requests}{kept}") from error
         finally:
             self._jobs.remove(job)
             store.jobs.remove(job)
+            # The caller closes the part file next, so no helper may still be writing into it.
             await job.cancel_segments(keep=True)
 
-    async def _bring(self, job: DownloadJob, store: Store) -> int | None:
-        """Try until all is here, or it is known that this product's own trouble is in the way."""
+    async def _run(self, job: DownloadJob, store: Store) -> int | None:
+        """Repeat attempts until all bytes are here, or the failure is known to be the product's own.
+
+        When the retries are used up, the store decides whether it is to blame: if so, the job gets new retries.
+        """
         while True:
             try:
                 return await retry_call(
-                    lambda: self._try_in_turn(job, store),
+                    lambda: self._attempt_when_available(job, store),
                     job.retry,
                     worth_it=lambda error: (
                         isinstance(error, TransferError) and not isinstance(error, OutageError | StagingError)
@@ -193,11 +197,11 @@ class SegmentScheduler:
             except StagingError as error:
                 put_off_until_staged(job, error, limit=self._staging, now=self._timing.now())
 
-    async def _try_in_turn(self, job: DownloadJob, store: Store) -> int | None:
-        """Wait while the store is in trouble, then try, and tell what that has shown of the store."""
+    async def _attempt_when_available(self, job: DownloadJob, store: Store) -> int | None:
+        """Wait while the store has an outage, make one attempt, and report to the store how it went."""
         await store.admit(job)
         try:
-            return await self._try(job, store)
+            return await self._attempt(job, store)
         except TransferError as error:
             job.history.exhausted.end()
             if isinstance(error, StagingError):
@@ -208,24 +212,29 @@ class SegmentScheduler:
         finally:
             store.leave(job)
 
-    async def _try(self, job: DownloadJob, store: Store) -> int | None:
-        """Bring whatever nobody brings, until nothing is missing."""
-        questions = 0
+    async def _attempt(self, job: DownloadJob, store: Store) -> int | None:
+        """Download missing ranges that no other connection is downloading, until nothing is missing.
+
+        If only ranges of other connections are left, this worker takes a piece of one of them.
+        """
+        requests = 0
         while True:
             if job.is_complete():
                 return job.size
             accepted = store.successes
-            async with store.enter(ahead=job.attempts > 0) as began, job.part:
+            async with store.enter(ahead=job.attempts > 0) as started, job.part:
                 await job.restore()
                 segment = None if job.is_complete() else job.next_stretch()
                 try:
                     if segment is not None:
-                        await self._ask(job, store, segment)
+                        await self._request(job, store, segment)
                 except AskAgain as answer:
-                    questions += 1
-                    await self._learn(job, answer, questions)
+                    # The response showed what to request instead: repeat at once, without using up a retry.
+                    requests += 1
+                    await self._apply(job, answer, requests)
                 except BusyError as error:
-                    store.limiter.record_rejection(began, error.retry_after)
+                    store.limiter.record_rejection(started, error.retry_after)
+                    # A store that serves other requests only has too many of them; this job waits for a slot again.
                     if store.successes == accepted and not _others_are_served(job, store):
                         raise
                 finally:
@@ -234,14 +243,15 @@ class SegmentScheduler:
                     return job.size
                 if segment is not None and job.size is None and job.end_reached:
                     return None
+            # The slot was returned above: a piece taken as a helper needs one of its own.
             if segment is None and not await self._helpers.help_with([job]):
                 await job.wait_for_change(IDLE_POLL)
 
-    async def _ask(self, job: DownloadJob, store: Store, segment: Segment) -> None:
-        async def judged(answer: ResponseBody, response: ClientResponse) -> None:
+    async def _request(self, job: DownloadJob, store: Store, segment: Segment) -> None:
+        async def on_response(answer: ResponseBody, response: ClientResponse) -> None:
             store.accepted(job.url)
             if answer.first == 0 or not answer.proven:
-                # It may be of another version than what helpers are bringing.
+                # This response may be of another version than the one that helpers are downloading.
                 await job.cancel_segments()
             if answer.first == 0 and job.part.held.total and not job.matches(answer.remote):
                 await job.part.set_version(None)
@@ -250,20 +260,20 @@ class SegmentScheduler:
 
         job.end_reached, before = False, job.part.held.total
         try:
-            answer = await self._line.fetch(job, segment, judged=judged)
+            answer = await self._fetcher.fetch(job, segment, on_response=on_response)
         except SegmentSuperseded:
             raise TransferError("its bytes were given up") from None
         finally:
             job.finish(segment)
         job.size = answer.remote.size
         if job.size is None:
-            await self._expect_end(job.part.path)
+            await self._require_end_record(job.part.path)
             job.end_reached = True
         elif job.part.held.total <= before and not job.is_complete():
             raise TransferError("the store sent nothing that is not here already")
 
     async def _expect(self, job: DownloadJob, segment: Segment, answer: ResponseBody) -> None:
-        """Prepare for the bytes of an answer: is there room for them, and who wants to know."""
+        """Prepare for the body of an accepted response: set the sizes, check the free space, report the start."""
         product, size = job.product, answer.remote.size
         job.size = size
         whole = answer.end is None or answer.end == size
@@ -276,17 +286,17 @@ class SegmentScheduler:
                 product.size,
                 size,
             )
-        await self._refuse_without_room(job)
+        await self._require_space(job)
         here = 0 if answer.first == 0 and whole else job.part.held.total
         job.progress.started(product, have=here, size=size)
 
-    async def _refuse_without_room(self, job: DownloadJob) -> None:
-        """Stop before the disk is full, rather than then; what is being fetched counts with what is still to come."""
+    async def _require_space(self, job: DownloadJob) -> None:
+        """Fail before the disk is full; what the running jobs still have to download counts as used space."""
         own = _to_come(job)
         all_to_come = [_to_come(other) for other in self._jobs]
         free, whole_disk = await self._disk.free_space(sum(all_to_come))
         if own > free and not self._is_usual(job.size or 0):
-            # No other archive has to suffer for it, and most likely the length is a lie.
+            # Far larger than all other archives: the announced length is most likely wrong, so only this product fails.
             self._too_large.add(job.product.identifier)
             length, room = format_bytes(job.size or 0), format_bytes(free)
             raise NotAvailableError(
@@ -294,6 +304,7 @@ class SegmentScheduler:
                 if own > whole_disk
                 else f"the store announces {length}, of which {format_bytes(own)} are to come; {room} are free"
             )
+        # Jobs that cannot fit at all do not count: they fail on their own when their response is checked here.
         if (to_come := sum(one for one in all_to_come if one <= max(free, own))) > free:
             raise StorageError(
                 f"{self._folder}: {format_bytes(free)} are free, "
@@ -303,11 +314,11 @@ class SegmentScheduler:
         self._too_large.clear()
 
     def _is_usual(self, size: int) -> bool:
-        """Whether a length is like that of others here, so that what it does not fit in is a full disk."""
-        return size <= _UNUSUAL * self._largest or len(self._too_large) >= _MOST_TOO_LARGE
+        """Whether a size is similar to that of other archives, so that failing to fit means that the disk is full."""
+        return size <= _UNUSUAL_FACTOR * self._largest or len(self._too_large) >= _MOST_TOO_LARGE
 
-    async def _expect_end(self, path: Path) -> None:
-        """Tell a body of unknown length that is whole from one that was cut: an archive ends in an end record."""
+    async def _require_end_record(self, path: Path) -> None:
+        """Raise TransferError unless the archive has its end record, without which a body of unknown length was cut."""
         try:
             await self._disk.check(path, None, Level.STRUCTURE)
         except UnreadableError:
@@ -315,9 +326,9 @@ class SegmentScheduler:
         except IntegrityError as error:
             raise TransferError("the connection closed before the archive's end") from error
 
-    async def _learn(self, job: DownloadJob, answer: AskAgain, questions: int) -> None:
+    async def _apply(self, job: DownloadJob, answer: AskAgain, requests: int) -> None:
         log.debug("%s: %s; asking otherwise", job.product.identifier, answer)
-        if questions > _MOST_QUESTIONS:
+        if requests > _MAX_REQUESTS:
             raise TransferError("the store's answers contradict each other")
         job.apply(answer)
         if answer.from_start:
@@ -329,7 +340,7 @@ def _to_come(job: DownloadJob) -> int:
 
 
 def _others_are_served(job: DownloadJob, store: Store) -> bool:
-    """Whether the store is busy with us, or may be, so that its refusal says nothing about this product."""
+    """Whether other jobs have requests at the store, so that its rejection says nothing about this product."""
     return any(other.requested or other.responding for other in store.jobs if other is not job)
 
 

@@ -1,4 +1,4 @@
-"""How long archives are, as the store tells it: the catalogue usually says nothing."""
+"""Determine the sizes of archives from the store, since catalogues rarely list them."""
 
 from __future__ import annotations
 
@@ -22,36 +22,30 @@ log = logging.getLogger("collgs_async")
 
 _PAGE: Final = 64 * 1024
 _WORDS = re.compile(r"\s*(?:text/|application/(?:[\w.-]+\+)?(?:xml|json)\b)", re.IGNORECASE)
-"""Types of what is no archive: sign-in forms, refusals."""
+"""Content types of responses that are not archives, such as login forms and error pages."""
 
 _CONTENT_RANGE = re.compile(r"\s*bytes\s+(?:0-\d{1,18}|\*)/(\d{1,18})\s*", re.IGNORECASE)
 
 
 class Lengths:
-    """Asks for the length of one archive after the other: by HEAD, and where that does not tell, for one byte.
-
-    Parameters
-    ----------
-    door
-        Asks the store.
-    """
+    """Determines the size of one archive after the other: by HEAD, else by a range request for one byte."""
 
     def __init__(self, previews: PreviewRequester) -> None:
         self._previews = previews
-        self._heads_tell = True
+        self._try_head = True
 
     async def __call__(self, product: Product) -> Product:
-        """Give the product with the size that the store tells, or as it was where that says nothing of use.
+        """Return the product with the size that the store reports, or unchanged if it reports none.
 
         Raises
         ------
         AuthenticationError
-            The store asks for a sign-in that is missing or was refused.
+            The store requires a login, and credentials are missing or were refused.
         """
         if product.url is None or product.size is not None:
             return product
         try:
-            size = await self._by_head(product.url) if self._heads_tell else None
+            size = await self._by_head(product.url) if self._try_head else None
             if size is None:
                 size = await self._by_byte(product.url)
         except TransferError as error:
@@ -63,24 +57,26 @@ class Lengths:
         try:
             answer = await self._previews.ask(url, method="HEAD", most=0)
         except TransferError:
-            return None  # the other way of asking will tell whether it is the store that is in trouble
+            return None  # the range request will show whether the store itself is unavailable
         is_archive = answer.status == 200 and not _WORDS.match(answer.headers.get("Content-Type", ""))
         return _whole_length(answer) if is_archive else None
 
     async def _by_byte(self, url: str) -> int | None:
         answer = await self._previews.ask(url, headers={"Range": "bytes=0-0"}, most=_PAGE)
         size: int | None = None
-        if answer.status in {206, 416} and (told := _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))):
-            size = int(told[1]) or None
+        if answer.status in {206, 416} and (
+            content_range := _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
+        ):
+            size = int(content_range[1]) or None
         elif answer.status == 200 and describe_non_zip(answer.body) is None:
             size = _whole_length(answer)
-        # Where one way of asking tells, and the other does not, the other one need not be tried again.
-        self._heads_tell &= size is None
+        # The range request has worked where HEAD did not, so HEAD need not be tried for the next archives.
+        self._try_head &= size is None
         return size
 
 
 def _whole_length(answer: Answer) -> int | None:
-    """Read the length of an archive that is sent whole; that of compressed bytes is none."""
+    """Return Content-Length of a complete response; None with a Content-Encoding, whose length is another one."""
     headers: Mapping[str, str] = answer.headers
     if headers.get("Content-Encoding", "identity") != "identity":
         return None

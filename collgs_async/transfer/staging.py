@@ -1,4 +1,8 @@
-"""Archives on tape: the store says 202 for minutes or hours; they are asked for again, and hold nothing up."""
+"""Postpone archives that the store restores from tape.
+
+The store responds with 202 for minutes or hours. The archive is requested again at intervals, while other products are
+downloaded.
+"""
 
 from __future__ import annotations
 
@@ -19,29 +23,29 @@ __all__ = ["put_off_until_staged"]
 log = logging.getLogger("collgs_async")
 
 SHORTEST_PAUSE: Final = 1.0
-"""Seconds between two questions at the least, whatever the store says."""
+"""Minimum seconds between two requests, whatever Retry-After says."""
 
 
 def put_off_until_staged(job: DownloadJob, error: StagingError, *, limit: float, now: float) -> NoReturn:
-    """Put a product off that is on its way from tape; this costs none of its tries.
+    """Postpone a product that is being restored from tape; this does not count as a failed attempt.
 
     Parameters
     ----------
-    trip
-        The product; it remembers since when the store says so.
+    job
+        The job; its history records since when the store has been responding with 202.
     error
-        What the store said, perhaps with the seconds that it asks to wait.
+        The store's response, with its Retry-After if it sent one.
     limit
-        Seconds for which this may go on.
+        Seconds for which to wait in all.
     now
-        By the run's clock, in seconds.
+        Time of the run's clock, in seconds.
 
     Raises
     ------
     PutOff
-        It is to be asked for again.
+        The archive is to be requested again later.
     TransferError
-        It was waited for long enough, or the store asks for more.
+        `limit` has passed, or Retry-After exceeds what is left of it.
     """
     waiting, asked = job.history.staged, error.retry_after
     first = waiting.since is None
@@ -59,5 +63,5 @@ def put_off_until_staged(job: DownloadJob, error: StagingError, *, limit: float,
         "%s: %s; it is asked for again for up to %s, while others are fetched",
         *(job.product.identifier, error, format_duration(round(left))),
     )
-    # A little apart, so that those that were asked for together do not come together again and again.
+    # Random jitter, so that products that were requested together are not requested together again each time.
     raise PutOff(min(left, pause + random.uniform(0, pause / 10)))

@@ -1,4 +1,4 @@
-"""The stores of a run: each host that hands out archives has its own gate and its own trouble."""
+"""The stores of a run, one for each host that serves archives; each has its own limiter and outage state."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Stores"]
 
-_MOST: Final = 256
-"""Stores that are remembered when nothing is being brought from them."""
+_MAX_STORES: Final = 256
+"""Number of stores from which the idle ones are dropped, so that the table cannot grow without bound."""
 
 
 class Stores:
-    """All stores of a run, by the hosts of their URLs.
+    """All stores of a run, by the host of a URL.
 
     Parameters
     ----------
     make
-        Makes a store of that name.
+        Creates the store for a host name.
     """
 
     def __init__(self, make: Callable[[str], Store]) -> None:
@@ -30,10 +30,10 @@ class Stores:
         self._stores: dict[str, Store] = {}
 
     def of(self, url: str) -> Store:
-        """Give the store that a URL leads to."""
+        """Return the store of a URL's host."""
         name = urlsplit(url).netloc.rpartition("@")[2].lower()
         if (store := self._stores.get(name)) is None:
-            if len(self._stores) >= _MOST:
+            if len(self._stores) >= _MAX_STORES:
                 self._stores = {name: store for name, store in self._stores.items() if not store.idle}
             store = self._stores[name] = self._make(name)
         return store

@@ -1,4 +1,7 @@
-"""Notice that the computer slept: its connections are dead, and nobody will say so before the time-out."""
+"""Detect that the computer was suspended.
+
+Its connections are dead afterwards, which would otherwise be noticed only at the read time-out.
+"""
 
 from __future__ import annotations
 
@@ -11,28 +14,28 @@ if TYPE_CHECKING:
 __all__ = ["POLL_INTERVAL", "SuspendDetector"]
 
 POLL_INTERVAL: Final = 5.0
-"""Seconds between two looks at the clocks."""
+"""Seconds between two comparisons of the clocks."""
 
-_NOTICEABLE: Final = 10.0
-"""Seconds of sleep that are worth new connections; a clock that is set right moves by less."""
+_MIN_SUSPEND: Final = 10.0
+"""Minimum duration of a suspend in seconds; a clock correction is smaller."""
 
 
 class SuspendDetector:
-    """Compares the wall clock, which goes on while the computer sleeps, with the steady one, which stands still.
+    """Compares the wall clock, which advances during a suspend, with the monotonic clock, which does not.
 
     Parameters
     ----------
     wall, steady
-        The two clocks, in seconds.
+        The wall clock and the monotonic clock, in seconds.
     """
 
     def __init__(self, wall: Callable[[], float] = time.time, steady: Callable[[], float] = time.monotonic) -> None:
         self._wall = wall
         self._steady = steady
-        self._apart = wall() - steady()
+        self._offset = wall() - steady()
 
     def since_last_look(self) -> float:
-        """Give the seconds slept since this was last asked; 0 for less than is worth noticing."""
-        apart = self._wall() - self._steady()
-        slept, self._apart = apart - self._apart, apart
-        return slept if slept >= _NOTICEABLE else 0.0
+        """Return the seconds of suspend since the last call; 0 if below the threshold."""
+        offset = self._wall() - self._steady()
+        slept, self._offset = offset - self._offset, offset
+        return slept if slept >= _MIN_SUSPEND else 0.0

@@ -1,4 +1,4 @@
-"""How long a product has waited for something that others bring about, and how often it is looked at meanwhile."""
+"""Track how long a product has been waiting for an external event, and when to check again."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ __all__ = ["Waiting"]
 
 @dataclass(slots=True)
 class Waiting:
-    """The time that a product has waited for one thing, and the pauses between two looks at it.
+    """The waiting time of a product for one event, and the growing pauses between checks.
 
     Attributes
     ----------
     first_pause, longest_pause
-        Seconds before it is looked at again: at first, and at the most; each pause is twice as long as the one before.
+        First and longest pause between two checks, in seconds; each pause is twice as long as the one before.
     since
-        When it began to wait, or last saw a change, by the run's clock, in seconds; None: it does not wait for it.
+        Start of the wait, or time of the last observed change, by the run's clock, in seconds; None while not waiting.
     """
 
     first_pause: float
@@ -26,26 +26,26 @@ class Waiting:
     _pause: float = 0.0
 
     def left(self, limit: float, now: float, trace: object = None) -> float:
-        """Note that it has to wait, and give the seconds that are left of it; none, or less, when it is too long.
+        """Start or continue the wait, and return the seconds left; 0 or negative when `limit` has passed.
 
         Parameters
         ----------
         limit
-            Seconds for which it may wait while nothing changes.
+            Seconds to wait without a change of `trace`.
         now
-            By the run's clock, in seconds.
+            Time of the run's clock, in seconds.
         trace
-            What can be seen of those for whom it waits: as long as this changes, the time begins anew.
+            Observable signs of progress; whenever they change, the wait starts again.
         """
         if self.since is None or trace != self._trace:
             self.since, self._trace = now, trace
         return self.since + limit - now
 
     def next_pause(self) -> float:
-        """Give the seconds before the next look."""
+        """Return the seconds until the next check."""
         self._pause = min(self.longest_pause, max(self.first_pause, 2 * self._pause))
         return self._pause
 
     def end(self) -> None:
-        """Note that what it waited for is here: from now on, a lack of it is another one."""
+        """Reset the wait, because the event has occurred."""
         self.since, self._trace, self._pause = None, None, 0.0

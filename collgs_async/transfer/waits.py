@@ -1,4 +1,4 @@
-"""What a run waits for, as progress shows it."""
+"""Count what a run waits for, for the progress display."""
 
 from __future__ import annotations
 
@@ -12,13 +12,7 @@ __all__ = ["Waits"]
 
 
 class Waits:
-    """Counts the stores that are away, and the products that come from tape or that another run is fetching.
-
-    Parameters
-    ----------
-    progress
-        Whom to tell.
-    """
+    """Counts unavailable stores, products being restored from tape, and products that another run is downloading."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -27,12 +21,12 @@ class Waits:
         self._elsewhere = 0
 
     def for_store(self, waits: bool) -> None:
-        """Note that the trouble of a store has begun, or ended."""
+        """Record that an outage of a store has begun or ended."""
         self._stores += 1 if waits else -1
-        self._tell()
+        self._report()
 
     def for_product(self, history: History, *, waits: bool) -> None:
-        """Note that a product is put off, or taken up again; shown if it is on tape or another run has it."""
+        """Record that a product is postponed or resumed; counts only those on tape or locked by another run."""
         change = 1 if waits else -1
         if history.staged.since is not None:
             self._staged += change
@@ -40,9 +34,9 @@ class Waits:
             self._elsewhere += change
         else:
             return
-        self._tell()
+        self._report()
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         what = ["the store"] if self._stores else []
         what += [f"{self._staged} on tape"] if self._staged else []
         what += [f"another run with {self._elsewhere}"] if self._elsewhere else []
