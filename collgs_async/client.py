@@ -1,4 +1,4 @@
-"""The library: a client that searches, downloads and reports."""
+"""The library's client: search, download and report."""
 
 from __future__ import annotations
 
@@ -57,24 +57,22 @@ log = logging.getLogger("collgs_async")
 
 
 class Client:
-    """A catalogue and its store, with one HTTP session for both; an asynchronous context manager.
+    """A catalogue and its archive store, sharing one HTTP session; an asynchronous context manager.
 
     Parameters
     ----------
-    config
-        All settings.
     progress
-        Whom to tell what goes on; None: nobody.
+        Receives progress events; None disables them.
     credentials
-        Looks up user name and password when the store asks for a sign-in; None: in ``COLLGS_USERNAME`` and
-        ``COLLGS_PASSWORD``, else in ``~/.netrc``.
+        Returns user name and password when the store requires a login; None: from ``COLLGS_USERNAME`` and
+        ``COLLGS_PASSWORD``, else from ``~/.netrc``.
     sleep
-        The way to wait between tries, in seconds; another one in tests.
+        Waits between attempts, in seconds; replaceable for tests.
 
     Attributes
     ----------
     report
-        What became of the last `run`, also of one that was cancelled or stopped by an error.
+        The report of the last `run`, also of one that was cancelled or stopped by an error.
 
     Examples
     --------
@@ -130,26 +128,26 @@ class Client:
     def choose(
         self, query: Query | None = None, *, on_excluded: Callable[[Excluded], None] | None = None
     ) -> SelectedProducts:
-        """Search the catalogue, and choose among what it has as the configuration's ``selection`` says.
+        """Search the catalogue, and apply the configuration's ``selection`` to the results.
 
-        This is what `run` pulls, and what the command line lists and plans.
+        These are the products that `run` downloads, and that the command line lists and plans.
 
         Parameters
         ----------
         query
-            What to ask for; None: what the configuration's ``parameters`` say.
+            The query; None: that of the configuration's ``parameters``.
         on_excluded
-            Called with each product that is left out, and why; None: nobody wants to know.
+            Called with each excluded product and the reason; None: not reported.
 
         Returns
         -------
-        Choice
-            An asynchronous iterator of products. It counts what is left out, by reason, and names what is missing.
+        SelectedProducts
+            An asynchronous iterator of products, with counts of exclusions by reason and the missing identifiers.
 
         Raises
         ------
         ConfigError
-            No collection is named; nothing was asked for.
+            No collection is named; no request was made.
         """
         config = self._config
         return SelectedProducts(
@@ -157,22 +155,22 @@ class Client:
         )
 
     def search(self, query: Query | None = None) -> Search:
-        """Search the catalogue, and take all that it finds; see `choose`.
+        """Search the catalogue without a selection; see `choose`.
 
         Parameters
         ----------
         query
-            What to ask for; None: what the configuration's ``parameters`` say.
+            The query; None: that of the configuration's ``parameters``.
 
         Returns
         -------
         Search
-            An asynchronous iterator of products. Pages are asked for as they are needed.
+            An asynchronous iterator of products, which requests pages as needed.
 
         Raises
         ------
         ConfigError
-            No collection is named; nothing was asked for.
+            No collection is named; no request was made.
         """
         return self._search(query or self._config.needed_query(), self._first_sign_in)
 
@@ -190,12 +188,12 @@ class Client:
         )
 
     async def find(self, query: Query | None = None) -> Products:
-        """Search the catalogue, and give all products that are wanted at once; see `choose`.
+        """Search the catalogue, and return all selected products at once; see `choose`.
 
         Returns
         -------
         Products
-            A list, which a notebook shows as a table and on a map.
+            A list, which a notebook displays as a table and on a map.
         """
         from collgs_async.reporting.products import Products
 
@@ -205,12 +203,12 @@ class Client:
         return Products(found, area=choice.area.geojson() if choice.area else None)
 
     async def collections(self) -> list[Collection]:
-        """List the collections that the catalogue has, by name.
+        """List the collections of the catalogue, sorted by name.
 
         Raises
         ------
         CatalogueError
-            The catalogue could not be asked, or does not answer with results.
+            The request failed, or the response holds no results.
         """
         if self._first_sign_in is not None:
             await self._first_sign_in(self._config.query)
@@ -220,7 +218,7 @@ class Client:
         return await list_collections(self._requester(), self._config.base_url, self._hints)
 
     async def describe(self, collection: str | None = None) -> Description | None:
-        """Ask what can be asked of a collection: its search parameters, their ranges, and the size of a page.
+        """Return the search parameters of a collection, their ranges, and the largest page size.
 
         Parameters
         ----------
@@ -235,7 +233,7 @@ class Client:
         Raises
         ------
         CatalogueError
-            The catalogue could not be asked, or it does not have this collection.
+            The request failed, or there is no such collection.
         """
         collection = collection or self._config.needed_query().collection
         if self._first_sign_in is not None:
@@ -243,7 +241,7 @@ class Client:
         return await self._description(collection, self._requester())
 
     async def _look_up(self, collection: str) -> Description | None:
-        """Describe a collection to a search. One failure stands for all; where it can do without, one try is enough."""
+        """Describe a collection for a search, which can do without: one attempt, and a failure is remembered."""
         if collection in self._without_answer:
             return None
         once = Requester(self._session, self._authenticator, 1, sleep=self._sleep)
@@ -259,17 +257,17 @@ class Client:
         return self._descriptions[collection]
 
     def with_sizes(self, products: AsyncIterable[Product]) -> AsyncGenerator[Product, None]:
-        """Ask the store how long each archive is, several at once; one that it does not tell stays unknown.
+        """Request the length of each archive from the store, several at once; where that fails it stays unknown.
 
         Parameters
         ----------
         products
-            Where they come from, such as `choose`; their order is kept.
+            The source, such as `choose`; its order is kept.
 
         Raises
         ------
         AuthenticationError
-            The store asks for a sign-in.
+            The store requires a login.
         """
         from collgs_async.transfer.sizes import Lengths
 
@@ -278,14 +276,14 @@ class Client:
     def with_quicklooks(
         self, products: AsyncIterable[Product], *, largest: int = 8 * 2**20
     ) -> AsyncGenerator[tuple[Product, Picture | None], None]:
-        """Fetch the preview of each product, several at once; one that cannot be had is None.
+        """Fetch the preview of each product, several at once; one that cannot be fetched is None.
 
         Parameters
         ----------
         products
-            Where they come from, such as `choose`; their order is kept.
+            The source, such as `choose`; its order is kept.
         largest
-            Bytes of a picture that is taken.
+            Limit on a preview in bytes.
         """
         from collgs_async.transfer.quicklooks import Pictures
 
@@ -297,7 +295,7 @@ class Client:
         return in_order(products, both, at_once=self._taken_ahead)
 
     def archive(self, product: Product) -> Path:
-        """Say where the archive of a product is, or will be."""
+        """Return the path of a product's archive, whether it exists or not."""
         return self._downloader.path_for(product)
 
     @property
@@ -319,19 +317,19 @@ class Client:
         return Requester(self._session, self._authenticator, retries, sleep=self._sleep)
 
     async def sign_in(self) -> Identity | None:
-        """Try the credentials on the first product that the configuration's search finds.
+        """Check the credentials with the first product that the configuration's search finds.
 
         Returns
         -------
-        SignedIn or None
-            Who one is; None when the store hands archives out without a sign-in, or the search finds nothing.
+        Identity or None
+            The user; None when the store requires no login, or the search finds nothing.
 
         Raises
         ------
         AuthenticationError
-            There are no credentials, or they were refused.
+            Credentials are missing or were rejected.
         CatalogueError, TransferError
-            The catalogue or the store did not answer.
+            A request failed.
         """
         async with aclosing(aiter(self._search(self._config.needed_query()))) as found:
             async for product in found:
@@ -340,48 +338,46 @@ class Client:
         return None
 
     async def action(self, product: Product) -> Action:
-        """Say what `download` would do about a product, from what is in the output folder."""
+        """Return what `download` would do about a product, from the content of the output folder."""
         return await self._downloader.action(product)
 
     async def download(self, product: Product) -> Outcome:
-        """Fetch one product into the output folder, verified, or find that it is there.
+        """Download one product into the output folder and verify it, unless it is complete already.
 
-        A large one comes over up to ``segments`` connections. All products that are fetched at the same time have
-        as many in all as there are ``workers``.
+        A large one is fetched over up to ``segments`` connections; all concurrent downloads share as many in all as
+        there are ``workers``.
 
         Returns
         -------
         Outcome
-            Also of a product that failed: its ``error`` says why.
+            Also for a product that failed: its ``error`` says why.
 
         Raises
         ------
         AuthenticationError
-            The store asks for a sign-in.
+            The store requires a login.
         StorageError
-            The output folder cannot take another byte.
+            The output folder is full or not writable.
         """
         return await self._downloader.download(product)
 
     async def repair(self, archive: Path, damaged: Iterable[tuple[int, int]] = ()) -> Outcome:
-        """Set an archive right that is on disk: find it in the catalogue, and fetch again what is wrong of it.
+        """Repair an archive on disk: find it in the catalogue, and fetch its damaged parts again.
 
-        It loses its final name at once, and gets it back when it is whole and right.
+        It loses its final name at once, and regains it when it is complete and verified.
 
         Parameters
         ----------
         archive
-            The file, in the output folder, by the name that a download would give it. The product is looked for by
-            this name without ``.zip``: one whose identifier had to be changed or shortened to be a safe name cannot
-            be found.
+            The file, in the output folder, under its final name. The product is searched for by this name without
+            ``.zip``: one whose identifier had to be changed or shortened to be a safe file name cannot be found.
         damaged
-            Ranges of bytes that are wrong, as ``(first, one past the last)``; what is missing at the end is found
-            without.
+            Damaged byte ranges, as ``(first, one past the last)``; missing bytes at the end are detected.
 
         Raises
         ------
         CatalogueError
-            The catalogue could not be asked.
+            The request failed.
         AuthenticationError, StorageError
             As for `download`.
         """
@@ -397,52 +393,51 @@ class Client:
         return await self._downloader.download(product, damaged=damaged)
 
     async def run(self, query: Query | None = None, *, report: str | Path | None = None) -> Report:
-        """Fetch everything that a search finds and that is wanted, while it is still finding.
+        """Download all selected products of a search, while the search goes on.
 
         Parameters
         ----------
         query
-            What to ask for; None: what the configuration's ``parameters`` say.
+            The query; None: that of the configuration's ``parameters``.
         report
-            Where to write the report as JSON; it is written also when the run is cancelled. None: nowhere.
+            Path of the report as JSON, which is written also when the run is cancelled. None: no report.
 
         Returns
         -------
         Report
-            What became of all products. A search that ended early is part of it, not raised.
+            The outcomes of all products. A search that ended early is part of it, not raised.
 
         Raises
         ------
         ConfigError
-            No report can be written to that place, or the area or the list of identifiers cannot be read; nothing
-            was asked for.
+            The report cannot be written there, or the area or the list of identifiers is invalid; no request was made.
         AuthenticationError
-            The store asks for a sign-in.
+            The store requires a login.
         StorageError
-            The output folder cannot take another byte.
+            The output folder is full or not writable.
         """
         choice = self.choose(query)
         await choice.prepare()
         return await self._pull(choice, report)
 
     async def plan(self, query: Query | None = None, *, sizes: bool = False) -> Plan:
-        """Choose as `run` does, and write down what was chosen instead of fetching it.
+        """Select products as `run` does, and return them as a plan instead of downloading them.
 
         Parameters
         ----------
         query
-            What to ask for; None: what the configuration's ``parameters`` say.
+            The query; None: that of the configuration's ``parameters``.
         sizes
-            Whether to ask the store how long each archive is; see `with_sizes`.
+            Whether to request the length of each archive; see `with_sizes`.
 
         Raises
         ------
         ConfigError
-            The area or the list of identifiers cannot be read; nothing was asked for.
+            The area or the list of identifiers is invalid; no request was made.
         CatalogueError
-            The search ended early: there is no plan of a part.
+            The search ended early: there is no partial plan.
         AuthenticationError
-            The store asks for a sign-in.
+            The store requires a login.
         """
         from collgs_async.selection.plan import MISSING, TWIN, Plan, PlanExclusion
 
@@ -456,7 +451,7 @@ class Client:
         async with aclosing(found) as products:
             found_all = [product async for product in products]
         by_name: dict[str, Product] = {}
-        for product in found_all:  # one may be met first without its link, while it is being put into the catalogue
+        for product in found_all:  # a product may come first without its link, while it is being added to the catalogue
             if not product.is_twin and (product.identifier not in by_name or product.url is not None):
                 by_name[product.identifier] = product
         chosen = list(by_name.values())
@@ -471,24 +466,22 @@ class Client:
         )
 
     async def pull(self, plan: Plan, *, report: str | Path | None = None) -> Report:
-        """Fetch exactly what a plan names; the catalogue is not asked.
+        """Download exactly the products of a plan, without a search.
 
         Parameters
         ----------
-        plan
-            What to fetch.
         report
-            Where to write the report as JSON; it is written also when this is cancelled. None: nowhere.
+            Path of the report as JSON, which is written also when this is cancelled. None: no report.
 
         Returns
         -------
         Report
-            What became of all products.
+            The outcomes of all products.
 
         Raises
         ------
         ConfigError
-            No report can be written to that place.
+            The report cannot be written there.
         AuthenticationError, StorageError
             As for `run`.
         """
@@ -531,7 +524,7 @@ class Client:
         return self.report
 
     async def _announced(self, choice: SelectedProducts | PlannedProducts) -> AsyncGenerator[Product, None]:
-        """Pass products on, telling how many there will be whenever that changes."""
+        """Yield products, and report their expected number whenever it changes."""
         expected = None
         async with aclosing(aiter(choice)) as products:
             async for product in products:
@@ -542,7 +535,7 @@ class Client:
 
 
 def _added(report_writer: RunReportWriter, outcomes: Iterable[Outcome]) -> StorageError | None:
-    """Add what was finished in the moment in which the run was stopped; give the error where it cannot be written."""
+    """Record what finished at the moment the run was stopped; return the error where that fails."""
     full = None
     for outcome in outcomes:
         try:
@@ -553,7 +546,7 @@ def _added(report_writer: RunReportWriter, outcomes: Iterable[Outcome]) -> Stora
 
 
 def _write(report_writer: RunReportWriter, report: Report, *, already_stopped: bool) -> None:
-    """Write the report; where that fails after something else has stopped the run, only say so."""
+    """Write the report; where that fails after another error has stopped the run, only log it."""
     try:
         report_writer.write(report)
     except StorageError as error:
@@ -573,18 +566,16 @@ def _same_name(one: Path, other: Path) -> bool:
 async def run(
     config: Config, query: Query | None = None, *, progress: Progress | None = None, report: str | Path | None = None
 ) -> Report:
-    """Fetch everything that a search finds; `Client.run` in a session of its own.
+    """Download all selected products of a search; `Client.run` in a session of its own.
 
     Parameters
     ----------
-    config
-        All settings.
     query
-        What to ask for; None: what the configuration's ``parameters`` say.
+        The query; None: that of the configuration's ``parameters``.
     progress
-        Whom to tell what goes on; None: nobody.
+        Receives progress events; None disables them.
     report
-        Where to write the report as JSON; None: nowhere.
+        Path of the report as JSON; None: no report.
     """
     async with Client(config, progress) as client:
         return await client.run(query, report=report)

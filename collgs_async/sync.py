@@ -1,4 +1,4 @@
-"""The same without ``await``, for scripts and notebooks."""
+"""The library without ``await``, for scripts and notebooks."""
 
 from __future__ import annotations
 
@@ -27,24 +27,22 @@ T = TypeVar("T")
 
 
 def search(config: Config, query: Query | None = None) -> Products:
-    """Search the catalogue and give all products that are wanted at once; see `Client.choose`.
+    """Search the catalogue and return all selected products; see `Client.choose`.
 
     Parameters
     ----------
-    config
-        All settings.
     query
-        What to ask for; None: what the configuration's ``parameters`` say.
+        The query; None: that of the configuration's ``parameters``.
 
     Returns
     -------
     Products
-        A list, which a notebook shows as a table and on a map.
+        A list, which a notebook displays as a table and on a map.
 
     Raises
     ------
     CatalogueError
-        The catalogue could not be asked, or does not answer with results.
+        The request failed, or the response holds no results.
     """
 
     async def gather() -> Products:
@@ -55,7 +53,7 @@ def search(config: Config, query: Query | None = None) -> Products:
 
 
 def download(config: Config, product: Product, *, progress: Progress | None = None) -> Outcome:
-    """Fetch one product; see `Client.download`."""
+    """Download one product; see `Client.download`."""
 
     async def fetch() -> Outcome:
         async with app.Client(config, progress) as client:
@@ -67,12 +65,12 @@ def download(config: Config, product: Product, *, progress: Progress | None = No
 def run(
     config: Config, query: Query | None = None, *, progress: Progress | None = None, report: str | Path | None = None
 ) -> Report:
-    """Fetch everything that a search finds; see `Client.run`."""
+    """Download all selected products of a search; see `Client.run`."""
     return _wait_for(app.run(config, query, progress=progress, report=report))
 
 
 def plan(config: Config, query: Query | None = None, *, sizes: bool = False) -> Plan:
-    """Choose, and write down what was chosen instead of fetching it; see `Client.plan`."""
+    """Select products, and return them as a plan; see `Client.plan`."""
 
     async def choose() -> Plan:
         async with app.Client(config) as client:
@@ -82,7 +80,7 @@ def plan(config: Config, query: Query | None = None, *, sizes: bool = False) -> 
 
 
 def pull(config: Config, plan: Plan, *, progress: Progress | None = None, report: str | Path | None = None) -> Report:
-    """Fetch exactly what a plan names; see `Client.pull`."""
+    """Download exactly the products of a plan; see `Client.pull`."""
 
     async def fetch() -> Report:
         async with app.Client(config, progress) as client:
@@ -92,7 +90,7 @@ def pull(config: Config, plan: Plan, *, progress: Progress | None = None, report
 
 
 def _wait_for(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end, also inside a notebook, whose thread has a running loop already."""
+    """Run a coroutine to its end, also inside a notebook, whose thread already has a running loop."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -119,14 +117,14 @@ def _in_a_thread(coroutine: Coroutine[Any, Any, T]) -> T:
         finally:
             done.set()
 
-    # Not by joining the thread: a join that Ctrl-C interrupts takes it for ended (before Python 3.13).
+    # Not Thread.join: a join that Ctrl-C interrupts marks the thread as ended (before Python 3.13).
     done = threading.Event()
     threading.Thread(target=work, name="collgs-async").start()
     try:
         done.wait()
     except KeyboardInterrupt:
         # The notebook's stop button: let the run end in good order, then stop here as well.
-        with suppress(RuntimeError, IndexError):  # it has not begun, or is over
+        with suppress(RuntimeError, IndexError):  # it has not started, or has ended
             runner.get_loop().call_soon_threadsafe(task[0].cancel)
         done.wait()
         raise

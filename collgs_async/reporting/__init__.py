@@ -1,1 +1,1 @@
-"""What a run tells its user: progress, listings, summaries, reports and maps."""
+"""Output for users: progress, listings, summaries, reports and maps."""

@@ -1,4 +1,4 @@
-"""Progress on a terminal or in a notebook: one bar for each transfer, one line for all of them."""
+"""Progress bars on a terminal or in a notebook: one per transfer, and one for the run."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ _BAR_LEAST = 6
 
 
 class TqdmProgress(ProgressCounter):
-    """A line for each transfer and a line for the whole run below, redrawn at most ten times a second.
+    """A bar per transfer and a line for the whole run below, redrawn at most ten times per second.
 
-    While an event loop runs the lines are also redrawn when nothing arrives, so that a stalled rate falls to 0.
+    While an event loop runs, the bars are also redrawn when nothing arrives, so that a stalled rate falls to 0.
 
     Parameters
     ----------
     workers
-        How many transfers have a line of their own, as far as the screen has room; further ones are counted
-        in the last line and take the first line that comes free.
+        The number of transfers with a bar of their own, as far as the screen has room; further ones are counted in the
+        last line, and take the first bar that becomes free.
     file
-        The terminal; None means standard error. A terminal that went away is not an error.
+        The terminal; None means standard error. A terminal that was closed is not an error.
     clock
-        Seconds of any steady clock.
+        Seconds of any monotonic clock.
     """
 
     def __init__(
@@ -60,24 +60,24 @@ class TqdmProgress(ProgressCounter):
         self._closed = False
 
     def write_line(self, text: str) -> None:
-        """Write a line above the bars, whole and untouched by them; safe from any thread, and after the end."""
+        """Write a line above the bars, without garbling them; safe from any thread, and after the end."""
         with contextlib.suppress(OSError, ValueError):
             type(self._bars[-1]).write(text, file=self._file)
 
     def close(self) -> None:
-        """Clear every line; the cursor is left where the first one began."""
+        """Clear all lines; the cursor is left where the first one began."""
         if self._timer:
             self._timer.cancel()
         if self._closed:
             return
         self._closed = True
-        for bar in reversed(self._bars):  # the first line last: there the cursor stays
-            bar.n = 1  # a notebook keeps a bar that closes before its end, in red
+        for bar in reversed(self._bars):  # the first line last, since the cursor stays there
+            bar.n = 1  # a notebook would keep a bar in red that closes before its end
             with contextlib.suppress(OSError, ValueError):
                 bar.close()
         with contextlib.suppress(OSError, ValueError):
             if self._file.isatty():
-                self._file.write(_CLEAR_BELOW)  # such as the ^C that the terminal has put among the bars
+                self._file.write(_CLEAR_BELOW)  # such as the ^C that the terminal has echoed among the bars
                 self._file.flush()
 
     def _changed(self) -> None:
@@ -87,7 +87,7 @@ class TqdmProgress(ProgressCounter):
             self._draw()
 
     def _tick_later(self) -> None:
-        with contextlib.suppress(RuntimeError):  # no loop: the bars live on events alone
+        with contextlib.suppress(RuntimeError):  # without a loop, only events redraw the bars
             self._timer = asyncio.get_running_loop().call_later(_TICK_SECONDS, self._tick)
 
     def _tick(self) -> None:
@@ -112,7 +112,7 @@ class TqdmProgress(ProgressCounter):
             self._file.flush()
 
     def _assign_rows(self) -> None:
-        """Let transfers keep their lines, and give free lines to those without one, the oldest first."""
+        """Keep the rows of running transfers, and assign free rows to those without one, the oldest first."""
         moving = [key for key, transfer in self.transfers.items() if not transfer.checking]
         self._slots = [key if key in moving else None for key in self._slots]
         standing = iter([key for key in moving if key not in self._slots])
@@ -125,7 +125,7 @@ class TqdmProgress(ProgressCounter):
         return _transfer_text(transfer, transfer.speed.rate(self._drawn_at), columns)
 
     def _total_text(self, columns: int) -> tuple[str, float]:
-        """Lay out the last line: whole where it fits, without its bar or its noun where it does not."""
+        """Format the last line, without its bar or its noun where it does not fit."""
         here, total, left = self.here, self.total, self.seconds_left
         notes = "  ".join(
             [
@@ -152,7 +152,7 @@ class TqdmProgress(ProgressCounter):
 
 
 def in_notebook() -> bool:
-    """Tell whether this is an IPython kernel, without importing IPython where nobody else did."""
+    """Whether this is an IPython kernel, without importing IPython."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
     return shell is not None and "IPKernelApp" in shell.config
@@ -162,7 +162,7 @@ def _terminal_bars(workers: int, file: TextIO) -> list[Bar]:
     from tqdm import tqdm
 
     columns, lines = _screen_size(file)
-    slots = max(0, min(workers, lines - 3))  # the last line, and room for the cursor and a message
+    slots = max(0, min(workers, lines - 3))  # reserve the last line, and room for the cursor and a message
     return [
         tqdm(total=1, file=file, leave=False, position=n, ncols=columns, nrows=lines, bar_format=" ")
         for n in range(slots + 1)
@@ -170,7 +170,7 @@ def _terminal_bars(workers: int, file: TextIO) -> list[Bar]:
 
 
 def _notebook_bars(workers: int, file: TextIO) -> list[Bar]:
-    """Make widgets where they are installed; text in a notebook has but one line that can be rewritten."""
+    """Create widgets where they are installed, since text in a notebook has only one rewritable line."""
     from tqdm.auto import tqdm
     from tqdm.notebook import tqdm as widget
 
@@ -179,7 +179,7 @@ def _notebook_bars(workers: int, file: TextIO) -> list[Bar]:
 
 
 def _screen_size(file: TextIO) -> tuple[int, int]:
-    """Give columns and lines that may be written; a terminal that does not say has 80 and 24."""
+    """Return the columns and lines that may be written; 80 and 24 when the terminal's size is unknown."""
     try:
         columns, lines = os.get_terminal_size(file.fileno())
     except (OSError, ValueError):
@@ -200,11 +200,11 @@ def _transfer_text(transfer: Transfer, rate: float, columns: int) -> tuple[str, 
 
 
 def _name_width(columns: int) -> int:
-    """Give names what bar and figures (38 columns together) leave, within reason."""
+    """Return the width of names: what bar and figures (38 columns together) leave, within bounds."""
     return max(8, min(_NAME_WIDTH, columns - 38))
 
 
 def _bar_format(text: str, columns: int) -> str:
-    """Turn a text into the template from which tqdm draws the bar; older ones cut only lines that have one."""
+    """Convert a text to a bar template for tqdm, since older versions truncate only lines that have one."""
     text = text if _BAR in text else text[:columns]
     return text.replace("{", "{{").replace("}", "}}").replace(_BAR, "{bar}")

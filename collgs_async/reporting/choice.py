@@ -1,4 +1,4 @@
-"""Choose how to tell: by what the reader has before them."""
+"""Choose the progress display for the output device."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def choose_progress(workers: int, *, quiet: bool = False, file: TextIO | None = 
     Parameters
     ----------
     workers
-        How many products are transferred at the same time: each has a line of its own among the bars.
+        The number of concurrent transfers, each of which has a bar of its own.
     quiet
-        Whether to say nothing at all.
+        Whether to show nothing at all.
     file
-        Where to write; None means standard error.
+        The output; None means standard error.
     """
     file = sys.stderr if file is None else file
     if quiet:

@@ -1,4 +1,4 @@
-"""Write products as they are found: for a person (table) or for a script (JSON, GeoJSON, CSV, URLs)."""
+"""List products as they are found: as a table, or as JSON, GeoJSON, CSV or URLs."""
 
 from __future__ import annotations
 
@@ -50,56 +50,56 @@ _IDENTIFIER_WIDTH = 67  # the names of Sentinel-1; those of Sentinel-2 have 60
 _NARROWEST_IDENTIFIER = 20
 _GAP = "  "
 _UNKNOWN = "-"
-_LOOKED_AT = 20  # products by which a table chooses its columns
+_LOOKED_AT = 20  # products from which a table chooses its columns
 
-# RFC 3986 §2 less the apostrophe: xargs takes quotes, backslashes and blanks for its own
+# RFC 3986 §2 without the apostrophe: xargs interprets quotes, backslashes and blanks.
 _URL_CHARACTERS = "%:/?#[]@!$&()*+,;=~"
 
 _FORMULA = tuple("=+-@＝＋－＠")
-"""What a formula begins with, in spreadsheets of any language."""
+"""First characters of a formula, in spreadsheets of any language."""
 
 log = logging.getLogger("collgs_async")
 
 
 async def write_listing(
     products: AsyncIterable[Product],
-    format: str,  # noqa: A002  (it carries what the flag --format says)
+    format: str,  # noqa: A002  (it holds the value of --format)
     out: TextIO,
     *,
     width: int | None = None,
     action: Callable[[Product], str] | None = None,
 ) -> int:
-    """Write each product as soon as it is found, flushed line by line, so that memory stays flat.
+    """Write each product as soon as it is found, flushed per line, in constant memory.
 
     However the search ends, JSON and GeoJSON are closed and stay valid.
 
     Parameters
     ----------
     products
-        The products, in the order in which they are to be written.
+        The products, in the order of the listing.
     format
-        One of `FORMATS`. GeoJSON follows RFC 7946; a product without URL is left out of ``urls``, with a
-        warning that names it.
+        One of `FORMATS`. GeoJSON follows RFC 7946; a product without URL is left out of ``urls``, with a warning that
+        names it.
     out
-        Where to write.
+        The output.
     width
         Columns of the terminal, for the table only: no line is longer, and the first products decide which columns are
-        worth their room. None: not a terminal; nothing is cut, and nothing waits.
+        shown. None: not a terminal; nothing is truncated, and nothing is delayed.
     action
-        Says what a download would do with a product ("fetch", "resume", "skip"); becomes the first column or
-        key, except with ``urls``. None: no such column.
+        Returns what a download would do with a product ("fetch", "resume", "skip"), for the first column or key, except
+        with ``urls``. None: no such column.
 
     Returns
     -------
     int
-        How many products were written.
+        The number of products written.
 
     Raises
     ------
     ConfigError
-        `format` is none of `FORMATS`.
+        `format` is not one of `FORMATS`.
     OSError
-        `out` takes no more; BrokenPipeError when its reader, such as ``head``, has had enough.
+        Writing failed; BrokenPipeError when the reader, such as ``head``, has ended.
     """
     if format == "table" and width is not None:
         return await _write_table(products, out, width, action)
@@ -109,7 +109,7 @@ async def write_listing(
 async def _write_table(
     products: AsyncIterable[Product], out: TextIO, width: int, action: Callable[[Product], str] | None
 ) -> int:
-    """Look at the first products before the first line is written: what they do not have needs no column."""
+    """Buffer the first products to choose the columns: those without any values are left out."""
     first: list[Product] = []
     rest = aiter(products)
     failure: Exception | None = None
@@ -155,9 +155,9 @@ async def _write(products: AsyncIterable[Product], layout: _Layout, out: TextIO)
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """What stands before, between and after the products, and how one of them reads; None leaves it out.
+    """The text before, between and after the products, and the format of one; None leaves a product out.
 
-    A head without a line is for programs, which need it to read that there is nothing; people need no empty table.
+    A CSV header without a line shows programs that there are no products; a person needs no empty table.
     """
 
     line: Callable[[Product], str | None]
@@ -186,12 +186,12 @@ def _layout(name: str, action: Callable[[Product], str] | None) -> _Layout:
 
 
 def _record(product: Product, action: Callable[[Product], str] | None) -> dict[str, Any]:
-    """Name every field that fits into one cell, in the order of the columns."""
+    """Return every field that fits into one cell, in the order of the columns."""
     record: dict[str, Any] = {"action": action(product)} if action else {}
     record |= {name: getattr(product, name) for name in _FLAT_FIELDS}
     for name in ("cloud_cover", "overlap"):
         if record[name] is not None and not math.isfinite(record[name]):
-            record[name] = None  # JSON has no word for it
+            record[name] = None  # JSON cannot represent it
     return record
 
 
@@ -218,8 +218,8 @@ def _csv_line(cells: Iterable[object]) -> str:
 
 
 def _cell(text: str) -> str:
-    """Write text that no spreadsheet takes for a formula, and that moves no cursor; numbers need none of it."""
-    shown = "\n".join(map(printable, text.split("\n")))  # which stays in its cell
+    """Return text that spreadsheets do not take for a formula, without control characters; numbers need neither."""
+    shown = "\n".join(map(printable, text.split("\n")))  # line breaks stay within the cell
     return f"'{shown}" if shown.lstrip()[:1] in _FORMULA else shown
 
 
@@ -233,7 +233,7 @@ def _url_line(product: Product) -> str | None:
 @dataclass(frozen=True, slots=True)
 class _Column:
     title: str
-    alignment: str  # as in a format specification: "<20" is left in 20 columns
+    alignment: str  # as in a format specification: "<20" is left-aligned in 20 columns
     cell: Callable[[Product], str]
 
     @property
@@ -264,9 +264,9 @@ def _table(width: int | None, action: Callable[[Product], str] | None, first: Se
 def _worth_their_room(
     width: int, lead: Sequence[_Column], identifier: int, first: Sequence[Product]
 ) -> tuple[_Column, ...]:
-    """Choose columns that tell something and fit beside the whole identifier, those first that it does not say itself.
+    """Choose the columns that fit beside the whole identifier; those that it does not contain itself come first.
 
-    Of a name that is cut nobody reads the tile; so a narrow terminal has fewer columns rather than shorter names.
+    A truncated name lacks the tile, so a narrow terminal shows fewer columns rather than shorter names.
     """
     left = width - sum(len(_GAP) + column.width for column in lead) - identifier
     chosen = set()
@@ -279,14 +279,14 @@ def _worth_their_room(
 
 
 def _room_for_identifier(width: int | None, others: Iterable[_Column]) -> int | None:
-    """Columns of the terminal that the rest leaves over; None when there is no limit."""
+    """Return the columns of the terminal left for the identifier; None when there is no limit."""
     if width is None:
         return None
     return max(_NARROWEST_IDENTIFIER, width - sum(len(_GAP) + column.width for column in others))
 
 
 def _shortened(identifier: str, room: int | None) -> str:
-    """Cut the middle out: platform and type stand at the start, tile and baseline near the end."""
+    """Truncate in the middle: platform and type are at the start, tile and baseline near the end."""
     if room is None or len(identifier) <= room:
         return identifier
     end = (room - 1) // 2
@@ -327,7 +327,7 @@ _BY_WEIGHT: tuple[_Column, ...] = (_CLOUD, _OVERLAP, _SIZE, _ORBIT, _START)
 
 
 def _geometry(product: Product) -> dict[str, Any] | None:
-    """Give the footprint as RFC 7946 wants it; None when there is none or it is no geometry."""
+    """Return the footprint as RFC 7946 requires; None when it is missing or malformed."""
     if product.footprint is None:
         return None
     try:
@@ -340,9 +340,9 @@ def _geometry(product: Product) -> dict[str, Any] | None:
 
 
 def rewind(geometry: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn exterior rings counter-clockwise and holes clockwise (RFC 7946 §3.1.6).
+    """Orient exterior rings counter-clockwise and holes clockwise (RFC 7946 §3.1.6).
 
-    Geometries other than Polygon and MultiPolygon come back as they are.
+    Geometries other than Polygon and MultiPolygon are unchanged.
 
     Raises
     ------
@@ -367,7 +367,7 @@ def _rewind_polygon(rings: Sequence[_Ring]) -> list[_Ring]:
 
 
 def _signed_area(ring: _Ring) -> float:
-    """Twice the area in square degrees; negative when the ring runs clockwise."""
+    """Return twice the area in square degrees; negative for a clockwise ring."""
     return math.fsum(
         here[0] * there[1] - there[0] * here[1] for here, there in zip(ring, [*ring[1:], ring[0]], strict=True)
     )

@@ -1,4 +1,4 @@
-"""Product names short enough for a line on the screen."""
+"""Shorten product names for one line of the screen."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collgs_async.http.messages import printable
 
 __all__ = ["elide", "short_name"]
 
-# The fields that tell two products of one download apart; protocol §7 has the whole grammar.
+# The fields that distinguish two products of one download; protocol §7 has the whole grammar.
 _DATE = r"(?P<year>\d{4})(?P<month>\d\d)(?P<day>\d\d)"
 _TIME = r"T(?P<hour>\d\d)(?P<minute>\d\d)\d\d"
 _SCHEMES = (
@@ -30,14 +30,14 @@ _SCHEMES = (
 
 
 def short_name(identifier: str, width: int = 28) -> str:
-    """Shorten a product's name to what a person looks for (protocol §7).
+    """Shorten a product's name to its distinctive fields (protocol §7).
 
     Parameters
     ----------
     identifier
-        The product's name; characters that a terminal would obey rather than show become ``?``.
+        The product's name; control characters become ``?``.
     width
-        Most characters of a name that follows no known scheme; its middle gives way to ``…``.
+        The longest name that follows no known scheme; its middle is replaced by ``…``.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""``--sort``: products in another order than the catalogue's, which is the newest first."""
+"""Sort products for ``--sort``; the catalogue's own order is the newest first."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ KEYS: Final[dict[str, Callable[[Product], Any]]] = {
     "size": lambda product: product.size,
     "identifier": lambda product: product.identifier,
 }
-"""What products can be sorted by; what is unknown is None, and comes last."""
+"""Sort keys; an unknown value is None, and sorts last."""
 
 
 def read_order(words: str) -> Order:
-    """Read ``cloud,-time``: by cloud, and where that is equal the newest first.
+    """Parse ``cloud,-time``: by cloud, ties by the newest first.
 
     Raises
     ------
@@ -47,13 +47,13 @@ def read_order(words: str) -> Order:
 
 
 async def sort_by(products: AsyncIterable[Product], order: Order) -> AsyncGenerator[Product, None]:
-    """Hand products on in order, when all have been seen; also those before an early end, which is told then."""
+    """Yield products sorted, once all have been read; when the search ends early, those read so far, then the error."""
     seen: list[Product] = []
     failure: CatalogueError | None = None
     async with closing_iter(products) as source:
         try:
             async for product in source:
-                seen.append(product)  # noqa: PERF401  (what came before an early end counts)
+                seen.append(product)  # noqa: PERF401  (keeps what was read before an error)
         except CatalogueError as error:
             failure = error
     for name, backwards in reversed(order):

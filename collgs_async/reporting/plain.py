@@ -1,4 +1,4 @@
-"""Progress without a terminal: a timed line now and then, for logs and batch queues."""
+"""Progress without a terminal: occasional timed lines, for logs and batch queues."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ __all__ = ["PlainProgress"]
 class PlainProgress(ProgressCounter):
     """Lines such as ``00:01:40  12/50 products  3.4 GB  85.3 MB/s  1 failed``.
 
-    The bytes are those that moved in this run. A line is written when something happens and the last line is
-    old enough, and once more at the end when something changed since.
+    The bytes are those transferred in this run. A line is written at an event when the last line is old enough, and
+    once more at the end when something changed since.
 
     Parameters
     ----------
     file
-        Where the lines go; a file that no longer takes them is not an error.
+        The output; write errors are ignored.
     interval
-        Least seconds between two lines; 0 means a line for each event.
+        Minimum seconds between two lines; 0 means a line per event.
     clock
-        Seconds of any steady clock.
+        Seconds of any monotonic clock.
     """
 
     def __init__(self, *, file: TextIO, interval: float = 10.0, clock: Callable[[], float] = time.monotonic) -> None:
@@ -39,7 +39,7 @@ class PlainProgress(ProgressCounter):
         self._told = (self.settled, self.moved)
 
     def close(self) -> None:
-        """Write the last state, unless the last line says it already."""
+        """Write the final state, unless the last line shows it already."""
         if self._told != (self.settled, self.moved):
             self._tell()
 
@@ -50,7 +50,7 @@ class PlainProgress(ProgressCounter):
     def _tell(self) -> None:
         self._told_at = self._clock()
         self._told = (self.settled, self.moved)
-        with contextlib.suppress(OSError, ValueError):  # progress that nobody can read must not end the run
+        with contextlib.suppress(OSError, ValueError):  # a progress line that cannot be written must not end the run
             self._file.write(f"{self._line()}\n")
             self._file.flush()
 

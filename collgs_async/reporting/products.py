@@ -1,4 +1,4 @@
-"""Products as a list, which a notebook shows as a table and on a map."""
+"""A list of products, which a notebook displays as a table and on a map."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Products(list[Product]):
     Parameters
     ----------
     products
-        What is in it.
+        Its items.
     area
-        The area of interest, for the map: GeoJSON as RFC 7946 has it; None: none.
+        The area of interest, for the map: GeoJSON as in RFC 7946; None: none.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class Products(list[Product]):
         self.area = area
 
     def _repr_html_(self) -> str:
-        """Show the first of them as a table, and all on a map that asks the network for nothing."""
+        """Return a table of the first products, and a map of all that needs no network."""
         from collgs_async.reporting.map.notebook import notebook_html
 
         return notebook_html(self, area=self.area, title=f"{len(self):,} {'product' if len(self) == 1 else 'products'}")

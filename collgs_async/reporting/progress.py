@@ -1,4 +1,4 @@
-"""Count what a run tells: products, bytes, speed, what is left."""
+"""Count the progress of a run: products, bytes, rate and remaining time."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _STEP = 0.5
 
 
 class Speed:
-    """Bytes a second over the last 15 seconds, or since the first byte when that is less."""
+    """Bytes per second over the last 15 seconds, or since the first byte when that is less."""
 
     def __init__(self) -> None:
         self._began: float | None = None
         self._steps: deque[tuple[float, int]] = deque(maxlen=int(_WINDOW / _STEP) + 1)
 
     def add(self, nbytes: int, now: float) -> None:
-        """Count bytes that arrived at `now`, in seconds of any steady clock."""
+        """Add bytes that arrived at `now`, in seconds of any monotonic clock."""
         if self._began is None:
             self._began = now
         if self._steps and now - self._steps[-1][0] < _STEP:
@@ -39,17 +39,17 @@ class Speed:
             self._steps.append((now, nbytes))
 
     def rate(self, now: float) -> float:
-        """Give bytes a second at `now`; 0 before the first byte and after 15 seconds without one."""
+        """Return bytes per second at `now`; 0 before the first byte and after 15 seconds without one."""
         if self._began is None:
             return 0.0
         moved = sum(nbytes for since, nbytes in self._steps if now - since < _WINDOW)
-        # The first block arrives after no time at all: a second is the shortest span that says something.
+        # The first block arrives at time zero; over less than a second a rate means nothing.
         return moved / min(_WINDOW, max(1.0, now - self._began))
 
 
 @dataclass(slots=True)
 class Transfer:
-    """A product that has begun and has no outcome yet.
+    """A product in progress.
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ class Transfer:
     checking
         Whether all bytes are here and are being verified.
     speed
-        How fast its bytes arrive.
+        The rate of its bytes.
     """
 
     identifier: str
@@ -73,19 +73,19 @@ class Transfer:
 
     @property
     def here(self) -> int:
-        """Bytes that are here, never more than there are in all: a byte that came twice counts once."""
+        """Bytes that are here, at most the size: a byte transferred twice counts once."""
         return self.have if self.size is None else min(self.have, self.size)
 
 
 class ProgressCounter(ABC):
-    """A listener that counts; its children show the counts whenever they change.
+    """Counts progress events; subclasses display the counts whenever they change.
 
     Finished products are folded into sums, so that a run of a million products stays small.
 
     Parameters
     ----------
     clock
-        Seconds of any steady clock.
+        Seconds of any monotonic clock.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -102,21 +102,21 @@ class ProgressCounter(ABC):
 
     @abstractmethod
     def _changed(self) -> None:
-        """Show the new counts, or decide that it is too early to."""
+        """Display the new counts, or skip the update if it is too early."""
 
     def expect(self, products: int) -> None:
-        """Take note of how many products there will be in all."""
+        """Set the expected number of products."""
         self.expected = products
         self._changed()
 
     def started(self, product: Product, *, have: int, size: int | None) -> None:
-        """Count a product whose bytes are about to arrive, or arrive again after a failed try."""
+        """Count a product whose bytes are about to arrive, or arrive again after a failed attempt."""
         transfer = self._transfer(product)
         transfer.have, transfer.size, transfer.checking = have, size, False
         self._changed()
 
     def advanced(self, product: Product, nbytes: int) -> None:
-        """Count bytes that arrived."""
+        """Add transferred bytes."""
         now = self._clock()
         self.moved += nbytes
         self._speed.add(nbytes, now)
@@ -126,12 +126,12 @@ class ProgressCounter(ABC):
         self._changed()
 
     def checking(self, product: Product) -> None:
-        """Count a product as being verified."""
+        """Mark a product as being verified."""
         self._transfer(product).checking = True
         self._changed()
 
     def waiting(self, what: str | None) -> None:
-        """Remember what the run waits for."""
+        """Set what the run waits for."""
         self.waits_for = what
         self._changed()
 
@@ -149,12 +149,12 @@ class ProgressCounter(ABC):
 
     @property
     def here(self) -> int:
-        """Bytes that are here of every product that was not skipped, those of earlier runs included."""
+        """Bytes on disk of all products that were not skipped, those of earlier runs included."""
         return self._settled_bytes + sum(transfer.here for transfer in self.transfers.values())
 
     @property
     def total(self) -> int | None:
-        """Bytes that there will be, products of unknown size guessed as average; None when there is no guess."""
+        """Estimated bytes in total, with the average for products of unknown size; None without an estimate."""
         running = [transfer.size for transfer in self.transfers.values() if transfer.size is not None]
         known, sized = self._known_sizes(*self.transfers.values())
         if self.expected is None or not sized:
@@ -164,18 +164,18 @@ class ProgressCounter(ABC):
 
     @property
     def rate(self) -> float:
-        """Bytes a second of this run, smoothed."""
+        """Bytes per second of this run, smoothed."""
         return self._speed.rate(self._clock())
 
     @property
     def seconds_left(self) -> float | None:
-        """Seconds until the last byte at the present rate; None when nothing moves, is left or is known."""
+        """Estimated seconds until the last byte; None when nothing is moving, missing or known."""
         total, rate = self.total, self.rate
         return (total - self.here) / rate if total is not None and total > self.here and rate else None
 
     @property
     def products(self) -> str:
-        """How many products have an outcome, and of how many when that is known: ``12/50 products``."""
+        """The number of products with an outcome, and the total when it is known: ``12/50 products``."""
         promise = "" if self.expected is None else f"/{max(self.expected, self.settled)}"
         return f"{self.settled}{promise} products"
 
@@ -183,6 +183,6 @@ class ProgressCounter(ABC):
         return self.transfers.setdefault(product.identifier, Transfer(product.identifier))
 
     def _known_sizes(self, *transfers: Transfer) -> tuple[int, int]:
-        """Sum the known sizes of settled products and of these, and count them."""
+        """Return the sum and the number of known sizes, of finished products and of these."""
         sizes = [transfer.size for transfer in transfers if transfer.size is not None]
         return self._sizes[0] + sum(sizes), self._sizes[1] + len(sizes)

@@ -1,4 +1,4 @@
-"""The report of a run: the file that ``--report`` names."""
+"""Write the report of a run, the file of ``--report``."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ _USERINFO = re.compile(r"([a-z][a-z0-9+.-]*://)[^\s/?#]*@", re.IGNORECASE)
 
 
 class RunReportWriter:
-    """Take note of every outcome of a run, in little memory: those that went well are counted and spooled.
+    """Collects all outcomes of a run in little memory: successful ones are counted and spooled to disk.
 
-    A context manager; leaving it drops the spool, which has no name on disk and so outlives no kill.
+    A context manager; leaving it drops the spool, which has no name on disk and so does not outlive a killed process.
 
     Parameters
     ----------
     path
-        Where the report will be: a file in a folder that exists, a pipe or device, or ``-`` for standard
-        output. None: no report is written.
+        The report's path: a file in an existing folder, a pipe or device, or ``-`` for standard output. None: no report
+        is written.
 
     Raises
     ------
@@ -58,11 +58,11 @@ class RunReportWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._spool is not None:
-            with suppress(OSError):  # on a full disk the last lines cannot be flushed, and nobody wants them any more
+            with suppress(OSError):  # on a full disk the last lines cannot be flushed, and they are no longer needed
                 self._spool.close()
 
     def record(self, outcome: Outcome) -> None:
-        """Take note of one outcome.
+        """Record one outcome.
 
         Raises
         ------
@@ -88,9 +88,10 @@ class RunReportWriter:
         seconds: float,
         moved: int = 0,
     ) -> Report:
-        """Sum up what was added so far; see `Report` for what the arguments mean.
+        """Summarise what was recorded so far; see `Report` for the arguments.
 
-        `moved` are the bytes that moved in all, also for products that have no outcome since the run was stopped.
+        `moved` is the number of bytes transferred in total, also for products without an outcome because the run was
+        stopped.
         """
         return Report(
             downloaded=self._counts[Status.DOWNLOADED],
@@ -106,14 +107,14 @@ class RunReportWriter:
         )
 
     def write(self, report: Report) -> None:
-        """Write the report, a file whole or not at all; without a path, write nothing.
+        """Write the report, a file atomically; without a path, write nothing.
 
         Raises
         ------
         StorageError
-            The disk is full, or the folder is gone or read-only; an older report is then still there.
+            The disk is full, or the folder is missing or read-only; an older report is then still there.
         BrokenPipeError
-            The reader of standard output is gone.
+            The reader of standard output has ended.
         """
         if self._path is None or self._spool is None:
             return
@@ -134,7 +135,7 @@ class RunReportWriter:
 
 
 def _open_spool(path: Path) -> IO[bytes]:
-    """Open a nameless file, on the disk of the report so that a full disk is noticed during the run."""
+    """Open a nameless file on the disk of the report, so that a full disk is noticed during the run."""
     if path == STDOUT or is_stream(path):
         return TemporaryFile()
     folder = path.resolve().parent
@@ -150,7 +151,7 @@ def _open_spool(path: Path) -> IO[bytes]:
 
 
 def _file_chunks(report: Report, products: Iterable[bytes]) -> Iterator[bytes]:
-    """Lay the report out with one product a line, for eyes and for diff."""
+    """Yield the report with one product per line, for reading and for diff."""
     yield b'{"summary": ' + _encoded(_summary_entry(report))
     yield b',\n "search": ' + _encoded(_search_entry(report))
     yield b',\n "products": ['
@@ -162,7 +163,7 @@ def _file_chunks(report: Report, products: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _encoded(entry: dict[str, Any]) -> bytes:
-    return json_text(entry, ascii_only=False).encode()  # lone surrogates of a file name that is no UTF-8 are escaped
+    return json_text(entry, ascii_only=False).encode()  # escapes lone surrogates of a file name that is not UTF-8
 
 
 def _summary_entry(report: Report) -> dict[str, Any]:
@@ -207,11 +208,11 @@ def _error_entry(error: CollgsError | None) -> dict[str, str] | None:
 
 
 def _bare_url(url: str | None) -> str | None:
-    """Drop ``user:password@``, and nothing else: what follows may hold a URL of its own."""
+    """Remove ``user:password@``, and nothing else: what follows may contain a URL of its own."""
     userinfo = _USERINFO.match(url or "")
     return url if url is None or userinfo is None else userinfo[1] + url[userinfo.end() :]
 
 
 def bare_message(error: CollgsError) -> str:
-    """Drop ``user:password@`` from every URL in the message."""
+    """Remove ``user:password@`` from every URL in the message."""
     return _USERINFO.sub(r"\1", str(error))

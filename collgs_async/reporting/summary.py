@@ -1,4 +1,4 @@
-"""The lines that a person reads at the end of a run: how much, what failed and why, and what to do about it."""
+"""The summary at the end of a run: amounts, failures and their reasons, and what to do about them."""
 
 from __future__ import annotations
 
@@ -22,14 +22,12 @@ _MOST_FAILURE_LINES = 10
 
 
 def summary_lines(report: Report, folder: Path, *, interrupted: bool = False) -> list[str]:
-    """Say what a run came to: how much, how fast, what failed and why, and what to do about it.
+    """Summarise a run: amounts, rate, failures and their reasons, and what to do about them.
 
     Parameters
     ----------
-    report
-        What became of the run.
     folder
-        Where the archives are.
+        The folder of the archives.
     interrupted
         Whether the user or the system stopped the run before its end.
     """
@@ -45,14 +43,14 @@ def summary_lines(report: Report, folder: Path, *, interrupted: bool = False) ->
 
 
 def excluded_line(left_out: Mapping[str, int]) -> str:
-    """Say how many products were found and not wanted, and why, the most frequent reason first."""
+    """Return the number of excluded products, by reason, the most frequent first."""
     ranked = sorted(left_out.items(), key=lambda reason: (-reason[1], reason[0]))
     reasons = ", ".join(f"{count} {reason}" for reason, count in ranked)
     return f"Left out: {sum(left_out.values())} ({reasons})."
 
 
 def missing_lines(missing: Sequence[str]) -> list[str]:
-    """Name the identifiers that the catalogue does not list."""
+    """List the identifiers that the catalogue does not list."""
     if not missing:
         return []
     hidden = len(missing) - _MOST_FAILURE_LINES
@@ -115,7 +113,7 @@ def _search_line(report: Report, error: CollgsError) -> str:
 
 
 def _failure_lines(failures: Iterable[Outcome]) -> list[str]:
-    """Name each reason once, the most frequent first, with the product or the first of the products."""
+    """List each reason once, the most frequent first, with the number of products or the name of the only one."""
     reasons: dict[str, list[str]] = {}
     for failure in failures:
         reasons.setdefault(_one_line(failure.error), []).append(printable(failure.product.identifier))

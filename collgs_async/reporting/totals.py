@@ -1,4 +1,4 @@
-"""What a listing came to: how many products, sensed when, and how large."""
+"""Totals of a listing: number of products, range of sensing times, and size."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ __all__ = ["ListingTotals"]
 
 @dataclass(slots=True)
 class ListingTotals:
-    """Counts products that pass by.
+    """Counts products as they are listed.
 
     Attributes
     ----------
     count
-        How many there were.
+        The number of products.
     bytes, sized
-        Their sizes in all, and how many of them had one.
+        The sum of the known sizes, and their number.
     first, last
-        The earliest and the latest sensing time; None while there is none.
+        The earliest and the latest sensing time; None while none is known.
     skipped
-        Products that a run would not pull, since they are here.
+        The number of products that a run would skip, since they are complete.
     here
-        Bytes of the disk that unfinished archives take already.
+        Bytes on disk of unfinished archives.
     actions
         What a run would do about each product, by identifier.
     """
@@ -51,7 +51,7 @@ class ListingTotals:
     async def over(
         self, products: AsyncIterable[Product], *, kept: list[Product] | None = None
     ) -> AsyncGenerator[Product, None]:
-        """Pass products on, counted, and kept where somebody wants that."""
+        """Yield products while counting them, and optionally keep them."""
         async with closing_iter(products) as source:
             async for product in source:
                 self._add(product)
@@ -70,7 +70,7 @@ class ListingTotals:
 
     @property
     def dates(self) -> str:
-        """The days of the first and the last one; empty when nobody knows them."""
+        """The range of sensing days; empty when unknown."""
         if self.first is None or self.last is None:
             return ""
         days = dict.fromkeys((f"{self.first:%Y-%m-%d}", f"{self.last:%Y-%m-%d}"))
@@ -78,26 +78,26 @@ class ListingTotals:
 
     @property
     def size(self) -> str:
-        """The size of all, or of as many as are known."""
+        """The total size, or that of the products whose size is known."""
         if not self.sized:
             return "size not known (--sizes asks the store)"
         unknown = self.count - self.sized
         return format_bytes(self.bytes) + (f" and {unknown} of unknown size" if unknown else "")
 
     def words(self, total: int | None, *, dry_run: bool) -> str:
-        """Sum it up in a line.
+        """Summarise the listing in a line.
 
         Parameters
         ----------
         total
-            How many the catalogue says that there are; None when it does not say.
+            The catalogue's count of results; None when unknown.
         dry_run
-            Whether it was about what would be pulled.
+            Whether only products to download are listed.
         """
         here = f", {self.skipped} already here" if self.skipped else ""
         if not self.count:
             return f"nothing to list{here}"
-        # A list that lost products while it was read has given more than it counts in the end.
+        # A list that lost products while it was read may have had more than its final count.
         promised = "" if total is None or total < self.count else f" of {total} that match"
         pulled = " would be pulled" if dry_run else ""
         dates = f", sensed {self.dates}" if self.dates else ""

@@ -1,4 +1,4 @@
-"""Products on a map: one page of HTML that needs no network, and a piece of one for notebooks."""
+"""Products on a map: an HTML page that needs no network, and a fragment for notebooks."""
 
 from __future__ import annotations
 

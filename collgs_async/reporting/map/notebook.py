@@ -1,4 +1,4 @@
-"""What a notebook shows of a search: a plain table, and the page in a frame of its own."""
+"""The notebook display of search results: a plain table, and the map page in a frame."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _COLUMNS: Final = ("identifier", "sensing start", "cloud %", "orbit", "size")
 
 
 def notebook_html(products: Sequence[Product], *, area: Mapping[str, Any] | None = None, title: str = "Scenes") -> str:
-    """Make the HTML for ``_repr_html_``: the first products as a table, and all of them on the map.
+    """Return the HTML for ``_repr_html_``: the first products as a table, and all of them on the map.
 
-    The frame can run its own script and nothing else: it reaches neither the notebook nor the network. Where frames are
-    taken out, as on a code host, the table stays.
+    The frame may run its own script only, and reaches neither the notebook nor the network. Where frames are removed,
+    as on a code host, the table remains.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
-"""Bring geometries into the form that the map draws: plain rings whose longitudes never jump.
+"""Convert geometries for the map: plain rings without jumps in longitude.
 
-Catalogues write a footprint across the antimeridian in three ways: cut into two polygons (RFC 7946), with longitudes
-beyond 180, or with a ring that jumps from 179 to -179. The first two can be drawn as they are on a map that goes round
-the world; the third one is unrolled into the second.
+Catalogues write a footprint across the antimeridian in three ways: split into two polygons (RFC 7946), with longitudes
+beyond 180, or with a jump from 179 to -179. The map draws the first two as they are, since it repeats around the world;
+the third is converted to the second.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 __all__ = ["outlines"]
 
 _DIGITS: Final = 4
-"""Decimals of a degree: eleven metres, less than a pixel at the closest look."""
+"""Decimals of a degree: eleven metres, less than a pixel at the highest zoom."""
 
 _FARTHEST: Final = 540.0
 _DEEPEST: Final = 8
-"""Geometry collections may hold one another; more than so many deep is no geometry."""
+"""Limit on the nesting of geometry collections."""
 
 
 def outlines(geometry: Mapping[str, Any] | None, *, unroll: bool = True) -> dict[str, list[Any]]:
-    """Collect what there is to draw; what is no geometry is left out.
+    """Collect the shapes to draw; malformed ones are left out.
 
     Parameters
     ----------
@@ -39,8 +39,8 @@ def outlines(geometry: Mapping[str, Any] | None, *, unroll: bool = True) -> dict
     Returns
     -------
     dict
-        ``polygons`` (each a list of rings, the outer one first), ``lines`` and ``points``, without the empty ones.
-        Rings and lines are flat: longitude, latitude, longitude, latitude, ...
+        ``polygons`` (each a list of rings, the outer one first), ``lines`` and ``points``, without empty ones. Rings
+        and lines are flat: longitude, latitude, longitude, latitude, ...
     """
     found: dict[str, list[Any]] = {"polygons": [], "lines": [], "points": []}
     for kind, coordinates in _parts(geometry, _DEEPEST):
@@ -56,7 +56,7 @@ def outlines(geometry: Mapping[str, Any] | None, *, unroll: bool = True) -> dict
 
 
 def _parts(geometry: object, deepest: int) -> Iterator[tuple[str, Any]]:
-    """Take a geometry apart into polygons, lines and points."""
+    """Split a geometry into polygons, lines and points."""
     if deepest == 0:
         return
     match geometry:
@@ -92,14 +92,14 @@ def _polygon(rings: object, *, unroll: bool) -> list[list[list[float]]]:
 
 
 def _line(points: object) -> _Line:
-    """Read positions; one that is none, or that is not on this Earth, makes the whole line worthless."""
+    """Parse positions; one that is malformed or out of range invalidates the whole line."""
     if not isinstance(points, (list, tuple)):
         return []
     line = []
     for point in points:
         match point:
             case [int() | float() as east, int() | float() as north, *_] if (
-                abs(east) <= _FARTHEST and abs(north) <= 90  # so no NaN and no infinity either
+                abs(east) <= _FARTHEST and abs(north) <= 90  # so neither NaN nor infinity
             ):
                 line.append((float(east), float(north)))
             case _:
@@ -108,11 +108,11 @@ def _line(points: object) -> _Line:
 
 
 def _unrolled(line: _Line) -> _Line:
-    """Go on beyond 180 where the next longitude would be more than half the world away."""
+    """Continue beyond 180 where the next longitude would be more than half the world away."""
     turns = 0
     unrolled = line[:1]
     for (before, _), (east, north) in pairwise(line):
-        # A step of 360 is the edge of a map of the whole world, not a point that stands still.
+        # A step of 360 is the edge of a map of the whole world, not a point that stays in place.
         if 180 < abs(east - before) < 360:
             turns += 1 if east < before else -1
         unrolled.append((east + 360 * turns, north))
@@ -120,7 +120,7 @@ def _unrolled(line: _Line) -> _Line:
 
 
 def _round_the_pole(ring: _Line) -> _Line:
-    """Close a ring that came back one turn later over the pole that it goes round."""
+    """Close a ring that ends one turn from its start over the pole it encloses."""
     (first, _), (last, _) = ring[0], ring[-1]
     if not math.isclose(abs(last - first), 360, abs_tol=1e-6):
         return ring
@@ -129,7 +129,7 @@ def _round_the_pole(ring: _Line) -> _Line:
 
 
 def _beside(ring: _Line, shell: _Line) -> _Line:
-    """Move a hole by whole turns, to where its polygon is."""
+    """Shift a hole by whole turns, to where its polygon is."""
     turns = 360 * round((_middle(shell) - _middle(ring)) / 360)
     return [(east + turns, north) for east, north in ring]
 

@@ -1,4 +1,4 @@
-"""Put the page together: the parts in ``resources``, the products as data, and a policy that forbids all network."""
+"""Assemble the map page: the parts in ``resources``, the products as data, and a policy that forbids network access."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _IMAGES: Final = (
     (b"GIF8", "image/gif"),
     (b"RIFF", "image/webp"),
 )
-"""First bytes of what may be shown; anything else, such as SVG, which may hold scripts, is not."""
+"""Magic numbers of permitted images; others, such as SVG, may contain scripts."""
 
 _RESOURCES = files("collgs_async.reporting.map") / "resources"
 
@@ -60,27 +60,27 @@ def page(
     overlap: Mapping[str, float] | None = None,
     notes: Sequence[str] = (),
 ) -> str:
-    """Make a page with map, timeline and table of products, which asks the network for nothing.
+    """Return a page with map, timeline and table of products, which needs no network.
 
     Parameters
     ----------
     products
-        What is shown, in this order until the reader sorts it.
+        The products, in their initial order.
     area
-        The area of interest: GeoJSON as RFC 7946 has it, so nothing in it crosses the antimeridian. None: no area.
+        The area of interest: GeoJSON as in RFC 7946, so nothing in it crosses the antimeridian. None: no area.
     title
-        What stands above the map and on the browser's tab.
+        The heading of the page and the title of the browser's tab.
     quicklooks
-        Small previews (JPEG, PNG, GIF or WebP) by identifier; others are left out. They are embedded as they are.
+        Small previews (JPEG, PNG, GIF or WebP) by identifier; other formats are left out. They are embedded unchanged.
     overlap
-        How much of the area each product covers, in percent, by identifier.
+        The percentage of the area that each product covers, by identifier.
     notes
-        What else the reader should know, a sentence each, such as why the search ended early.
+        Further sentences for the reader, such as why the search ended early.
 
     Returns
     -------
     str
-        HTML to be written as UTF-8.
+        HTML, to be written as UTF-8.
     """
     style = _read("style.css")
     script = "\n".join(_read(f"{name}.js") for name in _SCRIPTS)
@@ -106,7 +106,7 @@ def _read(name: str) -> str:
 
 
 def _policy(script: str, style: str) -> str:
-    """Allow this script, this style and images inside the page; nothing else, and nothing from anywhere."""
+    """Return a content security policy that permits this script, this style and embedded images only."""
     return (
         f"default-src 'none'; script-src {_digest(script)}; style-src {_digest(style)}; img-src data:; "
         "base-uri 'none'; form-action 'none'"
@@ -118,13 +118,13 @@ def _digest(text: str) -> str:
 
 
 def _embedded(data: object) -> str:
-    """Write JSON that can stand inside a script element: pure ASCII, and nothing in it looks like a tag."""
+    """Return JSON that is safe inside a script element: pure ASCII, and without anything that looks like a tag."""
     text = json_text(data, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def _images(quicklooks: Mapping[str, bytes]) -> dict[str, str]:
-    """Turn each preview into an address that holds it."""
+    """Return each preview as a data URL."""
     return {
         identifier: f"data:{kind};base64,{base64.b64encode(image).decode()}"
         for identifier, image in quicklooks.items()

@@ -1,4 +1,4 @@
-"""A product as the page knows it."""
+"""Convert a product to the data of the map page."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LATEST: Final = datetime(2100, 1, 1, tzinfo=UTC).timestamp()
 
 
 def feature(product: Product, overlap: Mapping[str, float]) -> dict[str, Any]:
-    """Name what the page shows of a product; what is unknown is left out."""
+    """Return what the page shows of a product; unknown values are left out."""
     facts = {
         "id": product.identifier,
         "start": _seconds(product.start),
@@ -35,7 +35,7 @@ def feature(product: Product, overlap: Mapping[str, float]) -> dict[str, Any]:
 
 
 def _seconds(moment: str | None) -> float | None:
-    """Read a sensing time, UTC unless it says otherwise, as seconds since 1970; None when it is none of this age."""
+    """Parse a sensing time, UTC by default, to seconds since 1970; None when it is invalid or out of range."""
     try:
         read = datetime.fromisoformat(moment or "")
         seconds = (read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp()
@@ -45,12 +45,12 @@ def _seconds(moment: str | None) -> float | None:
 
 
 def _finite(number: float | None) -> float | None:
-    """Pass a number that a browser can reckon with; neither NaN nor an integer of a thousand digits is one."""
+    """Return a number that JavaScript can represent, else None, as for NaN or an integer of a thousand digits."""
     return number if number is not None and abs(number) < _LARGEST else None
 
 
 def orbit(product: Product) -> str | None:
-    """Write direction and number as short as lists have it, such as ``DESC 108``; None when neither is known."""
+    """Format direction and orbit number, such as ``DESC 108``; None when neither is known."""
     direction = (product.orbit_direction or "").upper().removesuffix("ENDING")
     number = "" if product.orbit_number is None else str(product.orbit_number)
     return f"{direction} {number}".strip() or None

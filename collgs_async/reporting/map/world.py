@@ -1,6 +1,6 @@
-"""Make ``resources/world.json``: Natural Earth's countries and capitals, as small as a page may carry them.
+"""Create ``resources/world.json``: Natural Earth's countries and capitals, reduced for embedding in a page.
 
-``resources/NOTICE.md`` says where the two sources are and which command makes the file again.
+``resources/NOTICE.md`` names the two sources and the command that creates the file.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 GRID: Final = 200
-"""Steps of a degree: a coast is kept to 0.005°, about half a kilometre."""
+"""Steps per degree: a coast is kept to 0.005°, about half a kilometre."""
 
 _HOME: Final = (1.0, 46.5, 11.0, 53.0)
-"""West, south, east, north of what is drawn finest: Luxembourg, where the archive is, and what surrounds it."""
+"""West, south, east, north of the most detailed region: Luxembourg, where the archive is, and its surroundings."""
 _POLAR: Final = 62.0
-"""Latitude beyond which there is more coast than anybody looks at."""
+"""Latitude beyond which coasts are drawn coarsely, since they are long and rarely viewed."""
 _TOLERANCES: Final = {"home": (0.005, 0.005), "world": (0.01, 0.05), "polar": (0.015, 0.15)}
-"""The least and the most degrees by which a simplified line may leave the original."""
+"""Minimum and maximum deviation of a simplified line, in degrees."""
 _SHARE: Final = 0.011
-"""What it may be between these, as a share of the line's size: small islands keep their shape."""
+"""Deviation between these as a fraction of the line's size, so that small islands keep their shape."""
 _SMALLEST_ISLANDS: Final = {"home": 0.03, "world": 0.1, "polar": 0.25}
-"""Degrees from end to end."""
+"""Minimum extent in degrees."""
 
 _DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 _SHAPEFILE_HEADER = 100
@@ -65,12 +65,12 @@ def main(topology: str, cities: str) -> None:
         "countries": [country for country in countries if country[1]],
         "cities": _cities(Path(cities)),
     }
-    # One line for each arc, so that a new edition can be compared with the old one.
+    # One line per arc, so that a new edition can be compared with the old one.
     sys.stdout.write(json.dumps(world, ensure_ascii=False, separators=(",", ":")).replace('","', '",\n"') + "\n")
 
 
 def _arcs(source: dict[str, Any]) -> Iterable[list[_Point]]:
-    """Undo TopoJSON's own quantisation; what crosses the antimeridian goes on beyond 180°."""
+    """Decode TopoJSON's quantisation; lines across the antimeridian continue beyond 180°."""
     (wide, high), (west, south) = source["transform"]["scale"], source["transform"]["translate"]
     for arc in source["arcs"]:
         x = y = 0
@@ -85,19 +85,19 @@ def _arcs(source: dict[str, Any]) -> Iterable[list[_Point]]:
 
 
 def _rings(shape: dict[str, Any]) -> list[list[int]]:
-    """Give all rings of a country, each as its arcs; ``~n`` is arc n backwards."""
+    """Return all rings of a country, each as its arcs; ``~n`` is arc n in reverse."""
     polygons = shape["arcs"] if shape["type"] == "MultiPolygon" else [shape["arcs"]]
     return [ring for polygon in polygons for ring in polygon]
 
 
 def _renumbered(rings: Iterable[Sequence[int]], numbers: Mapping[int, int]) -> list[list[int]]:
-    """Say the same with new numbers; a ring that has lost its arc was an island, and is gone."""
+    """Renumber the arcs of rings; a ring without its arc was an island that is dropped."""
     kept = [ring for ring in rings if all(max(arc, ~arc) in numbers for arc in ring)]
     return [[numbers[arc] if arc >= 0 else ~numbers[~arc] for arc in ring] for ring in kept]
 
 
 def _is_tiny(arc: Sequence[_Point]) -> bool:
-    """Tell whether the island with this shore is not worth its bytes."""
+    """Whether an island with this shore is too small to include."""
     return _size(arc) < _SMALLEST_ISLANDS[_region(arc)]
 
 
@@ -114,7 +114,7 @@ def _region(arc: Sequence[_Point]) -> str:
 
 
 def _simplified(points: Sequence[_Point]) -> list[_Point]:
-    """Drop points by Douglas and Peucker; ends stay, so that neighbours still meet, and so does the antimeridian."""
+    """Simplify by Douglas-Peucker; ends are kept, so that neighbours still meet, and so is the antimeridian."""
     least, most = _TOLERANCES[_region(points)]
     tolerance = min(max(_size(points) * _SHARE, least), most)
     far = max(range(len(points)), key=lambda at: hypot(points[at][0] - points[0][0], points[at][1] - points[0][1]))
@@ -141,7 +141,7 @@ def _distance(point: _Point, begin: _Point, end: _Point) -> float:
 
 
 def _text(points: Iterable[_Point]) -> str:
-    """Write the steps from point to point as numbers of variable length, five bits a letter, like source maps do."""
+    """Encode the steps from point to point as numbers of variable length, five bits per letter, as in source maps."""
     letters: list[str] = []
     x = y = 0
     for longitude, latitude in points:
@@ -163,7 +163,7 @@ def _number(value: int) -> str:
 
 
 def _cities(shapes: Path) -> list[list[Any]]:
-    """Read name, longitude and latitude of each point of a shapefile."""
+    """Return name, longitude and latitude of each point of a shapefile."""
     body = shapes.read_bytes()[_SHAPEFILE_HEADER:]
     table = shapes.with_suffix(".dbf").read_bytes()
     first, width = struct.unpack_from("<HH", table, 8)
