@@ -30,7 +30,7 @@ def read_object(file: Path) -> dict[str, Any]:
             data = stream.read(BIGGEST + 1)
         if len(data) > BIGGEST:
             raise ConfigError(f"{file}: expected at most {BIGGEST // 10**6} MB of JSON, found more")
-        values = json.loads(data.decode("utf-8-sig"), object_pairs_hook=_no_twins, parse_constant=_no_constant)
+        values = json.loads(data.decode("utf-8-sig"), object_pairs_hook=_refuse_duplicates, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
         raise ConfigError(
             f"{file}: expected JSON, found at line {error.lineno}, column {error.colno}: {error.msg}"
@@ -47,7 +47,7 @@ def read_object(file: Path) -> dict[str, Any]:
     return values
 
 
-def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Build an object; of two equal keys the JSON parser would silently keep the last."""
     values = dict(pairs)
     if len(values) < len(pairs):

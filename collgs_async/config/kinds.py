@@ -217,7 +217,7 @@ def _is_address(value: object) -> bool:
 _address = _only_if(_is_address)
 
 
-def _bare_address(value: object) -> str:
+def _base_url(value: object) -> str:
     """Validate a URL that is extended later: it has no user information, query or fragment."""
     url: str = _address(value)
     found = f"found {_shown_address(url)}"
@@ -270,7 +270,7 @@ def _certificates(value: object) -> Path:
     return path
 
 
-BARE_ADDRESS = Kind("an http or https address", _bare_address, may_hold_password=True)
+BARE_ADDRESS = Kind("an http or https address", _base_url, may_hold_password=True)
 PROXY = Kind("an http or https address", _address, may_hold_password=True)
 FOLDER = Kind("the name of a folder", _folder)
 CERTIFICATES = Kind("an existing file", _certificates)

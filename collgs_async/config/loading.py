@@ -47,14 +47,14 @@ def load_config(
     values = read_object(file) if file else {}
     origins = {} if file else {key: option.flag for key, option in BY_KEY.items()}
     for key, option, words in _from_environment(environ):
-        _put(values, key, option.kind.from_text(words))
+        _set_value(values, key, option.kind.from_text(words))
         origins[key] = env_name(option)
     for key, value in _from_flags(flags):
-        _put(values, key, value)
+        _set_value(values, key, value)
         origins[key] = BY_KEY[key].flag if key in BY_KEY else f"--set {key.removeprefix('parameters.')}"
     parameters = values.get("parameters", {})
     if needs_collection and isinstance(parameters, dict) and not names_collection(parameters):
-        _put(values, "parameters.parentIdentifier", None)  # reported together with all other errors
+        _set_value(values, "parameters.parentIdentifier", None)  # reported together with all other errors
     try:
         return Config(**values)
     except ConfigError as error:
@@ -84,7 +84,7 @@ def _from_flags(flags: Mapping[str, object]) -> Iterator[tuple[str, object]]:
         yield key, option.kind.from_text(value) if option and isinstance(value, str) else value
 
 
-def _put(values: dict[str, Any], key: str, value: object) -> None:
+def _set_value(values: dict[str, Any], key: str, value: object) -> None:
     """Set a value by its dotted key, replacing any spelling of it in the file."""
     section, dot, name = key.partition(".")
     if not dot:

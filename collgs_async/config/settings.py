@@ -95,7 +95,7 @@ class Selection(Section):
         elif self.by == "coverage" and self.aoi is None:
             yield "selection.by: expected an area (aoi) to choose by coverage, found none"
 
-    def said_twice(self, parameters: Container[str]) -> Iterator[str]:
+    def conflicts(self, parameters: Container[str]) -> Iterator[str]:
         """Yield errors for criteria that a search parameter of the catalogue sets as well."""
         for name, twin in {"aoi": "geometry", "ids": "identifier", "orbit_direction": "orbitDirection"}.items():
             if getattr(self, name) is not None and twin in parameters:
@@ -120,7 +120,7 @@ class Selection(Section):
         )
 
     @property
-    def chooses(self) -> bool:
+    def is_selective(self) -> bool:
         """Whether any product of a search may be excluded."""
         return bool(self.local_filters or self.ids)
 
@@ -256,7 +256,7 @@ class Config(Section):
     # fmt: on
 
     def _contradictions(self) -> Iterator[str]:
-        return self.selection.said_twice(given_names(self.parameters))
+        return self.selection.conflicts(given_names(self.parameters))
 
     @classmethod
     def from_file(cls, path: str | Path) -> Config:

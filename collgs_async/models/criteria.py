@@ -153,10 +153,10 @@ def _items(value: object) -> list[str]:
     values = value.split(",") if isinstance(value, str) else value
     if not isinstance(values, list | tuple):
         values = [values]
-    return [_word(item) for item in values] or [""]
+    return [_normalise(item) for item in values] or [""]
 
 
-def _word(item: object) -> str:
+def _normalise(item: object) -> str:
     """Return the normalised form of an item; an empty string when no criterion accepts it."""
     if isinstance(item, int) and not isinstance(item, bool) and 0 <= item <= LAST_TRACK:
         return str(item)

@@ -126,8 +126,8 @@ def _relative_orbit(product: Product, name: Name | None) -> int | None:
     """Return the relative orbit, preferably the name's: an entry's number is relative at CollGS only."""
     if name and name.relative_orbit is not None:
         return name.relative_orbit
-    told = (product.relative_orbit, product.orbit_number)
-    return next((number for number in told if number is not None and 1 <= number <= LAST_TRACK), None)
+    numbers = (product.relative_orbit, product.orbit_number)
+    return next((number for number in numbers if number is not None and 1 <= number <= LAST_TRACK), None)
 
 
 def sensing_time(product: Product, name: Name | None) -> datetime | None:

@@ -27,15 +27,15 @@ def kind(word: str) -> str:
 def kinds(name: Name | None, entry: str | None) -> frozenset[str]:
     """Return all spellings of a product's type, from its name or else from its entry; empty: unknown."""
     if name is None:
-        return _spelled(kind(entry)) if entry else frozenset()
+        return _with_short_forms(kind(entry)) if entry else frozenset()
     if name.mission == "S1":
         resolution, base = name.resolution or "", name.product_type
         pair = name.polarisation[0] if name.polarisation in {"SH", "SV", "DH", "DV"} else "S"
         return _radar(name.mode, base, resolution, pair) | {f"{name.mode}_{base}{resolution}_{name.level}S"}
-    return _spelled(kind(name.product_type))
+    return _with_short_forms(kind(name.product_type))
 
 
-def _spelled(text: str) -> frozenset[str]:
+def _with_short_forms(text: str) -> frozenset[str]:
     """Add shorter forms of a type: that of a radar without its mode, others by their last word, such as ``EFR``."""
     if found := _RADAR.fullmatch(text):
         mode, base, resolution, pair = found.groups()

@@ -302,11 +302,11 @@ def _box(value: object) -> tuple[str, str]:
         raise ValueError(f"expected south below north (W,S,E,N), found {quote_value(value)}")
     if max(abs(west), abs(east)) <= 180:
         return ",".join(corners), ""
-    corners[0], corners[2] = _rolled(corners[0], corners[2])
+    corners[0], corners[2] = _normalise_longitudes(corners[0], corners[2])
     return ",".join(corners), "is brought within ±180°"
 
 
-def _rolled(west: str, east: str) -> tuple[str, str]:
+def _normalise_longitudes(west: str, east: str) -> tuple[str, str]:
     """Normalise longitudes to ±180°; the server does so only for those above 180 (protocol §1.7)."""
     if float(east) - float(west) >= 360:
         return "-180", "180"
@@ -319,23 +319,23 @@ def _rolled(west: str, east: str) -> tuple[str, str]:
 
 
 def _time_start(value: object) -> tuple[str, str]:
-    return _moment(value, "T00:00:00.000Z")[0], "is counted from today" if _relative(value) else ""
+    return _format_time(value, "T00:00:00.000Z")[0], "is counted from today" if _parse_relative_day(value) else ""
 
 
 def _time_end(value: object) -> tuple[str, str]:
-    text, whole_day = _moment(value, "T23:59:59.999Z")
-    if _relative(value):
+    text, whole_day = _format_time(value, "T23:59:59.999Z")
+    if _parse_relative_day(value):
         return text, "is counted from today"
     return text, "means the end of that day" if whole_day else ""
 
 
-def _moment(value: object, clock: str) -> tuple[str, bool]:
+def _format_time(value: object, clock: str) -> tuple[str, bool]:
     """Format a time for the request; a date alone gets this time of day, and True beside it."""
     expected = (
         "expected an ISO 8601 date or time such as 2025-08-26 or 2025-08-26T10:30:00Z, or 30d, 2w, yesterday, today"
     )
     try:
-        moment = _parsed(value)
+        moment = _parse_date(value)
         if not isinstance(moment, datetime):
             return f"{moment.isoformat()}{clock}", True
         moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
@@ -344,11 +344,11 @@ def _moment(value: object, clock: str) -> tuple[str, bool]:
     return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z", False
 
 
-def _parsed(value: object) -> date:
+def _parse_date(value: object) -> date:
     """Parse an ISO 8601 date or date-time; a datetime is a date too."""
     if isinstance(value, date):
         return value
-    if ago := _relative(value):
+    if ago := _parse_relative_day(value):
         return datetime.now(UTC).date() - ago[0]
     text = value.strip() if isinstance(value, str) else ""
     try:
@@ -357,7 +357,7 @@ def _parsed(value: object) -> date:
         return datetime.fromisoformat(text)
 
 
-def _relative(value: object) -> tuple[timedelta] | None:
+def _parse_relative_day(value: object) -> tuple[timedelta] | None:
     """Parse a relative day such as ``30d``, ``2w``, ``yesterday`` or ``today`` to its age; None for anything else."""
     text = value.strip().lower() if isinstance(value, str) else ""
     if text in _DAYS:
@@ -368,7 +368,7 @@ def _relative(value: object) -> tuple[timedelta] | None:
 
 def _cloud_cover(value: object) -> tuple[str, str]:
     text = _interval_text(value)
-    if hint := _misread(text):
+    if hint := _catalogue_reading(text):
         raise ValueError(hint)
     interval = _INTERVAL.fullmatch(text)
     bounds = [float(bound) for bound in interval.groups() if bound] if interval else []
@@ -386,7 +386,7 @@ def _interval_text(value: object) -> str:
     return "".join(value.split()) if isinstance(value, str) else _number(value) or ""
 
 
-def _misread(text: str) -> str | None:
+def _catalogue_reading(text: str) -> str | None:
     """Return how the catalogue would interpret numbers without brackets (protocol §1.4); None where there are some."""
     if re.fullmatch(rf"{_NUMBER},{_NUMBER}", text):
         reading, meant = text.replace(",", " or "), f"[{text}]"

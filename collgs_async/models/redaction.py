@@ -19,7 +19,7 @@ __all__ = ["forget_secret", "keep_secret", "redacted"]
 
 _MASK: Final = "***"
 
-_SHORTEST_BEGINNING: Final = 4
+_MIN_PREFIX: Final = 4
 """Minimum length of a secret's prefix that is redacted at the end of a text, which may be truncated within it."""
 
 _ESCAPES: Final = {"\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f", **dict(zip("\\\"'/", "\\\"'/", strict=True))}
@@ -48,7 +48,7 @@ def forget_secret(secret: str, username: str = "") -> None:
     if _known[secret, username] <= 0:
         del _known[secret, username]
     if not _known:
-        _letters.cache_clear()
+        _patterns.cache_clear()
         _pattern.cache_clear()
 
 
@@ -61,7 +61,7 @@ def redacted(text: str) -> str:
     """
     for secret, username in list(_known):
         for form in _forms(secret, username):
-            text = _without_beginning(_pattern(form).sub(_MASK, text), form)
+            text = _redact_prefix(_pattern(form).sub(_MASK, text), form)
     return text
 
 
@@ -71,17 +71,17 @@ def _forms(secret: str, username: str) -> Iterator[str]:
     for together in dict.fromkeys((f"{username}:{secret}", secret)):
         for encoding in ("utf-8", "latin-1"):
             coded = base64.b64encode(together.encode(encoding, "replace")).decode().rstrip("=")
-            if len(coded) > _SHORTEST_BEGINNING:
+            if len(coded) > _MIN_PREFIX:
                 yield coded
 
 
 @lru_cache
 def _pattern(secret: str) -> re.Pattern[str]:
-    return re.compile("".join(_letters(secret)) + "(?:=|%3d){0,2}", re.I)  # and the padding of base64
+    return re.compile("".join(_patterns(secret)) + "(?:=|%3d){0,2}", re.I)  # and the padding of base64
 
 
 @lru_cache
-def _letters(secret: str) -> tuple[str, ...]:
+def _patterns(secret: str) -> tuple[str, ...]:
     """Return a pattern per character that matches all its encodings; repetitions are bounded, for speed."""
     return tuple(map(_letter, secret))
 
@@ -107,16 +107,16 @@ def _letter(letter: str) -> str:
     return f"(?:{'|'.join(ways)})"
 
 
-def _without_beginning(text: str, secret: str) -> str:
+def _redact_prefix(text: str, secret: str) -> str:
     """Redact a truncated secret at the end of a text."""
-    letters = _letters(secret)
-    if len(letters) <= _SHORTEST_BEGINNING:
+    letters = _patterns(secret)
+    if len(letters) <= _MIN_PREFIX:
         return text
-    begins = re.compile("".join(letters[:_SHORTEST_BEGINNING]), re.I)
+    begins = re.compile("".join(letters[:_MIN_PREFIX]), re.I)
     window = max(0, len(text) - 16 * len(letters))
     for found in begins.finditer(text, window):
         at = found.end()
-        for letter in letters[_SHORTEST_BEGINNING:]:
+        for letter in letters[_MIN_PREFIX:]:
             if (more := re.compile(letter, re.I).match(text, at)) is None:
                 break
             at = more.end()

@@ -39,7 +39,7 @@ def build_queries(
     ConfigError
         A search parameter and the selection set the same thing.
     """
-    if problems := list(selection.said_twice(query.parameters)):
+    if problems := list(selection.conflicts(query.parameters)):
         raise ConfigError(problems)
     directions = selection.criteria.orbit_directions
     if directions:

@@ -92,7 +92,7 @@ class SelectedProducts:
         self._selection = selection
         self._on_excluded = on_excluded
         self._identifiers: tuple[str, ...] = ()
-        self._query = replace(query, count=None) if selection.chooses else query
+        self._query = replace(query, count=None) if selection.is_selective else query
         self._base_url = base_url
         self._asked: list[tuple[Query, tuple[str, ...]]] | None = None
         self.area: Area | None = None
