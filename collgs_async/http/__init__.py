@@ -1,1 +1,1 @@
-"""One HTTP session for catalogue and store: connections, redirects, sign-in, retries and limits."""
+"""HTTP for catalogue and store: session, connections, redirects, login, retries and limits."""

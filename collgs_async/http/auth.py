@@ -1,8 +1,8 @@
-"""The sign-in: find the form, post it once for all workers, keep the cookies (protocol §8).
+"""Sign in: find the login form, post it once for all workers, and keep the cookies.
 
-One worker signs in while the others wait. It walks through the sign-in like a browser that was just opened, with
-cookies of its own: those of the workers, which run into the form all at once, overwrite each other half-way. Only
-when it has arrived do its cookies become those of the run.
+One worker signs in while the others wait. It uses a session of its own without cookies, since all workers may meet the
+form at the same time, and their responses would overwrite each other's cookies. Once the login has succeeded, its
+cookies replace those of the run's session.
 """
 
 from __future__ import annotations
@@ -32,56 +32,56 @@ if TYPE_CHECKING:
 __all__ = ["AuthAttempt", "Authenticator", "Identity"]
 
 _MOST_ROUNDS: Final = 2
-"""Sign-ins that one request may cost; a third would not help it either."""
+"""Maximum logins for one request; a third would not help either."""
 
 _MOST_FAILURES: Final = 5
-"""Sign-ins in a row that came to no answer; the server may have counted each of them as a wrong password."""
+"""Consecutive logins without a response; the server may have counted each of them as a wrong password."""
 
 _MOST_STEPS: Final = 10
 _LARGEST_PAGE: Final = 256 * 1024
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _REPEATING: Final = frozenset({307, 308})
-"""Redirects that ask for the same request again, with the password in it."""
+"""Redirects that repeat the request, and so would send the password again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who one is.
+    """The account that is signed in.
 
     Attributes
     ----------
     username
-        Whose credentials were accepted.
+        User name of the accepted credentials.
     host
-        Who accepted them.
+        Host that accepted them.
     """
 
     username: str
     host: str
 
     def __str__(self) -> str:
-        """Say it in a line."""
+        """Describe it in one line."""
         return f"signed in as {self.username} at {self.host}"
 
 
 class Authenticator:
-    """Signs in when the store asks for it: once for all workers, and never again with a refused password.
+    """Signs in when the store requires it: once for all workers, and never again with a refused password.
 
     Parameters
     ----------
-    transport
-        The HTTP session of the run, whose cookies are kept.
+    session
+        The HTTP session of the run, which gets the cookies.
     host
-        The catalogue's host: credentials go to it and to its subdomains.
+        The catalogue's host; credentials may be sent to it and to its subdomains.
     credentials
-        Looks credentials up, in a thread, when they are needed; it gives None when there are none.
+        Looks up the credentials when they are needed; called in a thread. Returns None if there are none.
     auth_hosts
-        Other hosts that credentials may go to; their subdomains are not meant.
+        Further hosts that credentials may be sent to, without their subdomains.
 
     Attributes
     ----------
     generation
-        How many sign-ins there were; a request notes it before it begins.
+        Number of logins so far; each request records it when it starts.
     """
 
     def __init__(
@@ -93,55 +93,55 @@ class Authenticator:
         auth_hosts: Sequence[str] = (),
     ) -> None:
         self._session = session
-        self._host = _plain(host)
+        self._host = _normalized(host)
         self._credentials = credentials
-        self._others = frozenset(map(_plain, auth_hosts))
-        self._turn = asyncio.Lock()
+        self._auth_hosts = frozenset(map(_normalized, auth_hosts))
+        self._lock = asyncio.Lock()
         self._cookies: tuple[LoginStep, ...] = ()
         self._refusal = ""
         self._failure = TransferError("")
         self._failures = 0
-        self._in_a_row = 0
+        self._consecutive_failures = 0
         self.generation = 0
 
     def begin_attempt(self) -> AuthAttempt:
-        """Begin a request that may be answered by a sign-in form."""
+        """Return the login state of a new request."""
         return AuthAttempt(self)
 
-    async def sign_in(self, url: str | URL, *, seen: int, spoilt: bool = False) -> int:
-        """Sign in, unless that has happened since the request began; then repeat the request.
+    async def sign_in(self, url: str | URL, *, seen: int, stale: bool = False) -> int:
+        """Sign in, unless that has happened since the request started; the caller then repeats the request.
 
         Parameters
         ----------
         url
-            What was asked for, and answered by a form.
+            URL of the request that got a login form.
         seen
-            The generation when that request began.
-        spoilt
-            Whether it went out with other cookies than those of that sign-in.
+            The generation when that request started.
+        stale
+            Whether the request was sent with other cookies than those of that login.
 
         Returns
         -------
         int
-            The generation now.
+            The current generation.
 
         Raises
         ------
         AuthenticationError
-            There are no credentials, they were refused, or they may not go where the form would send them. Whoever
-            asks afterwards is told the same, and nothing is posted any more.
+            There are no credentials, they were refused, or may not be sent to the form's host. Later calls raise the
+            same error without posting anything.
         TransferError
-            The line or the server failed; another try may help, up to five in a row. Those who waited meanwhile
-            fail with it.
+            The connection or the server failed; up to five consecutive attempts are made. Workers that waited for this
+            attempt get the same error.
         ConfigError
             The credentials cannot be read; see `find_credentials`.
         """
         failures = self._failures
-        async with self._turn:
+        async with self._lock:
             if self._refusal:
                 raise AuthenticationError(self._refusal)
-            if self.generation > seen or spoilt:
-                # An answer to what was asked before the sign-in has brought an older cookie, or may just have.
+            if self.generation > seen or stale:
+                # The response to a request from before the login may have overwritten a cookie with an older one.
                 self._session.set_login_cookies(self._cookies)
             elif self._failures > failures:
                 raise TransferError(str(self._failure), retry_after=self._failure.retry_after)
@@ -149,19 +149,19 @@ class Authenticator:
                 await self._sign_in(exact_url(url))
             return self.generation
 
-    def keeps_cookies(self) -> bool:
-        """Whether a request that begins now has the cookies of the last sign-in."""
+    def has_login_cookies(self) -> bool:
+        """Whether a request that starts now is sent with the cookies of the last login."""
         return self._session.has_login_cookies()
 
     async def authenticate(self, url: str | URL) -> Identity | None:
-        """Sign in for `url` and say who one is; None when the store hands it out without a sign-in.
+        """Sign in for `url` and return the account; None if the store serves the URL without a login.
 
         Raises
         ------
         AuthenticationError, TransferError, ConfigError
             As `sign_in`.
         """
-        async with self._turn:
+        async with self._lock:
             if self._refusal:
                 raise AuthenticationError(self._refusal)
             return await self._sign_in(exact_url(url))
@@ -169,27 +169,27 @@ class Authenticator:
     async def _sign_in(self, url: URL) -> Identity | None:
         try:
             async with self._session.fresh() as browser:
-                walk = _LoginFlow(browser)
-                accepted = await self._pass(walk, url)
+                flow = _LoginFlow(browser)
+                accepted = await self._run_flow(flow, url)
         except AuthenticationError as error:
             self._refusal = str(error)
             raise
         except TransferError as error:
             self._failure = TransferError(str(error), retry_after=error.retry_after)
             self._failures += 1
-            self._in_a_row += 1
-            if self._in_a_row == _MOST_FAILURES:
+            self._consecutive_failures += 1
+            if self._consecutive_failures == _MOST_FAILURES:
                 self._refusal = f"{error}; it is not tried again after {_MOST_FAILURES} failures in a row"
             raise
-        self._in_a_row = 0
-        self._cookies = tuple(walk.steps)
+        self._consecutive_failures = 0
+        self._cookies = tuple(flow.steps)
         self._session.set_login_cookies(self._cookies)
         self.generation += 1
         return accepted
 
-    async def _pass(self, walk: _LoginFlow, url: URL) -> Identity | None:
-        """Go to the form and through it; None when there is none."""
-        page = await walk.follow(await walk.step(url))
+    async def _run_flow(self, flow: _LoginFlow, url: URL) -> Identity | None:
+        """Fetch the login form and post it; return None if there is no form."""
+        page = await flow.follow(await flow.step(url))
         if not page.asks_to_sign_in:
             return None
         form = find_form(page)
@@ -205,14 +205,14 @@ class Authenticator:
                 f"COLLGS_PASSWORD, or add `machine {self._host} login NAME password WORD` to ~/.netrc"
             )
         self._session.keep_secret(credentials.password, credentials.username)
-        await _present(credentials, form, walk, url)
+        await _post_form(credentials, form, flow, url)
         return Identity(credentials.username, form.action.host or "")
 
     def _require_trust(self, form: Form) -> None:
-        """Refuse to post a password to strangers, or where anybody on the way can read it."""
-        host, scheme = _plain(form.action.raw_host or ""), form.action.scheme
+        """Raise unless the form's target is a trusted host, and the connection to it is encrypted."""
+        host, scheme = _normalized(form.action.raw_host or ""), form.action.scheme
         below = host.endswith(f".{self._host}") and not _is_address(self._host)
-        if host != self._host and not below and host not in self._others:
+        if host != self._host and not below and host not in self._auth_hosts:
             raise AuthenticationError(
                 f"the sign-in form would send the password to {host or 'no host'}, expected {self._host} or a host "
                 f"below it; nothing was sent; if you trust that host, name it in connection.auth_hosts"
@@ -224,32 +224,26 @@ class Authenticator:
 
 
 class AuthAttempt:
-    """One request's dealings with the sign-in, over all its repetitions.
-
-    Parameters
-    ----------
-    authenticator
-        Who signs in.
-    """
+    """Login state of one request, over all its repetitions."""
 
     def __init__(self, authenticator: Authenticator) -> None:
         self._authenticator = authenticator
         self._seen = authenticator.generation
-        self._spoilt = False
-        self._forgiven = -1
+        self._stale = False
+        self._retried_for = -1
         self._rounds = 0
 
     def on_request(self) -> None:
-        """Take note that the request, or its repetition after a redirect, goes out now."""
-        self._spoilt |= not self._authenticator.keeps_cookies()
+        """Record that the request, or its repetition after a redirect, is being sent."""
+        self._stale |= not self._authenticator.has_login_cookies()
 
     async def sign_in(self, url: str | URL) -> None:
-        """Deal with a form in place of `url`; then the request is to be repeated.
+        """Sign in, because the response was a login form; the caller then repeats the request.
 
         Raises
         ------
         AuthenticationError
-            As `Authenticator.sign_in`; also when this request met a form again after each of two sign-ins.
+            As `Authenticator.sign_in`; also if this request got a form again after each of two logins.
         TransferError, ConfigError
             As `Authenticator.sign_in`.
         """
@@ -257,21 +251,22 @@ class AuthAttempt:
             raise AuthenticationError(
                 f"the store asks for a sign-in again, right after {_MOST_ROUNDS} that were accepted"
             )
-        # Once for each sign-in: workers that go on spoiling each other's cookies must not go round for ever.
-        spoilt = self._spoilt and self._forgiven != self._seen
-        self._forgiven, self._spoilt = self._seen, False
-        generation = await self._authenticator.sign_in(url, seen=self._seen, spoilt=spoilt)
+        # Accept stale cookies as the reason once per login: workers that keep overwriting each other's cookies must
+        # not repeat forever.
+        stale = self._stale and self._retried_for != self._seen
+        self._retried_for, self._stale = self._seen, False
+        generation = await self._authenticator.sign_in(url, seen=self._seen, stale=stale)
         self._rounds += generation > self._seen
         self._seen = generation
 
 
 class _LoginFlow:
-    """A browser's way through a sign-in, step by step.
+    """The requests of one login, in order.
 
     Parameters
     ----------
     browser
-        Without cookies yet; entered.
+        A new session without cookies, entered.
     """
 
     def __init__(self, browser: HttpSession) -> None:
@@ -286,13 +281,14 @@ class _LoginFlow:
         except NETWORK_ERRORS as error:
             problem = describe_error(error)
         if problem:
-            # The frames of a chained error would hold the password and the cookies, this one the session's code.
+            # Raised outside of the except block and without the URL: the frames of a chained error would hold the
+            # password and the cookies, this frame the session code.
             del url
             raise TransferError(f"the sign-in at {host} failed: {problem}")
         return self.steps[-1]
 
     async def follow(self, step: LoginStep, *, until: URL | None = None) -> LoginStep:
-        """Follow redirects to their end, or to the one that leads to `until`."""
+        """Follow redirects to the end, or up to the one whose target is `until`."""
         for _ in range(_MOST_STEPS):
             if step.target is None or step.target == until:
                 return step
@@ -300,21 +296,21 @@ class _LoginFlow:
         raise AuthenticationError(f"the sign-in leads round in circles: more than {_MOST_STEPS} redirects")
 
 
-async def _present(credentials: Credentials, form: Form, walk: _LoginFlow, asked: URL) -> None:
-    """Post the form once, and see that it was accepted."""
-    answer = await walk.step(form.action, form.filled(credentials.username, credentials.password))
+async def _post_form(credentials: Credentials, form: Form, flow: _LoginFlow, asked: URL) -> None:
+    """Post the form once, and check that it was accepted."""
+    answer = await flow.step(form.action, form.filled(credentials.username, credentials.password))
     if answer.status in _REPEATING and answer.target is not None:
         raise AuthenticationError(
             f"{answer.host} asks for the password to be sent on to {answer.target.host} (HTTP {answer.status}), "
             "which is never done"
         )
-    end = await walk.follow(answer, until=asked)
+    end = await flow.follow(answer, until=asked)
     if end.target is None:
         _require_success(end, credentials, posted=end is answer)
 
 
 def _require_success(end: LoginStep, credentials: Credentials, *, posted: bool) -> None:
-    """Read the page at the end of a sign-in; `posted` says that it is the answer to the form itself."""
+    """Raise unless the last page of a login shows success; `posted` if it is the response to the form itself."""
     words = error_words(end.body)
     if end.status >= 500 or end.status == 429:
         raise TransferError(
@@ -325,7 +321,7 @@ def _require_success(end: LoginStep, credentials: Credentials, *, posted: bool) 
             f"the password for {credentials.username} was refused: {words}; "
             "it is not tried again, because accounts get locked"
         )
-    # Any other page, such as one that asks for a second factor or a new password, is for a person.
+    # Any other page, such as one that asks for a second factor or a new password, needs a person.
     if posted or end.status in {400, 401} or (end.status == 200 and is_html(end.body)):
         raise AuthenticationError(
             f"the sign-in of {credentials.username} ended at {end.host} with HTTP {end.status}: {words}; "
@@ -333,8 +329,8 @@ def _require_success(end: LoginStep, credentials: Credentials, *, posted: bool) 
         )
 
 
-def _plain(host: str) -> str:
-    """Write a host name in the one form in which two can be compared: lower case, IDNA, no dot at its end."""
+def _normalized(host: str) -> str:
+    """Normalize a host name for comparison: lower case, IDNA, without a final dot."""
     name = host.strip().strip("[]").lower().removesuffix(".")
     try:
         return (URL.build(scheme="https", host=name).raw_host or "") if name else ""

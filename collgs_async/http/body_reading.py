@@ -1,4 +1,4 @@
-"""The body of an answer, read so that every wait for more of it ends, whatever aiohttp's own timers do."""
+"""Read response bodies with time-outs of our own, because aiohttp's timers do not cover every wait."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 __all__ = ["NETWORK_ERRORS", "next_bytes", "read_at_most", "read_what_comes"]
 
 NETWORK_ERRORS = (aiohttp.ClientError, TimeoutError, ConnectionError)
-"""What aiohttp raises when the line or the other end fails, and nothing that the disk raises."""
+"""Exceptions that aiohttp raises if the connection or the server fails; the disk raises none of them."""
 
 _LONGEST: Final = 3600.0
-"""Seconds that any body takes that is read as a whole."""
+"""Maximum seconds for a body that is read as a whole."""
 
 
 async def next_bytes(response: ClientResponse) -> bytes:
-    """Give the bytes that have come, or wait for some; none are the end of the body.
+    """Return the received bytes, or wait for some; empty at the end of the body.
 
     Raises
     ------
     aiohttp.ClientError, TimeoutError, ConnectionError
-        The line or the other end failed, or nothing came within the connection's time-out.
+        The connection or the server failed, or nothing arrived within the connection's time-out.
     """
     content = response.content
     try:
@@ -44,30 +44,28 @@ async def next_bytes(response: ClientResponse) -> bytes:
 
 
 def _seconds(response: ClientResponse) -> float | None:
-    """Give the time-out of the answer's connection; None once it has none, because all has come."""
+    """Return the time-out of the response's connection; None once the body is complete and it has no connection."""
     protocol = response.connection.protocol if response.connection else None
-    return None if protocol is None else protocol.read_timeout  # an empty queue of answers, as it is, counts as false
+    return None if protocol is None else protocol.read_timeout  # `is None`: a protocol with an empty queue is falsy
 
 
 async def read_at_most(
     response: ClientResponse, limit: int, *, seconds: float | None = None, rate: float = math.inf
 ) -> tuple[bytes, bool]:
-    """Read the body, but no more than `limit` bytes of it; tell whether that was all.
+    """Read at most `limit` bytes of the body; return them and whether that was all.
 
     Parameters
     ----------
-    response, limit
-        The answer, and how many bytes are taken.
     seconds
-        How long all of it may take; None: as long as it goes on coming.
+        Time limit for the whole body; None for none.
     rate
-        Bytes a second, for which it may take longer: one second more for each so many bytes that have come, an hour
-        at the most. Infinite: no longer.
+        Bytes per second: the time limit is extended by one second for each so many bytes received, up to an hour.
+        Infinite for no extension.
 
     Raises
     ------
     aiohttp.ClientError, TimeoutError, ConnectionError
-        As for `next_bytes`; also where it comes too slowly.
+        As for `next_bytes`; also if the body arrives too slowly.
     """
     body = bytearray()
     loop = asyncio.get_running_loop()
@@ -90,12 +88,12 @@ async def read_at_most(
 
 
 async def read_what_comes(response: ClientResponse, limit: int, *, seconds: float) -> bytes:
-    """Read what comes of a body in so many seconds, at most `limit` bytes, however it ends: the words of an error."""
+    """Read at most `limit` bytes of an error page within `seconds`; network errors only end it early."""
     body = bytearray()
     try:
         async with asyncio.timeout(seconds):
             while len(body) < limit and (chunk := await next_bytes(response)):
                 body += chunk
     except NETWORK_ERRORS:
-        pass  # the answer's status says enough
+        pass  # the status alone is sufficient for a message
     return bytes(body[:limit])

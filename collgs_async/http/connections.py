@@ -1,8 +1,9 @@
-"""Connections that are used again only while nothing has come that was not asked for, and answers that end.
+"""Connections that check the framing of responses, and are reused only if no unrequested byte has arrived.
 
-On a kept connection an answer belongs to a request only by its place in the row: one that nobody asked for shifts all
-that follow. So each byte is counted here before aiohttp's parser sees it. The head of an answer is gathered whole and
-read first: what its framing means (RFC 9112 §6.3) is decided in one place, for the parser and for us.
+On a reused connection a response belongs to a request only by its order, so that one unrequested response would shift
+all that follow. Each byte is therefore counted here before aiohttp's parser gets it. The head of a response is
+collected completely and read first, so that its framing (RFC 9112 §6.3) is decided in one place, for the parser and for
+this check.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ if TYPE_CHECKING:
 __all__ = ["CheckedConnector", "FramingError", "SendableCookies", "is_sendable", "was_used_before"]
 
 _LARGEST_HEAD: Final = 128 * 1024
-"""Bytes of a head that are gathered; of a longer one the parser says that it is too long."""
+"""Maximum bytes of a head that are collected; for a longer one the parser raises its own error."""
 
 _MOST_INTERIM: Final = 20
-"""Interim answers (1xx) before the one that was asked for; those that are in use come once or twice."""
+"""Maximum interim responses (1xx) before the final one; real servers send one or two."""
 
 _MOST_OF_COOKIES: Final = 8000
 """Bytes of cookies that go along: many servers refuse header fields above 8 KiB, and so would refuse every request."""
@@ -43,20 +44,20 @@ _SENDABLE: Final = re.compile(r"[\x20-\x7e]*")
 
 
 class FramingError(ClientError):
-    """What came is no answer by the rules of HTTP, or is none to what was asked."""
+    """The received bytes are not a valid HTTP response, or not the response to this request."""
 
 
 class _Head(NamedTuple):
-    """The head of an answer.
+    """The head of a response.
 
     Attributes
     ----------
     text
-        Its bytes, with what is said twice said once.
+        Its bytes, with repeated framing fields merged.
     interim
-        Whether the answer itself is still to come.
+        Whether it is an interim response, before the final one.
     length
-        Bytes of its body; None where only chunks or the end of the connection say where it ends.
+        Length of the body in bytes; None if the body is chunked, or ends with the connection.
     """
 
     text: bytes
@@ -65,47 +66,47 @@ class _Head(NamedTuple):
 
 
 def _read_head(text: bytes, *, bodiless: bool) -> _Head:
-    """Read the framing of an answer, and write it so that the parser takes what is right but unusual.
+    """Read the framing of a response, and normalize it so that the parser accepts valid but unusual forms.
 
-    Equal lengths count once, ``identity`` is no coding, where chunks and a length are announced, chunks are meant, and
-    ``x-gzip`` is the older name of ``gzip`` (RFC 9110 §8.4.1.3).
+    Equal lengths are merged, the coding ``identity`` is removed, Transfer-Encoding overrides Content-Length, and
+    ``x-gzip`` is read as ``gzip``, whose older name it is (RFC 9110 §8.4.1.3).
     """
     status = int(found[1]) if (found := _STATUS.match(text)) else 0
     interim = 100 <= status < 200 and status != 101
     if interim or re.search(rb"\n[ \t]", text):
-        return _Head(text, interim, None)  # of lines that are folded nobody knows how others read them
+        return _Head(text, interim, None)  # parsers disagree on folded lines, so the length is not trusted
     text = _GZIP.sub(rb"\1\2", text)
-    codings, lengths = _values(_CODING, text), _values(_LENGTH, text)
+    codings, lengths = _field_values(_CODING, text), _field_values(_LENGTH, text)
     if codings:
         codings = [coding for coding in codings if coding.lower() != b"identity"]
-        text = _said_once(text, _CODING, b"Transfer-Encoding", codings)
+        text = _merge_field(text, _CODING, b"Transfer-Encoding", codings)
     if lengths and codings:
         text = _LENGTH.sub(b"", text)
     elif len(lengths) > 1 and len(set(lengths)) == 1:
-        text = _said_once(text, _LENGTH, b"Content-Length", lengths[:1])
+        text = _merge_field(text, _LENGTH, b"Content-Length", lengths[:1])
     if bodiless or status in {204, 304}:
         return _Head(text, interim, 0)
     certain = not codings and len(set(lengths)) == 1 and lengths[0].isdigit() and len(lengths[0]) <= 18
     return _Head(text, interim, int(lengths[0]) if certain else None)
 
 
-def _values(field: re.Pattern[bytes], text: bytes) -> list[bytes]:
+def _field_values(field: re.Pattern[bytes], text: bytes) -> list[bytes]:
     return [value.strip() for line in field.findall(text) for value in line.split(b",")]
 
 
-def _said_once(text: bytes, field: re.Pattern[bytes], name: bytes, values: list[bytes]) -> bytes:
+def _merge_field(text: bytes, field: re.Pattern[bytes], name: bytes, values: list[bytes]) -> bytes:
     others = field.sub(b"", text)
     line, end, fields = others.partition(b"\n")
     return line + end + (name + b": " + b", ".join(values) + b"\r\n" if values else b"") + fields
 
 
 class _CheckedHandler(ResponseHandler):
-    """aiohttp's side of one connection, with a check of what comes.
+    """aiohttp's protocol of one connection, with a check of the received bytes.
 
     Attributes
     ----------
     requests
-        How many were sent over it.
+        Number of requests sent over the connection.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -114,46 +115,46 @@ class _CheckedHandler(ResponseHandler):
         self._head: bytearray | None = None
         self._interim = 0
         self._bodiless = False
-        self._to_come: int | None = None
-        self._spoilt = False
+        self._remaining: int | None = None
+        self._unusable = False
 
     @property
     def should_close(self) -> bool:
-        """Whether it serves no other request; not where no length says that all has come, and nothing else."""
-        return self._to_come is None or super().should_close
+        """Whether to close it after the response; always if no length proves that exactly the body has arrived."""
+        return self._remaining is None or super().should_close
 
     def is_connected(self) -> bool:
-        """Whether it is open and, while it is at rest, nothing has come over it."""
-        return super().is_connected() and not self._spoilt and not (self._is_at_rest() and self._is_readable())
+        """Whether it is open and has received nothing while idle."""
+        return super().is_connected() and not self._unusable and not (self._is_idle() and self._is_readable())
 
     def set_response_params(self, **params: Any) -> None:
-        """Expect an answer."""
+        """Prepare for the response to a request."""
         self.requests += 1
-        self._head, self._interim, self._to_come = bytearray(), 0, None
+        self._head, self._interim, self._remaining = bytearray(), 0, None
         self._bodiless = bool(params.get("skip_payload"))
         super().set_response_params(**params)
 
     def data_received(self, data: bytes) -> None:
-        """Take what has come; without any data, let the parser go on with what it kept back."""
-        if self._head is None and data and self._is_at_rest():
-            self._spoil()
+        """Check received bytes and pass them to the parser; empty data lets the parser continue with what it holds."""
+        if self._head is None and data and self._is_idle():
+            self._discard()
             return
         if self._head is not None and data:
             data = self._after_head(self._head, data)
             if not data:
                 return
-        excess = 0 if self._to_come is None else len(data) - self._to_come
-        if self._to_come is not None:
-            self._to_come -= min(len(data), self._to_come)
+        excess = 0 if self._remaining is None else len(data) - self._remaining
+        if self._remaining is not None:
+            self._remaining -= min(len(data), self._remaining)
         if excess <= 0:
             super().data_received(data)
             return
         if excess < len(data):
             super().data_received(data[:-excess])
-        self._spoil()
+        self._discard()
 
     def _after_head(self, head: bytearray, data: bytes) -> bytes:
-        """Gather the head, hand it to the parser, and give what follows it."""
+        """Collect the head, pass it to the parser, and return the bytes that follow it."""
         head += data
         del head[: len(head) - len(head.lstrip(b"\r\n"))]
         while self._head is not None and (end := _HEAD_END.search(head)):
@@ -162,10 +163,10 @@ class _CheckedHandler(ResponseHandler):
             if read.interim:
                 self._interim += 1
                 if self._interim > _MOST_INTERIM:
-                    self._break_off(FramingError(f"more than {_MOST_INTERIM} interim answers in place of one"))
+                    self._fail(FramingError(f"more than {_MOST_INTERIM} interim answers in place of one"))
                     return b""
             else:
-                self._head, self._to_come = None, read.length
+                self._head, self._remaining = None, read.length
             super().data_received(read.text)
             if self._exception is not None:
                 return b""
@@ -173,19 +174,19 @@ class _CheckedHandler(ResponseHandler):
             return bytes(head)
         if len(head) > _LARGEST_HEAD or not (head.startswith(b"HTTP/") or b"HTTP/".startswith(head)):
             self._head = None
-            return bytes(head)  # the parser says what is wrong with it
+            return bytes(head)  # the parser raises the appropriate error
         return b""
 
     def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
-        """Let the reader of the body know, too, which aiohttp forgets where the framing breaks in the middle."""
+        """Set the exception on the body's stream as well; aiohttp omits this if the framing breaks within the body."""
         super().set_exception(exc, *cause)
         payload = self._payload
         if payload is not None and not payload.is_eof() and payload.exception() is None:
             known = isinstance(exc, ClientError | OSError)
             payload.set_exception(exc if known else FramingError("the framing of its body is broken"))
 
-    def _is_at_rest(self) -> bool:
-        """Whether nothing is asked: not yet, or the answer has come."""
+    def _is_idle(self) -> bool:
+        """Whether no response is pending: no request was sent yet, or its response is complete."""
         return self.requests == 0 or (self._head is None and self._payload is not None and self._payload.is_eof())
 
     def _is_readable(self) -> bool:
@@ -196,19 +197,19 @@ class _CheckedHandler(ResponseHandler):
         poll.register(connection, select.POLLIN)
         return bool(poll.poll(0))
 
-    def _break_off(self, error: Exception) -> None:
+    def _fail(self, error: Exception) -> None:
         self.set_exception(error)
-        self._spoil()
+        self._discard()
 
-    def _spoil(self) -> None:
-        self._spoilt = True
+    def _discard(self) -> None:
+        self._unusable = True
         self.force_close()
         if self.transport is not None:
             self.transport.abort()
 
 
 class CheckedConnector(TCPConnector):
-    """Makes connections that check what comes, and has no limit of their number."""
+    """Creates connections that check the received bytes; without a limit of their number."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(limit=0, **options)
@@ -216,20 +217,20 @@ class CheckedConnector(TCPConnector):
 
 
 def was_used_before(response: ClientResponse) -> bool:
-    """Whether an answer came over a connection that had served another request, so that it may belong to that one."""
+    """Whether a response came over a reused connection, so that it may belong to an earlier request."""
     return getattr(getattr(response, "_protocol", None), "requests", 2) > 1
 
 
 def is_sendable(text: str) -> bool:
-    """Whether a value that a server gave can be sent back in a header field: printable ASCII, and not too long."""
+    """Whether a value received from a server can be sent in a header field: short, printable ASCII."""
     return len(text) <= 1024 and _SENDABLE.fullmatch(text) is not None
 
 
 class SendableCookies(CookieJar):
-    """Keeps cookies, and sends none that would make a request impossible: the others are not to suffer from one."""
+    """A cookie jar that omits cookies which would make a request invalid, such as one with control characters."""
 
     def filter_cookies(self, request_url: URL = _NOWHERE) -> BaseCookie[str]:
-        """Choose the cookies that go along with a request."""
+        """Return the cookies to send with a request, up to a total size."""
         cookies = super().filter_cookies(request_url)
         room = _MOST_OF_COOKIES
         for name, cookie in list(cookies.items()):

@@ -1,4 +1,4 @@
-"""A user name and its password: from the environment, or from a netrc file that only its owner can read."""
+"""Find credentials in the environment, or in a netrc file that only its owner can read."""
 
 from __future__ import annotations
 
@@ -17,38 +17,33 @@ if TYPE_CHECKING:
 __all__ = ["Credentials", "find_credentials", "passwords_at_hand"]
 
 _LARGEST: Final = 2**20
-"""Bytes of a netrc file that is read before it is needed."""
+"""Maximum size in bytes of a netrc file that is read only to find passwords to redact."""
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """A user name and its password, which is never shown."""
+    """A user name and its password; the password is excluded from the repr."""
 
     username: str
     password: str = field(repr=False)
 
 
 def find_credentials(environ: Mapping[str, str], host: str, *, netrc_file: Path | None = None) -> Credentials | None:
-    """Look for credentials: ``COLLGS_USERNAME`` and ``COLLGS_PASSWORD``, else the entry of a host in a netrc file.
+    """Return ``COLLGS_USERNAME`` and ``COLLGS_PASSWORD``, else the host's entry in a netrc file, else None.
 
     Parameters
     ----------
     environ
-        Where the variables are looked up; an empty one counts as not set.
+        Environment variables; an empty one counts as not set.
     host
-        The catalogue's host; a ``default`` entry of the file is not meant for it.
+        The catalogue's host; a ``default`` entry of the file is ignored.
     netrc_file
-        None: what ``NETRC`` names, else ``.netrc`` in ``HOME``.
-
-    Returns
-    -------
-    Credentials or None
-        None when there are none.
+        None for the file named by ``NETRC``, else ``.netrc`` in ``HOME``.
 
     Raises
     ------
     ConfigError
-        One of the two variables is missing; or the file is broken, lacks half of the entry, or can be read by others.
+        Only one of the two variables is set; or the file is malformed, its entry incomplete, or readable by others.
     """
     names = ("COLLGS_USERNAME", "COLLGS_PASSWORD")
     missing = [name for name in names if not environ.get(name)]
@@ -63,16 +58,16 @@ def find_credentials(environ: Mapping[str, str], host: str, *, netrc_file: Path 
 
 
 def passwords_at_hand(environ: Mapping[str, str], host: str) -> Iterator[tuple[str, str]]:
-    """Give user name and password of what `find_credentials` may find, so that they are shown nowhere from now on.
+    """Yield user name and password of each credential that `find_credentials` may return, so they can be redacted.
 
-    Nothing is judged here: what is wrong with them is said where they are needed.
+    Errors are ignored here; `find_credentials` raises them when the credentials are needed.
     """
     if password := environ.get("COLLGS_PASSWORD"):
         yield environ.get("COLLGS_USERNAME", ""), password
     try:
         file = _netrc_file(environ)
         status = file.stat() if file else None
-        # A pipe might never end.
+        # Reading a pipe might never end.
         if file is None or status is None or not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST:
             return
         credentials = _entry(file, host)
@@ -100,7 +95,8 @@ def _from_netrc(file: Path, host: str) -> Credentials | None:
     except OSError as error:
         problem = f"cannot be read: {error.strerror}"
     if problem:
-        # Raised out here because the parser's own words and frames hold what it stumbled over, perhaps a password.
+        # Raised outside of the except block, because the parser's exception contains the text it failed on, perhaps a
+        # password.
         raise ConfigError(f"{file}: {problem}")
     if credentials is None:
         return None
@@ -114,6 +110,6 @@ def _from_netrc(file: Path, host: str) -> Credentials | None:
 
 
 def _entry(file: Path, host: str) -> Credentials | None:
-    """Read the entry of a host; either half may be empty."""
+    """Return the entry of a host; user name and password may be empty."""
     found = netrc.netrc(file).hosts.get(host)
     return Credentials(found[0] or "", found[2] or "") if found else None

@@ -1,4 +1,4 @@
-"""What a whole run may take from the line."""
+"""Concurrency and bandwidth limits shared by all transfers of a run."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ __all__ = ["ConcurrencyLimiter", "RateLimiter"]
 log = logging.getLogger("collgs_async")
 
 PROBE_EACH: Final = 30.0
-"""Seconds without a refusal after which one connection more is tried."""
+"""Seconds without a rejection after which one more connection is tried."""
 
 UNASKED_WAIT: Final = 2.0
-"""Seconds to hold back after a refusal that does not say how long."""
+"""Seconds to pause after a rejection without Retry-After."""
 
 
 class ConcurrencyLimiter:
-    """Lets so many requests at the store at once as it tolerates, and no more than there are workers.
+    """Limits concurrent requests to the number that the server accepts, and to the number of workers.
 
-    A refusal (429, 503, "concurrent flows") halves the number once: refusals of requests that began before the last
-    reduction are the same one. Nobody passes before the store's ``Retry-After`` is over. Then one connection more
-    is tried after a while without refusals, and after a longer while each time that this is refused.
+    A rejection (429, 503, "concurrent flows") halves the limit. Further rejections of requests that were started before
+    the reduction do not reduce it again. No request starts before the server's ``Retry-After`` has passed. After some
+    time without rejections one more connection is tried; whenever that one is rejected, this time doubles.
 
     Parameters
     ----------
     most
-        The number to begin with, and never to exceed.
+        Initial limit, which is never exceeded.
     clock, sleep
-        The time in seconds and the way to wait; other ones in tests.
+        Clock and sleep in seconds; injected in tests.
 
     Attributes
     ----------
     limit
-        How many may pass at once, now.
+        Current maximum of concurrent requests.
     successes
-        How many requests the store has accepted.
+        Number of requests that the server has accepted.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class ConcurrencyLimiter:
         self._most = most
         self._clock = clock
         self._sleep = sleep
-        self._inside = 0
+        self._active = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._closed_until = 0.0
         self._reduced_at = -math.inf
@@ -68,19 +68,19 @@ class ConcurrencyLimiter:
 
     @asynccontextmanager
     async def slot(self, *, ahead: bool = False) -> AsyncIterator[float]:
-        """Wait for a place, hold it, and give it back.
+        """Wait for a slot, and hold it during the context.
 
         Parameters
         ----------
         ahead
-            Whether to stand before those who have not begun yet: what is half here is finished first.
+            Whether to go to the front of the queue, so that products already begun are finished first.
 
         Yields
         ------
         float
-            When the place was given, by the limiter's clock.
+            Time at which the slot was obtained, by the limiter's clock; `record_rejection` needs it.
         """
-        await self._take_place(ahead=ahead)
+        await self._acquire_slot(ahead=ahead)
         try:
             opens = 0.0
             while self._closed_until > max(opens, self._clock()):
@@ -88,74 +88,74 @@ class ConcurrencyLimiter:
                 await self._sleep(opens - self._clock())
             yield self._clock()
         finally:
-            self._inside -= 1
+            self._active -= 1
             self._admit()
 
-    async def _take_place(self, *, ahead: bool) -> None:
+    async def _acquire_slot(self, *, ahead: bool) -> None:
         self._probe()
-        if self._inside < self.limit and not self._waiting:
-            self._inside += 1
+        if self._active < self.limit and not self._waiting:
+            self._active += 1
             return
-        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        (self._waiting.appendleft if ahead else self._waiting.append)(place)
+        slot: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        (self._waiting.appendleft if ahead else self._waiting.append)(slot)
         try:
-            await place
+            await slot
         except asyncio.CancelledError:
-            if place.done() and not place.cancelled():
-                self._inside -= 1
+            if slot.done() and not slot.cancelled():
+                self._active -= 1
                 self._admit()
-            elif place in self._waiting:  # else it was passed over already, as cancelled
-                self._waiting.remove(place)
+            elif slot in self._waiting:  # otherwise `_admit` has removed it already
+                self._waiting.remove(slot)
             raise
 
     def _admit(self) -> None:
         self._probe()
-        while self._waiting and self._inside < self.limit:
-            place = self._waiting.popleft()
-            if not place.done():
-                self._inside += 1
-                place.set_result(None)
+        while self._waiting and self._active < self.limit:
+            slot = self._waiting.popleft()
+            if not slot.done():
+                self._active += 1
+                slot.set_result(None)
 
     def available(self) -> bool:
-        """Whether a request would pass at once, and take no place that another one waits for."""
+        """Whether a request could start at once, without taking a slot that another one waits for."""
         self._admit()
-        return self._inside < self.limit and self._closed_until <= self._clock()
+        return self._active < self.limit and self._closed_until <= self._clock()
 
     def record_success(self) -> None:
-        """Take note that the store has accepted a request."""
+        """Record that the server accepted a request."""
         self.successes += 1
         if self.limit < self._opens_to:
             self.limit += 1
             self._admit()
 
     def open_slowly(self, limit: int) -> None:
-        """Begin again with one request at a time, and one more for each that is accepted, up to so many.
+        """Restart with one concurrent request, and add one for each that is accepted, up to `limit`.
 
-        For a store that was away: all that waited for it would else come at once.
+        After an outage of the server, all waiting requests would otherwise be sent at once.
         """
         self.limit, self._opens_to = 1, min(limit, self._most)
         self._reduced_at, self._probed_at = self._clock(), None
 
     def record_rejection(
-        self, began: float, retry_after: float | None, *, why: str = "the store refuses so many requests at once"
+        self, started: float, retry_after: float | None, *, why: str = "the store refuses so many requests at once"
     ) -> None:
-        """Take note that the store refused a request because there are too many.
+        """Record that the server rejected a request because there are too many, and reduce the limit.
 
         Parameters
         ----------
-        began
-            What `enter` gave for that request.
+        started
+            Value that `slot` yielded for the request.
         retry_after
-            Seconds that the store asked to wait; None when it did not say.
+            Retry-After in seconds; None if the response had none.
         why
-            What to say of it.
+            The reason, for the log.
         """
         now = self._clock()
         self._closed_until = max(self._closed_until, now + (UNASKED_WAIT if retry_after is None else retry_after))
-        if began <= self._reduced_at:
+        if started <= self._reduced_at:
             return
         self._opens_to = 0
-        if self._probed_at is not None and began >= self._probed_at:
+        if self._probed_at is not None and started >= self._probed_at:
             self._probe_after *= 2
             lower = self.limit - 1
         else:
@@ -166,7 +166,7 @@ class ConcurrencyLimiter:
         log.warning("%s: going on with %d at a time", why, self.limit)
 
     def _probe(self) -> None:
-        """Try one connection more when there was no refusal for a while."""
+        """Raise the limit by one if there was no rejection for `_probe_after` seconds."""
         since = max(self._reduced_at, self._probed_at or -math.inf)
         if self.limit < self._most and self._clock() - since >= self._probe_after:
             self.limit += 1
@@ -174,17 +174,16 @@ class ConcurrencyLimiter:
 
 
 class RateLimiter:
-    """Hold the whole run, over all its connections, to a number of bytes a second.
+    """Limits the bytes per second of the whole run, over all its connections.
 
-    Whoever has received bytes pays for them here and waits until they are paid; not reading meanwhile is
-    what slows the sender down.
+    A reader waits after each block; not reading in the meantime slows the sender down through TCP flow control.
 
     Parameters
     ----------
     rate
-        Bytes a second; None for no limit.
+        Bytes per second; None for no limit.
     clock, sleep
-        The time in seconds and the way to wait; other ones in tests.
+        Clock and sleep in seconds; injected in tests.
     """
 
     def __init__(
@@ -197,16 +196,16 @@ class RateLimiter:
         self.rate = rate
         self._clock = clock
         self._sleep = sleep
-        self._paid_until = clock()
+        self._next_free = clock()
 
     async def consume(self, nbytes: int) -> None:
-        """Wait until so many bytes are within the limit."""
+        """Wait until `nbytes` received bytes are within the limit."""
         if self.rate is None:
             return
         now = self._clock()
-        self._paid_until = max(self._paid_until, now) + nbytes / self.rate
-        await self._sleep(self._paid_until - now)
+        self._next_free = max(self._next_free, now) + nbytes / self.rate
+        await self._sleep(self._next_free - now)
 
     def block_size(self, block: int) -> int:
-        """How many bytes to take from the line at once: `block`, or less so that a slow run stays smooth."""
+        """Return the bytes to read at once: `block`, or a tenth of a second's worth so that a low rate is even."""
         return block if self.rate is None else max(16 * 1024, min(block, int(self.rate / 10)))

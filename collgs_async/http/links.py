@@ -1,7 +1,7 @@
-"""Links, sent as they were given: a signature covers their bytes, so that one of them written otherwise breaks it.
+"""Keep links byte for byte as they were received, since a signed URL is invalid if any byte is written differently.
 
-The host is written in its one form; of the rest nothing is changed, unquoted or put in order. Only bytes that HTTP
-cannot carry are percent-encoded: blanks, control characters and what is not ASCII (RFC 3986 §2.1, RFC 9112 §3.2).
+Only the host is normalized; the rest is neither changed, unquoted nor reordered. Only bytes that HTTP cannot carry are
+percent-encoded: blanks, control characters and non-ASCII characters (RFC 3986 §2.1, RFC 9112 §3.2).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["exact_url", "join_link", "with_parameters"]
 
 _PARTS: Final = re.compile(r"(?:([A-Za-z][A-Za-z0-9+.-]*):)?(?://([^/?#]*))?([^?#]*)(\?[^#]*)?(?:#.*)?", re.S)
-"""RFC 3986, appendix B, with the query's question mark, since an empty query is not the same as none."""
+"""RFC 3986, appendix B; the query includes its question mark, since an empty query differs from none."""
 
 _UNSENDABLE: Final = re.compile(r"[^\x21-\x7e]+")
 _BLANKS: Final = "".join(map(chr, range(0x21)))
@@ -32,28 +32,28 @@ class _Link(NamedTuple):
 
 
 def exact_url(link: str | URL) -> URL:
-    """Make a URL of an absolute link, whose path and query go out byte by byte as they stand here.
+    """Return the URL of an absolute link, whose path and query are sent byte for byte as given.
 
-    User name, password and fragment are dropped: they are not part of what is asked.
+    User name, password and fragment are dropped, as they are not part of the request target.
 
     Raises
     ------
     ValueError
-        It has no host, or one that cannot be.
+        The link has no host, or an invalid one.
     """
     return link if isinstance(link, URL) else _url_of(_parse(link))
 
 
 def join_link(base: str | URL, reference: str) -> URL:
-    """Resolve a link against the address that it was found at (RFC 3986 §5.2).
+    """Resolve a link against the URL of its document (RFC 3986 §5.2).
 
-    Dot segments are removed only where a relative path is merged with that of the base. What is neither http nor
-    https, or has no host, comes back as it is; it is not for asking.
+    Dot segments are removed only where a relative path is merged with that of the base. A link that is neither http
+    nor https, or has an empty host, is returned unresolved; it must not be requested.
 
     Raises
     ------
     ValueError
-        It is no link.
+        The reference is not a link.
     """
     found, at = _parse(reference), _parse(str(base))
     scheme = found.scheme.lower()
@@ -72,7 +72,7 @@ def join_link(base: str | URL, reference: str) -> URL:
 
 
 def with_parameters(link: str | URL, parameters: Mapping[str, str]) -> URL:
-    """Add search parameters to a link; they replace those of the same name, and all others are kept as given."""
+    """Add query parameters to a link; they replace those of the same name, and all others are kept as given."""
     if not parameters:
         return exact_url(link)
     at = _parse(str(link))
@@ -88,14 +88,14 @@ def _parse(link: str) -> _Link:
 
 
 def _url_of(link: _Link) -> URL:
-    if "\\" in (link.authority or ""):  # some take what stands before it for the host, others what stands behind
+    if "\\" in (link.authority or ""):  # URL parsers disagree on which side of a backslash is the host
         raise ValueError(f"{link.authority!r} is no name of a host")
     origin = str(URL(f"{link.scheme}://{link.authority or ''}").origin())
     target = _sendable((link.path or "/") + link.query)
     url = URL(origin + target, encoded=True)
     if url.raw_path_qs == target:
         return url
-    # An empty query, which would be lost: as the end of the path it is kept.
+    # yarl drops an empty query; its question mark is kept as part of the path.
     scheme, _, authority = origin.partition("://")
     return URL.build(scheme=scheme, authority=authority, path=target, encoded=True)
 
@@ -105,7 +105,7 @@ def _sendable(text: str) -> str:
 
 
 def _bytes_of(text: str) -> bytes:
-    """Give the bytes that a header field had, which are no UTF-8 at times; those of JSON are."""
+    """Return the bytes that text was decoded from: header fields with surrogate escapes, JSON with lone surrogates."""
     try:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""The form of a sign-in, in whatever page it comes: where it is posted, and what an error page says (protocol §8)."""
+"""Find the login form in a page, and the message of a login error page."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _ERROR_MARK = re.compile(r"input-error|kc-feedback-text|alert-error")
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A sign-in form: where it is to be posted, the names of its two fields, and what goes along unseen."""
+    """A login form: its action, the names of its two fields, and its hidden fields."""
 
     action: URL = field(repr=False)
     username: str = "username"
@@ -38,12 +38,12 @@ class Form:
     hidden: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def filled(self, username: str, password: str) -> FormData:
-        """Fill it in."""
+        """Return the form data to post."""
         return FormData({**self.hidden, self.username: username, self.password: password})
 
 
 class _FormReader(HTMLParser):
-    """Finds the first form that has a password field and is posted, and the words of errors."""
+    """Finds the first form that is posted and has a password field, and the text of error messages."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -52,20 +52,20 @@ class _FormReader(HTMLParser):
         self.hidden: dict[str, str] = {}
         self.words: list[str] = []
         self._closed = False
-        self._telling = ""
+        self._error_tag = ""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Open a form, or take one of its fields; or begin to listen to an error."""
+        """Start a form, record one of its fields, or start an error message."""
         given = {name: value or "" for name, value in attrs}
         if tag == "form" and not self.password:
             self.action = given.get("action", "") if given.get("method", "").lower() == "post" else None
             self.username, self.hidden = "", {}
         elif tag == "input" and self.action is not None and not self._closed:
-            self._take_field(given.get("name", ""), given.get("type", "text").lower(), given.get("value", ""))
+            self._add_field(given.get("name", ""), given.get("type", "text").lower(), given.get("value", ""))
         elif tag != "input" and _ERROR_MARK.search(f"{given.get('id', '')} {given.get('class', '')}"):
-            self._telling = self._telling or tag
+            self._error_tag = self._error_tag or tag
 
-    def _take_field(self, name: str, kind: str, value: str) -> None:
+    def _add_field(self, name: str, kind: str, value: str) -> None:
         if kind == "password":
             self.password = self.password or name
         elif kind == "hidden" and name:
@@ -74,30 +74,30 @@ class _FormReader(HTMLParser):
             self.username = self.username or name
 
     def handle_endtag(self, tag: str) -> None:
-        """Close a form for good once it had a password field; or stop listening."""
+        """End a form, for good if it has a password field, or end an error message."""
         if tag == "form":
             self._closed = bool(self.password)
             self.action = self.action if self.password else None
-        if tag == self._telling:
-            self._telling = ""
+        if tag == self._error_tag:
+            self._error_tag = ""
 
     def handle_data(self, data: str) -> None:
-        """Listen to an error."""
-        if self._telling:
+        """Collect the text of an error message."""
+        if self._error_tag:
             self.words.append(data)
 
 
-def _read(text: str) -> _FormReader:
+def _parse(text: str) -> _FormReader:
     reader = _FormReader()
-    with suppress(AssertionError):  # that is how html.parser meets a broken section such as <![x[
+    with suppress(AssertionError):  # html.parser raises it for a malformed section such as <![x[
         reader.feed(text)
     return reader
 
 
 def find_form(page: LoginStep) -> Form | None:
-    """Find the form of a page: in its HTML, else in the script that puts it together (protocol §8)."""
+    """Return the login form of a page: from its HTML, else from the Keycloak script that builds it."""
     text = page.body.decode("utf-8", "replace")
-    reader = _read(text)
+    reader = _parse(text)
     found = _LOGIN_ACTION.search(text)
     try:
         if reader.action is not None and reader.password:
@@ -109,9 +109,9 @@ def find_form(page: LoginStep) -> Form | None:
 
 
 def error_words(body: bytes) -> str:
-    """Say what a page of the sign-in says was wrong."""
+    """Return the error message of a login page."""
     text = body.decode("utf-8", "replace")
-    reader = _read(text)
+    reader = _parse(text)
     said = " ".join(reader.words).strip()
     if not said and (found := _SCRIPT_MESSAGE.search(text)):
         try:

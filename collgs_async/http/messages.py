@@ -1,8 +1,7 @@
-"""The server's own words: what an error page says, without its markup.
+"""Extract a one-line error message from a response body, and recognize pages that are not what was requested.
 
-A GeoServer answers errors as JSON or as RSS, proxies answer in HTML, stores in XML or plain text. Whoever reads the
-message wants one line of it. No pattern here can run away: what is read is short, and tags are looked for, not matched
-across.
+GeoServer sends errors as JSON or RSS, proxies send HTML, stores send XML or plain text. No regular expression here can
+take quadratic time: the input is short, and tags are searched for rather than matched across.
 """
 
 from __future__ import annotations
@@ -27,42 +26,43 @@ __all__ = [
 ]
 
 LONGEST: Final = 300
-"""Characters that are quoted of one answer."""
+"""Maximum characters quoted from one response."""
 
 READ_MOST: Final = 64 * 1024
-"""Bytes of an answer that are looked at."""
+"""Maximum bytes of a body that are examined."""
 
-_SPEAKING_TAGS = ("exceptiontext", "serviceexception", "message", "title", "h1", "h2")
-"""Elements that say what is wrong, those that say it best first."""
+_MESSAGE_TAGS = ("exceptiontext", "serviceexception", "message", "title", "h1", "h2")
+"""Elements that contain the error message, the most specific ones first."""
 
 _CUT_JSON = re.compile(r'"(?:exceptionText|message)"\s{0,9}:\s{0,9}"((?:[^"\\]|\\.){1,2000})')
 _ANY_TAG = re.compile("<")
 _FOLLOWING = {name: re.compile(f"</{name}", re.I) for name in ("script", "style")}
-"""What ends the text of an element in which no other tags count."""
+"""End tags of the elements whose content is not markup."""
 
 _TOO_MANY = ("concurrent flows", "too many requests", "too many connections")
-"""Words by which some stores refuse one connection too many, under whatever status."""
+"""Phrases by which some stores reject one connection too many, whatever the status."""
 
 _SENTENCE = re.compile(r"(?<=[.!?]) ")
 _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029\u202a-\u202e]+")
 
 
 def error_text(body: bytes) -> str:
-    """Say in one line what an error body says, without known secrets; an empty string when it says nothing.
+    """Return the error message of a body in one line, without known secrets; empty if it has none.
 
     Parameters
     ----------
     body
-        The beginning of the body, of whatever type; it may be cut anywhere.
+        Beginning of the body, of any type; it may be truncated anywhere.
     """
     text = redacted(body[:READ_MOST].decode("utf-8", "replace"))
     words = _json_words(text) if text.lstrip()[:1] in ("{", "[") else _markup_words(text)
-    line = printable(redacted(_UNPRINTABLE.sub(" ", words).strip()))  # markup may have parted it
+    # Redact once more: in the body, markup may have split a secret.
+    line = printable(redacted(_UNPRINTABLE.sub(" ", words).strip()))
     return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
 
 
 def html_words(body: bytes) -> str:
-    """Say in one line what an HTML page says: its title, and the first sentence of its text, where that says more."""
+    """Return the title of an HTML page and the first sentence of its text, in one line."""
     text = redacted(body[:READ_MOST].decode("utf-8", "replace"))
     title, said = "", ""
     inside = ""
@@ -81,26 +81,26 @@ def html_words(body: bytes) -> str:
 
 
 def is_rate_limit_text(words: str) -> bool:
-    """Tell whether an error's words refuse one request too many."""
+    """Whether an error message rejects one request too many."""
     return any(phrase in words.lower() for phrase in _TOO_MANY)
 
 
 def printable(text: str) -> str:
-    """Put a question mark for each character that could move the cursor, or worse: names come from anywhere."""
+    """Replace each unprintable character by a question mark, since a server's text could control the terminal."""
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def json_text(value: object, *, ascii_only: bool = True, **layout: Any) -> str:
-    """Write JSON that can be shown on a terminal: whatever could move its cursor is escaped, and is the same JSON.
+    """Return JSON that is safe to print on a terminal: control characters are escaped, the value is unchanged.
 
     Parameters
     ----------
     value
-        What is written; numbers that JSON does not have are refused with ValueError.
+        The value; numbers that JSON does not have raise ValueError.
     ascii_only
-        Whether all that is not ASCII is escaped, too.
+        Whether all non-ASCII characters are escaped, too.
     **layout
-        ``indent`` and ``separators``, as `json.dumps` takes them.
+        ``indent`` and ``separators``, as for `json.dumps`.
     """
     text = json.dumps(value, ensure_ascii=ascii_only, allow_nan=False, **layout)
     if text.isprintable():
@@ -109,19 +109,19 @@ def json_text(value: object, *, ascii_only: bool = True, **layout: Any) -> str:
 
 
 def _escaped(letter: str) -> str:
-    """Write a character as JSON does (RFC 8259 §7): by its UTF-16 code units."""
+    """Return a character as JSON escapes of its UTF-16 code units (RFC 8259 §7)."""
     units = letter.encode("utf-16-be", "surrogatepass").hex()
     return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
 def is_html(body: bytes) -> bool:
-    """Tell whether these are the first bytes of an HTML page."""
+    """Whether these are the first bytes of an HTML page."""
     start = body[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     return start.startswith((b"<!doctype html", b"<html")) or b"<html" in start
 
 
 def is_login_page(body: bytes) -> bool:
-    """Tell whether an HTML page is a sign-in form: plain, or put together by a Keycloak script."""
+    """Whether an HTML page is a login form: plain HTML, or built by a Keycloak script."""
     text = body[:READ_MOST].decode("utf-8", "replace").lower().replace("<script", "<")  # a script may write the form
     if '"loginaction"' in text:
         return True
@@ -146,7 +146,7 @@ def _json_words(text: str) -> str:
 
 
 def _markup_words(text: str) -> str:
-    """Take the text of the element that says it best; of an RSS feed, the title of an item before its own."""
+    """Return the text of the most specific message element; of an RSS feed, the title of an item before its own."""
     if "<" not in text:
         return text
     import html  # its table of entities takes longer to load than all of --help
@@ -158,20 +158,20 @@ def _markup_words(text: str) -> str:
     for name, _, words in _tags(text):
         bare = name.lstrip("/").rpartition(":")[2]
         in_item |= name == "item"
-        if not name.startswith("/") and bare in _SPEAKING_TAGS:
+        if not name.startswith("/") and bare in _MESSAGE_TAGS:
             inside = "exceptiontext" if bare == "title" and in_item else bare
-        elif name.startswith("/") and bare in _SPEAKING_TAGS:
+        elif name.startswith("/") and bare in _MESSAGE_TAGS:
             inside = None
         if name not in {"script", "style"} and words.strip():
             all_words.append(words)
             if inside and len(found.get(inside, "")) < LONGEST:
                 found[inside] = f"{found.get(inside, '')} {words}"
-    best = next((found[tag] for tag in _SPEAKING_TAGS if tag in found), " ".join(all_words))
+    best = next((found[tag] for tag in _MESSAGE_TAGS if tag in found), " ".join(all_words))
     return html.unescape(best)
 
 
 def _tags(text: str) -> Iterator[tuple[str, str, str]]:
-    """Go through a page: the name of each tag in small letters, the tag, and the text up to the next one."""
+    """Yield the lower-case name of each tag in a page, the tag itself, and the text up to the next tag."""
     yield "", "", text[: text.find("<")] if "<" in text else text
     at = text.find("<")
     while at >= 0:

@@ -1,4 +1,4 @@
-"""Short questions to the store, no more at once than it tolerates, after a sign-in where it wants one."""
+"""Make small requests to the store, for previews and sizes: limited in number, with retries and login."""
 
 from __future__ import annotations
 
@@ -29,16 +29,14 @@ log = logging.getLogger("collgs_async")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the store said.
+    """A response, read completely or up to a limit.
 
     Attributes
     ----------
-    status, headers
-        Of the answer.
     body
-        Its beginning.
+        The body, or its beginning.
     whole
-        Whether that is all of it.
+        Whether `body` is the whole body.
     """
 
     status: int
@@ -48,20 +46,16 @@ class Answer:
 
 
 class PreviewRequester:
-    """Where the store is asked; one gate for all questions.
+    """Makes small requests to the store, through one concurrency limiter.
 
     Parameters
     ----------
-    transport
-        The HTTP session.
-    authenticator
-        Signs in.
     workers
-        The most questions at once.
+        Maximum number of concurrent requests.
     retries
-        Tries in a row of one question before it is given up.
+        Attempts of one request before it fails.
     sleep
-        The way to wait between tries, in seconds.
+        Waits so many seconds between attempts.
     """
 
     def __init__(
@@ -82,21 +76,19 @@ class PreviewRequester:
     async def ask(
         self, url: str, *, method: Literal["GET", "HEAD"] = "GET", headers: Mapping[str, str] | None = None, most: int
     ) -> Answer:
-        """Ask, again where that can help, and give the answer whatever it says.
+        """Make a request, retrying temporary failures, and return the response whatever its status.
 
         Parameters
         ----------
-        url, method, headers
-            What to ask for.
         most
-            Bytes of the body that are read.
+            Maximum bytes of the body that are read.
 
         Raises
         ------
         TransferError
-            The line or the server failed.
+            The connection or the server failed.
         AuthenticationError
-            The store asks for a sign-in that is missing or was refused.
+            The store requires a login, and credentials are missing or were refused.
         """
         return await retry_call(
             lambda: self._ask(url, method, headers, most),
@@ -111,9 +103,9 @@ class PreviewRequester:
     ) -> Answer:
         attempt = self._authenticator.begin_attempt()
         while True:
-            async with self._limiter.slot() as began:
+            async with self._limiter.slot() as started:
                 answer = await self._answer(url, method, headers, most, beginning=attempt.on_request)
-                self._refuse_for_now(answer, began)
+                self._raise_if_temporary(answer, started)
             if not (is_html(answer.body) and is_login_page(answer.body)):
                 return answer
             await attempt.sign_in(url)
@@ -134,8 +126,8 @@ class PreviewRequester:
             raise TransferError(describe_error(error)) from error
         return Answer(response.status, response.headers, body, whole)
 
-    def _refuse_for_now(self, answer: Answer, began: float) -> None:
-        """Raise what may be worth another try: trouble of the server, and a refusal for now, if only in words."""
+    def _raise_if_temporary(self, answer: Answer, started: float) -> None:
+        """Raise TransferError for a temporary failure: a server error, or a rejection by status or message."""
         words = error_text(answer.body) if answer.status >= 400 or answer.body.lstrip()[:1] in {b"<", b"{"} else ""
         is_busy = answer.status in {429, 503} or is_rate_limit_text(words)
         if not is_busy and answer.status < 500:
@@ -144,7 +136,7 @@ class PreviewRequester:
             return
         wait = parse_retry_after(answer.headers)
         if is_busy and (wait or 0) <= MAX_RETRY_AFTER:
-            self._limiter.record_rejection(began, wait)
+            self._limiter.record_rejection(started, wait)
         raise TransferError(f"HTTP {answer.status}: {words or 'no reason given'}", retry_after=wait)
 
 

@@ -1,4 +1,4 @@
-"""Which proxy to go through."""
+"""Select the proxy for a URL."""
 
 from __future__ import annotations
 
@@ -18,38 +18,39 @@ __all__ = ["Proxies"]
 
 
 class Proxies:
-    """Which proxy to go through: the configured one, else ``HTTP(S)_PROXY`` unless ``NO_PROXY`` names the host.
+    """The configured proxy, else that of ``HTTP(S)_PROXY`` unless ``NO_PROXY`` contains the host.
 
-    Read here, once, rather than by aiohttp, whose ``trust_env`` would also send ``~/.netrc`` along.
+    The variables are read here, once, rather than by aiohttp, whose ``trust_env`` would also send the credentials in
+    ``~/.netrc``.
 
     Parameters
     ----------
     configured
-        The proxy for everything; None: as the environment says.
+        Proxy for all requests; None to use the environment.
     """
 
     def __init__(self, configured: str | None) -> None:
         self._configured = configured
-        self._of_environment = {} if configured else _proxies_of_environment()
+        self._from_environment = {} if configured else _proxies_from_environment()
 
     def credentials(self) -> Iterator[tuple[str, str]]:
-        """Give user name and password of each proxy that has them."""
-        for proxy in {self._configured, *self._of_environment.values()} - {None}:
+        """Yield user name and password of each proxy that has them."""
+        for proxy in {self._configured, *self._from_environment.values()} - {None}:
             parts = urlsplit(proxy or "")
             if parts.password:
                 yield unquote(parts.username or ""), unquote(parts.password)
 
     def proxy_for(self, url: URL) -> str | None:
-        """Choose the proxy for a URL; None for none."""
-        if self._configured or not self._of_environment:
+        """Return the proxy for a URL; None for a direct connection."""
+        if self._configured or not self._from_environment:
             return self._configured
         if url.host is None or _is_loopback(url.host) or urllib.request.proxy_bypass(url.host):
             return None
-        return self._of_environment.get(url.scheme)
+        return self._from_environment.get(url.scheme)
 
 
-def _proxies_of_environment() -> dict[str, str]:
-    """Read ``HTTP_PROXY`` and ``HTTPS_PROXY``; like curl and wget, take host:port for an HTTP proxy."""
+def _proxies_from_environment() -> dict[str, str]:
+    """Read ``HTTP_PROXY`` and ``HTTPS_PROXY``; like curl and wget, read ``host:port`` as an HTTP proxy."""
     found = {scheme: proxy for scheme, proxy in urllib.request.getproxies().items() if scheme in {"http", "https"}}
     proxies = {scheme: proxy if "://" in proxy else f"http://{proxy}" for scheme, proxy in found.items()}
     for scheme, proxy in proxies.items():

@@ -1,4 +1,4 @@
-"""One question to the catalogue, asked again where that can help."""
+"""Make requests to the catalogue, with retries and login."""
 
 from __future__ import annotations
 
@@ -28,33 +28,28 @@ __all__ = ["Requester"]
 log = logging.getLogger("collgs_async")
 
 LARGEST_ANSWER: Final = 32 * 2**20
-"""Bytes of an answer after which we stop reading; a hundred results take about 0.4 MB."""
+"""Maximum size of a response in bytes; a hundred results take about 0.4 MB."""
 
 LARGE: Final = 2**20
-"""Bytes of an answer that is read in a thread; a hundred results take about 0.4 MB."""
+"""Size in bytes from which a response is parsed in a thread; a hundred results take about 0.4 MB."""
 
 _AWAY: Final = frozenset({408, 425, 429, 502, 503, 504})
-"""Statuses that are the trouble of the whole catalogue; a 500 may be about what was asked, such as too late a page."""
+"""Statuses that indicate an outage of the catalogue; a 500 may be caused by the request, such as too late a page."""
 
 T = TypeVar("T")
 
 
 class Requester:
-    """Asks the catalogue, patiently, and after a sign-in should it want one.
+    """Makes requests to the catalogue, with retries, and after a login if it requires one.
 
     Parameters
     ----------
-    transport
-        The HTTP session.
-    authenticator
-        Signs in.
     retries
-        Tries in a row before it is given up.
+        Consecutive attempts before a request fails.
     outage
-        Seconds for which a catalogue that has answered before may be away before it is given up; 0: no longer than for
-        its tries.
+        Seconds to wait further during an outage, for a catalogue that has responded before; 0 not to wait.
     sleep
-        The way to wait between tries, in seconds.
+        Waits so many seconds between attempts.
     """
 
     def __init__(
@@ -74,14 +69,14 @@ class Requester:
         self._has_answered = False
 
     async def request(self, url: str, parameters: Mapping[str, str], read: Callable[[int, bytes], T]) -> T:
-        """Ask, and give what `read` makes of status and body.
+        """Make a request, and return what `read` returns for its status and body.
 
         Raises
         ------
         CatalogueError
-            The catalogue could not be asked, or `read` can make nothing of its answer.
+            The request failed, or `read` could not parse the response.
         """
-        # One that has never answered is rather a wrong address.
+        # A catalogue that has never responded more likely has a wrong address than an outage.
         retry = Endurance(self._retries, self._outage if self._has_answered else 0.0, _is_away, self._timing.now)
         answer = await retry_call(
             lambda: self._ask(url, parameters, read),
@@ -111,7 +106,7 @@ class Requester:
         if not whole:
             raise CatalogueError(f"the catalogue's answer is larger than {LARGEST_ANSWER // 2**20} MiB")
         try:
-            # A large page would keep the loop from all else, signals among it.
+            # Parsing a large page would block the event loop, and with it the handling of signals.
             return (
                 await asyncio.to_thread(read, response.status, body)
                 if len(body) > LARGE

@@ -1,4 +1,4 @@
-"""When to try again, how often, and how long to wait before."""
+"""Retry policies: how often to retry, and how long to wait before."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ __all__ = ["MAX_RETRY_AFTER", "Endurance", "RetryPolicy", "clear_error_frames", 
 T = TypeVar("T")
 
 MAX_RETRY_AFTER = 900.0
-"""Seconds; a server that asks to wait longer has in effect said no."""
+"""Maximum Retry-After in seconds; a longer one is treated as a permanent refusal."""
 
 
 _SECONDS = re.compile(r"([0-9]+)(?:\.([0-9]{0,9})[0-9]*)?", re.ASCII)
 
 
 def parse_retry_after(headers: Mapping[str, str]) -> float | None:
-    """Read ``Retry-After`` (RFC 9110 §10.2.3) as seconds from now; None when missing or senseless.
+    """Return ``Retry-After`` (RFC 9110 §10.2.3) as seconds from now; None if missing or invalid.
 
-    Some servers send a fraction of a second, which the RFC does not know; it is heeded.
+    Fractions of a second, which some servers send, are accepted although the RFC does not allow them.
     """
     text = headers.get("Retry-After", "").strip()
     if seconds := _SECONDS.fullmatch(text):
@@ -42,15 +42,15 @@ def parse_retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 class RetryPolicy:
-    """How often to try again, and how long to wait before: tenacity's ``after``, ``stop`` and ``wait``.
+    """Limits consecutive failed attempts without progress; provides tenacity's ``after``, ``stop`` and ``wait``.
 
-    What counts is tries in a row that brought nothing new. One that moved the product on, if only by a byte,
-    starts the count again: a line that drops every minute for a day still finishes a large file.
+    An attempt that made progress, if only by one byte, resets the count: over a connection that fails every minute, a
+    large file is still finished.
 
     Parameters
     ----------
     tries
-        Fruitless tries in a row after which to give up; 0 and 1 both mean the first one.
+        Consecutive failed attempts after which to give up; 0 and 1 both mean a single attempt.
 
     Attributes
     ----------
@@ -61,52 +61,52 @@ class RetryPolicy:
     def __init__(self, tries: int) -> None:
         self.tries = max(1, tries)
         self._failures = 0
-        self._fruitful = False
+        self._progressed = False
 
     def record_progress(self) -> None:
-        """Take note that this try has brought something new."""
-        self._fruitful = True
+        """Record that the current attempt has made progress."""
+        self._progressed = True
 
     def begin_anew(self) -> None:
-        """Forget the tries so far."""
-        self._failures, self._fruitful = 0, False
+        """Reset the count of failed attempts."""
+        self._failures, self._progressed = 0, False
 
     def once_more(self) -> None:
-        """Leave one try."""
-        self._failures, self._fruitful = self.tries - 1, False
+        """Allow exactly one more attempt."""
+        self._failures, self._progressed = self.tries - 1, False
 
     def after(self, _: RetryCallState) -> None:
         """Count the try that has just failed."""
-        self._failures = 0 if self._fruitful else self._failures + 1
-        self._fruitful = False
+        self._failures = 0 if self._progressed else self._failures + 1
+        self._progressed = False
 
     def stop(self, _: RetryCallState) -> bool:
-        """Tell whether it is time to give up."""
+        """Whether to give up."""
         return self._failures >= self.tries
 
     def wait(self, state: RetryCallState) -> float:
-        """Seconds to wait: what the server asked for, else a growing random time of at most a minute."""
+        """Return the seconds to wait: Retry-After if given, else exponential back-off of at most a minute."""
         failure = state.outcome.exception() if state.outcome else None
         asked: float | None = getattr(failure, "retry_after", None)
         if asked is not None:
             return asked + random.uniform(0, min(1.0, asked / 10))
-        # Full jitter, so that many workers that failed together do not come back together.
+        # Full jitter, so that workers whose requests failed together do not retry together.
         return random.uniform(0, min(60.0, math.ldexp(1.0, min(self._failures, 6))))
 
 
 class Endurance(RetryPolicy):
-    """A retry policy that goes on for a stated time after its tries while it is the whole server that is away.
+    """A retry policy that continues for a limited time after its attempts, while the whole server is unavailable.
 
     Parameters
     ----------
     tries
         As for `RetryPolicy`.
     outage
-        Seconds after the first failure for which to go on; 0: not at all.
+        Seconds after the first failure for which to continue; 0 to stop after the attempts.
     is_away
-        Whether an error may be the trouble of the whole server.
+        Whether an error indicates that the whole server is unavailable.
     now
-        Tells the time in seconds.
+        Clock, in seconds.
     """
 
     def __init__(
@@ -124,22 +124,22 @@ class Endurance(RetryPolicy):
 
     @property
     def is_spent(self) -> bool:
-        """Whether its tries are used up."""
+        """Whether the attempts are used up."""
         return self._failures >= self.tries
 
     @property
     def begins_to_wait(self) -> bool:
-        """Whether its last try was the one by which they were."""
+        """Whether the last attempt was the one that used them up."""
         return self._failures == self.tries
 
     @property
     def waited(self) -> float:
-        """Seconds since the first failure; 0 when the tries were enough."""
+        """Seconds since the first failure; 0 if the attempts were not used up."""
         return self._now() - self._since if self.is_spent and self._since is not None else 0.0
 
     @property
     def left(self) -> float:
-        """Seconds until it is given up."""
+        """Seconds left before giving up."""
         return 0.0 if self._since is None else max(0.0, self._since + self._outage - self._now())
 
     def after(self, state: RetryCallState) -> None:
@@ -148,12 +148,12 @@ class Endurance(RetryPolicy):
         super().after(state)
 
     def stop(self, state: RetryCallState) -> bool:
-        """Tell whether it is time to give up."""
+        """Whether to give up."""
         error = state.outcome.exception() if state.outcome else None
         return self.is_spent and not (self._is_away(error) and self.left > 0)
 
     def wait(self, state: RetryCallState) -> float:
-        """Seconds to wait; once the tries are used up growing ones, and no more than are left."""
+        """Return the seconds to wait; once the attempts are used up, a growing pause within the time left."""
         if not self.is_spent:
             return super().wait(state)
         failure = state.outcome.exception() if state.outcome else None
@@ -169,9 +169,9 @@ async def retry_call(
     before_sleep: Callable[[RetryCallState], None] | None = None,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> T:
-    """Do something, and again where `worth_it` says that this can help; all else passes through.
+    """Call `work`, and retry it after errors for which `worth_it` is true; other errors are raised.
 
-    What works at once, as nearly everything does, costs no more than itself.
+    A first attempt that succeeds, as nearly all do, does not involve tenacity and so costs nothing extra.
     """
     failures: list[Exception] = []
     try:
@@ -184,7 +184,7 @@ async def retry_call(
 
     async def once_more() -> T:
         if failures:
-            raise failures.pop()  # that was the first try
+            raise failures.pop()  # hand the first attempt, made above, over to tenacity
         try:
             return await work()
         except Exception as error:
@@ -204,15 +204,15 @@ async def retry_call(
 
 
 def clear_error_frames(error: BaseException) -> None:
-    """Let go of what the frames of an error hold, and of those that it came from: blocks of a megabyte, for one.
+    """Clear the frames of an exception chain so the buffers they reference are freed.
 
-    Frames and errors hold each other, so that it would all be there until somebody looks for garbage.
+    Frames and exceptions form reference cycles, so that blocks of a megabyte would stay until a garbage collection.
     """
     chain: list[BaseException | None] = [error]
-    met: set[BaseException] = set()
+    seen: set[BaseException] = set()
     while chain:
         one = chain.pop()
-        if one is not None and one not in met:  # they may lead round in circles
-            met.add(one)
+        if one is not None and one not in seen:  # the chain may be circular
+            seen.add(one)
             traceback.clear_frames(one.__traceback__)
             chain += [one.__cause__, one.__context__]

@@ -1,4 +1,4 @@
-"""The HTTP session and its manners: connections, redirects, cookies, and what its errors mean."""
+"""The HTTP session: connections, redirects, cookies, and descriptions of network errors."""
 
 from __future__ import annotations
 
@@ -43,51 +43,49 @@ __all__ = [
 ]
 
 _TIMEOUTS = 3
-"""Time-outs within which the head of an answer must be complete: one to connect, one to wait, and one for its bytes."""
+"""Number of time-outs within which response headers must be complete: to connect, to wait, and to receive them."""
 
 _LEAST_RATE = 1000.0
-"""Bytes a second of a page, on average, below which a line is of no use."""
+"""Default minimum rate of a page, in bytes per second on average."""
 
 _RATE_WINDOW = 30.0
-"""Seconds for which a line may be slower than it was asked to be."""
+"""Seconds for which a connection may stay below the minimum rate."""
 
 _LONGEST_WORDS = 300
-"""Characters that are quoted of an answer."""
+"""Maximum characters quoted from a response."""
 
 _MOST_REDIRECTS = 10
 _LARGEST_PAGE = 256 * 1024
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
-class _Way(TypedDict):
-    """How to get to a host, in aiohttp's words."""
+class _Route(TypedDict):
+    """Proxy and TLS context of a request, as aiohttp's arguments."""
 
     proxy: str | None
     ssl: NotRequired[ssl.SSLContext]
 
 
 class BadRedirectError(aiohttp.ClientError):
-    """The server sends us round in circles, or to where we do not go."""
+    """A redirect loop, or a redirect to a URL that is not followed."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoginStep:
-    """One answer on the way through a sign-in; nothing of it is shown, for all of it may be secret.
+    """One response during a login; the repr shows only its status, since all else may be secret.
 
     Attributes
     ----------
-    status
-        The HTTP status.
     url
-        Who answered.
+        The requested URL.
     target
-        Where it redirects to; None: nowhere.
+        Redirect target; None if it is no redirect.
     body
-        The beginning of its page.
+        Beginning of the page.
     cookies
-        What it sets.
+        Cookies that it sets.
     retry_after
-        Seconds that the server asked to wait; None when it did not say.
+        Retry-After in seconds; None if there is none.
     """
 
     status: int
@@ -99,27 +97,27 @@ class LoginStep:
 
     @property
     def host(self) -> str:
-        """Who answered, by name."""
+        """Name of the host that responded."""
         return self.url.host or ""
 
     @property
     def asks_to_sign_in(self) -> bool:
-        """Whether it is a page with a sign-in form."""
+        """Whether it is a page with a login form."""
         return is_html(self.body) and is_login_page(self.body)
 
 
 class HttpSession:
     """One HTTP session, shared by the catalogue and the store.
 
-    It has no limit of connections of its own (the run has one), no limit of time for a whole answer, and sends
-    no credentials that it was not told to send: aiohttp reads neither ``~/.netrc`` nor the environment.
+    It has no connection limit, since the scheduler has one, and no total time-out for a response. It sends only
+    credentials that it was given: aiohttp reads neither ``~/.netrc`` nor the environment.
 
     Parameters
     ----------
     connection
-        Time-outs, proxy, user agent and certificates.
+        Settings: time-outs, proxy, user agent and certificates.
     min_rate
-        Bytes a second that pages must come at, too; None: 1000, which any line has.
+        Minimum bytes per second, also for pages; None for 1000.
     """
 
     def __init__(self, connection: Connection, min_rate: float | None = None) -> None:
@@ -130,7 +128,7 @@ class HttpSession:
         self._fresh: aiohttp.ClientSession | None = None
         self._sessions = AsyncExitStack()
         self._tls: ssl.SSLContext | None = None
-        self._adopted: frozenset[tuple[str, str, str]] | None = None
+        self._login_cookies: frozenset[tuple[str, str, str]] | None = None
         self._secrets: list[tuple[str, str]] = []
 
     async def __aenter__(self) -> Self:
@@ -139,10 +137,10 @@ class HttpSession:
             self.keep_secret(password, username)
         if settings.ca_file is not None:
             self._tls = _trusting(settings.ca_file)
-        # A sign-in on an IP address, or a cookie with "/" and "=", would be lost with the defaults.
+        # With aiohttp's defaults, cookies of an IP address, and cookies that contain "/" and "=", would be lost.
         jar = SendableCookies(unsafe=True, quote_cookie=False)
-        self._session = await self._sessions.enter_async_context(self._made_session(jar, force_close=False))
-        self._fresh = await self._sessions.enter_async_context(self._made_session(jar, force_close=True))
+        self._session = await self._sessions.enter_async_context(self._create_session(jar, force_close=False))
+        self._fresh = await self._sessions.enter_async_context(self._create_session(jar, force_close=True))
         return self
 
     async def __aexit__(
@@ -153,7 +151,7 @@ class HttpSession:
         self._secrets = []
         await self._sessions.aclose()
 
-    def _made_session(self, jar: SendableCookies, *, force_close: bool) -> aiohttp.ClientSession:
+    def _create_session(self, jar: SendableCookies, *, force_close: bool) -> aiohttp.ClientSession:
         timeout = self._settings.timeout
         return aiohttp.ClientSession(
             connector=CheckedConnector(ssl=self._tls or True, force_close=force_close),
@@ -165,7 +163,7 @@ class HttpSession:
         )
 
     def keep_secret(self, secret: str, username: str) -> None:
-        """Show a password in no server's words as long as this session lasts."""
+        """Redact a password in all quoted server text, until this session is closed."""
         if (secret, username) not in self._secrets:
             self._secrets.append((secret, username))
             keep_secret(secret, username)
@@ -176,8 +174,8 @@ class HttpSession:
             raise RuntimeError("use it as an asynchronous context manager: async with ...")
         return session
 
-    def _way_to(self, url: URL) -> _Way:
-        """Choose the proxy for a URL, and what TLS needs to know, which takes a while to read."""
+    def _route_to(self, url: URL) -> _Route:
+        """Return proxy and TLS context for a URL; the context is created on first use, as that takes a while."""
         proxy = self._proxies.proxy_for(url)
         if url.scheme != "https" and not (proxy or "").lower().startswith("https:"):
             return {"proxy": proxy}
@@ -188,75 +186,75 @@ class HttpSession:
         return {"proxy": proxy, "ssl": self._tls}
 
     def fresh(self) -> HttpSession:
-        """Make another one with the same settings and no cookies yet; it is to be entered."""
+        """Return a new session with the same settings and without cookies; the caller enters it."""
         return HttpSession(self._settings, self._min_rate)
 
     async def step(self, url: URL, form: aiohttp.FormData | None = None) -> LoginStep:
-        """Make one request and follow nothing: a GET, or with a form its POST.
+        """Make one request of a login, without following redirects: a GET, or a POST if there is a form.
 
         Raises
         ------
         aiohttp.ClientError, TimeoutError, ConnectionError
-            The line or the other end failed; see `NETWORK_ERRORS`.
+            The connection or the server failed; see `NETWORK_ERRORS`.
         """
-        # Of an archive one byte is enough.
+        # If the URL serves the archive itself, one byte is enough.
         headers = {"Accept-Encoding": "identity", **({} if form else {"Range": "bytes=0-0"})}
         method = "POST" if form else "GET"
-        async with await self._answer(method, url, fresh=True, headers=headers, data=form) as response:
+        async with await self._send(method, url, fresh=True, headers=headers, data=form) as response:
             target = _next_hop(response) if response.status in _REDIRECTS else None
             within = _TIMEOUTS * self._settings.timeout
             body = b"" if target else (await read_at_most(response, _LARGEST_PAGE, seconds=within))[0]
             wait = parse_retry_after(response.headers)
             return LoginStep(response.status, response.url, target, body, response.cookies, wait)
 
-    async def _answer(
+    async def _send(
         self, method: str, url: URL, *, fresh: bool, headers: Mapping[str, str], **options: Any
     ) -> aiohttp.ClientResponse:
-        """Make one request and wait for the head of its answer, in bounded time; redirects are not followed.
+        """Make one request and return once its response headers are complete; redirects are not followed.
 
         Raises
         ------
         aiohttp.ClientError, TimeoutError, ConnectionError
-            Also for whatever else aiohttp raises about an answer that it did not expect.
+            The request failed; any other exception of aiohttp is converted to ClientError.
         """
-        session, way = self._entered(fresh=fresh), self._way_to(url)
+        session, route = self._entered(fresh=fresh), self._route_to(url)
         try:
             async with asyncio.timeout(_TIMEOUTS * self._settings.timeout):
-                return await session.request(method, url, headers=headers, allow_redirects=False, **way, **options)
+                return await session.request(method, url, headers=headers, allow_redirects=False, **route, **options)
         except NETWORK_ERRORS:
             raise
         except Exception as error:
             raise aiohttp.ClientError(f"a request could not be made ({type(error).__name__}: {error})") from error
 
     async def page(self, response: aiohttp.ClientResponse, limit: int) -> tuple[bytes, bool]:
-        """Read a page, but no more than `limit` bytes of it, in bounded time; tell whether that was all.
+        """Read at most `limit` bytes of a page, in bounded time; return them and whether that was all.
 
-        It may take a time-out (or with `min_rate` half a minute), one second more for each 1000 (or `min_rate`) bytes
-        that have come, and an hour at the most.
+        The time limit is one time-out (half a minute with `min_rate`), plus one second for each 1000 (or `min_rate`)
+        bytes received, and at most an hour.
 
         Raises
         ------
         aiohttp.ClientError, TimeoutError, ConnectionError
-            The line or the other end failed, or is too slow; see `NETWORK_ERRORS`.
+            The connection or the server failed, or is too slow; see `NETWORK_ERRORS`.
         """
         if self._min_rate is None:
             return await read_at_most(response, limit, seconds=self._settings.timeout, rate=_LEAST_RATE)
         return await read_at_most(response, limit, seconds=_RATE_WINDOW, rate=self._min_rate)
 
     def set_login_cookies(self, steps: Sequence[LoginStep]) -> None:
-        """Replace the cookies of all hosts that answered by those that they set, in their order."""
+        """Replace the cookies of all hosts that took part in a login by those that they set, in order."""
         session = self._entered()
         jar = session.cookie_jar
         for step in steps:
-            # The second piece of an old session would spoil a new one that has only one.
+            # Clear first: an old session may have had more cookies than the new one, and a mixture is invalid.
             jar.clear_domain(step.host)
         for step in steps:
             jar.update_cookies(step.cookies, step.url)
-        self._adopted = self._cookies()
+        self._login_cookies = self._cookies()
 
     def has_login_cookies(self) -> bool:
-        """Whether a request that begins now takes along what was adopted, and nothing that an answer set since."""
-        return self._adopted is None or self._adopted == self._cookies()
+        """Whether the cookie jar still holds exactly the cookies of the last login."""
+        return self._login_cookies is None or self._login_cookies == self._cookies()
 
     def _cookies(self) -> frozenset[tuple[str, str, str]]:
         return frozenset((cookie["domain"], cookie.key, cookie.value) for cookie in self._entered().cookie_jar)
@@ -275,32 +273,30 @@ class HttpSession:
         beginning: Callable[[], None] = lambda: None,
         doubting: Callable[[], None] = lambda: None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Ask for `url`, follow redirects, and hand out the final answer, whatever its status.
+        """Request `url`, follow redirects, and yield the final response, whatever its status.
 
         Parameters
         ----------
         url, params, headers
-            What to ask for; the headers go along each redirect.
-        method
-            HEAD asks for everything but the body.
+            The request; the headers are all_headers with each redirect, too.
         decompress
             Whether the server may compress the body; never for archives, whose bytes are counted.
         buffer
             Bytes that may be received ahead of the reader.
         fresh
-            Whether to take a connection that has served no other request, and will serve none. Over a used one an
-            answer may, at the worst, be that to another request.
+            Whether to use a new connection that serves no other request. Over a reused one, a response may at worst
+            belong to an earlier request.
         beginning
-            Called right before each request on the way, up to the first answer that sets cookies.
+            Called right before each request, up to the first response that sets cookies.
         doubting
-            Called when an answer on the way came over a used connection.
+            Called for each response that arrived over a reused connection.
 
         Raises
         ------
         aiohttp.ClientError, TimeoutError, ConnectionError
-            The line or the other end failed; see `NETWORK_ERRORS`.
+            The connection or the server failed; see `NETWORK_ERRORS`.
         """
-        asked = {"Accept-Encoding": "gzip, deflate" if decompress else "identity", **(headers or {})}
+        all_headers = {"Accept-Encoding": "gzip, deflate" if decompress else "identity", **(headers or {})}
         options = {"auto_decompress": decompress, "read_bufsize": buffer}
         try:
             target = with_parameters(url, params or {})
@@ -311,7 +307,7 @@ class HttpSession:
             _check_hostname(target)
             if not changed:
                 beginning()
-            async with await self._answer(method, target, fresh=fresh, headers=asked, **options) as response:
+            async with await self._send(method, target, fresh=fresh, headers=all_headers, **options) as response:
                 if was_used_before(response):
                     doubting()
                 if response.status not in _REDIRECTS:
@@ -332,7 +328,7 @@ def _trusting(ca_file: Path) -> ssl.SSLContext:
 
 
 def _check_hostname(url: URL) -> None:
-    """Refuse a name that no resolver can look up; the resolver itself would raise something unheard of."""
+    """Raise for a host name that cannot be encoded; the resolver itself would raise an unrelated exception."""
     try:
         (url.raw_host or "").encode("idna")
     except UnicodeError as error:
@@ -355,7 +351,7 @@ def _next_hop(response: aiohttp.ClientResponse) -> URL:
 
 
 def is_away(error: BaseException) -> bool:
-    """Tell a server that cannot be reached from one that is there, and is not what it should be."""
+    """Whether an error means that the server is unreachable, rather than that its response is invalid."""
     own_proxy = isinstance(error, aiohttp.ClientHttpProxyError)
     answered = isinstance(error, FramingError | aiohttp.ClientResponseError | aiohttp.ClientConnectorCertificateError)
     never_asked = type(error) is aiohttp.ClientError  # the request could not even be made
@@ -363,7 +359,7 @@ def is_away(error: BaseException) -> bool:
 
 
 def describe_error(error: BaseException) -> str:
-    """Say in plain words what a network error was, without known secrets."""
+    """Describe a network error for a message, without known secrets."""
     return redacted(_described(error))
 
 
@@ -397,10 +393,10 @@ def _described(error: BaseException) -> str:
 
 
 def _in_a_line(words: str) -> str:
-    """Write the words of aiohttp's parser in a line: it draws an arrow below the bytes that it quotes."""
+    """Join the message of aiohttp's parser into one line; it marks the quoted bytes with an arrow below them."""
     return printable(redacted(" ".join(words.replace("^", " ").split())))[:_LONGEST_WORDS]
 
 
 def _reason(error: OSError) -> str:
-    """Give the system's own words; asyncio's repeat the address."""
+    """Return the system's description of an error, since that of asyncio repeats the address."""
     return os.strerror(error.errno) if error.errno else str(error) or type(error).__name__

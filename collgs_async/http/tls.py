@@ -1,7 +1,7 @@
-"""Whom TLS trusts: the system's certificates, read once, and no sooner than a line needs them.
+"""Create the TLS context from the system's certificates, once, when the first connection needs it.
 
-aiohttp reads them twice as it is imported, for contexts of its own, which takes a sixth of the time that a run needs
-to start. A process that is ours alone puts that off; its connections over TLS get a context that is made here.
+aiohttp reads the certificates twice on import, for contexts of its own, which takes a sixth of the start-up time of a
+run. The command line avoids that with `put_off`; its TLS connections use the context that is created here.
 """
 
 from __future__ import annotations
@@ -16,44 +16,47 @@ if TYPE_CHECKING:
 
 __all__ = ["put_off", "trusting"]
 
-_PLACES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
-"""Where OpenSSL looks instead of into the system's own places (SSL_CTX_set_default_verify_paths(3))."""
+_VARIABLES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+"""Variables that override where OpenSSL looks for certificates (SSL_CTX_set_default_verify_paths(3))."""
 
-_users: dict[str, str] = {}
+_original: dict[str, str] = {}
 
 
 def put_off() -> None:
-    """Have nobody read the system's certificates but `trusting`; for a process in which nobody else needs them."""
-    if not _users:
-        _users.update({name: os.environ.get(name, "") for name in _PLACES})
-        os.environ.update(dict.fromkeys(_PLACES, os.devnull))
+    """Prevent all code but `trusting` from loading the system's certificates, by changing the environment.
+
+    Only for a process in which no other code needs them.
+    """
+    if not _original:
+        _original.update({name: os.environ.get(name, "") for name in _VARIABLES})
+        os.environ.update(dict.fromkeys(_VARIABLES, os.devnull))
 
 
 def trusting(ca_file: Path | None = None) -> ssl.SSLContext:
-    """Make what a connection over TLS needs to know who it speaks with.
+    """Return a TLS context that verifies certificates.
 
     Parameters
     ----------
     ca_file
-        Certificates to trust instead of the system's, in PEM form; None: the system's, for which there is one context.
+        PEM file with the certificates to trust; None for the system's, whose context is created once.
 
     Raises
     ------
     OSError
-        A file cannot be read, or has no certificates; `ssl.SSLError` is one.
+        A file cannot be read, or has no certificates; `ssl.SSLError` is a subclass.
     """
-    return _systems() if ca_file is None else _context(ca_file)
+    return _system_context() if ca_file is None else _context(ca_file)
 
 
 @lru_cache(maxsize=1)
-def _systems() -> ssl.SSLContext:
+def _system_context() -> ssl.SSLContext:
     import ssl
 
     context = _context(None)
-    if _users:  # else they have been read by now
+    if _original:  # `put_off` was called, so `create_default_context` has loaded none
         system = ssl.get_default_verify_paths()
-        file = Path(_users["SSL_CERT_FILE"] or system.openssl_cafile)
-        folder = Path(_users["SSL_CERT_DIR"] or system.openssl_capath)
+        file = Path(_original["SSL_CERT_FILE"] or system.openssl_cafile)
+        folder = Path(_original["SSL_CERT_DIR"] or system.openssl_capath)
         if file.is_file():
             context.load_verify_locations(cafile=file)
         if folder.is_dir():
