@@ -62,7 +62,7 @@ DOCUMENTS = st.one_of(
 )
 
 
-HOSTILE = settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+HOSTILE = settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 
 
 def exercise(make: Callable[[], Area]) -> None:

@@ -23,7 +23,7 @@ from .conftest import level2_scenes
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 
-checked = settings(deadline=None, derandomize=True, max_examples=200)
+checked = settings(deadline=None, derandomize=True, max_examples=80)
 
 TILE = Product(
     "S2A_MSIL2A_20210724T103021_N0301_R108_T31UGR_20210724T142857",

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from collgs_async.selection.overlap import overlap_fraction
 
-checked = settings(deadline=None, derandomize=True, max_examples=300)
+checked = settings(deadline=None, derandomize=True, max_examples=100)
 
 
 def box(west: float, south: float, east: float, north: float) -> dict[str, Any]:

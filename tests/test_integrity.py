@@ -794,7 +794,7 @@ MUTATION = st.tuples(
 )
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=150)
 @given(seed=st.sampled_from(SEEDS), mutations=st.lists(MUTATION, min_size=1, max_size=4))
 def test_a_mutated_archive_passes_or_is_refused_in_words(
     scratch: Path, seed: bytes, mutations: list[tuple[float, int, bytes]]

@@ -143,7 +143,7 @@ VERSION = st.tuples(
 )  # fmt: skip
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=120)
 @given(one=VERSION, other=VERSION, place=st.floats(0, 1), method=st.sampled_from([0, 8, BZIP2, DEFLATE64]))
 def test_what_is_proved_is_one_version_or_the_other(
     scratch: Path,

@@ -26,7 +26,7 @@ from .test_ground import box
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 
-checked = settings(deadline=None, derandomize=True, max_examples=200)
+checked = settings(deadline=None, derandomize=True, max_examples=80)
 
 WHOLE = box(5, 49, 6, 50)
 NORTH = box(5, 49.4, 6, 50)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from collgs_async.demo.scenes import make_scenes
 from collgs_async.models.sentinel import Name, parse
 
-checked = settings(deadline=None, derandomize=True, max_examples=300)
+checked = settings(deadline=None, derandomize=True, max_examples=100)
 
 TIMES = st.datetimes(datetime(2014, 1, 1), datetime(2099, 12, 31)).map(lambda time: time.replace(microsecond=0))
 ORBITS = st.integers(0, 999)

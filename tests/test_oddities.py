@@ -475,7 +475,7 @@ def test_what_others_read_is_read_here(scratch: Path, data: bytes) -> None:
     contents(data)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=120)
 @given(data=ARCHIVE, place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
 def test_a_flipped_bit_before_the_directory_is_found_or_changes_no_content(
     scratch: Path, data: bytes, place: float, bit: int

@@ -123,7 +123,7 @@ METHODS = st.lists(st.sampled_from([0, 0, 0, 8]), min_size=1, max_size=5)
 WRITES = st.lists(st.tuples(st.floats(0, 1), st.integers(1, 4000)), max_size=5)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(METHODS, st.data())
 def test_whoever_wrote_what_in_which_order_the_verdict_is_the_same(methods: list[int], data: st.DataObject) -> None:
     """One writer goes from the beginning, another writes anywhere, of two versions; they are told of in any order."""
