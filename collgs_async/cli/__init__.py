@@ -1,8 +1,7 @@
-"""Words in, exit code out.
+"""The command line.
 
-`vocabulary` says which words there are, and `words` turns a command line into a namespace; `commands` does what it
-says, `screen` shows messages and catches signals. What takes long to import is imported where it is used, so that
-``--help`` answers at once.
+`parser` defines commands, options and topics, `values` parses a command line to a namespace, `main` dispatches it to
+`commands`, and `console` shows messages and handles signals. Slow imports are deferred, so that ``--help`` is fast.
 """
 
 from collgs_async.cli.main import entry_point, main

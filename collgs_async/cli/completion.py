@@ -1,6 +1,6 @@
-"""Completion of words, for three shells: made from the same parsers that read the words.
+"""Completion scripts for three shells, generated from the parsers.
 
-Each script stands alone: completing starts no Python.
+Each script is self-contained: completing does not start Python.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ _CHOICES: Final = {option.key: option.choices for option in OPTIONS if option.ch
 
 @dataclass(frozen=True, slots=True)
 class _Word:
-    """A flag, or a word that stands by itself, and what may follow or replace it.
+    """A flag or a positional word, and its values.
 
     Attributes
     ----------
     names
-        Of a flag; empty for a word that stands by itself.
+        Of a flag; empty for a positional word.
     help
-        What it is for.
+        Its purpose.
     takes
-        What its value is; "nothing" for a switch.
+        The kind of its value; "nothing" for a switch.
     choices
-        The only values there are; empty: many.
+        The only values; empty: many.
     """
 
     names: tuple[str, ...]
@@ -54,7 +54,7 @@ class _Command:
 
 
 def completion_script(shell: str) -> str:
-    """Write the completion for bash, zsh or fish."""
+    """Return the completion script for bash, zsh or fish."""
     commands = [_command(name) for name in COMMANDS]
     script = {"bash": _bash, "zsh": _zsh, "fish": _fish}[shell]
     return "\n".join(script(commands)) + "\n"
@@ -84,12 +84,12 @@ def _word(action: argparse.Action) -> _Word:
 
 
 def _valued(commands: Iterable[_Command]) -> list[str]:
-    """Name every flag that takes a value: the word behind it is no command."""
+    """Return every flag that takes a value, so that the word after it is not a command."""
     return sorted({name for one in commands for flag in one.flags for name in flag.names if flag.takes != "nothing"})
 
 
 def _told_apart(commands: Sequence[_Command]) -> str:
-    """Tell, as bash and zsh both read it, a flag that waits for its value from the command."""
+    """Return shell code, for bash and zsh, that skips the values of flags to find the command."""
     return f"""case $word in
         {"|".join(_valued(commands))}) waiting=1 ;;
         {"|".join(one.name for one in commands)}) command=${{command:-$word}} ;;
@@ -100,7 +100,7 @@ def _told_apart(commands: Sequence[_Command]) -> str:
 
 
 def _bash(commands: list[_Command]) -> Iterator[str]:
-    """Bash knows words only by their beginnings, and parts them at an equals sign."""
+    """Yield the script for bash, which matches by prefix only, and splits words at an equals sign."""
     yield from f"""\
 # collgs-async: completion for bash. Load it with: source <(collgs-async completion bash)
 _collgs_async() {{
@@ -154,7 +154,7 @@ complete -o default -F _collgs_async collgs-async""".splitlines()
 def _bash_values(word: _Word) -> str:
     if word.choices:
         return f"_collgs_async_among {shlex.quote(' '.join(word.choices))}"
-    # Files are what bash itself completes where nothing is answered.
+    # Bash itself completes files where the script returns nothing.
     return {"file": ":", "folder": "_collgs_async_folders"}.get(word.takes, "_collgs_async_among ''")
 
 
@@ -210,7 +210,7 @@ def _zsh_flag(name: str, flag: _Word) -> str:
 
 
 def _zsh_value(word: _Word) -> str:
-    """Say what a value is called and which there are, as ``_arguments`` reads it."""
+    """Return the name and the choices of a value, in the syntax of ``_arguments``."""
     if word.choices:
         return f"value:({' '.join(word.choices)})"
     return {"file": "file:_files", "folder": "folder:_files -/"}.get(word.takes, "value: ")
@@ -253,7 +253,7 @@ def _fish(commands: list[_Command]) -> Iterator[str]:
 
 
 def _fish_flags(commands: Iterable[_Command]) -> dict[_Word, list[str]]:
-    """Say of each flag which commands have it; without a command, the flags are those of a download."""
+    """Return the commands of each flag; flags without a command are those of a download."""
     owners: dict[_Word, list[str]] = {}
     for command in commands:
         for flag in command.flags:

@@ -1,4 +1,4 @@
-"""What a person sees: messages that never garble bars, and a run that ends in good order when it is interrupted."""
+"""Console output that does not garble progress bars, and signals that end a run in good order."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ log = logging.getLogger("collgs_async")
 
 
 class ConsoleHandler(logging.Handler):
-    """Write messages to standard error, above the bars where there are any.
+    """Writes log messages to standard error, above the progress bars if there are any.
 
     Attributes
     ----------
     as_json
         Whether each message is a JSON object with time (UTC), level and message.
     write_line
-        How a line is written while there are bars; None while there are none.
+        Writes a line above the bars; None while there are none.
     """
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class ConsoleHandler(logging.Handler):
         if self.write_line:
             self.write_line(line)
             return
-        with suppress(OSError, ValueError):  # nobody reads any more; the run goes on
+        with suppress(OSError, ValueError):  # standard error is closed; the run continues
             sys.stderr.write(line + "\n")
             sys.stderr.flush()
 
@@ -74,11 +74,11 @@ async def _guarded(work: Coroutine[Any, Any, int]) -> int:
 
     task = asyncio.ensure_future(work)
     loop = asyncio.get_running_loop()
-    loop.call_soon(_collect_garbage)  # after the first step of the work, in which it imports what it needs
+    loop.call_soon(_collect_garbage)  # after the first step of the work, which imports what it needs
     caught: list[int] = []
 
     def stop(number: int, _: FrameType | None) -> None:
-        # Not a handler of the loop: a second Ctrl-C must be heard also while the loop is stuck in a write.
+        # Not a handler of the loop: a second Ctrl-C must work also while the loop is blocked in a write.
         if caught:
             os.write(2, b"\n")
             os._exit(128 + number)
@@ -95,7 +95,7 @@ async def _guarded(work: Coroutine[Any, Any, int]) -> int:
 
 
 def _collect_garbage() -> None:
-    """Collect garbage from now on, where that was put off; what is loaded by now stays."""
+    """Enable garbage collection if it was deferred; objects loaded so far are exempt."""
     if not gc.isenabled():
         gc.freeze()
         gc.enable()
@@ -109,9 +109,9 @@ def _begin_to_stop(task: asyncio.Task[int], number: int) -> None:
 
 @contextmanager
 def _handling(stop: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Let `stop` hear what ends a run; in another thread than the main one, the caller deals with signals.
+    """Call `stop` on signals that end a run; outside the main thread, signals are left to the caller.
 
-    A hang-up that is ignored, as below ``nohup``, stays ignored.
+    An ignored hang-up, as under ``nohup``, stays ignored.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -1,4 +1,4 @@
-"""What ``collgs-async --help`` says: all on one screen; the rest is in the help of each command and topic."""
+"""The text of ``collgs-async --help``, on one screen; details are in the help of each command and topic."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _TOPIC_INDENT: Final = "  collgs-async help TOPIC        "
 
 
 def overview() -> str:
-    """Say what there is, on one screen: what each command takes, its own help says."""
+    """Return an overview on one screen."""
     lines = [
         "usage: collgs-async [COMMAND] [OPTIONS]",
         "",

@@ -1,4 +1,4 @@
-"""From the words of the command line to the exit code."""
+"""Run a command line and return its exit code."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ log = logging.getLogger("collgs_async")
 
 
 def entry_point() -> None:
-    """Run the command line of this process, and leave with its exit code."""
+    """Run the command line of this process, and exit with its code."""
     try:
         _open_what_is_closed()
         put_off()
         code = main()
         sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever reads, such as `head`, has had enough; let the interpreter's own flush at exit find no pipe.
+        # The reader, such as `head`, has ended; the interpreter's own flush at exit must not find the pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
     except KeyboardInterrupt:
@@ -41,10 +41,10 @@ def entry_point() -> None:
 
 
 def _open_what_is_closed() -> None:
-    """Let words go nowhere where whoever started the command has closed its output, as with ``>&-``."""
+    """Redirect output to the null device where the caller has closed it, as with ``>&-``."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115  (for as long as we run)
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115  (open for the whole process)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     log.setLevel(logging.INFO)
     log.propagate = False
     words = sys.argv[1:] if argv is None else argv
-    screen.as_json = "--log-json" in words  # also for what is wrong with the words
+    screen.as_json = "--log-json" in words  # also for errors in the command line itself
     try:
         found = parse(words)
         log.setLevel(logging.DEBUG if found.verbose else logging.ERROR if found.quiet else logging.INFO)
@@ -131,7 +131,7 @@ def dispatch(found: Namespace, screen: ConsoleHandler) -> int:
 
 
 def _download(found: Namespace, flags: dict[str, object], screen: ConsoleHandler) -> int:
-    """Pull what a search finds, or what a plan names."""
+    """Download the products of a search, or of a plan."""
     from collgs_async.cli.commands import download
 
     if found.plan:
@@ -144,7 +144,7 @@ def _download(found: Namespace, flags: dict[str, object], screen: ConsoleHandler
 
 
 def _ask(found: Namespace, flags: dict[str, object]) -> int:
-    """Ask the catalogue what it has, whatever collection the configuration is about."""
+    """List collections, or describe one, whatever collection is configured."""
     from collgs_async.cli.commands import catalogue, download
 
     if found.command == "collections":
@@ -156,7 +156,7 @@ def _ask(found: Namespace, flags: dict[str, object]) -> int:
 
 
 def _plan(found: Namespace, flags: dict[str, object]) -> int:
-    """Make a plan, or compare one with another or with what the catalogue has now."""
+    """Make a plan, or compare one with another or with the catalogue."""
     from collgs_async.cli.commands import download, plan
 
     if found.diff:
@@ -168,7 +168,7 @@ def _plan(found: Namespace, flags: dict[str, object]) -> int:
 
 
 def _tell(found: Namespace) -> int:
-    """Answer at once what needs neither settings nor catalogue."""
+    """Run a command that needs neither settings nor catalogue."""
     if found.command == "help":
         from collgs_async.cli.commands.setup import help_text
 
@@ -181,7 +181,7 @@ def _tell(found: Namespace) -> int:
 
 
 def _has_no_selection(found: Namespace, flags: dict[str, object]) -> bool:
-    """Tell whether nobody has said what to search for: no file, no flag, no variable."""
+    """Whether nothing selects what to search for: no file, no flag, no variable."""
     from collgs_async.cli.commands.download import DEFAULT_CONFIG
 
     selecting = [option for option in OPTIONS if option.group == "selection"]

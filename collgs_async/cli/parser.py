@@ -1,4 +1,4 @@
-"""Which commands, options and topics there are, and a parser for each command: every option from one table."""
+"""The commands, options and topics, and a parser for each command, derived from the options table."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ _SHOWN: Final[dict[str, tuple[str, ...]]] = {
     "completion": (),
     "help": (),
 }
-"""Which options of the table a command shows, where it is not all; others are understood, and have no effect."""
+"""Options of the table that a command's help shows, where not all; others are accepted, but without effect."""
 
 _OPERANDS: Final = {
     "describe": " [COLLECTION]",
@@ -79,11 +79,11 @@ _OPERANDS: Final = {
     "completion": " SHELL",
     "help": " [TOPIC]",
 }
-"""What a command takes beside its options, for the first line of its help."""
+"""Positional arguments of a command, for the first line of its help."""
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, and what may have been meant."""
+    """Reports errors in one line, with a suggestion."""
 
     overview: str | None = None
 
@@ -95,14 +95,14 @@ class _Parser(argparse.ArgumentParser):
 
 
 def command_parser(command: str, *, overview: str | None = None) -> argparse.ArgumentParser:
-    """Give the words that a command understands; those that it does not show have no help.
+    """Return the parser of a command; options that it does not show have no help.
 
     Parameters
     ----------
     command
         One of `COMMANDS`.
     overview
-        What its help says instead of naming all options; None: nothing else.
+        Replaces the list of options in its help; None: the list is shown.
     """
     parser = _Parser(
         prog="collgs-async",
@@ -121,18 +121,18 @@ def command_parser(command: str, *, overview: str | None = None) -> argparse.Arg
 
 
 def flags_in(parser: argparse.ArgumentParser) -> list[str]:
-    """Name every flag of a parser."""
+    """Return all flags of a parser."""
     return [flag for action in parser._actions for flag in action.option_strings]  # noqa: SLF001
 
 
 def unknown_flag(word: str, known: Sequence[str]) -> str:
-    """Say that there is no such flag, and which one may have been meant."""
+    """Return the message for an unknown flag, with a suggestion."""
     flag = word.partition("=")[0]
     return f"{flag}: unknown here{did_you_mean(flag, known)}"
 
 
 def _clearer(message: str, parser: argparse.ArgumentParser) -> str:
-    """Put argparse's message into our form: the flag, what was expected, what was found."""
+    """Convert a message of argparse to our form: the flag, what was expected, what was found."""
     if strange := re.match(r"unrecognized arguments: (\S+)", message):
         return unknown_flag(strange[1], flags_in(parser))
     return re.sub(r"^argument (?:\S+/)?(\S+): ", r"\1: ", message)
@@ -303,7 +303,7 @@ _ADD: Final = {
 
 
 _OTHER_MEANING: Final = {"demo": frozenset({"--sign-in"})}
-"""Flags of settings that mean something else to a command."""
+"""Flags of settings with another meaning in a command."""
 
 
 def _add_table(parser: argparse.ArgumentParser, shown: Sequence[str], *, without: frozenset[str]) -> None:

@@ -1,4 +1,4 @@
-"""The words of the command line, read: the command wherever it stands, and what there is no such thing as, named."""
+"""Parse the command line, with the command in any position, and report unknown words."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ __all__ = ["flags_of", "parse"]
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
-    """Read the command line.
+    """Parse the command line.
 
     Returns
     -------
     argparse.Namespace
-        `command` is one of `COMMANDS`; options of the table that were given stand under their configuration
-        keys, the others under their own names.
+        `command` is one of `COMMANDS`; options of the table that were given are stored under their configuration keys,
+        the others under their own names.
 
     Raises
     ------
     ConfigError
-        Something there is no command, option or value.
+        A command, an option or a value is invalid.
     SystemExit
-        ``--help`` or ``--version`` was asked for, and has been answered.
+        ``--help`` or ``--version`` was given, and has been printed.
     """
     command, words = _command_first(argv)
     parser = command_parser(command) if command else command_parser("download", overview=overview())
@@ -42,7 +42,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def flags_of(found: argparse.Namespace) -> dict[str, object]:
-    """Pick what belongs into the configuration, by its key there."""
+    """Return the values for the configuration, by key."""
     flags = {option.key: getattr(found, option.key) for option in OPTIONS if hasattr(found, option.key)}
     return flags | {f"parameters.{key}": value for key, value in map(_set, found.set)}
 
@@ -55,10 +55,10 @@ def _set(words: str) -> tuple[str, str]:
 
 
 def _command_first(argv: Sequence[str]) -> tuple[str | None, list[str]]:
-    """Take the command out, wherever it stands, and tie values to their options.
+    """Move the command to the front from any position, and attach values to their options.
 
-    argparse by itself wants common options on one side of the command, and takes a value that begins with a
-    minus sign, such as a western longitude, for an option.
+    By itself argparse accepts common options on one side of the command only, and takes a value with a leading minus
+    sign, such as a western longitude, for an option.
     """
     command: str | None = None
     words: list[str] = []
@@ -78,7 +78,7 @@ def _command_first(argv: Sequence[str]) -> tuple[str | None, list[str]]:
 
 
 def _refuse_unknown_flags(words: Sequence[str]) -> None:
-    """Name a flag that does not exist, rather than the value behind it, which looks like a command then."""
+    """Report an unknown flag, rather than the value after it, which then looks like a command."""
     known = {flag for command in COMMANDS for flag in flags_in(command_parser(command))}
     for word in words:
         if word.startswith("--") and word.partition("=")[0] not in known:

@@ -1,1 +1,1 @@
-"""One module for each group of subcommands."""
+"""The subcommands, one module per group."""

@@ -1,4 +1,4 @@
-"""``collections`` and ``describe``: what the catalogue says that it has."""
+"""``collections`` and ``describe``: list the collections of the catalogue and their search parameters."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["collections", "describe"]
 log = logging.getLogger("collgs_async")
 
 _OURS = {"startIndex", "httpAccept", "count", "uid", "parentId"}
-"""Parameters that are the business of the program: it turns the pages."""
+"""Parameters set by the program itself, for paging."""
 
 _FLAGS = {
     **{option.key.removeprefix("parameters."): option.flag for option in OPTIONS if "parameters." in option.key},
@@ -88,7 +88,7 @@ def _write_json(collection: str, description: Description) -> None:
 
 
 def _write_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Write columns as wide as what is in them; on a terminal no line is longer than it."""
+    """Write columns as wide as their content; on a terminal, lines are truncated to its width."""
     most = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     lines = [[printable(cell) for cell in row] for row in (titles, *rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]

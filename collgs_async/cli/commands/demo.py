@@ -1,4 +1,4 @@
-"""``collgs-async demo``: the real pipeline against the embedded catalogue, to be watched."""
+"""``collgs-async demo``: run the real pipeline against the embedded catalogue."""
 
 from __future__ import annotations
 
@@ -40,31 +40,31 @@ __all__ = ["demo"]
 log = logging.getLogger("collgs_async")
 
 SIZE: Final = 8_000_000
-"""Bytes of an archive of the show, on average: real ones have a hundred times as many."""
+"""Mean size of an archive in bytes; real ones are a hundred times as large."""
 
 RATE: Final = 3_000_000.0
-"""Bytes a second that its store gives each connection, so that there is something to watch."""
+"""Bytes per second for each connection to the store, slow enough to watch."""
 
 PAGE: Final = 5
-"""Products on a page of its catalogue, so that there are pages to turn."""
+"""Products per page, few enough for several pages."""
 
 PAGE_OF_A_YEAR: Final = 50
-"""As many as clients of the CollGS ask for."""
+"""Products per page for the constellation, as requested from CollGS."""
 
 SMALL: Final = 200_000
-"""Bytes of an archive of the constellation, on average: a year of them still fits everywhere."""
+"""Mean size of an archive of the constellation in bytes; a year of them still fits on any disk."""
 
 IMPATIENT: Final = {"connection.timeout": "3", "connection.retries": "6"}
-"""In a show with faults a silent store is given up after seconds, for two minutes would be no show; and the first page
-of results meets every fault of the catalogue in a row."""
+"""With faults, a silent store is given up after seconds, since two minutes would be too long for a demo; and the first
+page of results meets all faults of the catalogue in a row."""
 
 
 async def demo(found: Namespace, flags: dict[str, object], screen: ConsoleHandler) -> int:
-    """Serve the embedded catalogue, and pull everything from it, twice."""
+    """Serve the embedded catalogue, and download everything from it, twice."""
     faults = _chosen(found.fault)
     if "list" in found.fault:
         return _list_faults()
-    load_config(None, environ={}, flags=flags, needs_collection=False)  # refuse wrong flags first
+    load_config(None, environ={}, flags=flags, needs_collection=False)  # refuse invalid flags first
     if found.constellation and (not found.serve or faults):
         raise ConfigError("--constellation: expected --serve and no --fault beside it")
     count = None if found.products is None else _whole_number("--products", found.products, 1, 100_000)
@@ -92,7 +92,7 @@ async def demo(found: Namespace, flags: dict[str, object], screen: ConsoleHandle
 
 
 def _year(count: int | None) -> list[Scene]:
-    """Make a year of scenes on both sides of the Earth, the newest first as the catalogue has them."""
+    """Create a year of scenes on both sides of the Earth, the newest first as in the catalogue."""
     places = (make_constellation(tiles=tiles, first=date(2022, 7, 1), size=SMALL) for tiles in (LUXEMBOURG, FIJI))
     scenes = [scene for place in places for scene in place]
     return sorted(scenes, key=lambda scene: (-scene.start.timestamp(), scene.identifier))[:count]
@@ -105,7 +105,7 @@ def _whole_number(flag: str, words: str, least: int, most: int) -> int:
 
 
 def _chosen(names: Sequence[str]) -> list[Fault]:
-    """Look the faults up; ``all`` is each but the sign-in, which stops the run."""
+    """Return the named faults; ``all`` is each but the login, which stops the run."""
     for name in names:
         if name not in {"all", "list", *FAULTS}:
             found = f"{name!r}{did_you_mean(name, FAULTS)}"
@@ -116,7 +116,7 @@ def _chosen(names: Sequence[str]) -> list[Fault]:
 
 
 def _dealt(faults: Sequence[Fault], scenes: Sequence[Scene]) -> dict[str, Fault | tuple[Fault, ...]]:
-    """Give each fault a product of its own; those of the catalogue are played one after the other."""
+    """Assign each fault to a product of its own; those of the catalogue are applied one after the other."""
     pages = tuple(fault for fault in faults if fault.name.startswith("catalogue-"))
     archives = [fault for fault in faults if fault not in pages]
     dealt: dict[str, Fault | tuple[Fault, ...]] = {
@@ -137,7 +137,7 @@ def _list_faults() -> int:
 
 
 async def _serve(server: DemoServer) -> int:
-    """Serve until somebody presses Ctrl-C; what to use it with goes to stdout, to be kept as config.json."""
+    """Serve until Ctrl-C; a matching config.json is written to stdout."""
     config = {
         "base_url": server.url,
         "parameters": {"parentIdentifier": "S2_MSIL2A", "count": None},
@@ -155,7 +155,7 @@ _NEVER_SEEN: Final = {"status": "never seen", "bytes": 0, "attempts": 0}
 
 @dataclass(frozen=True, slots=True)
 class _Pull:
-    """What one pull over all collections came to."""
+    """The result of one download of all collections."""
 
     outcomes: dict[str, dict[str, Any]]
     seconds: float
@@ -167,7 +167,7 @@ class _Pull:
 
 
 class DemoRun:
-    """One showing: everything is pulled, and pulled once more."""
+    """One demonstration: everything is downloaded, and then once more."""
 
     def __init__(self, server: DemoServer, found: Namespace, flags: dict[str, object], screen: ConsoleHandler) -> None:
         self._server = server
@@ -256,7 +256,7 @@ class DemoRun:
         return [fault for fault in self._faults if not fault.name.startswith("catalogue-")]
 
     def _as_it_should_be(self, first: _Pull, second: _Pull) -> bool:
-        """Check the show itself: all that can be had is here, and nothing moved twice."""
+        """Check the result: everything recoverable is here, and nothing was transferred twice."""
         lost = {
             scene.identifier
             for scene, fault in zip(self._server.scenes, self._archive_faults(), strict=False)

@@ -1,4 +1,4 @@
-"""What each command does."""
+"""``init``, ``download``, ``login`` and ``verify``, and the settings of all commands."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ DEFAULT_CONFIG = Path("config.json")
 
 
 def read_settings(found: Namespace, flags: Mapping[str, object], *, needs_collection: bool = False) -> Config:
-    """Put the settings together, for what searches nothing unless a collection is needed."""
+    """Load the settings; a missing collection is an error only if one is needed."""
     file = DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None
     return load_config(found.config or file, environ=os.environ, flags=flags, needs_collection=needs_collection)
 
 
 def read_config(found: Namespace, flags: dict[str, object]) -> Config:
-    """Put the settings of a search together, and say what was understood in another way than it was written."""
+    """Load the settings of a search, and log notes on reinterpreted values."""
     config = read_settings(found, flags, needs_collection=True)
     for note in config.query.notes if config.query else ():
         log.info("note: %s", note)
@@ -46,7 +46,7 @@ def read_config(found: Namespace, flags: dict[str, object]) -> Config:
 
 
 def _with_what_is_piped(config: Config) -> Config:
-    """Read identifiers from standard input now: later nothing could interrupt the wait for them."""
+    """Read identifiers from standard input now, since waiting for it could not be interrupted later."""
     if config.selection.ids != "-":
         return config
     from collgs_async.selection.identifiers import read_identifiers
@@ -55,7 +55,7 @@ def _with_what_is_piped(config: Config) -> Config:
 
 
 def read_verify(found: Namespace, flags: dict[str, object]) -> tuple[Config, Path]:
-    """Put together the settings of a command that usually asks the catalogue nothing, and so needs no collection."""
+    """Load the settings of a command that rarely queries the catalogue, and so needs no collection."""
     config = read_settings(found, flags, needs_collection=found.repair)
     folder = found.folder if found.folder else config.output_directory
     if not folder.exists():
@@ -64,7 +64,7 @@ def read_verify(found: Namespace, flags: dict[str, object]) -> tuple[Config, Pat
 
 
 def initialise(target: Path) -> int:
-    """Write the sample configuration; never over a file that is there."""
+    """Write the sample configuration; never overwrite a file."""
     try:
         with target.open("x", encoding="utf-8") as file:
             file.write(sample_config())
@@ -79,7 +79,7 @@ def initialise(target: Path) -> int:
 
 
 async def download(config: Config, found: Namespace, screen: ConsoleHandler) -> int:
-    """Pull everything that matches, or that a plan names."""
+    """Download all matching products, or those of a plan."""
     from collgs_async.client import Client
 
     _refuse_to_fetch_instead_of_showing(found)
@@ -115,7 +115,7 @@ async def download(config: Config, found: Namespace, screen: ConsoleHandler) -> 
 
 
 def _plan(found: Namespace) -> Plan | None:
-    """Read the plan that a run is to follow; None: it is to search."""
+    """Read the plan to download; None: run a search."""
     if not found.plan:
         return None
     from collgs_async.selection.plan import Plan
@@ -124,7 +124,7 @@ def _plan(found: Namespace) -> Plan | None:
 
 
 def _refuse_to_fetch_instead_of_showing(found: Namespace) -> None:
-    """Refuse what says how a list looks where none is made: whoever wants to look should not pull a terabyte."""
+    """Refuse listing options without a listing: a user who wants to look must not start a download of terabytes."""
     given = {"--map": found.map, "--sort": found.sort, "--sizes": found.sizes, "--format": found.format != "table"}
     for flag, value in given.items():
         if value and not found.dry_run:
@@ -132,7 +132,7 @@ def _refuse_to_fetch_instead_of_showing(found: Namespace) -> None:
 
 
 def start_progress(config: Config, found: Namespace, screen: ConsoleHandler) -> Progress:
-    """Choose how to show progress, and let messages be written above it."""
+    """Choose the progress display, and let messages be written above it."""
     from collgs_async.models.progress import SilentProgress
     from collgs_async.reporting.bars import TqdmProgress
     from collgs_async.reporting.choice import choose_progress
@@ -153,7 +153,7 @@ def _summarise(report: Report, folder: Path, *, interrupted: bool) -> None:
 
 
 async def login(config: Config) -> int:
-    """Try the credentials, and say who one is."""
+    """Check the credentials, and print the user."""
     from collgs_async.client import Client
 
     async with Client(config) as client:
@@ -163,7 +163,7 @@ async def login(config: Config) -> int:
 
 
 async def verify(folder: Path, config: Config, found: Namespace, screen: ConsoleHandler) -> int:
-    """Check each archive of a folder, several at once; name those that are bad."""
+    """Verify all archives of a folder, several at once; list the damaged ones."""
     from collgs_async.storage.audit import verify_folder
 
     progress = start_progress(config, found, screen)
@@ -179,7 +179,7 @@ async def verify(folder: Path, config: Config, found: Namespace, screen: Console
 
 
 async def _repair(bad: Sequence[DamagedArchive], config: Config) -> int:
-    """Fetch again what is wrong of each bad archive, where the catalogue lists it."""
+    """Repair each damaged archive that the catalogue lists."""
     from collgs_async.client import Client
 
     repaired = 0

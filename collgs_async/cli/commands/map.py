@@ -1,4 +1,4 @@
-"""``--map``: what was found, as one page to be opened in a browser."""
+"""``--map``: write the products found to a page for the browser."""
 
 from __future__ import annotations
 
@@ -30,25 +30,25 @@ __all__ = ["check_place", "write_map"]
 log = logging.getLogger("collgs_async")
 
 _LARGEST: Final = 256 * 1024
-"""Bytes of a quicklook that is embedded."""
+"""Limit on an embedded quicklook in bytes."""
 
 _ALL_TOGETHER: Final = 24 * 2**20
-"""Bytes of all quicklooks in one page, so that a browser, or a letter, still takes it."""
+"""Limit for all embedded quicklooks in bytes, so the page can be opened and mailed."""
 
 _GIVEN_UP_AFTER: Final = 10
-"""Pictures in a row that cannot be had: a server that is in trouble would cost half a minute for each of the others."""
+"""Consecutive failures after which fetching stops: a server in trouble would cost half a minute for each of the others."""
 
 TOLD_EACH: Final = 5.0
-"""Seconds between two words about how many quicklooks have come."""
+"""Seconds between progress messages for quicklooks."""
 
 
 def check_place(path: Path) -> Path:
-    """Refuse a place where no file can be written before anything is asked for.
+    """Return the path if a file can be written there, before any request is made.
 
     Raises
     ------
     ConfigError
-        It is a folder, or in no folder.
+        It is a folder, or its folder does not exist.
     """
     if path.is_dir():
         raise ConfigError(f"--map: expected the name of a file, found a folder, {quote_value(str(path))}")
@@ -66,18 +66,18 @@ async def write_map(
     quicklooks: bool,
     error: CatalogueError | None,
 ) -> None:
-    """Write the page, whole or not at all.
+    """Write the page, atomically.
 
     Parameters
     ----------
     path
-        Where.
+        The file.
     products, client, choice
-        What was chosen, and by whom.
+        The selected products, and where they come from.
     quicklooks
         Whether previews are fetched and embedded.
     error
-        What ended the search early; None: nothing.
+        The error that ended the search early; None: it was complete.
     """
     notes = [f"The search ended early: {error}"] if error else []
     if choice.excluded:
@@ -96,7 +96,7 @@ async def write_map(
 
 
 async def _pictures(client: Client, products: Sequence[Product]) -> dict[str, bytes]:
-    """Fetch as many previews as one page may hold; none of them is worth an error."""
+    """Fetch as many previews as one page may hold; failures are ignored."""
     wanted = [product for product in products if product.quicklook]
     if not wanted:
         return {}

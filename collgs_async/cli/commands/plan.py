@@ -1,4 +1,4 @@
-"""Plans: made, compared, and read for a run."""
+"""``plan``: make and compare plans, and load the settings to download one."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ log = logging.getLogger("collgs_async")
 
 
 def load_plan_settings(plan_flag: str, found: Namespace, flags: Mapping[str, object]) -> Config:
-    """Read the settings that count beside a plan: all but those that choose, for it has chosen already.
+    """Load the settings beside a plan: all but the selection, which the plan replaces.
 
     Raises
     ------
     ConfigError
-        A flag would choose; what the file or the environment select is for searches, and only named.
+        A flag sets a selection. Selections in file or environment are meant for searches, and only logged as ignored.
     """
     of_key = {option.key: option.flag for option in OPTIONS if option.group == "selection"}
     for key, value in flags.items():
@@ -48,14 +48,14 @@ def load_plan_settings(plan_flag: str, found: Namespace, flags: Mapping[str, obj
 
 
 def _choosing(config: Config) -> list[str]:
-    """Name what the settings would choose by, beside the collection."""
+    """Return the names of the settings that select products, except the collection."""
     asked = given_names(config.parameters) - {"parentIdentifier", "parentId", "httpAccept"}
     wanted = config.selection.to_dict()
     return [*(f"parameters.{name}" for name in sorted(asked)), *(f"selection.{name}" for name in wanted)]
 
 
 async def make_plan(config: Config, found: Namespace) -> int:
-    """Choose, and write down what was chosen."""
+    """Select products, and write the plan."""
     target = found.file
     _refuse_to_replace(target)
     async with Client(config) as client:
@@ -74,7 +74,7 @@ async def make_plan(config: Config, found: Namespace) -> int:
 
 
 async def compare_plans(config: Config, found: Namespace) -> int:
-    """Say what is new, gone or changed since a plan was made: in another plan, or in the catalogue."""
+    """List what is new, gone or changed since a plan was made: in another plan, or in the catalogue."""
     earlier = Plan.read(found.diff)
     if found.file:
         later = Plan.read(found.file)
@@ -89,9 +89,9 @@ async def compare_plans(config: Config, found: Namespace) -> int:
 
 
 def _asking_again(plan: Plan, name: str, config: Config) -> Config:
-    """Put what a plan was made with into the settings; the catalogue is one that the settings name.
+    """Return the settings with a plan's query, for the catalogue in the settings.
 
-    A plan may come from anywhere. Would it say whom to ask, it would say who may be given the password.
+    A plan may come from anyone: if it determined the catalogue, it would determine which host receives the password.
     """
     if plan.catalogue != config.base_url:
         raise ConfigError(
@@ -106,7 +106,7 @@ def _asking_again(plan: Plan, name: str, config: Config) -> Config:
 
 
 def _refuse_to_replace(target: Path) -> None:
-    """Let a plan be written over by a newer one, and nothing else."""
+    """Refuse to overwrite anything but another plan."""
     if target.is_dir():
         raise ConfigError(f"{target}: expected the name of a file, found a folder")
     if not target.resolve().parent.is_dir():
@@ -119,7 +119,7 @@ def _refuse_to_replace(target: Path) -> None:
 
 
 def _summary(plan: Plan) -> str:
-    """Say how many products there are, from when to when, and how large, as far as that is known."""
+    """Summarise a plan: number of products, range of dates, and size, as far as known."""
     number = f"{len(plan.products)} {'product' if len(plan.products) == 1 else 'products'}"
     days = sorted(product.start[:10] for product in plan.products if product.start)
     span = f", sensed {days[0]} to {days[-1]}" if days else ""

@@ -1,4 +1,4 @@
-"""``search``, ``--dry-run`` and ``quicklooks``: looking at what would be pulled."""
+"""``search``, ``--dry-run`` and ``quicklooks``: show what a run would download."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ log = logging.getLogger("collgs_async")
 
 
 async def search(config: Config, found: Namespace, plan: Plan | None = None) -> int:
-    """List what matches, or what a plan names, on stdout; of a dry run, only what would be pulled."""
+    """List matching products, or those of a plan, on stdout; in a dry run, only those to download."""
     from collgs_async.cli.commands.map import check_place, write_map
 
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
@@ -67,7 +67,7 @@ async def search(config: Config, found: Namespace, plan: Plan | None = None) -> 
             except BrokenPipeError:
                 if place is None:
                     raise
-                async for _ in products:  # `head` has seen enough; the map is of all
+                async for _ in products:  # `head` has ended, but the map shows all products
                     pass
             except CatalogueError as failure:
                 error = failure
@@ -88,11 +88,11 @@ async def search(config: Config, found: Namespace, plan: Plan | None = None) -> 
 async def _wanted(
     client: Client, products: AsyncIterable[Product], tally: ListingTotals
 ) -> AsyncGenerator[Product, None]:
-    """Pass on the products that are not here yet, and note what would be done about each."""
+    """Yield the products that are not complete yet, and record what would be done about each."""
     async with closing_iter(products) as source:
         async for product in source:
             if product.is_twin:
-                continue  # what is here, or will be, is another archive; a warning has said so
+                continue  # the file of that name is another product's archive; a warning has been logged
             action = await client.action(product)
             if action == "skip":
                 tally.skipped += 1
@@ -103,7 +103,7 @@ async def _wanted(
 
 
 def _on_disk(archive: Path) -> int:
-    """Say how much of the disk a part takes; where nothing has been written yet it takes nothing."""
+    """Return the size of a part file on disk; 0 where nothing has been written yet."""
     try:
         return archive.with_name(f"{archive.name}.part").stat().st_blocks * 512
     except OSError:
@@ -111,7 +111,7 @@ def _on_disk(archive: Path) -> int:
 
 
 def _tell_room(folder: Path, needed: int) -> None:
-    """Say whether the disk has room for what would be pulled."""
+    """Log whether the disk has room for the download."""
     there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     free = shutil.disk_usage(there).free
     words = f"{format_bytes(max(0, needed))} of disk needed in {folder}, {format_bytes(free)} free"
@@ -119,7 +119,7 @@ def _tell_room(folder: Path, needed: int) -> None:
 
 
 async def quicklooks(config: Config) -> int:
-    """Save the previews of what matches; print the name of each file."""
+    """Save the previews of matching products; print the path of each."""
     config.output_directory.mkdir(parents=True, exist_ok=True)
     counts = Counter[str]()
     error: CatalogueError | None = None
@@ -148,7 +148,7 @@ _OUTCOMES = ("saved", "already here", "without a quicklook", "failed")
 async def _without_preview(
     client: Client, products: AsyncIterable[Product], counts: Counter[str], *, skip_existing: bool
 ) -> AsyncGenerator[Product, None]:
-    """Pass on the products whose preview is to be fetched, and count the others."""
+    """Yield the products whose preview is to be fetched, and count the others."""
     async with closing_iter(products) as source:
         async for product in source:
             if product.quicklook is None:
@@ -174,6 +174,6 @@ def _stem(client: Client, product: Product) -> str:
 
 
 def _is_here(client: Client, product: Product) -> bool:
-    """Tell whether a preview is here, of whatever kind."""
+    """Whether a preview is here, in any format."""
     folder, stem = client.archive(product).parent, _stem(client, product)
     return any((folder / f"{stem}{suffix}").exists() for suffix in SUFFIXES)

@@ -1,4 +1,4 @@
-"""What ``collgs-async help TOPIC`` says: from the tables of the program, so that it cannot be out of date."""
+"""``collgs-async help TOPIC``: text generated from the program's tables, so that it is never outdated."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ VARIABLES: Final = {
     "HTTP_PROXY, HTTPS_PROXY": "the proxy to go through, unless --proxy names one",
     "NO_PROXY": "hosts that are reached without the proxy",
 }
-"""What is read beside the variables of the options table."""
+"""Environment variables beside those of the options table."""
 
 _SELECTION: Final = """\
 All that is asked for holds at once. Where the catalogue knows how to ask, it is asked; what identifier and footprint
@@ -98,7 +98,7 @@ Every archive is fetched into a .part, checked, and only then gets its name.
 
 
 def help_text(topic: str | None) -> str:
-    """Explain a topic or a command; without one, say which topics there are.
+    """Explain a topic or a command; without one, list the topics.
 
     Raises
     ------
@@ -151,7 +151,7 @@ def _meaning(option: Option) -> str:
 
 
 def _table(rows: dict[str, str]) -> str:
-    """Set names beside their meaning; a name that is too long for its column gets a line of its own."""
+    """Format names beside their meaning; a name too long for its column gets a line of its own."""
     column = min(max(map(len, rows)), 28) + 4
     lines: list[str] = []
     for name, words in rows.items():
@@ -164,12 +164,12 @@ def _table(rows: dict[str, str]) -> str:
 
 
 def _paragraphs(parts: Iterable[str]) -> str:
-    """Fill prose to the width; what is indented, such as a table, stays as it is."""
+    """Wrap prose to the width; indented text, such as a table, is unchanged."""
     blocks = [block.strip("\n") for part in parts for block in part.split("\n\n")]
     filled = [block if block.startswith("  ") else "\n".join(_wrapped(" ".join(block.split()))) for block in blocks]
     return "\n\n".join(filled) + "\n"
 
 
 def _wrapped(words: str, first: str = "", others: str = "") -> list[str]:
-    """Fill to the width; ``collgs-async`` is not broken in two."""
+    """Wrap to the width, without breaking ``collgs-async`` in two."""
     return TextWrapper(_WIDTH, initial_indent=first, subsequent_indent=others, break_on_hyphens=False).wrap(words)
