@@ -219,7 +219,7 @@ async def test_a_map_holds_the_scenes_the_area_and_the_pictures(serve: Callable[
 async def test_it_is_told_how_many_pictures_have_come(
     serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(mapping, "TOLD_EACH", 0.0)
+    monkeypatch.setattr(mapping, "REPORT_INTERVAL", 0.0)
     caplog.set_level("INFO", "collgs_async")
     site = await serve(level2_scenes(3))
 

@@ -88,7 +88,7 @@ def _valued(commands: Iterable[_Command]) -> list[str]:
     return sorted({name for one in commands for flag in one.flags for name in flag.names if flag.takes != "nothing"})
 
 
-def _told_apart(commands: Sequence[_Command]) -> str:
+def _command_filter(commands: Sequence[_Command]) -> str:
     """Return shell code, for bash and zsh, that skips the values of flags to find the command."""
     return f"""case $word in
         {"|".join(_valued(commands))}) waiting=1 ;;
@@ -118,7 +118,7 @@ _collgs_async() {{
     elif [[ -n $waiting ]]; then
       waiting=
     else
-      {_told_apart(commands)}
+      {_command_filter(commands)}
     fi
   done
   COMPREPLY=()
@@ -172,7 +172,7 @@ _collgs_async() {{
     if [[ -n $waiting ]]; then
       waiting=
     else
-      {_told_apart(commands)}
+      {_command_filter(commands)}
     fi
   done
   local -a commands=(""".splitlines()

@@ -27,7 +27,7 @@ log = logging.getLogger("collgs_async")
 def entry_point() -> None:
     """Run the command line of this process, and exit with its code."""
     try:
-        _open_what_is_closed()
+        _reopen_closed_streams()
         put_off()
         code = main()
         sys.stdout.flush()
@@ -40,7 +40,7 @@ def entry_point() -> None:
     sys.exit(code)
 
 
-def _open_what_is_closed() -> None:
+def _reopen_closed_streams() -> None:
     """Redirect output to the null device where the caller has closed it, as with ``>&-``."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
@@ -60,16 +60,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         0 all is here, 1 something failed, 2 wrong usage or configuration, 130 Ctrl-C, 143 SIGTERM, 129 a hang-up.
     """
-    screen = ConsoleHandler()
-    log.addHandler(screen)
+    console = ConsoleHandler()
+    log.addHandler(console)
     log.setLevel(logging.INFO)
     log.propagate = False
     words = sys.argv[1:] if argv is None else argv
-    screen.as_json = "--log-json" in words  # also for errors in the command line itself
+    console.as_json = "--log-json" in words  # also for errors in the command line itself
     try:
-        found = parse(words)
-        log.setLevel(logging.DEBUG if found.verbose else logging.ERROR if found.quiet else logging.INFO)
-        return dispatch(found, screen)
+        args = parse(words)
+        log.setLevel(logging.DEBUG if args.verbose else logging.ERROR if args.quiet else logging.INFO)
+        return dispatch(args, console)
     except ConfigError as error:
         for problem in error.problems:
             log.error("%s", problem)
@@ -88,106 +88,106 @@ def main(argv: Sequence[str] | None = None) -> int:
         log.error("%s: %s", error.filename or "standard output", error.strerror)
         return 1
     finally:
-        log.removeHandler(screen)
+        log.removeHandler(console)
 
 
-def dispatch(found: Namespace, screen: ConsoleHandler) -> int:
-    if found.command in {"completion", "help"}:
-        return _tell(found)
-    flags = flags_of(found)
-    if found.command == "download" and not found.plan and _has_no_selection(found, flags):
+def dispatch(args: Namespace, console: ConsoleHandler) -> int:
+    if args.command in {"completion", "help"}:
+        return _print_text(args)
+    flags = flags_of(args)
+    if args.command == "download" and not args.plan and _has_no_selection(args, flags):
         return _first_steps()
     from collgs_async.cli.commands import download
 
-    match found.command:
+    match args.command:
         case "init":
-            return download.initialise(found.file)
+            return download.initialise(args.file)
         case "demo":
             from collgs_async.cli.commands import demo
 
-            return run_with_signals(demo.demo(found, flags, screen))
+            return run_with_signals(demo.demo(args, flags, console))
         case "verify":
-            config, folder = download.read_verify(found, flags)
-            return run_with_signals(download.verify(folder, config, found, screen))
+            config, folder = download.read_verify(args, flags)
+            return run_with_signals(download.verify(folder, config, args, console))
         case "login":
             flags = (
-                flags if not _has_no_selection(found, flags) else {"parameters.parentIdentifier": "S2_MSIL2A", **flags}
+                flags if not _has_no_selection(args, flags) else {"parameters.parentIdentifier": "S2_MSIL2A", **flags}
             )
-            return run_with_signals(download.login(download.read_config(found, flags)))
+            return run_with_signals(download.login(download.read_config(args, flags)))
         case "search":
             from collgs_async.cli.commands import search
 
-            return run_with_signals(search.search(download.read_config(found, flags), found))
+            return run_with_signals(search.search(download.read_config(args, flags), args))
         case "quicklooks":
             from collgs_async.cli.commands import search
 
-            return run_with_signals(search.quicklooks(download.read_config(found, flags)))
+            return run_with_signals(search.quicklooks(download.read_config(args, flags)))
         case "collections" | "describe":
-            return _ask(found, flags)
+            return _query_catalogue(args, flags)
         case "plan":
-            return _plan(found, flags)
+            return _plan(args, flags)
         case _:
-            return _download(found, flags, screen)
+            return _download(args, flags, console)
 
 
-def _download(found: Namespace, flags: dict[str, object], screen: ConsoleHandler) -> int:
+def _download(args: Namespace, flags: dict[str, object], console: ConsoleHandler) -> int:
     """Download the products of a search, or of a plan."""
     from collgs_async.cli.commands import download
 
-    if found.plan:
+    if args.plan:
         from collgs_async.cli.commands import plan
 
-        config = plan.load_plan_settings("--plan", found, flags)
+        config = plan.load_plan_settings("--plan", args, flags)
     else:
-        config = download.read_config(found, flags)
-    return run_with_signals(download.download(config, found, screen))
+        config = download.read_config(args, flags)
+    return run_with_signals(download.download(config, args, console))
 
 
-def _ask(found: Namespace, flags: dict[str, object]) -> int:
+def _query_catalogue(args: Namespace, flags: dict[str, object]) -> int:
     """List collections, or describe one, whatever collection is configured."""
     from collgs_async.cli.commands import catalogue, download
 
-    if found.command == "collections":
-        config = download.read_settings(found, flags)
-        return run_with_signals(catalogue.collections(config, found.format))
-    named = {"parameters.parentIdentifier": found.name} if found.name else {}
-    config = download.read_config(found, {**flags, **named})
-    return run_with_signals(catalogue.describe(config, config.needed_query().collection, found.format))
+    if args.command == "collections":
+        config = download.read_settings(args, flags)
+        return run_with_signals(catalogue.collections(config, args.format))
+    named = {"parameters.parentIdentifier": args.name} if args.name else {}
+    config = download.read_config(args, {**flags, **named})
+    return run_with_signals(catalogue.describe(config, config.needed_query().collection, args.format))
 
 
-def _plan(found: Namespace, flags: dict[str, object]) -> int:
+def _plan(args: Namespace, flags: dict[str, object]) -> int:
     """Make a plan, or compare one with another or with the catalogue."""
     from collgs_async.cli.commands import download, plan
 
-    if found.diff:
-        config = plan.load_plan_settings("--diff", found, flags)
-        return run_with_signals(plan.compare_plans(config, found))
-    if found.file is None:
+    if args.diff:
+        config = plan.load_plan_settings("--diff", args, flags)
+        return run_with_signals(plan.compare_plans(config, args))
+    if args.file is None:
         raise ConfigError("plan: expected the name of a file to write, such as plan.json, found none")
-    return run_with_signals(plan.make_plan(download.read_config(found, flags), found))
+    return run_with_signals(plan.make_plan(download.read_config(args, flags), args))
 
 
-def _tell(found: Namespace) -> int:
+def _print_text(args: Namespace) -> int:
     """Run a command that needs neither settings nor catalogue."""
-    if found.command == "help":
+    if args.command == "help":
         from collgs_async.cli.commands.setup import help_text
 
-        sys.stdout.write(help_text(found.topic))
+        sys.stdout.write(help_text(args.topic))
     else:
         from collgs_async.cli.completion import completion_script
 
-        sys.stdout.write(completion_script(found.shell))
+        sys.stdout.write(completion_script(args.shell))
     return 0
 
 
-def _has_no_selection(found: Namespace, flags: dict[str, object]) -> bool:
+def _has_no_selection(args: Namespace, flags: dict[str, object]) -> bool:
     """Whether nothing selects what to search for: no file, no flag, no variable."""
     from collgs_async.cli.commands.download import DEFAULT_CONFIG
 
     selecting = [option for option in OPTIONS if option.group == "selection"]
     asked = any(key.startswith(("parameters.", "selection.")) for key in flags)
     asked |= any(os.environ.get(env_name(option)) for option in selecting)
-    return not (found.config or asked or DEFAULT_CONFIG.exists())
+    return not (args.config or asked or DEFAULT_CONFIG.exists())
 
 
 def _first_steps() -> int:

@@ -91,7 +91,7 @@ class _Parser(argparse.ArgumentParser):
         return self.overview or super().format_help()
 
     def error(self, message: str) -> NoReturn:
-        raise ConfigError(_clearer(message, self))
+        raise ConfigError(_rewrite_message(message, self))
 
 
 def command_parser(command: str, *, overview: str | None = None) -> argparse.ArgumentParser:
@@ -131,7 +131,7 @@ def unknown_flag(word: str, known: Sequence[str]) -> str:
     return f"{flag}: unknown here{did_you_mean(flag, known)}"
 
 
-def _clearer(message: str, parser: argparse.ArgumentParser) -> str:
+def _rewrite_message(message: str, parser: argparse.ArgumentParser) -> str:
     """Convert a message of argparse to our form: the flag, what was expected, what was found."""
     if strange := re.match(r"unrecognized arguments: (\S+)", message):
         return unknown_flag(strange[1], flags_in(parser))
@@ -311,7 +311,7 @@ def _add_table(parser: argparse.ArgumentParser, shown: Sequence[str], *, without
         group = parser.add_argument_group(title)
         for option in OPTIONS:
             if option.group == name and option.flag not in without:
-                _add_option(group, option, shown=name in shown)
+                _add_option(group, option, is_shown=name in shown)
         if name == "selection":
             group.add_argument(
                 "--set",
@@ -324,11 +324,11 @@ def _add_table(parser: argparse.ArgumentParser, shown: Sequence[str], *, without
             )
 
 
-def _add_option(group: argparse._ArgumentGroup, option: Option, *, shown: bool) -> None:
+def _add_option(group: argparse._ArgumentGroup, option: Option, *, is_shown: bool) -> None:
     words = option.help.replace("%", "%%")
     if option.default is not None and not option.switch:
         words += f" (default: {option.default})"
-    if not shown:
+    if not is_shown:
         words = argparse.SUPPRESS
     if option.switch:
         group.add_argument(option.flag, dest=option.key, action=argparse.BooleanOptionalAction, help=words)

@@ -36,15 +36,15 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     """
     command, words = _command_first(argv)
     parser = command_parser(command) if command else command_parser("download", overview=overview())
-    found = parser.parse_args(words)
-    found.command = command or "download"
-    return found
+    args = parser.parse_args(words)
+    args.command = command or "download"
+    return args
 
 
-def flags_of(found: argparse.Namespace) -> dict[str, object]:
+def flags_of(args: argparse.Namespace) -> dict[str, object]:
     """Return the values for the configuration, by key."""
-    flags = {option.key: getattr(found, option.key) for option in OPTIONS if hasattr(found, option.key)}
-    return flags | {f"parameters.{key}": value for key, value in map(_set, found.set)}
+    flags = {option.key: getattr(args, option.key) for option in OPTIONS if hasattr(args, option.key)}
+    return flags | {f"parameters.{key}": value for key, value in map(_set, args.set)}
 
 
 def _set(words: str) -> tuple[str, str]:

@@ -54,39 +54,39 @@ PAGE_OF_A_YEAR: Final = 50
 SMALL: Final = 200_000
 """Mean size of an archive of the constellation in bytes; a year of them still fits on any disk."""
 
-IMPATIENT: Final = {"connection.timeout": "3", "connection.retries": "6"}
+FAULT_SETTINGS: Final = {"connection.timeout": "3", "connection.retries": "6"}
 """With faults, a silent store is given up after seconds, since two minutes would be too long for a demo; and the first
 page of results meets all faults of the catalogue in a row."""
 
 
-async def demo(found: Namespace, flags: dict[str, object], screen: ConsoleHandler) -> int:
+async def demo(args: Namespace, flags: dict[str, object], console: ConsoleHandler) -> int:
     """Serve the embedded catalogue, and download everything from it, twice."""
-    faults = _chosen(found.fault)
-    if "list" in found.fault:
+    faults = _select_faults(args.fault)
+    if "list" in args.fault:
         return _list_faults()
     load_config(None, environ={}, flags=flags, needs_collection=False)  # refuse invalid flags first
-    if found.constellation and (not found.serve or faults):
+    if args.constellation and (not args.serve or faults):
         raise ConfigError("--constellation: expected --serve and no --fault beside it")
-    count = None if found.products is None else _whole_number("--products", found.products, 1, 100_000)
-    port = _whole_number("--port", found.port, 0, 65535)
+    count = None if args.products is None else _whole_number("--products", args.products, 1, 100_000)
+    port = _whole_number("--port", args.port, 0, 65535)
     spoiled = [fault for fault in faults if not fault.name.startswith("catalogue-")]
-    scenes = _year(count) if found.constellation else make_scenes(max(count or 12, len(spoiled)), size=SIZE)
+    scenes = _year(count) if args.constellation else make_scenes(max(count or 12, len(spoiled)), size=SIZE)
     with tempfile.TemporaryDirectory(prefix="collgs-store-") as store:
         server = DemoServer(
             scenes,
             Path(store),
-            page_maximum=PAGE_OF_A_YEAR if found.constellation else PAGE,
-            rate=None if found.serve else RATE,
-            faults=_dealt(faults, scenes),
+            page_maximum=PAGE_OF_A_YEAR if args.constellation else PAGE,
+            rate=None if args.serve else RATE,
+            faults=_assign_faults(faults, scenes),
             port=port,
-            sign_in=SignIn("demo", "demo", form=found.sign_in) if found.sign_in else None,
+            sign_in=SignIn("demo", "demo", form=args.sign_in) if args.sign_in else None,
         )
         try:
             await server.__aenter__()
         except OSError as error:
             raise ConfigError(f"--port: cannot serve on {port}: {os.strerror(error.errno or 0)}") from None
         try:
-            return await (_serve(server) if found.serve else DemoRun(server, found, flags, screen).run())
+            return await (_serve(server) if args.serve else DemoRun(server, args, flags, console).run())
         finally:
             await server.__aexit__(None, None, None)
 
@@ -104,18 +104,18 @@ def _whole_number(flag: str, words: str, least: int, most: int) -> int:
     return int(words)
 
 
-def _chosen(names: Sequence[str]) -> list[Fault]:
+def _select_faults(names: Sequence[str]) -> list[Fault]:
     """Return the named faults; ``all`` is each but the login, which stops the run."""
     for name in names:
         if name not in {"all", "list", *FAULTS}:
-            found = f"{name!r}{did_you_mean(name, FAULTS)}"
-            raise ConfigError(f"--fault: expected all, list or a fault that --fault list names, found {found}")
+            word = f"{name!r}{did_you_mean(name, FAULTS)}"
+            raise ConfigError(f"--fault: expected all, list or a fault that --fault list names, found {word}")
     if "all" in names:
         return [fault for fault in FAULTS.values() if fault.name != "login"]
     return [FAULTS[name] for name in dict.fromkeys(names) if name != "list"]
 
 
-def _dealt(faults: Sequence[Fault], scenes: Sequence[Scene]) -> dict[str, Fault | tuple[Fault, ...]]:
+def _assign_faults(faults: Sequence[Fault], scenes: Sequence[Scene]) -> dict[str, Fault | tuple[Fault, ...]]:
     """Assign each fault to a product of its own; those of the catalogue are applied one after the other."""
     pages = tuple(fault for fault in faults if fault.name.startswith("catalogue-"))
     archives = [fault for fault in faults if fault not in pages]
@@ -169,12 +169,12 @@ class _Pull:
 class DemoRun:
     """One demonstration: everything is downloaded, and then once more."""
 
-    def __init__(self, server: DemoServer, found: Namespace, flags: dict[str, object], screen: ConsoleHandler) -> None:
+    def __init__(self, server: DemoServer, args: Namespace, flags: dict[str, object], console: ConsoleHandler) -> None:
         self._server = server
-        self._found = found
-        self._screen = screen
-        self._faults = _chosen(found.fault)
-        self._flags = {**(IMPATIENT if self._faults else {}), **flags, "base_url": server.url}
+        self._args = args
+        self._console = console
+        self._faults = _select_faults(args.fault)
+        self._flags = {**(FAULT_SETTINGS if self._faults else {}), **flags, "base_url": server.url}
         if "output_directory" not in flags:
             self._flags["output_directory"] = tempfile.mkdtemp(prefix="collgs-demo-")
 
@@ -192,7 +192,7 @@ class DemoRun:
         if self._faults:
             self._tell_faults(first)
         self._tell(first, second)
-        return 0 if self._as_it_should_be(first, second) else 1
+        return 0 if self._is_as_expected(first, second) else 1
 
     async def _pull(self) -> _Pull:
         self._server.forget()
@@ -205,7 +205,7 @@ class DemoRun:
 
     async def _pull_collection(self, name: str) -> dict[str, dict[str, Any]]:
         config = load_config(None, environ={}, flags={**self._flags, "parameters.parentIdentifier": name})
-        progress = start_progress(config, self._found, self._screen)
+        progress = start_progress(config, self._args, self._console)
         with tempfile.TemporaryDirectory(prefix="collgs-report-") as folder:
             path = Path(folder, "report.json")
             try:
@@ -213,7 +213,7 @@ class DemoRun:
                     report = await client.run(report=path)
             finally:
                 progress.close()
-                self._screen.write_line = None
+                self._console.write_line = None
             products = _products(path)
         log.info(
             "  %-10s  %2d downloaded, %2d already here, %d failed   %s in %s",
@@ -255,7 +255,7 @@ class DemoRun:
     def _archive_faults(self) -> list[Fault]:
         return [fault for fault in self._faults if not fault.name.startswith("catalogue-")]
 
-    def _as_it_should_be(self, first: _Pull, second: _Pull) -> bool:
+    def _is_as_expected(self, first: _Pull, second: _Pull) -> bool:
         """Check the result: everything recoverable is here, and nothing was transferred twice."""
         lost = {
             scene.identifier

@@ -31,21 +31,21 @@ log = logging.getLogger("collgs_async")
 DEFAULT_CONFIG = Path("config.json")
 
 
-def read_settings(found: Namespace, flags: Mapping[str, object], *, needs_collection: bool = False) -> Config:
+def read_settings(args: Namespace, flags: Mapping[str, object], *, needs_collection: bool = False) -> Config:
     """Load the settings; a missing collection is an error only if one is needed."""
     file = DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None
-    return load_config(found.config or file, environ=os.environ, flags=flags, needs_collection=needs_collection)
+    return load_config(args.config or file, environ=os.environ, flags=flags, needs_collection=needs_collection)
 
 
-def read_config(found: Namespace, flags: dict[str, object]) -> Config:
+def read_config(args: Namespace, flags: dict[str, object]) -> Config:
     """Load the settings of a search, and log notes on reinterpreted values."""
-    config = read_settings(found, flags, needs_collection=True)
+    config = read_settings(args, flags, needs_collection=True)
     for note in config.query.notes if config.query else ():
         log.info("note: %s", note)
-    return _with_what_is_piped(config)
+    return _read_stdin_identifiers(config)
 
 
-def _with_what_is_piped(config: Config) -> Config:
+def _read_stdin_identifiers(config: Config) -> Config:
     """Read identifiers from standard input now, since waiting for it could not be interrupted later."""
     if config.selection.ids != "-":
         return config
@@ -54,10 +54,10 @@ def _with_what_is_piped(config: Config) -> Config:
     return replace(config, selection=replace(config.selection, ids=read_identifiers("-")))
 
 
-def read_verify(found: Namespace, flags: dict[str, object]) -> tuple[Config, Path]:
+def read_verify(args: Namespace, flags: dict[str, object]) -> tuple[Config, Path]:
     """Load the settings of a command that rarely queries the catalogue, and so needs no collection."""
-    config = read_settings(found, flags, needs_collection=found.repair)
-    folder = found.folder if found.folder else config.output_directory
+    config = read_settings(args, flags, needs_collection=args.repair)
+    folder = args.folder if args.folder else config.output_directory
     if not folder.exists():
         raise ConfigError(f"DIR: expected a folder with archives, found nothing at {folder}")
     return config, folder
@@ -78,25 +78,25 @@ def initialise(target: Path) -> int:
     return 0
 
 
-async def download(config: Config, found: Namespace, screen: ConsoleHandler) -> int:
+async def download(config: Config, args: Namespace, console: ConsoleHandler) -> int:
     """Download all matching products, or those of a plan."""
     from collgs_async.client import Client
 
-    _refuse_to_fetch_instead_of_showing(found)
-    plan = _plan(found)
-    if found.dry_run:
-        if found.report:
+    _check_listing_flags(args)
+    plan = _plan(args)
+    if args.dry_run:
+        if args.report:
             raise ConfigError("--report: expected a run that fetches, found --dry-run")
         from collgs_async.cli.commands.search import search
 
-        return await search(config, found, plan)
-    progress = start_progress(config, found, screen)
+        return await search(config, args, plan)
+    progress = start_progress(config, args, console)
     client = Client(config, progress)
     failure: CollgsError | None = None
     interrupted = False
     try:
         async with client:
-            await (client.run(report=found.report) if plan is None else client.pull(plan, report=found.report))
+            await (client.run(report=args.report) if plan is None else client.pull(plan, report=args.report))
     except ConfigError:
         raise
     except CollgsError as error:
@@ -106,7 +106,7 @@ async def download(config: Config, found: Namespace, screen: ConsoleHandler) -> 
         raise
     finally:
         progress.close()
-        screen.write_line = None
+        console.write_line = None
         if failure is not None:
             log.error("%s", failure)
         if interrupted or client.report != Report():
@@ -114,34 +114,34 @@ async def download(config: Config, found: Namespace, screen: ConsoleHandler) -> 
     return 0 if client.report.ok and failure is None else 1
 
 
-def _plan(found: Namespace) -> Plan | None:
+def _plan(args: Namespace) -> Plan | None:
     """Read the plan to download; None: run a search."""
-    if not found.plan:
+    if not args.plan:
         return None
     from collgs_async.selection.plan import Plan
 
-    return Plan.read(found.plan)
+    return Plan.read(args.plan)
 
 
-def _refuse_to_fetch_instead_of_showing(found: Namespace) -> None:
+def _check_listing_flags(args: Namespace) -> None:
     """Refuse listing options without a listing: a user who wants to look must not start a download of terabytes."""
-    given = {"--map": found.map, "--sort": found.sort, "--sizes": found.sizes, "--format": found.format != "table"}
+    given = {"--map": args.map, "--sort": args.sort, "--sizes": args.sizes, "--format": args.format != "table"}
     for flag, value in given.items():
-        if value and not found.dry_run:
+        if value and not args.dry_run:
             raise ConfigError(f"{flag}: expected --dry-run or the command search beside it, found neither")
 
 
-def start_progress(config: Config, found: Namespace, screen: ConsoleHandler) -> Progress:
+def start_progress(config: Config, args: Namespace, console: ConsoleHandler) -> Progress:
     """Choose the progress display, and let messages be written above it."""
     from collgs_async.models.progress import SilentProgress
     from collgs_async.reporting.bars import TqdmProgress
     from collgs_async.reporting.choice import choose_progress
 
-    if found.log_json:
+    if args.log_json:
         return SilentProgress()
-    progress = choose_progress(config.download_options.workers, quiet=found.quiet)
+    progress = choose_progress(config.download_options.workers, quiet=args.quiet)
     if isinstance(progress, TqdmProgress):
-        screen.write_line = progress.write_line
+        console.write_line = progress.write_line
     return progress
 
 
@@ -162,18 +162,18 @@ async def login(config: Config) -> int:
     return 0
 
 
-async def verify(folder: Path, config: Config, found: Namespace, screen: ConsoleHandler) -> int:
+async def verify(folder: Path, config: Config, args: Namespace, console: ConsoleHandler) -> int:
     """Verify all archives of a folder, several at once; list the damaged ones."""
     from collgs_async.storage.audit import verify_folder
 
-    progress = start_progress(config, found, screen)
+    progress = start_progress(config, args, console)
     try:
         audit = await verify_folder(folder, config.download_options, progress)
     finally:
         progress.close()
-        screen.write_line = None
+        console.write_line = None
     log.info("%s", audit)
-    if found.repair and not audit.ok:
+    if args.repair and not audit.ok:
         return await _repair(audit.bad, config)
     return 0 if audit.ok else 1
 

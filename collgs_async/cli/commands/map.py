@@ -29,16 +29,16 @@ __all__ = ["check_place", "write_map"]
 
 log = logging.getLogger("collgs_async")
 
-_LARGEST: Final = 256 * 1024
+_MAX_QUICKLOOK_BYTES: Final = 256 * 1024
 """Limit on an embedded quicklook in bytes."""
 
-_ALL_TOGETHER: Final = 24 * 2**20
+_MAX_TOTAL_BYTES: Final = 24 * 2**20
 """Limit for all embedded quicklooks in bytes, so the page can be opened and mailed."""
 
-_GIVEN_UP_AFTER: Final = 10
-"""Consecutive failures after which fetching stops: a server in trouble would cost half a minute for each of the others."""
+_MAX_FAILURES: Final = 10
+"""Consecutive failures after which fetching stops, since a server in trouble costs half a minute for each."""
 
-TOLD_EACH: Final = 5.0
+REPORT_INTERVAL: Final = 5.0
 """Seconds between progress messages for quicklooks."""
 
 
@@ -107,15 +107,15 @@ async def _pictures(client: Client, products: Sequence[Product]) -> dict[str, by
             yield product
 
     found: dict[str, bytes] = {}
-    room, failed, in_a_row, told_at = _ALL_TOGETHER, 0, 0, time.monotonic()
-    async with aclosing(client.with_quicklooks(one_by_one(), largest=_LARGEST)) as pictures:
+    room, failed, in_a_row, reported_at = _MAX_TOTAL_BYTES, 0, 0, time.monotonic()
+    async with aclosing(client.with_quicklooks(one_by_one(), largest=_MAX_QUICKLOOK_BYTES)) as pictures:
         async for product, picture in pictures:
-            if time.monotonic() - told_at >= TOLD_EACH:
-                told_at = time.monotonic()
+            if time.monotonic() - reported_at >= REPORT_INTERVAL:
+                reported_at = time.monotonic()
                 log.info("%d of %d quicklooks so far", len(found) + failed, len(wanted))
             if picture is None:
                 failed, in_a_row = failed + 1, in_a_row + 1
-                if in_a_row == _GIVEN_UP_AFTER:
+                if in_a_row == _MAX_FAILURES:
                     log.info("no more quicklooks are asked for")
                     break
                 continue

@@ -29,7 +29,7 @@ __all__ = ["compare_plans", "load_plan_settings", "make_plan"]
 log = logging.getLogger("collgs_async")
 
 
-def load_plan_settings(plan_flag: str, found: Namespace, flags: Mapping[str, object]) -> Config:
+def load_plan_settings(plan_flag: str, args: Namespace, flags: Mapping[str, object]) -> Config:
     """Load the settings beside a plan: all but the selection, which the plan replaces.
 
     Raises
@@ -41,25 +41,25 @@ def load_plan_settings(plan_flag: str, found: Namespace, flags: Mapping[str, obj
     for key, value in flags.items():
         if value is not None and (key in of_key or key.startswith("parameters.")):
             raise ConfigError(f"{plan_flag}: expected no selection beside it, found {of_key.get(key, '--set')}")
-    config = read_settings(found, flags)
-    if idle := _choosing(config):
+    config = read_settings(args, flags)
+    if idle := _selecting_settings(config):
         log.info("note: %s goes by the plan alone; without effect here: %s", plan_flag, ", ".join(idle))
     return config
 
 
-def _choosing(config: Config) -> list[str]:
+def _selecting_settings(config: Config) -> list[str]:
     """Return the names of the settings that select products, except the collection."""
     asked = given_names(config.parameters) - {"parentIdentifier", "parentId", "httpAccept"}
     wanted = config.selection.to_dict()
     return [*(f"parameters.{name}" for name in sorted(asked)), *(f"selection.{name}" for name in wanted)]
 
 
-async def make_plan(config: Config, found: Namespace) -> int:
+async def make_plan(config: Config, args: Namespace) -> int:
     """Select products, and write the plan."""
-    target = found.file
+    target = args.file
     _refuse_to_replace(target)
     async with Client(config) as client:
-        plan = await client.plan(sizes=found.sizes)
+        plan = await client.plan(sizes=args.sizes)
     plan.write(target)
     missing = [one.identifier for one in plan.left_out if one.kind == MISSING]
     left_out = Counter(one.kind for one in plan.left_out if one.kind != MISSING)
@@ -73,14 +73,14 @@ async def make_plan(config: Config, found: Namespace) -> int:
     return 1 if missing or left_out[TWIN] else 0
 
 
-async def compare_plans(config: Config, found: Namespace) -> int:
+async def compare_plans(config: Config, args: Namespace) -> int:
     """List what is new, gone or changed since a plan was made: in another plan, or in the catalogue."""
-    earlier = Plan.read(found.diff)
-    if found.file:
-        later = Plan.read(found.file)
+    earlier = Plan.read(args.diff)
+    if args.file:
+        later = Plan.read(args.file)
     else:
-        async with Client(_asking_again(earlier, found.diff, config)) as client:
-            later = await client.plan(sizes=found.sizes)
+        async with Client(_with_query_of(earlier, args.diff, config)) as client:
+            later = await client.plan(sizes=args.sizes)
     comparison = compare(earlier, later)
     for line in comparison.lines():
         sys.stdout.write(printable(line) + "\n")
@@ -88,7 +88,7 @@ async def compare_plans(config: Config, found: Namespace) -> int:
     return 0
 
 
-def _asking_again(plan: Plan, name: str, config: Config) -> Config:
+def _with_query_of(plan: Plan, name: str, config: Config) -> Config:
     """Return the settings with a plan's query, for the catalogue in the settings.
 
     A plan may come from anyone: if it determined the catalogue, it would determine which host receives the password.

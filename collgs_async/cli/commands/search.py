@@ -39,14 +39,14 @@ __all__ = ["quicklooks", "search"]
 log = logging.getLogger("collgs_async")
 
 
-async def search(config: Config, found: Namespace, plan: Plan | None = None) -> int:
+async def search(config: Config, args: Namespace, plan: Plan | None = None) -> int:
     """List matching products, or those of a plan, on stdout; in a dry run, only those to download."""
     from collgs_async.cli.commands.map import check_place, write_map
 
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    dry_run = getattr(found, "dry_run", False)
-    order = read_order(found.sort) if found.sort else None
-    place = check_place(found.map) if found.map else None
+    dry_run = getattr(args, "dry_run", False)
+    order = read_order(args.sort) if args.sort else None
+    place = check_place(args.map) if args.map else None
     tally = ListingTotals()
     kept: list[Product] = []
     error: CatalogueError | None = None
@@ -54,8 +54,8 @@ async def search(config: Config, found: Namespace, plan: Plan | None = None) -> 
         choice = client.choose() if plan is None else PlannedProducts(plan)
         if isinstance(choice, SelectedProducts):
             await choice.prepare()
-        products = _wanted(client, choice, tally) if dry_run else aiter(choice)
-        if found.sizes:
+        products = _incomplete(client, choice, tally) if dry_run else aiter(choice)
+        if args.sizes:
             products = client.with_sizes(products)
         if order:
             products = sort_by(products, order)
@@ -63,7 +63,7 @@ async def search(config: Config, found: Namespace, plan: Plan | None = None) -> 
         action = (lambda product: tally.actions.pop(product.identifier)) if dry_run else None
         async with aclosing(products):
             try:
-                await write_listing(products, found.format, sys.stdout, width=width, action=action)
+                await write_listing(products, args.format, sys.stdout, width=width, action=action)
             except BrokenPipeError:
                 if place is None:
                     raise
@@ -72,20 +72,20 @@ async def search(config: Config, found: Namespace, plan: Plan | None = None) -> 
             except CatalogueError as failure:
                 error = failure
         if place:
-            await write_map(place, kept, client, choice, quicklooks=found.quicklooks, error=error)
+            await write_map(place, kept, client, choice, quicklooks=args.quicklooks, error=error)
     for line in missing_lines(choice.missing):
         log.error("%s", line)
     if error:
         log.error("%s", error)
         return 1
     if dry_run and tally.bytes:
-        _tell_room(config.output_directory, tally.bytes - tally.here)
+        _log_free_space(config.output_directory, tally.bytes - tally.here)
     words = tally.words(choice.total, dry_run=dry_run)
     log.info("%s%s", words, f". {excluded_line(choice.excluded)}" if choice.excluded else "")
     return 1 if choice.missing else 0
 
 
-async def _wanted(
+async def _incomplete(
     client: Client, products: AsyncIterable[Product], tally: ListingTotals
 ) -> AsyncGenerator[Product, None]:
     """Yield the products that are not complete yet, and record what would be done about each."""
@@ -110,7 +110,7 @@ def _on_disk(archive: Path) -> int:
         return 0
 
 
-def _tell_room(folder: Path, needed: int) -> None:
+def _log_free_space(folder: Path, needed: int) -> None:
     """Log whether the disk has room for the download."""
     there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     free = shutil.disk_usage(there).free
