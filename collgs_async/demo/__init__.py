@@ -1,4 +1,4 @@
-"""The embedded catalogue: a server on the loopback that speaks as CollGS does, and misbehaves on request."""
+"""The embedded catalogue: a server on the loopback interface that behaves like CollGS, and fails on request."""
 
 from collgs_async.demo.archives import write_archive
 from collgs_async.demo.constellation import FIJI, LUXEMBOURG, make_constellation

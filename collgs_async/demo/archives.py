@@ -1,4 +1,4 @@
-"""SAFE-shaped ZIP archives whose bytes depend on the scene and its version, and on nothing else."""
+"""Create SAFE-shaped ZIP archives whose bytes depend only on the scene and its version."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def write_archive(scene: Scene, path: Path, version: int = 0, edition: int = 0) 
     Parameters
     ----------
     scene
-        Its `size` is the length of the file in bytes: exact from 640 bytes to 2 GiB, and not less than what
-        the smallest archive takes.
+        Its `size` is the length of the file in bytes: exact from 640 bytes to 2 GiB, and at least that of the smallest
+        archive.
     path
-        The file to write; it is overwritten.
+        The file, which is overwritten.
     version
         Another version has other bytes, and the same length.
     edition
@@ -55,7 +55,7 @@ def write_archive(scene: Scene, path: Path, version: int = 0, edition: int = 0) 
             share = (scene.size * 24 // 25 - 2_000) // len(images)
             for image in images[:-1]:
                 _write_noise(archive, _entry(image, method, year), share, dice)
-        # Deflated noise has no length that can be told beforehand; the last member, stored, takes up the rest.
+        # The length of deflated noise is unknown in advance; the last member, stored, fills the rest.
         last = _entry(images[-1], zipfile.ZIP_STORED, year)
         _write_noise(archive, last, _rest(scene, archive, images[-1]), dice)
     if scene.unreadable:
@@ -63,14 +63,14 @@ def write_archive(scene: Scene, path: Path, version: int = 0, edition: int = 0) 
 
 
 def member_byte(path: Path) -> int:
-    """Position in the file of a byte in the middle of the largest member's data."""
+    """Return the position of a byte in the middle of the largest member's data."""
     with zipfile.ZipFile(path) as archive:
         member = max(archive.infolist(), key=lambda info: info.compress_size)
     return member.header_offset + 30 + len(member.filename.encode()) + member.compress_size // 2
 
 
 def _images(scene: Scene) -> Iterator[str]:
-    """Name the image members: few and short in a tiny archive, where each byte counts."""
+    """Yield the names of the image members: few and short in a tiny archive, where each byte counts."""
     top = f"{scene.identifier}.SAFE"
     if scene.size < _ROOM_FOR_IMAGES:
         yield f"{top}/image.tiff" if _is_radar(scene) else f"{top}/B02.jp2"
@@ -92,7 +92,7 @@ def _metadata(scene: Scene) -> tuple[str, bytes]:
 
 
 def _claim_method(path: Path, names: Sequence[str]) -> None:
-    """Let headers say that these members are packed by a method which hardly any program reads."""
+    """Change headers to claim a compression method that hardly any program supports."""
     with zipfile.ZipFile(path) as archive:
         headers = [archive.getinfo(name).header_offset for name in names]
         place = archive.start_dir
@@ -120,7 +120,7 @@ def _entry(name: str, method: int, year: int) -> zipfile.ZipInfo:
 
 
 def _rest(scene: Scene, archive: zipfile.ZipFile, last: str) -> int:
-    """How many bytes the last member must hold, stored, for the archive to have the scene's size."""
+    """Return the bytes the last member must hold, stored, for the archive to have the scene's size."""
     directory = sum(46 + len(info.filename.encode()) for info in archive.infolist())
     end = archive.infolist()[-1]
     used = end.header_offset + 30 + len(end.filename.encode()) + end.compress_size

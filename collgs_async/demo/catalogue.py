@@ -1,4 +1,4 @@
-"""The catalogue: finds, sorts and pages scenes, and answers search requests."""
+"""The catalogue: find, sort and page scenes, and answer search requests."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["FAULTS_KEY", "Catalogue"]
 T = TypeVar("T", "Scene", "Collection")
 
 FAULTS_KEY = "catalogue"
-"""The key under which faults of the catalogue are given."""
+"""The key for faults of the catalogue."""
 
 
 class Catalogue:
@@ -36,13 +36,13 @@ class Catalogue:
     Parameters
     ----------
     scenes
-        What there is; the list may change while the catalogue is used, and grows by the dialect's newcomers.
+        All scenes; the list may change during use, and grows by the dialect's newcomers.
     limits
-        Of a page.
+        Page sizes.
     dialect
-        How this catalogue differs from the stock software.
+        Differences from the stock software.
     script
-        Deals out the faults.
+        The faults to apply.
     """
 
     def __init__(self, scenes: list[Scene], limits: Limits, dialect: Dialect, script: FaultScript) -> None:
@@ -57,7 +57,7 @@ class Catalogue:
         self._deleted: set[str] = set()
 
     def reply(self, pairs: list[tuple[str, str]], origin: str) -> Response:
-        """Answer a search; `pairs` are the decoded query, `origin` is where links lead."""
+        """Answer a search; `pairs` are the decoded query, `origin` is the base of links."""
         as_json = any(key.lower() == "httpaccept" and "json" in text for key, text in pairs)
         try:
             search = read_search(pairs, self._limits, self._dialect)
@@ -65,7 +65,7 @@ class Catalogue:
             return error_reply(error, origin, self._dialect, as_json=as_json)
         page = self._page(search, origin)
         self._let_newcomers_in(search, page)
-        # Only a page of results is spoilt: a refusal is no page.
+        # Faults apply to pages of results only, not to refusals.
         fault, _ = self._script.take(FAULTS_KEY) or (None, 0)
         if fault is not None and fault.name == "catalogue-empty":
             page = replace(page, items=())
@@ -76,7 +76,7 @@ class Catalogue:
         return right if fault is None else self._spoil(fault.name, right, origin)
 
     def describe(self, pairs: list[tuple[str, str]], origin: str) -> Response:
-        """Answer with a description document: of the search among collections, or of that in one of them."""
+        """Answer with the description document of the search for collections, or of that in one of them."""
         if self._dialect.description is None:
             return html_reply(404, "Not Found", "There is nothing here.")
         try:
@@ -108,7 +108,7 @@ class Catalogue:
         return Page(search, found[first : first + search.count], len(found), origin)
 
     def _find(self, search: Search) -> list[Scene]:
-        """Find products, newest first; what was found last is kept, for the next page asks for it again."""
+        """Find products, newest first; the result is cached, since the next page needs it again."""
         if self._found_by != search.filters() or self._found_among != self._scenes:
             self._found_by, self._found_among = search.filters(), list(self._scenes)
             scenes = (scene for scene in self._scenes if scene.collection == search.parent)
@@ -123,5 +123,5 @@ class Catalogue:
 
 
 def _in_order(items: Iterable[T]) -> list[T]:
-    """Sort by the beginning, the latest first, then by name (§1.6)."""
+    """Sort by start, the latest first, then by name (§1.6)."""
     return sorted(items, key=lambda item: (-item.start.timestamp(), item.identifier))

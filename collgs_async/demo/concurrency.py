@@ -1,4 +1,4 @@
-"""How many archives a store sends at once, and what those hear who come when it is full."""
+"""Limit the number of archives a store sends at once."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _MESSAGE = "Maximum number of %d concurrent flows achieved by the user"
 
 
 class FlowLimiter:
-    """Counts the archives that are on their way.
+    """Counts concurrent transfers.
 
     Parameters
     ----------
     most
-        How many may be; None: any number.
+        The limit; None: unlimited.
     status
-        Under which status one more is refused.
+        The status of a refusal.
     """
 
     def __init__(self, most: int | None, status: FlowsStatus) -> None:
@@ -36,12 +36,12 @@ class FlowLimiter:
 
     @property
     def exhausted(self) -> bool:
-        """Whether there is no room for another one."""
+        """Whether the limit is reached."""
         return self._most is not None and self._on_their_way >= self._most
 
     @contextmanager
     def one_more(self) -> Iterator[None]:
-        """Let one archive be on its way."""
+        """Count one transfer."""
         self._on_their_way += 1
         try:
             yield
@@ -49,11 +49,11 @@ class FlowLimiter:
             self._on_their_way -= 1
 
     def refusal(self) -> Response:
-        """Turn away who comes when there is no room."""
+        """Return the refusal of a transfer beyond the limit."""
         return too_many_flows(self._status, self._most or 0)
 
 
 def too_many_flows(status: FlowsStatus, most: int) -> Response:
-    """Refuse one archive too many: 429 asks to wait a second, the others say it in XML alone, as some stores do."""
+    """Refuse a transfer: 429 asks to wait a second, the other statuses explain it in XML only, as some stores do."""
     wait = {"Retry_After": "1"} if status == 429 else {}
     return text_reply(status, _XML % (_MESSAGE % most), "application/xml", **wait)

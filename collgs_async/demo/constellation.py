@@ -1,7 +1,7 @@
-"""A year as it really was, or nearly: which satellite saw which tile when, and what came of it in the archive.
+"""A realistic year: which satellite acquired which tile when, and its products in the archive.
 
-Orbits, swaths, tiles and the dates of processing baselines are those of the Copernicus Sentinels; the weather, and what
-was reprocessed, is made up.
+Orbits, swaths, tiles and the dates of processing baselines are those of the Copernicus Sentinels; the weather and the
+choice of reprocessed scenes are random.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["FIJI", "LUXEMBOURG", "make_constellation"]
 
 LUXEMBOURG: Final = ("31UFQ", "31UFR", "31UGQ", "31UGR", "32UKA", "32UKV", "32ULA", "32ULV")
-"""Tiles over Luxembourg and its neighbours; those of two zones of UTM overlap widely, as they do."""
+"""Tiles over Luxembourg and its neighbours; those of the two UTM zones overlap widely, as in reality."""
 
 FIJI: Final = ("01KAA", "01KAB", "60KXF", "60KXG", "60KYF", "60KYG")
 """Tiles on both sides of the antimeridian; those of zone 1 lie on both."""
@@ -36,7 +36,7 @@ _Maker: TypeAlias = "Callable[[_Pass, _Settings], list[Scene]]"
 
 _HABITS: Final[tuple[Crossing, ...]] = ("split", "beyond", "jumping")
 _BROKEN: Final = 0.08
-"""The share of passes whose data came down in two pieces, and so as two products of the tiles in between."""
+"""The fraction of passes received in two parts, and so with two products for the tiles in between."""
 
 _BASELINES: Final = (
     (date(2024, 7, 23), "N0511", "N0511"),
@@ -51,12 +51,12 @@ _BASELINES: Final = (
     (date(2017, 10, 23), "N0206", "N0206"),
     (date(2015, 1, 1), "N0205", "N0205"),
 )
-"""From which day each baseline was in use, for levels 1C and 2A; the latest first."""
+"""First day of each baseline, for levels 1C and 2A; the latest first."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Campaign:
-    """A reprocessing: of what was sensed from `first` to `last`, made between two days."""
+    """A reprocessing campaign for acquisitions from `first` to `last`, run between two days."""
 
     baseline: str
     first: date
@@ -76,12 +76,12 @@ _CAMPAIGNS: Final = (
 )
 _FATES: Final = ((), (0,), (1,), (0, 1))
 _LIKELIHOOD: Final = (50, 35, 8, 7)
-"""How often an acquisition was never reprocessed, once, by the later campaign only, or by both."""
+"""Weights of an acquisition being reprocessed never, once, by the later campaign only, or by both."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Pass:
-    """A satellite that comes by: `node` is when it is over the equator, `start` when it begins to record."""
+    """One pass of a satellite: `node` is the time over the equator, `start` the beginning of the acquisition."""
 
     satellite: Satellite
     orbit: int
@@ -91,14 +91,14 @@ class _Pass:
 
 @dataclass(frozen=True, slots=True)
 class _Settings:
-    """What the caller wants: mean bytes of an archive, how the antimeridian is drawn, which dice are thrown."""
+    """Options of the caller: mean archive size in bytes, notation of the antimeridian, and seed."""
 
     size: int
     crossing: Crossing | None
     seed: int
 
     def dice(self, passing: _Pass) -> random.Random:
-        """Throw other dice for each pass, so that a scene does not depend on how many others there are."""
+        """Return a generator for one pass, so that a scene does not depend on the number of others."""
         return random.Random(f"{self.seed}/{passing.satellite.serial}/{passing.orbit}/{passing.start}")
 
     def length(self, share: float, dice: random.Random) -> int:
@@ -115,24 +115,24 @@ def make_constellation(
     crossing: Crossing | None = None,
     seed: int = 0,
 ) -> list[Scene]:
-    """Make the scenes of Sentinel-1 and Sentinel-2 over some tiles, always the same ones for the same seed.
+    """Create the scenes of Sentinel-1 and Sentinel-2 over some tiles, deterministic for a seed.
 
     Parameters
     ----------
     count
         The most scenes, the newest ones; a year over Luxembourg has about 5000. None: all.
     tiles
-        Names of tiles, without their T, that lie near each other.
+        Names of nearby tiles, without their T.
     first, last
         Days of sensing, both included.
     size
-        Mean length of the archive of a whole tile in bytes; of a part of a tile it is a part of that.
+        Mean length of the archive of a whole tile in bytes; that of a partial tile is proportional.
     crossing
-        How a footprint across the antimeridian is drawn: as a MultiPolygon that is ``split`` there (RFC 7946,
-        section 3.1.9), as one Polygon whose longitudes go on ``beyond`` 180, or as one Polygon whose longitudes
-        are ``jumping`` from 180 to -180. None: each pass in one of these ways.
+        Notation of a footprint across the antimeridian: as a MultiPolygon that is ``split`` there (RFC 7946, section
+        3.1.9), as one Polygon with longitudes ``beyond`` 180, or as one Polygon with longitudes ``jumping`` from 180 to
+        -180. None: each pass in one of these ways.
     seed
-        Another seed gives other weather, other reprocessings and other numbers in the names.
+        Determines the weather, the reprocessings and the numbers in the names.
 
     Returns
     -------
@@ -149,7 +149,7 @@ def make_constellation(
 def _scenes(
     passes: Sequence[Iterator[tuple[_Pass, _Maker]]], since: datetime, until: datetime, settings: _Settings
 ) -> Iterator[Scene]:
-    """Merge passes, the latest first; all scenes of one pass have been sensed at one time."""
+    """Merge passes, the latest first; all scenes of one pass have the same sensing time."""
     for passing, make in heapq.merge(*passes, key=lambda item: -item[0].start.timestamp()):
         if passing.start < since:
             return
@@ -170,14 +170,14 @@ def _optical_passes(tiles: tuple[str, ...], until: datetime) -> Iterator[Iterato
 def _datatakes(
     mission: Mission, satellite: Satellite, orbit: int, before: timedelta, until: datetime
 ) -> Iterator[_Pass]:
-    """Give the passes of one satellite over one place; in summer it begins to record further north, so earlier."""
+    """Yield the passes of one satellite over one place; in summer acquisitions begin further north, and so earlier."""
     for node in mission.passes(satellite, orbit, until + timedelta(days=1)):
         lead = timedelta(minutes=10 if 4 <= node.month <= 8 else 6)
         yield _Pass(satellite, orbit, node, (node + before - lead).replace(microsecond=24_000))
 
 
 def _optical_scenes(sights: tuple[TileView, ...], passing: _Pass, settings: _Settings) -> list[Scene]:
-    """Make the products of a pass: of each tile those of both levels, in all versions."""
+    """Create the products of a pass: both levels of each tile, in all versions."""
     dice = settings.dice(passing)
     habit = settings.crossing or dice.choice(_HABITS)
     versions = list(_versions(passing.start, dice))
@@ -206,7 +206,7 @@ def _optical_scenes(sights: tuple[TileView, ...], passing: _Pass, settings: _Set
 
 
 def _pieces(sights: Sequence[TileView], dice: random.Random) -> Iterator[TileView]:
-    """Cut the tiles of a pass in two where its data came down in two pieces."""
+    """Split the tiles of a pass that was received in two parts."""
     south = min(y for sight in sights for _, y in sight.ring)
     north = max(y for sight in sights for _, y in sight.ring)
     broken, at = dice.random() < _BROKEN, dice.uniform(south, north)
@@ -220,7 +220,7 @@ def _pieces(sights: Sequence[TileView], dice: random.Random) -> Iterator[TileVie
 
 
 def _versions(sensed: datetime, dice: random.Random) -> Iterator[tuple[str, str, datetime]]:
-    """Give level, baseline and time of processing of each version of an acquisition that is in the archive."""
+    """Yield level, baseline and processing time of each version of an acquisition in the archive."""
     day = sensed.date()
     campaigns = [campaign for campaign in _CAMPAIGNS if campaign.first <= day <= campaign.last]
     (fate,) = dice.choices(_FATES, _LIKELIHOOD)
@@ -281,7 +281,7 @@ def _radar_scenes(ring: Ring, direction: str, passing: _Pass, settings: _Setting
     mission, serial = MISSIONS["Sentinel-1"], passing.satellite.serial
     start, end = passing.start, passing.start + timedelta(seconds=SLICE)
     absolute = mission.absolute_orbit(passing.satellite, passing.node)
-    # All slices of one pass are of the same data take.
+    # All slices of one pass belong to one data-take.
     take = random.Random(f"{settings.seed}/{serial}/{absolute}").randrange(1 << 24)
     times = f"{start:%Y%m%dT%H%M%S}_{end:%Y%m%dT%H%M%S}"
     scene = Scene(

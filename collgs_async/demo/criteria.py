@@ -1,4 +1,4 @@
-"""What a search asks of columns and times: the text of a parameter becomes a test of a scene (protocol §1)."""
+"""Convert search parameters on columns and times to tests of a scene (protocol §1)."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class RequestError(Exception):
     Parameters
     ----------
     text
-        The words of the refusal.
+        The message.
     locator
-        The parameter that is to blame; None: the catalogue does not say.
+        The invalid parameter; None: not stated.
     status
         The HTTP status.
     """
@@ -42,9 +42,9 @@ class RequestError(Exception):
 
 
 def column_test(key: str, text: str, kind: Kind) -> Callable[[Any], bool]:
-    """Test the value of a column: equal to one of a list or, for numbers and dates, in a range; None is in none (§1.4).
+    """Test a column: equal to a list item or, for numbers and dates, within a range; None never matches (§1.4).
 
-    Of a column with several values, one that is equal is enough.
+    Of a column with several values, one match is enough.
     """
     if kind is not str:
         if match := _BOUNDED.fullmatch(text):
@@ -66,7 +66,7 @@ def time_test(start: datetime | None, end: datetime | None, relation: str) -> Ca
 
 
 def parse_time(text: str, refusal: RequestError) -> datetime:
-    """Read an ISO date (midnight at its start) or time; without a zone it is UTC (§1.3)."""
+    """Parse an ISO date (midnight at its start) or time; without a zone it is UTC (§1.3)."""
     if not _DATE.fullmatch(text):
         raise refusal
     try:
@@ -110,7 +110,7 @@ _RELATIONS: Mapping[str, Callable[[datetime | None, datetime | None, Any], bool]
 }
 
 TIME_RELATIONS = tuple(_RELATIONS)
-"""Words for the parameter ``timeRelation``, the stock one first."""
+"""Values of the parameter ``timeRelation``, the default first."""
 
 
 def _convert(key: str, text: str, kind: Kind) -> Any:

@@ -1,4 +1,4 @@
-"""OpenSearch description documents: what can be asked of the catalogue, in its own words (protocol §5)."""
+"""OpenSearch description documents, which list the search parameters of the catalogue (protocol §5)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ xmlns:eo="http://a9.com/-/opensearch/extensions/eo/1.0/" xmlns:atom="http://www.
 <InputEncoding>UTF-8</InputEncoding></OpenSearchDescription>
 """
 _PATTERNS: Final[Mapping[Kind, str]] = {
-    # That of integers demands a sign, which no request has: a mistake of the server's that we keep.
+    # The integer pattern requires a sign, which no request has: a fault of the real server, kept here.
     int: "[+-][0-9]+",
     float: r"[-+]?[0-9]*\.?[0-9]+",
     datetime: r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[\+\-][0-9]{2}:[0-9]{2})$",
@@ -43,7 +43,7 @@ _GEOMETRIES: Final = ("LINESTRING", "POINT", "POLYGON", "MULTILINESTRING", "MULT
 
 
 def description_reply(parent: str | None, origin: str, limits: Limits, dialect: Dialect) -> Response:
-    """Describe the search among collections (`parent` None), or that in one of them."""
+    """Describe the search for collections (`parent` None), or that in one of them."""
     fixed: dict[str, str] = {} if parent is None else {dialect.parent_key: parent}
     parameters = known_parameters(parent, limits, dialect).values()
     described = "".join(_parameter(parameter, origin) for parameter in parameters)
@@ -58,7 +58,7 @@ def description_reply(parent: str | None, origin: str, limits: Limits, dialect: 
 
 
 def _query(fixed: Mapping[str, str], parameters: Iterable[Parameter], name: str) -> str:
-    """Write the query of a template; that of one collection names the parent twice, as the server's does."""
+    """Write the query of a template; that of one collection names the parent twice, as the real server does."""
     blanks = [f"{parameter.key}={{{parameter.qualified}?}}" for parameter in parameters]
     return "&".join([*([urlencode(fixed)] if fixed else []), *blanks, f"httpAccept={name}"])
 
@@ -79,7 +79,7 @@ def _parameter(parameter: Parameter, origin: str) -> str:
 
 
 def _profiles(key: str, origin: str) -> str:
-    """Link to what is said elsewhere about the values of a parameter."""
+    """Link to the documentation of a parameter's values."""
     if key == "searchTerms":
         title = "Simple search term parameter specification"
         return _profile(f"{origin}/catalog/docs/searchTerms.html", title)

@@ -1,4 +1,4 @@
-"""How catalogues of this kind differ from the stock software."""
+"""Differences between catalogues of this kind and the stock software."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["STOCK", "Dialect"]
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """Switches; their defaults are the stock software as protocol §1 to §4 have it.
+    """Switches; their defaults are the stock software as in protocol §1 to §4.
 
     Attributes
     ----------
@@ -19,11 +19,11 @@ class Dialect:
     leading_slash
         Relative download links begin with a slash.
     total
-        ``totalResults`` is there.
+        Responses have ``totalResults``.
     links
-        The feed's links (``first``, ``next``, ...) are there.
+        Responses have the feed's links (``first``, ``next``, ...).
     echo
-        ``queries.request`` is there.
+        Responses have ``queries.request``.
     acquisition_object
         A product's ``acquisitionInformation`` is an object, not an array.
     sizes
@@ -31,22 +31,22 @@ class Dialect:
     parent_key
         ``parentId``: an old server that does not know the newer name.
     xml_errors
-        Errors are RSS documents, whatever was asked for.
+        Errors are RSS documents, whatever format was requested.
     html_errors
         Every error is a proxy's HTML page with status 503.
     newcomers
-        So many new products appear at the front once the first page was read.
+        The number of new products that appear at the front once the first page was read.
     bare
-        Products have a name, a footprint and a download link, and nothing else.
+        Products have a name, a footprint and a download link only.
     description
-        Which answers the description documents announce; None: there is no such document, as at older servers.
+        Response formats in description documents; None: there are no such documents, as at older servers.
     product_platforms
-        Products have columns of their own for platform, serial identifier, instrument, sensor type, product type
-        and processing level, so that these can be asked for.
+        Products have columns of their own for platform, serial identifier, instrument, sensor type, product type and
+        processing level, which so become search parameters.
     geometry
-        Products can be asked for by a shape; else by a box only.
+        The search supports shapes; otherwise boxes only.
     without_columns
-        Columns of the stock software that products have not: they are no search parameters.
+        Columns of the stock software that products lack, and so no search parameters.
     """
 
     absolute_hrefs: bool = False

@@ -1,4 +1,4 @@
-"""What each fault makes of the right reply for an archive."""
+"""How each fault modifies the correct response for an archive."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 __all__ = ["REPLACING", "REZIPPING", "FaultContext", "apply_fault"]
 
 REPLACING = frozenset({"replaced", "replaced-silently"})
-"""The faults at whose first request the archive becomes another version."""
+"""The faults that replace the archive by another version at their first request."""
 
 REZIPPING = frozenset({"rezipped"})
-"""The faults at whose first request the archive becomes another edition."""
+"""The faults that replace the archive by another edition at their first request."""
 
 _SHIFT = 1000
 _TRAILER = 200
 _MOST_FLOWS = 4
 _SIGNATURE = "X-Expires=600&X-Signature=a%27b%28c%29%2Fd%40e%7Ef|g%2Bh%3D%3D"
-"""Of a link; whoever decodes it and encodes it again writes at least one of these characters in another way."""
+"""Query of a signed link; decoding and encoding it again changes at least one of these characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +39,13 @@ class FaultContext:
     Attributes
     ----------
     shown
-        What it would be given.
+        The current representation of the archive.
     method, headers, query
-        Of the request; header names in lower case, the query as it was written.
+        Of the request; header names in lower case, the query undecoded.
     turn
-        How many requests the same fault has spoiled before.
+        The number of earlier requests with the same fault.
     serial
-        A number that no other request has.
+        A number unique to this request.
     """
 
     shown: Representation
@@ -56,16 +56,16 @@ class FaultContext:
     query: str = ""
 
     def right(self, *ignored: str, **changes: Any) -> Response:
-        """Answer it right, as if it had not these headers and its representation had these changes."""
+        """Return the correct response, ignoring some request headers and with a changed representation."""
         return answer(replace(self.shown, **changes), self.method, without(self.headers, *ignored))
 
     def first_cut(self, reply: Response) -> Response:
-        """Cut the first of the replies short."""
+        """Truncate the first of the responses."""
         return cut_short(reply) if self.turn == 0 else reply
 
 
 def apply_fault(name: str, asked: FaultContext) -> Response:
-    """Answer as the fault of that name does; this may read and write files."""
+    """Respond with the fault of that name; this may read and write files."""
     return _SPOILERS[name](asked)
 
 

@@ -1,4 +1,4 @@
-"""What can be made to go wrong: the faults by name, and whose turn it is."""
+"""The faults by name, and the schedule of their application."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Fault:
     name
         Its key in `FAULTS`.
     times
-        How many requests it spoils, the first ones; None: all of them.
+        The number of requests it affects, the first ones; None: all of them.
     summary
         What happens, in one line.
     recoverable
-        Whether a patient client can have the product all the same.
+        Whether a client that retries can download the product nevertheless.
     """
 
     name: str
@@ -83,7 +83,7 @@ FAULTS = _index(
     Fault("catalogue-empty", 1, "a page of results is empty, and has the right total"),
     Fault("catalogue-deletion", 1, "the first product of a page of results is not listed any more from then on"),
 )
-"""Every fault by name; those that begin with ``catalogue-`` spoil pages of results, the others archives."""
+"""Every fault by name; those with the prefix ``catalogue-`` affect pages of results, the others archives."""
 
 QUICKLOOK_FAULTS = _index(
     Fault("missing", None, "404 Not Found", recoverable=False),
@@ -97,32 +97,32 @@ QUICKLOOK_FAULTS = _index(
 
 
 class FaultScript:
-    """Deals out the faults: to each product, and to the catalogue, its own ones in their order.
+    """Schedules the faults of each product and of the catalogue, in order.
 
     Parameters
     ----------
     faults
-        A fault, or several that are played one after the other, by identifier or under ``"catalogue"``.
+        A fault, or several that are applied one after the other, by identifier or under ``"catalogue"``.
     """
 
     def __init__(self, faults: Mapping[str, Fault | tuple[Fault, ...]]) -> None:
-        self._faults = faults  # not a copy: who gave it may go on adding to it
+        self._faults = faults  # not a copy: the caller may add faults later
         self._added: dict[str, Fault] = {}
         self._turns: Counter[str] = Counter()
 
     def add(self, key: str, fault: Fault) -> None:
-        """Let this fault spoil the next requests, in place of what was still to come."""
+        """Apply this fault to the next requests, instead of the remaining ones."""
         self._added[key] = fault
         self._turns[key] = 0
 
     def take(self, key: str) -> tuple[Fault, int] | None:
-        """Give the fault that spoils this request and which of its requests this is (0: the first), if any."""
+        """Return the fault of this request and the number of its earlier requests, if any."""
         turn = self._find(key)
         self._turns[key] += turn is not None
         return turn
 
     def peek(self, key: str) -> tuple[Fault, int] | None:
-        """Give the same as `take` without using it up, and only if the fault spoils every request."""
+        """Return the same as `take` without consuming it, and only for a fault of every request."""
         turn = self._find(key)
         return turn if turn and turn[0].times is None else None
 

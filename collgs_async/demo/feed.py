@@ -1,4 +1,4 @@
-"""How the catalogue writes its answers: pages as GeoJSON or Atom, errors as JSON or RSS (protocol §2 to §4)."""
+"""Format responses: pages as GeoJSON or Atom, errors as JSON or RSS (protocol §2 to §4)."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ class Page:
     Attributes
     ----------
     search
-        What was asked for.
+        The request.
     items
         The products, or collections, on this page.
     total
-        How many there are on all pages.
+        Their number on all pages.
     origin
         Scheme, host and port of the server.
     """
@@ -59,9 +59,9 @@ class Page:
 
 
 def json_reply(page: Page, dialect: Dialect) -> Response:
-    """Write a page as GeoJSON, its features first."""
+    """Format a page as GeoJSON, its features first."""
     search = page.search
-    # What the servlet sees behind its proxy; whoever resolves links against it finds nobody there.
+    # The address behind the proxy: links resolved against it lead nowhere.
     own = "http://catalogue.invalid:8080" + SEARCH_PATH + "?" + urlencode(search.known)
     document: dict[str, Any] = {
         "type": "FeatureCollection",
@@ -80,7 +80,7 @@ def json_reply(page: Page, dialect: Dialect) -> Response:
 
 
 def atom_reply(page: Page, dialect: Dialect) -> Response:
-    """Write a page as a small Atom feed of identifiers and enclosures."""
+    """Format a page as a small Atom feed of identifiers and enclosures."""
     entries = "".join(_atom_entry(item, page.origin, dialect) for item in page.items)
     feed = (
         '<?xml version="1.0" encoding="UTF-8"?>\n<feed xmlns="http://www.w3.org/2005/Atom" '
@@ -101,7 +101,7 @@ def _description_link(page: Page, dialect: Dialect) -> str:
 
 
 def error_reply(error: RequestError, origin: str, dialect: Dialect, *, as_json: bool) -> Response:
-    """Write a refusal: JSON, which goes without a content type, or an RSS document."""
+    """Format a refusal: as JSON, which has no content type, or as an RSS document."""
     if dialect.html_errors:
         return maintenance(503)
     if not as_json or dialect.xml_errors:

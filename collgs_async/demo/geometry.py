@@ -1,7 +1,7 @@
-"""Plane geometry, as a database does it that knows nothing of the antimeridian: what is drawn is what counts.
+"""Plane geometry, as in a database that ignores the antimeridian.
 
-Longitudes and latitudes are taken as x and y. Footprints have few corners, and a test is asked of thousands of them,
-so whatever can be told from bounding boxes is told first.
+Longitudes and latitudes are taken as x and y. Footprints have few vertices, but thousands are tested, so bounding boxes
+are compared first.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ Edge = tuple[Point, Point]
 Bounds = tuple[float, float, float, float]
 
 _HAIR: Final = 1e-9
-"""Degrees, a tenth of a millimetre: what is thinner than this is not there."""
+"""Tolerance in degrees, a tenth of a millimetre: anything thinner is ignored."""
 
 _METRES: Final = 111_195.0
-"""Of a degree of latitude."""
+"""Metres per degree of latitude."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """Points, lines and polygons together; each polygon is an outer ring and its holes.
+    """A collection of points, lines and polygons; each polygon is an outer ring and its holes.
 
     Attributes
     ----------
     points
-        Places without extent.
+        Isolated points.
     lines
-        Each has two points at least.
+        Each has at least two points.
     polygons
-        Rings, closed; of each polygon the outer one comes first.
+        Closed rings, the outer one of each polygon first.
     """
 
     points: tuple[Point, ...] = ()
@@ -60,48 +60,48 @@ class Shape:
 
     @cached_property
     def edges(self) -> tuple[Edge, ...]:
-        """All that is drawn; a point is an edge without length."""
+        """All edges; a point is an edge without length."""
         rings = chain(self.lines, chain.from_iterable(self.polygons))
         return (*((point, point) for point in self.points), *chain.from_iterable(map(pairwise, rings)))
 
     @cached_property
     def boxes(self) -> tuple[tuple[Bounds, Edge], ...]:
-        """All that is drawn, each edge after its bounding box."""
+        """All edges, each after its bounding box."""
         return tuple((_box(edge), edge) for edge in self.edges)
 
     @property
     def parts(self) -> Iterator[Point]:
-        """One point of each part."""
+        """Yield one point of each part."""
         yield from self.points
         yield from (line[0] for line in self.lines)
         yield from (polygon[0][0] for polygon in self.polygons)
 
     def covers(self, point: Point) -> bool:
-        """Whether a point, not on the rim, lies in a polygon."""
+        """Whether a point, not on an edge, lies in a polygon."""
         return any(sum(_in_ring(point, ring) for ring in polygon) % 2 for polygon in self.polygons)
 
 
 def shape_of(geometry: Mapping[str, Any]) -> Shape:
-    """Read a footprint: a GeoJSON Polygon or MultiPolygon."""
+    """Parse a footprint: a GeoJSON Polygon or MultiPolygon."""
     drawn = geometry["coordinates"]
     polygons = [drawn] if geometry["type"] == "Polygon" else drawn
     return Shape(polygons=tuple(tuple(tuple((x, y) for x, y, *_ in ring) for ring in polygon) for polygon in polygons))
 
 
 def intersects(one: Shape, other: Shape) -> bool:
-    """Whether they have a point in common, be it on the rim."""
+    """Whether they have a point in common, including edges."""
     if one.bounds is None or other.bounds is None or not _meet(one.bounds, other.bounds):
         return False
     theirs = _near(other, one.bounds)
     ours = _near(one, other.bounds)
     if any(_meet(box, their_box) and _cross(edge, their) for box, edge in ours for their_box, their in theirs):
         return True
-    # No rim meets another: a part lies in the other shape wholly or not at all.
+    # No edges intersect: each part lies in the other shape wholly or not at all.
     return any(map(other.covers, one.parts)) or any(map(one.covers, other.parts))
 
 
 def contains(whole: Shape, part: Shape) -> bool:
-    """Whether no point of a part, which is made of polygons, lies outside of the whole."""
+    """Whether no point of a part, which consists of polygons, lies outside of the whole."""
     if whole.bounds is None or part.bounds is None or not whole.polygons:
         return False
     if not _holds(_grown(whole.bounds), part.bounds):
@@ -109,15 +109,15 @@ def contains(whole: Shape, part: Shape) -> bool:
     rims = [edge for _, edge in _near(whole, part.bounds) if edge[0] != edge[1]]
     if not rims:
         return all(map(whole.covers, part.parts))
-    # Each patch into which all the rims cut the part has one of their pieces on its own rim, so that it is enough to
-    # look at both sides of each piece.
+    # Each face into which all edges split the part is bounded by a piece of them, so that it is enough to test both
+    # sides of each piece.
     lines = [*rims, *part.edges]
     sides = (side for line in lines for piece in _pieces(line, lines) for side in _both_sides(piece))
     return all(whole.covers(side) for side in sides if part.covers(side))
 
 
 def distance(point: Point, shape: Shape) -> float:
-    """Metres from a point to the nearest one of a shape, on a plane that is right near the point."""
+    """Return the metres from a point to the nearest one of a shape, on a plane accurate near the point."""
     if shape.covers(point):
         return 0.0
     squeeze = math.cos(math.radians(point[1]))
@@ -129,7 +129,7 @@ def distance(point: Point, shape: Shape) -> float:
 
 
 def clip(ring: Ring, start: Point, end: Point) -> Ring:
-    """Keep of a convex ring what lies to the left of a line, which goes on at both its ends; () when nothing does."""
+    """Clip a convex ring to the left of an infinite line; () when nothing remains."""
     kept: list[Point] = []
     for one, other in pairwise(ring):
         here, there = _turn(start, end, one), _turn(start, end, other)
@@ -142,12 +142,12 @@ def clip(ring: Ring, start: Point, end: Point) -> Ring:
 
 
 def area(ring: Ring) -> float:
-    """Tell the area within a ring, in square degrees of the plane; counterclockwise is positive."""
+    """Return the area within a ring, in square degrees of the plane; counterclockwise is positive."""
     return sum(one[0] * other[1] - other[0] * one[1] for one, other in pairwise(ring)) / 2
 
 
 def _turn(start: Point, end: Point, point: Point) -> float:
-    """Positive where the point lies to the left of the line, 0 on it."""
+    """Return a positive number where the point lies to the left of the line, 0 on it."""
     return (end[0] - start[0]) * (point[1] - start[1]) - (end[1] - start[1]) * (point[0] - start[0])
 
 
@@ -171,7 +171,7 @@ def _cross(one: Edge, other: Edge) -> bool:
 
 
 def _pieces(line: Edge, others: Sequence[Edge]) -> Iterator[Edge]:
-    """Cut a line where others meet it."""
+    """Split a line where others meet it."""
     (ax, ay), (bx, by) = line
     length = math.hypot(bx - ax, by - ay)
     cuts = {0.0, 1.0}
@@ -187,7 +187,7 @@ def _pieces(line: Edge, others: Sequence[Edge]) -> Iterator[Edge]:
 
 
 def _cuts(line: Edge, other: Edge, length: float) -> Iterable[float]:
-    """Where along the line, from 0 to 1, another one crosses it or, lying on it, begins and ends."""
+    """Return where along the line, from 0 to 1, another one crosses it or, lying on it, begins and ends."""
     a, b = line
     before, after = _turn(a, b, other[0]), _turn(a, b, other[1])
     if abs(before) <= _HAIR * length and abs(after) <= _HAIR * length:
@@ -200,7 +200,7 @@ def _cuts(line: Edge, other: Edge, length: float) -> Iterable[float]:
 
 
 def _both_sides(piece: Edge) -> tuple[Point, Point]:
-    """Give points a hair to either side of its middle."""
+    """Return points at a small distance to either side of its middle."""
     (ax, ay), (bx, by) = piece
     length = math.hypot(bx - ax, by - ay)
     across, up = (ay - by) / length * _HAIR, (bx - ax) / length * _HAIR
@@ -209,7 +209,7 @@ def _both_sides(piece: Edge) -> tuple[Point, Point]:
 
 
 def _to_edge(start: Point, end: Point) -> float:
-    """Tell the distance from the origin to an edge."""
+    """Return the distance from the origin to an edge."""
     along, up = end[0] - start[0], end[1] - start[1]
     square = along**2 + up**2
     share = min(1.0, max(0.0, -(start[0] * along + start[1] * up) / square)) if square else 0.0

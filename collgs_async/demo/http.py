@@ -1,4 +1,4 @@
-"""One request and what was sent for it: the only place that writes to a connection."""
+"""Record a request and send its response; the only module that writes to a connection."""
 
 from __future__ import annotations
 
@@ -33,24 +33,24 @@ _LOOK_EACH = 0.01
 
 @dataclass(frozen=True, slots=True)
 class RequestRecord:
-    """What is known of one request.
+    """A record of one request.
 
     Attributes
     ----------
     method, path, query, headers
-        As they came; header names in lower case, the path decoded, of repeated keys the first value.
+        As received; header names in lower case, the path decoded, of repeated keys the first value.
     range
         The Range header; None without one.
     status
-        What was answered; 0 while nothing was, or when no whole status line was sent.
+        The status of the response; 0 while there is none, or when no whole status line was sent.
     sent
-        Bytes of the body that were written so far.
+        Bytes of the body written so far.
     at
-        When the request came, by the monotonic clock, in seconds.
+        The time of the request by the monotonic clock, in seconds.
     posted
-        The names of the form fields that were posted, never what was in them.
+        The names of the form fields that were posted, never their values.
     port
-        The client's end of the connection: equal for requests that came over the same one.
+        The client's port, equal for requests over the same connection.
     """
 
     method: str
@@ -66,9 +66,9 @@ class RequestRecord:
 
 
 class ExactResponse(web.StreamResponse):
-    """A response with the headers that it was given: no chunking where a length is missing, no type guessed."""
+    """A response with exactly the given headers: no chunking where a length is missing, no default type."""
 
-    # aiohttp chunks a body without Content-Length unless it is told not to look at lengths.
+    # Without a length, aiohttp would chunk the body unless this check is disabled.
     _length_check = False
 
     def __init__(self, status: int, headers: Mapping[str, str]) -> None:
@@ -84,16 +84,16 @@ class ExactResponse(web.StreamResponse):
 
 
 class Exchange:
-    """A request on its way, and the reply as far as it was sent.
+    """A request in progress, and its response as far as it was sent.
 
     Parameters
     ----------
     request
         The request.
     pool
-        Where files are read.
+        Executor for reading files.
     rate
-        Bytes a second for bodies that are files; None: as fast as the client takes them.
+        Bytes per second for bodies that are files; None: unlimited.
 
     Attributes
     ----------
@@ -115,7 +115,7 @@ class Exchange:
         self._rate = rate
 
     def hit(self) -> RequestRecord:
-        """Tell what is known at this moment."""
+        """Return a record of the current state."""
         return RequestRecord(
             method=self.method,
             path=self.path,
@@ -130,7 +130,7 @@ class Exchange:
         )
 
     async def send(self, request: web.Request, reply: Response) -> web.StreamResponse:
-        """Send a reply; returns early, and in silence, when the client leaves."""
+        """Send a response; return early when the client disconnects."""
         if reply.status == 0:
             return self._send_raw(request, reply)
         if reply.unchecked:
@@ -157,7 +157,7 @@ class Exchange:
         return web.Response()
 
     async def _send_unchecked(self, request: web.Request, reply: Response) -> web.StreamResponse:
-        """Write status line and headers here, since aiohttp refuses what is wrong with them."""
+        """Write status line and headers directly, since aiohttp refuses invalid ones."""
         transport = request.transport
         if transport is None:
             return web.Response()
@@ -165,7 +165,7 @@ class Exchange:
         lines = [f"HTTP/1.1 {reply.status} OK", *(f"{name}: {value}" for name, value in reply.headers.items())]
         transport.write("\r\n".join([*lines, "Connection: close", "", ""]).encode("latin-1"))
         async for data in self._pieces(reply):
-            # A transport has no event for having room again.
+            # A transport has no event for free space in its buffer.
             while transport.get_write_buffer_size() > _BLOCK and not transport.is_closing():  # noqa: ASYNC110
                 await asyncio.sleep(_LOOK_EACH)
             transport.write(data)
@@ -175,7 +175,7 @@ class Exchange:
         return web.Response()
 
     async def _pieces(self, reply: Response) -> AsyncIterator[bytes]:
-        """Cut the body into pieces and hand on each one when it is due."""
+        """Yield the body in pieces, each when it is due."""
         rate = self._rate if isinstance(reply.body, Piece) else None
         total = len(reply.body) if reply.keep is None else reply.keep
         slow = min(total, int(reply.trickle * _TRICKLE_RATE))
@@ -213,7 +213,7 @@ async def _end(request: web.Request, ending: Ending) -> None:
     if ending is Ending.CLOSED:
         _close(request)
     elif ending is Ending.RESET:
-        # A reset throws away what is still on its way, and the third is meant to arrive.
+        # A reset discards what is in transit, but the first third is meant to arrive.
         await asyncio.sleep(_FLIGHT_SECONDS)
         _reset(request)
     elif ending is Ending.SILENT:

@@ -1,4 +1,4 @@
-"""Where satellites of a repeating orbit are, and what they see: well enough for the footprints of a rehearsal."""
+"""Positions of satellites on a repeating orbit, and what they see: accurate enough for realistic footprints."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["DEGREE", "MISSIONS", "Mission", "Satellite", "wrapped"]
 Point = tuple[float, float]
 
 DEGREE: Final = 111.195
-"""Kilometres of a degree of latitude."""
+"""Kilometres per degree of latitude."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +27,11 @@ class Satellite:
     serial
         Such as ``A``.
     node
-        A moment at which it came southward over the equator on the mission's reference orbit.
+        A time of its southward equator crossing on the mission's reference orbit.
     first, last
-        Between which moments it worked; `last` None: it still does.
+        Its time of operation; `last` None: it still operates.
     absolute
-        The number of its orbit at `node`, where the names of its products tell it.
+        The number of its orbit at `node`, where product names contain it.
     """
 
     serial: str
@@ -43,7 +43,7 @@ class Satellite:
 
 @dataclass(frozen=True, slots=True)
 class Mission:
-    """Satellites that share one sun-synchronous orbit, which repeats itself.
+    """Satellites that share one sun-synchronous repeating orbit.
 
     Attributes
     ----------
@@ -52,13 +52,13 @@ class Mission:
     days, orbits
         Of a cycle.
     reference
-        The relative orbit whose place is known.
+        A relative orbit with known position.
     longitude
-        Where that orbit comes southward over the equator, in degrees.
+        Its southward equator crossing, in degrees.
     near, far
-        How far to the right of the track the swath begins and ends, in kilometres; to the left is negative.
+        Start and end of the swath in kilometres to the right of the track; left is negative.
     satellites
-        In the order in which they were launched.
+        In the order of their launch.
     """
 
     inclination: float
@@ -72,11 +72,11 @@ class Mission:
 
     @property
     def period(self) -> timedelta:
-        """Time of one orbit."""
+        """Duration of one orbit."""
         return timedelta(days=self.days) / self.orbits
 
     def passes(self, satellite: Satellite, orbit: int, last: datetime) -> Iterator[datetime]:
-        """Give the moments at which it came southward over the equator on this relative orbit, the latest first."""
+        """Yield the times of its southward equator crossings on this relative orbit, the latest first."""
         cycle = timedelta(days=self.days)
         node = satellite.node + (orbit - self.reference) % self.orbits * self.period
         end = last if satellite.last is None else min(last, satellite.last)
@@ -86,20 +86,20 @@ class Mission:
             moment -= cycle
 
     def absolute_orbit(self, satellite: Satellite, node: datetime) -> int:
-        """Count the orbits since its launch."""
+        """Return the number of orbits since its launch."""
         return satellite.absolute + round((node - satellite.node) / self.period)
 
     def angle(self, latitude: float, *, ascending: bool) -> float:
-        """Tell how far it has still to go to that node, as a negative angle (or positive, past it), in degrees."""
+        """Return the remaining angle to that node in degrees, negative before it."""
         rise = math.asin(math.sin(math.radians(latitude)) / math.sin(math.radians(self.inclination)))
         return math.degrees(rise) - 180 if ascending else -math.degrees(rise)
 
     def delay(self, angle: float) -> timedelta:
-        """Tell when it is there, counted from the node."""
+        """Return the time at an angle, relative to the node."""
         return self.period * (angle / 360)
 
     def track(self, orbit: int, angle: float) -> Point:
-        """Tell the longitude and latitude below it; the longitude is not brought within ±180."""
+        """Return longitude and latitude below the satellite; the longitude is not limited to ±180."""
         inclination, ahead = math.radians(self.inclination), math.radians(angle)
         latitude = -math.asin(math.sin(inclination) * math.sin(ahead))
         along = math.degrees(math.atan2(math.cos(inclination) * math.sin(ahead), math.cos(ahead)))
@@ -108,7 +108,7 @@ class Mission:
         return node + along - turned * angle / 360, math.degrees(latitude)
 
     def swath(self, orbit: int, angle: float) -> tuple[Point, Point]:
-        """Give the near and the far end of what it sees at this moment."""
+        """Return the near and the far end of the swath at this time."""
         longitude, latitude = self.track(orbit, angle)
         later, further = self.track(orbit, angle + 0.01)
         east, north = (later - longitude) * math.cos(math.radians(latitude)), further - latitude
@@ -118,7 +118,7 @@ class Mission:
 
 
 def _beside(point: Point, azimuth: float, distance: float) -> Point:
-    """Go so many kilometres along a great circle; the azimuth is in radians."""
+    """Return the point at a distance in kilometres along a great circle; the azimuth is in radians."""
     latitude, arc = math.radians(point[1]), math.radians(distance / DEGREE)
     sine = math.sin(latitude) * math.cos(arc) + math.cos(latitude) * math.sin(arc) * math.cos(azimuth)
     turn = math.atan2(math.sin(azimuth) * math.sin(arc) * math.cos(latitude), math.cos(arc) - math.sin(latitude) * sine)
@@ -126,7 +126,7 @@ def _beside(point: Point, azimuth: float, distance: float) -> Point:
 
 
 def wrapped(longitude: float, centre: float = 0.0) -> float:
-    """Bring a longitude within 180 degrees of a centre."""
+    """Normalise a longitude to within 180 degrees of a centre."""
     return (longitude - centre + 180) % 360 - 180 + centre
 
 
@@ -168,4 +168,4 @@ MISSIONS: Mapping[str, Mission] = {
         ),
     ),
 }
-"""By the platform's name; the tracks lie within some kilometres of the real ones, the times within a minute."""
+"""By the platform's name; tracks are accurate to some kilometres, times to a minute."""

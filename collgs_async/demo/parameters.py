@@ -1,6 +1,6 @@
-"""The search parameters that the catalogue knows: of which kind they are, and which column each of them asks about.
+"""The search parameters of the catalogue: their kinds of values and their columns.
 
-What is not here is ignored, as §1.2 has it: a deployment's columns decide what can be asked.
+Others are ignored, as in §1.2: the columns of a deployment determine its parameters.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _Table: TypeAlias = "Mapping[str, tuple[Kind, Callable[[Any], Any]]]"
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Products on a page: the most that may be asked for, and how many there are when nobody asks."""
+    """Products on a page: the maximum, and the default."""
 
     page_maximum: int
     records_per_page: int
@@ -37,17 +37,17 @@ class Parameter:
     Attributes
     ----------
     key
-        What stands in a request.
+        Its name in a request.
     kind
         Of its values.
     prefix
-        The namespace under which the echo has it.
+        Its namespace in the echo.
     short
         Its name within that namespace where it is not the key, such as ``start`` for ``timeStart``.
     least, most
-        Of a number; None: no limit, or none that is told.
+        Range of a number; None: unlimited or not stated.
     column
-        What a scene, or a collection, has in this column: a value, several, or None. None: it is no column.
+        Returns the value of this column for a scene or a collection: one, several, or None. None: it is not a column.
     """
 
     key: str
@@ -60,7 +60,7 @@ class Parameter:
 
     @property
     def qualified(self) -> str:
-        """Its name in templates and links: the native ones are bare, and all of the EO ones are ``eo:`` (§5)."""
+        """Its name in templates and links: native ones have no prefix, and all of the EO ones are ``eo:`` (§5)."""
         name = self.short or self.key
         if self.prefix == "os":
             return name
@@ -68,7 +68,7 @@ class Parameter:
 
 
 def known_parameters(parent: str | None, limits: Limits, dialect: Dialect) -> Mapping[str, Parameter]:
-    """Give the parameters of a search among collections (`parent` None) or in one of them, by their keys."""
+    """Return the parameters of the search for collections (`parent` None) or in one of them, by key."""
     count = Parameter("count", int, "os", least=0, most=limits.page_maximum)
     known = (*_NATIVE, count, *_PLACE_AND_TIME, *_columns(parent, dialect))
     shapes = set() if dialect.geometry else {"geometry", "geoRelation"}
@@ -150,4 +150,4 @@ _OF_ITS_COLLECTION: Final[_Table] = {
     "productType": (str, lambda scene: COLLECTIONS[scene.collection].product_type),
     "processingLevel": (str, lambda scene: COLLECTIONS[scene.collection].level),
 }
-"""What some deployments tell of each product in columns of its own."""
+"""Columns that some deployments have for each product."""

@@ -1,4 +1,4 @@
-"""What a search asks of places: boxes, geometries and circles, each a test of a footprint (protocol §1.7)."""
+"""Convert boxes, geometries and circles in a search to tests of a footprint (protocol §1.7)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _RELATIONS: Final[Mapping[str, Callable[[Shape, Shape], bool]]] = {
 
 
 def place_tests(given: Mapping[str, str]) -> list[Callable[[Any], bool]]:
-    """Give a test for each of the ways in which a request names a place."""
+    """Return a test for each way in which a request specifies a place."""
     tests = []
     if "box" in given:
         tests.append(_box_test(given["box"]))
@@ -39,7 +39,7 @@ def place_tests(given: Mapping[str, str]) -> list[Callable[[Any], bool]]:
 
 
 def _box_test(text: str) -> Callable[[Any], bool]:
-    """Test whether the bounding box of a footprint touches the box; the server fails, 500, at a bad one."""
+    """Test whether the bounding box of a footprint touches the box; an invalid box is an error 500."""
     numbers, *crs = _box_items(text)
     if crs and not crs[0].upper().endswith(("WGS84", "CRS84", "4326")):
         raise RequestError(f"Unsupported CRS in box: {crs[0]}", "box")
@@ -52,7 +52,7 @@ def _box_test(text: str) -> Callable[[Any], bool]:
 
 
 def _geometry_test(text: str | None, relation: str) -> Callable[[Any], bool]:
-    """Test the footprint itself; a relation without a geometry is taken for a geometry that cannot be read."""
+    """Test the footprint itself; a relation without a geometry is taken for an invalid geometry."""
     try:
         wanted = read_wkt(text or "")
     except ValueError as error:
@@ -75,7 +75,7 @@ def _circle_test(given: Mapping[str, str]) -> Callable[[Any], bool]:
 
 
 def _no_gazetteer(given: Mapping[str, str]) -> RequestError:
-    """Refuse a place by its name, which the stock software has never learnt."""
+    """Refuse place names, which the stock software does not support."""
     if "radius" not in given:
         return RequestError(_NAME)
     return RequestError("Still have to code or or more ways to geocode a name", None, 500)

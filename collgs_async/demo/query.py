@@ -1,4 +1,4 @@
-"""What a search request asks for: its parameters read, checked and echoed as the catalogue does (protocol §1)."""
+"""Parse, validate and echo the parameters of a search request as the catalogue does (protocol §1)."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ _PAGING = frozenset({"count", "startIndex"})
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """A search request, understood.
+    """A parsed search request.
 
     Attributes
     ----------
     parent
         The collection whose products are searched; None: collections are searched.
     start_index, count
-        Which page; the index counts from 1.
+        The page; the index counts from 1.
     known
-        The texts of all parameters that the catalogue knows, paging included.
+        The texts of all known parameters, paging included.
     parameters
-        What these parameters are.
+        The definitions of these parameters.
     tests
-        What a product or collection must pass.
+        Tests that a product or collection must pass.
     """
 
     parent: str | None
@@ -50,39 +50,39 @@ class Search:
     tests: tuple[Callable[[Any], bool], ...]
 
     def matches(self, item: Scene | Collection) -> bool:
-        """Whether a product, or a collection, is found."""
+        """Whether a product, or a collection, matches."""
         return all(test(item) for test in self.tests)
 
     def filters(self) -> Mapping[str, str]:
-        """Give the known parameters without paging: equal ones find the same things."""
+        """Return the known parameters without paging: equal ones find the same products."""
         return {key: text for key, text in self.known.items() if key not in _PAGING}
 
     def echo(self) -> Mapping[str, str]:
-        """Give the parameters as ``queries.request`` has them (§2.1)."""
+        """Return the parameters as in ``queries.request`` (§2.1)."""
         return {f"{self.parameters[key].prefix}:{key}": text for key, text in self.known.items()}
 
     def link_parameters(self) -> Mapping[str, str]:
-        """Give the parameters as links have them: with names that no request knows (§1.6)."""
+        """Return the parameters as in links: with names that no request understands (§1.6)."""
         return {self.parameters[key].qualified: text for key, text in self.filters().items()}
 
 
 def read_search(pairs: list[tuple[str, str]], limits: Limits, dialect: Dialect) -> Search:
-    """Understand a search request.
+    """Parse a search request.
 
     Parameters
     ----------
     pairs
-        The decoded query of the URL. Keys are read without regard to case, as over HTTP; empty values are
-        dropped, identical repeats collapse, different ones of a column must all match.
+        The decoded query of the URL. Keys are case-insensitive, as over HTTP; empty values are dropped, identical
+        repeats collapse, different ones of a column must all match.
     limits
-        Of a page.
+        Page sizes.
     dialect
-        Says which name of the parent is known.
+        Determines the name of the parent parameter.
 
     Raises
     ------
     RequestError
-        When a value is wrong, in the server's own words where they are known.
+        A value is invalid, in the server's own words where they are known.
     """
     given = _collect(pairs)
     parent = _find_parent(given, dialect)
@@ -103,18 +103,18 @@ def read_search(pairs: list[tuple[str, str]], limits: Limits, dialect: Dialect) 
 
 
 def read_parent(pairs: list[tuple[str, str]], dialect: Dialect) -> str | None:
-    """Tell which collection a request is about; None: about none of them.
+    """Return the collection of a request; None without one.
 
     Raises
     ------
     RequestError
-        When there is no such collection.
+        There is no such collection.
     """
     return _find_parent(_collect(pairs), dialect)
 
 
 def _collect(pairs: list[tuple[str, str]]) -> dict[str, list[str]]:
-    """Gather the texts of each key, which is put in lower case."""
+    """Collect the values of each key, in lower case."""
     given: dict[str, list[str]] = {}
     for key, text in pairs:
         if text and text not in given.setdefault(key.lower(), []):
@@ -172,7 +172,7 @@ def _time_test(given: Mapping[str, str]) -> Callable[[Any], bool]:
     if relation not in TIME_RELATIONS:
         possible = ", ".join(TIME_RELATIONS)
         raise RequestError(f"Invalid value for relation, possible values are [{possible}]", "timeRelation")
-    # Stock text; the refusal of a bad end quotes the start, which is a mistake of the server's that we keep.
+    # The server's text: it quotes the start where the end is invalid, a fault that is kept here.
     words = "Invalid expression for {} time, use a ISO time or date instead: " + given.get("timeStart", "null")
     start, end = (
         parse_time(given[key], RequestError(words.format(name), key)) if key in given else None

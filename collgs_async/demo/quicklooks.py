@@ -1,4 +1,4 @@
-"""Quicklooks: for each scene a small picture that looks like it, and the desk that hands the pictures out."""
+"""Quicklooks: a small picture for each scene, and the handler that serves them."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class QuicklookHandler:
     Parameters
     ----------
     scenes
-        What there is; the list may change while the desk is used.
+        All scenes; the list may change during use.
     faults
-        What goes wrong, by identifier.
+        The faults by identifier.
     dialect
-        How refusals are written.
+        The format of refusals.
     pool
-        Where pictures are painted.
+        Executor for rendering pictures.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class QuicklookHandler:
         if spoiled is not None and spoiled[0].name == "missing":
             return self._nothing(origin)
         body = await asyncio.get_running_loop().run_in_executor(self._pool, render, scene)
-        # Whatever the catalogue's link says (it says JPEG), the picture itself tells what it is, as at a GeoServer.
+        # The content type is that of the picture, whatever the catalogue's link states (JPEG), as at a GeoServer.
         right = Response(200, {"Content-Type": "image/png", "Content-Length": str(len(body))}, body)
         return right if spoiled is None else _spoil(spoiled[0].name, right)
 

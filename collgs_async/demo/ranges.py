@@ -1,4 +1,4 @@
-"""A file as HTTP sees it: validators, preconditions and ranges (RFC 9110, sections 8.8, 13 and 14)."""
+"""Serve a file over HTTP: validators, preconditions and ranges (RFC 9110, sections 8.8, 13 and 14)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ENTITY_TAG = re.compile(r'(?:W/)?"[^"]*"')
 
 @dataclass(frozen=True, slots=True)
 class Representation:
-    """What a URL stands for at one moment.
+    """The current representation of a URL.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class Representation:
     modified
         In whole seconds, UTC; None: unknown.
     flipped
-        Position of a wrong byte; None: all are right.
+        Position of a corrupted byte; None: all are correct.
     """
 
     path: Path
@@ -45,7 +45,7 @@ class Representation:
     flipped: int | None = None
 
     def headers(self) -> dict[str, str]:
-        """Headers that any answer about this representation has."""
+        """Return the headers of any response about this representation."""
         headers = {"Accept-Ranges": "bytes"}
         if self.etag is not None:
             headers["ETag"] = self.etag
@@ -55,20 +55,20 @@ class Representation:
 
 
 def answer(shown: Representation, method: str, headers: Mapping[str, str]) -> Response:
-    """Answer a GET or HEAD as RFC 9110 has it.
+    """Answer a GET or HEAD according to RFC 9110.
 
     Parameters
     ----------
     shown
-        What the URL stands for.
+        The current representation.
     method
-        ``GET`` or ``HEAD``; ranges mean something to GET only.
+        ``GET`` or ``HEAD``; ranges apply to GET only.
     headers
-        Of the request, their names in lower case. Several ranges at once are ignored, as a server may.
+        Of the request, with names in lower case. A request for several ranges gets the whole, as is permitted.
     """
     refusal = _precondition(shown, headers)
     if refusal is not None:
-        # A 304 tells the length that the body would have had; a 412 has no body at all.
+        # A 304 has the length that the body would have had; a 412 has no body at all.
         length = shown.length if refusal == 304 else 0
         return Response(refusal, {**shown.headers(), "Content-Length": str(length)})
     if method == "GET" and "range" in headers and _range_stands(shown, headers.get("if-range")):
@@ -101,7 +101,7 @@ def _whole(shown: Representation) -> Response:
 
 
 def _parse_range(text: str, length: int) -> tuple[int, int] | None:
-    """Give first and stop; None: not one valid range of bytes, to be ignored (section 14.2)."""
+    """Return first and stop; None: not one valid byte range, to be ignored (section 14.2)."""
     match = _RANGE.fullmatch(text)
     if match is None or match[0].endswith("=-") or not (match[1] or match[2]):
         return None
@@ -113,7 +113,7 @@ def _parse_range(text: str, length: int) -> tuple[int, int] | None:
 
 
 def _range_stands(shown: Representation, if_range: str | None) -> bool:
-    """Whether If-Range lets the range stand: by strong comparison only (section 13.1.5)."""
+    """Whether If-Range permits the range: by strong comparison only (section 13.1.5)."""
     if if_range is None:
         return True
     if _ENTITY_TAG.fullmatch(if_range):
@@ -123,7 +123,7 @@ def _range_stands(shown: Representation, if_range: str | None) -> bool:
 
 
 def _precondition(shown: Representation, headers: Mapping[str, str]) -> int | None:
-    """Evaluate the preconditions in their order (section 13.2.2): 412, 304, or None to go on."""
+    """Evaluate the preconditions in their order (section 13.2.2): 412, 304, or None to proceed."""
     if "if-match" in headers:
         if not _listed(shown.etag, headers["if-match"], weak=False):
             return 412

@@ -1,4 +1,4 @@
-"""Small pictures of scenes that never were: fields, woods and water under as much cloud as the catalogue says."""
+"""Render small pictures of synthetic scenes: fields, woods and water under the stated cloud cover."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ SIZE: Final = 96
 _NOTHING: Final = (0, 0, 0)
 _LAND: Final = ((18, 38, 66), (26, 66, 34), (44, 92, 40), (84, 122, 58), (132, 142, 78), (164, 148, 104))
 _SHADES: Final = (0.28, 0.42, 0.52, 0.62, 0.72)
-"""Up to which height the ground is water, wood and so on; the last colour is above all of them."""
+"""Upper limits of height for water, wood and so on; the last colour is above all of them."""
 
 _CLOUDS: Final = ((214, 218, 224), (236, 238, 240), (250, 250, 250))
 _GREYS: Final = tuple((grey, grey, grey) for grey in range(16, 256, 16))
 
 
 def render(scene: Scene) -> bytes:
-    """Paint a scene: a PNG image of some kilobytes, always the same one for the same scene."""
+    """Render a scene: a PNG image of some kilobytes, deterministic for a scene."""
     seen = list(_inside(shape_of(scene.footprint)))
     ground = random.Random(repr(scene.footprint))
     palette: tuple[_Colour, ...]
     if COLLECTIONS[scene.collection].optical:
-        # The weather belongs to the acquisition, so that its reprocessings look alike.
+        # The weather depends on the acquisition, so that its reprocessings look alike.
         weather = random.Random(f"{scene.start}{scene.footprint}")
         palette, pixels = (_NOTHING, *_LAND, *_CLOUDS), _optical(scene.cloud_cover or 0, seen, ground, weather)
     else:
@@ -49,7 +49,7 @@ def render(scene: Scene) -> bytes:
 
 
 def _optical(cover: int, seen: Sequence[bool], ground: random.Random, weather: random.Random) -> Iterator[int]:
-    """Give the numbers of the colours, with clouds over so many percent of what is seen."""
+    """Yield colour indices, with clouds over a percentage of the visible pixels."""
     height, vapour = _rough_relief(ground), _rough_relief(weather)
     heights = sorted(value for value, inside in zip(vapour, seen, strict=True) if inside)
     clear = len(heights) - round(len(heights) * cover / 100)
@@ -71,7 +71,7 @@ def _rough_relief(dice: random.Random) -> list[float]:
 
 
 def _relief(dice: random.Random, cells: int) -> list[float]:
-    """Make hills and valleys, from 0 to 1, row by row: random heights at the corners of cells, smooth between them."""
+    """Return a terrain from 0 to 1 by rows: random heights at the corners of cells, interpolated smoothly."""
     heights = [[dice.random() for _ in range(cells + 1)] for _ in range(cells + 1)]
     steps = [(place * cells // SIZE, place * cells % SIZE / SIZE) for place in range(SIZE)]
     eased = [(cell, share * share * (3 - 2 * share)) for cell, share in steps]
@@ -84,11 +84,11 @@ def _relief(dice: random.Random, cells: int) -> list[float]:
 
 
 def _inside(footprint: Shape) -> Iterator[bool]:
-    """Tell, row by row from the north, which pixels of the footprint's bounding box lie in it."""
+    """Yield, by rows from the north, whether pixels of the footprint's bounding box lie in it."""
     rings = [ring for polygon in footprint.polygons for ring in polygon]
     longitudes = [x for ring in rings for x, _ in ring]
     if max(longitudes) - min(longitudes) > 180:
-        # It crosses the antimeridian, and the picture shows it in one piece.
+        # It crosses the antimeridian, but the picture shows it in one piece.
         rings = [tuple((x % 360, y) for x, y in ring) for ring in rings]
     west, east = min(x for ring in rings for x, _ in ring), max(x for ring in rings for x, _ in ring)
     south, north = min(y for ring in rings for _, y in ring), max(y for ring in rings for _, y in ring)
@@ -105,7 +105,7 @@ def _inside(footprint: Shape) -> Iterator[bool]:
 
 
 def _png(palette: Sequence[_Colour], pixels: bytes) -> bytes:
-    """Write an image of numbered colours (PNG, third edition, section 11)."""
+    """Encode an indexed-colour image (PNG, third edition, section 11)."""
     rows = b"".join(b"\0" + pixels[start : start + SIZE] for start in range(0, len(pixels), SIZE))
     chunks = (
         (b"IHDR", struct.pack(">IIBBBBB", SIZE, SIZE, 8, 3, 0, 0, 0)),

@@ -1,4 +1,4 @@
-"""What goes back over the wire, as plain values: a status, headers, a body, and how the line ends."""
+"""Responses as plain values: a status, headers, a body, and the end of the connection."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ __all__ = ["Ending", "Piece", "Response", "cut_short", "html_reply", "maintenanc
 
 
 class Ending(Enum):
-    """What the server does with the connection after a reply."""
+    """What the server does with the connection after a response."""
 
     PROPER = auto()
-    """It stays open for the next request, unless the reply says otherwise."""
+    """Keep it open for the next request, unless the response says otherwise."""
 
     CLOSED = auto()
-    """It is closed, although more was announced."""
+    """Close it, although more was announced."""
 
     RESET = auto()
-    """It is reset (RST)."""
+    """Reset it (RST)."""
 
     SILENT = auto()
-    """It stays open and silent until the client leaves."""
+    """Keep it open and silent until the client disconnects."""
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A range of bytes of a file.
+    """A byte range of a file.
 
     Attributes
     ----------
     path
         The file; bytes after its end read as zeros.
     first, stop
-        Positions in bytes; `stop` is not included any more.
+        Positions in bytes; `stop` is excluded.
     flipped
-        Position of a byte whose lowest bit is read the wrong way round; None: all bytes are right.
+        Position of a byte whose lowest bit is inverted; None: none.
     """
 
     path: Path
@@ -52,7 +52,7 @@ class Piece:
         return self.stop - self.first
 
     def read(self, offset: int, length: int) -> bytes:
-        """Read up to `length` bytes from `offset`, which counts from `first`; this blocks."""
+        """Read up to `length` bytes from `offset`, relative to `first`; this blocks."""
         start = self.first + offset
         wanted = min(length, self.stop - start)
         with self.path.open("rb") as file:
@@ -65,26 +65,26 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """One reply.
+    """One response.
 
     Attributes
     ----------
     status
-        The HTTP status; 0: `body` holds raw bytes that stand in place of a status line.
+        The HTTP status; 0: `body` holds raw bytes that replace the status line.
     headers
-        All that are sent, but for Date, Server and Connection.
+        All headers except Date, Server and Connection.
     body
-        Bytes, or a range of a file, which is paced where the server has a rate.
+        Bytes, or a range of a file, which is limited to the server's rate.
     keep
-        How many bytes of the body are sent; None: all.
+        The number of bytes of the body to send; None: all.
     ending
         What happens after them.
     trickle
-        For how many seconds the body trickles at 1 KiB/s before it flows.
+        Seconds for which the body is sent at 1 KiB/s before it continues at full rate.
     unchecked
         Whether headers are written that aiohttp would refuse; the connection is closed then.
     after
-        Raw bytes sent on the same connection behind the body, which belong to no request.
+        Raw bytes sent on the same connection after the body, which belong to no request.
     """
 
     status: int
@@ -98,7 +98,7 @@ class Response:
 
 
 def text_reply(status: int, text: str, content_type: str | None, **headers: str) -> Response:
-    """Reply with a text; `content_type` None: without that header. Underscores in header names are hyphens."""
+    """Return a text response; `content_type` None: without that header. Underscores in header names become hyphens."""
     body = text.encode()
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     typed = {} if content_type is None else {"Content-Type": content_type}
@@ -106,7 +106,7 @@ def text_reply(status: int, text: str, content_type: str | None, **headers: str)
 
 
 def html_reply(status: int, title: str, text: str, **headers: str) -> Response:
-    """Reply with a short HTML page."""
+    """Return a short HTML page."""
     page = (
         f"<!DOCTYPE html>\n<html><head><title>{title}</title></head><body><h1>{title}</h1><p>{text}</p></body></html>\n"
     )
@@ -114,15 +114,15 @@ def html_reply(status: int, title: str, text: str, **headers: str) -> Response:
 
 
 def maintenance(status: int = 200) -> Response:
-    """Answer with the page that a proxy shows while its server is away."""
+    """Return the page of a proxy whose server is down."""
     return html_reply(status, "Maintenance", "The service is being maintained. Please come back later.")
 
 
 def cut_short(reply: Response, ending: Ending = Ending.CLOSED) -> Response:
-    """Send only the first third of the body, and end the connection like this."""
+    """Send only the first third of the body, and end the connection as stated."""
     return replace(reply, keep=len(reply.body) // 3, ending=ending)
 
 
 def without(headers: Mapping[str, str], *names: str) -> dict[str, str]:
-    """Copy the headers but for these."""
+    """Return a copy of the headers without these."""
     return {name: value for name, value in headers.items() if name not in names}

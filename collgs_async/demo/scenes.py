@@ -1,4 +1,4 @@
-"""What exists in the embedded catalogue: scenes with real names, times and footprints."""
+"""The content of the embedded catalogue: scenes with realistic names, times and footprints."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["COLLECTIONS", "SMALLEST_ARCHIVE", "Collection", "Scene", "make_newcomers", "make_scenes"]
 
 SMALLEST_ARCHIVE = 640
-"""Bytes; a SAFE-shaped archive of a Sentinel name cannot be shorter."""
+"""Bytes; a SAFE-shaped archive with a Sentinel name cannot be shorter."""
 
 _LUXEMBOURG_TILES = ("T31UFR", "T31UGQ", "T31UGR", "T32UKV", "T32ULA", "T32ULV")
 _POLARISATION = re.compile(r"_[012][SA]([SD][HV])_")
@@ -25,22 +25,22 @@ _TIMESTAMP = re.compile(r"\d{8}T\d{6}")
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """What all scenes of one collection have in common.
+    """Properties common to all scenes of one collection.
 
     Attributes
     ----------
     identifier
         The catalogue's name, such as ``S2_MSIL2A``.
     platform, instrument, level, mode
-        As the catalogue writes them.
+        As written in the catalogue.
     optical
         Whether its scenes have a cloud cover; radar has none.
     shelf
         The store's folders between the platform and the date.
     product_type
-        As the catalogue writes it.
+        As written in the catalogue.
     start
-        When its first scenes were sensed; its end is open.
+        The sensing time of its first scenes.
     """
 
     identifier: str
@@ -55,7 +55,7 @@ class Collection:
 
     @property
     def end(self) -> datetime | None:
-        """When its last scenes were sensed: None, for it goes on."""
+        """The sensing time of its last scenes: None, since it continues."""
         return None
 
     @property
@@ -70,7 +70,7 @@ class Collection:
 
     @property
     def description(self) -> str:
-        """What the parameter ``searchTerms`` looks at."""
+        """The text searched by the parameter ``searchTerms``."""
         return f"{self.platform} {self.instrument}, {self.level}: {self.product_type} products of CollGS"
 
 
@@ -116,7 +116,7 @@ COLLECTIONS: Mapping[str, Collection] = {
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One product and the archive that stands for it.
+    """One product and its archive.
 
     Attributes
     ----------
@@ -137,15 +137,16 @@ class Scene:
     platform, serial
         Such as ``Sentinel-2`` and ``A``.
     size
-        Length of the archive in bytes, kept exactly from `SMALLEST_ARCHIVE` to 2 GiB.
+        Length of the archive in bytes, exact from `SMALLEST_ARCHIVE` to 2 GiB.
     deflated
-        Whether the archive's members are deflated; else they are stored.
+        Whether the archive's members are deflated; otherwise they are stored.
     unreadable
-        Whether the images claim to be packed by Deflate64, which hardly any program reads; `deflated` is not for them.
+        Whether the images claim to be compressed by Deflate64, which hardly any program supports, regardless of
+        `deflated`.
     href
-        Where the catalogue says that the archive is; None: the store's usual place.
+        The archive's link in the catalogue; None: the store's usual place.
     made
-        When it was processed; None: five hours after it was sensed.
+        The processing time; None: five hours after sensing.
     """
 
     identifier: str
@@ -166,23 +167,23 @@ class Scene:
 
     @property
     def created(self) -> datetime:
-        """When it was processed."""
+        """The processing time."""
         return self.end + timedelta(hours=5) if self.made is None else self.made
 
     @property
     def polarisations(self) -> tuple[str, ...]:
-        """The channels of radar, as its name has them; none where it has no such name."""
+        """The channels of radar, from its name; empty for other names."""
         named = _POLARISATION.search(self.identifier)
         return _CHANNELS[named[1]] if named else ()
 
     @property
     def description(self) -> str:
-        """What the parameter ``searchTerms`` looks at."""
+        """The text searched by the parameter ``searchTerms``."""
         return f"{self.identifier} {self.platform}{self.serial} {self.orbit_direction} {self.start:%Y-%m-%d}"
 
     @property
     def location(self) -> str:
-        """Where the archive is: `href`, or else a path relative to the root of the origin (protocol §2.4)."""
+        """The archive's link: `href`, or else a path relative to the root of the origin (protocol §2.4)."""
         if self.href is not None:
             return self.href
         shelf = f"{self.platform}/{self.serial}/{COLLECTIONS[self.collection].shelf}/{self.start:%Y/%m/%d}"
@@ -190,21 +191,21 @@ class Scene:
 
 
 def make_scenes(count: int, *, size: int = 1_000_000, seed: int = 0) -> list[Scene]:
-    """Make up scenes around Luxembourg in 2021, of all collections, always the same ones for the same seed.
+    """Create scenes around Luxembourg in 2021, of all collections, deterministic for a seed.
 
     Parameters
     ----------
     count
-        How many; at most 10 million, so that their sensing times differ.
+        The number of scenes; at most 10 million, so that their sensing times differ.
     size
         Mean length of the archives in bytes; each has 50 to 150 % of it, and `SMALLEST_ARCHIVE` at least.
     seed
-        Another seed gives other scenes.
+        Another seed creates other scenes.
 
     Returns
     -------
     list of Scene
-        In order of sensing time; every identifier is unique and fits the patterns of protocol §7.
+        In order of sensing time; every identifier is unique and matches the patterns of protocol §7.
     """
     dice = random.Random(seed)
     newyear = datetime(2021, 1, 1, tzinfo=UTC)
@@ -220,7 +221,7 @@ def make_scenes(count: int, *, size: int = 1_000_000, seed: int = 0) -> list[Sce
 
 
 def make_newcomers(scene: Scene, count: int) -> list[Scene]:
-    """Make scenes like this one, each sensed one second after the other, the first one second after it."""
+    """Create scenes like this one, at intervals of one second after it."""
     return [_later(scene, timedelta(seconds=index)) for index in range(1, count + 1)]
 
 
@@ -277,7 +278,7 @@ def _radar_scene(collection: str, start: datetime, size: int, dice: random.Rando
 
 
 def _quadrilateral(dice: random.Random, *, width: float, height: float, slant: float) -> Mapping[str, Any]:
-    """Draw a footprint, in degrees, whose centre is over Luxembourg; `slant` is how far its top leans east."""
+    """Return a footprint, in degrees, centred over Luxembourg; `slant` is how far its top leans east."""
     west = dice.uniform(5.7, 6.6) - width / 2
     south = dice.uniform(49.4, 50.2) - height / 2
     corners = ((0.0, 0.0), (width, 0.0), (width + slant, height), (slant, height), (0.0, 0.0))

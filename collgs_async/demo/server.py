@@ -1,4 +1,4 @@
-"""The embedded server: the catalogue, the archive store and a sign-in page on one port of the loopback."""
+"""The embedded server: the catalogue, the archive store and a login page on one port of the loopback interface."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["DemoServer"]
 
 _DESCRIPTION_PATHS = frozenset({DESCRIPTION_PATH, f"{SEARCH_PATH}/description"})
-"""The second is where feeds say that it is."""
+"""The second is the one that feeds link to."""
 
 _THREADS = 4
 _PATIENCE = 0.1
@@ -48,37 +48,37 @@ class DemoServer:
     Parameters
     ----------
     scenes
-        What there is.
+        The content of the catalogue.
     folder
-        Where archives are made when they are first asked for; they stay there.
+        Where archives are created at their first request; they remain there.
     page_maximum
-        The most products on a page; asking for more is refused.
+        The largest page; a request for a larger one is refused.
     records_per_page
-        Products on a page when the request does not say.
+        The default page size.
     rate
-        Bytes a second for each archive that is sent; None: as fast as it goes.
+        Bytes per second for each archive that is sent; None: unlimited.
     faults
-        What goes wrong, by identifier, or under ``"catalogue"`` for pages of results; several faults are
-        played one after the other. None: nothing goes wrong.
+        Faults by identifier, or under ``"catalogue"`` for pages of results; several faults are applied one after the
+        other. None: no faults.
     quicklook_faults
-        What goes wrong with quicklooks, by identifier: values of `QUICKLOOK_FAULTS`. None: nothing goes wrong.
+        Faults of quicklooks by identifier: values of `QUICKLOOK_FAULTS`. None: no faults.
     dialect
-        How the catalogue differs from the stock software.
+        Differences from the stock software.
     sign_in
-        What the store demands before it hands an archive out; None: it is open to all.
+        The login that the store requires; None: it is open to all.
     meanwhile
-        Called between two searches, so that what there is can change while it is listed; None: nothing is.
+        Called between two searches, so that the content can change while it is listed; None: it does not.
     most_flows
-        How many archives are sent at once; who comes when there are so many is refused. None: any number.
+        The limit on concurrent transfers of archives; further ones are refused. None: unlimited.
     flows_status
-        The status of that refusal: 429 with ``Retry-After: 1``, or 403 or 200 with nothing but words.
+        The status of that refusal: 429 with ``Retry-After: 1``, or 403 or 200 with a message only.
     host, port
-        Where to listen; port 0: any free one.
+        The address to listen on; port 0: any free one.
 
     Attributes
     ----------
     scenes
-        What there is; it may be changed, in place, while the server runs.
+        The content; it may be changed, in place, while the server runs.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class DemoServer:
         self._folder.mkdir(parents=True, exist_ok=True)
         application = web.Application()
         application.router.add_route("*", "/{path:.*}", self._serve)
-        # A client that leaves ends its request at once, also one that is kept waiting on purpose.
+        # A client that disconnects ends its request at once, also one that is delayed on purpose.
         runner = web.AppRunner(application, access_log=None, handler_cancellation=True, shutdown_timeout=_PATIENCE)
         await runner.setup()
         self._site = web.TCPSite(runner, self._host, self._port)
@@ -154,28 +154,28 @@ class DemoServer:
 
     @property
     def url(self) -> str:
-        """Where to search."""
+        """The search address."""
         return self.origin + SEARCH_PATH
 
     @property
     def requests(self) -> list[RequestRecord]:
-        """The requests since the start, or since `forget`, in the order in which they came."""
+        """The requests since the start, or since `forget`, in order."""
         return [exchange.hit() for exchange in self._exchanges]
 
     def forget(self) -> None:
-        """Forget the requests so far."""
+        """Clear the list of requests."""
         self._exchanges.clear()
 
     def replace(self, identifier: str) -> None:
-        """Let another version take the place of an archive: other bytes and validators, the same length."""
+        """Replace an archive by another version: other bytes and validators, the same length."""
         self._store.replace(identifier)
 
     def spoil(self, key: str, fault: Fault) -> None:
-        """Let a fault spoil the next requests for a product, by its identifier, or under ``"catalogue"`` for pages."""
+        """Apply a fault to the next requests for a product, by its identifier, or under ``"catalogue"`` for pages."""
         self._script.add(key, fault)
 
     async def vanish(self, seconds: float) -> None:
-        """Be gone for so many seconds, or until this is cancelled: connections are reset, and new ones refused."""
+        """Be unreachable for some seconds, or until cancelled: connections are reset, and new ones refused."""
         if self._runner is None or self._site is None or self._runner.server is None:
             raise RuntimeError("use it as an asynchronous context manager: async with ...")
         await self._site.stop()
@@ -219,7 +219,7 @@ class DemoServer:
         return html_reply(404, "Not Found", "There is nothing here.")
 
     def _turn_away(self, request: web.Request) -> Response | None:
-        """Send a request for an archive to the store's own host, and from there to the form; None: it may pass."""
+        """Redirect a request for an archive to the store's host, and from there to the form; None: admitted."""
         wanted = self._store_origin + request.raw_path
         if f"http://{request.host}" != self._store_origin:
             return text_reply(302, "", "text/html; charset=utf-8", Location=wanted)
@@ -231,7 +231,7 @@ class DemoServer:
         posted = {name: str(value) for name, value in (await request.post()).items()}
         exchange.posted = tuple(posted)
         if self._desk is None or request.path.startswith("/sso/login"):
-            # The form of the fault: whoever fills it in sees it again, as after a wrong password.
+            # The form of the fault, which is shown again after each attempt, as after a wrong password.
             action = f"{self.origin}/sso/login-actions/authenticate?session_code=demo&execution=demo&client_id=store"
             return sign_in_page(action)
         cookies = read_cookies(request.headers.get("Cookie", ""))

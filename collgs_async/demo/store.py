@@ -1,4 +1,4 @@
-"""The archive store: makes archives when they are first asked for, and answers for them."""
+"""The archive store: create archives at their first request, and serve them."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ class Store:
     Parameters
     ----------
     scenes
-        What there is; the list may change while the store is used.
+        All scenes; the list may change during use.
     folder
-        Where archives are kept.
+        The folder of the archives.
     script
-        Deals out the faults.
+        The faults to apply.
     pool
-        Where archives are made.
+        Executor for creating archives.
     """
 
     def __init__(self, scenes: list[Scene], folder: Path, script: FaultScript, pool: Executor) -> None:
@@ -54,21 +54,21 @@ class Store:
         self._serials = itertools.count(1)
 
     def replace(self, identifier: str) -> None:
-        """Let another version take the place of this archive: other bytes and validators, the same length."""
+        """Replace this archive by another version: other bytes and validators, the same length."""
         self._versions[identifier] += 1
 
     def rezip(self, identifier: str) -> None:
-        """Zip the same data again: another edition takes the place of this archive, of the same length."""
+        """Replace this archive by another edition: the same data zipped again, with the same length."""
         self._editions[identifier] += 1
 
     def version(self, identifier: str) -> tuple[int, int]:
-        """Tell which version of an archive there is, and which edition of it."""
+        """Return the current version and edition of an archive."""
         return self._versions[identifier], self._editions[identifier]
 
     async def reply(self, method: str, path: str, headers: Mapping[str, str], query: str = "") -> Response:
-        """Answer a GET or HEAD for a path (decoded) and a query (as written); `headers` have names in lower case.
+        """Answer a GET or HEAD for a path (decoded) and a query (undecoded); `headers` have names in lower case.
 
-        A HEAD never uses up a fault, and meets only those that spoil every request.
+        A HEAD never consumes a fault, and is affected only by those of every request.
         """
         scene = self._find(path)
         if scene is None:
@@ -114,7 +114,7 @@ class Store:
         return Representation(path, path.stat().st_size, f'"{name}"', modified)
 
     def _find(self, path: str) -> Scene | None:
-        """Find the scene of a path; the index is made anew only when the list no longer agrees with it."""
+        """Return the scene of a path; the index is rebuilt only when it no longer matches the list."""
         for _ in range(2):
             position = self._positions.get(path, len(self._scenes))
             if position < len(self._scenes) and _path(self._scenes[position]) == path:

@@ -1,4 +1,4 @@
-"""What the satellites see: of which tiles how much, from which orbits, and how that is drawn as a footprint."""
+"""Which parts of tiles the satellites see, from which orbits, and their footprints."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ SLICE: Final = 25
 """Seconds of a Sentinel-1 product."""
 
 LEAST_SHARE: Final = 0.005
-"""Of a tile: less than this is not made into a product."""
+"""Minimum fraction of a tile for a product."""
 
 
 @dataclass(frozen=True, slots=True)
 class TileView:
-    """A tile as one orbit sees it: the part within the swath, and what share of the tile this is."""
+    """A tile as seen from one orbit: the part within the swath, and its fraction of the tile."""
 
     tile: str
     ring: Ring
@@ -49,7 +49,7 @@ class TileView:
 
 @cache
 def optical_sights(tiles: tuple[str, ...]) -> Mapping[int, tuple[TileView, ...]]:
-    """Find the orbits of Sentinel-2 that see some of the tiles, and what each of them sees."""
+    """Return the orbits of Sentinel-2 that see some of the tiles, and what each of them sees."""
     mission = MISSIONS["Sentinel-2"]
     seen = {}
     for orbit in range(1, mission.orbits + 1):
@@ -64,7 +64,7 @@ def _see(mission: Mission, orbit: int, tile: str) -> TileView | None:
     ring = (*square, square[0])
     middle = sum(x for x, _ in square) / 4
     south, north = min(y for _, y in square), max(y for _, y in square)
-    # The ends of a swath lie south and north of the satellite: a degree more on either side is enough for both rims.
+    # The ends of a swath lie south and north of the satellite: one more degree on either side covers both edges.
     ends = [mission.swath(orbit, mission.angle(latitude, ascending=False)) for latitude in (north + 1, south - 1)]
     (upper_east, upper_west), (lower_east, lower_west) = ([(wrapped(x, middle), y) for x, y in pair] for pair in ends)
     if upper_west[0] > upper_east[0]:
@@ -76,7 +76,7 @@ def _see(mission: Mission, orbit: int, tile: str) -> TileView | None:
 
 @cache
 def radar_sights(tiles: tuple[str, ...]) -> tuple[tuple[int, float, Ring], ...]:
-    """Find the products of Sentinel-1 that touch the tiles: orbit, angle to the node at their start, footprint."""
+    """Return the products of Sentinel-1 that touch the tiles: orbit, angle to the node at their start, footprint."""
     mission = MISSIONS["Sentinel-1"]
     squares = [corners(tile) for tile in tiles]
     wanted = [Shape(polygons=(((*square, square[0]),),)) for square in squares]
@@ -95,7 +95,7 @@ def radar_sights(tiles: tuple[str, ...]) -> tuple[tuple[int, float, Ring], ...]:
 
 
 def _slice(mission: Mission, orbit: int, angle: float, step: float, middle: float) -> Ring:
-    """Draw a product, counterclockwise, with longitudes near a middle one."""
+    """Return the footprint of a product, counterclockwise, with longitudes near a given one."""
     near, far = mission.swath(orbit, angle)
     next_near, next_far = mission.swath(orbit, angle + step)
     shift = wrapped(near[0], middle) - near[0]
@@ -105,10 +105,10 @@ def _slice(mission: Mission, orbit: int, angle: float, step: float, middle: floa
 
 @cache
 def draw(ring: Ring, habit: Crossing) -> Footprint:
-    """Draw a footprint whose longitudes may go on beyond 180 as the habit has it."""
+    """Return a footprint in the requested notation for longitudes beyond 180."""
     west, east = min(x for x, _ in ring), max(x for x, _ in ring)
     turns = -360 * round((west + east) / 720)
-    # Towards the east, as all who draw on do: from 179 to 181, not from -181 to -179.
+    # Towards the east, as in common practice: from 179 to 181, not from -181 to -179.
     turns += 360 if west + turns < -180 else 0
     ring = tuple((x + turns, y) for x, y in ring)
     if east + turns <= 180 or habit == "beyond":

@@ -1,4 +1,4 @@
-"""The squares into which Sentinel-2 is cut: from the name of a tile to its corners on the globe."""
+"""The tiling grid of Sentinel-2: from the name of a tile to its corners on the globe."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SQUARE: Final = 100_000
 _CYCLE: Final = 20 * _SQUARE
 _SIDE: Final = 109_800
 _GRID: Final = 60
-"""Metres: pixels of 10, 20 and 60 m all begin at the corner of a tile."""
+"""Metres: pixels of 10, 20 and 60 m are all aligned with the corner of a tile."""
 
 _RADIUS: Final = 6_378_137.0
 _FLATTENING: Final = 1 / 298.257223563
@@ -28,9 +28,9 @@ _FALSE_NORTHING: Final = 10_000_000.0
 
 @cache
 def corners(tile: str) -> tuple[Point, Point, Point, Point]:
-    """Give the corners of a tile such as ``31UFR``, counterclockwise from the upper left one.
+    """Return the corners of a tile such as ``31UFR``, counterclockwise from the upper left one.
 
-    They are longitudes and latitudes; around the antimeridian, longitudes go on beyond 180.
+    They are longitudes and latitudes; around the antimeridian, longitudes continue beyond 180.
     """
     zone, band, column, row = int(tile[:2]), tile[2], tile[3], tile[4]
     west = (1 + _COLUMNS[zone % 3].index(column)) * _SQUARE
@@ -46,7 +46,7 @@ def corners(tile: str) -> tuple[Point, Point, Point, Point]:
 
 
 def _row(zone: int, band: str, row: str) -> int:
-    """Find the southern end of a row of squares: its letter comes back each 2000 km, the band says which one it is."""
+    """Return the southern end of a row of squares, whose letter repeats every 2000 km within the bands."""
     first = (_ROWS.index(row) - (0 if zone % 2 else 5)) % 20 * _SQUARE
     middle = _BANDS.index(band) * 8 - 76
     return min(
@@ -56,7 +56,7 @@ def _row(zone: int, band: str, row: str) -> int:
 
 
 def _geographic(zone: int, southern: bool, easting: float, northing: float) -> Point:
-    """Turn metres of UTM on WGS84 into degrees, by Krüger's series: right to less than a millimetre."""
+    """Convert UTM metres on WGS 84 to degrees, by Krüger's series, accurate to less than a millimetre."""
     n = _FLATTENING / (2 - _FLATTENING)
     radius = _SCALE * _RADIUS / (1 + n) * (1 + n**2 / 4 + n**4 / 64)
     xi = (northing - (_FALSE_NORTHING if southern else 0.0)) / radius

@@ -1,4 +1,4 @@
-"""Well-known text, as it comes in the parameter ``geometry``: longitude before latitude (protocol §1.7)."""
+"""Parse well-known text in the parameter ``geometry``: longitude before latitude (protocol §1.7)."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _CLOSED_RING: Final = 4
 
 
 def read_wkt(text: str) -> Shape:
-    """Read a geometry of any of the seven kinds; heights and measures are dropped.
+    """Parse a geometry of any of the seven kinds; heights and measures are dropped.
 
     Raises
     ------
     ValueError
-        When this is no well-known text, in words that say where.
+        The text is malformed; the message has the position.
     """
     try:
         return _Reader(text).whole()
@@ -38,7 +38,7 @@ def read_wkt(text: str) -> Shape:
 
 
 class _Reader:
-    """Goes through a text from left to right."""
+    """Parses a text from left to right."""
 
     def __init__(self, text: str) -> None:
         self._text = text
