@@ -43,7 +43,7 @@ def write_archive(scene: Scene, path: Path, version: int = 0, edition: int = 0) 
     edition
         Another edition holds the same data, zipped in another year: only its headers differ.
     """
-    dice = random.Random(f"{scene.identifier}/{version}")
+    rng = random.Random(f"{scene.identifier}/{version}")
     year = _YEAR + edition
     method = zipfile.ZIP_DEFLATED if scene.deflated else zipfile.ZIP_STORED
     with zipfile.ZipFile(path, "w", allowZip64=True) as archive:
@@ -54,10 +54,10 @@ def write_archive(scene: Scene, path: Path, version: int = 0, edition: int = 0) 
             archive.writestr(_entry(name, method, year), text)
             share = (scene.size * 24 // 25 - 2_000) // len(images)
             for image in images[:-1]:
-                _write_noise(archive, _entry(image, method, year), share, dice)
+                _write_noise(archive, _entry(image, method, year), share, rng)
         # The length of deflated noise is unknown in advance; the last member, stored, fills the rest.
         last = _entry(images[-1], zipfile.ZIP_STORED, year)
-        _write_noise(archive, last, _rest(scene, archive, images[-1]), dice)
+        _write_noise(archive, last, _rest(scene, archive, images[-1]), rng)
     if scene.unreadable:
         _claim_method(path, images)
 
@@ -127,8 +127,8 @@ def _rest(scene: Scene, archive: zipfile.ZipFile, last: str) -> int:
     return max(1, scene.size - used - directory - _MEMBER_RECORDS - 2 * len(last.encode()) - _END_RECORD)
 
 
-def _write_noise(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, length: int, dice: random.Random) -> None:
+def _write_noise(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, length: int, rng: random.Random) -> None:
     entry.file_size = length
     with archive.open(entry, "w") as member:
         for position in range(0, length, _BLOCK):
-            member.write(dice.randbytes(min(_BLOCK, length - position)))
+            member.write(rng.randbytes(min(_BLOCK, length - position)))

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from collgs_async.demo.geometry import area, clip
 from collgs_async.demo.orbits import MISSIONS, Mission, Satellite
 from collgs_async.demo.scenes import SMALLEST_ARCHIVE, Scene
-from collgs_async.demo.tile_views import LEAST_SHARE, SLICE, TileView, draw, optical_sights, radar_sights
+from collgs_async.demo.tile_views import LEAST_SHARE, SLICE, TileView, draw, optical_views, radar_views
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -34,8 +34,8 @@ FIJI: Final = ("01KAA", "01KAB", "60KXF", "60KXG", "60KYF", "60KYG")
 
 _Maker: TypeAlias = "Callable[[_Pass, _Settings], list[Scene]]"
 
-_HABITS: Final[tuple[Crossing, ...]] = ("split", "beyond", "jumping")
-_BROKEN: Final = 0.08
+_NOTATIONS: Final[tuple[Crossing, ...]] = ("split", "beyond", "jumping")
+_SPLIT_FRACTION: Final = 0.08
 """The fraction of passes received in two parts, and so with two products for the tiles in between."""
 
 _BASELINES: Final = (
@@ -64,9 +64,9 @@ class _Campaign:
     begun: date
     done: date
 
-    def made(self, dice: random.Random) -> datetime:
+    def made(self, rng: random.Random) -> datetime:
         span = (self.done - self.begun).days * 86_400
-        return datetime.combine(self.begun, time(), UTC) + timedelta(seconds=dice.randrange(span))
+        return datetime.combine(self.begun, time(), UTC) + timedelta(seconds=rng.randrange(span))
 
 
 _CAMPAIGNS: Final = (
@@ -74,8 +74,8 @@ _CAMPAIGNS: Final = (
     _Campaign("N0510", date(2022, 1, 1), date(2023, 12, 13), date(2024, 6, 1), date(2024, 12, 1)),
     _Campaign("N0511", date(2015, 7, 4), date(2024, 7, 22), date(2025, 2, 1), date(2025, 11, 1)),
 )
-_FATES: Final = ((), (0,), (1,), (0, 1))
-_LIKELIHOOD: Final = (50, 35, 8, 7)
+_HISTORIES: Final = ((), (0,), (1,), (0, 1))
+_WEIGHTS: Final = (50, 35, 8, 7)
 """Weights of an acquisition being reprocessed never, once, by the later campaign only, or by both."""
 
 
@@ -97,12 +97,12 @@ class _Settings:
     crossing: Crossing | None
     seed: int
 
-    def dice(self, passing: _Pass) -> random.Random:
+    def rng(self, passing: _Pass) -> random.Random:
         """Return a generator for one pass, so that a scene does not depend on the number of others."""
         return random.Random(f"{self.seed}/{passing.satellite.serial}/{passing.orbit}/{passing.start}")
 
-    def length(self, share: float, dice: random.Random) -> int:
-        return max(SMALLEST_ARCHIVE, int(self.size * share * dice.uniform(0.7, 1.3)))
+    def length(self, share: float, rng: random.Random) -> int:
+        return max(SMALLEST_ARCHIVE, int(self.size * share * rng.uniform(0.7, 1.3)))
 
 
 def make_constellation(
@@ -159,12 +159,12 @@ def _scenes(
 
 def _optical_passes(tiles: tuple[str, ...], until: datetime) -> Iterator[Iterator[tuple[_Pass, _Maker]]]:
     mission = MISSIONS["Sentinel-2"]
-    for orbit, sights in optical_sights(tiles).items():
-        north = max(y for sight in sights for _, y in sight.ring)
+    for orbit, views in optical_views(tiles).items():
+        north = max(y for view in views for _, y in view.ring)
         before = mission.delay(mission.angle(north, ascending=False))
         for satellite in mission.satellites:
             passes = _datatakes(mission, satellite, orbit, before, until)
-            yield zip(passes, repeat(partial(_optical_scenes, sights)), strict=False)
+            yield zip(passes, repeat(partial(_optical_scenes, views)), strict=False)
 
 
 def _datatakes(
@@ -176,26 +176,26 @@ def _datatakes(
         yield _Pass(satellite, orbit, node, (node + before - lead).replace(microsecond=24_000))
 
 
-def _optical_scenes(sights: tuple[TileView, ...], passing: _Pass, settings: _Settings) -> list[Scene]:
+def _optical_scenes(views: tuple[TileView, ...], passing: _Pass, settings: _Settings) -> list[Scene]:
     """Create the products of a pass: both levels of each tile, in all versions."""
-    dice = settings.dice(passing)
-    habit = settings.crossing or dice.choice(_HABITS)
-    versions = list(_versions(passing.start, dice))
+    rng = settings.rng(passing)
+    notation = settings.crossing or rng.choice(_NOTATIONS)
+    versions = list(_versions(passing.start, rng))
     # Skies are mostly clear or mostly covered, and more often covered in winter.
-    weather = 100 * dice.betavariate(0.6, 0.8 if 4 <= passing.start.month <= 9 else 0.4)
+    weather = 100 * rng.betavariate(0.6, 0.8 if 4 <= passing.start.month <= 9 else 0.4)
     scenes = []
-    for sight in _pieces(sights, dice):
-        footprint = draw(sight.ring, habit)
-        cover = min(100, max(0, round(weather + dice.gauss(0, 12))))
-        length = settings.length(sight.share, dice)
+    for view in _split_views(views, rng):
+        footprint = draw(view.ring, notation)
+        cover = min(100, max(0, round(weather + rng.gauss(0, 12))))
+        length = settings.length(view.share, rng)
         for level, baseline, made in versions:
             scenes.append(
                 _optical_scene(
                     passing,
-                    sight,
+                    view,
                     level,
                     baseline,
-                    made + timedelta(seconds=dice.randrange(3_600)),
+                    made + timedelta(seconds=rng.randrange(3_600)),
                     footprint,
                     # The two levels have masks of their own.
                     cover if level == "MSIL1C" else min(100, round(cover * 1.05)),
@@ -205,38 +205,38 @@ def _optical_scenes(sights: tuple[TileView, ...], passing: _Pass, settings: _Set
     return scenes
 
 
-def _pieces(sights: Sequence[TileView], dice: random.Random) -> Iterator[TileView]:
+def _split_views(views: Sequence[TileView], rng: random.Random) -> Iterator[TileView]:
     """Split the tiles of a pass that was received in two parts."""
-    south = min(y for sight in sights for _, y in sight.ring)
-    north = max(y for sight in sights for _, y in sight.ring)
-    broken, at = dice.random() < _BROKEN, dice.uniform(south, north)
-    for sight in sights:
-        whole = area(sight.ring)
-        halves = (clip(sight.ring, (1, at), (0, at)), clip(sight.ring, (0, at), (1, at))) if broken else (sight.ring,)
+    south = min(y for view in views for _, y in view.ring)
+    north = max(y for view in views for _, y in view.ring)
+    is_split, at = rng.random() < _SPLIT_FRACTION, rng.uniform(south, north)
+    for view in views:
+        whole = area(view.ring)
+        halves = (clip(view.ring, (1, at), (0, at)), clip(view.ring, (0, at), (1, at))) if is_split else (view.ring,)
         for half in halves:
-            share = sight.share * area(half) / whole
+            share = view.share * area(half) / whole
             if share >= LEAST_SHARE:
-                yield TileView(sight.tile, half, share)
+                yield TileView(view.tile, half, share)
 
 
-def _versions(sensed: datetime, dice: random.Random) -> Iterator[tuple[str, str, datetime]]:
+def _versions(sensed: datetime, rng: random.Random) -> Iterator[tuple[str, str, datetime]]:
     """Yield level, baseline and processing time of each version of an acquisition in the archive."""
     day = sensed.date()
     campaigns = [campaign for campaign in _CAMPAIGNS if campaign.first <= day <= campaign.last]
-    (fate,) = dice.choices(_FATES, _LIKELIHOOD)
-    redone = [campaigns[index] for index in fate if index < len(campaigns)]
+    (history,) = rng.choices(_HISTORIES, _WEIGHTS)
+    redone = [campaigns[index] for index in history if index < len(campaigns)]
     original = next(baselines for since, *baselines in _BASELINES if since <= day)
-    kept = not redone or dice.random() < 0.8
+    kept = not redone or rng.random() < 0.8
     for level, baseline in zip(("MSIL1C", "MSIL2A"), original, strict=True):
         if kept:
-            yield level, baseline, sensed + timedelta(hours=dice.uniform(2, 9))
+            yield level, baseline, sensed + timedelta(hours=rng.uniform(2, 9))
         for campaign in redone:
-            yield level, campaign.baseline, campaign.made(dice)
+            yield level, campaign.baseline, campaign.made(rng)
 
 
 def _optical_scene(
     passing: _Pass,
-    sight: TileView,
+    view: TileView,
     level: str,
     baseline: str,
     made: datetime,
@@ -245,7 +245,7 @@ def _optical_scene(
     size: int,
 ) -> Scene:
     serial, start = passing.satellite.serial, passing.start
-    name = f"S2{serial}_{level}_{start:%Y%m%dT%H%M%S}_{baseline}_R{passing.orbit:03d}_T{sight.tile}"
+    name = f"S2{serial}_{level}_{start:%Y%m%dT%H%M%S}_{baseline}_R{passing.orbit:03d}_T{view.tile}"
     return Scene(
         identifier=f"{name}_{made:%Y%m%dT%H%M%S}",
         collection=f"S2_{level}",
@@ -264,7 +264,7 @@ def _optical_scene(
 
 def _radar_passes(tiles: tuple[str, ...], until: datetime) -> Iterator[Iterator[tuple[_Pass, _Maker]]]:
     mission = MISSIONS["Sentinel-1"]
-    for orbit, angle, ring in radar_sights(tiles):
+    for orbit, angle, ring in radar_views(tiles):
         direction = "DESCENDING" if abs(angle) < 90 else "ASCENDING"
         for satellite in mission.satellites:
             passes = _slices(mission, satellite, orbit, mission.delay(angle), until)
@@ -277,7 +277,7 @@ def _slices(mission: Mission, satellite: Satellite, orbit: int, before: timedelt
 
 
 def _radar_scenes(ring: Ring, direction: str, passing: _Pass, settings: _Settings) -> list[Scene]:
-    dice = settings.dice(passing)
+    rng = settings.rng(passing)
     mission, serial = MISSIONS["Sentinel-1"], passing.satellite.serial
     start, end = passing.start, passing.start + timedelta(seconds=SLICE)
     absolute = mission.absolute_orbit(passing.satellite, passing.node)
@@ -285,17 +285,17 @@ def _radar_scenes(ring: Ring, direction: str, passing: _Pass, settings: _Setting
     take = random.Random(f"{settings.seed}/{serial}/{absolute}").randrange(1 << 24)
     times = f"{start:%Y%m%dT%H%M%S}_{end:%Y%m%dT%H%M%S}"
     scene = Scene(
-        identifier=f"S1{serial}_IW_GRDH_1SDV_{times}_{absolute:06d}_{take:06X}_{dice.randrange(1 << 16):04X}",
+        identifier=f"S1{serial}_IW_GRDH_1SDV_{times}_{absolute:06d}_{take:06X}_{rng.randrange(1 << 16):04X}",
         collection="S1_SAR_GRD",
         start=start,
         end=end,
-        footprint=draw(ring, settings.crossing or dice.choice(_HABITS)),
+        footprint=draw(ring, settings.crossing or rng.choice(_NOTATIONS)),
         cloud_cover=None,
         orbit_direction=direction,
         orbit_number=passing.orbit,
         platform="Sentinel-1",
         serial=serial,
-        size=settings.length(1.3, dice),
-        made=end + timedelta(seconds=dice.randrange(7_200, 36_000)),
+        size=settings.length(1.3, rng),
+        made=end + timedelta(seconds=rng.randrange(7_200, 36_000)),
     )
     return [scene]

@@ -38,7 +38,7 @@ class FaultContext:
 
     Attributes
     ----------
-    shown
+    representation
         The current representation of the archive.
     method, headers, query
         Of the request; header names in lower case, the query undecoded.
@@ -48,7 +48,7 @@ class FaultContext:
         A number unique to this request.
     """
 
-    shown: Representation
+    representation: Representation
     method: str
     headers: Mapping[str, str]
     turn: int = 0
@@ -57,97 +57,97 @@ class FaultContext:
 
     def right(self, *ignored: str, **changes: Any) -> Response:
         """Return the correct response, ignoring some request headers and with a changed representation."""
-        return answer(replace(self.shown, **changes), self.method, without(self.headers, *ignored))
+        return answer(replace(self.representation, **changes), self.method, without(self.headers, *ignored))
 
     def first_cut(self, reply: Response) -> Response:
         """Truncate the first of the responses."""
         return cut_short(reply) if self.turn == 0 else reply
 
 
-def apply_fault(name: str, asked: FaultContext) -> Response:
+def apply_fault(name: str, context: FaultContext) -> Response:
     """Respond with the fault of that name; this may read and write files."""
-    return _SPOILERS[name](asked)
+    return _RESPONSES[name](context)
 
 
-def _wrong_bit(asked: FaultContext) -> Response:
-    return asked.right(flipped=member_byte(asked.shown.path))
+def _wrong_bit(context: FaultContext) -> Response:
+    return context.right(flipped=member_byte(context.representation.path))
 
 
-def _early(asked: FaultContext) -> Response:
-    reply = asked.right()
+def _early(context: FaultContext) -> Response:
+    reply = context.right()
     if reply.status == 206 and isinstance(reply.body, Piece):
-        reply = partial(asked.shown, max(0, reply.body.first - _SHIFT), reply.body.stop)
-    return asked.first_cut(reply)
+        reply = partial(context.representation, max(0, reply.body.first - _SHIFT), reply.body.stop)
+    return context.first_cut(reply)
 
 
-def _late(asked: FaultContext) -> Response:
-    reply = asked.right()
-    if reply.status == 206 and isinstance(reply.body, Piece) and asked.turn > 0:
+def _late(context: FaultContext) -> Response:
+    reply = context.right()
+    if reply.status == 206 and isinstance(reply.body, Piece) and context.turn > 0:
         first = min(reply.body.first + _SHIFT, reply.body.stop - 1)
-        reply = partial(asked.shown, first, reply.body.stop)
-    return asked.first_cut(reply)
+        reply = partial(context.representation, first, reply.body.stop)
+    return context.first_cut(reply)
 
 
-def _range_as_200(asked: FaultContext) -> Response:
-    reply = asked.right()
-    return asked.first_cut(replace(reply, status=200) if reply.status == 206 else reply)
+def _range_as_200(context: FaultContext) -> Response:
+    reply = context.right()
+    return context.first_cut(replace(reply, status=200) if reply.status == 206 else reply)
 
 
-def _unannounced(asked: FaultContext) -> Response:
-    reply = asked.right()
-    return asked.first_cut(replace(reply, headers=without(reply.headers, "Content-Length")))
+def _unannounced(context: FaultContext) -> Response:
+    reply = context.right()
+    return context.first_cut(replace(reply, headers=without(reply.headers, "Content-Length")))
 
 
-def _deaf_to_ranges_with_condition(asked: FaultContext) -> Response:
-    return asked.first_cut(asked.right("range") if "if-range" in asked.headers else asked.right())
+def _ignores_conditional_range(context: FaultContext) -> Response:
+    return context.first_cut(context.right("range") if "if-range" in context.headers else context.right())
 
 
-def _gzipped(asked: FaultContext) -> Response:
-    squeezed = asked.shown.path.with_suffix(f".{asked.serial}.gz")
-    with asked.shown.path.open("rb") as source, gzip.open(squeezed, "wb") as target:
+def _gzipped(context: FaultContext) -> Response:
+    squeezed = context.representation.path.with_suffix(f".{context.serial}.gz")
+    with context.representation.path.open("rb") as source, gzip.open(squeezed, "wb") as target:
         shutil.copyfileobj(source, target)
-    reply = asked.right("range", path=squeezed, length=squeezed.stat().st_size, etag=None)
+    reply = context.right("range", path=squeezed, length=squeezed.stat().st_size, etag=None)
     return replace(reply, headers={**reply.headers, "Content-Encoding": "gzip", "Vary": "Accept-Encoding"})
 
 
-def _half_header(asked: FaultContext) -> Response:
-    return Response(0, body=b"HTTP/1.1 %d OK\r\nContent-Ty" % asked.right().status)
+def _half_header(context: FaultContext) -> Response:
+    return Response(0, body=b"HTTP/1.1 %d OK\r\nContent-Ty" % context.right().status)
 
 
-def _sign_in(asked: FaultContext) -> Response:
-    place = f"/sso/login?client_id=store&state={asked.serial}"
+def _sign_in(context: FaultContext) -> Response:
+    place = f"/sso/login?client_id=store&state={context.serial}"
     return text_reply(302, "", "text/html; charset=utf-8", Location=place)
 
 
-def _signed(asked: FaultContext) -> Response:
-    if asked.query == _SIGNATURE:
-        return asked.right()
-    if asked.query:
+def _signed(context: FaultContext) -> Response:
+    if context.query == _SIGNATURE:
+        return context.right()
+    if context.query:
         return text_reply(403, "The signature does not match.\n", "text/plain")
     return text_reply(302, "", "text/plain", Location=f"?{_SIGNATURE}")
 
 
-def _under_no_coding(asked: FaultContext) -> Response:
-    reply = asked.right()
+def _under_no_coding(context: FaultContext) -> Response:
+    reply = context.right()
     return replace(reply, headers={**reply.headers, "Content-Encoding": "utf-8"})
 
 
-def _node(asked: FaultContext) -> Response:
-    tag = (asked.shown.etag or '""').strip('"')
-    return asked.first_cut(asked.right(etag=f'"{tag}-node{asked.serial}"'))
+def _node(context: FaultContext) -> Response:
+    tag = (context.representation.etag or '""').strip('"')
+    return context.first_cut(context.right(etag=f'"{tag}-node{context.serial}"'))
 
 
-def _unvalidated(asked: FaultContext) -> Response:
-    return asked.first_cut(asked.right(etag=None, modified=None))
+def _unvalidated(context: FaultContext) -> Response:
+    return context.first_cut(context.right(etag=None, modified=None))
 
 
-def _control_character(asked: FaultContext) -> Response:
-    tag = (asked.shown.etag or '""').strip('"')
-    return replace(asked.first_cut(asked.right(etag=f'"\x01{tag}"')), unchecked=True)
+def _control_character(context: FaultContext) -> Response:
+    tag = (context.representation.etag or '""').strip('"')
+    return replace(context.first_cut(context.right(etag=f'"\x01{tag}"')), unchecked=True)
 
 
-def _bad_chunk(asked: FaultContext) -> Response:
-    whole = asked.right("range")
+def _bad_chunk(context: FaultContext) -> Response:
+    whole = context.right("range")
     if not isinstance(whole.body, Piece):
         return whole
     third = whole.body.read(0, len(whole.body) // 3)
@@ -158,35 +158,35 @@ def _bad_chunk(asked: FaultContext) -> Response:
 
 _SPARE = b"HTTP/1.1 404 Not Found\r\nContent-Length: 3\r\n\r\nno\n"
 
-_SPOILERS: Mapping[str, Callable[[FaultContext], Response]] = {
-    "cut": lambda asked: cut_short(asked.right()),
-    "reset": lambda asked: cut_short(asked.right(), Ending.RESET),
-    "stall": lambda asked: cut_short(asked.right(), Ending.SILENT),
+_RESPONSES: Mapping[str, Callable[[FaultContext], Response]] = {
+    "cut": lambda context: cut_short(context.right()),
+    "reset": lambda context: cut_short(context.right(), Ending.RESET),
+    "stall": lambda context: cut_short(context.right(), Ending.SILENT),
     "half-header": _half_header,
     "503": lambda _: text_reply(503, "The store is busy.\n", "text/plain", Retry_After="1"),
     "429": lambda _: text_reply(429, "Too many requests.\n", "text/plain", Retry_After="1"),
     "500": lambda _: html_reply(500, "Internal Server Error", "Something went wrong."),
-    "no-range": lambda asked: asked.first_cut(asked.right("range")),
+    "no-range": lambda context: context.first_cut(context.right("range")),
     "no-length": _unannounced,
     "etag-per-node": _node,
     "early-206": _early,
     "200-range": _range_as_200,
-    "if-range-200": _deaf_to_ranges_with_condition,
-    "weak-etag": lambda asked: asked.first_cut(asked.right(etag=f"W/{asked.shown.etag}")),
+    "if-range-200": _ignores_conditional_range,
+    "weak-etag": lambda context: context.first_cut(context.right(etag=f"W/{context.representation.etag}")),
     "no-validators": _unvalidated,
-    "replaced": lambda asked: cut_short(asked.right()),
+    "replaced": lambda context: cut_short(context.right()),
     "replaced-silently": _unvalidated,
     "rezipped": _unvalidated,
     "control-etag": _control_character,
     "bad-chunk": _bad_chunk,
-    "unasked": lambda asked: replace(asked.right(), after=_SPARE),
+    "unasked": lambda context: replace(context.right(), after=_SPARE),
     "html": lambda _: maintenance(),
     "corrupt": _wrong_bit,
-    "truncated": lambda asked: asked.right(length=asked.shown.length * 2 // 3),
+    "truncated": lambda context: context.right(length=context.representation.length * 2 // 3),
     "gzip": _gzipped,
     "wrong-range": _late,
-    "trailing": lambda asked: asked.right(length=asked.shown.length + _TRAILER),
-    "slow": lambda asked: replace(asked.right(), trickle=2.0),
+    "trailing": lambda context: context.right(length=context.representation.length + _TRAILER),
+    "slow": lambda context: replace(context.right(), trickle=2.0),
     "flows": lambda _: too_many_flows(200, _MOST_FLOWS),
     "staged": lambda _: text_reply(202, "The archive is brought from tape.\n", "text/plain", Retry_After="1"),
     "signed": _signed,

@@ -23,7 +23,7 @@ Polygon = tuple[Ring, ...]
 Edge = tuple[Point, Point]
 Bounds = tuple[float, float, float, float]
 
-_HAIR: Final = 1e-9
+_TOLERANCE: Final = 1e-9
 """Tolerance in degrees, a tenth of a millimetre: anything thinner is ignored."""
 
 _METRES: Final = 111_195.0
@@ -106,12 +106,12 @@ def contains(whole: Shape, part: Shape) -> bool:
         return False
     if not _holds(_grown(whole.bounds), part.bounds):
         return False
-    rims = [edge for _, edge in _near(whole, part.bounds) if edge[0] != edge[1]]
-    if not rims:
+    edges = [edge for _, edge in _near(whole, part.bounds) if edge[0] != edge[1]]
+    if not edges:
         return all(map(whole.covers, part.parts))
     # Each face into which all edges split the part is bounded by a piece of them, so that it is enough to test both
     # sides of each piece.
-    lines = [*rims, *part.edges]
+    lines = [*edges, *part.edges]
     sides = (side for line in lines for piece in _pieces(line, lines) for side in _both_sides(piece))
     return all(whole.covers(side) for side in sides if part.covers(side))
 
@@ -179,7 +179,7 @@ def _pieces(line: Edge, others: Sequence[Edge]) -> Iterator[Edge]:
         if other is not line and _meet(_grown(_box(line)), _box(other)):
             cuts.update(share for share in _cuts(line, other, length) if 0 < share < 1)
     for start, stop in pairwise(sorted(cuts)):
-        if (stop - start) * length > _HAIR:
+        if (stop - start) * length > _TOLERANCE:
             yield (
                 (ax + start * (bx - ax), ay + start * (by - ay)),
                 (ax + stop * (bx - ax), ay + stop * (by - ay)),
@@ -190,10 +190,10 @@ def _cuts(line: Edge, other: Edge, length: float) -> Iterable[float]:
     """Return where along the line, from 0 to 1, another one crosses it or, lying on it, begins and ends."""
     a, b = line
     before, after = _turn(a, b, other[0]), _turn(a, b, other[1])
-    if abs(before) <= _HAIR * length and abs(after) <= _HAIR * length:
+    if abs(before) <= _TOLERANCE * length and abs(after) <= _TOLERANCE * length:
         for point in other:
             yield ((point[0] - a[0]) * (b[0] - a[0]) + (point[1] - a[1]) * (b[1] - a[1])) / length**2
-    elif before != after and min(before, after) <= _HAIR * length and max(before, after) >= -_HAIR * length:
+    elif before != after and min(before, after) <= _TOLERANCE * length and max(before, after) >= -_TOLERANCE * length:
         from_a, from_b = _turn(*other, a), _turn(*other, b)
         if from_a != from_b:
             yield from_a / (from_a - from_b)
@@ -203,7 +203,7 @@ def _both_sides(piece: Edge) -> tuple[Point, Point]:
     """Return points at a small distance to either side of its middle."""
     (ax, ay), (bx, by) = piece
     length = math.hypot(bx - ax, by - ay)
-    across, up = (ay - by) / length * _HAIR, (bx - ax) / length * _HAIR
+    across, up = (ay - by) / length * _TOLERANCE, (bx - ax) / length * _TOLERANCE
     x, y = (ax + bx) / 2, (ay + by) / 2
     return (x + across, y + up), (x - across, y - up)
 
@@ -226,7 +226,7 @@ def _box(edge: Edge) -> Bounds:
 
 
 def _grown(box: Bounds) -> Bounds:
-    return box[0] - _HAIR, box[1] - _HAIR, box[2] + _HAIR, box[3] + _HAIR
+    return box[0] - _TOLERANCE, box[1] - _TOLERANCE, box[2] + _TOLERANCE, box[3] + _TOLERANCE
 
 
 def _meet(one: Bounds, other: Bounds) -> bool:

@@ -177,8 +177,8 @@ def sign_in_page(action: str, *, form: Literal["html", "script"] = "html", error
         message = json.dumps({"type": "error", "summary": error} if error else None)
         page = _SCRIPT.format(error=message, action=json.dumps(action).replace("/", r"\/"))
     else:
-        shown = f'<span id="input-error" aria-live="polite">{escape(error)}</span>\n' if error else ""
-        page = _FORM.format(error=shown, action=escape(action))
+        message = f'<span id="input-error" aria-live="polite">{escape(error)}</span>\n' if error else ""
+        page = _FORM.format(error=message, action=escape(action))
     return text_reply(200, page, "text/html; charset=utf-8", Cache_Control="no-store")
 
 

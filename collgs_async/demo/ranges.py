@@ -54,50 +54,54 @@ class Representation:
         return headers
 
 
-def answer(shown: Representation, method: str, headers: Mapping[str, str]) -> Response:
+def answer(representation: Representation, method: str, headers: Mapping[str, str]) -> Response:
     """Answer a GET or HEAD according to RFC 9110.
 
     Parameters
     ----------
-    shown
+    representation
         The current representation.
     method
         ``GET`` or ``HEAD``; ranges apply to GET only.
     headers
         Of the request, with names in lower case. A request for several ranges gets the whole, as is permitted.
     """
-    refusal = _precondition(shown, headers)
+    refusal = _precondition(representation, headers)
     if refusal is not None:
         # A 304 has the length that the body would have had; a 412 has no body at all.
-        length = shown.length if refusal == 304 else 0
-        return Response(refusal, {**shown.headers(), "Content-Length": str(length)})
-    if method == "GET" and "range" in headers and _range_stands(shown, headers.get("if-range")):
-        wanted = _parse_range(headers["range"], shown.length)
+        length = representation.length if refusal == 304 else 0
+        return Response(refusal, {**representation.headers(), "Content-Length": str(length)})
+    if method == "GET" and "range" in headers and _range_stands(representation, headers.get("if-range")):
+        wanted = _parse_range(headers["range"], representation.length)
         if wanted is not None:
-            return partial(shown, *wanted)
-    return _whole(shown)
+            return partial(representation, *wanted)
+    return _whole(representation)
 
 
-def partial(shown: Representation, first: int, stop: int) -> Response:
+def partial(representation: Representation, first: int, stop: int) -> Response:
     """Answer with the bytes from `first` up to, not including, `stop`; 416 when there are none."""
-    if first >= min(stop, shown.length):
-        unsatisfied = f"bytes */{shown.length}"
+    if first >= min(stop, representation.length):
+        unsatisfied = f"bytes */{representation.length}"
         return text_reply(416, "The range is not in the file.\n", "text/plain", Content_Range=unsatisfied)
     return Response(
         206,
         {
-            **shown.headers(),
+            **representation.headers(),
             "Content-Type": "application/zip",
-            "Content-Range": f"bytes {first}-{stop - 1}/{shown.length}",
+            "Content-Range": f"bytes {first}-{stop - 1}/{representation.length}",
             "Content-Length": str(stop - first),
         },
-        Piece(shown.path, first, stop, shown.flipped),
+        Piece(representation.path, first, stop, representation.flipped),
     )
 
 
-def _whole(shown: Representation) -> Response:
-    headers = {"Content-Type": "application/zip", "Content-Length": str(shown.length)}
-    return Response(200, {**shown.headers(), **headers}, Piece(shown.path, 0, shown.length, shown.flipped))
+def _whole(representation: Representation) -> Response:
+    headers = {"Content-Type": "application/zip", "Content-Length": str(representation.length)}
+    return Response(
+        200,
+        {**representation.headers(), **headers},
+        Piece(representation.path, 0, representation.length, representation.flipped),
+    )
 
 
 def _parse_range(text: str, length: int) -> tuple[int, int] | None:
@@ -112,26 +116,26 @@ def _parse_range(text: str, length: int) -> tuple[int, int] | None:
     return None if last < first else (first, min(last + 1, length))
 
 
-def _range_stands(shown: Representation, if_range: str | None) -> bool:
+def _range_stands(representation: Representation, if_range: str | None) -> bool:
     """Whether If-Range permits the range: by strong comparison only (section 13.1.5)."""
     if if_range is None:
         return True
     if _ENTITY_TAG.fullmatch(if_range):
-        return if_range == shown.etag and not if_range.startswith("W/")
+        return if_range == representation.etag and not if_range.startswith("W/")
     date = _parse_date(if_range)
-    return date is not None and date == shown.modified
+    return date is not None and date == representation.modified
 
 
-def _precondition(shown: Representation, headers: Mapping[str, str]) -> int | None:
+def _precondition(representation: Representation, headers: Mapping[str, str]) -> int | None:
     """Evaluate the preconditions in their order (section 13.2.2): 412, 304, or None to proceed."""
     if "if-match" in headers:
-        if not _listed(shown.etag, headers["if-match"], weak=False):
+        if not _listed(representation.etag, headers["if-match"], weak=False):
             return 412
-    elif _is_after(shown.modified, headers.get("if-unmodified-since"), default=False):
+    elif _is_after(representation.modified, headers.get("if-unmodified-since"), default=False):
         return 412
     if "if-none-match" in headers:
-        return 304 if _listed(shown.etag, headers["if-none-match"], weak=True) else None
-    return None if _is_after(shown.modified, headers.get("if-modified-since"), default=True) else 304
+        return 304 if _listed(representation.etag, headers["if-none-match"], weak=True) else None
+    return None if _is_after(representation.modified, headers.get("if-modified-since"), default=True) else 304
 
 
 def _listed(etag: str | None, tags: str, *, weak: bool) -> bool:

@@ -66,13 +66,13 @@ def _radar(ground: random.Random, speckle: random.Random) -> Iterator[int]:
         yield 1 + min(max(int(rise * 7 + speckle.gauss(2.5, 1.5)), 0), len(_GREYS) - 1)
 
 
-def _rough_relief(dice: random.Random) -> list[float]:
-    return [0.6 * broad + 0.4 * fine for broad, fine in zip(_relief(dice, 6), _relief(dice, 19), strict=True)]
+def _rough_relief(rng: random.Random) -> list[float]:
+    return [0.6 * broad + 0.4 * fine for broad, fine in zip(_relief(rng, 6), _relief(rng, 19), strict=True)]
 
 
-def _relief(dice: random.Random, cells: int) -> list[float]:
+def _relief(rng: random.Random, cells: int) -> list[float]:
     """Return a terrain from 0 to 1 by rows: random heights at the corners of cells, interpolated smoothly."""
-    heights = [[dice.random() for _ in range(cells + 1)] for _ in range(cells + 1)]
+    heights = [[rng.random() for _ in range(cells + 1)] for _ in range(cells + 1)]
     steps = [(place * cells // SIZE, place * cells % SIZE / SIZE) for place in range(SIZE)]
     eased = [(cell, share * share * (3 - 2 * share)) for cell, share in steps]
     relief: list[float] = []

@@ -207,16 +207,16 @@ def make_scenes(count: int, *, size: int = 1_000_000, seed: int = 0) -> list[Sce
     list of Scene
         In order of sensing time; every identifier is unique and matches the patterns of protocol §7.
     """
-    dice = random.Random(seed)
+    rng = random.Random(seed)
     newyear = datetime(2021, 1, 1, tzinfo=UTC)
     step = 365 * 86_400 / max(count, 1)
     make = {"S1_SAR_GRD": _radar_scene, "S2_MSIL1C": _optical_scene, "S2_MSIL2A": _optical_scene}
     scenes = []
     for index in range(count):
-        seconds = int(index * step + dice.random() * (step - 1))
-        collection = dice.choice(tuple(COLLECTIONS))
-        length = max(SMALLEST_ARCHIVE, int(size * dice.uniform(0.5, 1.5)))
-        scenes.append(make[collection](collection, newyear + timedelta(seconds=seconds), length, dice))
+        seconds = int(index * step + rng.random() * (step - 1))
+        collection = rng.choice(tuple(COLLECTIONS))
+        length = max(SMALLEST_ARCHIVE, int(size * rng.uniform(0.5, 1.5)))
+        scenes.append(make[collection](collection, newyear + timedelta(seconds=seconds), length, rng))
     return scenes
 
 
@@ -234,53 +234,53 @@ def _later(scene: Scene, delay: timedelta) -> Scene:
     return replace(scene, identifier=name, start=scene.start + delay, end=scene.end + delay, href=None)
 
 
-def _optical_scene(collection: str, start: datetime, size: int, dice: random.Random) -> Scene:
-    serial, orbit, tile = dice.choice("AB"), dice.choice((8, 51, 108)), dice.choice(_LUXEMBOURG_TILES)
-    made = start + timedelta(seconds=dice.randrange(7_200, 36_000))
+def _optical_scene(collection: str, start: datetime, size: int, rng: random.Random) -> Scene:
+    serial, orbit, tile = rng.choice("AB"), rng.choice((8, 51, 108)), rng.choice(_LUXEMBOURG_TILES)
+    made = start + timedelta(seconds=rng.randrange(7_200, 36_000))
     level = collection.removeprefix("S2_")
     return Scene(
         identifier=f"S2{serial}_{level}_{start:%Y%m%dT%H%M%S}_N0301_R{orbit:03d}_{tile}_{made:%Y%m%dT%H%M%S}",
         collection=collection,
         start=start + timedelta(milliseconds=24),
         end=start + timedelta(milliseconds=24),
-        footprint=_quadrilateral(dice, width=1.0, height=0.9, slant=0.05),
-        cloud_cover=dice.randrange(101),
+        footprint=_quadrilateral(rng, width=1.0, height=0.9, slant=0.05),
+        cloud_cover=rng.randrange(101),
         orbit_direction="DESCENDING",
         orbit_number=orbit,
         platform="Sentinel-2",
         serial=serial,
         size=size,
-        deflated=dice.random() < 0.5,
+        deflated=rng.random() < 0.5,
     )
 
 
-def _radar_scene(collection: str, start: datetime, size: int, dice: random.Random) -> Scene:
-    serial = dice.choice("AB")
-    absolute = dice.randrange(25_000, 36_000)
-    direction = dice.choice(("ASCENDING", "DESCENDING"))
+def _radar_scene(collection: str, start: datetime, size: int, rng: random.Random) -> Scene:
+    serial = rng.choice("AB")
+    absolute = rng.randrange(25_000, 36_000)
+    direction = rng.choice(("ASCENDING", "DESCENDING"))
     end = start + timedelta(seconds=25)
     times = f"{start:%Y%m%dT%H%M%S}_{end:%Y%m%dT%H%M%S}"
-    ending = f"{absolute:06d}_{dice.randrange(1 << 24):06X}_{dice.randrange(1 << 16):04X}"
+    ending = f"{absolute:06d}_{rng.randrange(1 << 24):06X}_{rng.randrange(1 << 16):04X}"
     return Scene(
         identifier=f"S1{serial}_IW_GRDH_1SDV_{times}_{ending}",
         collection=collection,
         start=start,
         end=end,
-        footprint=_quadrilateral(dice, width=2.5, height=1.5, slant=0.4 if direction == "DESCENDING" else -0.4),
+        footprint=_quadrilateral(rng, width=2.5, height=1.5, slant=0.4 if direction == "DESCENDING" else -0.4),
         cloud_cover=None,
         orbit_direction=direction,
         orbit_number=(absolute - (73 if serial == "A" else 27)) % 175 + 1,
         platform="Sentinel-1",
         serial=serial,
         size=size,
-        deflated=dice.random() < 0.5,
+        deflated=rng.random() < 0.5,
     )
 
 
-def _quadrilateral(dice: random.Random, *, width: float, height: float, slant: float) -> Mapping[str, Any]:
+def _quadrilateral(rng: random.Random, *, width: float, height: float, slant: float) -> Mapping[str, Any]:
     """Return a footprint, in degrees, centred over Luxembourg; `slant` is how far its top leans east."""
-    west = dice.uniform(5.7, 6.6) - width / 2
-    south = dice.uniform(49.4, 50.2) - height / 2
+    west = rng.uniform(5.7, 6.6) - width / 2
+    south = rng.uniform(49.4, 50.2) - height / 2
     corners = ((0.0, 0.0), (width, 0.0), (width + slant, height), (slant, height), (0.0, 0.0))
     ring = [[round(west + east, 4), round(south + north, 4)] for east, north in corners]
     return {"type": "Polygon", "coordinates": [ring]}

@@ -96,11 +96,11 @@ class Store:
         serial: int,
         query: str,
     ) -> Response:
-        shown = self._show(scene, version, serial)
+        representation = self._show(scene, version, serial)
         if spoiled is None:
-            return answer(shown, method, headers)
+            return answer(representation, method, headers)
         fault, turn = spoiled
-        return apply_fault(fault.name, FaultContext(shown, method, headers, turn, serial, query))
+        return apply_fault(fault.name, FaultContext(representation, method, headers, turn, serial, query))
 
     def _show(self, scene: Scene, version: tuple[int, int], serial: int) -> Representation:
         digest = hashlib.sha256(repr((scene.identifier, scene.size, scene.deflated)).encode()).hexdigest()[:32]

@@ -22,8 +22,8 @@ __all__ = [
     "Ring",
     "TileView",
     "draw",
-    "optical_sights",
-    "radar_sights",
+    "optical_views",
+    "radar_views",
 ]
 
 Crossing: TypeAlias = Literal["split", "beyond", "jumping"]
@@ -48,14 +48,14 @@ class TileView:
 
 
 @cache
-def optical_sights(tiles: tuple[str, ...]) -> Mapping[int, tuple[TileView, ...]]:
+def optical_views(tiles: tuple[str, ...]) -> Mapping[int, tuple[TileView, ...]]:
     """Return the orbits of Sentinel-2 that see some of the tiles, and what each of them sees."""
     mission = MISSIONS["Sentinel-2"]
     seen = {}
     for orbit in range(1, mission.orbits + 1):
-        sights = tuple(sight for tile in tiles if (sight := _see(mission, orbit, tile)) is not None)
-        if sights:
-            seen[orbit] = sights
+        views = tuple(view for tile in tiles if (view := _see(mission, orbit, tile)) is not None)
+        if views:
+            seen[orbit] = views
     return seen
 
 
@@ -75,7 +75,7 @@ def _see(mission: Mission, orbit: int, tile: str) -> TileView | None:
 
 
 @cache
-def radar_sights(tiles: tuple[str, ...]) -> tuple[tuple[int, float, Ring], ...]:
+def radar_views(tiles: tuple[str, ...]) -> tuple[tuple[int, float, Ring], ...]:
     """Return the products of Sentinel-1 that touch the tiles: orbit, angle to the node at their start, footprint."""
     mission = MISSIONS["Sentinel-1"]
     squares = [corners(tile) for tile in tiles]
@@ -104,16 +104,16 @@ def _slice(mission: Mission, orbit: int, angle: float, step: float, middle: floa
 
 
 @cache
-def draw(ring: Ring, habit: Crossing) -> Footprint:
+def draw(ring: Ring, notation: Crossing) -> Footprint:
     """Return a footprint in the requested notation for longitudes beyond 180."""
     west, east = min(x for x, _ in ring), max(x for x, _ in ring)
     turns = -360 * round((west + east) / 720)
     # Towards the east, as in common practice: from 179 to 181, not from -181 to -179.
     turns += 360 if west + turns < -180 else 0
     ring = tuple((x + turns, y) for x, y in ring)
-    if east + turns <= 180 or habit == "beyond":
+    if east + turns <= 180 or notation == "beyond":
         return {"type": "Polygon", "coordinates": [_drawn(ring)]}
-    if habit == "jumping":
+    if notation == "jumping":
         return {"type": "Polygon", "coordinates": [_drawn(tuple((wrapped(x), y) for x, y in ring))]}
     before = clip(ring, (180, 0), (180, 1))
     after = tuple((x - 360, y) for x, y in clip(ring, (180, 1), (180, 0)))
