@@ -197,10 +197,10 @@ class Client:
         """
         from collgs_async.reporting.products import Products
 
-        choice = self.choose(query)
-        async with aclosing(aiter(choice)) as products:
+        selected = self.choose(query)
+        async with aclosing(aiter(selected)) as products:
             found = [product async for product in products]
-        return Products(found, area=choice.area.geojson() if choice.area else None)
+        return Products(found, area=selected.area.geojson() if selected.area else None)
 
     async def collections(self) -> list[Collection]:
         """List the collections of the catalogue, sorted by name.
@@ -416,9 +416,9 @@ class Client:
         StorageError
             The output folder is full or not writable.
         """
-        choice = self.choose(query)
-        await choice.prepare()
-        return await self._pull(choice, report)
+        selected = self.choose(query)
+        await selected.prepare()
+        return await self._pull(selected, report)
 
     async def plan(self, query: Query | None = None, *, sizes: bool = False) -> Plan:
         """Select products as `run` does, and return them as a plan instead of downloading them.
@@ -446,8 +446,8 @@ class Client:
         def note(dropped: Excluded) -> None:
             left_out.append(PlanExclusion(dropped.product.identifier, dropped.reason, dropped.kind))
 
-        choice, asked = self.choose(query, on_excluded=note), query or self._config.needed_query()
-        found = self.with_sizes(choice) if sizes else aiter(choice)
+        selected, asked = self.choose(query, on_excluded=note), query or self._config.needed_query()
+        found = self.with_sizes(selected) if sizes else aiter(selected)
         async with aclosing(found) as products:
             found_all = [product async for product in products]
         by_name: dict[str, Product] = {}
@@ -456,13 +456,13 @@ class Client:
                 by_name[product.identifier] = product
         chosen = list(by_name.values())
         left_out += [PlanExclusion(one.identifier, one.problem or TWIN, TWIN) for one in found_all if one.is_twin]
-        left_out += [PlanExclusion(name, "the catalogue does not list it", MISSING) for name in choice.missing]
+        left_out += [PlanExclusion(name, "the catalogue does not list it", MISSING) for name in selected.missing]
         return Plan.of(
             self._config.base_url,
             chosen,
             left_out,
             parameters=asked.to_dict(),
-            selection=choice.to_dict(),
+            selection=selected.to_dict(),
         )
 
     async def pull(self, plan: Plan, *, report: str | Path | None = None) -> Report:
@@ -489,7 +489,7 @@ class Client:
 
         return await self._pull(PlannedProducts(plan), report)
 
-    async def _pull(self, choice: SelectedProducts | PlannedProducts, report: str | Path | None) -> Report:
+    async def _pull(self, selected: SelectedProducts | PlannedProducts, report: str | Path | None) -> Report:
         begun, moved_before = time.monotonic(), self._downloader.moved
         error: CatalogueError | None = None
         stopped_by: BaseException | None = None
@@ -497,7 +497,7 @@ class Client:
         with RunReportWriter(None if report is None else Path(report)) as report_writer:
             try:
                 error = await run_pipeline(
-                    self._announced(choice),
+                    self._announced(selected),
                     self._downloader,
                     report_writer.record,
                     workers=self._downloader.max_concurrent,
@@ -513,23 +513,23 @@ class Client:
             finally:
                 full = _added(report_writer, self._downloader.take_unsettled())
                 moved = self._downloader.moved - moved_before
-                summed_up = report_writer.report(choice.total, choice.pages, error, time.monotonic() - begun, moved)
+                summed_up = report_writer.report(selected.total, selected.pages, error, time.monotonic() - begun, moved)
                 self.report = replace(
                     summed_up,
                     stopped_by=stopped_by if isinstance(stopped_by, CollgsError) else full,
-                    left_out=dict(choice.excluded),
-                    missing=tuple(choice.missing),
+                    left_out=dict(selected.excluded),
+                    missing=tuple(selected.missing),
                 )
                 _write(report_writer, self.report, already_stopped=stopped_by is not None)
         return self.report
 
-    async def _announced(self, choice: SelectedProducts | PlannedProducts) -> AsyncGenerator[Product, None]:
+    async def _announced(self, selected: SelectedProducts | PlannedProducts) -> AsyncGenerator[Product, None]:
         """Yield products, and report their expected number whenever it changes."""
         expected = None
-        async with aclosing(aiter(choice)) as products:
+        async with aclosing(aiter(selected)) as products:
             async for product in products:
-                if choice.expected is not None and choice.expected != expected:
-                    expected = choice.expected
+                if selected.expected is not None and selected.expected != expected:
+                    expected = selected.expected
                     self._progress.expect(expected)
                 yield product
 

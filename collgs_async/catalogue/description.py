@@ -106,7 +106,7 @@ class Description:
         most = next((parameter.most for parameter in self.parameters if parameter.name == "count"), None)
         return None if most is None or most < 1 else int(most)
 
-    def knows(self, name: str) -> bool:
+    def has(self, name: str) -> bool:
         """Whether a search parameter exists; case-insensitive, as at a GeoServer."""
         return name.lower() in {parameter.name.lower() for parameter in self.parameters}
 
@@ -118,9 +118,9 @@ class Description:
         near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=_NEAR)
         return by_lower[near[0]] if near else None
 
-    def lacking(self, parameters: Mapping[str, str]) -> list[str]:
+    def unsupported(self, parameters: Mapping[str, str]) -> list[str]:
         """Return the query parameters that the server would ignore, which would make the results too broad."""
-        return [name for name in parameters if name not in _NEVER_MISSING and not self.knows(name)]
+        return [name for name in parameters if name not in _NEVER_MISSING and not self.has(name)]
 
 
 async def find_description(requester: Requester, base_url: str, collection: str | None) -> Description | None:

@@ -78,8 +78,8 @@ def _is_picture(link: Mapping[str, Any]) -> bool:
 
 
 def _media(link: Mapping[str, Any]) -> str:
-    said = link.get("type") or link.get("mediaType")
-    return said.partition(";")[0].strip().lower() if isinstance(said, str) else ""
+    media_type = link.get("type") or link.get("mediaType")
+    return media_type.partition(";")[0].strip().lower() if isinstance(media_type, str) else ""
 
 
 def _name(href: str) -> str:

@@ -131,8 +131,8 @@ def unusable_results(kind: str | None, *, entries: int, named: int, linked: int,
 
 def foreign_names(echo: Iterable[str]) -> list[str]:
     """Return the parameters that paged a response, where these are not ``startIndex`` and ``count``."""
-    said = {name.lower(): name for name in echo}
-    return [] if "startindex" in said else sorted(said[name] for name in _FOREIGN & set(said))
+    by_lower = {name.lower(): name for name in echo}
+    return [] if "startindex" in by_lower else sorted(by_lower[name] for name in _FOREIGN & set(by_lower))
 
 
 def _has(*names: str) -> Callable[[Mapping[str, Any]], bool]:

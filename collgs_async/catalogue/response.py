@@ -254,10 +254,10 @@ def _broke_off(body: bytes) -> bool:
 
 def _echo(answer: Mapping[str, Any]) -> frozenset[str] | None:
     """Return the parameters that the server repeats: an object at a GeoServer, an array elsewhere."""
-    said = at(answer, "queries", "request")
-    if isinstance(said, list):
-        said = next(objects(said), None)
-    return frozenset(key.rpartition(":")[2] for key in said) if isinstance(said, dict) else None
+    request = at(answer, "queries", "request")
+    if isinstance(request, list):
+        request = next(objects(request), None)
+    return frozenset(key.rpartition(":")[2] for key in request) if isinstance(request, dict) else None
 
 
 def _more(answer: Mapping[str, Any]) -> bool | None:

@@ -170,7 +170,7 @@ class Search:
             return
         self._hints.page_size = min(self._hints.page_size, description.page_maximum or self._hints.page_size)
         handled = self._query.also_local | self._query.required | set(self._query.fallbacks)
-        lacking = [name for name in description.lacking(self._query.parameters) if name not in handled]
+        lacking = [name for name in description.unsupported(self._query.parameters) if name not in handled]
         refused = [name for name in lacking if name not in LEGACY_PARAMETERS] if self._strict else []
         if refused:
             raise ConfigError([f"parameters.{name}: {self._describe_unknown(name, description)}" for name in refused])
@@ -316,7 +316,7 @@ def _may_be_too_long(error: CatalogueError) -> bool:
 def _criterion_near(name: str, description: Description) -> str | None:
     """Return the selection criterion for a parameter such as ``platform`` or ``tileId``, known to other catalogues."""
     by_word = {
-        word: criterion for criterion in CRITERIA_KEYS if not description.knows(word := criterion.replace("_", ""))
+        word: criterion for criterion in CRITERIA_KEYS if not description.has(word := criterion.replace("_", ""))
     }
     near = difflib.get_close_matches(name.lower().replace("_", ""), by_word, n=1, cutoff=0.8)
     return by_word[near[0]] if near else None

@@ -53,7 +53,7 @@ TOPICS: Final = {
     "environment": "the variables that are read",
     "sign-in": "user name and password",
     "transfer": "how archives are fetched, kept and checked",
-    "exit-codes": "what a script is told at the end",
+    "exit-codes": "what each exit code means",
 }
 
 _SHOWN: Final[dict[str, tuple[str, ...]]] = {

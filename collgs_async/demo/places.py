@@ -24,17 +24,17 @@ _RELATIONS: Final[Mapping[str, Callable[[Shape, Shape], bool]]] = {
 }
 
 
-def place_tests(given: Mapping[str, str]) -> list[Callable[[Any], bool]]:
+def place_tests(parameters: Mapping[str, str]) -> list[Callable[[Any], bool]]:
     """Return a test for each way in which a request specifies a place."""
     tests = []
-    if "box" in given:
-        tests.append(_box_test(given["box"]))
-    if "name" in given:
-        raise _no_gazetteer(given)
-    if given.keys() & {"lat", "lon", "radius"}:
-        tests.append(_circle_test(given))
-    if given.keys() & {"geometry", "geoRelation"}:
-        tests.append(_geometry_test(given.get("geometry"), given.get("geoRelation", "intersects")))
+    if "box" in parameters:
+        tests.append(_box_test(parameters["box"]))
+    if "name" in parameters:
+        raise _no_gazetteer(parameters)
+    if parameters.keys() & {"lat", "lon", "radius"}:
+        tests.append(_circle_test(parameters))
+    if parameters.keys() & {"geometry", "geoRelation"}:
+        tests.append(_geometry_test(parameters.get("geometry"), parameters.get("geoRelation", "intersects")))
     return tests
 
 
@@ -64,9 +64,9 @@ def _geometry_test(text: str | None, relation: str) -> Callable[[Any], bool]:
     return lambda item: related(wanted, shape_of(item.footprint))
 
 
-def _circle_test(given: Mapping[str, str]) -> Callable[[Any], bool]:
+def _circle_test(parameters: Mapping[str, str]) -> Callable[[Any], bool]:
     try:
-        latitude, longitude, radius = (float(given[key]) for key in ("lat", "lon", "radius"))
+        latitude, longitude, radius = (float(parameters[key]) for key in ("lat", "lon", "radius"))
     except (KeyError, ValueError):
         raise RequestError(_CIRCLE) from None
     if radius <= 0:
@@ -74,9 +74,9 @@ def _circle_test(given: Mapping[str, str]) -> Callable[[Any], bool]:
     return lambda item: distance((longitude, latitude), shape_of(item.footprint)) <= radius
 
 
-def _no_gazetteer(given: Mapping[str, str]) -> RequestError:
+def _no_gazetteer(parameters: Mapping[str, str]) -> RequestError:
     """Refuse place names, which the stock software does not support."""
-    if "radius" not in given:
+    if "radius" not in parameters:
         return RequestError(_NAME)
     return RequestError("Still have to code or or more ways to geocode a name", None, 500)
 

@@ -39,7 +39,7 @@ _DESCRIPTION_PATHS = frozenset({DESCRIPTION_PATH, f"{SEARCH_PATH}/description"})
 """The second is the one that feeds link to."""
 
 _THREADS = 4
-_PATIENCE = 0.1
+_SHUTDOWN = 0.1
 
 
 class DemoServer:
@@ -123,7 +123,7 @@ class DemoServer:
         application = web.Application()
         application.router.add_route("*", "/{path:.*}", self._serve)
         # A client that disconnects ends its request at once, also one that is delayed on purpose.
-        runner = web.AppRunner(application, access_log=None, handler_cancellation=True, shutdown_timeout=_PATIENCE)
+        runner = web.AppRunner(application, access_log=None, handler_cancellation=True, shutdown_timeout=_SHUTDOWN)
         await runner.setup()
         self._site = web.TCPSite(runner, self._host, self._port)
         await self._site.start()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Bar = tqdm[Any]
 
-__all__ = ["TqdmProgress", "in_notebook"]
+__all__ = ["TqdmProgress", "is_notebook"]
 
 _CLEAR_BELOW = "\x1b[J"
 _REDRAW_SECONDS = 0.1
@@ -53,7 +53,7 @@ class TqdmProgress(ProgressCounter):
     ) -> None:
         super().__init__(clock)
         self._file = sys.stderr if file is None else file
-        self._bars = _notebook_bars(workers, self._file) if in_notebook() else _terminal_bars(workers, self._file)
+        self._bars = _notebook_bars(workers, self._file) if is_notebook() else _terminal_bars(workers, self._file)
         self._slots: list[str | None] = [None] * (len(self._bars) - 1)
         self._drawn_at = clock() - _REDRAW_SECONDS
         self._timer: asyncio.TimerHandle | None = None
@@ -151,7 +151,7 @@ class TqdmProgress(ProgressCounter):
         return sum(transfer.checking for transfer in self.transfers.values())
 
 
-def in_notebook() -> bool:
+def is_notebook() -> bool:
     """Whether this is an IPython kernel, without importing IPython."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None

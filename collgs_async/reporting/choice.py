@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING, TextIO
 
 from collgs_async.models.progress import SilentProgress
-from collgs_async.reporting.bars import TqdmProgress, in_notebook
+from collgs_async.reporting.bars import TqdmProgress, is_notebook
 from collgs_async.reporting.plain import PlainProgress
 
 if TYPE_CHECKING:
@@ -30,6 +30,6 @@ def choose_progress(workers: int, *, quiet: bool = False, file: TextIO | None = 
     file = sys.stderr if file is None else file
     if quiet:
         return SilentProgress()
-    if in_notebook() or file.isatty():
+    if is_notebook() or file.isatty():
         return TqdmProgress(workers, file=file)
     return PlainProgress(file=file)

@@ -50,7 +50,7 @@ _IDENTIFIER_WIDTH = 67  # the names of Sentinel-1; those of Sentinel-2 have 60
 _NARROWEST_IDENTIFIER = 20
 _GAP = "  "
 _UNKNOWN = "-"
-_LOOKED_AT = 20  # products from which a table chooses its columns
+_N_SAMPLE = 20  # products from which a table chooses its columns
 
 # RFC 3986 §2 without the apostrophe: xargs interprets quotes, backslashes and blanks.
 _URL_CHARACTERS = "%:/?#[]@!$&()*+,;=~"
@@ -114,7 +114,7 @@ async def _write_table(
     rest = aiter(products)
     failure: Exception | None = None
     try:
-        while len(first) < _LOOKED_AT:
+        while len(first) < _N_SAMPLE:
             first.append(await anext(rest))
     except StopAsyncIteration:
         pass
@@ -126,7 +126,7 @@ async def _write_table(
             yield product
         if failure:
             raise failure
-        if len(first) == _LOOKED_AT:
+        if len(first) == _N_SAMPLE:
             async for product in rest:
                 yield product
 
@@ -244,7 +244,7 @@ class _Column:
 def _table(width: int | None, action: Callable[[Product], str] | None, first: Sequence[Product]) -> _Layout:
     lead = [_Column("action", "<6", action)] if action else []
     longest = max((len(product.identifier) for product in first), default=_IDENTIFIER_WIDTH)
-    details = _DETAILS if width is None else _worth_their_room(width, lead, min(longest, _IDENTIFIER_WIDTH), first)
+    details = _DETAILS if width is None else _choose_columns(width, lead, min(longest, _IDENTIFIER_WIDTH), first)
     room = _room_for_identifier(width, [*lead, *details])
     padding = min(room or _IDENTIFIER_WIDTH, longest)
     identifier = _Column("identifier", f"<{padding}", lambda product: _shortened(product.identifier, room))
@@ -261,7 +261,7 @@ def _table(width: int | None, action: Callable[[Product], str] | None, first: Se
     )
 
 
-def _worth_their_room(
+def _choose_columns(
     width: int, lead: Sequence[_Column], identifier: int, first: Sequence[Product]
 ) -> tuple[_Column, ...]:
     """Choose the columns that fit beside the whole identifier; those that it does not contain itself come first.

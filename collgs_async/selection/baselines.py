@@ -120,7 +120,7 @@ class _Window:
         self._held = 0
         self._clock: datetime | None = None
         self._late = 0
-        self._gone: dict[int, tuple[int, ...]] = {}
+        self._decided: dict[int, tuple[int, ...]] = {}
         self._editions: dict[tuple[int, ...], tuple[int, ...]] = {}
 
     def take(self, product: Product) -> Iterator[Product]:
@@ -154,13 +154,13 @@ class _Window:
         scene = self._scenes.pop(next(iter(self._scenes)))
         self._held -= len(scene.candidates)
         newest, *others = sorted(scene.candidates, key=lambda candidate: candidate.newness, reverse=True)
-        gone = self._remember(scene.acquisition, newest.edition)
-        if gone is not None and gone > newest.edition:
+        previous = self._remember(scene.acquisition, newest.edition)
+        if previous is not None and previous > newest.edition:
             for candidate in (newest, *others):
                 reason = "a product of a newer baseline was chosen before"
                 self._on_excluded(Excluded(candidate.product, reason, "older baseline"))
             return
-        if gone is not None and gone < newest.edition:
+        if previous is not None and previous < newest.edition:
             self._late += 1
             log.log(
                 logging.WARNING if self._late == 1 else logging.DEBUG,
@@ -179,9 +179,9 @@ class _Window:
     def _remember(self, acquisition: str, edition: tuple[int, ...]) -> tuple[int, ...] | None:
         """Record the edition chosen for an acquisition; return the one chosen before, if any."""
         key = int.from_bytes(hashlib.blake2b(acquisition.encode(), digest_size=8).digest())
-        before = self._gone.get(key)
+        before = self._decided.get(key)
         if before is None or before < edition:
-            self._gone[key] = self._editions.setdefault(edition, edition)
+            self._decided[key] = self._editions.setdefault(edition, edition)
         return before
 
 

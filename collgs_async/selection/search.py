@@ -155,7 +155,7 @@ class SelectedProducts:
             return None
         begun = [search.expected for search in self._searches]
         lengths = [len(batch) or None for _, batch in self._asked]
-        known = [said if said is not None else length for said, length in zip_longest(begun, lengths)]
+        known = [total if total is not None else length for total, length in zip_longest(begun, lengths)]
         found = sum(number for number in known if number is not None)
         if None in known:
             return None

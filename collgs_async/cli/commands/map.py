@@ -61,7 +61,7 @@ async def write_map(
     path: Path,
     products: Sequence[Product],
     client: Client,
-    choice: SelectedProducts | PlannedProducts,
+    selected: SelectedProducts | PlannedProducts,
     *,
     quicklooks: bool,
     error: CatalogueError | None,
@@ -72,7 +72,7 @@ async def write_map(
     ----------
     path
         The file.
-    products, client, choice
+    products, client, selected
         The selected products, and where they come from.
     quicklooks
         Whether previews are fetched and embedded.
@@ -80,12 +80,12 @@ async def write_map(
         The error that ended the search early; None: it was complete.
     """
     notes = [f"The search ended early: {error}"] if error else []
-    if choice.excluded:
-        notes.append(excluded_line(choice.excluded))
+    if selected.excluded:
+        notes.append(excluded_line(selected.excluded))
     text = page(
         products,
-        area=choice.area.geojson() if choice.area else None,
-        title=choice.queries[0].collection,
+        area=selected.area.geojson() if selected.area else None,
+        title=selected.queries[0].collection,
         quicklooks=await _pictures(client, products) if quicklooks else None,
         overlap={product.identifier: product.overlap for product in products if product.overlap is not None},
         notes=notes,

@@ -47,20 +47,20 @@ async def search(config: Config, args: Namespace, plan: Plan | None = None) -> i
     dry_run = getattr(args, "dry_run", False)
     order = read_order(args.sort) if args.sort else None
     place = check_place(args.map) if args.map else None
-    tally = ListingTotals()
+    totals = ListingTotals()
     kept: list[Product] = []
     error: CatalogueError | None = None
     async with Client(config) as client:
-        choice = client.choose() if plan is None else PlannedProducts(plan)
-        if isinstance(choice, SelectedProducts):
-            await choice.prepare()
-        products = _incomplete(client, choice, tally) if dry_run else aiter(choice)
+        selected = client.choose() if plan is None else PlannedProducts(plan)
+        if isinstance(selected, SelectedProducts):
+            await selected.prepare()
+        products = _incomplete(client, selected, totals) if dry_run else aiter(selected)
         if args.sizes:
             products = client.with_sizes(products)
         if order:
             products = sort_by(products, order)
-        products = tally.over(products, kept=kept if place else None)
-        action = (lambda product: tally.actions.pop(product.identifier)) if dry_run else None
+        products = totals.over(products, kept=kept if place else None)
+        action = (lambda product: totals.actions.pop(product.identifier)) if dry_run else None
         async with aclosing(products):
             try:
                 await write_listing(products, args.format, sys.stdout, width=width, action=action)
@@ -72,21 +72,21 @@ async def search(config: Config, args: Namespace, plan: Plan | None = None) -> i
             except CatalogueError as failure:
                 error = failure
         if place:
-            await write_map(place, kept, client, choice, quicklooks=args.quicklooks, error=error)
-    for line in missing_lines(choice.missing):
+            await write_map(place, kept, client, selected, quicklooks=args.quicklooks, error=error)
+    for line in missing_lines(selected.missing):
         log.error("%s", line)
     if error:
         log.error("%s", error)
         return 1
-    if dry_run and tally.bytes:
-        _log_free_space(config.output_directory, tally.bytes - tally.here)
-    words = tally.words(choice.total, dry_run=dry_run)
-    log.info("%s%s", words, f". {excluded_line(choice.excluded)}" if choice.excluded else "")
-    return 1 if choice.missing else 0
+    if dry_run and totals.bytes:
+        _log_free_space(config.output_directory, totals.bytes - totals.here)
+    words = totals.words(selected.total, dry_run=dry_run)
+    log.info("%s%s", words, f". {excluded_line(selected.excluded)}" if selected.excluded else "")
+    return 1 if selected.missing else 0
 
 
 async def _incomplete(
-    client: Client, products: AsyncIterable[Product], tally: ListingTotals
+    client: Client, products: AsyncIterable[Product], totals: ListingTotals
 ) -> AsyncGenerator[Product, None]:
     """Yield the products that are not complete yet, and record what would be done about each."""
     async with closing_iter(products) as source:
@@ -95,10 +95,10 @@ async def _incomplete(
                 continue  # the file of that name is another product's archive; a warning has been logged
             action = await client.action(product)
             if action == "skip":
-                tally.skipped += 1
+                totals.skipped += 1
                 continue
-            tally.actions[product.identifier] = str(action)
-            tally.here += _on_disk(client.archive(product)) if action == "resume" else 0
+            totals.actions[product.identifier] = str(action)
+            totals.here += _on_disk(client.archive(product)) if action == "resume" else 0
             yield product
 
 
@@ -124,8 +124,8 @@ async def quicklooks(config: Config) -> int:
     counts = Counter[str]()
     error: CatalogueError | None = None
     async with Client(config) as client:
-        choice = client.choose()
-        wanted = _without_preview(client, choice, counts, skip_existing=config.download_options.skip_existing)
+        selected = client.choose()
+        wanted = _without_preview(client, selected, counts, skip_existing=config.download_options.skip_existing)
         async with aclosing(client.with_quicklooks(wanted)) as pictures:
             try:
                 async for product, picture in pictures:
@@ -133,13 +133,13 @@ async def quicklooks(config: Config) -> int:
                     counts["saved" if picture else "failed"] += 1
             except CatalogueError as failure:
                 error = failure
-    for line in missing_lines(choice.missing):
+    for line in missing_lines(selected.missing):
         log.error("%s", line)
     if error:
         log.error("%s", error)
     words = ", ".join(f"{counts[what]} {what}" for what in _OUTCOMES if counts[what] or what == "saved")
-    log.info("%s%s", words, f". {excluded_line(choice.excluded)}" if choice.excluded else "")
-    return 1 if counts["failed"] or error or choice.missing else 0
+    log.info("%s%s", words, f". {excluded_line(selected.excluded)}" if selected.excluded else "")
+    return 1 if counts["failed"] or error or selected.missing else 0
 
 
 _OUTCOMES = ("saved", "already here", "without a quicklook", "failed")

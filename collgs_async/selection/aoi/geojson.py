@@ -99,11 +99,11 @@ def _check_crs(member: Mapping[str, Any], place: str, notes: ParseNotes) -> None
     crs = member.get("crs")
     if crs is None:
         return
-    said = crs.get("properties") if isinstance(crs, Mapping) else crs
-    if isinstance(said, Mapping):
-        said = next((said[key] for key in ("name", "href", "url", "urn", "code") if key in said), None)
-    if (isinstance(said, int) and not isinstance(said, bool)) or (isinstance(said, str) and said.strip().isdecimal()):
-        said = f"EPSG:{said}"  # {"type": "EPSG", "properties": {"code": 4326}}
-    if not isinstance(said, str) or not said.strip():
+    name = crs.get("properties") if isinstance(crs, Mapping) else crs
+    if isinstance(name, Mapping):
+        name = next((name[key] for key in ("name", "href", "url", "urn", "code") if key in name), None)
+    if (isinstance(name, int) and not isinstance(name, bool)) or (isinstance(name, str) and name.strip().isdecimal()):
+        name = f"EPSG:{name}"  # {"type": "EPSG", "properties": {"code": 4326}}
+    if not isinstance(name, str) or not name.strip():
         raise refusal(f"{place}, crs", _EXPECTED_SYSTEM, quote_value(crs))
-    check_system(said, f"{place}, crs", notes, expected=_EXPECTED_SYSTEM)
+    check_system(name, f"{place}, crs", notes, expected=_EXPECTED_SYSTEM)

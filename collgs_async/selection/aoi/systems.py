@@ -100,27 +100,27 @@ def _proj(text: str) -> _System | None:
     """Parse a PROJ string."""
     if not text.startswith("+"):
         return None
-    said = {key: value for key, _, value in (word.partition("=") for word in text.split())}
-    if "+init" in said:
-        return _coded(said["+init"]) or _System(text, "")
-    shift = [float(number) for number in re.findall(r"[-+]?\d+\.?\d*", said.get("+towgs84", ""))]
+    terms = {key: value for key, _, value in (word.partition("=") for word in text.split())}
+    if "+init" in terms:
+        return _coded(terms["+init"]) or _System(text, "")
+    shift = [float(number) for number in re.findall(r"[-+]?\d+\.?\d*", terms.get("+towgs84", ""))]
     right = (
-        said.get("+proj") in {"longlat", "latlong", "lonlat", "latlon"}
-        and said.get("+datum", said.get("+ellps")) in {"WGS84", "GRS80", "NAD83"}
-        and said.get("+pm", "0") in {"0", "greenwich"}
+        terms.get("+proj") in {"longlat", "latlong", "lonlat", "latlon"}
+        and terms.get("+datum", terms.get("+ellps")) in {"WGS84", "GRS80", "NAD83"}
+        and terms.get("+pm", "0") in {"0", "greenwich"}
         and not _moves_points(shift)
-        and not {"+to_meter", "+nadgrids"} & {key for key, value in said.items() if value != "@null"}
+        and not {"+to_meter", "+nadgrids"} & {key for key, value in terms.items() if value != "@null"}
     )
-    name = said.get("+datum", said.get("+ellps", ""))
+    name = terms.get("+datum", terms.get("+ellps", ""))
     return _System(name, None, name) if right else _System(text, "")
 
 
 def _coverage(text: str) -> _System | None:
     """Parse the lines of an ArcInfo coverage: ``Projection GEOGRAPHIC``, ``Units DD`` and so on."""
-    said = {line.split()[0].lower(): line.split()[1:] for line in text.splitlines() if line.split()}
-    if "projection" not in said:
+    terms = {line.split()[0].lower(): line.split()[1:] for line in text.splitlines() if line.split()}
+    if "projection" not in terms:
         return None
-    one = {key: "".join(words[:2]).upper().replace("_", "") for key, words in said.items()}
+    one = {key: "".join(words[:2]).upper().replace("_", "") for key, words in terms.items()}
     datum = one.get("datum", "NONE")
     datum = one.get("spheroid", "") if datum == "NONE" else datum
     right = (
