@@ -388,7 +388,7 @@ class Client:
         if product is None:
             return _not_found(name, f"the catalogue lists no product {name} in {collection}")
         final = self._downloader.path_for(product)
-        if not _same_name(final, archive):
+        if not _is_same_name(final, archive):
             return _not_found(name, f"asked for {name}, the catalogue gives a product whose archive is {final}")
         return await self._downloader.download(product, damaged=damaged)
 
@@ -559,7 +559,7 @@ def _not_found(identifier: str, problem: str) -> Outcome:
     return Outcome(Product(identifier, url=None, problem=problem), Status.FAILED, error=NotAvailableError(problem))
 
 
-def _same_name(one: Path, other: Path) -> bool:
+def _is_same_name(one: Path, other: Path) -> bool:
     return one.absolute() == other.absolute()
 
 

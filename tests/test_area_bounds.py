@@ -20,7 +20,7 @@ import shapely
 from collgs_async.selection.aoi import read_area
 from collgs_async.selection.aoi.area import Area
 from collgs_async.selection.aoi.crossings import are_tangled, merged
-from collgs_async.selection.aoi.places import MOST_POINTS
+from collgs_async.selection.aoi.places import MAX_POINTS
 
 from .areas import box, gp, polygon, problem
 from .test_interrupts import on_linux
@@ -134,7 +134,7 @@ def test_more_parts_than_can_be_written_are_gathered_and_none_is_lost(longest: i
 
 @pytest.mark.parametrize("kind", ["json", "wkt", "kml", "wkb", "hex"])
 def test_more_points_than_can_be_compared_are_refused(saved: Any, kind: str) -> None:
-    count = MOST_POINTS + 1
+    count = MAX_POINTS + 1
     line: Any = shapely.linestrings(np.ones((count, 2)))
     content = {
         "json": '{"type":"MultiPoint","coordinates":[' + "[1,2]," * count + "[1,2]]}",
@@ -144,7 +144,7 @@ def test_more_points_than_can_be_compared_are_refused(saved: Any, kind: str) -> 
         "hex": gp(line)[8:].hex(),
     }[kind]
 
-    assert f"expected an area of at most {MOST_POINTS:,} points, found more" in problem(
+    assert f"expected an area of at most {MAX_POINTS:,} points, found more" in problem(
         lambda: read_area(saved("aoi", content))
     )
 

@@ -21,7 +21,7 @@ from collgs_async.demo.constellation import FIJI, make_constellation
 from collgs_async.demo.dialects import Dialect
 from collgs_async.models.sentinel import parse
 from collgs_async.selection.aoi import read_area
-from collgs_async.selection.queries import LONGEST_ADDRESS
+from collgs_async.selection.queries import MAX_URL_LENGTH
 
 from .conftest import level2_scenes
 from .test_transport import listening
@@ -156,7 +156,7 @@ async def test_a_long_outline_is_asked_for_by_a_simpler_one_that_holds_it(serve:
         == found
     )
     assert shapely.from_wkt(hit.query["geometry"]).covers(shapely.geometry.shape(ring))
-    assert 1000 < len(hit.query["geometry"]) < LONGEST_ADDRESS
+    assert 1000 < len(hit.query["geometry"]) < MAX_URL_LENGTH
 
 
 async def test_a_catalogue_without_shapes_is_asked_by_the_box(

@@ -28,11 +28,11 @@ def options_table() -> str:
     for option in OPTIONS:
         value = f" {option.metavar}" if option.metavar else ""
         default = (
-            "" if option.default is None else f"`{str(option.default).lower() if option.switch else option.default}`"
+            "" if option.default is None else f"`{str(option.default).lower() if option.is_switch else option.default}`"
         )
         flag = (
             f"`{option.flag}`, `--no-{option.flag[2:]}`"
-            if option.switch
+            if option.is_switch
             else f"`{option.flag}{value}`".replace("|", "\\|")
         )
         meaning = option.help.replace("|", "\\|")

@@ -180,7 +180,7 @@ async def test_those_without_a_link_count_and_come_last(tmp_path: Path, sleeps: 
 async def test_not_all_that_have_no_link_are_kept_in_memory(
     tmp_path: Path, sleeps: Naps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(search, "MOST_WITHOUT_LINK", 7)
+    monkeypatch.setattr(search, "MAX_WITHOUT_LINK", 7)
     items = [Item(f"P{number:05}", linked=number % 30 == 0) for number in range(60)]
 
     found = await ask(Listing(items), tmp_path, sleeps)

@@ -120,17 +120,17 @@ def _start(product: Product, asked: str, parameters: Mapping[str, str]) -> str:
     edge = datetime.fromisoformat(asked)
     if _relation(parameters) == "disjoint":
         end = datetime.fromisoformat(parameters["timeEnd"]) if "timeEnd" in parameters else None
-        inside = _sensed_all(product, lambda span: edge < span[0] and (end is None or span[1] < end))
+        inside = _all_times(product, lambda span: edge < span[0] and (end is None or span[1] < end))
         return f"was sensed {_sensed(product)}, not outside" if inside else ""
-    return f"was sensed {_sensed(product)}" if _sensed_all(product, lambda span: span[1] < edge) else ""
+    return f"was sensed {_sensed(product)}" if _all_times(product, lambda span: span[1] < edge) else ""
 
 
 def _end(product: Product, asked: str, parameters: Mapping[str, str]) -> str:
     edge = datetime.fromisoformat(asked)
     if _relation(parameters) == "disjoint":
-        inside = "timeStart" not in parameters and _sensed_all(product, lambda span: span[1] < edge)
+        inside = "timeStart" not in parameters and _all_times(product, lambda span: span[1] < edge)
         return f"was sensed {_sensed(product)}, not outside" if inside else ""
-    return f"was sensed {_sensed(product)}" if _sensed_all(product, lambda span: span[0] > edge) else ""
+    return f"was sensed {_sensed(product)}" if _all_times(product, lambda span: span[0] > edge) else ""
 
 
 def _relation(parameters: Mapping[str, str]) -> str:
@@ -138,7 +138,7 @@ def _relation(parameters: Mapping[str, str]) -> str:
     return parameters.get("timeRelation", "").strip().lower()
 
 
-def _sensed_all(product: Product, test: Callable[[_Span], bool]) -> bool:
+def _all_times(product: Product, test: Callable[[_Span], bool]) -> bool:
     """Whether a product has sensing times and all of them pass a test."""
     spans = [*_times_of_entry(product), *_times_of_name(product)]
     return bool(spans) and all(test(span) for span in spans)

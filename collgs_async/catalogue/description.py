@@ -48,7 +48,7 @@ _SYNONYMS: Final = {
 }
 """Names in other catalogues that a spelling match would map wrongly: startDate is nearest to startIndex."""
 
-_MOST_PARAMETERS: Final = 1000
+_MAX_PARAMETERS: Final = 1000
 _NEAR: Final = 0.6
 
 
@@ -201,7 +201,7 @@ def read_description(body: bytes, *, of: str = "results") -> Description | None:
     found: dict[str, Parameter] = {}
     for url in urls:
         for parameter in (*_declared(url), *_in_template(url.get("template", ""))):
-            if len(found) < _MOST_PARAMETERS:
+            if len(found) < _MAX_PARAMETERS:
                 found.setdefault(parameter.name, parameter)
     title = root.findtext("LongName") or root.findtext("ShortName")
     return Description(title.strip() or None if title else None, tuple(found.values()))

@@ -24,10 +24,10 @@ __all__ = ["Division"]
 
 log = logging.getLogger("collgs_async")
 
-MOST_BARREN: Final = 8
+MAX_BARREN: Final = 8
 """Stop dividing after this many spans in a row without a new entry."""
 
-MOST_ALIKE: Final = 2
+MAX_ALIKE: Final = 2
 """Stop after this many spans in a row with as many results as the whole: the catalogue seems to ignore the time."""
 
 CAPS: Final = 100
@@ -138,7 +138,7 @@ class Division:
         # More entries than the total: the total is a cap, and the catalogue does apply the time.
         capped = self.total is not None and len(self._known) > self.total
         alike = rounds.total is not None and rounds.total == self.total and not capped
-        if found is None or self._barren > (MOST_ALIKE if alike else MOST_BARREN):
+        if found is None or self._barren > (MAX_ALIKE if alike else MAX_BARREN):
             if short is None and not capped and not USUAL_CAPS & _places(rounds):
                 return  # a round number, but not one at which catalogues stop counting
             if (shortfall := self._shortfall()) and rounds.reading.refusal is None and rounds.total != self._wanted:

@@ -22,10 +22,10 @@ __all__ = ["Entry", "at", "objects", "read_product", "whole_number"]
 
 _TORN = "a byte is broken in"
 
-_MOST_ALTERNATIVES = 9
+_MAX_ALTERNATIVES = 9
 """Limit on additional links kept per archive."""
 
-_MOST_TRIED = 100
+_MAX_TRIED = 100
 """Limit on links resolved per entry, since entries with thousands of them would take long."""
 
 
@@ -67,7 +67,7 @@ def _archive(facts: Entry, base: str) -> tuple[str | None, int | None, str | Non
     """Return the archive's URL, its length, the reason when there is no URL, and alternative URLs."""
     problem: str | None = None
     found: dict[str, object] = {}
-    for href, length in islice(facts.downloads(), _MOST_TRIED):
+    for href, length in islice(facts.downloads(), _MAX_TRIED):
         url, trouble = _resolve(href, base)
         problem = problem or trouble
         if url is not None:
@@ -75,7 +75,7 @@ def _archive(facts: Entry, base: str) -> tuple[str | None, int | None, str | Non
     if not found:
         return None, None, problem or _resolve(None, base)[1], ()
     first, *others = found
-    return first, whole_number(found[first]), None, tuple(others[:_MOST_ALTERNATIVES])
+    return first, whole_number(found[first]), None, tuple(others[:_MAX_ALTERNATIVES])
 
 
 class Entry:

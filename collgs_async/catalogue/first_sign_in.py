@@ -30,7 +30,7 @@ __all__ = ["FirstSignIn"]
 
 log = logging.getLogger("collgs_async")
 
-_MOST_COLLECTIONS: Final = 5
+_MAX_COLLECTIONS: Final = 5
 """Limit on collections searched for a link."""
 
 _LOOKED_AT: Final = 10
@@ -130,7 +130,7 @@ class FirstSignIn:
             yield replace(query, count=_LOOKED_AT, start_index=1)
             yield _any_of(query.collection)
         names = [collection.identifier for collection in await self._collections()]
-        for name in [name for name in names if query is None or name != query.collection][:_MOST_COLLECTIONS]:
+        for name in [name for name in names if query is None or name != query.collection][:_MAX_COLLECTIONS]:
             yield _any_of(name)
 
 

@@ -31,10 +31,10 @@ log = logging.getLogger("collgs_async")
 REPEATS: Final = 3
 """Repetitions of one page after which the server is taken to ignore ``startIndex``."""
 
-MOST_FRUITLESS: Final = 12
+MAX_FRUITLESS: Final = 12
 """Consecutive requests without an entry that is new to this reading."""
 
-MOST_EMPTY: Final = 3
+MAX_EMPTY: Final = 3
 """Repeated requests for an empty first page when the server announces more."""
 
 REFUSED: Final = frozenset({400, 403, 404, 413, 416, 422, 500, 501})
@@ -185,7 +185,7 @@ class Reading(Generic[E]):
         self._fruitless = 0 if gained else self._fruitless + 1
         # Reading known entries again takes as many requests as they have pages.
         ground = self.came // max(1, self._largest - 1) if self._again else 0
-        if self._fruitless <= MOST_FRUITLESS + ground:
+        if self._fruitless <= MAX_FRUITLESS + ground:
             return True
         self.calm = False
         if self.total is None or self.total - self._first + 1 > self.came:
@@ -251,7 +251,7 @@ class Reading(Generic[E]):
         end = position + len(keys) - 1
         more = page.more is True or (self.total is not None and self.total > end)
         if not keys and position <= self._first:
-            again = MOST_EMPTY if more else 1 if page.total is None else 0
+            again = MAX_EMPTY if more else 1 if page.total is None else 0
             return position if self._fruitless <= again else None
         if not keys or (self._page and keys[-1] == self._page[-1] and end == self.end and position > self._begun):
             full = len(keys) >= min(asked, max(2, self._largest))

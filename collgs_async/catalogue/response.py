@@ -25,7 +25,7 @@ __all__ = ["AddressTooLongError", "Collection", "Page", "PageLimitError", "read_
 
 E = TypeVar("E")
 
-MOST_RESULTS: Final = 50_000
+MAX_RESULTS: Final = 50_000
 """Limit on results per page: five times the largest page ever requested."""
 
 _PAGES = frozenset({"first", "last", "next", "prev", "previous"})
@@ -186,7 +186,7 @@ def _page(
         entries,
         total=whole_number(answer.get("totalResults", at(answer, "properties", "totalResults"))),
         echo=_echo(answer),
-        more=_more(answer),
+        more=_has_more(answer),
         kind=kind,
         strange=strange,
         size=whole_number(answer.get("itemsPerPage", at(answer, "properties", "itemsPerPage"))),
@@ -203,8 +203,8 @@ def _results(status: int, body: bytes) -> Mapping[str, Any]:
     answer = read_json(body)
     match answer:
         case {"features": list() as entries}:
-            if len(entries) > MOST_RESULTS:
-                raise CatalogueError(f"the catalogue's answer has {len(entries)} results, more than {MOST_RESULTS}")
+            if len(entries) > MAX_RESULTS:
+                raise CatalogueError(f"the catalogue's answer has {len(entries)} results, more than {MAX_RESULTS}")
             return answer  # type: ignore[no-any-return]
         case {"exceptions": _}:
             raise _refusal(status, body)
@@ -240,10 +240,10 @@ def _refusal(status: int, body: bytes) -> CatalogueError:
         address, of_results = _ADDRESS_TOO_LONG.search(words), _RESULTS.search(words)
         if address or (_QUERY_TOO_LONG.search(words) and not of_results):
             return AddressTooLongError(message, certain=bool(address and not of_results))
-    return CatalogueError(message, retryable=status >= 500 or status in {408, 425, 429} or _broke_off(body))
+    return CatalogueError(message, retryable=status >= 500 or status in {408, 425, 429} or _is_truncated(body))
 
 
-def _broke_off(body: bytes) -> bool:
+def _is_truncated(body: bytes) -> bool:
     """Whether this is truncated JSON."""
     try:
         read_json(body)
@@ -260,7 +260,7 @@ def _echo(answer: Mapping[str, Any]) -> frozenset[str] | None:
     return frozenset(key.rpartition(":")[2] for key in request) if isinstance(request, dict) else None
 
 
-def _more(answer: Mapping[str, Any]) -> bool | None:
+def _has_more(answer: Mapping[str, Any]) -> bool | None:
     links = at(answer, "properties", "links")
     if isinstance(links, dict):
         # Without any paging links, a missing "next" means nothing.

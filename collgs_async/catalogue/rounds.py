@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Rounds"]
 
-MOST_READINGS: Final = 8
+MAX_READINGS: Final = 8
 """Limit on readings of a list that keeps changing."""
 
-MOST_RESTLESS: Final = 3
+MAX_RESTLESS: Final = 3
 """Accept the result after this many readings in which entries came and went but none moved."""
 
-MOST_ODD: Final = 6
+MAX_ODD: Final = 6
 """The same where entries may have moved, though none was seen to."""
 
 E = TypeVar("E", bound=Entry)
@@ -133,11 +133,11 @@ class Rounds(Generic[E]):
         if total is not None and last.came < total:
             return self._is_short(total)
         sound = total is not None or not self._moved  # without a total, one calm reading is no longer enough
-        if (self._calm and sound) or (self._restless >= (MOST_ODD if self._odd else MOST_RESTLESS) and not self._moved):
+        if (self._calm and sound) or (self._restless >= (MAX_ODD if self._odd else MAX_RESTLESS) and not self._moved):
             return True
         if self._rounds and self._steady and not self._fresh and total is not None:
             return True
-        if self._readings >= MOST_READINGS:
+        if self._readings >= MAX_READINGS:
             self.shortfall = CatalogueError(
                 f"the catalogue's list changed whenever it was read, {self._readings} times: {len(self._known)} "
                 "results came, and whether these are all cannot be known"
@@ -154,7 +154,7 @@ class Rounds(Generic[E]):
         last = self.reading
         fruitless = self._readings > 1 and not last.gained
         self.deep = self._calm and last.steady and self._divisible is not None and self._divisible(last.tail)
-        if self.deep or fruitless or self._readings >= MOST_READINGS:
+        if self.deep or fruitless or self._readings >= MAX_READINGS:
             again = ", also when it was asked again" if self._readings > 1 else ""
             self.shortfall = CatalogueError(f"{last.came} of {total} results came, by the catalogue's count{again}")
             return True

@@ -41,7 +41,7 @@ log = logging.getLogger("collgs_async")
 _ECHOED_AS: Final = {"timestart": "start", "timeend": "end", "timerelation": "relation"}
 """Parameters that some versions echo under the name of the OGC time extension (``time:start``)."""
 
-MOST_WITHOUT_LINK: Final = 1000
+MAX_WITHOUT_LINK: Final = 1000
 """Limit on products without a link that are held back, in case a later entry of the same name has one."""
 
 
@@ -146,7 +146,7 @@ class Search:
                 is_new = without_link.pop(product.identifier, None) is None
                 if product.url is None:
                     without_link[product.identifier] = product
-                    if len(without_link) > MOST_WITHOUT_LINK:
+                    if len(without_link) > MAX_WITHOUT_LINK:
                         yield without_link.pop(next(iter(without_link)))
                 else:
                     yield product if twin is None else _as_duplicate(product, twin)
@@ -209,7 +209,7 @@ class Search:
                 self._hints.short_addresses = True
                 log.warning("%s; it is asked by the box around the area, and footprints are compared here", error)
                 continue
-            if self.pages == 0 and not self._understood(page):
+            if self.pages == 0 and not self._is_understood(page):
                 continue
             self._require_compliance(page)
             self.pages += 1
@@ -217,7 +217,7 @@ class Search:
                 self.total = page.total
             return page, asked
 
-    def _understood(self, page: Page[Product]) -> bool:
+    def _is_understood(self, page: Page[Product]) -> bool:
         """Check on the first page which of our parameters the server applied (it repeats those that it knows).
 
         Return False to request the page again: an older server knows the collection only as ``parentId`` and lists
@@ -234,7 +234,7 @@ class Search:
         sent = [name for name in self._parameters if name != "parentIdentifier"]
         ignored = [name for name in sent if not {name.lower(), _ECHOED_AS.get(name.lower())} & echo]
         self.honoured = frozenset(sent).difference(ignored)
-        if (foreign := foreign_names(page.echo)) and (ignored or _goes_on(page)):
+        if (foreign := foreign_names(page.echo)) and (ignored or _announces_more(page)):
             raise CatalogueError(
                 f"the catalogue is asked by other names ({', '.join(foreign)}) than startIndex and count, "
                 "which are not supported"
@@ -299,7 +299,7 @@ class Search:
         return changed
 
 
-def _goes_on(page: Page[Product]) -> bool:
+def _announces_more(page: Page[Product]) -> bool:
     """Whether the response announces more than this first page."""
     if page.total is not None:
         return page.total > len(page.products)

@@ -326,11 +326,11 @@ def _add_table(parser: argparse.ArgumentParser, shown: Sequence[str], *, without
 
 def _add_option(group: argparse._ArgumentGroup, option: Option, *, is_shown: bool) -> None:
     words = option.help.replace("%", "%%")
-    if option.default is not None and not option.switch:
+    if option.default is not None and not option.is_switch:
         words += f" (default: {option.default})"
     if not is_shown:
         words = argparse.SUPPRESS
-    if option.switch:
+    if option.is_switch:
         group.add_argument(option.flag, dest=option.key, action=argparse.BooleanOptionalAction, help=words)
     else:
         group.add_argument(option.flag, dest=option.key, metavar=option.metavar, help=words)

@@ -95,7 +95,7 @@ def _no_command(word: str) -> str:
     return f"expected one of {', '.join(COMMANDS)}, found {word!r}{did_you_mean(word, COMMANDS)}"
 
 
-_TAKES_VALUE: Final = {option.flag for option in OPTIONS if not option.switch} | {
+_TAKES_VALUE: Final = {option.flag for option in OPTIONS if not option.is_switch} | {
     "--config",
     "--diff",
     "--format",

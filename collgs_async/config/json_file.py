@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["read_object"]
 
-BIGGEST: Final = 200_000_000
+MAX_BYTES: Final = 200_000_000
 """Limit in bytes; a plan of a hundred thousand products has a hundred million."""
 
 
@@ -27,9 +27,9 @@ def read_object(file: Path) -> dict[str, Any]:
     """
     try:
         with file.open("rb") as stream:
-            data = stream.read(BIGGEST + 1)
-        if len(data) > BIGGEST:
-            raise ConfigError(f"{file}: expected at most {BIGGEST // 10**6} MB of JSON, found more")
+            data = stream.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            raise ConfigError(f"{file}: expected at most {MAX_BYTES // 10**6} MB of JSON, found more")
         values = json.loads(data.decode("utf-8-sig"), object_pairs_hook=_refuse_duplicates, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
         raise ConfigError(

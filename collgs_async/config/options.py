@@ -70,7 +70,7 @@ class Option:
         return self.kind.choices
 
     @property
-    def switch(self) -> bool:
+    def is_switch(self) -> bool:
         """Whether it is boolean, and so takes no value on the command line."""
         return self.kind is SWITCH
 

@@ -27,7 +27,7 @@ REZIPPING = frozenset({"rezipped"})
 
 _SHIFT = 1000
 _TRAILER = 200
-_MOST_FLOWS = 4
+_MAX_FLOWS = 4
 _SIGNATURE = "X-Expires=600&X-Signature=a%27b%28c%29%2Fd%40e%7Ef|g%2Bh%3D%3D"
 """Query of a signed link; decoding and encoding it again changes at least one of these characters."""
 
@@ -187,7 +187,7 @@ _RESPONSES: Mapping[str, Callable[[FaultContext], Response]] = {
     "wrong-range": _late,
     "trailing": lambda context: context.right(length=context.representation.length + _TRAILER),
     "slow": lambda context: replace(context.right(), trickle=2.0),
-    "flows": lambda _: too_many_flows(200, _MOST_FLOWS),
+    "flows": lambda _: too_many_flows(200, _MAX_FLOWS),
     "staged": lambda _: text_reply(202, "The archive is brought from tape.\n", "text/plain", Retry_After="1"),
     "signed": _signed,
     "coding": _under_no_coding,

@@ -71,7 +71,7 @@ def answer(representation: Representation, method: str, headers: Mapping[str, st
         # A 304 has the length that the body would have had; a 412 has no body at all.
         length = representation.length if refusal == 304 else 0
         return Response(refusal, {**representation.headers(), "Content-Length": str(length)})
-    if method == "GET" and "range" in headers and _range_stands(representation, headers.get("if-range")):
+    if method == "GET" and "range" in headers and _is_range_permitted(representation, headers.get("if-range")):
         wanted = _parse_range(headers["range"], representation.length)
         if wanted is not None:
             return partial(representation, *wanted)
@@ -116,7 +116,7 @@ def _parse_range(text: str, length: int) -> tuple[int, int] | None:
     return None if last < first else (first, min(last + 1, length))
 
 
-def _range_stands(representation: Representation, if_range: str | None) -> bool:
+def _is_range_permitted(representation: Representation, if_range: str | None) -> bool:
     """Whether If-Range permits the range: by strong comparison only (section 13.1.5)."""
     if if_range is None:
         return True
@@ -129,16 +129,16 @@ def _range_stands(representation: Representation, if_range: str | None) -> bool:
 def _precondition(representation: Representation, headers: Mapping[str, str]) -> int | None:
     """Evaluate the preconditions in their order (section 13.2.2): 412, 304, or None to proceed."""
     if "if-match" in headers:
-        if not _listed(representation.etag, headers["if-match"], weak=False):
+        if not _is_listed(representation.etag, headers["if-match"], weak=False):
             return 412
     elif _is_after(representation.modified, headers.get("if-unmodified-since"), default=False):
         return 412
     if "if-none-match" in headers:
-        return 304 if _listed(representation.etag, headers["if-none-match"], weak=True) else None
+        return 304 if _is_listed(representation.etag, headers["if-none-match"], weak=True) else None
     return None if _is_after(representation.modified, headers.get("if-modified-since"), default=True) else 304
 
 
-def _listed(etag: str | None, tags: str, *, weak: bool) -> bool:
+def _is_listed(etag: str | None, tags: str, *, weak: bool) -> bool:
     if tags.strip() == "*":
         return True
     if etag is None:

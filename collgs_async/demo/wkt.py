@@ -19,7 +19,7 @@ Point = tuple[float, float]
 Ring = tuple[Point, ...]
 
 _TOKEN: Final = re.compile(r"\s*([A-Za-z]+|[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|[(),])")
-_MOST_NUMBERS: Final = 4
+_MAX_NUMBERS: Final = 4
 _CLOSED_RING: Final = 4
 
 
@@ -111,7 +111,7 @@ class _Reader:
 
     def _position(self) -> Point:
         numbers = [self._number(), self._number()]
-        while self._peek() not in {",", ")", ""} and len(numbers) < _MOST_NUMBERS:
+        while self._peek() not in {",", ")", ""} and len(numbers) < _MAX_NUMBERS:
             numbers.append(self._number())
         return numbers[0], numbers[1]
 

@@ -43,7 +43,7 @@ NO_COLLECTION = (
     "parameters.parentIdentifier: expected a collection such as S2_MSIL1C; "
     "without it the catalogue would search its collections"
 )
-_LONGEST_SHOWN = 80
+_MAX_QUOTED = 80
 _PLAIN_VALUE = "expected text, a number, true, false or a list of these"
 
 
@@ -187,7 +187,7 @@ def quote_value(value: object) -> str:
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
+    return text if len(text) <= _MAX_QUOTED else f"{text[:_MAX_QUOTED]}…"
 
 
 def _given(parameters: Mapping[str, object], problems: list[str]) -> dict[str, object]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["excluded_line", "missing_lines", "summary_lines"]
 
-_MOST_FAILURE_LINES = 10
+_MAX_FAILURE_LINES = 10
 
 
 def summary_lines(report: Report, folder: Path, *, interrupted: bool = False) -> list[str]:
@@ -53,10 +53,10 @@ def missing_lines(missing: Sequence[str]) -> list[str]:
     """List the identifiers that the catalogue does not list."""
     if not missing:
         return []
-    hidden = len(missing) - _MOST_FAILURE_LINES
+    hidden = len(missing) - _MAX_FAILURE_LINES
     return [
         f"Not found in the catalogue, of what was asked for by identifier: {len(missing)}",
-        *(f"  {printable(name)}" for name in missing[:_MOST_FAILURE_LINES]),
+        *(f"  {printable(name)}" for name in missing[:_MAX_FAILURE_LINES]),
         *([f"  and {hidden} more"] if hidden > 0 else []),
     ]
 
@@ -119,8 +119,8 @@ def _failure_lines(failures: Iterable[Outcome]) -> list[str]:
         reasons.setdefault(_one_line(failure.error), []).append(printable(failure.product.identifier))
     ranked = sorted(reasons.items(), key=lambda reason: -len(reason[1]))
     lines = ["Failed:"] if ranked else []
-    lines += [_failure_line(reason, names) for reason, names in ranked[:_MOST_FAILURE_LINES]]
-    hidden = sum(len(names) for _, names in ranked[_MOST_FAILURE_LINES:])
+    lines += [_failure_line(reason, names) for reason, names in ranked[:_MAX_FAILURE_LINES]]
+    hidden = sum(len(names) for _, names in ranked[_MAX_FAILURE_LINES:])
     if hidden:
         lines.append(f"  and {hidden} more")
     if hidden or any(len(names) > 1 for names in reasons.values()):

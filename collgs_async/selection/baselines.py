@@ -32,7 +32,7 @@ log = logging.getLogger("collgs_async")
 SPAN: Final = timedelta(minutes=1)
 """Largest difference between sensing times of one acquisition, since processors round them differently."""
 
-MOST_HELD: Final = 5000
+MAX_HELD: Final = 5000
 """Limit on products held, some 20 MB; a long data-take with three baselines has about 2500."""
 
 SAME_GROUND: Final = 0.95
@@ -42,7 +42,7 @@ _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 
 async def latest_baseline(
-    products: Products, on_excluded: OnExcluded, *, span: timedelta = SPAN, most_held: int = MOST_HELD
+    products: Products, on_excluded: OnExcluded, *, span: timedelta = SPAN, most_held: int = MAX_HELD
 ) -> AsyncGenerator[Product, None]:
     """Yield the products of the newest baseline of each acquisition.
 

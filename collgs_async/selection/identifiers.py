@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["bare", "read_identifiers"]
 
 STDIN: Final = "-"
-BIGGEST: Final = 100 * 10**6
+MAX_BYTES: Final = 100 * 10**6
 """Limit in bytes; a million identifiers take 61 MB."""
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][!-+\--~]{0,254}")  # printable; commas separate identifiers in a search
@@ -57,17 +57,17 @@ def read_identifiers(source: str | Path | Sequence[str]) -> tuple[str, ...]:
 def _text(source: str | Path) -> str:
     try:
         if source == STDIN:
-            data = sys.stdin.buffer.read(BIGGEST + 1)
+            data = sys.stdin.buffer.read(MAX_BYTES + 1)
         else:
             with Path(source).open("rb") as file:
-                data = file.read(BIGGEST + 1)
+                data = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
         reason = error.strerror if isinstance(error, OSError) else error
         raise ConfigError(
             f"--ids: expected a file that can be read, found {quote_value(str(source))} ({reason})"
         ) from None
-    if len(data) > BIGGEST:
-        raise ConfigError(f"{source}: expected at most {BIGGEST // 10**6} MB of identifiers, found more")
+    if len(data) > MAX_BYTES:
+        raise ConfigError(f"{source}: expected at most {MAX_BYTES // 10**6} MB of identifiers, found more")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

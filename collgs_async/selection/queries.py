@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collgs_async.models.query import Query
     from collgs_async.selection.aoi.area import Area
 
-__all__ = ["LONGEST_ADDRESS", "build_queries"]
+__all__ = ["MAX_URL_LENGTH", "build_queries"]
 
-LONGEST_ADDRESS: Final = 2000
+MAX_URL_LENGTH: Final = 2000
 """Limit on a search URL in characters; servers and proxies accept 8000 or more, but some only 2048."""
 
 _PAGING: Final = {"startIndex": "1000000", "count": "1000", "httpAccept": "json"}
@@ -69,10 +69,10 @@ def _with_area(query: Query, area: Area, base_url: str) -> Query:
 
 def _wkt(query: Query, area: Area, base_url: str) -> str:
     """Return the area as WKT, as detailed as the length of the URL permits."""
-    room = LONGEST_ADDRESS - _length(query, {"geometry": ""}, base_url)
+    room = MAX_URL_LENGTH - _length(query, {"geometry": ""}, base_url)
     while True:
         text = area.to_wkt(max(room, _SHORTEST_WKT), repeated=True)
-        excess = _length(query, {"geometry": text}, base_url) - LONGEST_ADDRESS
+        excess = _length(query, {"geometry": text}, base_url) - MAX_URL_LENGTH
         if excess <= 0 or room <= _SHORTEST_WKT:
             return text
         room = min(room, len(text)) - excess
@@ -80,7 +80,7 @@ def _wkt(query: Query, area: Area, base_url: str) -> str:
 
 def _batches(query: Query, identifiers: Sequence[str], base_url: str) -> Iterator[tuple[str, ...]]:
     """Split a list into batches that fit into URLs."""
-    room = LONGEST_ADDRESS - _length(query, {"identifier": ""}, base_url)
+    room = MAX_URL_LENGTH - _length(query, {"identifier": ""}, base_url)
     batch: list[str] = []
     used = 0
     for identifier in identifiers:

@@ -146,7 +146,7 @@ def _flags(*groups: str) -> str:
 def _meaning(option: Option) -> str:
     if option.default is None:
         return option.help
-    default = str(option.default).lower() if option.switch else option.default
+    default = str(option.default).lower() if option.is_switch else option.default
     return f"{option.help} (default: {default})"
 
 

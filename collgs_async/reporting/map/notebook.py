@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["notebook_html"]
 
-_MOST_ROWS: Final = 10
+_MAX_ROWS: Final = 10
 _HEIGHT: Final = 680
 _COLUMNS: Final = ("identifier", "sensing start", "cloud %", "orbit", "size")
 
@@ -34,8 +34,8 @@ def notebook_html(products: Sequence[Product], *, area: Mapping[str, Any] | None
         As for `page`.
     """
     head = "".join(f"<th>{name}</th>" for name in _COLUMNS)
-    rows = "".join(_row(product) for product in products[:_MOST_ROWS])
-    more = len(products) - _MOST_ROWS
+    rows = "".join(_row(product) for product in products[:_MAX_ROWS])
+    more = len(products) - _MAX_ROWS
     rest = f'<tr><td colspan="{len(_COLUMNS)}">… and {more:,} more</td></tr>' if more > 0 else ""
     inside = html.escape(page(products, area=area, title=title))
     return (

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["feature", "orbit"]
 
-_LARGEST: Final = 1e18
+_MAX_NUMBER: Final = 1e18
 _LATEST: Final = datetime(2100, 1, 1, tzinfo=UTC).timestamp()
 
 
@@ -46,7 +46,7 @@ def _seconds(moment: str | None) -> float | None:
 
 def _finite(number: float | None) -> float | None:
     """Return a number that JavaScript can represent, else None, as for NaN or an integer of a thousand digits."""
-    return number if number is not None and abs(number) < _LARGEST else None
+    return number if number is not None and abs(number) < _MAX_NUMBER else None
 
 
 def orbit(product: Product) -> str | None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Area"]
 
-_MOST_POINTS = 200
+_MAX_POINTS = 200
 """Points per piece; larger shapes are split, so that a footprint is compared only with pieces near it."""
 
 _SPECK = 1e-5
@@ -151,7 +151,7 @@ class Area:
     @cached_property
     def _pieces(self) -> _Pieces:
         parts = shapely.get_parts(self.shapes)
-        small = shapely.get_num_coordinates(parts) <= _MOST_POINTS
+        small = shapely.get_num_coordinates(parts) <= _MAX_POINTS
         cut = [piece for shape in parts[~small] for piece in _split(shape)]
         shapes = np.concatenate([parts[small], np.array(cut, dtype=object)])
         shapely.prepare(shapes)
@@ -200,7 +200,7 @@ def _as_polygons(shape: BaseGeometry) -> BaseGeometry:
 
 def _split(shape: BaseGeometry) -> Iterator[BaseGeometry]:
     """Split a shape recursively until each piece has few points."""
-    if shapely.get_num_coordinates(shape) <= _MOST_POINTS:
+    if shapely.get_num_coordinates(shape) <= _MAX_POINTS:
         yield from shapely.get_parts(shape)
         return
     west, south, east, north = shape.bounds

@@ -26,7 +26,7 @@ __all__ = ["are_tangled", "check_crossings", "merged"]
 _MOST: Final = 20_000
 """Limit on crossings per overlay; each costs GEOS some kilobytes."""
 
-_MOST_PAIRS: Final = 4 * 10**6
+_MAX_PAIRS: Final = 4 * 10**6
 """Limit on pairs of runs to compare, some seconds of work; many edges close together are as costly as crossings."""
 
 _RUN: Final = 8
@@ -46,7 +46,7 @@ def are_tangled(shapes: Sequence[BaseGeometry] | NDArray[Any], most: int = _MOST
     for one, other in _near(edges):
         crossings += _count(edges[one], edges[other], one == other)
         pairs += len(one)
-        if crossings > most or pairs > _MOST_PAIRS:
+        if crossings > most or pairs > _MAX_PAIRS:
             return True
     return False
 

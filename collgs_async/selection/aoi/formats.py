@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["read"]
 
-BIGGEST: Final = 50 * 10**6
+MAX_BYTES: Final = 50 * 10**6
 """Limit in bytes; a larger file is a data set, not an area of interest."""
 
 _CLOSED: Final = 0x1 | 0x20 | 0x40
@@ -61,9 +61,9 @@ def read(source: str | Path) -> Area:
 
 def _content(path: Path, place: str) -> bytes:
     with path.open("rb") as file:
-        data = file.read(BIGGEST + 1)
-    if len(data) > BIGGEST:
-        raise refusal(place, f"at most {BIGGEST // 10**6} MB", "more")
+        data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise refusal(place, f"at most {MAX_BYTES // 10**6} MB", "more")
     return data
 
 
@@ -78,7 +78,7 @@ def _geometries(data: bytes, path: Path, place: str, notes: ParseNotes) -> Itera
             suffix: _read_companion(path.with_name(path.name + suffix), place) for suffix in geopackage.SIDE_FILES
         }
         content = {"": data} | {suffix: side for suffix, side in beside.items() if side}
-        return geopackage.read(content, place, BIGGEST, notes)
+        return geopackage.read(content, place, MAX_BYTES, notes)
     if data.startswith(shapefile.SIGNATURE) and path.suffix.lower() != ".shx":
         return _shapefile(data, lambda suffix: _read_companion(path.with_suffix(suffix), place), place, notes)
     if path.suffix.lower() in _BESIDE_SHAPEFILE:
@@ -140,7 +140,7 @@ def _zip(data: bytes, place: str, notes: ParseNotes) -> Iterable[ParsedGeometry]
                 return _shapefile_in_zip(archive, names, shapes[0], place, notes)
             if not documents:
                 raise refusal(place, "a .kml or a .shp in the archive", f"{len(names)} other files")
-            texts, left = {}, BIGGEST
+            texts, left = {}, MAX_BYTES
             for name in documents:
                 content = _member(archive, names[name], place, left)
                 texts[f"{place}, {printable(names[name])}"] = content
@@ -160,7 +160,7 @@ def _shapefile_in_zip(
     return _shapefile(content[".shp"], content.get, f"{place}, {printable(names[name])}", notes)
 
 
-def _member(archive: zipfile.ZipFile, name: str, place: str, most: int = BIGGEST) -> bytes:
+def _member(archive: zipfile.ZipFile, name: str, place: str, most: int = MAX_BYTES) -> bytes:
     info = archive.getinfo(name)
     # Corrupt members raise anything from RuntimeError to LZMAError.
     if info.flag_bits & _CLOSED:
@@ -170,5 +170,5 @@ def _member(archive: zipfile.ZipFile, name: str, place: str, most: int = BIGGEST
     with archive.open(info) as member:
         content = member.read(most + 1)
     if len(content) > most:
-        raise refusal(f"{place}, {printable(name)}", f"at most {BIGGEST // 10**6} MB", "more")
+        raise refusal(f"{place}, {printable(name)}", f"at most {MAX_BYTES // 10**6} MB", "more")
     return content

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from collgs_async.models.query import quote_value
-from collgs_async.selection.aoi.places import MOST_POINTS, ParsedGeometry, check_count, refusal
+from collgs_async.selection.aoi.places import MAX_POINTS, ParsedGeometry, check_count, refusal
 from collgs_async.selection.aoi.systems import check_system
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ _KINDS = ("Point", "MultiPoint", "LineString", "MultiLineString", "Polygon", "Mu
 _BETWEEN = re.compile(r"[\s\x1e,]*")
 """Separators between documents: line ends (.geojsonl), that of RFC 8142, and commas, which are invalid but common."""
 
-_MOST_VALUES: Final = 3 * MOST_POINTS
+_MAX_VALUES: Final = 3 * MAX_POINTS
 """Limit on commas, colons and opening brackets, each of which may cost some tens of bytes of memory."""
 
 _EXPECTED_SYSTEM = "longitude and latitude in WGS 84 (CRS84 or EPSG:4326)"
@@ -29,8 +29,8 @@ _KEYS_OF_OTHERS = {"rings": "Esri JSON", "paths": "Esri JSON", "spatialReference
 
 def parse(text: str, place: str, notes: ParseNotes) -> Iterator[ParsedGeometry]:
     """Yield the geometries of one or more documents."""
-    if sum(map(text.count, ",:[{")) > _MOST_VALUES:
-        check_count(MOST_POINTS + 1, place)
+    if sum(map(text.count, ",:[{")) > _MAX_VALUES:
+        check_count(MAX_POINTS + 1, place)
     documents = list(_documents(text, place))
     if len(documents) > 1:
         documents = [document for document in documents if document is not None]

@@ -36,7 +36,7 @@ _FURTHEST = 360.0
 
 _NOTHING = shapely.Polygon()
 
-_MOST_IN_RING = 2000
+_MAX_IN_RING = 2000
 """Limit on self-crossings of a ring that is repaired."""
 
 
@@ -190,7 +190,7 @@ def _valid(ring: _Points, strict: bool, place: str) -> tuple[BaseGeometry, str]:
     polygon = shapely.Polygon(ring) if len(ring) >= 4 else shapely.Polygon()
     if polygon.is_valid and polygon.area > LEAST:
         return polygon, ""
-    check_crossings([polygon.exterior], place, _MOST_IN_RING)
+    check_crossings([polygon.exterior], place, _MAX_IN_RING)
     by_turns = of_dimension(shapely.make_valid(polygon, method="structure", keep_collapsed=False), 2)
     by_crossings = of_dimension(shapely.make_valid(polygon, method="linework"), 2)
     if by_turns.area <= LEAST:

@@ -26,7 +26,7 @@ _ROOTS = {"kml", "Document", "Folder", "Placemark", "GroundOverlay"}
 _FEATURES = {"Placemark": "placemark", "GroundOverlay": "overlay"}
 _EDGES = ("north", "south", "east", "west", "rotation")
 _TEXTS = {"coordinates", "coord", "href", *_EDGES}
-_MOST_TEXT: Final = 100 * 10**6
+_MAX_TEXT: Final = 100 * 10**6
 """Limit in characters, with entities expanded."""
 
 
@@ -79,7 +79,7 @@ class _Reader:
         self._points: list[list[float]] = []
         self._edges: dict[str, float] = {}
         self._text: list[str] = []
-        self._left = _MOST_TEXT
+        self._left = _MAX_TEXT
         self._read_so_far = 0
 
     def begin(self, tag: str, _: object) -> None:

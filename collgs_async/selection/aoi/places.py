@@ -10,9 +10,9 @@ from collgs_async.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["MOST_POINTS", "ParseNotes", "ParsedGeometry", "check_count", "refusal"]
+__all__ = ["MAX_POINTS", "ParseNotes", "ParsedGeometry", "check_count", "refusal"]
 
-MOST_POINTS: Final = 700_000
+MAX_POINTS: Final = 700_000
 """Limit on points of an area, which take up to 300 MiB; all countries at 1:10,000,000 have 550,000."""
 
 
@@ -60,7 +60,7 @@ class ParseNotes:
         )
 
 
-def check_count(count: int, place: str, what: str = "points", most: int = MOST_POINTS) -> None:
+def check_count(count: int, place: str, what: str = "points", most: int = MAX_POINTS) -> None:
     """Refuse an area of more parts than can be compared with footprints in reasonable memory and time."""
     if count > most:
         raise refusal(place, f"an area of at most {most:,} {what}", "more")

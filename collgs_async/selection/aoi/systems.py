@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["check_system"]
 
-_LONGEST: Final = 2**16
+_MAX_CHARACTERS: Final = 2**16
 """Limit in characters; the rest is ignored."""
 
 _EXPECTED: Final = "longitude and latitude in WGS 84"
@@ -64,7 +64,7 @@ def check_system(text: str, place: str, notes: ParseNotes, *, expected: str = _E
     ConfigError
         With the name of the system and how it differs.
     """
-    text = text[:_LONGEST].strip("\ufeff\x00 \t\r\n")
+    text = text[:_MAX_CHARACTERS].strip("\ufeff\x00 \t\r\n")
     if not text:
         notes.add(place, f"says no coordinate system; {_EXPECTED} is assumed")
         return
