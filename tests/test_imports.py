@@ -1,4 +1,4 @@
-"""The direction of dependency is a test, not a hope: a room imports only from lower floors."""
+"""Imports point down: a package imports only from packages on lower levels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import collgs_async
 
 PACKAGE = Path(collgs_async.__file__).parent
 
-FLOORS = {
+LEVELS = {
     **dict.fromkeys(["errors"], 0),
     **dict.fromkeys(["models"], 1),
     **dict.fromkeys(["config", "pipeline"], 2),
@@ -23,8 +23,8 @@ FLOORS = {
 }
 
 
-def rooms() -> dict[str, list[Path]]:
-    """Each room with its files; a package is one room."""
+def entries() -> dict[str, list[Path]]:
+    """Map each entry at the top of the package to its files."""
     found: dict[str, list[Path]] = {}
     for path in sorted(PACKAGE.rglob("*.py")):
         name = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
@@ -33,7 +33,7 @@ def rooms() -> dict[str, list[Path]]:
     return found
 
 
-def imported_rooms(path: Path) -> set[str]:
+def imported_entries(path: Path) -> set[str]:
     tree = ast.parse(path.read_text("utf-8"))
     modules = {
         name
@@ -52,17 +52,17 @@ def imported_rooms(path: Path) -> set[str]:
     return {name.split(".")[1] for name in modules if name.startswith("collgs_async.")} | whole
 
 
-def test_every_room_has_a_floor() -> None:
-    assert sorted(FLOORS) == sorted(rooms())
+def test_every_entry_has_a_level() -> None:
+    assert sorted(LEVELS) == sorted(entries())
 
 
 def test_imports_only_point_down() -> None:
     upward = [
-        f"{room} imports {other}"
-        for room, paths in rooms().items()
+        f"{entry} imports {other}"
+        for entry, paths in entries().items()
         for path in paths
-        for other in imported_rooms(path) - {room}
-        if FLOORS[other] >= FLOORS[room]
+        for other in imported_entries(path) - {entry}
+        if LEVELS[other] >= LEVELS[entry]
     ]
 
     assert [] == upward
