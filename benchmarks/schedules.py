@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tests.schedules import MIB, Played, draw, play
+from tests.support.schedules import MIB, Played, draw, play
 
 
 def main() -> int:

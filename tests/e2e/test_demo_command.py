@@ -1,0 +1,185 @@
+"""The show, and the embedded catalogue for rehearsals: ``collgs-async demo``."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import signal
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+
+from collgs_async.demo.faults import FAULTS
+from tests.conftest import HANGS, is_archive
+from tests.e2e.test_cli import assert_clean_exit, files_below
+from tests.e2e.test_interrupts import until
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from tests.conftest import Command, Ended
+
+ARCHIVE_FAULTS = [name for name in FAULTS if not name.startswith("catalogue-") and name != "login"]
+
+
+@pytest.fixture
+def temporary(tmp_path: Path) -> Path:
+    """The folder for temporary files: what is left there is litter."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def show(command: Command, temporary: Path) -> Callable[..., Awaitable[Ended]]:
+    async def run(*words: object) -> Ended:
+        return assert_clean_exit(await command("demo", *words, TMPDIR=str(temporary)))
+
+    return run
+
+
+def only_entry(folder: Path) -> Path:
+    (entry,) = folder.iterdir()
+    return entry
+
+
+async def test_demo_ends_well_and_tells_that_nothing_moved_the_second_time(
+    show: Callable[..., Awaitable[Ended]], command: Command, temporary: Path
+) -> None:
+    ended = await show("--products", 3, "--segments", 1)  # a helper would fetch a little more than the archives
+
+    assert (0, "") == (ended.code, ended.out)
+    assert re.search(r"First run: 3 archives downloaded and verified, 20\.\d MB", ended.err)
+    assert "Second run: 3 were already here; 0 B of archives moved" in ended.err
+    named = re.search(r"The files are in (\S+)", ended.err)
+    assert named is not None
+    folder = only_entry(temporary)
+    assert str(folder) == named[1]
+    assert 3 == len(list(folder.iterdir())) == sum(map(is_archive, folder.iterdir()))
+    assert [] == files_below(command.folder)
+
+
+async def test_demo_into_a_named_folder_leaves_nothing_elsewhere(
+    show: Callable[..., Awaitable[Ended]], command: Command, temporary: Path
+) -> None:
+    ended = await show("--products", 1, "--output", "mine")
+
+    assert 0 == ended.code
+    assert "The files are in mine\n" in ended.err
+    assert 1 == len(list((command.folder / "mine").glob("*.zip"))) == len(list((command.folder / "mine").iterdir()))
+    assert [] == files_below(temporary)
+
+
+async def test_demo_with_faults_shows_what_came_of_each(show: Callable[..., Awaitable[Ended]], temporary: Path) -> None:
+    ended = await show("--products", 1, "--fault", "cut", "corrupt", "missing", "catalogue-html")
+
+    came = dict(re.findall(r"^  (\S+) +(arrived whole|not had)  ", ended.err, re.M))
+    assert 0 == ended.code
+    expected = {"cut": "arrived whole", "corrupt": "arrived whole", "missing": "not had"}
+    assert expected == came
+    assert "Second run: 2 were already here" in ended.err
+    folder = only_entry(temporary)
+    assert 2 == len(list(folder.iterdir())) == sum(map(is_archive, folder.iterdir()))
+
+
+async def test_demo_with_a_page_that_breaks_off_loses_nothing(show: Callable[..., Awaitable[Ended]]) -> None:
+    ended = await show("--products", 3, "--fault", "catalogue-cut")
+
+    assert 0 == ended.code
+    assert "the search ended early" not in ended.err
+    assert "First run: 3 archives downloaded and verified" in ended.err
+    assert "Second run: 3 were already here; 0 B of archives moved" in ended.err
+
+
+@pytest.mark.slow
+async def test_demo_with_all_faults_shows_each_of_them(show: Callable[..., Awaitable[Ended]], temporary: Path) -> None:
+    ended = await show("--fault", "all")
+
+    came = dict(re.findall(r"^  (\S+) +(arrived whole|not had)  ", ended.err, re.M))
+    assert 0 == ended.code
+    assert {name: "arrived whole" if FAULTS[name].recoverable else "not had" for name in ARCHIVE_FAULTS} == came
+    folder = only_entry(temporary)
+    assert "arrived whole" in came.values()
+    assert list(came.values()).count("arrived whole") == len(list(folder.iterdir()))
+    assert all(map(is_archive, folder.iterdir()))
+
+
+async def test_fault_list_names_each_of_them(show: Callable[..., Awaitable[Ended]], temporary: Path) -> None:
+    ended = await show("--fault", "list")
+
+    assert (0, "") == (ended.code, ended.err)
+    assert list(FAULTS) == [line.split()[0] for line in ended.out.splitlines()]
+    assert [] == files_below(temporary)
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("--fault", "nonsense"), "--fault: expected all, list or a fault .*, found 'nonsense'"),
+        (("--fault", "stal"), "--fault: expected all, .*, found 'stal'; did you mean stall.?"),
+        (("--fault", "list", "nonsense"), "--fault: expected all, list or a fault .*, found 'nonsense'"),
+        (("--fault",), "--fault: expected at least one argument"),
+        (("--products", "0"), "--products: expected a whole number from 1 to 100000, found '0'"),
+        (("--products", "many"), "--products: expected a whole number .*, found 'many'"),
+        (("--port", "70000"), "--port: expected a whole number from 0 to 65535, found '70000'"),
+        (("--port", "-1"), "--port: expected a whole number from 0 to 65535, found '-1'"),
+        (("--workers", "0"), '--workers: expected a whole number from 1 to 64, found "0"'),
+    ],
+)
+async def test_wrong_words_are_one_clear_line_and_leave_nothing(
+    show: Callable[..., Awaitable[Ended]], command: Command, temporary: Path, words: tuple[str, ...], line: str
+) -> None:
+    ended = await show(*words)
+
+    assert (2, "") == (ended.code, ended.out)
+    assert re.fullmatch(f"error: {line}\n", ended.err), ended.err
+    assert [] == files_below(temporary) + files_below(command.folder)
+
+
+async def test_a_port_that_is_taken_is_one_clear_line(show: Callable[..., Awaitable[Ended]], temporary: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ended = await show("--port", port)
+
+    assert 2 == ended.code
+    assert f"error: --port: cannot serve on {port}: Address already in use\n" == ended.err
+    assert [] == files_below(temporary)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+async def test_serve_prints_a_configuration_with_which_the_real_command_works(
+    command: Command, temporary: Path, number: signal.Signals, code: int
+) -> None:
+    server = await command.start("demo", "--serve", "--products", 6, TMPDIR=str(temporary))
+    assert server.stdout is not None
+    printed = await server.stdout.readuntil(b"\n}\n")
+    (command.folder / "config.json").write_bytes(printed)
+
+    ended = assert_clean_exit(await command("--report", "report.json"))
+    server.send_signal(number)
+    async with asyncio.timeout(HANGS):
+        served = assert_clean_exit(await command.end(server))
+
+    report = json.loads((command.folder / "report.json").read_bytes())
+    archives = list((command.folder / "downloads").iterdir())
+    assert (0, code) == (ended.code, served.code)
+    assert 0 < report["summary"]["downloaded"] == len(archives) == sum(map(is_archive, archives))
+    assert "Ctrl-C ends it" in served.err
+    assert [] == files_below(temporary)
+
+
+async def test_ctrl_c_in_the_middle_of_the_show_leaves_only_its_downloads(command: Command, temporary: Path) -> None:
+    process = await command.start("demo", TMPDIR=str(temporary))
+    await until(lambda: any(temporary.glob("collgs-demo-*/*.part")), process)
+    process.send_signal(signal.SIGINT)
+    async with asyncio.timeout(HANGS):
+        ended = assert_clean_exit(await command.end(process))
+
+    folder = only_entry(temporary)
+    assert 130 == ended.code
+    assert folder.name.startswith("collgs-demo-")
+    assert [] == [path.name for path in folder.iterdir() if not path.name.endswith((".zip", ".part", ".part.json"))]
+    assert str(folder) in ended.err

@@ -1,0 +1,1024 @@
+"""The thread that reads the socket itself: the same bytes as by the event loop, whatever the line and the disk do."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import gc
+import os
+import shutil
+import signal
+import socket
+import ssl
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import tracemalloc
+import weakref
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from collgs_async import Client, Connection, FileError, Product, StorageError
+from collgs_async.demo.faults import FAULTS
+from collgs_async.http.session import HttpSession
+from collgs_async.models.product import Status
+from collgs_async.models.progress import SilentProgress
+from collgs_async.storage.part import Block, PartFile
+from collgs_async.transfer.connection import BodyConnection
+from collgs_async.transfer.job import Segment
+from collgs_async.transfer.receiver import BodyReceiver
+from collgs_async.transfer.suspend import SuspendDetector
+from tests.conftest import HANGS, Naps, fault, level2_scenes
+from tests.e2e.test_cli import at
+from tests.e2e.test_interrupts import assert_stopped_by, may_mount, ran
+from tests.integration.test_download import RECOVERABLE, served_version
+from tests.integration.test_hostile import Asked, Wild, plain, raw_server, settings_for, small_archive
+from tests.integration.test_suspend import NIGHT, Clock, until
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+    from aiohttp import ClientResponse
+
+    from collgs_async.models.product import Outcome
+    from tests.conftest import Command
+
+KIB, MIB = 2**10, 2**20
+NEVER = 2**60
+
+SIZE = 2_000_000
+"""A third of it is more than can come before a receiver begins: a block, and what aiohttp takes until it holds back."""
+
+CONTENT = small_archive(size=1_500_000)
+MOST = 1_000_000
+"""Bytes after which the line of these tests goes wrong: a receiver is at work by then."""
+
+PUMPED: Final = """\
+import sys
+from pathlib import Path
+from collgs_async.transfer import fetch, receiver, scheduler
+fetch.WORTH_A_RECEIVER, fetch._SHARED, scheduler.BLOCK = 1, 65536, 65536
+run = receiver.BodyReceiver.run
+def noted(self, landed):
+    Path("pumped").touch()
+    return run(self, landed)
+receiver.BodyReceiver.run = noted
+from collgs_async.cli import entry_point
+entry_point()
+"""
+"""The command, with receivers also for small archives; it leaves a file that says that one has worked."""
+
+FILLED_DISK: Final = """
+mount -t tmpfs -o size=8m tmpfs "$OUT" || exit 77
+"$@" 2> first.err & run=$!
+while [ ! -e pumped ]; do kill -0 $run || break; sleep 0.01; done
+head -c 8m /dev/zero > "$OUT/ballast" 2> /dev/null
+wait $run; echo $? > first.code
+rm "$OUT/ballast"
+cp -R "$OUT" first
+"$@" 2> second.err; echo $? > second.code
+cp -R "$OUT" second
+"""
+"""Runs a command twice in a folder that is a disk of its own, which something else fills while a receiver writes."""
+
+
+@pytest.fixture(autouse=True)
+def _small_scale(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A receiver for whatever is left, small blocks, sidecars also for small archives, no long looks at it."""
+    monkeypatch.setattr("collgs_async.transfer.fetch.WORTH_A_RECEIVER", 1)
+    monkeypatch.setattr("collgs_async.transfer.fetch._SHARED", 64 * KIB)
+    monkeypatch.setattr("collgs_async.transfer.scheduler.BLOCK", 64 * KIB)
+    for module in ("receiver", "connection"):
+        monkeypatch.setattr(f"collgs_async.transfer.{module}.WAIT", 0.05)
+    monkeypatch.setattr("collgs_async.storage.part.SMALL", 64 * KIB)
+
+
+@dataclass
+class Receivers:
+    """What the receivers have done."""
+
+    begun: int = 0
+    at_work: int = 0
+    most_at_work: int = 0
+    blocks: list[tuple[int, int, int]] = field(default_factory=list)
+    written: list[tuple[int, int]] = field(default_factory=list)
+    seen: list[weakref.ref[BodyReceiver]] = field(default_factory=list)
+
+    @property
+    def brought(self) -> int:
+        return sum(received for _, _, received in self.blocks)
+
+
+@pytest.fixture
+def receivers() -> Iterator[Receivers]:
+    """Watch the receivers at their work."""
+    seen, run = Receivers(), BodyReceiver.run
+    write: Callable[[PartFile, int, Block], None] = PartFile.write_sync
+
+    def written(part: PartFile, offset: int, block: Block) -> None:
+        write(part, offset, block)
+        seen.written.append((offset, len(block)))
+
+    async def watched(self: BodyReceiver, on_written: Callable[[int, int, int], Awaitable[None]]) -> None:
+        async def noted(offset: int, kept: int, received: int) -> None:
+            seen.blocks.append((offset, kept, received))
+            await on_written(offset, kept, received)
+
+        seen.begun += 1
+        seen.seen.append(weakref.ref(self))
+        seen.at_work += 1
+        seen.most_at_work = max(seen.at_work, seen.most_at_work)
+        try:
+            await run(self, noted)
+        finally:
+            seen.at_work -= 1
+
+    # Not by `monkeypatch`, which hypothesis refuses.
+    BodyReceiver.run = watched  # type: ignore[method-assign]
+    setattr(PartFile, "write_sync", written)  # noqa: B010 - mypy would hold its parameters' names against it
+    yield seen
+    BodyReceiver.run = run  # type: ignore[method-assign]
+    setattr(PartFile, "write_sync", write)  # noqa: B010
+
+
+def descriptors() -> int:
+    """Descriptors of this process; one more is open while they are counted."""
+    folder = Path("/proc/self/fd")
+    return len(list(folder.iterdir())) if folder.exists() else 0
+
+
+def pump_threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("receiver")]
+
+
+@asynccontextmanager
+async def nothing_left_behind() -> AsyncIterator[None]:
+    """No thread, no descriptor and no task may be left; some take a moment to go."""
+    before, tasks = descriptors(), asyncio.all_tasks()
+    yield
+    async with asyncio.timeout(HANGS):
+        # Nothing of that keeps an event.
+        while pump_threads() or descriptors() > before or asyncio.all_tasks() - tasks - {asyncio.current_task()}:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A key and a certificate for 127.0.0.1, signed by itself, in one file."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    key, public, pem = (tmp_path_factory.mktemp("tls") / name for name in ("key.pem", "public.pem", "own.pem"))
+    words = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=127.0.0.1"
+    extra = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(public)]
+    subprocess.run([*words.split(), *extra], check=True, capture_output=True)
+    pem.write_text(key.read_text() + public.read_text())
+    return pem
+
+
+@pytest.fixture(autouse=True)
+async def _tidy() -> AsyncIterator[None]:
+    async with nothing_left_behind():
+        yield
+
+
+# -------------------------------------------------------------------------------------------------- stores and lines
+
+
+def tls_of(certificate: Path | None) -> ssl.SSLContext | None:
+    if certificate is None:
+        return None
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(certificate)
+    return tls
+
+
+def first_of(asked: Asked) -> int:
+    return int(asked.headers.get("range", "bytes=0-").removeprefix("bytes=").partition("-")[0])
+
+
+def header(content: bytes, first: int) -> bytes:
+    """Announce an archive, or the rest of it."""
+    size = len(content)
+    named = {"Content_Length": str(size - first), "ETag": '"one"'}
+    if first == 0:
+        return plain(b"", **named)
+    return plain(b"", "206 Partial Content", Content_Range=f"bytes {first}-{size - 1}/{size}", **named)
+
+
+class Store:
+    """Gives one archive and ranges of it; at some byte of its first answer it does something else for a while.
+
+    Parameters
+    ----------
+    content
+        The archive.
+    most
+        The byte at which that happens.
+    then
+        What happens: an iterator over what is sent meanwhile, of what is due; the rest follows. None: silence.
+    """
+
+    def __init__(
+        self, content: bytes, most: int = NEVER, then: Callable[[bytes], AsyncIterator[bytes]] | None = None
+    ) -> None:
+        self.content = content
+        self._most = most
+        self._then = then
+        self._answers = 0
+
+    async def __call__(self, asked: Asked) -> AsyncIterator[bytes]:
+        self._answers += 1
+        first = first_of(asked)
+        most = self._most if self._answers == 1 else NEVER
+        yield header(self.content, first)
+        yield self.content[first:most]
+        if most >= len(self.content):
+            return
+        if self._then is None:
+            await asyncio.Event().wait()
+            return
+        async for piece in self._then(self.content[most:]):
+            yield piece
+
+
+def sent_in(pieces: int, size: int, pause: float) -> Callable[[bytes], AsyncIterator[bytes]]:
+    """Send so many small pieces, each after a pause, and then all that is left."""
+
+    async def send(due: bytes) -> AsyncIterator[bytes]:
+        for number in range(pieces):
+            await asyncio.sleep(pause)
+            yield due[number * size : (number + 1) * size]
+        yield due[pieces * size :]
+
+    return send
+
+
+async def fetch(
+    server: Wild,
+    folder: Path,
+    sleeps: Naps,
+    *,
+    certificate: Path | None = None,
+    progress: SilentProgress | None = None,
+    options: dict[str, Any] | None = None,
+    **connection: Any,
+) -> Outcome:
+    """Fetch the archive of a store over one connection."""
+    config = settings_for(
+        server, folder, {"workers": 1, "segments": 1, **(options or {})}, ca_file=certificate, **connection
+    )
+    async with asyncio.timeout(HANGS), Client(config, progress, sleep=sleeps) as client:
+        return await client.download(Product("A", f"{server.origin}/a.zip"))
+
+
+def assert_whole(outcome: Outcome, folder: Path) -> None:
+    assert (Status.DOWNLOADED, None) == (outcome.status, outcome.error)
+    assert ["A.zip"] == [path.name for path in folder.iterdir()]
+    assert (folder / "A.zip").read_bytes() == CONTENT
+
+
+@asynccontextmanager
+async def relay(
+    certificate: Path | None, origin: str | None = None, *, connections: list[str] | None = None
+) -> AsyncIterator[str]:
+    """Hand on what comes, with TLS in front; without an origin as a proxy does that is told by CONNECT whereto."""
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def hand_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        where = urlsplit(origin or "")
+        with closing(writer):
+            if origin is None:
+                head = await reader.readuntil(b"\r\n\r\n")
+                where = urlsplit("//" + head.split()[1].decode())
+                writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            if connections is not None:
+                connections.append(where.netloc)
+            there, away = await asyncio.open_connection(where.hostname, where.port)
+            with closing(away):
+                request = asyncio.create_task(copy(reader, away))
+                try:
+                    await copy(there, writer)
+                except ConnectionResetError:
+                    line = writer.get_extra_info("socket")
+                    line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    writer.transport.abort()
+                finally:
+                    request.cancel()
+                    await asyncio.wait([request])
+
+    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(hand_on(reader, writer))
+        tasks.add(task)
+
+    server = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=tls_of(certificate))
+    try:
+        yield f"{'https' if certificate else 'http'}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+    """Hand on until one of both ends; who asks and leaves closes the other side, too."""
+    try:
+        while data := await source.read(64 * KIB):
+            target.write(data)
+            await target.drain()
+    finally:
+        if not isinstance(sys.exception(), ConnectionResetError):
+            target.close()
+
+
+WAYS = ("event loop", "receiver", "receiver over TLS")
+lines = pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
+
+
+# ------------------------------------------------------------------------------------------------ the same as before
+
+
+@pytest.mark.parametrize(
+    ("name", "way"),
+    # What is slow is so for two seconds by the clock, and its trickle ends before a receiver begins; see below for one.
+    [(name, way) for name in RECOVERABLE for way in WAYS if name != "slow"],
+)
+async def test_each_recoverable_fault_ends_in_the_right_bytes_either_way(
+    serve: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    certificate: Path,
+    receivers: Receivers,
+    name: str,
+    way: str,
+) -> None:
+    if way == "event loop":
+        monkeypatch.setattr("collgs_async.transfer.fetch.WORTH_A_RECEIVER", NEVER)
+    scene = replace(level2_scenes(1)[0], size=SIZE, deflated=False)
+    site = await serve([scene], faults={scene.identifier: fault(name)})
+    config = site.config(retries=3)
+
+    async with relay(certificate, site.server.origin) as secure:
+        connection = Connection(timeout=2, retries=3)  # of silence, which a busy machine has, too
+        if way == "receiver over TLS":
+            connection = replace(connection, download_base_url=secure, ca_file=certificate)
+        async with Client(replace(config, connection=connection), sleep=site.sleeps) as client:
+            report = await client.run()
+
+    assert (1, 0) == (report.downloaded, report.failed)
+    expected = site.original(scene, *served_version(name))
+    assert site.archive(scene).read_bytes()[: len(expected)] == expected
+    assert [] == site.litter()
+    assert (receivers.begun > 0) is (way != "event loop")
+
+
+@lines
+async def test_each_byte_is_brought_once_and_joins_what_came_before_the_pump(
+    tmp_path: Path, sleeps: Naps, certificate: Path, receivers: Receivers, *, tls: bool
+) -> None:
+    async with raw_server([], Store(CONTENT), tls=tls_of(certificate if tls else None)) as server:
+        outcome = await fetch(server, tmp_path / "archives", sleeps, certificate=certificate)
+
+    assert_whole(outcome, tmp_path / "archives")
+    assert (1, len(CONTENT), 1) == (outcome.attempts, outcome.bytes, receivers.begun)
+    ends = [offset + received for offset, _, received in receivers.blocks]
+    assert ends == [*(offset for offset, _, _ in receivers.blocks[1:]), len(CONTENT)]
+    written = [offset + size for offset, size in receivers.written]
+    assert written == [*(offset for offset, _ in receivers.written[1:]), len(CONTENT)]
+    assert receivers.written[0][0] == receivers.blocks[0][0]
+    assert len(written) > 3
+
+
+def breaking(content: bytes, each: int) -> Callable[[Asked], AsyncIterator[bytes]]:
+    """A store that breaks the line after so many bytes of each answer."""
+
+    async def answer(asked: Asked) -> AsyncIterator[bytes]:
+        first = first_of(asked)
+        yield header(content, first) + content[first : first + each]
+
+    return answer
+
+
+@pytest.mark.parametrize("way", ["receiver", "event loop"])
+async def test_lines_that_break_leave_no_blocks_in_memory(
+    tmp_path: Path, sleeps: Naps, monkeypatch: pytest.MonkeyPatch, receivers: Receivers, way: str
+) -> None:
+    """Not even until somebody looks for garbage, which may take hundreds of them."""
+    if way == "event loop":
+        monkeypatch.setattr("collgs_async.transfer.fetch.WORTH_A_RECEIVER", NEVER)
+    gc.collect()
+    gc.disable()
+    tracemalloc.start()
+    try:
+        async with raw_server([], breaking(CONTENT, 100_000)) as server:
+            before, _ = tracemalloc.get_traced_memory()
+            outcome = await fetch(server, tmp_path / "archives", sleeps)
+            after, _ = tracemalloc.get_traced_memory()
+        left = [receiver for receiver in receivers.seen if receiver() is not None]
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+
+    assert outcome.attempts >= 15
+    assert [] == left
+    assert after - before < 500_000
+
+
+# ------------------------------------------------------------------------------------------------- cancellations
+
+
+class Stops(SilentProgress):
+    """Cancels a task as soon as so many bytes have come, and again at once, so many times in all."""
+
+    def __init__(self, most: int, times: int) -> None:
+        self.task: asyncio.Task[Any] | None = None
+        self._most = most
+        self._times = times
+
+    def advanced(self, product: Product, nbytes: int) -> None:  # noqa: ARG002 - there is only one
+        before, self._most = self._most, self._most - nbytes
+        if before > 0 >= self._most:
+            self._stop()
+
+    def _stop(self) -> None:
+        if self._times and self.task:
+            self._times -= 1
+            self.task.cancel()
+            asyncio.get_running_loop().call_soon(self._stop)
+
+
+@pytest.mark.usefixtures("receivers")
+@settings(max_examples=40, deadline=None)
+@given(most=st.integers(1, len(CONTENT)), times=st.integers(1, 4), alone=st.booleans())
+def test_cancellation_at_any_byte_is_never_lost_and_costs_no_byte_that_was_written(
+    most: int, times: int, *, alone: bool
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(cancel_and_go_on(Path(folder), Stops(most, times), alone=alone))
+
+
+async def cancel_and_go_on(folder: Path, stops: Stops, *, alone: bool) -> None:
+    async with nothing_left_behind(), raw_server([], Store(CONTENT)) as server:
+        config = settings_for(server, folder, {"workers": 1, "segments": 1})
+        product = Product("A", f"{server.origin}/a.zip")
+        async with asyncio.timeout(HANGS), Client(config, stops) as client:
+            stops.task = asyncio.create_task(client.download(product) if alone else client._downloader(product))
+            with pytest.raises(asyncio.CancelledError):
+                await stops.task
+        part = folder / "A.zip.part"
+        held = part.read_bytes() if part.exists() else b""
+        async with asyncio.timeout(HANGS), Client(config) as client:
+            outcome = await client.download(product)
+
+    assert CONTENT.startswith(held)
+    assert_whole(outcome, folder)
+    assert outcome.bytes == len(CONTENT) - len(held)
+
+
+def test_enough_of_these_cancellations_met_a_pump(receivers: Receivers) -> None:
+    async def play(folder: Path) -> None:
+        await cancel_and_go_on(folder, Stops(MOST, 3), alone=False)
+
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(play(Path(folder)))
+
+    assert receivers.begun >= 1
+    assert receivers.blocks[0][0] < MOST
+
+
+@lines
+@pytest.mark.parametrize("times", [1, 2, 3, 50])
+async def test_cancelled_while_the_line_is_silent_it_ends_at_once(
+    tmp_path: Path, sleeps: Naps, certificate: Path, receivers: Receivers, times: int, *, tls: bool
+) -> None:
+    folder = tmp_path / "archives"
+    async with raw_server([], Store(CONTENT, MOST), tls=tls_of(certificate if tls else None)) as server:
+        run = asyncio.create_task(fetch(server, folder, sleeps, certificate=certificate, timeout=1000))
+        await until(lambda: len(receivers.blocks) > 0 and sum(receivers.blocks[-1][::2]) >= MOST)
+        for _ in range(times):
+            run.cancel()
+            await asyncio.sleep(0)
+        async with asyncio.timeout(HANGS):
+            with pytest.raises(asyncio.CancelledError):
+                await run
+
+    assert (folder / "A.zip.part").read_bytes() == CONTENT[:MOST]
+
+
+# ------------------------------------------------------------------------------------------------------ bad lines
+
+
+@lines
+async def test_silence_is_a_time_out(
+    tmp_path: Path,
+    sleeps: Naps,
+    certificate: Path,
+    receivers: Receivers,
+    caplog: pytest.LogCaptureFixture,
+    *,
+    tls: bool,
+) -> None:
+    async with raw_server([], Store(CONTENT, MOST), tls=tls_of(certificate if tls else None)) as server:
+        outcome = await fetch(server, tmp_path / "archives", sleeps, certificate=certificate, timeout=1)
+
+    assert_whole(outcome, tmp_path / "archives")
+    assert (2, len(CONTENT)) == (outcome.attempts, outcome.bytes)
+    assert "no byte within the time-out" in caplog.text
+    assert 2 == receivers.begun
+
+
+class Told(SilentProgress):
+    """Remembers how many bytes it was told of at once."""
+
+    def __init__(self) -> None:
+        self.pieces: list[int] = []
+
+    def advanced(self, product: Product, nbytes: int) -> None:  # noqa: ARG002 - there is only one
+        self.pieces.append(nbytes)
+
+
+async def test_trickle_is_no_silence_and_moves_visibly(
+    tmp_path: Path, sleeps: Naps, certificate: Path, receivers: Receivers
+) -> None:
+    """A byte each tenth of a second, for longer than the time-out; over both lines at once, for it takes a while."""
+
+    async def trickle(tls: Path | None, folder: Path) -> None:
+        told = Told()
+        async with raw_server([], Store(CONTENT, MOST, sent_in(15, 1, 0.1)), tls=tls_of(tls)) as server:
+            outcome = await fetch(server, folder, sleeps, certificate=tls, progress=told, timeout=1.2)
+        assert_whole(outcome, folder)
+        assert 1 == outcome.attempts
+        assert sum(piece <= 5 for piece in told.pieces) >= 5
+
+    await asyncio.gather(trickle(None, tmp_path / "plain"), trickle(certificate, tmp_path / "tls"))
+
+    assert 2 == receivers.begun
+
+
+@lines
+async def test_nobody_waits_for_more_than_must_still_come(
+    tmp_path: Path, sleeps: Naps, monkeypatch: pytest.MonkeyPatch, certificate: Path, receivers: Receivers, *, tls: bool
+) -> None:
+    """The line stays open and silent behind the last byte."""
+    monkeypatch.setattr("collgs_async.transfer.connection.WAIT", 15)
+
+    async def slowly(due: bytes) -> AsyncIterator[bytes]:
+        for first in range(0, len(due), 5000):
+            yield due[first : first + 5000]
+            await asyncio.sleep(0.001)
+        await asyncio.Event().wait()
+
+    async with raw_server([], Store(CONTENT, MOST, slowly), tls=tls_of(certificate if tls else None)) as server:
+        async with asyncio.timeout(HANGS):
+            outcome = await fetch(server, tmp_path / "archives", sleeps, certificate=certificate)
+
+    assert_whole(outcome, tmp_path / "archives")
+    assert (1, 1) == (outcome.attempts, receivers.begun)
+
+
+@lines
+async def test_line_below_the_least_rate_is_given_up_and_nothing_comes_twice(
+    tmp_path: Path,
+    sleeps: Naps,
+    monkeypatch: pytest.MonkeyPatch,
+    certificate: Path,
+    receivers: Receivers,
+    caplog: pytest.LogCaptureFixture,
+    *,
+    tls: bool,
+) -> None:
+    monkeypatch.setattr("collgs_async.transfer.fetch._RATE_WINDOW", 0.2)
+    store = Store(CONTENT, MOST, sent_in(400, 100, 0.01))
+    async with raw_server([], store, tls=tls_of(certificate if tls else None)) as server:
+        outcome = await fetch(
+            server, tmp_path / "archives", sleeps, certificate=certificate, options={"min_rate": 50_000}
+        )
+
+    assert_whole(outcome, tmp_path / "archives")
+    assert outcome.attempts >= 2
+    assert len(CONTENT) == outcome.bytes
+    assert "B/s over 0 s" in caplog.text
+    assert receivers.begun >= 2
+
+
+@lines
+async def test_after_sleep_it_connects_anew_where_it_was(
+    tmp_path: Path,
+    sleeps: Naps,
+    monkeypatch: pytest.MonkeyPatch,
+    certificate: Path,
+    receivers: Receivers,
+    *,
+    tls: bool,
+) -> None:
+    monkeypatch.setattr("collgs_async.transfer.downloader.POLL_INTERVAL", 0.02)
+    wall, steady = Clock(1_700_000_000.0), Clock()
+    async with raw_server([], Store(CONTENT, MOST), tls=tls_of(certificate if tls else None)) as server:
+        config = settings_for(server, tmp_path / "archives", timeout=1000, retries=0, ca_file=certificate)
+        async with asyncio.timeout(HANGS), Client(config, sleep=sleeps) as client:
+            client._downloader._scheduler._suspend = SuspendDetector(wall, steady)
+            run = asyncio.create_task(client.download(Product("A", f"{server.origin}/a.zip")))
+            await until(lambda: len(receivers.blocks) > 0 and sum(receivers.blocks[-1][::2]) >= MOST)
+            wall.now += NIGHT
+            outcome = await run
+
+    assert_whole(outcome, tmp_path / "archives")
+    assert (2, len(CONTENT)) == (outcome.attempts, outcome.bytes)
+
+
+@pytest.mark.parametrize("moment", [0.0, 0.2])
+async def test_replaced_while_several_pumps_bring_it_is_never_mixed(
+    serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, receivers: Receivers, moment: float
+) -> None:
+    """Only the structure is verified, so that nothing but the engine itself keeps the versions apart."""
+    monkeypatch.setattr("collgs_async.transfer.job.SMALLEST_PIECE", 256 * KIB)
+    monkeypatch.setattr("collgs_async.transfer.job.WORTH_SPLITTING", 0.1)
+    scene = replace(level2_scenes(1)[0], size=4 * MIB, deflated=False)
+    site = await serve([scene], rate=4 * MIB, faults={scene.identifier: (FAULTS["cut"],)})
+    run = asyncio.create_task(site.pull(workers=3, segments=3, verify="structure"))
+    await until(lambda: receivers.most_at_work >= 2)
+    await asyncio.sleep(moment)
+    site.server.replace(scene.identifier)
+
+    report = await run
+
+    assert 1 == report.downloaded
+    assert site.archive(scene).read_bytes() in {site.original(scene), site.original(scene, 1)}
+    assert [] == site.litter()
+
+
+# ------------------------------------------------------------------------------------------------ where it stands aside
+
+
+async def test_under_a_limit_of_rate_there_is_no_pump(tmp_path: Path, sleeps: Naps, receivers: Receivers) -> None:
+    async with raw_server([], Store(CONTENT)) as server:
+        outcome = await fetch(server, tmp_path / "archives", sleeps, options={"limit_rate": 20_000_000})
+
+    assert_whole(outcome, tmp_path / "archives")
+    assert 0 == receivers.begun
+
+
+def in_chunks(body: bytes) -> bytes:
+    """Write the body of an answer whose length nobody announces."""
+    pieces = [body[first : first + 70_001] for first in range(0, len(body), 70_001)]
+    return b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + in_chunks(CONTENT), id="a body in chunks"
+        ),
+        pytest.param(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + CONTENT, id="no length"),
+        pytest.param(
+            b"HTTP/1.1 206 Partial Content\r\nTransfer-Encoding: chunked\r\n"
+            + f"Content-Range: bytes 0-{len(CONTENT) - 1}/{len(CONTENT)}\r\n\r\n".encode()
+            + in_chunks(CONTENT),
+            id="a range in chunks",
+        ),
+    ],
+)
+@lines
+async def test_framing_of_the_body_never_gets_into_the_archive(
+    tmp_path: Path, sleeps: Naps, certificate: Path, receivers: Receivers, answer: bytes, *, tls: bool
+) -> None:
+    async def say(_: Asked) -> AsyncIterator[bytes]:
+        yield answer
+        if answer.endswith(b"0\r\n\r\n"):
+            await asyncio.Event().wait()  # it has said where the body ends
+
+    async with raw_server([], say, tls=tls_of(certificate if tls else None)) as server:
+        outcome = await fetch(
+            server, tmp_path / "archives", sleeps, certificate=certificate, options={"verify": "size"}
+        )
+
+    assert_whole(outcome, tmp_path / "archives")
+    assert (1, 0) == (outcome.attempts, receivers.begun)
+
+
+@pytest.fixture(scope="session")
+def another_loop() -> Any:
+    """Another kind of event loop; the first one of its kind opens what stays open."""
+    make = pytest.importorskip("uvloop").new_event_loop
+    make().close()
+    return make
+
+
+@lines
+def test_another_event_loop_brings_the_bytes_itself(
+    another_loop: Any, tmp_path: Path, sleeps: Naps, certificate: Path, receivers: Receivers, *, tls: bool
+) -> None:
+    async def run() -> Outcome:
+        async with raw_server([], Store(CONTENT), tls=tls_of(certificate if tls else None)) as server:
+            return await fetch(server, tmp_path / "archives", sleeps, certificate=certificate)
+
+    with asyncio.Runner(loop_factory=another_loop) as runner:
+        outcome = runner.run(run())
+
+    assert_whole(outcome, tmp_path / "archives")
+    assert 0 == receivers.begun
+
+
+@pytest.mark.parametrize(("secure_proxy", "begun"), [(False, 1), (True, 0)], ids=["http proxy", "https proxy"])
+async def test_tls_within_tls_is_left_to_asyncio(
+    tmp_path: Path, sleeps: Naps, certificate: Path, receivers: Receivers, begun: int, *, secure_proxy: bool
+) -> None:
+    told: list[str] = []
+    async with (
+        raw_server([], Store(CONTENT), tls=tls_of(certificate)) as server,
+        relay(certificate if secure_proxy else None, connections=told) as proxy,
+    ):
+        outcome = await fetch(server, tmp_path / "archives", sleeps, certificate=certificate, proxy=proxy)
+
+    assert_whole(outcome, tmp_path / "archives")
+    assert ([urlsplit(server.origin).netloc], begun) == (told, receivers.begun)
+
+
+@asynccontextmanager
+async def answer_of(content: bytes, certificate: Path | None, *, buffer: int) -> AsyncIterator[ClientResponse]:
+    async with (
+        raw_server([], Store(content), tls=tls_of(certificate)) as server,
+        HttpSession(Connection(timeout=5, ca_file=certificate)) as transport,
+        transport.get(f"{server.origin}/a.zip", buffer=buffer) as response,
+    ):
+        yield response
+
+
+async def drink(connection: BodyConnection, count: int) -> bytes:
+    """Take so many bytes from a tap as a receiver does: in a thread, while the loop goes on."""
+    rest = bytearray(count - len(connection.head))
+    with closing(connection):
+        await asyncio.to_thread(fill, connection, memoryview(rest))
+    return bytes(connection.head + rest)
+
+
+def fill(connection: BodyConnection, view: memoryview) -> None:
+    given_up = time.monotonic() + 10
+    try:
+        while view:
+            received = connection.source.fill(view)
+            assert 0 != received, f"{len(view)} bytes are missing"
+            assert time.monotonic() < given_up
+            view = view[received or 0 :]
+    finally:
+        connection.source.pause(end=True)
+
+
+def keeps_back(response: ClientResponse, *, tls: bool) -> bool:
+    """Whether aiohttp has more than it wants, and over TLS asyncio has, too."""
+    protocol = response.connection.protocol if response.connection else None
+    layer = getattr(response.connection.transport, "_ssl_protocol", None) if response.connection else None
+    return (
+        protocol is not None
+        and protocol._reading_paused
+        and (not tls or (layer is not None and layer._ssl_reading_paused))
+    )
+
+
+@lines
+@pytest.mark.parametrize("read", [0, 100_000])
+@pytest.mark.parametrize("buffer", [1, 16 * KIB, 256 * KIB])
+async def test_what_is_kept_back_higher_up_comes_first_and_once(
+    certificate: Path, read: int, buffer: int, *, tls: bool
+) -> None:
+    content = CONTENT * 3
+    async with answer_of(content, certificate if tls else None, buffer=buffer) as response:
+        begun = await response.content.readexactly(read)
+        await until(lambda: keeps_back(response, tls=tls))
+        connection = BodyConnection.on(response)
+        assert connection is not None
+        assert len(connection.head) > buffer
+        await asyncio.sleep(0)  # as long as it takes at least to write the head
+        rest = await drink(connection, len(content) - read)
+
+    assert begun + rest == content
+
+
+@lines
+@pytest.mark.parametrize("size", [1, 300, 70_000])
+@pytest.mark.parametrize("buffer", [1, 1000, 2**20])
+async def test_body_that_is_all_there_is_no_less_for_it(
+    certificate: Path, size: int, buffer: int, *, tls: bool
+) -> None:
+    """Either there is nothing to take over, or the tap gives all that came."""
+    async with answer_of(CONTENT[:size], certificate if tls else None, buffer=buffer) as response:
+        for _ in range(20):
+            await asyncio.sleep(0.001)
+        connection = BodyConnection.on(response)
+        body = await drink(connection, size) if connection else await response.content.read()
+        if connection and response.content.is_eof():
+            assert 0 == connection.source.fill(memoryview(bytearray(1)))
+
+    assert body == CONTENT[:size]
+
+
+async def test_broken_line_is_not_taken_over() -> None:
+    async def cut(_: Asked) -> AsyncIterator[bytes]:
+        yield header(CONTENT, 0) + CONTENT[:1000]
+
+    async with (
+        raw_server([], cut) as server,
+        HttpSession(Connection()) as transport,
+        transport.get(f"{server.origin}/a.zip") as response,
+    ):
+        await until(lambda: response.content.exception() is not None)
+        assert BodyConnection.on(response) is None
+
+
+# ------------------------------------------------------------------------------------------------------------ the disk
+
+
+async def test_without_a_way_to_write_out_early_it_works_as_well(
+    tmp_path: Path, sleeps: Naps, monkeypatch: pytest.MonkeyPatch, receivers: Receivers
+) -> None:
+    monkeypatch.setattr("collgs_async.storage.files._sync_file_range", None)
+    monkeypatch.setattr("collgs_async.transfer.receiver._WRITE_OUT_EACH", 64 * KIB)
+    async with raw_server([], Store(CONTENT)) as server:
+        outcome = await fetch(server, tmp_path / "archives", sleeps)
+
+    assert_whole(outcome, tmp_path / "archives")
+    assert 1 == receivers.begun
+
+
+async def test_what_is_written_out_early_is_what_was_written(
+    tmp_path: Path, sleeps: Naps, monkeypatch: pytest.MonkeyPatch, receivers: Receivers
+) -> None:
+    asked: list[tuple[int, int]] = []
+
+    def note(descriptor: int, offset: int, count: int, flags: int) -> int:
+        assert os.fstat(descriptor).st_size >= offset + count
+        asked.append((offset, count))
+        return 0
+
+    monkeypatch.setattr("collgs_async.storage.files._sync_file_range", note)
+    monkeypatch.setattr("collgs_async.transfer.receiver._WRITE_OUT_EACH", 100_000)
+    async with raw_server([], Store(CONTENT)) as server:
+        outcome = await fetch(server, tmp_path / "archives", sleeps)
+
+    assert_whole(outcome, tmp_path / "archives")
+    assert receivers.blocks[0][0] == asked[0][0]
+    assert [offset + count for offset, count in asked[:-1]] == [offset for offset, _ in asked[1:]]
+    assert all(count >= 100_000 for _, count in asked)
+
+
+def fail_beyond_most(monkeypatch: pytest.MonkeyPatch, trouble: int) -> None:
+    """Let the disk fail where a receiver writes, which is in a thread of its own, and there alone."""
+    write = os.pwrite
+
+    def fail_beyond(descriptor: int, data: Any, offset: int) -> int:
+        if offset + len(data) > MOST and threading.current_thread().name.startswith("receiver"):
+            raise OSError(trouble, os.strerror(trouble))
+        return write(descriptor, data, offset)
+
+    monkeypatch.setattr(os, "pwrite", fail_beyond)
+
+
+@lines
+async def test_disk_that_takes_no_more_ends_the_run_and_keeps_what_it_took(
+    tmp_path: Path, sleeps: Naps, monkeypatch: pytest.MonkeyPatch, certificate: Path, receivers: Receivers, *, tls: bool
+) -> None:
+    fail_beyond_most(monkeypatch, errno.ENOSPC)
+    folder = tmp_path / "archives"
+    async with raw_server([], Store(CONTENT), tls=tls_of(certificate if tls else None)) as server:
+        with pytest.raises(StorageError, match=os.strerror(errno.ENOSPC)):
+            await fetch(server, folder, sleeps, certificate=certificate)
+        monkeypatch.undo()
+        held = (folder / "A.zip.part").read_bytes()
+        outcome = await fetch(server, folder, sleeps, certificate=certificate)
+
+    assert CONTENT.startswith(held)
+    assert len(held) > MOST - 2 * 64 * KIB
+    assert_whole(outcome, folder)
+    assert outcome.bytes == len(CONTENT) - len(held)
+    assert receivers.begun >= 1
+
+
+@lines
+@pytest.mark.parametrize("trouble", [errno.EFBIG, errno.EIO], ids=["too large", "lost"])
+async def test_disk_that_refuses_one_archive_fails_it_alone(
+    tmp_path: Path, sleeps: Naps, monkeypatch: pytest.MonkeyPatch, certificate: Path, trouble: int, *, tls: bool
+) -> None:
+    """What the disk took before is kept, unless it may have lost some of it."""
+    fail_beyond_most(monkeypatch, trouble)
+    folder = tmp_path / "archives"
+    async with raw_server([], Store(CONTENT), tls=tls_of(certificate if tls else None)) as server:
+        failed = await fetch(server, folder, sleeps, certificate=certificate)
+        monkeypatch.undo()
+        left = sorted(path.name for path in folder.iterdir())
+        outcome = await fetch(server, folder, sleeps, certificate=certificate)
+
+    assert isinstance(failed.error, FileError)
+    assert os.strerror(trouble) in str(failed.error)
+    assert left == ([] if trouble == errno.EIO else ["A.zip.part", "A.zip.part.json"])
+    assert_whole(outcome, folder)
+
+
+async def test_abandoned_pump_writes_nothing_any_more(tmp_path: Path, receivers: Receivers) -> None:
+    """What comes after the segment was given up may be of another version."""
+    abandoned, segment = asyncio.Event(), Segment(0, len(CONTENT))
+
+    async def wait(due: bytes) -> AsyncIterator[bytes]:
+        await abandoned.wait()
+        yield due
+
+    async with (
+        raw_server([], Store(CONTENT, MOST, wait)) as server,
+        HttpSession(Connection(timeout=5)) as transport,
+        transport.get(f"{server.origin}/a.zip") as response,
+        PartFile(tmp_path / "A.zip") as part,
+    ):
+        connection = BodyConnection.on(response)
+        assert connection is not None
+        await part.write(0, connection.head)
+        receiver = BodyReceiver(
+            connection, part, segment, len(connection.head), len(CONTENT), share=lambda: 64 * KIB, timeout=5
+        )
+
+        async def landed(offset: int, kept: int, _: int) -> None:
+            await part.record_written(offset, kept)
+            if offset + kept == MOST:
+                segment.superseded = True  # but the line is open, as it may be for a moment
+                abandoned.set()
+
+        async with asyncio.timeout(HANGS):
+            await receiver.run(landed)
+
+    assert 1 == receivers.begun
+    assert part.path.read_bytes() == CONTENT[:MOST]
+
+
+# ------------------------------------------------------------------------------------------------------- real processes
+
+
+def pumped(site: Any) -> tuple[object, ...]:
+    return ("-c", PUMPED, *at(site), "--workers", 1)
+
+
+async def test_after_a_kill_the_next_run_goes_on_where_the_pump_was(
+    serve: Callable[..., Any], command: Command
+) -> None:
+    scene = replace(level2_scenes(1)[0], size=8_000_000, deflated=False)
+    site = await serve([scene], rate=16e6)
+    part = site.archive(scene).with_suffix(".zip.part")
+    process = await start(command, *pumped(site))
+    await until(lambda: part.exists() and part.stat().st_size >= 2 * MIB)
+    process.kill()
+    assert -signal.SIGKILL == (await command.end(process)).code
+    assert (command.folder / "pumped").exists()
+    held = part.read_bytes()
+    site.server.forget()
+
+    ended = await command.end(await start(command, *pumped(site)))
+
+    assert 0 == ended.code, ended.err
+    right = site.original(scene)
+    assert right.startswith(held)
+    assert right == site.archive(scene).read_bytes()
+    assert [f"bytes={len(held)}-"] == [hit.range for hit in site.archive_hits()]
+    assert [] == site.litter()
+
+
+async def start(command: Command, *words: object) -> asyncio.subprocess.Process:
+    """Start Python with these words."""
+    clean = {name: value for name, value in os.environ.items() if not name.upper().endswith("_PROXY")}
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, *map(str, words)),
+        cwd=command.folder,
+        env={**clean, "PYTHONWARNINGS": "error"},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+
+@pytest.mark.skipif(not may_mount(), reason="mounting a small disk is not permitted here")
+async def test_a_disk_that_fills_up_while_a_pump_writes(serve: Callable[..., Any], command: Command) -> None:
+    scene = replace(level2_scenes(1)[0], size=6_000_000, deflated=False)
+    site = await serve([scene], rate=6e6)
+    site.folder.mkdir()
+    shell = await asyncio.create_subprocess_exec(
+        *("unshare", "-rm", "sh", "-c", FILLED_DISK, "sh", sys.executable, *map(str, pumped(site))),
+        cwd=command.folder,
+        env={**os.environ, "OUT": str(site.folder)},
+    )
+    await shell.wait()
+
+    first, second = ran(command.folder, "first"), ran(command.folder, "second")
+    right = site.original(scene)
+    (held,) = (path.read_bytes() for path in (command.folder / "first").glob("*.part"))
+    assert (1, 0) == (first.code, second.code)
+    assert_stopped_by(first, "No space left on device")
+    assert 0 < len(held) < len(right)
+    assert right.startswith(held)
+    assert right == (command.folder / "second" / site.archive(scene).name).read_bytes()
+    assert f"bytes={len(held)}-" == site.archive_hits()[-1].range

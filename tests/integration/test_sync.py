@@ -1,0 +1,191 @@
+"""The front without ``await``: in a script, and in a notebook, whose thread has a running loop."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+import threading
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from collgs_async import CatalogueError, Config, Connection, Query, Status, StorageError, sync
+from collgs_async.demo.server import DemoServer
+from collgs_async.models.progress import SilentProgress
+from tests.conftest import HANGS, fault, is_archive, level2_scenes
+from tests.e2e.test_interrupts import until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from collgs_async.demo.scenes import Scene
+    from collgs_async.models.product import Outcome
+
+
+@contextmanager
+def served(scenes: Sequence[Scene], folder: Path, **options: Any) -> Iterator[DemoServer]:
+    """Serve from a thread, for callers that have no loop or block the one that they have."""
+    server = DemoServer(scenes, folder, **options)
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        asyncio.run_coroutine_threadsafe(server.__aenter__(), loop).result(10)
+        yield server
+        asyncio.run_coroutine_threadsafe(server.__aexit__(None, None, None), loop).result(10)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+def settings(server: DemoServer, folder: Path, **parameters: object) -> Config:
+    return Config(
+        base_url=server.url,
+        parameters={"parentIdentifier": "S2_MSIL2A", **parameters},
+        output_directory=folder / "archives",
+        connection=Connection(timeout=5, retries=1),
+    )
+
+
+def use_it_all(server: DemoServer, folder: Path) -> None:
+    """What a script does: search, take one, take all."""
+    config = settings(server, folder)
+
+    products = sync.search(config)
+    outcome = sync.download(config, products[0])
+    report = sync.run(config, report=folder / "report.json")
+
+    assert {scene.identifier for scene in server.scenes} == {product.identifier for product in products}
+    assert Status.DOWNLOADED is outcome.status
+    assert outcome.path is not None
+    assert is_archive(outcome.path)
+    assert (2, 1, 0) == (report.downloaded, report.skipped, report.failed)
+    assert 3 == json.loads((folder / "report.json").read_bytes())["summary"]["found"]
+
+
+def test_in_a_script(tmp_path: Path) -> None:
+    with served(level2_scenes(3), tmp_path / "store") as server:
+        use_it_all(server, tmp_path)
+
+
+def test_one_large_product_comes_over_several_connections(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("collgs_async.transfer.job.SMALLEST_PIECE", 2**19)
+    monkeypatch.setattr("collgs_async.transfer.job.WORTH_SPLITTING", 0.1)
+    scene = replace(level2_scenes(1)[0], size=6 * 2**20, deflated=False)
+    with served([scene], tmp_path / "store", rate=4 * 2**20) as server:
+        config = settings(server, tmp_path)
+
+        outcome = sync.download(config, sync.search(config)[0])
+
+    assert outcome.path is not None
+    assert is_archive(outcome.path)
+    assert outcome.attempts > 1
+
+
+async def test_in_a_notebook(tmp_path: Path) -> None:
+    with served(level2_scenes(3), tmp_path / "store") as server:
+        use_it_all(server, tmp_path)
+
+        assert asyncio.current_task() is not None
+
+
+@pytest.mark.parametrize("within_a_loop", [False, True])
+def test_errors_are_raised_as_they_are(tmp_path: Path, *, within_a_loop: bool) -> None:
+    (tmp_path / "archives").write_text("")
+    with served(level2_scenes(1), tmp_path / "store") as server:
+
+        def use() -> None:
+            with pytest.raises(CatalogueError, match="Unknown parentId 'NOPE'"):
+                sync.search(settings(server, tmp_path / "elsewhere", parentIdentifier="NOPE"))
+            with pytest.raises(StorageError, match="Not a directory"):
+                sync.run(settings(server, tmp_path / "archives"))
+
+        if within_a_loop:
+            asyncio.run(called(use))
+        else:
+            use()
+
+
+async def called(function: Callable[[], None]) -> None:
+    function()
+
+
+def test_a_query_of_its_own_goes_before_the_configurations(tmp_path: Path) -> None:
+    with served(level2_scenes(3), tmp_path / "store") as server:
+        config = settings(server, tmp_path)
+
+        found = sync.search(config, Query.create("S2_MSIL2A", count=2))
+        report = sync.run(config, Query.create("S2_MSIL2A", count=1))
+
+    assert (2, 1) == (len(found), report.downloaded)
+
+
+def test_a_product_that_fails_is_an_outcome(tmp_path: Path) -> None:
+    scene = level2_scenes(1)[0]
+    with served([scene], tmp_path / "store", faults={scene.identifier: fault("missing")}) as server:
+        config = settings(server, tmp_path)
+
+        outcome = sync.download(config, sync.search(config)[0])
+
+    assert Status.FAILED is outcome.status
+    assert "HTTP 404: Not Found" == str(outcome.error)
+
+
+@pytest.mark.parametrize("within_a_loop", [False, True])
+def test_progress_is_told(tmp_path: Path, *, within_a_loop: bool) -> None:
+    finished: list[str] = []
+
+    class Listening(SilentProgress):
+        def finished(self, outcome: Outcome) -> None:
+            finished.append(outcome.product.identifier)
+
+    with served(level2_scenes(2), tmp_path / "store") as server:
+
+        def use() -> None:
+            sync.run(settings(server, tmp_path), progress=Listening())
+
+        if within_a_loop:
+            asyncio.run(called(use))
+        else:
+            use()
+
+    assert sorted(scene.identifier for scene in server.scenes) == sorted(finished)
+
+
+SCRIPT = """
+import asyncio, signal, sys
+from collgs_async import Config, sync
+
+def use():
+    sync.run(Config(base_url=sys.argv[2], parameters={"parentIdentifier": "S2_MSIL2A"}), report="report.json")
+
+async def notebook():
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # as notebook kernels do while a cell runs
+    use()
+
+asyncio.run(notebook()) if sys.argv[1] == "notebook" else use()
+"""
+
+
+@pytest.mark.parametrize("place", ["script", "notebook"])
+async def test_the_stop_button_ends_a_run_in_good_order(serve: Callable[..., Any], tmp_path: Path, place: str) -> None:
+    site = await serve(level2_scenes(4, size=2_000_000), rate=2e6)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", SCRIPT, place, site.server.url),
+        cwd=tmp_path,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    await until(lambda: site.moved() > 2_000_000, process)
+    process.send_signal(signal.SIGINT)
+    async with asyncio.timeout(HANGS):
+        _, said = await process.communicate()
+
+    assert b"KeyboardInterrupt" == said.split()[-1]
+    report = json.loads((tmp_path / "report.json").read_bytes())
+    assert report["summary"]["found"] == len(report["products"]) < 4
