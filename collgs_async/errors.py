@@ -1,20 +1,20 @@
-"""What can go wrong, cut by who deals with it.
+"""The exception hierarchy, ordered by what a caller can do about an error.
 
 ::
 
     CollgsError
-    ├── ConfigError            before the run: every wrong value, named at once; nothing was touched
-    ├── AuthenticationError    stops the run: a second try with the same credentials helps nobody
-    ├── StorageError           stops the run: the disk is full, the folder is gone or read-only
-    ├── CatalogueError         ends the search; the products that were found still finish
-    └── ProductError           costs one product; the run goes on
-        ├── ExhaustedError     no descriptor is left for another file or connection; with fewer at once there is
-        ├── FileError          the disk refuses this product's file; others are not concerned
-        ├── NotAvailableError  the store says that it does not hand this product out (404, 403, ...)
-        ├── TakenOverError     another run has it now; what this one has written is no longer its own
-        ├── TransferError      the line or the server failed; worth another try
-        └── IntegrityError     bytes arrived and they are not the product
-            └── UnreadableError    the disk does not give back what it took
+    ├── ConfigError            before the run: all invalid values at once; nothing was changed
+    ├── AuthenticationError    stops the run: the same credentials would be refused again
+    ├── StorageError           stops the run: the disk is full, the folder is missing or read-only
+    ├── CatalogueError         ends the search; products found before are still downloaded
+    └── ProductError           fails one product; the run continues
+        ├── ExhaustedError     no file descriptor is left; with fewer files or connections there will be
+        ├── FileError          this product's file cannot be written; other products are not affected
+        ├── NotAvailableError  the store does not serve this product (404, 403, ...)
+        ├── TakenOverError     another run has taken the product's lock over
+        ├── TransferError      the connection or the server failed; a retry may succeed
+        └── IntegrityError     the downloaded bytes are not the product
+            └── UnreadableError    the disk cannot read back what was written
 """
 
 from __future__ import annotations
@@ -44,16 +44,16 @@ __all__ = [
 
 
 class CollgsError(Exception):
-    """The root of every error that this package raises on purpose."""
+    """Base class of all errors that this package raises on purpose."""
 
 
 class ConfigError(CollgsError):
-    """The settings or the search parameters are wrong.
+    """Settings or search parameters are invalid.
 
     Parameters
     ----------
     problems
-        One line for each wrong value: its name, what was expected, what was found.
+        One line for each invalid value: its name, what was expected, what was found.
     """
 
     def __init__(self, problems: str | Sequence[str]) -> None:
@@ -62,31 +62,31 @@ class ConfigError(CollgsError):
 
 
 class AuthenticationError(CollgsError):
-    """The store asks for a sign-in that is missing or was refused."""
+    """The store requires a login, and credentials are missing or were refused."""
 
 
 class StorageError(CollgsError):
-    """The output folder cannot take another byte: full, read-only or gone."""
+    """The output folder cannot be written: the disk is full, or the folder is read-only or missing."""
 
 
 class CatalogueError(CollgsError):
-    """The catalogue did not answer, or answered with something that is no page of results.
+    """The catalogue did not respond, or its response is not a page of results.
 
     Parameters
     ----------
     message
-        What happened, in the server's own words where it had any.
+        What happened, with the server's own message if there is one.
     retryable
         Whether the same request may succeed later.
     retry_after
-        Seconds that the server asked to wait; None when it did not say.
+        Retry-After in seconds; None if there is none.
 
     Attributes
     ----------
     status
-        The HTTP status of an answer that refused; None where there was none.
+        HTTP status of an error response; None if there was no response.
     away
-        Whether the catalogue as a whole may be in trouble, rather than this one request.
+        Whether the whole catalogue may be unavailable, rather than only this request failing.
     """
 
     def __init__(self, message: str, *, retryable: bool = False, retry_after: float | None = None) -> None:
@@ -98,34 +98,34 @@ class CatalogueError(CollgsError):
 
 
 class ProductError(CollgsError):
-    """One product could not be had; the others are not concerned."""
+    """One product could not be downloaded; other products are not affected."""
 
 
 class ExhaustedError(ProductError):
-    """The system has no descriptor left for another file or connection; with fewer at once there will be one."""
+    """No file descriptor is left for another file or connection; one becomes free when other downloads finish."""
 
 
 class FileError(ProductError):
-    """The disk refuses this product's file: too large, a name that it does not take, something else in its place."""
+    """The product's file cannot be written: it is too large, its name is invalid, or its path is not a file."""
 
 
 class TakenOverError(ProductError):
-    """Another run took the product over while this one stood still; its part is no longer ours to write or remove."""
+    """Another run took the product's lock over while this one was suspended, and owns the part file now."""
 
 
 class NotAvailableError(ProductError):
-    """The store does not hand this product out; asking again soon is pointless."""
+    """The store does not serve this product; a retry would not help."""
 
 
 class TransferError(ProductError):
-    """The line or the server failed; what has arrived is kept and another try may finish it.
+    """The connection or the server failed; received bytes are kept, and a retry may finish the download.
 
     Parameters
     ----------
     message
-        What happened, in the server's own words where it had any.
+        What happened, with the server's own message if there is one.
     retry_after
-        Seconds that the server asked to wait; None when it did not say.
+        Retry-After in seconds; None if there is none.
     """
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
@@ -134,14 +134,14 @@ class TransferError(ProductError):
 
 
 class IntegrityError(ProductError):
-    """The bytes on disk are not a whole and right archive."""
+    """The file on disk is not a complete and correct archive."""
 
 
 class UnreadableError(IntegrityError):
-    """The disk does not give back bytes of this product's file; nobody knows what they are, so none can be trusted."""
+    """The disk cannot read back bytes of this product's file, so none of its bytes can be trusted."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """End a refusal with the known word that was most likely meant; with nothing where none is near."""
+    """Return a suggestion to append to an error message: the known word most like `word`; empty if none is close."""
     near = difflib.get_close_matches(word, list(known), n=1)
     return f"; did you mean {near[0]}?" if near else ""

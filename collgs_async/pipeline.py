@@ -1,4 +1,7 @@
-"""Many products, a few workers: knows neither HTTP nor disk."""
+"""Download products with a fixed number of workers while the search is still running.
+
+This module knows neither HTTP nor disk: the caller passes the functions that search and download.
+"""
 
 from __future__ import annotations
 
@@ -23,36 +26,36 @@ if TYPE_CHECKING:
 __all__ = ["MOST_PUT_OFF", "Later", "Turn", "in_order", "run_pipeline"]
 
 MOST_PUT_OFF: Final = 1000
-"""Products that wait to be fetched later; each is a name, an address and a few numbers in memory."""
+"""Maximum number of postponed products; each is a name, an address and a few numbers in memory."""
 
 T = TypeVar("T")
 
 
 class Turn(Protocol):
-    """What several products wait for."""
+    """A condition that postponed products wait for, such as the end of a store's outage."""
 
     def has_come(self) -> bool:
-        """Whether all of them may be fetched."""
+        """Whether all products that wait for it may be tried."""
 
     def takes_one(self) -> bool:
-        """Whether one of them may be fetched, for want of others."""
+        """Whether one of them may be tried if there is nothing else to do."""
 
     def wait(self) -> Awaitable[None]:
-        """Wait until this may have changed, from the moment of this call on."""
+        """Return an awaitable that ends when either may have changed since this call."""
 
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """What a product has instead of an outcome that is to be fetched later.
+    """Result for a product that is postponed, instead of an outcome.
 
     Attributes
     ----------
     again
-        Fetches it then.
+        Call that tries the product again.
     seconds
-        How much later; of no meaning with `turn`.
+        Seconds to wait; ignored with `turn`.
     turn
-        What it waits for; None: for nothing but time.
+        Condition to wait for; None to wait only for the time.
     """
 
     again: Callable[[], Awaitable[Outcome | Later]]
@@ -70,42 +73,42 @@ async def run_pipeline(
     idle: Callable[[], Awaitable[None]] | None = None,
     timing: Timing | None = None,
 ) -> CatalogueError | None:
-    """Fetch products while they are still being found.
+    """Download products while the search is still running.
 
-    A producer takes products from the search and puts them into a queue. When the queue is full it waits, and so
-    does the search: no page of results is asked for before somebody is about to want its products.
+    A producer puts the products of the search into a bounded queue. While the queue is full, the search is suspended,
+    so that no page of results is requested long before its products are needed.
 
-    A product that is to be fetched later holds no worker meanwhile. As long as `MOST_PUT_OFF` of them wait, no other
-    product is taken from the queue.
+    A postponed product occupies no worker. While `MOST_PUT_OFF` products are postponed, no further product is taken
+    from the queue.
 
     Parameters
     ----------
     products
-        The search; closed on every way out.
+        The search; always closed at the end.
     fetch
-        Turns a product into an outcome, or puts it off. What concerns that product alone is part of the outcome; what
-        it raises ends the run.
+        Downloads a product, and returns its outcome or postpones it. An error of one product is part of its outcome;
+        an exception ends the run.
     settle
-        Called with each outcome, as it comes.
+        Called with each outcome.
     workers
-        How many products are fetched at once.
+        Maximum number of products downloaded at once.
     queue_size
-        How many products may wait between search and workers.
+        Maximum number of products between search and workers.
     idle
-        Called by each worker that finds nothing more to do, while others may still be at work; cancelled when a
-        product that was put off is due.
+        Called by a worker without further products, while others are still running; cancelled when a postponed product
+        is due.
     timing
-        Tells the time, and waits for what was put off; None: the system's own.
+        Clock and sleep; None for the system's.
 
     Returns
     -------
     CatalogueError or None
-        What ended the search early; the products that were found until then have been fetched nevertheless.
+        The error that ended the search early; products found before have been downloaded nevertheless.
 
     Raises
     ------
     Exception
-        The first thing that `fetch` or `settle` raised; all other workers have been cancelled by then.
+        The first exception of `fetch` or `settle`, after all other workers were cancelled.
     """
     work_list = _WorkList(queue_size, fetch, idle or _no_help, timing or Timing())
     search_error: CatalogueError | None = None
@@ -134,17 +137,17 @@ async def run_pipeline(
             for _ in range(workers):
                 group.create_task(work())
     except BaseExceptionGroup as failures:
-        raise _first(failures) from None
+        raise _first_exception(failures) from None
     return search_error
 
 
 class _WorkList:
-    """What the workers are to do next: what was put off and may be fetched by now, then what the search has found.
+    """Selects the next product for a worker: postponed products that are due, then those of the search.
 
     Attributes
     ----------
     queue
-        What the search has found; None stands at its end.
+        Products of the search, followed by None at its end.
     """
 
     def __init__(
@@ -165,7 +168,7 @@ class _WorkList:
         self._search_is_over = False
 
     def put_off(self, later: Later) -> None:
-        """Remember what is to be fetched later."""
+        """Postpone a product."""
         self._put_off += 1
         if later.turn is None:
             heapq.heappush(self._timed, (self._timing.now() + later.seconds, next(self._serials), later))
@@ -173,44 +176,44 @@ class _WorkList:
             self._turns.setdefault(later.turn, deque()).append(later)
 
     async def next_job(self) -> Callable[[], Awaitable[Outcome | Later]] | None:
-        """Wait for the next product to be fetched; None when there is none any more."""
+        """Wait for the next product, and return the call that downloads it; None if there are no more."""
         while True:
             if self._put_off and (later := self._due()):
                 return later.again
             takes_more = not self._search_is_over and self._put_off < MOST_PUT_OFF
             if takes_more and not (self._put_off and self.queue.empty()):
                 product = self._read(await self.queue.get())
-            elif later := self._for_want_of_others():
+            elif later := self._next_if_idle():
                 return later.again
             elif self._put_off:
                 product = await self._wait(takes_more=takes_more)
-            elif await self._stays_idle():
+            elif await self._idle_until_done():
                 return None
             else:
                 continue
             if product is not None:
                 return partial(self._fetch, product)
 
-    async def _stays_idle(self) -> bool:
-        """Help as long as there is nothing else to do; tell whether nothing was put off meanwhile."""
+    async def _idle_until_done(self) -> bool:
+        """Run `idle`, and return whether no product was postponed in the meantime."""
         await self._idle()
         return not self._put_off
 
     def _read(self, product: Product | None) -> Product | None:
         if product is None:
             self._search_is_over = True
-            # Pass the end on to the next worker; there is room, since this one has just taken it.
+            # Pass the end marker on to the next worker; the queue has room, since this worker has just taken it.
             self.queue.put_nowait(None)
         return product
 
     def _due(self) -> Later | None:
-        """Take what was put off and may be fetched now."""
+        """Take a postponed product that is due; None if there is none."""
         if self._timed and self._timed[0][0] <= self._timing.now():
             self._put_off -= 1
             return heapq.heappop(self._timed)[2]
         return next((self._take(turn) for turn in self._turns if turn.has_come()), None)
 
-    def _for_want_of_others(self) -> Later | None:
+    def _next_if_idle(self) -> Later | None:
         return next((self._take(turn) for turn in self._turns if turn.takes_one()), None)
 
     def _take(self, turn: Turn) -> Later:
@@ -222,26 +225,26 @@ class _WorkList:
         return later
 
     async def _wait(self, *, takes_more: bool) -> Product | None:
-        """Wait until what was put off may be fetched, and help meanwhile, or until the search has another product."""
+        """Wait until a postponed product is due, or the search has another product, which is returned."""
         if takes_more:
-            found = await self._unless_changed(self.queue.get())
+            found = await self._until_due(self.queue.get())
             return self._read(found[0]) if found else None
-        if self._search_is_over and await self._unless_changed(self._idle()) is None:
+        if self._search_is_over and await self._until_due(self._idle()) is None:
             return None
-        await self._change()
+        await self._wait_for_due()
         return None
 
-    async def _unless_changed(self, work: Awaitable[T]) -> tuple[T] | None:
-        """Do something until what was put off may be fetched; None when it has not come to its end by then."""
-        task, change = asyncio.ensure_future(work), asyncio.ensure_future(self._change())
+    async def _until_due(self, work: Awaitable[T]) -> tuple[T] | None:
+        """Await `work` until a postponed product may be due; return None if it was cancelled by that."""
+        task, due = asyncio.ensure_future(work), asyncio.ensure_future(self._wait_for_due())
         try:
-            await asyncio.wait([task, change], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([task, due], return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await _end(task, change)
+            await _cancel(task, due)
         return None if task.cancelled() else (task.result(),)
 
-    async def _change(self) -> None:
-        """Wait until what was put off may be fetched."""
+    async def _wait_for_due(self) -> None:
+        """Wait until a postponed product may be due."""
         waits = [asyncio.ensure_future(turn.wait()) for turn in self._turns]
         if self._timed:
             waits.append(asyncio.ensure_future(self._timing.sleep(self._timed[0][0] - self._timing.now())))
@@ -249,33 +252,33 @@ class _WorkList:
             if waits:
                 await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await _end(*waits)
+            await _cancel(*waits)
 
 
-async def _end(*tasks: asyncio.Future[Any]) -> None:
-    """Cancel tasks and await their ends."""
+async def _cancel(*tasks: asyncio.Future[Any]) -> None:
+    """Cancel tasks and wait until they have ended."""
     for task in tasks:
         task.cancel()
     await wait_completed(asyncio.gather(*tasks, return_exceptions=True))
 
 
 async def _no_help() -> None:
-    """Do nothing, as a worker does that has nobody to help."""
+    """Do nothing; the default for `idle`."""
 
 
 async def in_order(
     products: AsyncIterable[Product], work: Callable[[Product], Awaitable[T]], *, at_once: int
 ) -> AsyncGenerator[T, None]:
-    """Do something about each product, several at once, and hand out what came of it in the order of the products.
+    """Call `work` for each product, several at once, and yield the results in the order of the products.
 
     Parameters
     ----------
     products
-        The search; closed on every way out. What it raises is raised when all that it gave before has been handed out.
+        The search; always closed at the end. Its CatalogueError is raised after the results of all earlier products.
     work
-        What is done; what it raises ends everything.
+        Coroutine function for one product; an exception ends the iteration.
     at_once
-        How many products are taken ahead.
+        Maximum number of concurrent calls.
     """
     waiting: deque[asyncio.Task[T]] = deque()
     failure: Exception | None = None
@@ -283,7 +286,7 @@ async def in_order(
     try:
         try:
             async for product in iterator:
-                waiting.append(asyncio.ensure_future(_done(work, product)))
+                waiting.append(asyncio.ensure_future(_call(work, product)))
                 if len(waiting) == at_once:
                     yield await waiting.popleft()
         except CatalogueError as error:
@@ -300,10 +303,10 @@ async def in_order(
         raise failure
 
 
-async def _done(work: Callable[[Product], Awaitable[T]], product: Product) -> T:
+async def _call(work: Callable[[Product], Awaitable[T]], product: Product) -> T:
     return await work(product)
 
 
-def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:
+def _first_exception(failures: BaseExceptionGroup[BaseException]) -> BaseException:
     first = failures.exceptions[0]
-    return _first(first) if isinstance(first, BaseExceptionGroup) else first
+    return _first_exception(first) if isinstance(first, BaseExceptionGroup) else first
