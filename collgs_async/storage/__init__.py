@@ -1,1 +1,1 @@
-"""Files on disk: unfinished and finished archives, locks, verification."""
+"""Files on disk: part files, published archives, locks, verification."""

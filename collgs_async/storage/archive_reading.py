@@ -1,4 +1,4 @@
-"""What all that read an archive share: exact reads, a way to stop them, and words for messages."""
+"""Helpers for reading archives: exact reads, cancellation, and wording of messages."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ if TYPE_CHECKING:
 __all__ = ["Stopped", "check_cancelled", "counted", "exactly", "never", "quoted"]
 
 
-class Stopped(Exception):  # noqa: N818 - nothing is wrong with the archive: the caller asked to stop
-    """`stop()` turned true; the archive was neither accepted nor refused."""
+class Stopped(Exception):  # noqa: N818 - not an error of the archive: the caller cancelled
+    """`stop()` returned True; the archive was neither accepted nor rejected."""
 
 
 def never() -> bool:
-    """Do not stop."""
+    """Return False; the default for `stop`."""
     return False
 
 
 def check_cancelled(stop: Callable[[], bool]) -> None:
-    """Raise `Stopped` if the caller asks to stop."""
+    """Raise `Stopped` if `stop()` returns True."""
     if stop():
         raise Stopped
 
 
 def exactly(file: BufferedReader, at: int, length: int) -> bytes:
-    """Read so many bytes from an offset on.
+    """Read exactly `length` bytes at an offset.
 
     Raises
     ------
     IntegrityError
-        The file ends before.
+        The file is too short.
     """
     file.seek(at)
     data = file.read(length)
@@ -44,10 +44,10 @@ def exactly(file: BufferedReader, at: int, length: int) -> bytes:
 
 
 def quoted(name: str) -> str:
-    """Quote a name for a message of one line, whatever characters it holds and however long it is."""
+    """Quote a name for a one-line message; unprintable characters are escaped, long names truncated."""
     return repr(name if len(name) <= 200 else f"…{name[-199:]}")
 
 
 def counted(count: int, noun: str) -> str:
-    """Write an amount with its noun, such as ``1 byte`` or ``3 members``."""
+    """Return a number with its noun, such as ``1 byte`` or ``3 members``."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and what goes to standard output or a device."""
+"""Write files atomically, and write to standard output, pipes and devices."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ STDOUT = Path("-")
 
 
 def write_file(path: Path, chunks: Iterable[bytes]) -> None:
-    """Write what a user asked for under a name: a file whole or not at all, a pipe or device as it goes.
+    """Write an output file: a regular file atomically, a pipe or device directly.
 
     Parameters
     ----------
     path
-        A symbolic link stays one, and ``-`` is standard output.
+        Path of the file; ``-`` is standard output. A symbolic link is kept, and its target replaced.
     chunks
-        What is written.
+        The content.
 
     Raises
     ------
     OSError
-        The disk is full, the folder is gone or read-only, or nobody reads any more.
+        The disk is full, the folder is missing or read-only, or the reader of a pipe has closed it.
     """
     if path == STDOUT:
         _write_to_stdout(chunks)
@@ -42,58 +42,58 @@ def write_file(path: Path, chunks: Iterable[bytes]) -> None:
 
 
 def write_whole(path: Path, chunks: Iterable[bytes]) -> None:
-    """Write a file whole or not at all; what was there stays until all of the new is on disk.
+    """Write a file atomically: the old content stays until the new one is on the disk.
 
-    Where the OS can (Linux, most file systems), the draft has no name until it is whole, so that not even
-    SIGKILL leaves litter.
+    On Linux and most file systems, the temporary file has no name until it is complete, so that not even SIGKILL
+    leaves one behind.
 
     Raises
     ------
     OSError
-        The disk is full, or the folder is gone or read-only.
+        The disk is full, or the folder is missing or read-only.
     """
     sibling = path.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
-        with open(sibling, "x+b", opener=_open_nameless) as draft:
-            draft.writelines(chunks)
-            draft.flush()
-            os.fsync(draft.fileno())
-            if os.fstat(draft.fileno()).st_nlink == 0:
-                _give_name(draft, sibling)
+        with open(sibling, "x+b", opener=_open_unnamed) as temporary:
+            temporary.writelines(chunks)
+            temporary.flush()
+            os.fsync(temporary.fileno())
+            if os.fstat(temporary.fileno()).st_nlink == 0:
+                _link_or_copy(temporary, sibling)
         sibling.replace(path)
     finally:
         sibling.unlink(missing_ok=True)
 
 
-def _open_nameless(name: str, flags: int) -> int:
-    """Open a file that has no name yet; one with the name that was asked for where the OS knows no such thing."""
+def _open_unnamed(name: str, flags: int) -> int:
+    """Open a temporary file without a name; with the given name if the system does not support that."""
     if sys.platform == "linux":
         try:
             return os.open(Path(name).parent, os.O_TMPFILE | os.O_RDWR, 0o666)
         except OSError:
-            pass  # the file system cannot; a real trouble, such as a read-only one, shows again below
+            pass  # not supported by the file system; a real error, such as a read-only one, is raised again below
     return os.open(name, flags, 0o666)
 
 
-def _give_name(draft: BinaryIO, name: Path) -> None:
-    fd = draft.fileno()
+def _link_or_copy(temporary: BinaryIO, name: Path) -> None:
+    fd = temporary.fileno()
     try:
-        # any src_dir_fd makes Python follow the link in /proc, which is the only way to the nameless file
+        # With any src_dir_fd, Python uses linkat and follows the link in /proc, the only path to a file without a name.
         os.link(f"/proc/self/fd/{fd}", name, src_dir_fd=fd)
     except OSError:  # no /proc, or a file system or a policy that forbids it
-        draft.seek(0)
+        temporary.seek(0)
         with name.open("xb") as copy:
-            shutil.copyfileobj(draft, copy)
+            shutil.copyfileobj(temporary, copy)
             copy.flush()
             os.fsync(copy.fileno())
 
 
 def is_stream(path: Path) -> bool:
-    """Tell whether this is a pipe or a device, such as ``/dev/stderr``: nothing to be replaced."""
+    """Whether a path is a pipe or a device, such as ``/dev/stderr``, which must not be replaced."""
     return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def _write_to_stdout(chunks: Iterable[bytes]) -> None:
     sys.stdout.flush()
-    sys.stdout.buffer.writelines(chunks)  # JSON is UTF-8, whatever the terminal speaks (RFC 8259 §8.1)
+    sys.stdout.buffer.writelines(chunks)  # JSON is UTF-8, whatever the terminal's encoding (RFC 8259 §8.1)
     sys.stdout.buffer.flush()

@@ -1,4 +1,4 @@
-"""Check archives that are on disk already: a whole folder, several at once."""
+"""Verify the existing archives of a folder, several at once."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ log = logging.getLogger("collgs_async")
 
 @dataclass(frozen=True, slots=True)
 class DamagedArchive:
-    """An archive that is not right.
+    """An archive that failed verification.
 
     Attributes
     ----------
     path
-        Where it is.
+        Path of the archive.
     problem
-        What is wrong with it.
+        The error.
     damaged
-        The ranges of bytes that are wrong, ``(first, one past the last)``; empty when it is no whole archive at all.
+        Damaged byte ranges ``(first, one past the last)``; empty if the damage is not limited to members.
     """
 
     path: Path
@@ -52,22 +52,22 @@ class DamagedArchive:
 
 @dataclass(frozen=True, slots=True)
 class FolderAudit:
-    """What became of checking a folder.
+    """Result of verifying a folder.
 
     Attributes
     ----------
     checked
-        How many archives were read.
+        Number of archives read.
     bytes
-        Their length in all.
+        Their total length.
     seconds
-        How long it took.
+        Duration.
     bad
-        Those that are no right archives, in the order of their names.
+        The archives that failed, sorted by path.
     unchecked
-        How many members of the others could not be read.
+        Number of members of the other archives that could not be checked.
     unnamed
-        How many of the others do not say which product they are of, so that their names were believed.
+        Number of other archives whose members do not identify a product, so that the file name was trusted.
     """
 
     checked: int
@@ -79,11 +79,11 @@ class FolderAudit:
 
     @property
     def ok(self) -> bool:
-        """Whether none of them is bad, as far as they could be checked."""
+        """Whether no archive failed."""
         return not self.bad
 
     def __str__(self) -> str:
-        """Say it in a line."""
+        """Describe the result in one line."""
         if not self.checked:
             return "no archives there"
         verdict = f"{len(self.bad)} of them bad" if self.bad else "all of them right"
@@ -95,18 +95,18 @@ class FolderAudit:
 
 
 async def verify_folder(folder: Path, options: DownloadOptions, progress: Progress) -> FolderAudit:
-    """Check each ``*.zip`` below a folder, as many at once as there are processors; name those that are bad.
+    """Verify each ``*.zip`` in a folder and its subfolders, as many at once as there are processors.
 
     Parameters
     ----------
     folder
-        Where they are, also in folders of its own; or one archive.
+        The folder, or a single archive.
     options
-        Its ``verify`` says what to check.
+        Its ``verify`` is the level of verification.
     progress
-        Whom to tell.
+        Receives progress events.
     """
-    begun = time.monotonic()
+    started = time.monotonic()
     paths = await asyncio.to_thread(_archives, folder)
     progress.expect(len(paths))
     outcomes: list[Outcome] = []
@@ -141,7 +141,7 @@ async def verify_folder(folder: Path, options: DownloadOptions, progress: Progre
     return FolderAudit(
         checked=len(outcomes),
         bytes=sum(outcome.product.size or 0 for outcome in outcomes),
-        seconds=time.monotonic() - begun,
+        seconds=time.monotonic() - started,
         bad=tuple(
             sorted(
                 (_bad(paths[outcome.product.identifier], outcome.error) for outcome in outcomes if outcome.error),
@@ -159,7 +159,7 @@ def _bad(path: Path, problem: ProductError) -> DamagedArchive:
 
 
 def _archives(folder: Path) -> dict[str, Path]:
-    """Find the archives, by what to call them."""
+    """Return the archives by their display names."""
     if not folder.is_dir():
         return {folder.name: folder}
     found = sorted(path for path in folder.rglob("*.zip") if not path.is_dir())
@@ -175,7 +175,7 @@ def _size(path: Path) -> int | None:
     try:
         return path.stat().st_size
     except OSError:
-        return None  # gone meanwhile, or out of reach; reading it will say so
+        return None  # removed in the meantime, or not accessible; reading it raises the error
 
 
 def _examine(path: Path, level: Level, stop: threading.Event) -> Verdict | ProductError:

@@ -1,4 +1,4 @@
-"""The output folder, at which threads work while the loop goes on."""
+"""Access the output folder in threads, without blocking the event loop."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ __all__ = ["Disk"]
 
 T = TypeVar("T")
 
-_FEW: Final = 2
-"""Threads for what is short: more of them only fight for the interpreter, with each other and with the loop."""
+_SHORT_THREADS: Final = 2
+"""Threads for short operations; more of them would only contend for the GIL."""
 
 
 class Told(TypedDict, total=False):
-    """What else is known of an archive that is to be verified: parameters of `integrity.check`."""
+    """Further parameters of `verify_archive`."""
 
     identifier: str
     joined: bool
@@ -44,19 +44,19 @@ class Told(TypedDict, total=False):
 
 
 class Disk:
-    """Threads that verify, and others for what is short; an asynchronous context manager.
+    """Threads for verification and for short operations; an asynchronous context manager.
 
     Parameters
     ----------
     folder
-        Where archives are put. It need not exist yet.
+        The output folder; it need not exist yet.
 
     Attributes
     ----------
     checkers
-        How many archives are verified at once.
+        Number of archives that are verified at once.
     executor
-        Who does what is short.
+        Executor for short operations.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -66,13 +66,13 @@ class Disk:
         self._threads: ThreadPoolExecutor | None = None
         self.executor = self._flushing = DiskExecutor()
         self._stop = threading.Event()
-        self._room = (0, 0)
-        self._ask_again = 0.0
+        self._free_and_total = (0, 0)
+        self._cached_until = 0.0
 
     async def __aenter__(self) -> Self:
         self._stop.clear()
         self._executor = ThreadPoolExecutor(self.checkers, thread_name_prefix="verify")
-        self._threads = ThreadPoolExecutor(_FEW, thread_name_prefix="disk")
+        self._threads = ThreadPoolExecutor(_SHORT_THREADS, thread_name_prefix="disk")
         self.executor, self._flushing = DiskExecutor(self._threads), DiskExecutor(self._threads)
         return self
 
@@ -85,49 +85,49 @@ class Disk:
         if self._threads is not None:
             self._threads.shutdown(wait=True)
         self.executor = self._flushing = DiskExecutor()
-        with suppress(*(() if error is None else (StorageError,))):  # what ended the run is the reason
+        with suppress(*(() if error is None else (StorageError,))):  # report the error that ended the run instead
             sync_folder(self._folder)
 
     def stopping(self) -> bool:
-        """Whether a thread that reads should give up."""
+        """Whether verifying threads should stop."""
         return self._stop.is_set()
 
-    async def check(self, path: Path, size: int | None, level: Level, **told: Unpack[Told]) -> Verdict:
-        """Verify an archive as `integrity.check` does, in a thread that gives up when this is cancelled."""
-        given_up = threading.Event()
+    async def check(self, path: Path, size: int | None, level: Level, **options: Unpack[Told]) -> Verdict:
+        """Run `verify_archive` in a thread, which stops when the task is cancelled."""
+        cancelled = threading.Event()
         try:
-            return await in_thread(self._entered(), partial(self.verify_sync, path, size, level, given_up, **told))
+            return await in_thread(self._entered(), partial(self.verify_sync, path, size, level, cancelled, **options))
         except OSError as error:
             raise trouble(error, path, self._folder) from error
         finally:
-            given_up.set()  # after a cancellation the thread is still reading
+            cancelled.set()  # after a cancellation the thread is still reading
 
     def verify_sync(
         self,
         path: Path,
         size: int | None,
         level: Level,
-        given_up: threading.Event | None = None,
-        **told: Unpack[Told],
+        cancelled: threading.Event | None = None,
+        **options: Unpack[Told],
     ) -> Verdict:
-        """Verify an archive in the thread that one is in."""
+        """Run `verify_archive` in the calling thread."""
 
         def stop() -> bool:
-            return self.stopping() or bool(given_up and given_up.is_set())
+            return self.stopping() or bool(cancelled and cancelled.is_set())
 
-        return verify_archive(path, size=size, level=level, stop=stop, **told)
+        return verify_archive(path, size=size, level=level, stop=stop, **options)
 
     async def run(self, work: Callable[[], T]) -> T:
-        """Do something short, to its end."""
+        """Run a short operation to its end."""
         self._entered()
         return await self._done(self.executor.run(work))
 
     async def run_flush(self, work: Callable[[], T]) -> T:
-        """Do something short, to its end, that waits for the device."""
+        """Run a short operation to its end that includes an fsync, whose duration is measured separately."""
         return await self._done(self._flushing.run(work))
 
     async def run_long(self, work: Callable[[], T]) -> T:
-        """Do something, to its end, that may take the disk a while."""
+        """Run an operation to its end that may take long, always in a thread."""
         return await self._done(wait_completed(in_thread(None, work)))
 
     async def _done(self, work: Awaitable[T]) -> T:
@@ -137,14 +137,14 @@ class Disk:
             raise trouble(error, Path(error.filename or self._folder), self._folder) from error
 
     async def free_space(self, needed: int) -> tuple[int, int]:
-        """Give the bytes that there is room for now, and those of the whole disk.
+        """Return the free bytes and the total bytes of the disk.
 
-        The disk is asked at most once a second as long as ten times of what is needed is free.
+        The values are cached for a second, as long as ten times of `needed` is free.
         """
-        if time.monotonic() >= self._ask_again or 10 * needed > self._room[0]:
+        if time.monotonic() >= self._cached_until or 10 * needed > self._free_and_total[0]:
             usage = await self.run(lambda: shutil.disk_usage(_nearest(self._folder)))
-            self._room, self._ask_again = (usage.free, usage.total), time.monotonic() + 1
-        return self._room
+            self._free_and_total, self._cached_until = (usage.free, usage.total), time.monotonic() + 1
+        return self._free_and_total
 
     def _entered(self) -> ThreadPoolExecutor:
         if self._executor is None:
@@ -153,7 +153,7 @@ class Disk:
 
 
 def _nearest(folder: Path) -> Path:
-    """Find what is there already of the way to a folder."""
+    """Return a folder or its nearest existing parent."""
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     return folder

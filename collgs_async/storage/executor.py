@@ -1,4 +1,4 @@
-"""Short work on a disk: done at once while the disk is quick, else in a thread, so that the event loop goes on."""
+"""Run short file operations inline while they are fast, otherwise in a thread."""
 
 from __future__ import annotations
 
@@ -19,23 +19,24 @@ __all__ = ["DiskExecutor", "in_thread"]
 T = TypeVar("T")
 
 _QUICK: Final = 0.001
-"""Seconds that the loop may wait for a disk. The way to a thread and back takes some tenths of that, and takes the
-interpreter from whoever has it; most of what a small archive needs is a good deal quicker."""
+"""Maximum seconds for an operation to run in the event loop. A switch to a thread and back takes some tenths of that,
+and contends for the GIL; most operations on a small archive are much faster."""
 
-_QUICK_THERE: Final = 10 * _QUICK
-"""The same for what was done in a thread, which may have had to wait for the interpreter."""
+_QUICK_IN_THREAD: Final = 10 * _QUICK
+"""The same for an operation that was measured in a thread, where it may have had to wait for the GIL."""
 
-_CAUTION: Final = 100
-"""How many times as long as something took a slow disk is not tried again: the loop loses a hundredth of its time."""
+_RETRY_FACTOR: Final = 100
+"""Factor by which a slow operation's duration is multiplied to obtain the time before the disk is measured again; the
+event loop loses at most a hundredth of its time."""
 
 
 class DiskExecutor:
-    """Does what is asked, here or in threads; first there, until the disk has been found to be quick.
+    """Runs operations inline or in threads; in threads until the disk has been measured as fast.
 
     Parameters
     ----------
     threads
-        Where things are done while the disk is slow; None: in the loop's own threads.
+        Executor for a slow disk; None for the event loop's default executor.
     """
 
     def __init__(self, threads: Executor | None = None) -> None:
@@ -44,31 +45,31 @@ class DiskExecutor:
         self._slow_until = 0.0
 
     async def run(self, work: Callable[..., T], *arguments: object, **named: object) -> T:
-        """Do something to its end, also when the task is cancelled meanwhile."""
+        """Run an operation to its end, even if the task is cancelled in the meantime."""
         if self._quick:
             return self._timed(_QUICK, work, *arguments, **named)
         if time.monotonic() < self._slow_until:
             return await wait_completed(in_thread(self._threads, partial(work, *arguments, **named)))
-        timed = partial(self._timed, _QUICK_THERE, work, *arguments, **named)
+        timed = partial(self._timed, _QUICK_IN_THREAD, work, *arguments, **named)
         return await wait_completed(in_thread(self._threads, timed))
 
     def _timed(self, most: float, work: Callable[..., T], *arguments: object, **named: object) -> T:
-        begun = time.monotonic()
+        started = time.monotonic()
         try:
             return work(*arguments, **named)
         finally:
-            took = time.monotonic() - begun
+            took = time.monotonic() - started
             self._quick = took <= most
-            self._slow_until = begun + _CAUTION * took
+            self._slow_until = started + _RETRY_FACTOR * took
 
 
 def in_thread(threads: Executor | None, work: Callable[[], T]) -> asyncio.Future[T]:
-    """Do something in a thread; None: in one of the loop's own.
+    """Run an operation in a thread of an executor; None for the event loop's default executor.
 
     Raises
     ------
     OSError
-        The system gives no thread.
+        The system cannot start a thread.
     """
     try:
         return asyncio.get_running_loop().run_in_executor(threads, work)

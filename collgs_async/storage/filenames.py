@@ -1,4 +1,4 @@
-"""What an archive's file is called: as its product, where that is a safe name."""
+"""Derive an archive's file name from the product's identifier, which may not be a safe file name."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["file_name", "folds_case", "former_file_name"]
 
 _LONGEST_NAME = 255 - len(".zip.part.lease~~~")
 _DIGITS = 32
-"""Hexadecimal digits of SHA-256 in a changed name: 128 bits, of which nobody finds two alike."""
+"""Hexadecimal digits of SHA-256 in a changed name: 128 bits, so that collisions cannot be constructed."""
 
 _FORMER_DIGITS = 8
-"""What they were in earlier versions: 32 bits, of which two alike are found within seconds by who looks for them."""
+"""The same in earlier releases: 32 bits, for which a collision is found within seconds."""
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 _LOOKS_CHANGED = re.compile(r"-([0-9a-f]{8}|[0-9a-f]{32})$")
@@ -24,7 +24,7 @@ _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\.|$)")
 
 
 def folds_case(folder: Path) -> bool:
-    """Tell whether names that differ only in case are the same there; the folder need not exist yet."""
+    """Whether a folder's file system ignores case in names; the folder need not exist yet."""
     here = folder.absolute()
     while not here.exists() or here.name.swapcase() == here.name:
         if here == here.parent:
@@ -35,24 +35,26 @@ def folds_case(folder: Path) -> bool:
 
 
 def file_name(identifier: str, *, folds_case: bool = False) -> str:
-    """Make the archive's file name of a product's identifier, which is not ours and may be anything.
+    """Return the archive's file name for a product's identifier, which comes from a server and may be anything.
 
-    A name that had to be changed or shortened carries a digest of the identifier, so that two never share a file.
+    A name that had to be changed or shortened contains a digest of the identifier, so that no two products share a
+    file.
 
     Parameters
     ----------
     identifier
         The product's name.
     folds_case
-        Whether small letters have to count as changed: names of Sentinels have none.
+        Whether the file system ignores case, so that lower-case letters count as changed; names of Sentinel products
+        have none.
     """
     return _named(identifier, _DIGITS, folds_case=folds_case)
 
 
 def former_file_name(identifier: str, *, folds_case: bool = False) -> str | None:
-    """Give the name that an earlier version gave the archive; None when it was the same.
+    """Return the file name that earlier releases used; None if it is the same.
 
-    Two identifiers could share it: whose archive it is has to be looked at.
+    Two identifiers could share such a name, so the caller must check whose archive it is.
     """
     former = _named(identifier, _FORMER_DIGITS, folds_case=folds_case)
     return None if former == file_name(identifier, folds_case=folds_case) else former

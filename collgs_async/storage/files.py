@@ -1,4 +1,7 @@
-"""Files in a folder that others use, too: only regular ones are opened, and an error says whom it concerns."""
+"""Open and write files safely in a shared folder, and classify errors of the disk.
+
+Only regular files are opened. An error is classified by what it affects: this file, or the whole folder.
+"""
 
 from __future__ import annotations
 
@@ -39,16 +42,16 @@ __all__ = [
 log = logging.getLogger("collgs_async")
 
 _COPIED_AT_ONCE: Final = 64 * 2**20
-"""Bytes between two heartbeats of whoever takes a part over."""
+"""Bytes copied between two heartbeats while a part file is taken over."""
 
 LOST: Final = (errno.EIO, errno.ENOSPC, errno.EDQUOT)
-"""What the system says of bytes that it took and could not bring to the disk."""
+"""Errors for bytes that the kernel had accepted and could not write to the disk."""
 
 _UNREADABLE: Final = frozenset({errno.EIO, errno.EBADMSG, getattr(errno, "EUCLEAN", errno.EIO)})
-"""What the system says where a sector, a checksum of the file system or its record of a file is bad."""
+"""Errors for a bad sector, a wrong checksum of the file system, or damaged metadata."""
 
 _WHOLE_DISK: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EAGAIN})
-"""The last one says that there is no thread for what has to be done."""
+"""Errors that affect all files; EAGAIN means that no thread could be started."""
 
 NO_DESCRIPTOR: Final = frozenset({errno.EMFILE, errno.ENFILE})
 
@@ -63,37 +66,37 @@ _KINDS: Final = (
 
 
 def trouble(error: OSError, path: Path, folder: Path | None = None) -> ExhaustedError | FileError | StorageError:
-    """Tell whom an error of the disk concerns.
+    """Classify an error of the disk by what it affects.
 
-    A full, read-only or missing folder concerns every product. Anything else may be about this file alone: too large
-    for the file system, a name that it does not take, a folder in its place, rights. Numbers of errors do not tell
-    (``EACCES`` and ``EIO`` may be either), so the folder is asked to take another file.
+    A full, read-only or missing folder affects every product. Other errors may affect this file alone: a size or a name
+    that the file system does not support, a folder of the same name, permissions. The error number is not sufficient,
+    since ``EACCES`` and ``EIO`` may mean either, so a temporary file is written to the folder as a test.
 
     Parameters
     ----------
     error
-        What the system said.
+        The error.
     path
-        The file that was worked on, where the error does not say.
+        The file concerned, if the error does not name one.
     folder
-        Where archives are put; None: the file's own folder.
+        The output folder; None for the file's own folder.
 
     Returns
     -------
     ExhaustedError, FileError or StorageError
-        No descriptor is left; this file's trouble alone; the folder's.
+        No file descriptor is left; this file is affected; the whole folder is affected.
     """
     words = f"{error.filename or path}: {error.strerror or error}"
     if error.errno in NO_DESCRIPTOR:
         return ExhaustedError(words)
-    if error.errno in _WHOLE_DISK or not _takes_files(folder or path.parent):
+    if error.errno in _WHOLE_DISK or not _is_writable(folder or path.parent):
         return StorageError(words)
     return FileError(words)
 
 
 @contextmanager
 def storage_trouble(path: Path) -> Iterator[None]:
-    """Turn an error of the system into ours; see `trouble`."""
+    """Convert an OSError into an exception of this package; see `trouble`."""
     try:
         yield
     except OSError as error:
@@ -102,12 +105,12 @@ def storage_trouble(path: Path) -> Iterator[None]:
 
 @contextmanager
 def readable() -> Iterator[None]:
-    """Turn what the system says of bytes that it cannot read back into a verdict on their file.
+    """Convert read errors of the disk into `UnreadableError`.
 
     Raises
     ------
     UnreadableError
-        They cannot be read; any other error of the system is passed on.
+        Bytes cannot be read back; any other OSError is passed on.
     """
     try:
         yield
@@ -117,36 +120,36 @@ def readable() -> Iterator[None]:
         raise UnreadableError(f"it cannot be read back from the disk ({error.strerror})") from error
 
 
-def _takes_files(folder: Path) -> bool:
+def _is_writable(folder: Path) -> bool:
     try:
         with TemporaryFile(dir=folder) as probe:
             probe.write(b"\0")
             probe.flush()
             os.fsync(probe.fileno())
     except OSError as error:
-        return error.errno in NO_DESCRIPTOR  # which says nothing about the folder
+        return error.errno in NO_DESCRIPTOR  # a missing descriptor is no evidence about the folder
     return True
 
 
 def kind_of(mode: int) -> str | None:
-    """Name what is no regular file, such as ``a FIFO``; None for a regular one."""
+    """Return the kind of a file that is not regular, such as ``a FIFO``; None for a regular one."""
     return next((name for is_one, name in _KINDS if is_one(mode)), None)
 
 
 def open_regular(path: Path, flags: int) -> int:
-    """Open a regular file and nothing else, without waiting and without following a link in its place.
+    """Open a regular file; never block on a FIFO, and never follow a symbolic link of that name.
 
     Parameters
     ----------
     path
-        The file. Links on the way to its folder are followed.
+        The file; symbolic links to its folder are followed.
     flags
         As for `os.open`.
 
     Raises
     ------
     FileError
-        Something else has this name.
+        The path is not a regular file.
     OSError
         As from `os.open`.
     """
@@ -165,24 +168,24 @@ def open_regular(path: Path, flags: int) -> int:
 
 
 def refuse_odd(path: Path, mode: int) -> None:
-    """Refuse what is no regular file.
+    """Raise unless a mode is that of a regular file.
 
     Raises
     ------
     FileError
-        It says what has this name instead.
+        The path is not a regular file.
     """
     if kind := kind_of(mode):
         raise FileError(f"{path}: expected a file, found {kind}; move it away")
 
 
 def read_small(path: Path, most: int) -> bytes | None:
-    """Read a regular file, but no more than `most` bytes of it; None when it is not there.
+    """Read at most `most` bytes of a regular file; return None if it does not exist.
 
     Raises
     ------
     FileError
-        Something else has this name.
+        The path is not a regular file.
     OSError
         It cannot be read.
     """
@@ -197,7 +200,7 @@ def read_small(path: Path, most: int) -> bytes | None:
 
 
 def create_file(path: Path) -> int:
-    """Open a file to read and write, make it when it is missing, and its folder, too."""
+    """Open a file for reading and writing; create it and its folder if they are missing."""
     flags = os.O_RDWR | os.O_CREAT
     try:
         return open_regular(path, flags)
@@ -207,14 +210,14 @@ def create_file(path: Path) -> int:
 
 
 def remove_file(path: Path) -> None:
-    """Remove a file of ours, and nothing else that has its name."""
+    """Remove a regular file if it exists; raise FileError for anything else of that name."""
     with suppress(FileNotFoundError):
         refuse_odd(path, path.lstat().st_mode)
         path.unlink()
 
 
 def is_at(descriptor: int, path: Path) -> bool:
-    """Whether a name leads to the file that is open."""
+    """Whether a path still refers to the open file."""
     try:
         named, ours = path.lstat(), os.fstat(descriptor)
     except FileNotFoundError:
@@ -222,25 +225,25 @@ def is_at(descriptor: int, path: Path) -> bool:
     return (named.st_dev, named.st_ino) == (ours.st_dev, ours.st_ino)
 
 
-def separate(part: Path, beat: Callable[[], None] = lambda: None) -> None:
-    """Make a part another file, of the same bytes: whoever has the old one open writes where it harms nobody.
+def separate(part: Path, heartbeat: Callable[[], None] = lambda: None) -> None:
+    """Replace a part file by a copy, so that a process that still has the old file open cannot change it.
 
-    Where the file system can, the two share their blocks, which takes no time; else it is copied. Without room for a
-    copy the part is given up.
+    If the file system supports it, the copy shares its blocks, which takes no time. If there is no space for a copy,
+    the part file is removed.
 
     Parameters
     ----------
     part
-        Its path; nothing happens when there is none.
-    beat
-        Called now and then meanwhile, and right before the copy gets the name; it may raise to give up.
+        Path of the part file; nothing is done if there is none.
+    heartbeat
+        Called regularly, and right before the copy replaces the file; may raise to cancel.
 
     Raises
     ------
     FileError
-        Something else has its name.
+        The path is not a regular file.
     OSError
-        The folder is read-only or gone.
+        The folder is read-only or missing.
     """
     try:
         source = open_regular(part, os.O_RDONLY)
@@ -250,10 +253,10 @@ def separate(part: Path, beat: Callable[[], None] = lambda: None) -> None:
     try:
         target = os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         try:
-            _copy(source, target, beat)
+            _copy(source, target, heartbeat)
         finally:
             os.close(target)
-        beat()
+        heartbeat()
         copy.replace(part)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
@@ -265,9 +268,9 @@ def separate(part: Path, beat: Callable[[], None] = lambda: None) -> None:
         copy.unlink(missing_ok=True)
 
 
-def _copy(source: int, target: int, beat: Callable[[], None]) -> None:
+def _copy(source: int, target: int, heartbeat: Callable[[], None]) -> None:
     length, offset = os.fstat(source).st_size, 0
-    os.ftruncate(target, length)  # before: another one that writes meanwhile makes it no longer
+    os.ftruncate(target, length)  # fix the length first, as the old owner may still append to the source
     by_system = hasattr(os, "copy_file_range")
     while offset < length:
         count = min(_COPIED_AT_ONCE, length - offset)
@@ -284,13 +287,13 @@ def _copy(source: int, target: int, beat: Callable[[], None]) -> None:
             write_all(target, block, offset)
             copied = len(block)
         if not copied:
-            break  # it was cut meanwhile
+            break  # the source was truncated in the meantime
         offset += copied
-        beat()
+        heartbeat()
 
 
 def _find_sync_file_range() -> Callable[[int, int, int, int], int] | None:
-    """Find a call of Linux that Python does not hand on."""
+    """Return ``sync_file_range`` of Linux, which Python does not provide; None on other systems."""
     function = getattr(ctypes.CDLL(None, use_errno=True), "sync_file_range", None)
     if function is not None:
         function.argtypes = [ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint]
@@ -302,26 +305,28 @@ _SYNC_FILE_RANGE_WRITE = 2
 
 
 def write_out(descriptor: int, offset: int, count: int) -> None:
-    """Have the system begin to bring bytes to the disk, which it otherwise puts off until they are flushed.
+    """Ask the kernel to start writing bytes to the disk, so that the final fsync has less to do.
 
     Raises
     ------
     OSError
-        Bytes that it had taken before are lost.
+        Bytes that the kernel had accepted before are lost.
     """
     if _sync_file_range is not None and _sync_file_range(descriptor, offset, count, _SYNC_FILE_RANGE_WRITE):
         number = ctypes.get_errno()
-        if number in LOST:  # not where the file system merely knows no such thing
+        if number in LOST:  # any other error only means that the file system does not support the call
             raise OSError(number, os.strerror(number))
 
 
 def sync_folder(folder: Path) -> None:
-    """Bring the names in a folder safely to the disk; once for many, since an archive without its name is a part.
+    """Flush the directory entries of a folder, once for all archives of a run.
+
+    An archive whose rename is lost in a power failure is still there as a part file.
 
     Raises
     ------
     StorageError
-        The disk could not keep them. A folder that is not there, or that cannot be flushed, is none of that.
+        The disk could not store them. A missing folder, or one that does not support fsync, is ignored.
     """
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
@@ -339,7 +344,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def write_all(descriptor: int, block: bytes | bytearray | memoryview, offset: int) -> None:
-    """Write the whole block: a nearly full disk takes a piece of it and says so only at the next call."""
+    """Write a whole block; a nearly full disk writes part of it, and fails only at the next call."""
     view = memoryview(block)
     while view:
         written = os.pwrite(descriptor, view, offset)

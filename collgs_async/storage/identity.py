@@ -1,8 +1,8 @@
-"""Whose archive is it? The top folder of a Sentinel product's archive names the product.
+"""Determine which product an archive is of, by its top folder.
 
-``<identifier>.SAFE/`` for Sentinel-1 and -2, ``<identifier>.SEN3/`` for Sentinel-3; other missions put a file of that
-name there. What lies beside it does not matter, nor one more folder around it. Only the name of *another* product, and
-none of its own, is a reason to refuse: an archive in which no product is named so says nothing.
+Sentinel-1 and -2 name the folder ``<identifier>.SAFE/``, Sentinel-3 ``<identifier>.SEN3/``; other missions have a
+file of that name. Further entries beside it do not matter, nor does one more folder around it. An archive is rejected
+only if it names *another* product and not this one; an archive without any product name is accepted.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["OtherProductError", "refuse_another", "top_folder"]
 
 _PRODUCT = re.compile(r"S[1-6][A-Z]?_.{0,200}?[0-9]{8}T[0-9]{6}", re.IGNORECASE)
-"""How the names of all Sentinel products begin: the satellite, and sooner or later a time."""
+"""The beginning of all Sentinel product names: the satellite, followed by a time somewhere."""
 
 _SUFFIX = re.compile(r"(?:\.(?:safe|sen[0-9]|eof|nc|zip|tar|tgz|gz))+\Z", re.IGNORECASE)
 _FORMAT = re.compile(r"\.(?:SAFE|SEN[0-9])\Z", re.IGNORECASE)
@@ -30,12 +30,12 @@ _BESIDE = re.compile(r"__MACOSX|\.DS_Store", re.IGNORECASE)
 
 
 class OtherProductError(IntegrityError):
-    """It is a whole archive, as far as is known, and of another product.
+    """The archive is that of another product.
 
     Parameters
     ----------
     product
-        The name of the product that the archive is of.
+        Name of the product in the archive.
     """
 
     def __init__(self, product: str) -> None:
@@ -44,27 +44,27 @@ class OtherProductError(IntegrityError):
 
 
 def top_folder(names: Collection[str]) -> str | None:
-    """Give the folder, or the single file, in which all members lie; None when there is no such one."""
+    """Return the folder that contains all members, or the single file; None if there is no such folder."""
     tops = {_pieces(name)[0] for name in names if _pieces(name)}
     tops = {top for top in tops if not _BESIDE.fullmatch(top)}
     return tops.pop() if len(tops) == 1 else None
 
 
 def refuse_another(names: Collection[str], identifier: str) -> bool:
-    """Refuse the archive of another product; tell whether it says which one it is of.
+    """Raise for the archive of another product; return whether the archive names a product.
 
     Parameters
     ----------
     names
-        The names of its members.
+        Names of the members.
     identifier
-        The product's identifier, as the catalogue has it, or the name of a file that was made of one.
+        The catalogue's identifier of the product, or a file name derived from one.
 
     Returns
     -------
     bool
-        Whether a product is named: this one; or another one of which it cannot be told whether it is the same, as where
-        the identifier is no Sentinel product's.
+        Whether a product is named: this one, or one that cannot be compared, for example because `identifier` is not
+        that of a Sentinel product.
 
     Raises
     ------
@@ -73,18 +73,18 @@ def refuse_another(names: Collection[str], identifier: str) -> bool:
     """
     ours = _stem(identifier).upper()
     said = [_stem(name) for name in _named(names)]
-    if any(_are_one(ours, theirs.upper()) for theirs in said):
+    if any(_are_same_product(ours, theirs.upper()) for theirs in said):
         return True
-    # A granule may lie within the folder of its product.
+    # A granule's archive may have the folder of its product around it.
     within = any(_stem(piece).upper() == ours for name in names for piece in _pieces(name))
-    others = [theirs for theirs in said if _are_two_products(ours, theirs.upper())]
+    others = [theirs for theirs in said if _are_different_products(ours, theirs.upper())]
     if others and not within:
         raise OtherProductError(others[0])
     return within or any(map(_PRODUCT.match, said))
 
 
 def _named(names: Collection[str]) -> list[str]:
-    """Give the names that may be those of products: of what is at the top, else of ``.SAFE`` folders one below."""
+    """Return possible product names: those at the top level, otherwise also ``.SAFE`` folders one level below."""
     tops: dict[str, None] = {} if (top := top_folder(names)) is None else {top: None}
     below: dict[str, None] = {}
     for name in names:
@@ -98,20 +98,20 @@ def _named(names: Collection[str]) -> list[str]:
     return [*tops] if any(map(_PRODUCT.match, tops)) else [*tops, *below]
 
 
-def _are_one(ours: str, theirs: str) -> bool:
-    """Compare two names: what was shortened or has something added is the same, and so is a cloud-optimised twin."""
+def _are_same_product(ours: str, theirs: str) -> bool:
+    """Whether two names mean the same product: one a prefix of the other, or its cloud-optimised version."""
     if ours.startswith(theirs) or theirs.startswith(ours):
         return bool(_PRODUCT.match(ours) and _PRODUCT.match(theirs)) or ours == theirs
     if ours.endswith(_CLOUD_OPTIMISED) == theirs.endswith(_CLOUD_OPTIMISED):
         return False
-    # The conversion has a unique identifier of its own; all that comes before it is the scene's.
+    # The cloud-optimised version has its own unique identifier; everything before that is the scene's name.
     return _UNIQUE_ID.sub("", ours.removesuffix(_CLOUD_OPTIMISED)) == _UNIQUE_ID.sub(
         "", theirs.removesuffix(_CLOUD_OPTIMISED)
     )
 
 
-def _are_two_products(ours: str, theirs: str) -> bool:
-    """Tell whether both are names of products, and of the same kind: some stores rename Sentinel-2's old form."""
+def _are_different_products(ours: str, theirs: str) -> bool:
+    """Whether both are product names, and comparable: some stores rename Sentinel-2 products from their old form."""
     forms = [found and found[1] for found in map(_OLD_FORM.match, (ours, theirs))]
     both_of_sentinel_2 = ours.startswith("S2") and theirs.startswith("S2")
     renamed = both_of_sentinel_2 and forms[0] != forms[1]

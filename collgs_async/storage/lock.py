@@ -1,7 +1,7 @@
-"""The lease: one product has one fetcher, also when two processes, or two machines, share a folder.
+"""Lock a product, so that only one process downloads it, even if several machines share the folder.
 
-A lease is a small file beside the part, made by ``O_CREAT | O_EXCL``, that says which process has the product; its
-mtime is the heartbeat. ``flock`` is not trusted: on several network file systems it says yes to everybody.
+The lock is a small file next to the part file, created with ``O_CREAT | O_EXCL``. It names the owning process, and its
+mtime is the heartbeat. ``flock`` is not used, because on several network file systems it always succeeds.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ if TYPE_CHECKING:
 __all__ = ["HEARTBEAT", "STALE_AFTER", "TRUSTED", "LockOwner", "ProductLock"]
 
 HEARTBEAT: Final = 15.0
-"""Seconds; the longest time between two calls of `ProductLock.renew`."""
+"""Maximum seconds between two calls of `ProductLock.refresh`."""
 
 STALE_AFTER: Final = 120.0
-"""Seconds without a heartbeat after which a holder that cannot be seen from here is taken for dead.
+"""Seconds without a heartbeat after which an owner whose process is not visible from here counts as dead.
 
-It leaves room for a network file system that answers from its cache, for a minute by default, and a few lost beats.
+Allows for the cache of a network file system, a minute by default, and for a few missed heartbeats.
 """
 
 TRUSTED: Final = 2 * HEARTBEAT
-"""Seconds since the last look for which a lease is certainly still ours; far below `STALE_AFTER`, since a network
-file system may show others a heartbeat that is a minute old."""
+"""Seconds after a check for which the lock is certainly still held; far below `STALE_AFTER`, since a network file
+system may show other machines a heartbeat that is a minute old."""
 
 _PROC = Path("/proc")
 _TOKEN = re.compile(r"[0-9a-f]{32}")
@@ -49,7 +49,7 @@ _LARGEST = 4096
 _DEEPEST = 3
 
 _CLOCK: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-"""A clock that goes on while the computer sleeps: on macOS the monotonic one does, on Linux it stands still."""
+"""A clock that advances while the computer is suspended; the monotonic clock does so on macOS, but not on Linux."""
 
 
 def _clock() -> float:
@@ -58,20 +58,20 @@ def _clock() -> float:
 
 @dataclass(frozen=True, slots=True)
 class LockOwner:
-    """Who has a lease.
+    """The process that holds a lock.
 
     Attributes
     ----------
     host
-        The machine's name and this boot of it, for machines share names.
+        Host name and boot ID, because host names are not unique.
     namespace
-        The PID namespace, for containers share machines; empty where there are none.
+        PID namespace, because containers share a host; empty if the system has none.
     pid
-        The process.
+        Process ID.
     started
-        When it started, in the system's own words, for numbers of processes are used again; None when unknown.
+        Start time of the process, as the system formats it, because process IDs are reused; None if unknown.
     token
-        32 random hexadecimal digits, new each time that a lease is taken.
+        32 random hexadecimal digits, new for each acquisition.
     """
 
     host: str
@@ -82,27 +82,27 @@ class LockOwner:
 
     @classmethod
     def here(cls) -> LockOwner:
-        """Describe this process, with a new token."""
+        """Return the owner record of this process, with a new token."""
         return cls(*_place(os.getpid()), token=os.urandom(16).hex())
 
     @classmethod
     def parse(cls, text: bytes) -> LockOwner | None:
-        """Read a lease; None when it is damaged, as after a crash, or of another make."""
+        """Parse a lock file; return None if it is damaged, as after a crash, or not one of this package."""
         try:
-            holder = cls(**json.loads(text))
+            owner = cls(**json.loads(text))
         except (ValueError, TypeError, RecursionError):
             return None
-        strings = all(isinstance(value, str) for value in (holder.host, holder.namespace, holder.token))
-        numbers = type(holder.pid) is int and 0 < holder.pid < 2**31
-        known = strings and numbers and isinstance(holder.started, str | None)
-        return holder if known and _TOKEN.fullmatch(holder.token) else None
+        strings = all(isinstance(value, str) for value in (owner.host, owner.namespace, owner.token))
+        numbers = type(owner.pid) is int and 0 < owner.pid < 2**31
+        known = strings and numbers and isinstance(owner.started, str | None)
+        return owner if known and _TOKEN.fullmatch(owner.token) else None
 
     def text(self) -> bytes:
-        """Write it as `parse` reads it."""
+        """Return the content of the lock file, as `parse` reads it."""
         return json.dumps({name: getattr(self, name) for name in self.__slots__}).encode()
 
     def alive(self) -> bool | None:
-        """Whether this process is still running; None when that cannot be seen from here."""
+        """Whether the process is still running; None if it is not visible from here."""
         host, namespace, *_ = _place(os.getpid())
         if (self.host, self.namespace) != (host, namespace) or self.started is None:
             return None
@@ -114,30 +114,31 @@ class LockOwner:
 
 
 class ProductLock:
-    """The right to fetch one product; for one task, whose calls are made one at a time, but for `confirm`.
+    """The lock of one product. Used by one task at a time; only `confirm` may be called from any thread.
 
-    A holder on this machine keeps its lease for as long as its process lives, stopped or not, and loses it at once
-    with it. One on another machine, since another boot, or in another container keeps it while its heart beats. So
-    a holder that stood still for longer than `STALE_AFTER`, or was cut off from the folder, may lose its lease, and may
-    wake up in the middle of a write. Two things keep its bytes out of what the next holder makes of the part:
+    An owner on this machine keeps the lock for as long as its process exists, stopped or not. An owner on another
+    machine, from an earlier boot, or in another container keeps it while its heartbeat is recent. So an owner that was
+    suspended for longer than `STALE_AFTER`, or cut off from the folder, may lose the lock, and may resume in the middle
+    of a write. Two rules keep its bytes out of the next owner's part file:
 
-    1. Who takes a lease from a holder that cannot be seen first gives the part another inode (`inherit`), still as
-       the one who replaces the lease, so that a crash in between leaves the old lease and the work to the next one.
-       What the old holder has open is then a file without a name, or a copy that it has no name for.
-    2. The old holder asks `confirm` before each write, and before it renames or removes anything. A pause shorter
-       than `TRUSTED` cannot have cost the lease, so that the file is not read each time.
+    1. Before a process takes a lock from an owner that is not visible, it replaces the part file by a copy with another
+       inode (`inherit`). It does so while holding the claim on the lock, so that after a crash in between the old lock
+       is still there for the next process. The file that the old owner has open is then no longer the part file.
+    2. The old owner calls `confirm` before each write, and before it renames or removes anything. The lock cannot be
+       lost within `TRUSTED` seconds, so the file is not read each time.
 
-    Every method lets an `OSError` of the folder go up: full, read-only, gone; and a `FileError` where something odd
-    has the lease's name.
+    All methods raise `OSError` if the folder is full, read-only or missing, and `FileError` if something that is not a
+    file has the name of the lock file.
 
     Parameters
     ----------
     part
-        The unfinished archive; the lease is ``<part>.lease``, and ``<part>.lease~`` while a dead one is replaced.
+        Path of the part file. The lock file is ``<part>.lease``, and ``<part>.lease~`` is the claim while a stale lock
+        is replaced.
     inherit
-        Called before a lease is taken over from a holder that may still be alive, with the part and a function that
-        lets the heart beat, which is to be called now and then and raises `TakenOverError` when it is too late; None:
-        nothing is to be done.
+        Called before a lock is taken over from an owner that may still be alive, with the part file and a heartbeat
+        function. It has to call that function regularly, which raises `TakenOverError` if another run was faster.
+        None to do nothing.
     """
 
     def __init__(self, part: Path, inherit: Callable[[Path, Callable[[], None]], None] | None = None) -> None:
@@ -149,45 +150,45 @@ class ProductLock:
         self._folder: tuple[int, int] | None = None
 
     def acquire(self) -> bool:
-        """Take the lease, from a dead holder too, and make its folder; False: somebody who is alive has it.
+        """Acquire the lock, also from a dead owner, and create its folder; return False if a live process holds it.
 
-        This process counts as somebody: a second task must not enter either.
+        This process counts, too: a second task of it cannot acquire the lock.
         """
         text, began = LockOwner.here().text(), _clock()
-        # Asleep in the middle, we may have been taken for dead; what the file says is what everybody else sees.
-        if not self._enter(self.path, text):
+        # This process may have been suspended in the middle and have lost the lock again, so the file is read below.
+        if not self._create_or_replace(self.path, text):
             return False
-        # Before it is looked at: where that fails, what was made is still given back.
+        # Set before the file is read: if reading fails, `release` still removes the lock file.
         self._mine, self._confirmed, self._folder = text, began, _identity(self.path.parent)
         if _read(self.path) != text:
             self._mine = None
         return self._mine is not None
 
     def refresh(self) -> None:
-        """Let the heart beat, at least each `HEARTBEAT` seconds; nothing happens when the lease is no longer ours."""
+        """Write the heartbeat; to be called at least every `HEARTBEAT` seconds. Does nothing if the lock was lost."""
         began = _clock()
         if self.is_held():
             with suppress(FileNotFoundError):
-                # No time is given, so that the file system's own clock sets it.
+                # Without an explicit time, the file system's own clock is used.
                 os.utime(self.path, follow_symlinks=False)
                 self._confirmed = began
         else:
             self._confirmed = -math.inf
 
     def confirm(self, *, now: bool = False) -> None:
-        """Make certain that the lease is ours, before something is written or removed; from any thread.
+        """Check that the lock is held, before something is written or removed; callable from any thread.
 
         Parameters
         ----------
         now
-            Whether to look at the file in any case, not only after a pause.
+            Whether to read the file even if the last check was recent.
 
         Raises
         ------
         TakenOverError
-            Another run has the product, or had it since.
+            Another run has the lock, or has had it since.
         StorageError
-            The folder is gone.
+            The folder is missing.
         """
         if self._mine is None or (not now and _clock() - self._confirmed < TRUSTED):
             return
@@ -196,12 +197,12 @@ class ProductLock:
         self.refresh()
 
     def lost(self) -> bool:
-        """Whether we took the lease and it is no longer ours, though its folder is there.
+        """Whether the lock was acquired and lost to another run.
 
         Raises
         ------
         StorageError
-            The folder is gone; there may be a new one of its name, which somebody else has made, or our own next lease.
+            The folder is missing, or was replaced by another one of the same name.
         """
         if self._mine is None or self.is_held():
             return False
@@ -210,35 +211,36 @@ class ProductLock:
         return True
 
     def release(self) -> None:
-        """Give the lease back; nothing happens when it is not ours."""
+        """Release the lock; does nothing if it is not held."""
         if self.is_held():
             self.path.unlink(missing_ok=True)
         self._mine = None
 
     def trace(self) -> tuple[object, ...]:
-        """Give what changes while whoever has the lease is at work: its heartbeat, and the part."""
+        """Return values that change while the owner is working: those of the lock file and of the part file."""
         return tuple(map(_seen, (self.path, self._part)))
 
     @property
     def taken(self) -> bool:
-        """Whether we took it and have not given it back; somebody may have taken it over."""
+        """Whether it was acquired and not released; it may have been lost in the meantime."""
         return self._mine is not None
 
     def is_held(self) -> bool:
-        """Whether we took it and nobody has taken it over or removed it."""
+        """Whether it was acquired and the lock file still has our token."""
         return self._mine is not None and _read(self.path) == self._mine
 
-    def _enter(self, path: Path, text: bytes, depth: int = 0) -> bool:
-        """Make the file ours if nobody has it or a dead one does.
+    def _create_or_replace(self, path: Path, text: bytes, depth: int = 0) -> bool:
+        """Create the lock file, or replace that of a dead owner; return whether it is ours now.
 
-        Two that find the same dead holder must not both replace it, nor the second one the first. So a dead holder is
-        replaced only by who has the lease on the lease and, having it, looks again; the rename makes one of the two.
-        That one may be a dead holder's too, from a crash right here.
+        Two processes that find the same dead owner must not both replace its file, nor may the second one replace the
+        first one's. So a stale lock is replaced only while holding a second lock, the claim, and after checking again;
+        the rename turns the claim into the lock. After a crash right here, the claim itself may be stale, hence the
+        recursion.
         """
         if _create(path, text):
             return True
         claim = path.with_name(f"{path.name}~")
-        if depth == _DEEPEST or not _is_stale(path) or not self._enter(claim, text, depth + 1):
+        if depth == _DEEPEST or not _is_stale(path) or not self._create_or_replace(claim, text, depth + 1):
             return False
         try:
             if self._may_replace(path, claim, text):
@@ -251,9 +253,9 @@ class ProductLock:
         return False
 
     def _may_replace(self, path: Path, claim: Path, text: bytes) -> bool:
-        """Look again, and have the part inherited, which may take a while."""
+        """Check again that the lock is stale, and let `inherit` replace the part file, which may take a while."""
 
-        def beat() -> None:
+        def heartbeat() -> None:
             if _read(claim) != text:
                 raise TakenOverError("another run was quicker to take it over")
             os.utime(claim, follow_symlinks=False)
@@ -261,11 +263,11 @@ class ProductLock:
         state = _state(path)
         if path == self.path and state is _State.SILENT and self._inherit:
             try:
-                self._inherit(self._part, beat)
-                beat()
+                self._inherit(self._part, heartbeat)
+                heartbeat()
             except TakenOverError:
                 return False
-            state = _state(path)  # it may have woken up meanwhile: it finds out that its part has another inode
+            state = _state(path)  # the owner may have resumed; `confirm` shows it that its part file was replaced
         return state in _STALE_STATES
 
 
@@ -285,7 +287,7 @@ def _create(path: Path, text: bytes) -> bool:
 
 
 def _open_new(path: Path) -> int:
-    """Open a file that must not be there yet; its folder is made when it is missing, which it seldom is."""
+    """Create a file that must not exist yet; its folder is created if it is missing."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     try:
         return os.open(path, flags, 0o666)
@@ -315,12 +317,12 @@ def _read(path: Path) -> bytes | None:
 
 
 class _State(Enum):
-    """What is known of a lease's holder."""
+    """What is known of a lock's owner."""
 
-    FREE = "there is no lease"
-    ALIVE = "it is running, or its heart beats"
+    FREE = "there is no lock"
+    ALIVE = "it is running, or its heartbeat is recent"
     DEAD = "it is certainly gone"
-    SILENT = "it cannot be seen from here, and its heart does not beat: dead, or standing still"
+    SILENT = "it cannot be seen from here, and its heartbeat is old: dead, or suspended"
 
 
 _STALE_STATES: Final = (_State.DEAD, _State.SILENT)
@@ -332,14 +334,14 @@ def _state(path: Path) -> _State:
     except FileNotFoundError:
         return _State.FREE
     try:
-        holder, beat = LockOwner.parse(os.read(file, _LARGEST)), os.fstat(file).st_mtime
+        owner, heartbeat = LockOwner.parse(os.read(file, _LARGEST)), os.fstat(file).st_mtime
     finally:
         os.close(file)
-    alive = holder.alive() if holder else None
+    alive = owner.alive() if owner else None
     if alive is not None:
         return _State.ALIVE if alive else _State.DEAD
-    # A heartbeat from the future is of a clock that was set back; waiting for that hour helps nobody.
-    return _State.SILENT if abs(_now(path.parent) - beat) > STALE_AFTER else _State.ALIVE
+    # A heartbeat in the future means that the clock was set back; it must not block the product until then.
+    return _State.SILENT if abs(_now(path.parent) - heartbeat) > STALE_AFTER else _State.ALIVE
 
 
 def _is_stale(path: Path) -> bool:
@@ -347,34 +349,34 @@ def _is_stale(path: Path) -> bool:
 
 
 def _now(folder: Path) -> float:
-    """Ask the file system's own clock, for those of two machines differ."""
+    """Return the time of the file system's clock, because the clocks of two machines differ."""
     with TemporaryFile(dir=folder) as probe:
         return os.fstat(probe.fileno()).st_mtime
 
 
 @lru_cache(maxsize=1)
 def _place(pid: int) -> tuple[str, str, int, str | None]:
-    """Tell host, PID namespace, pid and start of this process, which a fork makes another."""
+    """Return host, PID namespace, PID and start time of this process; cached by PID, which changes after a fork."""
     try:
         boot = (_PROC / "sys/kernel/random/boot_id").read_text("ascii").strip()
         namespace = str((_PROC / "self/ns/pid").readlink())
     except OSError:
-        import uuid  # takes a while to load, and Linux does without
+        import uuid  # slow to import, and not needed on Linux
 
         boot, namespace = f"{uuid.getnode():012x}", ""
     return f"{socket.gethostname()} {boot}", namespace, pid, _started(pid)
 
 
 def _started(pid: int) -> str | None:
-    """Tell when a process started; None when that is hidden; raise `ProcessLookupError` when it is gone."""
+    """Return the start time of a process; None if it is hidden. Raise `ProcessLookupError` if it does not exist."""
     known = _started_by_proc(pid) if (_PROC / "self/stat").exists() else _started_by_ps(pid)
     if known is None:
         with suppress(PermissionError):
-            os.kill(pid, 0)  # there all the same, as with hidepid?
+            os.kill(pid, 0)  # a process that /proc hides (hidepid) still exists
         return None
     state, started = known
     if state[:1] in "ZX":
-        raise ProcessLookupError  # dead, though its parent has not yet looked
+        raise ProcessLookupError  # a zombie: it has ended, and its parent has not reaped it yet
     return started
 
 
@@ -383,14 +385,14 @@ def _started_by_proc(pid: int) -> tuple[str, str] | None:
         stat = (_PROC / str(pid) / "stat").read_bytes()
     except OSError:
         return None
-    fields = stat.rpartition(b")")[2].split()  # the name before it may hold blanks and brackets
+    fields = stat.rpartition(b")")[2].split()  # the command name before it may contain blanks and parentheses
     return fields[0].decode(), fields[19].decode()
 
 
 def _started_by_ps(pid: int) -> tuple[str, str] | None:
     command = ["/bin/ps", "-o", "stat=", "-o", "lstart=", "-p", str(pid)]
     try:
-        # Another language or time zone would make another process of it.
+        # A fixed locale and time zone, so that the same process always has the same start time.
         answer = subprocess.run(command, env={"LC_ALL": "C", "TZ": "UTC"}, capture_output=True, check=False)  # noqa: S603 - a number is all that varies
     except OSError:
         return None

@@ -1,8 +1,8 @@
-"""The part: an archive on its way, and the sidecar that says which archive it is.
+"""The part file: an unfinished archive, and the sidecar that records its version.
 
-Bytes go to ``<name>.zip.part``; while one connection appends, the part's own length is the record of what is here.
-Beside it ``<name>.zip.part.json`` holds what the server said the archive is (URL, length, validators), so that a later
-run can ask for the rest of that same version. A final name is given by rename only, and only by `PartFile.publish`.
+Bytes are written to ``<name>.zip.part``. While a single connection appends, the length of the file is the record of
+what it holds. The sidecar ``<name>.zip.part.json`` stores URL, length and validators of the archive, so that a later
+run can request the rest of the same version. Only `PartFile.publish` gives an archive its final name, by a rename.
 """
 
 from __future__ import annotations
@@ -55,57 +55,55 @@ T = TypeVar("T")
 Block: TypeAlias = bytes | bytearray | memoryview
 
 SMALL: Final = 4 * 2**20
-"""Bytes; a shorter archive gets no sidecar, for losing it costs less than the sidecars of a hundred thousand do."""
+"""Size in bytes up to which an archive gets no sidecar: downloading it again costs less than writing the sidecars."""
 
-_RECORD_EACH: Final = 2**20
-"""Bytes that may be written between two records of the ranges: what a kill can cost, beside what is in memory."""
+_RECORD_INTERVAL: Final = 2**20
+"""Bytes written between two updates of the ranges in the sidecar; they are lost if the process is killed."""
 
 _LARGEST_SIDECAR: Final = 2**20
-"""Bytes; one that is longer is none of ours."""
+"""Maximum size in bytes; a longer file is not a sidecar of this package."""
 
 _PART, _SIDECAR = ".part", ".part.json"
 
 
 def part_of(final: Path) -> Path:
-    """Say where an archive is while it has no final name."""
+    """Return the path of an archive's part file."""
     return final.with_name(final.name + _PART)
 
 
 class PartFile:
     """An unfinished archive on disk, open for reading and writing; use it as an asynchronous context manager.
 
-    Several tasks may use it at once; it is closed when the last one leaves. Every operation on the disk that runs in a
-    thread is awaited to its end even when the task is cancelled: left alone, it would write into whatever file gets
-    the same descriptor next.
+    Several tasks may use it at once; it is closed when the last one leaves. Every disk operation in a thread is awaited
+    to its end even if the task is cancelled: otherwise it might write into another file that gets the same descriptor.
 
-    While one connection appends, the part's own length is the record of what is here. As soon as there is a gap,
-    the sidecar lists the ranges: before the first byte that leaves a gap behind it, and then after the bytes that
-    it speaks of.
+    While a single connection appends, the length of the file is the record of what it holds. Once there is a gap, the
+    sidecar lists the ranges: it is written before the first byte after a gap, and later after the bytes that it lists.
 
     Parameters
     ----------
     final
-        Where the verified archive will be.
+        Path of the published archive.
     executor
-        Who does the operations on the disk; None: somebody of its own.
+        Runs the disk operations; None to create one.
     watch
-        Called with the place of each block and the block, right before it is written, in the thread that writes it;
-        None: nobody wants to know.
+        Called with the offset of each block and the block, right before it is written, in the writing thread; None to
+        disable it.
 
     Attributes
     ----------
-    lease
-        The right to fetch it; once it is taken, it is asked before anything is written or removed.
+    lock
+        The product's lock; once acquired, it is confirmed before anything is written or removed.
     path, sidecar
-        The part and its sidecar, in the same folder.
+        Paths of the part file and its sidecar, in the same folder.
     held
-        The bytes that are here.
+        Ranges of bytes in the part file.
     remote
-        Which archive they are of; None when nobody remembers, or when only equal bytes say so.
+        Version of the archive that they belong to; None if unknown, or if only equal bytes are evidence for it.
     published
-        Whether the archive has got its final name.
+        Whether the archive has its final name.
     has_gaps
-        Whether the sidecar is the record of what is here, since the part's length is none.
+        Whether the sidecar, rather than the file's length, is the record of what the part file holds.
     """
 
     def __init__(
@@ -148,15 +146,15 @@ class PartFile:
             if self._users:
                 return
             try:
-                with suppress(TakenOverError):  # what it was about is not ours any more
+                with suppress(TakenOverError):  # the sidecar belongs to another run now
                     if self.has_gaps and self._unrecorded:
                         await self._record()
             finally:
-                if not self._is_complete():  # else it is closed when it gets its name, which comes next
+                if not self._is_complete():  # a complete one is published next, which closes it
                     await self.close()
 
     def open_existing(self) -> None:
-        """Look what is here, in the thread that one is in, which spares one the first entering when that is nothing."""
+        """Inspect the existing part file, in the calling thread; if there is none, the first enter need not open it."""
         with storage_trouble(self.path):
             try:
                 self._open()
@@ -170,29 +168,29 @@ class PartFile:
         return self.remote is not None and self.remote.size == self.held.total
 
     async def close(self) -> None:
-        """Let go of the file, where that has not happened yet."""
+        """Close the file, unless it is closed already."""
         if self._descriptor is not None:
             await self._do(self._close)
 
     def _close(self) -> None:
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
-            with self._distrusted_after():  # a network file system flushes here
+            with self._discard_on_error():  # a network file system flushes on close, and reports errors here
                 os.close(descriptor)
 
-    def _ours(self, *, now: bool = False) -> None:
-        """Make certain that nobody has taken the part over, before anything is written or removed.
+    def _require_ownership(self, *, now: bool = False) -> None:
+        """Check that no other run has taken the part file over, before anything is written or removed.
 
         Parameters
         ----------
         now
-            Whether to ask in any case, before what cannot be undone. Then the part must also be the file that is
-            open here: whoever took it over gave it another inode before the lease had a new holder.
+            Whether to check even if the last check was recent, before something that cannot be undone. Then the open
+            file must also still be the part file: another run replaces it before it takes the lock over.
 
         Raises
         ------
         TakenOverError
-            Somebody has.
+            Another run has taken it over.
         """
         if not self.lock.taken:
             return
@@ -201,11 +199,11 @@ class PartFile:
             raise TakenOverError("its part was replaced while this run stood still")
 
     @contextmanager
-    def _distrusted_after(self, *errors: int) -> Iterator[None]:
-        """Drop the part when the disk could not keep what it had taken.
+    def _discard_on_error(self, *errors: int) -> Iterator[None]:
+        """Discard the part file if the disk could not store bytes that it had accepted.
 
-        The system tells of that once. From then on it may serve from memory, as if they were safe, bytes that no
-        disk has, so that neither a second flush nor verification would find out.
+        The kernel reports such a failure only once. Afterwards it may serve from its cache bytes that are not on the
+        disk, so that neither a second fsync nor the verification would notice.
         """
         try:
             yield
@@ -215,7 +213,7 @@ class PartFile:
             log.warning("%s: %s; nothing of it can be trusted, so it is dropped", self.path, error.strerror)
             self._forget_all()
             with suppress(OSError, TakenOverError):
-                self._ours(now=True)
+                self._require_ownership(now=True)
                 self._remove()
             raise
 
@@ -226,14 +224,14 @@ class PartFile:
         with suppress(FileNotFoundError), readable():
             self._descriptor = open_regular(self.path, os.O_RDWR)
             if os.fstat(self._descriptor).st_nlink > 1:
-                self._leave_to_others()
+                self._separate_from_links()
             length = os.fstat(self._descriptor).st_size
         if self.remote and self.held.end == length:
-            return  # as we left it between two tries
+            return  # unchanged since the last attempt
         self.remote, self.held = None, ByteRanges([(0, length)])
         if length == 0:
-            # A sidecar without bytes would vouch for whatever is written next.
-            self._ours()
+            # A sidecar without bytes would be applied to whatever is written next.
+            self._require_ownership()
             remove_file(self.sidecar)
             return
         with readable():
@@ -246,20 +244,20 @@ class PartFile:
                 recorded.remove(length, recorded.end)
                 self.held, self.has_gaps = recorded, True
 
-    def _leave_to_others(self) -> None:
-        """Go on in a copy where the file has a second name, as in a snapshot that is made of hard links."""
-        self._ours(now=True)
+    def _separate_from_links(self) -> None:
+        """Continue in a copy if the file has further hard links, as in a snapshot."""
+        self._require_ownership(now=True)
         self._close()
         separate(self.path)
         self._descriptor = open_regular(self.path, os.O_RDWR)
 
     async def read(self, offset: int, count: int) -> bytes:
-        """Read bytes that are here.
+        """Read bytes of the part file.
 
         Raises
         ------
         UnreadableError
-            The disk does not give them back.
+            The disk cannot read them back.
         """
         if self._descriptor is None:
             return b""
@@ -267,44 +265,44 @@ class PartFile:
             return await self._executor.run(os.pread, self._descriptor, count, offset)
 
     async def write(self, offset: int, block: Block) -> None:
-        """Write a block at its place."""
+        """Write a block at an offset."""
         if offset > self.held.prefix and not self.has_gaps:
             await self._record(scattered=True)
-            self.has_gaps = True  # not before: whoever writes beyond the gap meanwhile has to record it, too
+            self.has_gaps = True  # only now: a task that writes beyond a gap in the meantime must record it, too
         await self._do(self._write, block, offset)
         await self.record_written(offset, len(block))
 
     def write_sync(self, offset: int, block: Block) -> None:
-        """Write a block right behind one that `write` wrote, in the thread that one is in; `landed` is due then."""
+        """Write a block that leaves no gap, in the calling thread; `record_written` has to follow."""
         with storage_trouble(self.path):
             self._write(block, offset)
 
     async def record_written(self, offset: int, count: int) -> None:
-        """Take note of bytes that are written."""
+        """Record bytes that were written."""
         self.held.add(offset, offset + count)
         self._unrecorded += count
-        if self.has_gaps and self._unrecorded >= _RECORD_EACH:
+        if self.has_gaps and self._unrecorded >= _RECORD_INTERVAL:
             await self._record()
 
     def _write(self, block: Block, offset: int) -> None:
-        self._ours()
+        self._require_ownership()
         if self._descriptor is None:
-            # Made no sooner than there is a byte for it: a refused product leaves nothing behind.
+            # Created only when there is a byte to write, so that a refused product leaves no file behind.
             self._descriptor = create_file(self.path)
         if self._watch is not None:
-            self._watch(offset, block)  # before, since a write that fails may have put down a piece of it
-        # Where a block begins within a page, the system first reads what is before it there.
-        with readable(), self._distrusted_after(errno.EIO):
+            self._watch(offset, block)  # before the write, since a failed write may have written part of the block
+        # Catch read errors, too: for a block that starts within a page, the kernel reads the page first.
+        with readable(), self._discard_on_error(errno.EIO):
             write_all(self._descriptor, block, offset)
 
     def start_writeback(self, offset: int, count: int) -> None:
-        """Have the system begin to bring bytes to the disk, which it otherwise puts off until they are flushed."""
+        """Ask the kernel to start writing bytes to the disk, so that the final fsync has less to do."""
         if self._descriptor is not None:
-            with storage_trouble(self.path), self._distrusted_after():
+            with storage_trouble(self.path), self._discard_on_error():
                 write_out(self._descriptor, offset, count)
 
     async def cut(self, length: int) -> None:
-        """Give up the bytes from `length` on."""
+        """Truncate the part file to `length` bytes."""
         self.held.remove(length, self.held.end)
         if self._descriptor is not None:
             await self._do(self._cut, length)
@@ -313,19 +311,19 @@ class PartFile:
             await self._record()
 
     def _cut(self, length: int) -> None:
-        self._ours(now=True)
+        self._require_ownership(now=True)
         if self._descriptor is not None:
             os.ftruncate(self._descriptor, length)
 
     async def invalidate(self, spans: Iterable[tuple[int, int]]) -> None:
-        """Give up some ranges, which turned out to be wrong."""
+        """Mark ranges as missing, because their bytes turned out to be wrong."""
         for first, end in spans:
             self.held.remove(first, end)
         self.has_gaps = True
         await self._record()
 
     async def set_version(self, remote: RemoteVersion | None) -> None:
-        """Note which archive these bytes are of; None forgets it, before bytes of another version are written."""
+        """Record the version that the bytes belong to; None removes it, before bytes of another version are written."""
         if remote == self.remote:
             return
         self.remote = remote
@@ -336,7 +334,7 @@ class PartFile:
                 await self._do(self._forget)
 
     def _forget(self) -> None:
-        self._ours(now=True)
+        self._require_ownership(now=True)
         remove_file(self.sidecar)
 
     async def _record(self, *, scattered: bool = False) -> None:
@@ -348,12 +346,12 @@ class PartFile:
             await self._do(self._write_sidecar, json.dumps(fields).encode())
 
     def _write_sidecar(self, text: bytes) -> None:
-        """Write it in one system call over the old one: there is no moment at which a kill leaves half of it."""
-        self._ours()
+        """Write the sidecar with one system call, so that a killed process cannot leave half of it."""
+        self._require_ownership()
         descriptor = create_file(self.sidecar)
         try:
             status = os.fstat(descriptor)
-            if status.st_nlink > 1 or status.st_size > _LARGEST_SIDECAR:  # it has another name, or is none of ours
+            if status.st_nlink > 1 or status.st_size > _LARGEST_SIDECAR:  # it has other hard links, or is not ours
                 self.sidecar.unlink()
                 os.close(descriptor)
                 descriptor = create_file(self.sidecar)
@@ -363,38 +361,38 @@ class PartFile:
             os.close(descriptor)
 
     async def publish(self) -> None:
-        """Give the archive its final name, once its bytes are safe on the disk."""
+        """Give the archive its final name, after its bytes were flushed to the disk."""
         await self._do(self.publish_here)
 
     def publish_here(self) -> None:
-        """Publish in the thread that one is in.
+        """Publish in the calling thread.
 
-        The order matters. What is flushed is the file that is open. A flush may take minutes, after which another run
-        may have the product: so the lease is looked at, and that the part's name still leads to the open file, right
-        before the rename and not only at the beginning. Only a stop between these few calls that is longer than
-        `lease.STALE` is left, and then there is no file of the part's name any more, or one whose holder finds out.
-        Killed in between, the next run verifies the part again, and nothing is left behind.
+        The order matters. The fsync may take minutes, after which another run may have the lock. So the lock, and that
+        the part file is still the open one, are checked right before the rename as well as at the beginning. What
+        remains is a suspend between these few calls that is longer than `STALE_AFTER`; then the part file does not
+        exist any more, or belongs to a run that will notice. If the process is killed in between, the next run verifies
+        the part file again.
         """
-        self._unrecorded = 0  # else whoever leaves later, as a helper that came too late, writes a sidecar again
+        self._unrecorded = 0  # otherwise a task that leaves later, such as a helper, would write a sidecar again
         with storage_trouble(self.path):
-            self._ours(now=True)
+            self._require_ownership(now=True)
             if self._descriptor is None:
                 self._descriptor = open_regular(self.path, os.O_RDWR)
-            with self._distrusted_after():
+            with self._discard_on_error():
                 os.fsync(self._descriptor)
-            self._ours(now=True)
+            self._require_ownership(now=True)
             self._close()
             remove_file(self.sidecar)
             self.path.replace(self.final)
             self.published = True
 
     def reopen(self, damaged: Iterable[tuple[int, int]]) -> None:
-        """Take an archive's final name away and make it a part again, of which some ranges are missing.
+        """Turn a published archive back into a part file with missing ranges.
 
         Raises
         ------
         FileError
-            It is no file, or something odd has the name of its part.
+            The archive, or what has the name of its part file, is not a regular file.
         StorageError
             The folder cannot be written.
         """
@@ -406,18 +404,18 @@ class PartFile:
                 held.remove(first, end)
             remove_file(self.path)
             remove_file(self.sidecar)
-            # Killed in between, the part has no sidecar, so that it is checked member by member.
+            # If the process is killed in between, the part file has no sidecar, so it is verified by checksum.
             self.final.replace(self.path)
             self._write_sidecar(json.dumps({"ranges": list(held)}).encode())
 
     async def discard(self) -> None:
-        """Remove part and sidecar: these bytes are of no use."""
+        """Remove the part file and its sidecar."""
         await self._do(self._discard)
 
     def _discard(self) -> None:
-        self._ours(now=True)
+        self._require_ownership(now=True)
         descriptor, self._descriptor = self._descriptor, None
-        if descriptor is not None:  # somebody may still be inside, and the next bytes belong into a new file
+        if descriptor is not None:  # other tasks may still be inside; the next bytes belong into a new file
             with suppress(OSError):
                 os.close(descriptor)
         self._remove()
@@ -427,7 +425,7 @@ class PartFile:
         self.held, self.remote, self.has_gaps, self._unrecorded = ByteRanges(), None, False, 0
 
     def _remove(self) -> None:
-        # In this order: a sidecar without its part is dropped, a part without its sidecar would be believed.
+        # In this order: a sidecar without a part file is dropped, but a part file without its sidecar would be used.
         self.path.unlink(missing_ok=True)
         remove_file(self.sidecar)
 

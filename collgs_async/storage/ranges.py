@@ -1,4 +1,4 @@
-"""Which bytes of a file are here: ranges from a first byte to one past the last."""
+"""A set of byte ranges, each from the offset of its first byte to one past its last."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ __all__ = ["ByteRanges"]
 
 
 class ByteRanges:
-    """A set of bytes of a file, kept as ranges in order that neither touch nor overlap.
+    """A set of bytes of a file, stored as sorted ranges that neither touch nor overlap.
 
     Parameters
     ----------
     spans
-        Ranges ``(first, end)`` in any order, ``end`` being one past the last byte.
+        Ranges ``(first, end)`` in any order; ``end`` is one past the last byte.
     """
 
     def __init__(self, spans: Iterable[tuple[int, int]] = ()) -> None:
@@ -32,24 +32,24 @@ class ByteRanges:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ByteRanges) and self._spans == other._spans
 
-    __hash__ = None  # type: ignore[assignment]  # it changes
+    __hash__ = None  # type: ignore[assignment]  # it is mutable
 
     def __repr__(self) -> str:
         return f"Ranges({self._spans})"
 
     @property
     def total(self) -> int:
-        """How many bytes these are."""
+        """Number of bytes in the set."""
         return self._total
 
     @property
     def prefix(self) -> int:
-        """How many bytes are here from the file's first one on, without a gap."""
+        """Number of bytes from the file's first byte to the first gap."""
         return self._spans[0][1] if self._spans and self._spans[0][0] == 0 else 0
 
     @property
     def end(self) -> int:
-        """One past the last byte that is here; 0 when there is none."""
+        """Offset one past the last byte; 0 if the set is empty."""
         return self._spans[-1][1] if self._spans else 0
 
     def add(self, first: int, end: int) -> None:
@@ -65,7 +65,7 @@ class ByteRanges:
         self._total += end - first - _length(touched)
 
     def remove(self, first: int, end: int) -> None:
-        """Take a range away, whatever of it is here."""
+        """Remove a range, which need not be in the set."""
         if first >= end:
             return
         pieces = [piece for a, b in self._spans for piece in ((a, min(b, first)), (max(a, end), b))]
@@ -73,11 +73,11 @@ class ByteRanges:
         self._total = _length(self._spans)
 
     def gaps(self, size: int) -> list[tuple[int, int]]:
-        """Give what is missing of a file of so many bytes."""
+        """Return the missing ranges of a file of `size` bytes."""
         return [(first, end) for first, end, here in self.split(0, size) if not here]
 
     def split(self, first: int, end: int) -> Iterator[tuple[int, int, bool]]:
-        """Cut a range into pieces that are wholly here (True) or wholly missing (False)."""
+        """Split a range into pieces that are completely in the set (True) or completely missing (False)."""
         position = first
         for a, b in self._spans[bisect_right(self._spans, first, key=lambda span: span[1]) :]:
             if position >= end or a >= end:
@@ -90,7 +90,7 @@ class ByteRanges:
             yield position, end, False
 
     def held_before(self, position: int, most: int) -> int:
-        """Give where the bytes that are here right before `position` begin, no more than `most` bytes back."""
+        """Return the start of the contiguous bytes right before `position`, at most `most` bytes back."""
         before = bisect_left(self._spans, position, key=lambda span: span[1])
         if before == len(self._spans) or not self._spans[before][0] < position <= self._spans[before][1]:
             return position

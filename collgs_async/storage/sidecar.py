@@ -1,4 +1,4 @@
-"""The sidecar of a part: which archive its bytes are of, and which of them are here."""
+"""The sidecar of a part file: the version of the archive, and the ranges that the part file has."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ __all__ = ["RemoteVersion", "parse_sidecar"]
 
 @dataclass(frozen=True, slots=True)
 class RemoteVersion:
-    """What the server said that the archive is.
+    """The version of an archive, as stated by the server's headers.
 
     Attributes
     ----------
     url
-        The URL that was asked.
+        The requested URL.
     size
-        Length of the whole archive in bytes; None when the server did not say.
+        Length of the whole archive in bytes; None if the server did not state it.
     etag
-        The entity tag with its quotes, weak ones with ``W/`` (RFC 9110 §8.8.3); None when there was none.
+        Entity tag with its quotes, and with ``W/`` if weak (RFC 9110 §8.8.3); None if there was none.
     last_modified, date
-        These two header fields as they came; None when there were none.
+        These header fields, unparsed; None if missing.
     """
 
     url: str
@@ -38,7 +38,7 @@ class RemoteVersion:
 
 
 def parse_sidecar(text: str) -> tuple[RemoteVersion | None, ByteRanges | None]:
-    """Read a sidecar: which archive, and which ranges of it; None for what is damaged or was never said."""
+    """Parse a sidecar into version and ranges; either is None if it is damaged or missing."""
     try:
         fields = dict(json.loads(text))
     except (ValueError, TypeError, RecursionError):

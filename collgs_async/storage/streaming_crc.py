@@ -1,8 +1,8 @@
-"""Checksums of members, taken while their bytes go by: what is written in order need not be read back to be verified.
+"""Compute checksums of members while they are written, so that they need not be read back for verification.
 
-A local header says which bytes the data of a member are. It may err: in the end the directory decides, and what was
-summed up is only believed of a member that lies just there. What comes in another order, is packed, or does not say how
-long it is, is read back.
+The local headers state where the data of each member are. They may be wrong: in the end the central directory decides,
+and a checksum is used only if it lists the member at exactly that place. Members that were written in another order,
+are compressed, or have no length in their header are read back.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ __all__ = ["StreamingCrc"]
 
 
 class StreamingCrc:
-    """Takes the CRC-32 of each stored member of one archive, of which several threads may write blocks.
+    """Computes the CRC-32 of each stored member of one archive, whose blocks several threads may write.
 
-    It follows the writer that goes through the archive from its first byte on, as far as nobody else has written: where
-    two have, nobody knows whose bytes are there.
+    It follows the writer that starts at the first byte, up to the lowest offset that another writer has written: beyond
+    that, it is not certain whose bytes are in the file.
 
     Attributes
     ----------
     quick
-        Whether it came as far as the directory, and met nothing but stored and deflated members: what is left to be
-        read unpacks to a thousand times as much at the worst.
+        Whether it reached the central directory and found only stored and deflated members, so that what is left to
+        be read unpacks to at most about a thousand times its size.
     """
 
     def __init__(self) -> None:
@@ -54,29 +54,29 @@ class StreamingCrc:
         self.quick = False
 
     def members(self) -> dict[int, KnownCrc]:
-        """Give what is known by now, by the offset of the local header."""
+        """Return the checksums computed so far, by the offset of the local header."""
         with self._mutex:
             return dict(self._members)
 
     def watch(self, offset: int, block: Block) -> None:
-        """Take note of a block that is about to be written, perhaps in vain; in the thread that writes it."""
+        """Process a block that is about to be written; called in the writing thread, even if the write fails then."""
         with self._mutex:
             if offset != self._position:
-                self._stay_below(offset)
+                self._limit_to(offset)
                 return
             view = memoryview(block)
-            self._go_through(view if self._bound is None else view[: max(0, self._bound - offset)])
+            self._process(view if self._bound is None else view[: max(0, self._bound - offset)])
 
-    def _stay_below(self, bound: int) -> None:
-        """Believe nothing of what lies there or beyond: it was written in another order, or twice."""
+    def _limit_to(self, bound: int) -> None:
+        """Discard checksums at or beyond an offset, because bytes there were written in another order, or twice."""
         if self._bound is None or bound < self._bound:
             self._bound = bound
             known = self._members.items()
             self._members = {header: seen for header, seen in known if seen.data + seen.length <= bound}
 
-    def _go_through(self, view: memoryview) -> None:
+    def _process(self, view: memoryview) -> None:
         while view:
-            if self._before:  # the name and extra field, or data that are not summed up
+            if self._before:  # name and extra field, or data without a checksum to compute
                 used = min(self._before, len(view))
                 self._before -= used
             elif self._left:
@@ -88,14 +88,14 @@ class StreamingCrc:
                 self._head += view[:used]
             self._position += used
             view = view[used:]
-            if len(self._head) == LOCAL.size and not self._open():
+            if len(self._head) == LOCAL.size and not self._start_member():
                 self._bound = self._position
                 return
             if self._summing and not (self._before or self._left):
-                self._close()
+                self._finish_member()
 
-    def _open(self) -> bool:
-        """Read a local header; False: what follows is no member, or nobody knows how long it is."""
+    def _start_member(self) -> bool:
+        """Read a local header; return False if it is not one, or does not state the member's length."""
         signature, _, flags, method, _, _, _, compressed, _, name, extra = LOCAL.unpack(self._head)
         self._head.clear()
         self.quick = self._plain and signature == CENTRAL_SIGNATURE
@@ -111,6 +111,6 @@ class StreamingCrc:
             self._before += compressed
         return True
 
-    def _close(self) -> None:
+    def _finish_member(self) -> None:
         self._members[self._header] = KnownCrc(self._data, self._position - self._data, self._crc)
         self._summing = False

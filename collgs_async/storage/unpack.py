@@ -1,4 +1,4 @@
-"""The data of a member, unpacked piece by piece: no piece is longer than asked for, however well it was packed."""
+"""Unpack the data of a member in pieces of limited size, whatever its compression ratio."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ __all__ = ["TooLargeError", "Unpacking"]
 
 _MIB: Final = 2**20
 _LARGEST_DICTIONARY: Final = 64 * _MIB
-"""Bytes; what the strongest settings of the usual writers take."""
+"""Maximum LZMA dictionary in bytes; the strongest settings of common writers use it."""
 
 _LZMA_HEADER: Final = 9
 """Bytes of an LZMA member before its stream: version, length of the properties, and these (APPNOTE.TXT §5.8.8)."""
 
 
 class TooLargeError(Exception):
-    """Unpacking this would take more memory than is spent on it."""
+    """Unpacking the member would need too much memory."""
 
 
 class Unpacking:
@@ -36,18 +36,18 @@ class Unpacking:
     Parameters
     ----------
     member
-        What the directory says of it; its method is 8, 12 or 14.
+        Its directory entry; the method is 8, 12 or 14.
     pieces
-        Its packed data.
+        The packed data.
     most
-        Bytes to hand out in one piece.
+        Maximum bytes of one unpacked piece.
     stop
-        Looked at before every piece.
+        Called before every piece; returns True to cancel.
 
     Attributes
     ----------
     surplus
-        Whether packed bytes were left when the stream had ended; known at the end.
+        Whether packed bytes follow the end of the stream; valid after the iteration.
     """
 
     def __init__(
@@ -65,11 +65,11 @@ class Unpacking:
         Raises
         ------
         IntegrityError
-            The packed data are damaged or cut short.
+            The packed data are damaged or truncated.
         TooLargeError
-            It cannot be unpacked in the memory that there is for it.
+            Unpacking would need too much memory.
         Stopped
-            `stop()` turned true.
+            `stop()` returned True.
         """
         method = self._member.method
         if method == DEFLATED:
@@ -82,13 +82,13 @@ class Unpacking:
         inflater = codec.decompressobj(-zlib.MAX_WBITS)
         try:
             for piece in self._pieces:
-                while piece and not inflater.eof:  # at its end, zlib may leave the same bytes in both tails
+                while piece and not inflater.eof:  # at the end, zlib may leave the same bytes in both tails
                     check_cancelled(self._stop)
                     yield inflater.decompress(piece, self._most)
                     piece = inflater.unconsumed_tail
                 if inflater.eof:
                     break
-            # The last match may still wait inside, for want of room in the piece before.
+            # The end of the last match may be pending, because the previous piece was full.
             while not inflater.eof and (rest := inflater.decompress(b"", self._most)):
                 yield rest
         except codec.error as error:
@@ -98,7 +98,7 @@ class Unpacking:
         self.surplus = bool(inflater.unused_data) or any(True for _ in self._pieces)
 
     def _unpacked(self, decompressor: Any, *, ends_by_mark: bool) -> Iterator[bytes]:
-        """Unpack by one of the decompressors of the standard library that keep what they have no room for."""
+        """Unpack with a decompressor of `bz2` or `lzma`, which buffers input that it cannot process yet."""
         for piece in self._pieces:
             while not decompressor.eof:
                 check_cancelled(self._stop)
@@ -118,12 +118,12 @@ class Unpacking:
             out: bytes = decompressor.decompress(piece, self._most)
         except MemoryError as error:
             raise TooLargeError from error
-        except Exception as error:  # each decompressor has an error of its own; nothing else happens in here
+        except Exception as error:  # each decompressor has its own exception class, and nothing else is called here
             raise IntegrityError(f"its data cannot be unpacked: {error}") from error
         return out
 
     def _lzma(self) -> Any:
-        """Read the header, and prepare for the raw stream behind it."""
+        """Read the LZMA header, and return a decompressor for the raw stream after it."""
         lzma, header = import_module("lzma"), b""
         for piece in self._pieces:
             header += bytes(piece)
@@ -133,7 +133,7 @@ class Unpacking:
         if len(properties) != 5 or header[2:4] != b"\5\0" or properties[0] >= 9 * 5 * 5:
             raise IntegrityError("its LZMA header makes no sense")
         rest, lc = divmod(properties[0], 9)
-        # No match reaches back beyond the first byte, so that short data need no large dictionary.
+        # No match reaches back beyond the first byte, so short data need only a small dictionary.
         dictionary = max(4096, min(int.from_bytes(properties[1:], "little"), self._member.uncompressed))
         if dictionary > _LARGEST_DICTIONARY:
             raise TooLargeError

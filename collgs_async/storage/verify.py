@@ -1,4 +1,4 @@
-"""The verdict on a file: whether it is the whole and right archive of a product."""
+"""Verify that a file is the complete and correct archive of a product."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = ["DamagedMembersError", "Level", "UnprovenError", "Verdict", "describe
 _MIB: Final = 1024 * 1024
 
 LONGEST_STUB: Final = 64 * 1024
-"""Bytes within which the first local header must begin."""
+"""Maximum bytes before the first local header."""
 
 _TEXT = rb"(?is)\A(?:\xef\xbb\xbf)?\s*"
 _LOOKS = (
@@ -47,30 +47,30 @@ _LOOKS = (
 
 
 class Level(StrEnum):
-    """What verification includes; each level includes those below it."""
+    """How much is verified; each level includes those below it."""
 
     CRC = "crc"
-    """Every member is read, unpacked and compared with its CRC-32."""
+    """Every member is unpacked and compared with its CRC-32."""
 
     STRUCTURE = "structure"
-    """The end record and the central directory are whole, and every member fits in the file."""
+    """The end record and the central directory are complete, and every member fits in the file."""
 
     SIZE = "size"
-    """The length, where it is known, the first bytes, and the name of the first member."""
+    """The length, if known, the first bytes, and the name of the first member."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is to be said of an archive that was not refused.
+    """Result of verifying an archive that was accepted.
 
     Attributes
     ----------
     warnings
-        What is odd, in words; empty when there is nothing to say.
+        Descriptions of harmless peculiarities.
     unchecked
-        How many members' data should have been read and could not be.
+        Number of members whose data could not be checked, such as encrypted ones.
     named
-        Whether its members, as far as they were read, say which product it is of, or none was expected.
+        Whether the names of its members identify a product, or none was expected.
     """
 
     warnings: tuple[str, ...] = ()
@@ -79,19 +79,19 @@ class Verdict:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is not odd, and yet to be known, in words; empty when there is nothing."""
+        """Facts that are no peculiarity, but worth reporting."""
         return () if self.named else ("the archive does not say which product it is of",)
 
 
 class DamagedMembersError(IntegrityError):
-    """The archive's structure is right and some of its members are not.
+    """The archive's structure is correct, but some of its members are damaged.
 
     Parameters
     ----------
     damaged
-        The damaged members, in the order in which they lie in the file.
+        The damaged members, in the order of the file.
     members
-        How many members the archive has.
+        Number of members of the archive.
     """
 
     def __init__(self, damaged: tuple[Damage, ...], members: int) -> None:
@@ -102,12 +102,12 @@ class DamagedMembersError(IntegrityError):
 
 
 class UnprovenError(IntegrityError):
-    """Nothing is wrong with the archive, but it may have been joined from two versions.
+    """No fault was found, but the archive may have been joined from two versions.
 
     Parameters
     ----------
     doubts
-        What cannot be proved, in words.
+        Description of what cannot be proved.
     """
 
     def __init__(self, doubts: str) -> None:
@@ -126,39 +126,39 @@ def verify_archive(
     block: int = _MIB,
     seen: Mapping[int, KnownCrc] = MappingProxyType({}),
 ) -> Verdict:
-    """Verify that a file is the whole and right archive of a product.
+    """Verify that a file is the complete and correct archive of a product.
 
     Parameters
     ----------
     path
         The file.
     size
-        The length in bytes that it must have; None when it is not known.
+        Expected length in bytes; None if unknown.
     level
         How much to verify.
     identifier
-        The product that it must be of, or the file's final name; None when any will do.
+        Identifier of the expected product, or the file's final name; None to accept any product.
     joined
-        Whether nothing but equal bytes at the joints says that all of it is of one version. Then every byte of every
-        member must be covered by its CRC-32 or follow from the directory; the level must be `Level.CRC`.
+        Whether equal overlapping bytes are the only evidence that the file is of one version. Then every byte of every
+        member must be covered by a CRC-32 or follow from the central directory; the level must be `Level.CRC`.
     lenient
-        Whether local headers may contradict the directory where the data are what that says. An archive that comes so
-        twice was written so; the first time a byte may have been spoilt on the way.
+        Whether local headers may contradict the central directory if the data agree with the latter. An archive that
+        arrives like that twice was written like that; the first time, a byte may have been corrupted in transfer.
     stop
-        Looked at before every block and every entry; verification ends soon after it turns true.
+        Called before every block and every entry; returns True to cancel.
     block
-        Bytes to read, and at most to unpack, in one piece.
+        Maximum bytes to read, or to unpack, at once.
     seen
-        Data that need not be read again, by the offset of the local header before them.
+        Checksums of data that need not be read again, by the offset of their local header.
 
     Raises
     ------
     IntegrityError
-        The file is not the product: a `DamagedMembersError` when only some of its members are bad, an
-        `OtherProductError` when it is the archive of another product, an `UnprovenError` when it was joined and
-        nothing but that speaks against it, an `UnreadableError` when the disk does not give it back.
+        The file is not the product: `DamagedMembersError` if only some members are damaged, `OtherProductError` if it
+        is the archive of another product, `UnprovenError` if it was joined and no other fault was found,
+        `UnreadableError` if the disk cannot read it back.
     Stopped
-        `stop()` turned true.
+        `stop()` returned True.
     OSError
         The file cannot be opened.
     """
@@ -166,9 +166,9 @@ def verify_archive(
         first, name = _check_head_and_length(path, size)
         if level is Level.SIZE and first == 0:
             return Verdict(named=_names_product([name], identifier))
-        # What does not begin as an archive does has to have a directory that says why.
+        # A file with bytes before the first member is checked against its directory even at the lowest level.
         directory = read_members(path, stop=stop)
-        _refuse_another_beginning(directory, first)
+        _check_first_member(directory, first)
         named = _names_product([member.name for member in directory.members], identifier)
         warnings = tuple(directory.warnings)
         if level is not Level.CRC:
@@ -185,19 +185,18 @@ def verify_archive(
 
 
 def describe_non_zip(head: bytes) -> str | None:
-    """Say what a file looks like that is not a ZIP archive.
+    """Describe what a file appears to be if it is not a ZIP archive.
 
     Parameters
     ----------
     head
-        Its first bytes, at least 4 unless it is shorter; some hundreds tell HTML from XML. A local header that has
-        bytes before it is found where `head` has it, too.
+        First bytes of the file, at least 4 unless it is shorter; some hundreds are needed to distinguish HTML from XML.
 
     Returns
     -------
     str or None
-        A short phrase such as ``"an HTML page"``; None when a local header begins here, or behind bytes that look like
-        nothing that a server says instead of an archive.
+        A phrase such as ``"an HTML page"``. None if the file starts with a local header, or if `head` has one after
+        bytes that are not recognized as a typical error response.
     """
     if head.startswith(LOCAL_SIGNATURE):
         return None
@@ -208,7 +207,7 @@ def describe_non_zip(head: bytes) -> str | None:
 
 
 def _check_head_and_length(path: Path, size: int | None) -> tuple[int, str]:
-    """Return where the first local header begins, and the name in it, as far as it is there."""
+    """Return the offset of the first local header and the name in it, which may be truncated."""
     with path.open("rb") as file:
         head = file.read(1024)
         if not head.startswith(LOCAL_SIGNATURE):
@@ -227,8 +226,8 @@ def _check_head_and_length(path: Path, size: int | None) -> tuple[int, str]:
         return first, decoded(file.read(name), flags)
 
 
-def _refuse_another_beginning(directory: Directory, first: int) -> None:
-    """Refuse bytes before the first member that are another archive's, or in place of what was there."""
+def _check_first_member(directory: Directory, first: int) -> None:
+    """Raise if the first local header in the file is not that of the directory's first member."""
     begins = directory.members[0].header
     if (first or directory.shift) and begins != first:
         raise IntegrityError(f"a member begins at byte {first}, the first one of the directory at {begins}")

@@ -1,8 +1,8 @@
-"""The central directory of a ZIP archive: what it says of each member, held against the file.
+"""Read the central directory of a ZIP archive, and check it against the file.
 
-It is found from the end of the file (APPNOTE.TXT §4.3.16). Bytes before the first member and after the end record are
-allowed for, as the usual readers do: a self-extractor's stub, a byte order mark, the marker of spanned archives
-(§8.5.3), whether or not the offsets count them.
+The directory is located from the end of the file (APPNOTE.TXT §4.3.16). Like other readers, this one accepts bytes
+before the first member and after the end record, such as a self-extractor's stub, a byte order mark, or the marker of
+spanned archives (§8.5.3), whether or not the offsets include them.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Member:
     Attributes
     ----------
     name
-        As the directory has it: UTF-8 where flag bit 11 says so, code page 437 otherwise.
+        Name in the directory, decoded as UTF-8 if flag bit 11 is set, otherwise from code page 437.
     method
         Compression method; 0 is stored, 8 is deflated.
     flags
@@ -71,11 +71,11 @@ class Member:
     header
         Offset of the local header in bytes from the beginning of the file.
     version
-        What is needed to extract it, as it stands there.
+        Version needed to extract.
     modified
-        Date and time of its last change as MS-DOS has them: the date in the upper 16 bits.
+        Date and time of the last change in MS-DOS format, with the date in the upper 16 bits.
     extra
-        Its extra fields in the directory.
+        Extra fields of the directory entry.
     """
 
     name: str
@@ -97,16 +97,16 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """What the central directory says.
+    """The central directory.
 
     Attributes
     ----------
     members
-        In the order in which they lie in the file; at least one.
+        The members in the order of the file; at min_end one.
     start
         Offset of the central directory in bytes; no member reaches beyond it.
     shift
-        Bytes before the archive that its offsets do not count.
+        Bytes before the archive that its offsets do not include.
     surplus
         Bytes after the end record and its comment.
     """
@@ -118,36 +118,36 @@ class Directory:
 
     @property
     def warnings(self) -> Iterator[str]:
-        """Say what is odd and no reason to refuse."""
+        """Yield descriptions of harmless peculiarities."""
         if before := self.members[0].header:
             yield f"{counted(before, 'byte')} before the first member"
         if self.surplus:
             yield f"{counted(self.surplus, 'byte')} after the end record"
 
     def extents(self) -> Iterator[tuple[Member, int]]:
-        """Pair each member with the offset, in bytes, of what follows it."""
+        """Pair each member with the offset in bytes of the next member or of the directory."""
         following = chain((member.header for member in islice(self.members, 1, None)), (self.start,))
         return zip(self.members, following, strict=True)
 
 
 def read_members(path: Path, *, stop: Callable[[], bool] = never) -> Directory:
-    """Read the central directory and hold it against the file.
+    """Read the central directory and check it against the file.
 
-    Members may not share a byte, so that all of them together are never larger than the file.
+    Members must not overlap, so that together they are never larger than the file.
 
     Parameters
     ----------
     path
         The file.
     stop
-        Looked at before every entry.
+        Called before every entry; returns True to cancel.
 
     Raises
     ------
     IntegrityError
-        There is no whole directory, or it cannot be that of this file.
+        The directory is missing, incomplete, or does not match the file.
     Stopped
-        `stop()` turned true.
+        `stop()` returned True.
     OSError
         The file cannot be read.
     """
@@ -167,14 +167,14 @@ def read_members(path: Path, *, stop: Callable[[], bool] = never) -> Directory:
     return directory
 
 
-def _counts(told: int, found: int) -> bool:
-    """Compare what the end record counts, which some writers do in 16 bits where 17 were needed."""
-    return told == found or (found > FULL16 and told == found & FULL16)
+def _counts(stated: int, found: int) -> bool:
+    """Whether the end record's count matches; some writers truncate a larger count to 16 bits."""
+    return stated == found or (found > FULL16 and stated == found & FULL16)
 
 
 @dataclass(frozen=True, slots=True)
 class _End:
-    """What the end record says: where the directory lies, what follows it, and how many bytes follow the record."""
+    """Values of the end record: start and end of the directory, and the number of bytes after the record."""
 
     start: int
     edge: int
@@ -188,7 +188,7 @@ def _find_end(file: BufferedReader) -> _End:
     window = min(length, _END_WINDOW)
     tail = exactly(file, length - window, window)
     records = list(_end_records(tail))
-    # When a record ends with the file, an earlier one is the trace of another archive.
+    # If a record ends exactly at the end of the file, an earlier one is a remnant of another archive.
     exact = [(at, surplus) for at, surplus in records if surplus == 0]
     problem = IntegrityError(f"no end record in the last {counted(window, 'byte')}: the archive is cut short")
     for found, (at, surplus) in enumerate(exact or records):
@@ -200,10 +200,9 @@ def _find_end(file: BufferedReader) -> _End:
 
 
 def _end_records(tail: bytes) -> Iterator[tuple[int, int]]:
-    """Yield offset and surplus of what may be end records, the last first.
+    """Yield offset and surplus of possible end records, the last one first.
 
-    The surplus is the number of bytes after the record and its comment; it is negative when the comment is
-    cut short.
+    The surplus is the number of bytes after the record and its comment; it is negative if the comment is truncated.
     """
     at = tail.rfind(END_SIGNATURE, 0, max(0, len(tail) - END.size + len(END_SIGNATURE)))
     while at >= 0:
@@ -213,7 +212,7 @@ def _end_records(tail: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _end_at(file: BufferedReader, at: int, surplus: int) -> _End:
-    """Read the end record at this offset and find the directory that lies right before it, or before its ZIP64 twin."""
+    """Read the end record at this offset, and find the directory right before it or before the ZIP64 end record."""
     if surplus < 0:
         raise IntegrityError(f"the comment of the end record lacks its last {counted(-surplus, 'byte')}")
     _, disk, first_disk, here, entries, size, start, _ = END.unpack(exactly(file, at, END.size))
@@ -228,7 +227,8 @@ def _end_at(file: BufferedReader, at: int, surplus: int) -> _End:
                     return end
                 raise _no_end64(edge - shift)
             except IntegrityError as error:
-                # These may be the last bytes of a name or a comment; if not, no directory ends where it would have to.
+                # The locator's signature may be part of a name or comment. Then a directory ends at the end record;
+                # otherwise there is none, and the first error is the right one.
                 with suppress(IntegrityError):
                     return _place_directory(file, at, narrow, surplus)
                 raise error from None
@@ -241,22 +241,22 @@ def _end64_before(file: BufferedReader, at: int, locator: bytes) -> tuple[int, i
     Returns
     -------
     tuple
-        Its offset, by how much that is more than the locator says, and its six values.
+        Its offset, the difference to the offset in the locator, and its six values.
     """
-    _, disk, told, disks = LOCATOR.unpack(locator)
+    _, disk, stated, disks = LOCATOR.unpack(locator)
     if disk or disks > 1:
         raise IntegrityError(f"the archive is one part of {disks}: split archives cannot be used")
-    if told + END64.size > at:
-        raise IntegrityError(f"the ZIP64 end record cannot begin at byte {told}: its locator is at {at}")
-    for start in (told, at - END64.size):  # the latter where its offset does not count what is before the archive
+    if stated + END64.size > at:
+        raise IntegrityError(f"the ZIP64 end record cannot begin at byte {stated}: its locator is at {at}")
+    for start in (stated, at - END64.size):  # the latter if the offset does not include bytes before the archive
         signature, length, _, _, *values = END64.unpack(exactly(file, start, END64.size))
         if signature == END64_SIGNATURE and start + 12 + length == at:
-            return start, start - told, tuple(values)
-    raise _no_end64(told)
+            return start, start - stated, tuple(values)
+    raise _no_end64(stated)
 
 
-def _no_end64(told: int) -> IntegrityError:
-    return IntegrityError(f"no ZIP64 end record at byte {told}, where its locator points")
+def _no_end64(stated: int) -> IntegrityError:
+    return IntegrityError(f"no ZIP64 end record at byte {stated}, where its locator points")
 
 
 def _widened(narrow: Sequence[int], wide: Sequence[int]) -> Iterator[int]:
@@ -265,7 +265,7 @@ def _widened(narrow: Sequence[int], wide: Sequence[int]) -> Iterator[int]:
 
 
 def _place_directory(file: BufferedReader, edge: int, values: Sequence[int], surplus: int) -> _End:
-    """Check that a directory with these values ends at this offset, whether or not its own offset counts from there."""
+    """Check that a directory with these values ends at this offset, allowing for bytes before the archive."""
     disk, first_disk, here, entries, size, start = values
     if disk or first_disk or here != entries:
         raise IntegrityError("the archive is one part of several: split archives cannot be used")
@@ -323,7 +323,7 @@ def _member(fields: Sequence[int], raw_name: bytes, extra: bytes, shift: int) ->
 
 
 def _widened_sizes(name: str, sizes: Sequence[int], extra: bytes) -> Iterable[int]:
-    """Take the values that are full from the ZIP64 extra field; without one they mean what they say."""
+    """Replace values of 0xFFFFFFFF by those of the ZIP64 extra field; without such a field they are kept."""
     for field, present in extra_fields(extra):
         if field == ZIP64_FIELD:
             if len(present) < 8 * sizes.count(FULL32):
@@ -335,8 +335,8 @@ def _widened_sizes(name: str, sizes: Sequence[int], extra: bytes) -> Iterable[in
 
 def _refuse_overlaps(directory: Directory) -> None:
     for member, end in directory.extents():
-        least = member.header + LOCAL.size + member.compressed
-        if least > end:
+        min_end = member.header + LOCAL.size + member.compressed
+        if min_end > end:
             raise IntegrityError(
-                f"{quoted(member.name)} reaches to byte {least} or further, what follows it begins at {end}"
+                f"{quoted(member.name)} reaches to byte {min_end} or further, what follows it begins at {end}"
             )

@@ -1,4 +1,4 @@
-"""The records of a ZIP archive that are read here, and what unpacks its members.
+"""Constants and record layouts of the ZIP format, and the deflate codec.
 
 Names of records and fields follow PKWARE's APPNOTE.TXT 6.3.10, §4.3 and §4.4.
 """
@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 codec: Any = zlib
-"""`zlib`, or of the extra "fast" what has the same interface and is quicker."""
+"""`zlib`, or its faster replacement if the extra "fast" is installed."""
 with suppress(ImportError):
     codec = import_module("isal.isal_zlib")
 
@@ -60,13 +60,13 @@ END: Final = Struct("<4s4H2IH")
 END64: Final = Struct("<4sQ2H2I4Q")
 LOCATOR: Final = Struct("<4sIQI")
 
-FULL16: Final = 0xFFFF  # a field that is full has its value in the ZIP64 one
+FULL16: Final = 0xFFFF  # a field with this value is stored in the ZIP64 record instead
 FULL32: Final = 0xFFFFFFFF
 ZIP64_FIELD: Final = 0x0001
 UNICODE_PATH_FIELD: Final = 0x7075
 
 ENCRYPTED: Final = 1 << 0
-ENDS_BY_MARK: Final = 1 << 1  # of an LZMA stream only (APPNOTE.TXT §5.8.9)
+ENDS_BY_MARK: Final = 1 << 1  # an end marker ends the stream; LZMA only (APPNOTE.TXT §5.8.9)
 SIZES_FOLLOW: Final = 1 << 3
 UTF8: Final = 1 << 11
 
@@ -77,7 +77,7 @@ LZMA: Final = 14
 
 
 def extra_fields(extra: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield identifier and data of each extra field; the last one may be cut short, and what follows it is no field."""
+    """Yield identifier and data of each extra field; the last one may be truncated, and further bytes are ignored."""
     at = 0
     while at + 4 <= len(extra):
         field, length = unpack_from("<2H", extra, at)

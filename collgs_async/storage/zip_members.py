@@ -1,7 +1,8 @@
-"""The members of a ZIP archive, one by one: local headers against the directory, data against their CRC-32.
+"""Check the members of a ZIP archive: local headers against the directory, data against their CRC-32.
 
-The CRC of the data decides. A local header that says less than the directory, or says a name in another spelling, is
-odd. One that says something else is damage, though it may turn out to be the way in which the archive was written.
+The CRC of the data decides. A local header that states less than the directory, or has the name in another encoding, is
+a harmless peculiarity. One that contradicts the directory counts as damage, although the archive may have been written
+like that.
 """
 
 from __future__ import annotations
@@ -44,8 +45,8 @@ _MIB: Final = 1024 * 1024
 _METHOD_NAMES = {9: "Deflate64", 12: "bzip2", 14: "LZMA", 93: "Zstandard", 95: "XZ", 98: "PPMd"}
 
 _PACKED_BEST: Final = 1032
-"""How many bytes a byte of a deflate stream stands for at most. What bzip2 and LZMA unpack to has no such limit, so all
-that they may unpack to in one archive is limited by what its length would allow a deflate stream, and some more."""
+"""Maximum compression ratio of deflate. bzip2 and LZMA have no such limit, so the total that they may unpack to in one
+archive is limited to what a deflate stream of the archive's length could unpack to, plus `_ALWAYS_UNPACKED`."""
 
 _CONTRADICTED: Final = "another CRC-32, length or method in the local header"
 
@@ -54,18 +55,18 @@ _ALWAYS_UNPACKED: Final = 1024 * _MIB
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """A member that is not what the directory says, and the bytes that would have to be fetched again.
+    """A damaged member, and the range that has to be downloaded again.
 
     Attributes
     ----------
     name
         The member's name.
     start, end
-        Its first byte in the archive and the first byte of what follows it.
+        Offsets of its first byte, and of the first byte after it.
     problem
-        What is wrong with it, in words.
+        Description of the damage.
     header_only
-        Whether its data are right.
+        Whether only its local header is wrong, and its data are correct.
     """
 
     name: str
@@ -77,16 +78,16 @@ class Damage:
 
 @dataclass(frozen=True, slots=True)
 class KnownCrc:
-    """The data of a stored member as they were written.
+    """CRC-32 of the data of a stored member, computed while they were written.
 
     Attributes
     ----------
     data
-        Their offset in bytes from the beginning of the file.
+        Offset of the data in bytes from the beginning of the file.
     length
-        How many bytes they are.
+        Length of the data in bytes.
     crc
-        Their CRC-32.
+        CRC-32 of the data.
     """
 
     data: int
@@ -96,18 +97,18 @@ class KnownCrc:
 
 @dataclass(slots=True)
 class Findings:
-    """What was noticed of members that are not damaged.
+    """Peculiarities of members that are not damaged.
 
     Attributes
     ----------
     odd
-        How many members differ harmlessly from what the directory says, by the way in which they do.
+        Number of members that differ harmlessly from the directory, by the kind of difference.
     unchecked
-        Of how many members the data could not be read, by the reason.
+        Number of members whose data could not be checked, by the reason.
     proving
-        Whether to look for bytes that are neither told by the directory nor covered by a CRC.
+        Whether to look for bytes that neither follow from the directory nor are covered by a CRC.
     unproven
-        In how many members there are such bytes.
+        Number of members with such bytes.
     """
 
     odd: Counter[str] = field(default_factory=Counter)
@@ -117,7 +118,7 @@ class Findings:
 
     @property
     def warnings(self) -> Iterator[str]:
-        """Say each kind in words, with the number of members that it concerns."""
+        """Yield a description of each kind, with the number of members."""
         for oddity, count in self.odd.items():
             yield f"{counted(count, 'member')}: {oddity}"
         for reason, count in self.unchecked.items():
@@ -136,32 +137,29 @@ def damaged_members(
     block: int = _MIB,
     seen: Mapping[int, KnownCrc] = MappingProxyType({}),
 ) -> Iterator[Damage]:
-    """Read every member that was not seen before, and yield those that are not what the directory says.
+    """Check every member, and yield the damaged ones.
 
-    Of a member that is encrypted or packed with a method that cannot be read here, the local header is compared and the
-    data are not.
+    If a member is encrypted, or packed with an unsupported method, only its local header is checked.
 
     Parameters
     ----------
     path
         The file.
     directory
-        What `read_members` returned for this file.
+        Result of `read_members` for this file.
     findings
-        Where to note what else is noticed; None: nowhere.
-    lenient
-        As for `check`.
+        Collects further findings; None to discard them.
+    lenient, seen
+        As for `verify_archive`.
     stop
-        Looked at before every member and every block.
+        Called before every member and every block; returns True to cancel.
     block
-        Bytes to read, and at most to unpack, in one piece.
-    seen
-        As for `check`.
+        Maximum bytes to read, or to unpack, at once.
 
     Raises
     ------
     Stopped
-        `stop()` turned true.
+        `stop()` returned True.
     OSError
         The file cannot be read.
     """
@@ -181,7 +179,7 @@ def damaged_members(
 
 
 class _Local(NamedTuple):
-    """What a local header says; names and units as those of `Member`. Its data begin at `data`."""
+    """Values of a local header, with names and units as in `Member`; `data` is the offset of the data."""
 
     version: int
     flags: int
@@ -209,12 +207,12 @@ class _Reader:
         self._may_unpack = _ALWAYS_UNPACKED + _PACKED_BEST * directory.start
 
     def check(self, member: Member, end: int, seen: KnownCrc | None) -> str | None:
-        """Raise `IntegrityError` if this member is damaged, and note what else is to be said of it.
+        """Raise `IntegrityError` if a member is damaged, and record other findings.
 
         Returns
         -------
         str or None
-            What its local header says against the directory, although its data are right; None for nothing.
+            Description of a contradiction between local header and directory if the data are correct; otherwise None.
         """
         local = _read_local(self._file, member, end)
         facts = (local.method, local.crc, local.compressed, local.uncompressed, decoded(local.name, member.flags))
@@ -235,12 +233,14 @@ class _Reader:
             self.findings.unchecked[obstacle] += 1
             if contradiction:
                 raise IntegrityError(contradiction)
-        elif self.findings.proving and (oddities or contradiction or not _is_told(self._file, member, local, end)):
+        elif self.findings.proving and (
+            oddities or contradiction or not _follows_from_directory(self._file, member, local, end)
+        ):
             self.findings.unproven += 1
         return contradiction
 
     def _obstacle(self, member: Member) -> str | None:
-        """Say why the data of a member cannot be read; None when they can."""
+        """Return the reason why a member's data cannot be checked; None if they can."""
         if member.flags & ENCRYPTED:
             return "encryption"
         if not member.readable:
@@ -252,14 +252,14 @@ class _Reader:
         return None
 
     def _compare(self, member: Member, local: _Local) -> Iterator[str]:
-        """Say in what a local header differs harmlessly from the directory's entry."""
+        """Yield harmless differences between a local header and the directory entry."""
         if decoded(local.name, member.flags) != member.name:
             self._refuse_another_name(member, local)
             yield "another spelling of the name in the local header"
         if local.method != member.method and _is_empty(member):
             yield "empty, with another method in the local header"
         if not (local.flags | member.flags) & SIZES_FOLLOW and any(
-            said == 0 != true for said, true in zip(_lengths(local), _lengths(member), strict=True)
+            stated == 0 != true for stated, true in zip(_lengths(local), _lengths(member), strict=True)
         ):
             yield "no CRC-32 or length in the local header"
 
@@ -275,8 +275,8 @@ class _Reader:
         return frozenset(canonical(member.name) for member in self._directory.members)
 
     def _check_data(self, member: Member, data: int, seen: KnownCrc | None) -> Iterator[str]:
-        """Compare the data with their length and CRC-32; say what is odd."""
-        # A stored member may have bytes behind its data that count as packed.
+        """Check the data against their length and CRC-32; yield harmless peculiarities."""
+        # A stored member may have bytes after its data that are included in the compressed length.
         length = member.compressed
         if member.method == STORED:
             length = min(length, member.uncompressed)
@@ -292,7 +292,7 @@ class _Reader:
             yield "bytes after the end of the packed data"
 
     def _blocks(self, length: int) -> Iterator[memoryview]:
-        """Yield the next `length` bytes in pieces, each of which is gone when the next one is asked for."""
+        """Yield the next `length` bytes in pieces; each piece is valid only until the next one is requested."""
         while length:
             check_cancelled(self._stop)
             got = self._file.readinto(self._buffer[: min(length, len(self._buffer))])
@@ -327,31 +327,31 @@ def _is_empty(member: Member) -> bool:
 
 
 def _contradiction(member: Member, local: _Local) -> str | None:
-    """Say in what a local header contradicts the directory; to leave a field at zero, or full, is no contradiction."""
+    """Describe a contradiction between local header and directory; fields of 0 or 0xFFFFFFFF are not contradictions."""
     if local.method != member.method and not _is_empty(member):
         return f"its local header says method {local.method}, the directory {member.method}"
     pairs = zip(_lengths(local), _lengths(member), strict=True)
-    if (local.flags | member.flags) & SIZES_FOLLOW or all(said in (true, 0, FULL32) for said, true in pairs):
+    if (local.flags | member.flags) & SIZES_FOLLOW or all(stated in (true, 0, FULL32) for stated, true in pairs):
         return None
     return "its local header and the directory differ in CRC-32 or length"
 
 
-def _is_told(file: BufferedReader, member: Member, local: _Local, end: int) -> bool:
-    """Tell whether every byte of a member beside its data follows from the directory's entry."""
+def _follows_from_directory(file: BufferedReader, member: Member, local: _Local, end: int) -> bool:
+    """Whether every byte of a member other than its data follows from the directory entry."""
     ours = (local.version, local.flags, local.method, local.modified, local.name)
     theirs = (member.version, member.flags, member.method, member.modified, encoded(member.name, member.flags))
-    if ours != theirs or not _are_extras_told(member, local):
+    if ours != theirs or not _extras_follow_from_directory(member, local):
         return False
     gap = end - local.data - member.compressed
     if not member.flags & SIZES_FOLLOW:
         return gap == 0
     sizes = (member.crc, member.compressed, member.uncompressed)
-    told = (sizes, (0, 0, 0), (0, FULL32, FULL32), (member.crc, FULL32, FULL32))
-    return (local.crc, local.compressed, local.uncompressed) in told and _is_descriptor(file, end - gap, gap, sizes)
+    expected = (sizes, (0, 0, 0), (0, FULL32, FULL32), (member.crc, FULL32, FULL32))
+    return (local.crc, local.compressed, local.uncompressed) in expected and _is_descriptor(file, end - gap, gap, sizes)
 
 
-def _are_extras_told(member: Member, local: _Local) -> bool:
-    """Compare extra fields: those of a local header all stand in the directory, or repeat its lengths."""
+def _extras_follow_from_directory(member: Member, local: _Local) -> bool:
+    """Whether all extra fields of a local header are in the directory entry, or repeat its lengths."""
     lengths = {pack("<2Q", member.uncompressed, member.compressed)}
     if member.flags & SIZES_FOLLOW:
         lengths.add(bytes(16))
@@ -364,7 +364,7 @@ def _are_extras_told(member: Member, local: _Local) -> bool:
 
 
 def _is_descriptor(file: BufferedReader, at: int, length: int, sizes: tuple[int, int, int]) -> bool:
-    """Tell whether these bytes are a data descriptor (APPNOTE.TXT §4.3.9): signed or not, of 32 or of 64 bits."""
+    """Whether these bytes are a data descriptor (APPNOTE.TXT §4.3.9): with or without signature, of 32 or 64 bits."""
     forms = {4 * 3: "<3I", 4 + 8 * 2: "<I2Q"}
     signature = DESCRIPTOR_SIGNATURE if length - len(DESCRIPTOR_SIGNATURE) in forms else b""
     form = forms.get(length - len(signature))

@@ -1,8 +1,8 @@
-"""Names of members as different writers spell them: code pages, separators, folders that are left out.
+"""Compare names of members that were written in different ways: code pages, separators, missing folders.
 
-A name stands twice in an archive, in the directory and before the data. Bit 11 of the flags says that it is UTF-8
-(APPNOTE.TXT §4.4.4, appendix D), and many writers forget it, or set it in one place only; some write the separators of
-Windows, some leave the top folder out of one of the two.
+A name occurs twice in an archive: in the central directory and in the local header. Bit 11 of the flags marks it as
+UTF-8 (APPNOTE.TXT §4.4.4, appendix D), but many writers omit the bit, or set it in one place only. Some writers use the
+separators of Windows, and some omit the top folder in one of the two places.
 """
 
 from __future__ import annotations
@@ -22,41 +22,41 @@ _FOREIGN = re.compile(rb"(?:[^\x20-\x7e]|\?)+")
 
 
 def decoded(name: bytes, flags: int) -> str:
-    """Decode a name as its flags say; what is no UTF-8 is kept as lone surrogates."""
+    """Decode a name according to its flags; invalid UTF-8 is kept as lone surrogates."""
     return name.decode("utf-8", "surrogateescape") if flags & UTF8 else name.decode("cp437")
 
 
 def encoded(name: str, flags: int) -> bytes:
-    """Give the bytes that `decoded` was given."""
+    """Return the original bytes of a name that `decoded` returned."""
     return name.encode("utf-8", "surrogateescape") if flags & UTF8 else name.encode("cp437")
 
 
 def canonical(name: str) -> str:
-    """Write a name with slashes, in small letters, without drive, ``.`` and slashes at its ends."""
+    """Normalize a name: lower case, slashes as separators, no drive, no ``.``, no slashes at either end."""
     path = unicodedata.normalize("NFC", _DRIVE.sub("", name)).lower().replace("\\", "/")
     return "/".join(piece for piece in path.split("/") if piece not in ("", "."))
 
 
 def spellings(name: bytes, flags: int, extra: bytes = b"") -> frozenset[str]:
-    """Give what a name may say, in canonical form: by each likely code page, and by its Unicode path field."""
+    """Return the possible readings of a name, normalized: by each likely code page, and by its Unicode path field."""
     texts = {decoded(name, flags)}
     for page in _CODE_PAGES:
         with suppress(UnicodeDecodeError):
             texts.add(name.decode(page))
     for field, data in extra_fields(extra):
-        # A CRC-32 of another name means that the field is out of date (§4.6.9).
+        # The field holds the CRC-32 of the name it was made for; another one means that it is outdated (§4.6.9).
         if field == UNICODE_PATH_FIELD and int.from_bytes(data[1:5], "little") == zlib.crc32(name):
             texts.add(data[5:].decode("utf-8", "replace"))
     return frozenset(filter(None, map(canonical, texts)))
 
 
 def spell_the_same(one: bytes, ones: frozenset[str], other: bytes, others: frozenset[str]) -> bool:
-    """Tell whether two names are of one file: equal, or one without its leading folders, or in unknown code pages.
+    """Whether two names mean the same file: equal, without leading folders, or equal apart from non-ASCII characters.
 
     Parameters
     ----------
     one, other
-        The names as they stand in the archive.
+        The bytes of the names in the archive.
     ones, others
         Their `spellings`.
     """

@@ -28,7 +28,7 @@ from collgs_async.errors import (
 from collgs_async.models.product import Outcome, Product, Report, Status
 from collgs_async.reporting.run_report import RunReportWriter
 from collgs_async.reporting.summary import summary_lines
-from collgs_async.storage.atomic import _give_name, write_whole
+from collgs_async.storage.atomic import _link_or_copy, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -363,7 +363,7 @@ def test_a_draft_that_cannot_be_given_a_name_is_copied(tmp_path: Path) -> None:
         (tmp_path / "draft").unlink()  # a name once dropped cannot be given back
         draft.write(b"whole")
         draft.flush()
-        _give_name(draft, path)
+        _link_or_copy(draft, path)
     assert b"whole" == path.read_bytes()
 
 
