@@ -241,7 +241,10 @@ class Client:
         return await self._description(collection, self._requester())
 
     async def _look_up(self, collection: str) -> Description | None:
-        """Describe a collection for a search, which can do without: one attempt, and a failure is remembered."""
+        """Return the description of a collection for a search; a failure is not repeated.
+
+        A search that is not strict works without it, so one attempt is enough.
+        """
         if collection in self._without_answer:
             return None
         once = Requester(self._session, self._authenticator, 1, sleep=self._sleep)

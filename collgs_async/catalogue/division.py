@@ -118,7 +118,7 @@ class Division:
         return page, asked
 
     def _shortfall(self) -> str:
-        """Describe how many results of the whole list are missing; an empty string when there are none."""
+        """Return how many results of the whole list came; an empty string when none is missing."""
         if self._wanted is None or len(self._known) >= self._wanted:
             return ""
         return f"{len(self._known)} of {self._wanted} results came, by the catalogue's count"

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["MISSING", "TWIN", "Plan", "PlanExclusion", "plan_schema"]
 
 MISSING: Final = "not in the catalogue"
+"""The kind of exclusion for identifiers that the catalogue does not list."""
+
 TWIN: Final = "with the name of another product"
 """The kind of exclusion for products whose name another product has as well."""
 

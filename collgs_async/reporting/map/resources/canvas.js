@@ -1,10 +1,10 @@
-// Drawing on a canvas that is as sharp as the screen.
+// A canvas at the resolution of the screen.
 
 function createCanvas(element) {
   const context = element.getContext("2d");
   const canvas = { element, context, width: 0, height: 0, clear, fit };
 
-  // Take the size that the style sheet gives; true when it is another one than before.
+  // Adopt the size from the style sheet; return whether it has changed.
   function fit() {
     const { width, height } = element.getBoundingClientRect();
     const sharpness = devicePixelRatio || 1;
@@ -23,7 +23,7 @@ function createCanvas(element) {
   return canvas;
 }
 
-// Add a line to the path. Points that fall on the same pixel are left out, but never the last one.
+// Add a line to the path. Points on the same pixel are skipped, except the last one.
 function trace(context, view, line, turn, close) {
   const { points } = line;
   const shift = view.width / 2 - (view.x - turn) * view.scale;
@@ -40,7 +40,7 @@ function trace(context, view, line, turn, close) {
   if (close) context.closePath();
 }
 
-// The same for an outline: where the world is cut, at 180° and at the poles, there is no edge.
+// The same for an outline: there is no edge where the world is cut, at 180° and at the poles.
 function traceEdges(context, view, line, turn) {
   const { points, cuts } = line;
   const shift = view.width / 2 - (view.x - turn) * view.scale;

@@ -1,4 +1,4 @@
-// The chosen scene: its quicklook and what is known of it.
+// The card of the selected scene: its quicklook and properties.
 
 function createCard(store, map) {
   const card = document.getElementById("scene");

@@ -1,7 +1,7 @@
-// Colours: those of the theme, which the style sheet has, and two ramps that are even to the eye.
+// Colours: those of the theme, from the style sheet, and two perceptually uniform ramps.
 //
-// A ramp runs evenly through OKLCH, whose lightness is what the eye sees, so that it is even by construction and
-// readable without its hues; its chroma is one that every screen has. All of it keeps 3:1 against the ground of the map.
+// A ramp is linear in OKLCH, whose lightness matches perception, so that it is uniform by construction and
+// readable without its hues; its chroma is within every screen's gamut. All colours keep a contrast of 3:1 on the map.
 
 const RAMPS = {
   date: {
@@ -38,7 +38,7 @@ function createColours() {
     read();
   }
 
-  // The colour at `share`, 0 to 1; without a share, that of the unknown.
+  // The colour at `share`, 0 to 1; without a share, that of unknown values.
   function ramp(kind, share, alpha = 1) {
     if (share === undefined) return alpha === 1 ? colours.theme.unknown : faded(colours.theme.unknown, alpha);
     const stops = RAMPS[kind][colours.isDark ? "dark" : "light"];

@@ -1,16 +1,16 @@
-// What the page carries: the scenes, the area, the quicklooks, and the lines of the world.
+// The data embedded in the page: scenes, area, quicklooks, and the lines of the world.
 
 function carried(name) {
   return JSON.parse(document.getElementById(`${name}-data`).textContent);
 }
 
-// Quicklooks may be megabytes: they are read when the first one is wanted.
+// Quicklooks may be megabytes, so they are parsed on first use.
 function lazily(make) {
   let made;
   return () => (made ??= make());
 }
 
-// The numbers of one arc; resources/NOTICE.md tells how they are written.
+// Decode the numbers of one arc; resources/NOTICE.md describes the encoding.
 const DIGITS = new Uint8Array(128);
 [..."ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"].forEach((letter, value) => {
   DIGITS[letter.charCodeAt(0)] = value;
@@ -47,7 +47,7 @@ function readWorld() {
   };
 }
 
-// A ring of its arcs. One that comes back a whole turn later goes round a pole, and is closed over it.
+// Join arcs to a ring. One that ends a whole turn from its start encloses a pole, and is closed over it.
 function joined(ring, lines) {
   const degrees = [];
   for (const index of ring) {

@@ -1,11 +1,11 @@
-// Words on the map: degrees at its edges, countries and cities where there is room. None covers another.
+// Labels on the map without overlaps: degrees at its edges, countries and cities where there is room.
 
 const SANS = 'Inter, "Helvetica Neue", Roboto, "Noto Sans", "Liberation Sans", Arial, sans-serif';
 
 function createLabels(world) {
   let anchors = new Map(); // where each country's name stands in the world, kept while the map moves
 
-  // Choose anew where the names of countries stand: in the widest place that each has on the screen.
+  // Recompute the positions of country names: the widest place of each country on the screen.
   function settle(context, view) {
     anchors = new Map();
     prepare(context, "country");
@@ -71,7 +71,7 @@ function prepare(context, kind) {
   Object.assign(context, FONTS[kind], { textBaseline: "middle", lineJoin: "round" });
 }
 
-// Write a word if there is room; `middle` is how far right of x its middle is.
+// Draw a label if there is room; `middle` is the distance of its centre to the right of x.
 function write(context, colour, theme, room, text, x, y, middle = 0) {
   const half = context.measureText(text).width / 2 + 3;
   if (!room.take({ left: x + middle - half, right: x + middle + half, top: y - 8, bottom: y + 8 })) return false;
@@ -81,7 +81,7 @@ function write(context, colour, theme, room, text, x, y, middle = 0) {
   return true;
 }
 
-// Rectangles on the screen that are still free.
+// Keeps track of free rectangles on the screen.
 function createRoom(view, taken) {
   const boxes = [...taken];
   const meets = (one, other) =>
@@ -96,7 +96,7 @@ function createRoom(view, taken) {
   };
 }
 
-// The widest horizontal stretch of a country on the screen that can hold a word, near the middle of what is seen of it.
+// The widest horizontal stretch of a country on the screen that can hold a label, near its visible centre.
 function widest(country, view, wanted) {
   const rings = country.rings.flatMap((ring) => view.turns(ring).map((turn) => ({ ring, turn })));
   if (!rings.length) return null;

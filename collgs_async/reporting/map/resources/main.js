@@ -1,4 +1,4 @@
-// Put the page together.
+// Assemble the page.
 
 const { title, notes, area, scenes } = carried("scenes");
 const byId = (id) => document.getElementById(id);
@@ -64,7 +64,7 @@ function showLegend() {
   byId("legend").hidden = !scenes.length;
 }
 
-// The ends of the ramp of dates; on one day its times, and where there is but one moment nothing is told apart.
+// The ends of the ramp of dates; within one day, its times; for a single moment, no range.
 function dateEnds() {
   const days = store.limits?.map(dateText) ?? [UNKNOWN, UNKNOWN];
   return days[0] === days[1] && store.limits ? store.limits.map((end) => `${dateText(end)}, ${clockText(end)}`) : days;

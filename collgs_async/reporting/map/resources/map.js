@@ -1,4 +1,4 @@
-// The map: a canvas of all that stays while the pointer moves, one of the raised scenes above it, and one of the names.
+// The map: a canvas for everything static, one above it for highlighted scenes, and one for labels.
 
 const DEEPEST = 12; // scenes in a stack that shine through
 
@@ -27,7 +27,7 @@ function createMap(store, colours, area, projection) {
     moved();
   }
 
-  // After the view changed: draw in the next frame, and find the names their places once it rests.
+  // After a change of view: draw in the next frame, and place the labels once the view is at rest.
   function moved() {
     clearTimeout(settling);
     settling = setTimeout(settle, 120);
@@ -81,7 +81,7 @@ function createMap(store, colours, area, projection) {
     drawScale();
   }
 
-  // However many scenes lie on one another, the ground is seen through them: all their colours are laid on it as one.
+  // However many scenes overlap, the map stays visible: their colours are blended first, and drawn as one layer.
   function drawTints(context, places) {
     const { canvas } = tints;
     const { width, height } = ground.element;
@@ -99,7 +99,7 @@ function createMap(store, colours, area, projection) {
     context.restore();
   }
 
-  // The more scenes there are, the less their lines cover of one another.
+  // The more scenes there are, the thinner their lines, which would hide each other.
   function drawOutlines(context, places) {
     const many = store.shown.length;
     const [alpha, width] = many > 600 ? [0.5, 0.8] : many > 60 ? [0.7, 1] : [0.95, 1.3];
@@ -145,7 +145,7 @@ function createMap(store, colours, area, projection) {
     context.stroke();
   }
 
-  // Newest or clearest on top, whatever the list is sorted by.
+  // Newest or clearest on top, however the list is sorted.
   function bottomUp() {
     const height = (place) => {
       const share = store.share(store.scenes[place]) ?? -1;
@@ -155,14 +155,14 @@ function createMap(store, colours, area, projection) {
     return [...store.shown].sort((one, other) => heights.get(one) - heights.get(other));
   }
 
-  // What is drawn: chosen scenes above all others, for they were looked for.
+  // The drawing order: selected scenes are above all others.
   function pickedLast() {
     const drawn = bottomUp().filter((place) => shapes[place]);
     const isPicked = (place) => store.picked.has(place);
     return [...drawn.filter((place) => !isPicked(place)), ...drawn.filter(isPicked)];
   }
 
-  // Of scenes that are the same on the screen, those that the topmost ones hide need not be drawn.
+  // Of scenes that coincide on the screen, those hidden by the topmost ones are not drawn.
   function seen(places) {
     const depths = new Map();
     const isSeen = (place) => {
@@ -209,7 +209,7 @@ function createMap(store, colours, area, projection) {
     strokeShape(context, shape);
   }
 
-  // What lies on the map already, where no word may stand.
+  // What is drawn already, where no label may be placed.
   function covered() {
     const origin = frame.getBoundingClientRect();
     return [...frame.querySelectorAll(".card:not([hidden]), .scale, .credit")].map((element) => {
@@ -228,13 +228,13 @@ function createMap(store, colours, area, projection) {
     document.getElementById("scale-bar").style.width = `${(length / metres).toFixed(1)}px`;
   }
 
-  // The scenes under a point, the topmost first.
+  // The scenes at a point, the topmost first.
   function under(x, y) {
     const [worldX, worldY] = [view.worldX(x), view.worldY(y)];
     return bottomUp().filter((place) => shapes[place] && isInside(shapes[place], worldX, worldY)).reverse();
   }
 
-  // Bring a scene on the screen if none of it is there, and out from under its card where that is as wide as the map.
+  // Move a scene into view if none of it is visible, and out from under its card where that is as wide as the map.
   function show(place) {
     const shape = shapes[place];
     if (!shape) return;

@@ -1,4 +1,4 @@
-// Hands on the map: drag, wheel, pinch, buttons, keys; hovering and clicking scenes.
+// Input on the map: drag, wheel, pinch, buttons, keys; hovering and clicking scenes.
 
 const DRAG_PIXELS = 4;
 
@@ -59,7 +59,7 @@ function createPointing(map, store) {
   surface.addEventListener(
     "wheel",
     (event) => {
-      // Where the page itself scrolls, the wheel is for that.
+      // Where the page itself scrolls, the wheel scrolls it.
       const doesScroll = document.documentElement.scrollHeight > innerHeight + 1;
       if (doesScroll && !event.ctrlKey && !event.metaKey) return;
       event.preventDefault();
@@ -118,7 +118,7 @@ function createPointing(map, store) {
     tip.style.transform = `translate(${Math.round(left)}px, ${Math.round(down)}px)`;
   }
 
-  // Clicking the same place again goes on to the scene below.
+  // Another click in the same place selects the scene below.
   function click({ x, y }, event) {
     const here = map.under(x, y);
     if (!here.length) return store.change({ current: null, here: [] });

@@ -1,11 +1,11 @@
-// From degrees to the world's own square, one unit wide and mostly repeated to both sides, and from there to the screen.
+// Project degrees to a unit square, which is usually repeated to both sides, and that to the screen.
 
 const MERCATOR_END = 85.0511;
 const RADIANS = Math.PI / 180;
 const EQUATOR = 40075017; // metres
 
-// Mercator keeps shapes. Near the poles it has no end: what reaches one of them, or goes all around it, is seen from
-// above, stereographically, which keeps shapes too; and what does not stay near it is drawn with even degrees.
+// Mercator keeps shapes, but ends before the poles: what reaches one of them, or goes all around it, is shown in
+// stereographic projection, which keeps shapes too; if it also extends far from the pole, in plate carrée.
 function createProjection(lines) {
   const latitudes = lines.flatMap((line) => line.filter((_, at) => at % 2));
   const doesReach = latitudes.some((latitude) => Math.abs(latitude) > 82);
@@ -15,7 +15,7 @@ function createProjection(lines) {
   return doesReach ? evenDegrees(latitudes) : mercator();
 }
 
-// The middle of the longitudes on their circle, and whether they are all around it.
+// The centre of the longitudes on their circle, and whether they cover all of it.
 function turned(lines) {
   const longitudes = lines.flatMap((line) => line.filter((_, at) => at % 2 === 0)).map((degrees) => degrees * RADIANS);
   const mean = (wave) => longitudes.reduce((sum, longitude) => sum + wave(longitude), 0) / longitudes.length;
@@ -60,7 +60,7 @@ function cylindrical({ end, y, latitude }) {
   };
 }
 
-// One half of the Earth as a disc, the pole in its middle; of the north pole `middle` points down, of the south pole up.
+// One hemisphere as a disc around the pole; `middle` points down for the north pole, up for the south pole.
 function stereographic(side, middle) {
   const radius = (latitude) => Math.tan(Math.PI / 4 - (Math.max(side * latitude, 0) * RADIANS) / 2) / 2;
   return {
@@ -78,7 +78,7 @@ function stereographic(side, middle) {
   };
 }
 
-// A line with its box, in units of the world. `cuts` tells of each point whether the edge to it is none, but where the
+// A line with its box, in units of the world. `cuts` marks the points whose incoming edge is not real, but where the
 // world is cut: at 180° and at the poles.
 function projectedLine(written, projection) {
   const { longest, end } = projection;
@@ -103,7 +103,7 @@ function projectedLine(written, projection) {
   return line;
 }
 
-// The same line with points between where it runs through more longitudes than can be drawn straight.
+// The same line with additional points where it spans too many longitudes for a straight edge.
 function stepped(degrees, longest) {
   const more = degrees.slice(0, 2);
   for (let at = 2; at < degrees.length; at += 2) {
@@ -126,7 +126,7 @@ function projectedShape(shape, projection) {
   return { polygons, lines, points, boxes, marks: boxes.flatMap(marks) };
 }
 
-// Numbers that only lines of about the same course have in common: the ends of the box, and the mean of the points.
+// A fingerprint that only lines of nearly the same course share: the ends of the box, and the mean of the points.
 function marks({ points, left, right, top, bottom }) {
   let [x, y] = [0, 0];
   for (let at = 0; at < points.length; at += 2) [x, y] = [x + points[at], y + points[at + 1]];
@@ -152,7 +152,7 @@ function isInRing(points, x, y) {
   return inside;
 }
 
-// The smallest stretch of the round world that holds all boxes: what is left of it besides the widest gap.
+// The smallest range of longitudes that contains all boxes: the complement of their widest gap.
 function extent(boxes) {
   if (!boxes.length) return null;
   const spans = boxes.map((box) => {
@@ -176,7 +176,7 @@ function extent(boxes) {
   };
 }
 
-// What part of the world is on the screen: its centre, and pixels per unit.
+// The view: the centre of the screen in the world, and pixels per unit.
 function createView(projection) {
   const view = { x: 0.5, y: 0.5, scale: 1, width: 1, height: 1 };
   const CLOSEST = 3e6;
@@ -225,7 +225,7 @@ function createView(projection) {
       view.y = (box.top + box.bottom) / 2 + (room.bottom - room.top) / 2 / view.scale;
       keepInside();
     },
-    // By how many whole turns a box must be moved to be on the screen; none when it is not on it.
+    // The whole turns by which a box must be shifted to be on the screen; none when it is not visible.
     turns: (box) => {
       if (box.bottom < view.worldY(0) || box.top > view.worldY(view.height)) return [];
       const [left, right] = [view.worldX(0), view.worldX(view.width)];

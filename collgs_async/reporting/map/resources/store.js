@@ -1,4 +1,4 @@
-// What the reader has set, and which scenes follow from it. Views read it and are told when it changes.
+// State: the reader's settings, and the scenes that result from them. Views subscribe to changes.
 
 function createStore(scenes) {
   const dated = scenes.map((scene) => scene.start).filter((start) => start !== undefined);
@@ -32,7 +32,7 @@ function createStore(scenes) {
     return isDated && isInside && (scene.cloud === undefined || scene.cloud <= store.cloud);
   }
 
-  // Where a scene stands between the two ends of the ramp, 0 to 1.
+  // The position of a scene between the two ends of the ramp, 0 to 1.
   function share(scene) {
     if (store.colour === "cloud") return scene.cloud === undefined ? undefined : scene.cloud / 100;
     if (scene.start === undefined) return undefined;
@@ -50,7 +50,7 @@ function createStore(scenes) {
     store.shown = [...scenes.keys()].filter((place) => passes(scenes[place])).sort(compare);
   }
 
-  // Views are told once a frame, with the names of all that changed in it.
+  // Notify views once per frame, with the names of all changes in it.
   function change(values) {
     const names = Object.keys(values);
     Object.assign(store, values);
@@ -78,6 +78,6 @@ function createStore(scenes) {
   return store;
 }
 
-// Math.min(...numbers) ends where the stack does.
+// Math.min(...numbers) overflows the stack for long arrays.
 const smallest = (numbers) => numbers.reduce((least, number) => (number < least ? number : least), Infinity);
 const largest = (numbers) => numbers.reduce((most, number) => (number > most ? number : most), -Infinity);

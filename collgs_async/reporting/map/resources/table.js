@@ -1,4 +1,4 @@
-// The list: two lines a scene, only those on the screen are in the page.
+// The list of scenes: two lines each; only visible rows are part of the page.
 
 const ROW_HEIGHT = 52;
 const OVERSCAN = 6;
@@ -21,7 +21,7 @@ function createTable(store, colours, map) {
   const scroller = document.getElementById("scroller");
   const rows = document.getElementById("rows");
   const { scenes } = store;
-  // A column in which nothing is known says nothing.
+  // Hide a column without any known value.
   const columns = COLUMNS.filter(({ name, isUsed }) => isUsed?.() ?? scenes.some((scene) => scene[name] !== undefined));
   const made = new Map(); // the rows that are in the page, by place
   let position = new Map(); // where each scene stands in the list
@@ -64,7 +64,7 @@ function createTable(store, colours, map) {
     fill();
   }
 
-  // Put in the rows that are to be seen, take out the others.
+  // Insert the visible rows, and remove the others.
   function fill() {
     const list = rows.getBoundingClientRect();
     const frame = scroller.getBoundingClientRect();
@@ -128,7 +128,7 @@ function createTable(store, colours, map) {
     else grid.removeAttribute("aria-activedescendant");
   }
 
-  // Scroll only as far as it takes, and on a page that scrolls itself, not at all: the map must stay in sight.
+  // Scroll no further than necessary, and not at all on a page that scrolls itself, to keep the map in view.
   function reveal() {
     const index = position.get(store.current);
     if (index === undefined || scroller.scrollHeight <= scroller.clientHeight) return;

@@ -1,4 +1,4 @@
-// Numbers and times as people read them. Times are UTC.
+// Format numbers and times. Times are UTC.
 
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 const DAY = 86400;
@@ -21,7 +21,7 @@ function isoText(seconds) {
   return new Date(seconds * 1000).toISOString().slice(0, 16).replace("T", " ");
 }
 
-// From and to, without what both have in common: "3 – 28 Aug 2021".
+// A range without the common parts of its ends: "3 – 28 Aug 2021".
 function rangeText(from, to) {
   const [first, last] = [dateText(from), dateText(to)];
   if (first === last) return first;
@@ -42,7 +42,7 @@ function percentText(value) {
   return value > 0 && value < 9.95 ? `${value.toFixed(1)} %` : `${Math.round(value)} %`;
 }
 
-// Names come from anywhere: nothing in them may turn the line round or hide.
+// Names are untrusted: they must not contain characters that change the direction of text or are invisible.
 function nameText(name) {
   return name.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, "?");
 }

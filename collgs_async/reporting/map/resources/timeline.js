@@ -1,4 +1,4 @@
-// Acquisitions over time: a block for each scene, stacked by day, week or month, and a range of dates to keep.
+// Acquisitions over time: a block per scene, stacked by day, week or month, and a range of dates to filter.
 
 const BIN_UNITS = [
   { name: "minute", seconds: 60 },
@@ -17,7 +17,7 @@ const MARGIN = 14;
 const AXIS = 20;
 const MONDAY = 4 * DAY; // 1970 began on a Thursday
 
-// The beginning of the unit in which a moment lies, and that of the unit `steps` later.
+// The start of the unit that contains a moment, and that of the unit `steps` later.
 function unitStart(unit, seconds, steps = 0) {
   if (unit.seconds) {
     const shift = unit.seconds === 7 * DAY ? MONDAY : 0;
@@ -51,7 +51,7 @@ function createTimeline(store, colours, map) {
   const height = () => canvas.height - AXIS;
   const blockHeight = () => Math.min(22, (height() - 6) / tallest);
 
-  // The finest unit whose bins are wide enough to be seen.
+  // The finest unit whose bins are wide enough to be visible.
   function arrange() {
     if (!limits) return;
     const span = Math.max(limits[1] - limits[0], 1);
@@ -104,7 +104,7 @@ function createTimeline(store, colours, map) {
     const marked = new Set(store.hovered);
     if (store.current !== null) marked.add(store.current);
     const top = (level) => height() - (level + 1) * step;
-    // From the top down, each block to the ground, so that blocks thinner than a pixel leave no seams.
+    // From the top down, each block down to the baseline, so that blocks thinner than a pixel leave no gaps.
     for (let level = bin.places.length - 1; level >= 0; level -= 1) {
       context.fillStyle = colours.ramp(store.colour, store.share(scenes[bin.places[level]]));
       context.fillRect(left, top(level), width, gap ? step - gap : height() - top(level));
@@ -152,7 +152,7 @@ function createTimeline(store, colours, map) {
     return isFirst || at % DAY === 0 ? day : clockText(at);
   }
 
-  // What the filters leave out stays behind as a shade.
+  // Scenes excluded by the filters remain visible in grey.
   function drawLeftOut(context, theme) {
     context.fillStyle = theme.faint;
     for (const bin of all) {
@@ -175,7 +175,7 @@ function createTimeline(store, colours, map) {
     document.getElementById("time-range").textContent = rangeText(Math.max(from, limits[0]), Math.min(to - 1, limits[1]));
   }
 
-  // Keep what lies between two moments, rounded to whole bins; all of them means no filter.
+  // Filter by two moments, rounded to whole bins; the full range means no filter.
   function keep(first, last) {
     const from = Math.max(unitStart(unit, Math.min(first, last)), domain[0]);
     const to = Math.min(unitStart(unit, Math.max(first, last) - 1e-3, 1), domain[1]);
@@ -183,7 +183,7 @@ function createTimeline(store, colours, map) {
     store.change({ from: from <= domain[0] ? -Infinity : from, to: to >= domain[1] ? Infinity : to });
   }
 
-  // The scene under a point, and all scenes of its bin.
+  // The scene at a point, and all scenes of its bin.
   function under({ x, y }) {
     const bin = bins.find((candidate) => unitStart(unit, toSeconds(x)) === candidate.start);
     if (!bin) return { bin: null, place: null };

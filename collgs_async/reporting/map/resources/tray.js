@@ -1,4 +1,4 @@
-// The chosen scenes, and their identifiers for the clipboard: one a line, as `--ids` reads them.
+// The selected scenes, and their identifiers for the clipboard: one per line, as `--ids` reads them.
 
 function createTray(store) {
   const text = document.getElementById("tray-text");
@@ -16,7 +16,7 @@ function createTray(store) {
     all.disabled = !store.shown.length;
   }
 
-  // In the order of the list; a name with a line break in it must not become two.
+  // In the order of the list; a line break within a name must not split it.
   function identifiers() {
     const sorted = [...store.shown.filter((place) => store.picked.has(place))];
     const hidden = [...store.picked].filter((place) => !sorted.includes(place));
@@ -33,7 +33,7 @@ function createTray(store) {
     }
   }
 
-  // Where the clipboard is closed to pages, such as in a notebook: a text to take by hand.
+  // Where pages may not use the clipboard, as in a notebook: show a text to copy by hand.
   function offer(list) {
     const area = document.getElementById("copy-text");
     area.value = list;

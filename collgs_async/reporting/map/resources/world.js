@@ -1,4 +1,4 @@
-// The ground: sea, land, borders, and a graticule with its degrees.
+// The background: sea, land, borders, and a graticule with its degrees.
 
 const GRATICULE_STEPS = [45, 30, 20, 10, 5, 2, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01];
 
@@ -48,7 +48,7 @@ function createWorld(projection) {
   return { drawLand, drawLines, countries, cities };
 }
 
-// The meridians and parallels on the screen, about `apart` pixels from one another: paths, and where their names stand.
+// The meridians and parallels on the screen, about `apart` pixels from each other: paths, and positions of labels.
 function graticule(view, projection, apart = 110) {
   return projection.isRound ? straightGraticule(view, projection, apart) : polarGraticule(view, projection, apart);
 }
@@ -74,7 +74,7 @@ function straightGraticule(view, projection, apart) {
   return grid;
 }
 
-// Circles around the pole, named where they reach farthest to the right, and rays from it, named above and below.
+// Circles around the pole, labelled at their rightmost point, and rays from it, labelled above and below.
 function polarGraticule(view, { side, middle, radius }, apart) {
   const grid = { path: new Path2D(), meridians: [], parallels: [] };
   const [x, y] = [view.screenX(0.5), view.screenY(0.5)];
