@@ -1,4 +1,4 @@
-"""The library's front door: a client, a run, its report, and what it tells while it goes on."""
+"""The library: a client, a run, its report, and what it tells while it goes on."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ async def pull(site: Any, sleeps: Naps, progress: Progress, **options: Any) -> c
         return await client.run()
 
 
-# --------------------------------------------------------------------------------------------------- the front door
+# --------------------------------------------------------------------------------------------------- the client
 
 
 def test_every_public_name_is_there() -> None:

@@ -755,7 +755,7 @@ async def answer_of(content: bytes, certificate: Path | None, *, buffer: int) ->
 
 
 async def drink(connection: BodyConnection, count: int) -> bytes:
-    """Take so many bytes from a tap as a receiver does: in a thread, while the loop goes on."""
+    """Take so many bytes from a connection as a receiver does: in a thread, while the loop goes on."""
     rest = bytearray(count - len(connection.head))
     with closing(connection):
         await asyncio.to_thread(fill, connection, memoryview(rest))
@@ -810,7 +810,7 @@ async def test_what_is_kept_back_higher_up_comes_first_and_once(
 async def test_body_that_is_all_there_is_no_less_for_it(
     certificate: Path, size: int, buffer: int, *, tls: bool
 ) -> None:
-    """Either there is nothing to take over, or the tap gives all that came."""
+    """Either there is nothing to take over, or the connection gives all that came."""
     async with answer_of(CONTENT[:size], certificate if tls else None, buffer=buffer) as response:
         for _ in range(20):
             await asyncio.sleep(0.001)

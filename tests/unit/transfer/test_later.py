@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
 
-class Gate:
+class Turns:
     """A turn that comes when it is opened, and lets one through for want of others when that is allowed."""
 
     def __init__(self, *, takes_one: bool = False) -> None:
@@ -88,7 +88,7 @@ def test_whatever_is_put_off_has_one_outcome_in_the_end(times: list[int], worker
 
 async def test_who_is_put_off_holds_no_worker() -> None:
     """With one worker, the first comes back after all the others."""
-    limiter = Gate()
+    limiter = Turns()
     work = Work(lambda name: int(name == "P0"), partial(Later, turn=limiter))
 
     def settle_and_open(outcome: Outcome) -> None:
@@ -104,7 +104,7 @@ async def test_who_is_put_off_holds_no_worker() -> None:
 
 
 async def test_for_want_of_others_one_is_taken_before_its_turn_has_come() -> None:
-    work = Work(lambda name: int(name < "P3"), partial(Later, turn=Gate(takes_one=True)))
+    work = Work(lambda name: int(name < "P3"), partial(Later, turn=Turns(takes_one=True)))
 
     settled = await run(Source(10), work, workers=1)
 
@@ -114,7 +114,7 @@ async def test_for_want_of_others_one_is_taken_before_its_turn_has_come() -> Non
 
 async def test_no_more_are_put_off_than_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline, "MOST_PUT_OFF", 7)
-    limiter, source = Gate(), Source(1000)
+    limiter, source = Turns(), Source(1000)
     work = Work(lambda _: 1, partial(Later, turn=limiter))
     running = asyncio.create_task(run(source, work))
     await turns(3000)
@@ -178,7 +178,7 @@ async def test_an_error_ends_the_waiting() -> None:
         if product.identifier == "P1":
             await turns(50)
             raise StorageError("full")
-        return Later(partial(failing, product), turn=Gate())
+        return Later(partial(failing, product), turn=Turns())
 
     with pytest.raises(StorageError, match="full"):
         await run_pipeline(Source(5)(), failing, lambda _: None, workers=2, queue_size=QUEUE)
