@@ -110,7 +110,7 @@ def test_real_clocks_agree() -> None:
 async def until(happened: Callable[[], bool]) -> None:
     """Wait for something that has no event."""
     async with asyncio.timeout(HANGS):
-        while not happened():  # noqa: ASYNC110 - neither the server nor the trip keeps one for it
+        while not happened():  # noqa: ASYNC110 - neither the server nor the job keeps one for it
             await asyncio.sleep(0.01)
 
 

@@ -344,9 +344,9 @@ def test_not_even_a_kill_leaves_litter(tmp_path: Path) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
         path = Path(sys.argv[1])
-        recorder = RunReportWriter(path)
+        writer = RunReportWriter(path)
         for _ in range(10_000):
-            recorder.record(Outcome(Product("a", None), Status.SKIPPED))
+            writer.record(Outcome(Product("a", None), Status.SKIPPED))
         write_whole(path, chunks())
     """
     path = tmp_path / "report.json"
