@@ -190,7 +190,7 @@ def _interval_of(text: str) -> _Span | None:
 
 def _box(product: Product, asked: str, _: Mapping[str, str]) -> str:
     west, south, east, north = map(float, asked.split(","))
-    return _elsewhere(product, (west, south, east if east >= west else east + 360, north))
+    return _outside_box(product, (west, south, east if east >= west else east + 360, north))
 
 
 def _geometry(product: Product, asked: str, parameters: Mapping[str, str]) -> str:
@@ -199,10 +199,10 @@ def _geometry(product: Product, asked: str, parameters: Mapping[str, str]) -> st
     bounds = _around(corners)
     if bounds is None or bounds[2] - bounds[0] > 180 or parameters.get("geoRelation", "").strip().lower() == "disjoint":
         return ""
-    return _elsewhere(product, bounds)
+    return _outside_box(product, bounds)
 
 
-def _elsewhere(product: Product, box: _Box) -> str:
+def _outside_box(product: Product, box: _Box) -> str:
     bounds = _around(_corners(product.footprint))
     if bounds is None or any(_meet(one, box) for one in _readings(bounds)):
         return ""

@@ -67,7 +67,7 @@ class Kind:
         try:
             return self.read(value)
         except ValueError as error:
-            found = _shown_address(value) if self.may_hold_password else _shown(value)
+            found = _quote_url(value) if self.may_hold_password else _quote(value)
             problem = _without_password(str(error)) or f"expected {self.expected}, found {found}"
             raise ConfigError(f"{key}: {problem}") from None
 
@@ -85,7 +85,7 @@ def _without_password(text: str) -> str:
     return re.sub(r"//\S*@", "//***@", text)
 
 
-def _shown(value: object) -> str:
+def _quote(value: object) -> str:
     if isinstance(value, str):
         return quote_value(_without_password(value))
     try:
@@ -94,7 +94,7 @@ def _shown(value: object) -> str:
         return quote_value(value)
 
 
-def _shown_address(value: object) -> str:
+def _quote_url(value: object) -> str:
     return quote_value(redact_url(value)) if isinstance(value, str) else f"a value of type {type(value).__name__}"
 
 
@@ -220,7 +220,7 @@ _address = _only_if(_is_address)
 def _base_url(value: object) -> str:
     """Validate a URL that is extended later: it has no user information, query or fragment."""
     url: str = _address(value)
-    found = f"found {_shown_address(url)}"
+    found = f"found {_quote_url(url)}"
     if "@" in urlsplit(url).netloc:
         raise ValueError(f"expected no user name or password ({CREDENTIALS}), {found}")
     if "?" in url:

@@ -165,10 +165,10 @@ class Section:
 
     def __repr__(self) -> str:
         """Show the values that differ from their defaults, without passwords."""
-        shown_as = [f"{one.name}={self._shown(one, value)}" for one, value in self._changed()]
+        shown_as = [f"{one.name}={self._format(one, value)}" for one, value in self._changed()]
         return f"{type(self).__name__}({', '.join(shown_as)})"
 
-    def _shown(self, one: Field[Any], value: object) -> str:
+    def _format(self, one: Field[Any], value: object) -> str:
         kind: Kind = one.metadata["kind"]
         return repr(redact_url(value) if kind.may_hold_password and isinstance(value, str) else value)
 

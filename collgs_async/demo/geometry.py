@@ -104,7 +104,7 @@ def contains(whole: Shape, part: Shape) -> bool:
     """Whether no point of a part, which consists of polygons, lies outside of the whole."""
     if whole.bounds is None or part.bounds is None or not whole.polygons:
         return False
-    if not _holds(_grown(whole.bounds), part.bounds):
+    if not _holds(_expand(whole.bounds), part.bounds):
         return False
     edges = [edge for _, edge in _near(whole, part.bounds) if edge[0] != edge[1]]
     if not edges:
@@ -176,7 +176,7 @@ def _pieces(line: Edge, others: Sequence[Edge]) -> Iterator[Edge]:
     length = math.hypot(bx - ax, by - ay)
     cuts = {0.0, 1.0}
     for other in others:
-        if other is not line and _meet(_grown(_box(line)), _box(other)):
+        if other is not line and _meet(_expand(_box(line)), _box(other)):
             cuts.update(share for share in _cuts(line, other, length) if 0 < share < 1)
     for start, stop in pairwise(sorted(cuts)):
         if (stop - start) * length > _TOLERANCE:
@@ -225,7 +225,7 @@ def _box(edge: Edge) -> Bounds:
     return min(ax, bx), min(ay, by), max(ax, bx), max(ay, by)
 
 
-def _grown(box: Bounds) -> Bounds:
+def _expand(box: Bounds) -> Bounds:
     return box[0] - _TOLERANCE, box[1] - _TOLERANCE, box[2] + _TOLERANCE, box[3] + _TOLERANCE
 
 

@@ -113,11 +113,11 @@ class Mission:
         later, further = self.track(orbit, angle + 0.01)
         east, north = (later - longitude) * math.cos(math.radians(latitude)), further - latitude
         right = math.atan2(east, north) + math.pi / 2
-        near, far = (_beside((longitude, latitude), right, reach) for reach in (self.near, self.far))
+        near, far = (_destination((longitude, latitude), right, reach) for reach in (self.near, self.far))
         return near, far
 
 
-def _beside(point: Point, azimuth: float, distance: float) -> Point:
+def _destination(point: Point, azimuth: float, distance: float) -> Point:
     """Return the point at a distance in kilometres along a great circle; the azimuth is in radians."""
     latitude, arc = math.radians(point[1]), math.radians(distance / DEGREE)
     sine = math.sin(latitude) * math.cos(arc) + math.cos(latitude) * math.sin(arc) * math.cos(azimuth)

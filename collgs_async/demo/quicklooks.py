@@ -55,16 +55,16 @@ class QuicklookHandler:
         wanted = query.get("parentIdentifier"), query.get("uid")
         scene = next((scene for scene in self._scenes if (scene.collection, scene.identifier) == wanted), None)
         if scene is None:
-            return self._nothing(origin)
+            return self._not_found(origin)
         spoiled = self._script.take(scene.identifier)
         if spoiled is not None and spoiled[0].name == "missing":
-            return self._nothing(origin)
+            return self._not_found(origin)
         body = await asyncio.get_running_loop().run_in_executor(self._pool, render, scene)
         # The content type is that of the picture, whatever the catalogue's link states (JPEG), as at a GeoServer.
         right = Response(200, {"Content-Type": "image/png", "Content-Length": str(len(body))}, body)
         return right if spoiled is None else _spoil(spoiled[0].name, right)
 
-    def _nothing(self, origin: str) -> Response:
+    def _not_found(self, origin: str) -> Response:
         error = RequestError("Could not locate the requested product", "uid", 404)
         return error_reply(error, origin, self._dialect, as_json=False)
 

@@ -36,20 +36,20 @@ class PlainProgress(ProgressCounter):
         self._file = file
         self._interval = interval
         self._began = self._told_at = clock()
-        self._told = (self.settled, self.moved)
+        self._written = (self.settled, self.moved)
 
     def close(self) -> None:
         """Write the final state, unless the last line shows it already."""
-        if self._told != (self.settled, self.moved):
-            self._tell()
+        if self._written != (self.settled, self.moved):
+            self._write_status()
 
     def _changed(self) -> None:
         if self._clock() - self._told_at >= self._interval:
-            self._tell()
+            self._write_status()
 
-    def _tell(self) -> None:
+    def _write_status(self) -> None:
         self._told_at = self._clock()
-        self._told = (self.settled, self.moved)
+        self._written = (self.settled, self.moved)
         with contextlib.suppress(OSError, ValueError):  # a progress line that cannot be written must not end the run
             self._file.write(f"{self._line()}\n")
             self._file.flush()

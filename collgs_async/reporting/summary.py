@@ -33,7 +33,7 @@ def summary_lines(report: Report, folder: Path, *, interrupted: bool = False) ->
     """
     return [
         _headline(report, interrupted=interrupted),
-        *([f"The archives are in {_shown(folder)}."] if report.downloaded else []),
+        *([f"The archives are in {_format_path(folder)}."] if report.downloaded else []),
         *([_search_line(report, report.search_error)] if report.search_error else []),
         *_failure_lines(report.failures),
         *missing_lines(report.missing),
@@ -61,7 +61,7 @@ def missing_lines(missing: Sequence[str]) -> list[str]:
     ]
 
 
-def _shown(folder: Path) -> str:
+def _format_path(folder: Path) -> str:
     return str(folder) if folder.parts else "this folder"
 
 

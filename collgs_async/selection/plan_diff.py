@@ -111,10 +111,10 @@ def _differences(old: Product, new: Product) -> Iterator[str]:
         if before == after or (name in _NOT_ALWAYS_ASKED and None in (before, after)):
             continue
         words = name.replace("_", " ")
-        yield f"another {words}" if name in _TOO_LONG_TO_SHOW else f"{words} {_told(before)} -> {_told(after)}"
+        yield f"another {words}" if name in _TOO_LONG_TO_SHOW else f"{words} {_format(before)} -> {_format(after)}"
 
 
-def _told(value: object) -> str:
+def _format(value: object) -> str:
     if value is None:
         return "unknown"
     return value if isinstance(value, str) else quote_value(value)

@@ -190,8 +190,8 @@ class DemoRun:
         second = await self._pull()
         log.info("")
         if self._faults:
-            self._tell_faults(first)
-        self._tell(first, second)
+            self._log_faults(first)
+        self._log_result(first, second)
         return 0 if self._is_as_expected(first, second) else 1
 
     async def _pull(self) -> _Pull:
@@ -226,7 +226,7 @@ class DemoRun:
         )
         return {product["id"]: product for product in products}
 
-    def _tell_faults(self, first: _Pull) -> None:
+    def _log_faults(self, first: _Pull) -> None:
         log.info("What the store did wrong, and what came of it:")
         for scene, fault in zip(self._server.scenes, self._archive_faults(), strict=False):
             outcome = first.outcomes.get(scene.identifier, _NEVER_SEEN)
@@ -237,7 +237,7 @@ class DemoRun:
             )
         log.info("")
 
-    def _tell(self, first: _Pull, second: _Pull) -> None:
+    def _log_result(self, first: _Pull, second: _Pull) -> None:
         log.info(
             "First run: %d archives downloaded and verified, %s in %s.",
             first.count("downloaded"),

@@ -87,7 +87,7 @@ def _polygon(rings: object, *, unroll: bool) -> list[list[list[float]]]:
     lines = [line for ring in rings if len(line := _line(ring)) > 2]
     if unroll:
         lines = [_round_the_pole(_unrolled(line)) for line in lines]
-        lines = [_beside(line, lines[0]) for line in lines]
+        lines = [_shift_to(line, lines[0]) for line in lines]
     return [[_flat(line) for line in lines]] if lines else []
 
 
@@ -128,7 +128,7 @@ def _round_the_pole(ring: _Line) -> _Line:
     return [*ring, (last, pole), (first, pole), ring[0]]
 
 
-def _beside(ring: _Line, shell: _Line) -> _Line:
+def _shift_to(ring: _Line, shell: _Line) -> _Line:
     """Shift a hole by whole turns, to where its polygon is."""
     turns = 360 * round((_middle(shell) - _middle(ring)) / 360)
     return [(east + turns, north) for east, north in ring]

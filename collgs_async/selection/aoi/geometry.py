@@ -110,7 +110,7 @@ class _Builder:
         rings = _list(written, place, "a list of rings")
         shapes = [self._ring(ring, f"{place}, ring {number}", None) for number, ring in enumerate(rings, 1)]
         check_crossings(shapes, place)
-        shape = of_dimension(_odd(shapes), 2)
+        shape = of_dimension(_symmetric_difference(shapes), 2)
         if not shape.is_empty:
             yield shape
 
@@ -174,12 +174,12 @@ def _each(
             yield from draw_one(item, f"{place}, {name} {number}")
 
 
-def _odd(shapes: Sequence[BaseGeometry]) -> BaseGeometry:
+def _symmetric_difference(shapes: Sequence[BaseGeometry]) -> BaseGeometry:
     """Return the points inside an odd number of shapes; by halves, for a coast may have ten thousand islands."""
     if len(shapes) < 2:
         return shapes[0] if shapes else shapely.Polygon()
     middle = len(shapes) // 2
-    return shapely.symmetric_difference(_odd(shapes[:middle]), _odd(shapes[middle:]))
+    return shapely.symmetric_difference(_symmetric_difference(shapes[:middle]), _symmetric_difference(shapes[middle:]))
 
 
 def _valid(ring: _Points, strict: bool, place: str) -> tuple[BaseGeometry, str]:

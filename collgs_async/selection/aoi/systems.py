@@ -138,7 +138,7 @@ def _wkt(text: str) -> _System | None:
         node = next(node.nodes(), None)
     if node is None:
         return None
-    datum = next(node.anywhere("DATUM", "ENSEMBLE", "GEODETICDATUM", "TRF"), node)
+    datum = next(node.descendants("DATUM", "ENSEMBLE", "GEODETICDATUM", "TRF"), node)
     return _System(node.name or node.keyword, _difference(node), f"{node.name} {datum.name}")
 
 
@@ -146,8 +146,8 @@ def _difference(system: _Node) -> str | None:
     """Return how a system differs from longitude and latitude on the spheroid of WGS 84 or of ETRS89."""
     if system.keyword not in _GEOGRAPHIC:
         return "projected" if system.keyword.startswith("PROJ") else system.keyword
-    extensions = [str(node.parts[1:]) for node in system.anywhere("EXTENSION")]
-    if any(system.anywhere("DERIVINGCONVERSION", "BASEGEOGCRS", "BASEGEODCRS")) or "ob_tran" in str(extensions):
+    extensions = [str(node.parts[1:]) for node in system.descendants("EXTENSION")]
+    if any(system.descendants("DERIVINGCONVERSION", "BASEGEOGCRS", "BASEGEODCRS")) or "ob_tran" in str(extensions):
         return "derived from another one"
     if any(cs.name.lower() == "cartesian" for cs in system.nodes("CS")):
         return "geocentric"
@@ -157,14 +157,14 @@ def _difference(system: _Node) -> str | None:
     for meridian in system.nodes("PRIMEM"):
         if meridian.number(0, 0):
             return f"prime meridian {meridian.name}"
-    for spheroid in system.anywhere("SPHEROID", "ELLIPSOID"):
+    for spheroid in system.descendants("SPHEROID", "ELLIPSOID"):
         if abs(spheroid.number(0, 0) - 6378137) > 0.5 or abs(spheroid.number(1, 0) - 298.2572) > 0.001:
             return f"spheroid {spheroid.name}"
         break
     else:
         if not _WGS84.search(system.name):
             return "no spheroid"
-    shifts = [[node.number(index, 0) for index in range(7)] for node in system.anywhere("TOWGS84")]
+    shifts = [[node.number(index, 0) for index in range(7)] for node in system.descendants("TOWGS84")]
     return "shifted" if any(map(_moves_points, shifts)) else None
 
 
@@ -197,7 +197,7 @@ class _Node:
             if isinstance(part, _Node) and (not keywords or part.keyword in keywords):
                 yield part
 
-    def anywhere(self, *keywords: str) -> Iterator[_Node]:
+    def descendants(self, *keywords: str) -> Iterator[_Node]:
         """Yield the nodes with these keywords at any depth."""
         waiting = list(self.nodes())
         while waiting:
