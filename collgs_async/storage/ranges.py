@@ -35,7 +35,7 @@ class ByteRanges:
     __hash__ = None  # type: ignore[assignment]  # it is mutable
 
     def __repr__(self) -> str:
-        return f"Ranges({self._spans})"
+        return f"ByteRanges({self._spans})"
 
     @property
     def total(self) -> int:

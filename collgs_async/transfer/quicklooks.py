@@ -56,14 +56,14 @@ class Pictures:
     ----------
     largest
         Maximum size of a picture, in bytes.
-    retry
+    seconds
         Seconds for one picture, retries included.
     """
 
-    def __init__(self, previews: PreviewRequester, *, largest: int, retry: float = MAX_SECONDS) -> None:
+    def __init__(self, previews: PreviewRequester, *, largest: int, seconds: float = MAX_SECONDS) -> None:
         self._previews = previews
         self._largest = largest
-        self._seconds = retry
+        self._seconds = seconds
 
     async def __call__(self, product: Product) -> Picture | None:
         """Fetch the preview of a product; return None if there is none, or if it cannot be fetched."""

@@ -125,7 +125,7 @@ def test_iterating_gives_what_makes_the_same_ranges_again(spans: list[tuple[int,
 def test_ranges_are_shown_and_change_and_so_are_no_key() -> None:
     ranges = ByteRanges([(5, 9), (0, 3)])
 
-    assert "Ranges([(0, 3), (5, 9)])" == repr(ranges)
+    assert "ByteRanges([(0, 3), (5, 9)])" == repr(ranges)
     assert ranges != [(0, 3), (5, 9)]
     with pytest.raises(TypeError):
         hash(ranges)
