@@ -46,6 +46,8 @@ _XML: Final = {
 }
 """Kinds of document by their XML root element."""
 
+_ERROR_REPORT: Final = re.compile("<title>[^<]{0,80}error", re.IGNORECASE)
+
 _START_PAGES: Final = {
     "geoserver": "the start page of a GeoServer; its search is at .../oseo/search below its address",
     "index of /": "the listing of a folder",
@@ -76,7 +78,8 @@ def describe_markup(body: bytes) -> tuple[str, bool]:
     if name.endswith("Capabilities"):
         service = name.removesuffix("Capabilities").rstrip("_-") or _after(text, "csw wfs wms wcs wmts wps")
         return f"the capabilities of a {service} service instead of JSON; {_EXPECTED}", False
-    if what := _XML.get(name):
+    # GeoServer sends its errors as an RSS feed of that title: its words are worth more than the kind of document.
+    if not (name == "rss" and _ERROR_REPORT.search(text)) and (what := _XML.get(name)):
         return f"{what}; {_EXPECTED}", False
     return f"XML instead of JSON: {error_text(body)}", False
 

@@ -842,7 +842,7 @@ async def test_without_a_way_to_write_out_early_it_works_as_well(
     tmp_path: Path, sleeps: Naps, monkeypatch: pytest.MonkeyPatch, receivers: Receivers
 ) -> None:
     monkeypatch.setattr("collgs_async.storage.files._sync_file_range", None)
-    monkeypatch.setattr("collgs_async.transfer.receiver._WRITE_OUT_EACH", 64 * KIB)
+    monkeypatch.setattr("collgs_async.transfer.receiver._WRITEBACK_SIZE", 64 * KIB)
     async with raw_server([], Store(CONTENT)) as server:
         outcome = await fetch(server, tmp_path / "archives", sleeps)
 
@@ -861,7 +861,7 @@ async def test_what_is_written_out_early_is_what_was_written(
         return 0
 
     monkeypatch.setattr("collgs_async.storage.files._sync_file_range", note)
-    monkeypatch.setattr("collgs_async.transfer.receiver._WRITE_OUT_EACH", 100_000)
+    monkeypatch.setattr("collgs_async.transfer.receiver._WRITEBACK_SIZE", 100_000)
     async with raw_server([], Store(CONTENT)) as server:
         outcome = await fetch(server, tmp_path / "archives", sleeps)
 
