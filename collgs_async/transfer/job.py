@@ -307,7 +307,7 @@ class DownloadJob:
             self.size = None
             await part.set_version(None)
 
-    def next_stretch(self) -> Segment | None:
+    def next_segment(self) -> Segment | None:
         """Return the first missing range that no connection is downloading; None if there is none."""
         held = self.part.held
         if self.size is None:

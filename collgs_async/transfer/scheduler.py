@@ -224,7 +224,7 @@ class SegmentScheduler:
             accepted = store.successes
             async with store.enter(ahead=job.attempts > 0) as started, job.part:
                 await job.restore()
-                segment = None if job.is_complete() else job.next_stretch()
+                segment = None if job.is_complete() else job.next_segment()
                 try:
                     if segment is not None:
                         await self._request(job, store, segment)

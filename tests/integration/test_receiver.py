@@ -157,7 +157,7 @@ def descriptors() -> int:
     return len(list(folder.iterdir())) if folder.exists() else 0
 
 
-def pump_threads() -> list[str]:
+def receiver_threads() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("receiver")]
 
 
@@ -168,7 +168,7 @@ async def nothing_left_behind() -> AsyncIterator[None]:
     yield
     async with asyncio.timeout(HANGS):
         # Nothing of that keeps an event.
-        while pump_threads() or descriptors() > before or asyncio.all_tasks() - tasks - {asyncio.current_task()}:  # noqa: ASYNC110
+        while receiver_threads() or descriptors() > before or asyncio.all_tasks() - tasks - {asyncio.current_task()}:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 
@@ -382,7 +382,7 @@ async def test_each_recoverable_fault_ends_in_the_right_bytes_either_way(
 
 
 @lines
-async def test_each_byte_is_brought_once_and_joins_what_came_before_the_pump(
+async def test_each_byte_is_brought_once_and_joins_what_came_before_the_receiver(
     tmp_path: Path, sleeps: Naps, certificate: Path, receivers: Receivers, *, tls: bool
 ) -> None:
     async with raw_server([], Store(CONTENT), tls=tls_of(certificate if tls else None)) as server:
@@ -484,7 +484,7 @@ async def cancel_and_go_on(folder: Path, stops: Stops, *, alone: bool) -> None:
     assert outcome.bytes == len(CONTENT) - len(held)
 
 
-def test_enough_of_these_cancellations_met_a_pump(receivers: Receivers) -> None:
+def test_enough_of_these_cancellations_met_a_receiver(receivers: Receivers) -> None:
     async def play(folder: Path) -> None:
         await cancel_and_go_on(folder, Stops(MOST, 3), alone=False)
 
@@ -636,7 +636,7 @@ async def test_after_sleep_it_connects_anew_where_it_was(
 
 
 @pytest.mark.parametrize("moment", [0.0, 0.2])
-async def test_replaced_while_several_pumps_bring_it_is_never_mixed(
+async def test_replaced_while_several_receivers_bring_it_is_never_mixed(
     serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, receivers: Receivers, moment: float
 ) -> None:
     """Only the structure is verified, so that nothing but the engine itself keeps the versions apart."""
@@ -659,7 +659,7 @@ async def test_replaced_while_several_pumps_bring_it_is_never_mixed(
 # ------------------------------------------------------------------------------------------------ where it stands aside
 
 
-async def test_under_a_limit_of_rate_there_is_no_pump(tmp_path: Path, sleeps: Naps, receivers: Receivers) -> None:
+async def test_under_a_limit_of_rate_there_is_no_receiver(tmp_path: Path, sleeps: Naps, receivers: Receivers) -> None:
     async with raw_server([], Store(CONTENT)) as server:
         outcome = await fetch(server, tmp_path / "archives", sleeps, options={"limit_rate": 20_000_000})
 
@@ -923,7 +923,7 @@ async def test_disk_that_refuses_one_archive_fails_it_alone(
     assert_whole(outcome, folder)
 
 
-async def test_abandoned_pump_writes_nothing_any_more(tmp_path: Path, receivers: Receivers) -> None:
+async def test_abandoned_receiver_writes_nothing_any_more(tmp_path: Path, receivers: Receivers) -> None:
     """What comes after the segment was given up may be of another version."""
     abandoned, segment = asyncio.Event(), Segment(0, len(CONTENT))
 
@@ -964,7 +964,7 @@ def pumped(site: Any) -> tuple[object, ...]:
     return ("-c", PUMPED, *at(site), "--workers", 1)
 
 
-async def test_after_a_kill_the_next_run_goes_on_where_the_pump_was(
+async def test_after_a_kill_the_next_run_goes_on_where_the_receiver_was(
     serve: Callable[..., Any], command: Command
 ) -> None:
     scene = replace(level2_scenes(1)[0], size=8_000_000, deflated=False)
@@ -1002,7 +1002,7 @@ async def start(command: Command, *words: object) -> asyncio.subprocess.Process:
 
 
 @pytest.mark.skipif(not may_mount(), reason="mounting a small disk is not permitted here")
-async def test_a_disk_that_fills_up_while_a_pump_writes(serve: Callable[..., Any], command: Command) -> None:
+async def test_a_disk_that_fills_up_while_a_receiver_writes(serve: Callable[..., Any], command: Command) -> None:
     scene = replace(level2_scenes(1)[0], size=6_000_000, deflated=False)
     site = await serve([scene], rate=6e6)
     site.folder.mkdir()

@@ -143,7 +143,7 @@ async def test_many_small_and_one_large_archive_all_arrive(serve: Callable[..., 
     assert all(site.original(scene) == site.archive(scene).read_bytes() for scene in scenes)
 
 
-def trip_with(tmp_path: Path, held: list[tuple[int, int]], size: int | None, segments: int = 4) -> DownloadJob:
+def job_with(tmp_path: Path, held: list[tuple[int, int]], size: int | None, segments: int = 4) -> DownloadJob:
     from collgs_async import Product
 
     job = DownloadJob(Product("A", "http://h/a"), PartFile(tmp_path / "a.zip"), RetryPolicy(3), segments=segments)
@@ -179,14 +179,14 @@ def spans(segment: Segment | None) -> tuple[int, int | None] | None:
         pytest.param([(0, 100)], [], None, id="nothing is missing"),
     ],
 )
-async def test_next_stretch(
+async def test_next_segment(
     tmp_path: Path, held: list[tuple[int, int]], taken: list[tuple[int, int]], expected: tuple[int, int] | None
 ) -> None:
-    job = trip_with(tmp_path, held, 100)
+    job = job_with(tmp_path, held, 100)
     for first, end in taken:
         running(job, first, end, first)
 
-    assert expected == spans(job.next_stretch())
+    assert expected == spans(job.next_segment())
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ async def test_next_stretch(
 async def test_share(
     tmp_path: Path, size: int, position: int, seconds: float, tag: str | None, segments: int, *, split: bool
 ) -> None:
-    job = trip_with(tmp_path, [(0, position)], size, segments)
+    job = job_with(tmp_path, [(0, position)], size, segments)
     job.part.remote = RemoteVersion("http://h/a", size, tag)
     longest = running(job, 0, size, position, seconds=seconds)
 
@@ -219,7 +219,7 @@ async def test_share(
 
 
 async def test_line_that_has_come_to_a_halt_is_helped_though_it_was_fast(tmp_path: Path) -> None:
-    job = trip_with(tmp_path, [(0, 99 * MIB)], 100 * MIB)
+    job = job_with(tmp_path, [(0, 99 * MIB)], 100 * MIB)
     running(job, 0, 100 * MIB, 99 * MIB, seconds=1.0)
 
     looks = [job.split_largest(100.0 + seconds) is not None for seconds in (0.0, 0.4, 0.6)]
@@ -228,7 +228,7 @@ async def test_line_that_has_come_to_a_halt_is_helped_though_it_was_fast(tmp_pat
 
 
 async def test_helpers_who_come_at_once_get_as_much_each(tmp_path: Path) -> None:
-    job = trip_with(tmp_path, [(0, 20 * MIB)], 100 * MIB)
+    job = job_with(tmp_path, [(0, 20 * MIB)], 100 * MIB)
     longest = running(job, 0, 100 * MIB, 20 * MIB)
 
     pieces = [job.split_largest(100.0, helpers) for helpers in (7, 6, 5, 4)]
@@ -241,7 +241,7 @@ async def test_helpers_who_come_at_once_get_as_much_each(tmp_path: Path) -> None
 
 async def promised(tmp_path: Path) -> tuple[DownloadJob, Segment, list[Segment], Callable[[Segment], None]]:
     """Give a segment of which three pieces are promised, and what happens when one of them is answered."""
-    job = trip_with(tmp_path, [(0, 20 * MIB)], 100 * MIB)
+    job = job_with(tmp_path, [(0, 20 * MIB)], 100 * MIB)
     longest = running(job, 0, 100 * MIB, 20 * MIB)
     pieces = [shared[1] for helpers in (3, 2, 1) if (shared := job.split_largest(100.0, helpers))]
 
@@ -265,16 +265,16 @@ async def test_pieces_are_taken_over_in_whatever_order_they_are_answered(
         assert 20 * MIB == longest.unclaimed
 
     assert (0, 40 * MIB) == spans(longest)
-    assert None is job.next_stretch()
+    assert None is job.next_segment()
 
 
 async def test_piece_whose_helper_failed_is_a_gap_and_nobody_takes_it_twice(tmp_path: Path) -> None:
     job, longest, pieces, answered = await promised(tmp_path)
     answered(pieces[2])
-    assert (60 * MIB, 100 * MIB) == spans(job.next_stretch())
+    assert (60 * MIB, 100 * MIB) == spans(job.next_segment())
 
     job.requested.add(pieces[0])
-    assert (60 * MIB, 80 * MIB) == spans(job.next_stretch())
+    assert (60 * MIB, 80 * MIB) == spans(job.next_segment())
     job.requested.clear()
     running(job, 60 * MIB, 100 * MIB, 60 * MIB)
     with pytest.raises(SegmentSuperseded):
@@ -282,7 +282,7 @@ async def test_piece_whose_helper_failed_is_a_gap_and_nobody_takes_it_twice(tmp_
     assert (0, 40 * MIB) == spans(longest)
 
 
-async def test_piece_of_a_stretch_that_has_ended_is_taken_unless_it_is_here(tmp_path: Path) -> None:
+async def test_piece_of_a_segment_that_has_ended_is_taken_unless_it_is_here(tmp_path: Path) -> None:
     job, longest, pieces, answered = await promised(tmp_path)
     job.active.remove(longest)
     job.part.held.add(20 * MIB, 61 * MIB)
@@ -290,11 +290,11 @@ async def test_piece_of_a_stretch_that_has_ended_is_taken_unless_it_is_here(tmp_
     with pytest.raises(SegmentSuperseded):
         answered(pieces[1])
     answered(pieces[0])
-    assert (61 * MIB, 80 * MIB) == spans(job.next_stretch())
+    assert (61 * MIB, 80 * MIB) == spans(job.next_segment())
 
 
 async def test_the_end_moves_only_for_a_proven_answer_in_time(tmp_path: Path) -> None:
-    job = trip_with(tmp_path, [], 100 * MIB)
+    job = job_with(tmp_path, [], 100 * MIB)
     longest = running(job, 0, 100 * MIB, 10 * MIB)
     second = Segment(55 * MIB, 100 * MIB)
     remote = RemoteVersion("http://h/a", 100 * MIB, '"tag"')

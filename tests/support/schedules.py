@@ -244,10 +244,10 @@ class _Play:
         self.starts += 1
         before, spoilt = len(self._hits()), self.spoilt()
         log = self.folder / f"said{self.starts}.txt"
-        worth_a_pump = 2**60 if self.schedule.seed % 2 else 2**18
+        worth_a_receiver = 2**60 if self.schedule.seed % 2 else 2**18
         with log.open("wb") as said:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-c", SMALL_SCALE, str(worth_a_pump), "--base-url", self._server.url),
+                *(sys.executable, "-c", SMALL_SCALE, str(worth_a_receiver), "--base-url", self._server.url),
                 *("--collection", "S2_MSIL2A", "--output", str(self.archives)),
                 *("--workers", str(workers), "--segments", str(segments)),
                 *("--timeout", str(TIMEOUT), "-v"),
