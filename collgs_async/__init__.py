@@ -32,7 +32,7 @@ if TYPE_CHECKING:
         StorageError,
         TransferError,
     )
-    from collgs_async.models.product import Outcome, Product, Report, Status
+    from collgs_async.models.product import Outcome, Product, RawTimes, Report, Status
     from collgs_async.models.progress import Progress, SilentProgress
     from collgs_async.models.query import Query
     from collgs_async.reporting.bars import TqdmProgress
@@ -68,6 +68,7 @@ __all__ = [
     "Products",
     "Progress",
     "Query",
+    "RawTimes",
     "Report",
     "Search",
     "SelectedProducts",
@@ -88,7 +89,7 @@ _MODULES = {
     "client": ("Client", "run"),
     "catalogue.search": ("Search",),
     "config": ("Config", "Connection", "DownloadOptions", "Selection", "load_config"),
-    "models.product": ("Outcome", "Product", "Report", "Status"),
+    "models.product": ("Outcome", "Product", "RawTimes", "Report", "Status"),
     "models.progress": ("Progress", "SilentProgress"),
     "models.query": ("Query",),
     "reporting.bars": ("TqdmProgress",),

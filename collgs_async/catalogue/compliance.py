@@ -146,12 +146,12 @@ def _all_times(product: Product, test: Callable[[_Span], bool]) -> bool:
 
 def _sensed(product: Product) -> str:
     name = parse(product.identifier)
-    return product.start or (f"{name.start:%Y-%m-%d}" if name and name.start else "then")
+    return product.raw.start or (f"{name.start:%Y-%m-%d}" if name and name.start else "then")
 
 
 def _times_of_entry(product: Product) -> Iterator[_Span]:
     """Yield the widest interval that an entry's times allow; nothing when one of them is invalid."""
-    spans = [_interval_of(text) for text in (product.start, product.end) if text is not None]
+    spans = [_interval_of(text) for text in (product.raw.start, product.raw.end) if text is not None]
     whole = [span for span in spans if span is not None]
     if whole and len(whole) == len(spans):
         yield min(span[0] for span in whole), max(span[1] for span in whole)

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 from collgs_async.catalogue.offers import archive_links
 from collgs_async.catalogue.reading import is_torn
 from collgs_async.http.links import join_link
-from collgs_async.models.product import Product
+from collgs_async.models.product import Product, RawTimes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -39,7 +39,6 @@ def read_product(entry: object, download_base: str) -> Product:
         identifier, url, others, problem = f"unnamed-{digest}", None, (), "the catalogue gives it no identifier"
     elif is_torn(identifier):
         url, others, problem = None, (), f"{_TORN} its identifier: the catalogue's answer is not all UTF-8"
-    start, end = facts.sensing_times()
     return Product(
         identifier=identifier,
         url=url,
@@ -47,8 +46,7 @@ def read_product(entry: object, download_base: str) -> Product:
         alternatives=others,
         size=size,
         collection=facts.text("properties", "parentIdentifier"),
-        start=start,
-        end=end,
+        raw=RawTimes(*facts.sensing_times()),
         footprint=facts.footprint(),
         cloud_cover=facts.percentage("productInformation", "cloudCover"),
         orbit_direction=facts.acquisition("acquisitionParameters", "orbitDirection")

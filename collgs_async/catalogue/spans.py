@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from statistics import median_low
 from typing import TYPE_CHECKING, Final
 
+from collgs_async.models.product import read_time
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from datetime import datetime
 
     from collgs_async.models.product import Product
 
@@ -80,7 +83,7 @@ class Times:
 
     def add(self, product: Product) -> None:
         """Add a product, in the order of the list."""
-        moment = read_time(product.start)
+        moment = product.sensing_start
         if moment is None:
             return
         if self._before is not None:
@@ -92,7 +95,7 @@ class Times:
 
     def set_page(self, products: Iterable[Product]) -> None:
         """Record the times of the last page."""
-        self.page = sorted(moment for product in products if (moment := read_time(product.start)))
+        self.page = sorted(moment for product in products if (moment := product.sensing_start))
 
     def candidates(self) -> list[datetime]:
         """Return times to split at, best first: the boundary of the last page read."""
@@ -102,15 +105,6 @@ class Times:
         if self.falling:
             return [newest, oldest]
         return [oldest, newest] if self.rising else [median_low(self.page), oldest, newest]
-
-
-def read_time(written: str | None) -> datetime | None:
-    """Parse a time of an entry or a search, in UTC; None when it is invalid."""
-    try:
-        moment = datetime.fromisoformat(written or "")
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
 
 
 def _written(moment: datetime) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from collgs_async.models.product_types import kinds
 from collgs_async.models.sentinel import CHANNELS, TILE, recognise
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from collgs_async.models.product import Product
     from collgs_async.models.sentinel import Name
 
@@ -132,8 +133,4 @@ def _relative_orbit(product: Product, name: Name | None) -> int | None:
 
 def sensing_time(product: Product, name: Name | None) -> datetime | None:
     """Return the sensing time, from the entry or else from the name."""
-    try:
-        moment = datetime.fromisoformat(product.start or "")
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        return name.start if name else None
+    return product.sensing_start or (name.start if name else None)

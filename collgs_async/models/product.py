@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,7 +13,33 @@ if TYPE_CHECKING:
 
     from collgs_async.errors import CollgsError, ProductError
 
-__all__ = ["ELSEWHERE", "EXISTS", "Outcome", "Product", "Report", "Status"]
+__all__ = ["ELSEWHERE", "EXISTS", "Outcome", "Product", "RawTimes", "Report", "Status", "read_time"]
+
+
+def read_time(text: str | None) -> datetime | None:
+    """Parse a time as catalogues write it (ISO 8601), in UTC; without an offset it is UTC, and None when invalid."""
+    try:
+        moment = datetime.fromisoformat(text or "")
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class RawTimes:
+    """Sensing times as the catalogue wrote them.
+
+    Attributes
+    ----------
+    start, end
+        Usually ISO 8601, and any text when the catalogue is wrong; None when the entry has none.
+    """
+
+    start: str | None = None
+    end: str | None = None
+
+
+_NO_TIMES: Final = RawTimes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +54,8 @@ class Product:
         The archive's URL; None when the entry has no supported link.
     collection
         The collection's name; None when unknown.
-    start, end
-        Sensing times as the catalogue wrote them (ISO 8601, UTC); None when unknown.
+    raw
+        The sensing times as the catalogue wrote them; `sensing_start` and `sensing_end` are their meaning.
     footprint
         The GeoJSON geometry (RFC 7946, longitude before latitude); None when the entry has none.
     cloud_cover
@@ -57,8 +84,7 @@ class Product:
     identifier: str
     url: str | None
     collection: str | None = None
-    start: str | None = None
-    end: str | None = None
+    raw: RawTimes = _NO_TIMES
     footprint: Mapping[str, Any] | None = None
     cloud_cover: float | None = None
     orbit_direction: str | None = None
@@ -75,10 +101,39 @@ class Product:
     relative_orbit: int | None = None
 
     @property
+    def sensing_start(self) -> datetime | None:
+        """When sensing began: aware, in UTC; None when unknown, or when the catalogue's text is no time."""
+        return read_time(self.raw.start)
+
+    @property
+    def sensing_end(self) -> datetime | None:
+        """When sensing ended: aware, in UTC; None when unknown, or when the catalogue's text is no time."""
+        return read_time(self.raw.end)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the attributes by name, for a table in Python: times are datetimes, and `raw` is left out."""
+        times = {"sensing_start": self.sensing_start, "sensing_end": self.sensing_end}
+        return _replaced(self, times)
+
+    def to_record(self) -> dict[str, Any]:
+        """Return the fields by the names of plans and listings: `start` and `end` as the catalogue wrote them."""
+        return _replaced(self, {"start": self.raw.start, "end": self.raw.end})
+
+    @property
     def is_twin(self) -> bool:
         """Whether another product has the same name, so that no file name is left for this one."""
         return self.url is not None and self.problem is not None
 
+
+def _replaced(product: Product, times: Mapping[str, object]) -> dict[str, Any]:
+    """Return the fields of a product in order, with its times in the place of `raw`."""
+    record: dict[str, Any] = {}
+    for name in _FIELDS:
+        record |= times if name == "raw" else {name: getattr(product, name)}
+    return record
+
+
+_FIELDS: Final = tuple(one.name for one in fields(Product))
 
 EXISTS: Final = "exists"
 """Reason for skipping a product: its archive is complete."""

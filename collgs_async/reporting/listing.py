@@ -188,7 +188,8 @@ def _layout(name: str, action: Callable[[Product], str] | None) -> _Layout:
 def _record(product: Product, action: Callable[[Product], str] | None) -> dict[str, Any]:
     """Return every field that fits into one cell, in the order of the columns."""
     record: dict[str, Any] = {"action": action(product)} if action else {}
-    record |= {name: getattr(product, name) for name in _FLAT_FIELDS}
+    written = product.to_record()
+    record |= {name: written[name] for name in _FLAT_FIELDS}
     for name in ("cloud_cover", "overlap"):
         if record[name] is not None and not math.isfinite(record[name]):
             record[name] = None  # JSON cannot represent it
@@ -294,7 +295,7 @@ def _shortened(identifier: str, room: int | None) -> str:
 
 
 def _start(product: Product) -> str:
-    start = product.start or _UNKNOWN
+    start = product.raw.start or _UNKNOWN
     return start if len(start) <= len("2021-09-24T16:30:21") else f"{start[:19]}Z"
 
 

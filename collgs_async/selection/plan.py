@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from collgs_async.config.json_file import read_object
 from collgs_async.errors import ConfigError, StorageError
 from collgs_async.http.messages import json_text
-from collgs_async.models.product import Product
+from collgs_async.models.product import Product, RawTimes, read_time
 from collgs_async.models.query import Query
 from collgs_async.selection.plan_form import FORMAT, VERSION, check_form
 from collgs_async.storage.atomic import write_file
@@ -90,7 +90,7 @@ class Plan:
     ) -> Self:
         """Create a plan from a selection, sorted and cleaned for the file; see the attributes."""
         by_name = sorted(map(_normalise, products), key=lambda product: product.identifier)
-        newest_first = sorted(by_name, key=lambda product: product.start or "", reverse=True)
+        newest_first = sorted(by_name, key=lambda product: product.raw.start or "", reverse=True)
         unwanted = sorted(left_out, key=lambda one: (one.identifier, one.reason))
         return cls(catalogue, dict(parameters), dict(selection or {}), tuple(newest_first), tuple(unwanted))
 
@@ -172,27 +172,27 @@ def _json(value: object) -> str:
     return json_text(value, ascii_only=False)
 
 
-_PRODUCT_FIELDS: Final = tuple(one.name for one in fields(Product))
-
-
 def _product(entry: Mapping[str, Any]) -> Product:
     """Parse a product of a validated file."""
     values = {"url": None, **entry, "alternatives": tuple(entry.get("alternatives", ()))}
     for name in ("cloud_cover", "overlap"):
         if values.get(name) is not None:
             values[name] = float(values[name])
-    return Product(**values)
+    return _from_record(values)
 
 
 def _to_entry(product: Product) -> dict[str, Any]:
     """Return the known fields of a product; unknown ones are left out."""
-    values = {name: getattr(product, name) for name in _PRODUCT_FIELDS}
-    return {name: value for name, value in values.items() if value is not None and value != ()}
+    return {name: value for name, value in product.to_record().items() if value is not None and value != ()}
+
+
+def _from_record(values: dict[str, Any]) -> Product:
+    return Product(raw=RawTimes(values.pop("start", None), values.pop("end", None)), **values)
 
 
 def _normalise(product: Product) -> Product:
     """Return a product as a plan has it: times in UTC, URLs without passwords, numbers that JSON can represent."""
-    values = {name: getattr(product, name) for name in _PRODUCT_FIELDS}
+    values = product.to_record()
     for name in ("start", "end"):
         values[name] = _utc(values[name])
     for name in ("url", "quicklook"):
@@ -202,17 +202,13 @@ def _normalise(product: Product) -> Product:
         if isinstance(value, float) and not math.isfinite(value):
             values[name] = None
     values["footprint"] = _geometry(values["footprint"])
-    return Product(**values)
+    return _from_record(values)
 
 
 def _utc(written: str | None) -> str | None:
     """Write a time in UTC, to the millisecond; None when it is invalid."""
-    try:
-        moment = datetime.fromisoformat(written or "")
-        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
-    return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+    moment = read_time(written)
+    return None if moment is None else moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
 def _geometry(footprint: Mapping[str, Any] | None) -> dict[str, Any] | None:

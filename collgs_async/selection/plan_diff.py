@@ -106,8 +106,9 @@ def _is(reason: str | None) -> str:
 
 
 def _differences(old: Product, new: Product) -> Iterator[str]:
+    all_before, all_after = old.to_record(), new.to_record()
     for name in _COMPARED:
-        before, after = getattr(old, name), getattr(new, name)
+        before, after = all_before[name], all_after[name]
         if before == after or (name in _NOT_ALWAYS_ASKED and None in (before, after)):
             continue
         words = name.replace("_", " ")

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collgs_async import Product
+from collgs_async import Product, RawTimes
 from collgs_async.reporting.map import world
 from collgs_async.reporting.map.notebook import notebook_html
 from collgs_async.reporting.map.outlines import outlines
@@ -37,7 +37,7 @@ def box(west: float, south: float, east: float, north: float) -> dict[str, Any]:
 
 
 def product(identifier: str, start: str = "2025-06-01T10:00:00Z", **facts: Any) -> Product:
-    return Product(identifier, "https://store.example/a.zip", **{"start": start, **facts})
+    return Product(identifier, "https://store.example/a.zip", raw=RawTimes(start), **facts)
 
 
 def row_of_three() -> list[Product]:

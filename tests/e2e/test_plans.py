@@ -86,7 +86,7 @@ async def test_a_plan_is_made_reviewed_and_pulled_without_asking_the_catalogue_a
     assert "collgs-async --plan plan.json" in made.err
     assert (site.server.url, 3) == (plan.catalogue, plan.parameters["count"])
     assert 3 == len(plan.products)
-    assert all(product.footprint and product.url and product.start for product in plan.products)
+    assert all(product.footprint and product.url and product.sensing_start for product in plan.products)
     assert [] == site.archive_hits()
 
     before = asked(site)

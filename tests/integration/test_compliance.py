@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from collgs_async import CatalogueError, Client, Config, Connection, Product, Query, Selection
 from collgs_async.catalogue.compliance import outside
+from collgs_async.models.product import RawTimes
 from tests.integration.test_session import listening
 
 if TYPE_CHECKING:
@@ -34,8 +35,7 @@ PRODUCT = Product(
     NAME,
     "https://h.example/a.zip",
     collection="S2_MSIL2A",
-    start="2021-09-24T16:30:21.024Z",
-    end="2021-09-24T16:30:21.024Z",
+    raw=RawTimes("2021-09-24T16:30:21.024Z", "2021-09-24T16:30:21.024Z"),
     footprint=box(5, 49, 6, 50),
     cloud_cover=3,
     orbit_direction="DESCENDING",
@@ -142,16 +142,16 @@ def test_a_name_without_a_mission_is_no_evidence(asked: str, name: str) -> None:
 def test_times_are_taken_as_precisely_as_they_are_written(
     start: str | None, asked: dict[str, str], which: list[str]
 ) -> None:
-    assert which == found(anonymous(start=start, end=start), **asked)
+    assert which == found(anonymous(raw=RawTimes(start, start)), **asked)
 
 
 def test_a_time_is_evidence_only_where_the_name_agrees() -> None:
     asked = {"timeStart": "2022-01-01"}
     later = "2022-03-01T00:00:00Z"  # perhaps when it was published
 
-    assert [] == found(replace(PRODUCT, start=later, end=later), **asked)
-    assert ["timeStart"] == found(replace(PRODUCT, start=None, end=None), **asked)
-    assert [] == found(replace(PRODUCT, start=None, end=None), timeStart="2021-09-25T10:00:00Z")
+    assert [] == found(replace(PRODUCT, raw=RawTimes(later, later)), **asked)
+    assert ["timeStart"] == found(replace(PRODUCT, raw=RawTimes()), **asked)
+    assert [] == found(replace(PRODUCT, raw=RawTimes()), timeStart="2021-09-25T10:00:00Z")
 
 
 @pytest.mark.parametrize("clockwise", [True, False])
@@ -300,7 +300,7 @@ def test_no_time_that_meets_the_period_is_refused(
     start: datetime, edge: datetime, lasting: timedelta, precision: str
 ) -> None:
     end = start + lasting
-    product = anonymous(start=start.isoformat(timespec=precision), end=end.isoformat(timespec=precision))
+    product = anonymous(raw=RawTimes(start.isoformat(timespec=precision), end.isoformat(timespec=precision)))
 
     assert [] == found(product, timeStart=min(edge, end).isoformat())
     assert [] == found(product, timeEnd=max(edge, start).isoformat())

@@ -20,7 +20,7 @@ from collgs_async.cli.commands.catalogue import _write_table
 from collgs_async.cli.console import ConsoleHandler
 from collgs_async.errors import CatalogueError, TransferError
 from collgs_async.http.messages import json_text, printable
-from collgs_async.models.product import Outcome, Product, Report, Status
+from collgs_async.models.product import Outcome, Product, RawTimes, Report, Status
 from collgs_async.reporting.listing import FORMATS, write_listing
 from collgs_async.reporting.map.page import page
 from collgs_async.reporting.names import short_name
@@ -59,8 +59,7 @@ def product(text: str) -> Product:
         text,
         f"http://127.0.0.1/{text}",
         collection=text,
-        start=text,
-        end=text,
+        raw=RawTimes(text, text),
         footprint={"type": text, "coordinates": [text]},
         orbit_direction=text,
         platform=text,

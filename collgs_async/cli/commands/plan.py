@@ -121,7 +121,7 @@ def _refuse_to_replace(target: Path) -> None:
 def _summary(plan: Plan) -> str:
     """Summarise a plan: number of products, range of dates, and size, as far as known."""
     number = f"{len(plan.products)} {'product' if len(plan.products) == 1 else 'products'}"
-    days = sorted(product.start[:10] for product in plan.products if product.start)
+    days = sorted(product.raw.start[:10] for product in plan.products if product.raw.start)
     span = f", sensed {days[0]} to {days[-1]}" if days else ""
     sizes = [product.size for product in plan.products if product.size is not None]
     unknown = len(plan.products) - len(sizes)

@@ -48,7 +48,7 @@ def notebook_html(products: Sequence[Product], *, area: Mapping[str, Any] | None
 def _row(product: Product) -> str:
     cells = (
         product.identifier,
-        (product.start or "")[:16].replace("T", " "),
+        (product.raw.start or "")[:16].replace("T", " "),
         "" if product.cloud_cover is None else f"{product.cloud_cover:.1f}",
         orbit(product) or "",
         "" if product.size is None else format_bytes(product.size),

@@ -22,7 +22,7 @@ def feature(product: Product, overlap: Mapping[str, float]) -> dict[str, Any]:
     """Return what the page shows of a product; unknown values are left out."""
     facts = {
         "id": product.identifier,
-        "start": _seconds(product.start),
+        "start": _seconds(product.sensing_start),
         "cloud": _finite(product.cloud_cover),
         "orbit": orbit(product),
         "overlap": _finite(overlap.get(product.identifier)),
@@ -34,13 +34,9 @@ def feature(product: Product, overlap: Mapping[str, float]) -> dict[str, Any]:
     return {name: value for name, value in facts.items() if value is not None}
 
 
-def _seconds(moment: str | None) -> float | None:
-    """Parse a sensing time, UTC by default, to seconds since 1970; None when it is invalid or out of range."""
-    try:
-        read = datetime.fromisoformat(moment or "")
-        seconds = (read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
-        return None
+def _seconds(moment: datetime | None) -> float | None:
+    """Return seconds since 1970; None when the time is unknown or out of range."""
+    seconds = moment.timestamp() if moment else -1
     return seconds if 0 <= seconds < _LATEST else None
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from collgs_async.catalogue.response import Page, PageLimitError, read_page
 from collgs_async.errors import CatalogueError
-from collgs_async.models.product import Product
+from collgs_async.models.product import Product, RawTimes
 
 BASE = "https://collgs.lu/"
 NAME = "S2A_MSIL2A_20210924T163021_N0301_R083_T15SYR_20210924T211718"
@@ -151,8 +151,7 @@ def test_full_example_is_read_field_by_field() -> None:
             identifier=NAME,
             url=BASE + STORED,
             collection="S2_MSIL2A",
-            start="2021-09-24T16:30:21.024+00:00",
-            end="2021-09-24T16:30:21.024+00:00",
+            raw=RawTimes("2021-09-24T16:30:21.024+00:00", "2021-09-24T16:30:21.024+00:00"),
             footprint=FOOTPRINT,
             cloud_cover=3,
             orbit_direction="DESCENDING",
@@ -236,7 +235,7 @@ def test_numbers_that_are_none_are_left_out(number: object) -> None:
 def test_one_instant_is_both_start_and_end() -> None:
     found = product(date="2021-09-24T16:30:21.024Z")
 
-    assert ("2021-09-24T16:30:21.024Z", "2021-09-24T16:30:21.024Z") == (found.start, found.end)
+    assert ("2021-09-24T16:30:21.024Z", "2021-09-24T16:30:21.024Z") == (found.raw.start, found.raw.end)
 
 
 def test_links_may_be_an_array_with_relations() -> None:

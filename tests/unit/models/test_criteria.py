@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from collgs_async.errors import CatalogueError, ConfigError
 from collgs_async.models.criteria import BestOf, Criteria
-from collgs_async.models.product import Product
+from collgs_async.models.product import Product, RawTimes
 from collgs_async.selection.best import best
 from collgs_async.selection.filters import Excluded, filter_products, rejection
 from tests.conftest import level2_scenes
@@ -27,7 +27,7 @@ checked = settings(deadline=None, derandomize=True, max_examples=80)
 TILE = Product(
     "S2A_MSIL2A_20210724T103021_N0301_R108_T31UGR_20210724T142857",
     None,
-    start="2021-07-24T10:30:21.024Z",
+    raw=RawTimes("2021-07-24T10:30:21.024Z"),
     cloud_cover=12,
     orbit_direction="DESCENDING",
     orbit_number=108,
@@ -36,11 +36,11 @@ TILE = Product(
 RADAR = Product(
     "S1B_IW_GRDH_1SDV_20211224T063752_20211224T063817_030130_00B9CD_2770",
     None,
-    start="2021-12-24T06:37:52Z",
+    raw=RawTimes("2021-12-24T06:37:52Z"),
     orbit_direction="ASCENDING",
 )
 OCEAN = Product("S3A_OL_1_EFR____20210810T081245_20210810T081545_20210810T100954_0179_075_078_2340_LN1_O_NR_002", None)
-NAMELESS = Product("unnamed-0123", None, start="2021-07-24", orbit_number=108, platform="SENTINEL-2B")
+NAMELESS = Product("unnamed-0123", None, raw=RawTimes("2021-07-24"), orbit_number=108, platform="SENTINEL-2B")
 ALL = (TILE, RADAR, OCEAN, NAMELESS)
 
 
@@ -293,7 +293,7 @@ def shot(
     return Product(
         f"S2A_MSIL2A_2022{month:02}{day:02}T103021_N{baseline}_R108_T{tile}_20230101T000000",
         None,
-        start=f"2022-{month:02}-{day:02}T10:30:21.024Z",
+        raw=RawTimes(f"2022-{month:02}-{day:02}T10:30:21.024Z"),
         cloud_cover=cloud,
     )
 

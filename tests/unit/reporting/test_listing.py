@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collgs_async.errors import CatalogueError, ConfigError
-from collgs_async.models.product import Product
+from collgs_async.models.product import Product, RawTimes
 from collgs_async.reporting.listing import FORMATS, rewind, write_listing
 
 if TYPE_CHECKING:
@@ -34,8 +34,7 @@ FULL = Product(
     identifier=S2,
     url="https://store.example/a/S2A.zip",
     collection="S2MSI2A",
-    start="2021-09-24T16:30:21.024Z",
-    end="2021-09-24T16:30:21.024Z",
+    raw=RawTimes("2021-09-24T16:30:21.024Z", "2021-09-24T16:30:21.024Z"),
     footprint={"type": "Polygon", "coordinates": [CLOCKWISE]},
     cloud_cover=12.34,
     orbit_direction="DESCENDING",
@@ -159,7 +158,7 @@ async def test_json_has_every_field_in_order_and_null_where_unknown() -> None:
     full, bare = json.loads(await listing("json", FULL, BARE))
     assert KEYS == list(full)
     assert KEYS == list(bare)
-    assert [FULL.cloud_cover, FULL.size, FULL.start] == [full["cloud_cover"], full["size"], full["start"]]
+    assert [FULL.cloud_cover, FULL.size, FULL.raw.start] == [full["cloud_cover"], full["size"], full["start"]]
     expected = dict.fromkeys(KEYS) | {"identifier": "bare", "problem": "the entry has no download link"}
     assert expected == bare
 
@@ -358,7 +357,7 @@ async def test_the_table_shows_what_one_chooses_by() -> None:
 
 
 async def test_columns_stand_below_their_titles() -> None:
-    ascending = Product("short", None, start="2021-09-24", orbit_direction="ASCENDING", orbit_number=7)
+    ascending = Product("short", None, raw=RawTimes("2021-09-24"), orbit_direction="ASCENDING", orbit_number=7)
     header, *lines = (await listing("table", FULL, ascending)).splitlines()
     assert ["2021-09-24T", "2021-09-24 "] == [line[header.index("sensing") :][:11] for line in lines]
     assert ["DESC 83 ", "ASC 7   "] == [line[header.index("orbit") :][:8] for line in lines]
@@ -444,7 +443,7 @@ async def test_a_wide_terminal_cuts_no_identifier() -> None:
 
 
 async def test_control_characters_neither_break_the_line_nor_reach_the_terminal() -> None:
-    lines = (await listing("table", Product("a\n\x1b[31mb", None, start="\x07"))).splitlines()
+    lines = (await listing("table", Product("a\n\x1b[31mb", None, raw=RawTimes("\x07")))).splitlines()
     assert 2 == len(lines)
     assert lines[1].startswith("a??[31mb ")
     assert lines[1].isprintable()

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collgs_async.errors import CatalogueError
-from collgs_async.models.product import Product
+from collgs_async.models.product import Product, RawTimes
 from collgs_async.models.sentinel import parse
 from collgs_async.selection.baselines import SAME_GROUND, latest_baseline
 from collgs_async.selection.filters import Excluded
@@ -41,12 +41,12 @@ def scene(
     footprint: dict[str, Any] | None = WHOLE,
 ) -> Product:
     identifier = f"S2A_MSIL2A_20220104T{hour:02}3021_N{baseline}_R108_T{tile}_{made}"
-    return Product(identifier, None, start=f"2022-01-04T{hour:02}:30:21.024Z", footprint=footprint)
+    return Product(identifier, None, raw=RawTimes(f"2022-01-04T{hour:02}:30:21.024Z"), footprint=footprint)
 
 
 def in_the_catalogues_order(products: Iterable[Product]) -> list[Product]:
     by_name = sorted(products, key=lambda product: product.identifier)
-    return sorted(by_name, key=lambda product: product.start or "", reverse=True)
+    return sorted(by_name, key=lambda product: product.raw.start or "", reverse=True)
 
 
 async def chosen_of(products: Sequence[Product], **options: Any) -> tuple[list[Product], list[Excluded]]:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, ValidationError
 
 from collgs_async.errors import ConfigError, StorageError
-from collgs_async.models.product import Product
+from collgs_async.models.product import Product, RawTimes
 from collgs_async.selection.plan import Plan, PlanExclusion, plan_schema
 from collgs_async.selection.plan_diff import compare
 
@@ -32,8 +32,7 @@ def product(name: str, **values: Any) -> Product:
     known: dict[str, Any] = {
         "url": f"https://collgs.lu/repository/{name}.zip",
         "collection": "S2_MSIL2A",
-        "start": "2025-06-01T10:30:31.024Z",
-        "end": "2025-06-01T10:30:31.024Z",
+        "raw": RawTimes("2025-06-01T10:30:31.024Z", "2025-06-01T10:30:31.024Z"),
         "footprint": SQUARE,
         "cloud_cover": 12.5,
     }
@@ -48,7 +47,13 @@ def plan(*products: Product, left_out: tuple[PlanExclusion, ...] = (), **values:
 
 def full() -> Plan:
     return plan(
-        product("B", start="2025-06-02T10:30:31.024Z", size=812_345_678, orbit_number=51, platform="Sentinel-2A"),
+        product(
+            "B",
+            raw=RawTimes("2025-06-02T10:30:31.024Z", "2025-06-01T10:30:31.024Z"),
+            size=812_345_678,
+            orbit_number=51,
+            platform="Sentinel-2A",
+        ),
         product("A", quicklook="https://collgs.lu/quicklooks/A.jpg", orbit_direction="DESCENDING", overlap=7.5),
         product("é 名", url=None, problem="the entry has no link"),
         left_out=(
@@ -125,9 +130,9 @@ def test_the_file_has_one_product_a_line_the_newest_first_and_says_all_that_is_k
 @given(st.randoms(use_true_random=False))
 def test_the_order_is_the_plans_own_whatever_the_catalogues_was(chance: random.Random) -> None:
     products = [
-        product(name, start=f"2025-06-0{day}T10:30:31Z") for day in (1, 2) for name in "ABCD"[day - 1 : day + 1]
+        product(name, raw=RawTimes(f"2025-06-0{day}T10:30:31Z")) for day in (1, 2) for name in "ABCD"[day - 1 : day + 1]
     ]
-    products.append(product("Z", start=None))
+    products.append(product("Z", raw=RawTimes()))
     left_out = [PlanExclusion("A1", "one"), PlanExclusion("A1", "another"), PlanExclusion("B1", "one")]
     shuffled, dropped = chance.sample(products, len(products)), chance.sample(left_out, len(left_out))
 
@@ -144,9 +149,9 @@ def test_the_order_is_the_plans_own_whatever_the_catalogues_was(chance: random.R
     ],
 )
 def test_times_are_in_utc(written: str, read: str | None) -> None:
-    one = plan(product("A", start=written, end=written)).products[0]
+    one = plan(product("A", raw=RawTimes(written, written))).products[0]
 
-    assert (read, read) == (one.start, one.end)
+    assert (read, read) == (one.raw.start, one.raw.end)
 
 
 def test_the_moment_of_the_plan_is_in_utc_too() -> None:
