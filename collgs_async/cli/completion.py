@@ -10,7 +10,8 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from collgs_async.cli.parser import COMMANDS, TOPICS, command_parser
+from collgs_async.cli.parser import COMMANDS, command_parser
+from collgs_async.cli.topics import TOPICS
 from collgs_async.config.settings import OPTIONS
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def _command(name: str) -> _Command:
     if name == "help":
         operands = [_Word((), "topic", "text", (*TOPICS, *COMMANDS))]
     return _Command(
-        name, COMMANDS[name], tuple(word for word in words if word.names), operands[0] if operands else None
+        name, COMMANDS[name].help, tuple(word for word in words if word.names), operands[0] if operands else None
     )
 
 

@@ -16,8 +16,12 @@ from collgs_async.http.messages import json_text, printable
 
 if TYPE_CHECKING:
     import asyncio
+    from argparse import Namespace
     from collections.abc import Callable, Coroutine, Iterator
     from types import FrameType
+
+    from collgs_async.config.settings import Config
+    from collgs_async.models.progress import Progress
 
 __all__ = ["ConsoleHandler", "run_with_signals"]
 
@@ -49,6 +53,21 @@ class ConsoleHandler(logging.Handler):
         with suppress(OSError, ValueError):  # standard error is closed; the run continues
             sys.stderr.write(line + "\n")
             sys.stderr.flush()
+
+    @contextmanager
+    def progress(self, config: Config, args: Namespace) -> Iterator[Progress]:
+        """Show the progress of a run, with messages above it."""
+        from collgs_async.reporting.bars import TqdmProgress
+        from collgs_async.reporting.choice import choose_progress
+
+        progress = choose_progress(config.download_options.workers, quiet=args.quiet or args.log_json)
+        if isinstance(progress, TqdmProgress):
+            self.write_line = progress.write_line
+        try:
+            yield progress
+        finally:
+            progress.close()
+            self.write_line = None
 
     @staticmethod
     def _words(record: logging.LogRecord) -> str:

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from collgs_async.cli.console import ConsoleHandler, run_with_signals
-from collgs_async.cli.values import flags_of, parse
-from collgs_async.config.options import env_name
-from collgs_async.config.settings import OPTIONS
+from collgs_async.cli.parser import parse
+from collgs_async.cli.settings import has_selection, read_config, read_plan_settings, read_settings
 from collgs_async.errors import CollgsError, ConfigError
 from collgs_async.http.tls import put_off
 
@@ -92,107 +91,79 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def dispatch(args: Namespace, console: ConsoleHandler) -> int:
-    if args.command in {"completion", "help"}:
-        return _print_text(args)
-    flags = flags_of(args)
-    if args.command == "download" and not args.plan and _has_no_selection(args, flags):
-        return _first_steps()
-    from collgs_async.cli.commands import download
-
+    """Load the settings of a command, and run it."""
     match args.command:
+        case "help":
+            from collgs_async.cli.help import help_text
+
+            return _print(help_text(args.topic))
+        case "completion":
+            from collgs_async.cli.completion import completion_script
+
+            return _print(completion_script(args.shell))
         case "init":
-            return download.initialise(args.file)
-        case "demo":
-            from collgs_async.cli.commands import demo
+            from collgs_async.cli.commands.setup import initialise
 
-            return run_with_signals(demo.demo(args, flags, console))
-        case "verify":
-            config, folder = download.read_verify(args, flags)
-            return run_with_signals(download.verify(folder, config, args, console))
+            return initialise(args.file)
         case "login":
-            flags = (
-                flags if not _has_no_selection(args, flags) else {"parameters.parentIdentifier": "S2_MSIL2A", **flags}
-            )
-            return run_with_signals(download.login(download.read_config(args, flags)))
+            from collgs_async.cli.commands.setup import login
+
+            any_collection = {} if has_selection(args) else {"parameters.parentIdentifier": "S2_MSIL2A"}
+            return run_with_signals(login(read_config(args, any_collection)))
+        case "demo":
+            from collgs_async.cli.commands.demo import demo
+
+            return run_with_signals(demo(args, console))
+        case "verify":
+            from collgs_async.cli.commands.verify import read_verify, verify
+
+            return run_with_signals(verify(*read_verify(args), args, console))
         case "search":
-            from collgs_async.cli.commands import search
+            from collgs_async.cli.commands.search import search
 
-            return run_with_signals(search.search(download.read_config(args, flags), args))
+            return run_with_signals(search(read_config(args), args))
         case "quicklooks":
-            from collgs_async.cli.commands import search
+            from collgs_async.cli.commands.search import quicklooks
 
-            return run_with_signals(search.quicklooks(download.read_config(args, flags)))
-        case "collections" | "describe":
-            return _query_catalogue(args, flags)
+            return run_with_signals(quicklooks(read_config(args)))
+        case "collections":
+            from collgs_async.cli.commands.catalogue import collections
+
+            return run_with_signals(collections(read_settings(args), args.format))
+        case "describe":
+            from collgs_async.cli.commands.catalogue import describe
+
+            named = {"parameters.parentIdentifier": args.name} if args.name else {}
+            return run_with_signals(describe(read_config(args, named), args.format))
         case "plan":
-            return _plan(args, flags)
+            return _plan(args)
         case _:
-            return _download(args, flags, console)
+            return _download(args, console)
 
 
-def _download(args: Namespace, flags: dict[str, object], console: ConsoleHandler) -> int:
-    """Download the products of a search, or of a plan."""
-    from collgs_async.cli.commands import download
-
-    if args.plan:
-        from collgs_async.cli.commands import plan
-
-        config = plan.load_plan_settings("--plan", args, flags)
-    else:
-        config = download.read_config(args, flags)
-    return run_with_signals(download.download(config, args, console))
-
-
-def _query_catalogue(args: Namespace, flags: dict[str, object]) -> int:
-    """List collections, or describe one, whatever collection is configured."""
-    from collgs_async.cli.commands import catalogue, download
-
-    if args.command == "collections":
-        config = download.read_settings(args, flags)
-        return run_with_signals(catalogue.collections(config, args.format))
-    named = {"parameters.parentIdentifier": args.name} if args.name else {}
-    config = download.read_config(args, {**flags, **named})
-    return run_with_signals(catalogue.describe(config, config.needed_query().collection, args.format))
-
-
-def _plan(args: Namespace, flags: dict[str, object]) -> int:
+def _plan(args: Namespace) -> int:
     """Make a plan, or compare one with another or with the catalogue."""
-    from collgs_async.cli.commands import download, plan
+    from collgs_async.cli.commands.plan import compare_plans, make_plan
 
     if args.diff:
-        config = plan.load_plan_settings("--diff", args, flags)
-        return run_with_signals(plan.compare_plans(config, args))
+        return run_with_signals(compare_plans(read_plan_settings("--diff", args), args))
     if args.file is None:
         raise ConfigError("plan: expected the name of a file to write, such as plan.json, found none")
-    return run_with_signals(plan.make_plan(download.read_config(args, flags), args))
+    return run_with_signals(make_plan(read_config(args), args))
 
 
-def _print_text(args: Namespace) -> int:
-    """Run a command that needs neither settings nor catalogue."""
-    if args.command == "help":
-        from collgs_async.cli.commands.setup import help_text
+def _download(args: Namespace, console: ConsoleHandler) -> int:
+    """Download the products of a search, or of a plan."""
+    if not args.plan and not has_selection(args):
+        from collgs_async.cli.commands.setup import first_steps
 
-        sys.stdout.write(help_text(args.topic))
-    else:
-        from collgs_async.cli.completion import completion_script
+        return first_steps()
+    from collgs_async.cli.commands.download import download
 
-        sys.stdout.write(completion_script(args.shell))
+    config = read_plan_settings("--plan", args) if args.plan else read_config(args)
+    return run_with_signals(download(config, args, console))
+
+
+def _print(text: str) -> int:
+    sys.stdout.write(text)
     return 0
-
-
-def _has_no_selection(args: Namespace, flags: dict[str, object]) -> bool:
-    """Whether nothing selects what to search for: no file, no flag, no variable."""
-    from collgs_async.cli.commands.download import DEFAULT_CONFIG
-
-    selecting = [option for option in OPTIONS if option.group == "selection"]
-    asked = any(key.startswith(("parameters.", "selection.")) for key in flags)
-    asked |= any(os.environ.get(env_name(option)) for option in selecting)
-    return not (args.config or asked or DEFAULT_CONFIG.exists())
-
-
-def _first_steps() -> int:
-    from collgs_async.cli.commands.download import DEFAULT_CONFIG, initialise
-
-    log.error("nothing says what to search for: there is no config.json, and no option such as --collection was given")
-    initialise(DEFAULT_CONFIG)
-    return 2

@@ -99,6 +99,7 @@ async def test_init_writes_the_sample(say: Callable[..., Any], tmp_path: Path, w
 
     name = words[0] if words else "config.json"
     assert 0 == said.code
+    assert said.err.startswith(f"wrote {name}: ")
     assert sample_config() == (tmp_path / "cwd" / name).read_text("utf-8")
     assert [name] == files_below(tmp_path / "cwd")
 

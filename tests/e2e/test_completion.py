@@ -16,7 +16,8 @@ import pytest
 
 from collgs_async.cli.completion import completion_script
 from collgs_async.cli.main import main
-from collgs_async.cli.parser import COMMANDS, SHELLS, TOPICS, command_parser
+from collgs_async.cli.parser import COMMANDS, SHELLS, command_parser
+from collgs_async.cli.topics import TOPICS
 from collgs_async.config.settings import OPTIONS
 
 if TYPE_CHECKING:

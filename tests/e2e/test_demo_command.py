@@ -1,4 +1,4 @@
-"""The show, and the embedded catalogue for rehearsals: ``collgs-async demo``."""
+"""The demonstration, and the embedded catalogue for rehearsals: ``collgs-async demo``."""
 
 from __future__ import annotations
 
@@ -122,10 +122,10 @@ async def test_fault_list_names_each_of_them(show: Callable[..., Awaitable[Ended
         (("--fault", "stal"), "--fault: expected all, .*, found 'stal'; did you mean stall.?"),
         (("--fault", "list", "nonsense"), "--fault: expected all, list or a fault .*, found 'nonsense'"),
         (("--fault",), "--fault: expected at least one argument"),
-        (("--products", "0"), "--products: expected a whole number from 1 to 100000, found '0'"),
-        (("--products", "many"), "--products: expected a whole number .*, found 'many'"),
-        (("--port", "70000"), "--port: expected a whole number from 0 to 65535, found '70000'"),
-        (("--port", "-1"), "--port: expected a whole number from 0 to 65535, found '-1'"),
+        (("--products", "0"), '--products: expected a whole number from 1 to 100000, found "0"'),
+        (("--products", "many"), '--products: expected a whole number .*, found "many"'),
+        (("--port", "70000"), '--port: expected a whole number from 0 to 65535, found "70000"'),
+        (("--port", "-1"), '--port: expected a whole number from 0 to 65535, found "-1"'),
         (("--workers", "0"), '--workers: expected a whole number from 1 to 64, found "0"'),
     ],
 )
@@ -171,7 +171,7 @@ async def test_serve_prints_a_configuration_with_which_the_real_command_works(
     assert [] == files_below(temporary)
 
 
-async def test_ctrl_c_in_the_middle_of_the_show_leaves_only_its_downloads(command: Command, temporary: Path) -> None:
+async def test_ctrl_c_in_the_middle_of_the_demo_leaves_only_its_downloads(command: Command, temporary: Path) -> None:
     process = await command.start("demo", TMPDIR=str(temporary))
     await until(lambda: any(temporary.glob("collgs-demo-*/*.part")), process)
     process.send_signal(signal.SIGINT)

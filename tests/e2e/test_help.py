@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from collgs_async.cli.commands.setup import EXIT_CODES, FILES, VARIABLES, help_text
+from collgs_async.cli.help import help_text
 from collgs_async.cli.main import main
-from collgs_async.cli.parser import COMMANDS, TOPICS, command_parser
+from collgs_async.cli.parser import COMMANDS, command_parser
+from collgs_async.cli.topics import EXIT_CODES, FILES, TOPICS, VARIABLES
 from collgs_async.config.options import env_name
 from collgs_async.config.settings import OPTIONS
 from collgs_async.errors import ConfigError
@@ -65,7 +66,7 @@ async def test_help_of_each_command_fits_the_width_and_touches_nothing(command: 
     ended = await command(name, "--help", COLUMNS="80")
 
     assert (0, "") == (ended.code, ended.err)
-    assert COMMANDS[name] in ended.out
+    assert COMMANDS[name].help in ended.out
     assert [] == too_long(ended.out)
     assert [] == list(command.folder.iterdir())
 
@@ -86,7 +87,7 @@ def test_the_help_of_a_download_names_every_option() -> None:
 
 
 def test_the_examples_of_the_help_are_understood(capsys: pytest.CaptureFixture[str]) -> None:
-    from collgs_async.cli.values import parse
+    from collgs_async.cli.parser import parse
 
     with pytest.raises(SystemExit):
         main(["--help"])
@@ -105,7 +106,7 @@ def test_each_topic_is_explained_within_the_width(topic: str, capsys: pytest.Cap
     told = capsys.readouterr()
 
     assert (0, "") == (code, told.err)
-    assert told.out.startswith(f"{topic}: {TOPICS[topic]}\n\n")
+    assert told.out.startswith(f"{topic}: {TOPICS[topic].title}\n\n")
     assert [] == too_long(told.out)
     assert "collgs-\n" not in told.out
 

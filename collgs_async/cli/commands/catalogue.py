@@ -56,8 +56,9 @@ def _row(collection: Collection) -> list[str]:
     return [collection.identifier, f"{since}{until}" or "-", what or "-"]
 
 
-async def describe(config: Config, collection: str, form: str) -> int:
-    """Show the search parameters of a collection."""
+async def describe(config: Config, form: str) -> int:
+    """Show the search parameters of the collection."""
+    collection = config.needed_query().collection
     async with Client(config) as client:
         description = await client.describe(collection)
     if description is None:

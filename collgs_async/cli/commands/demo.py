@@ -14,8 +14,8 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from collgs_async.cli.commands.download import start_progress
 from collgs_async.client import Client
+from collgs_async.config.kinds import whole
 from collgs_async.config.loading import load_config
 from collgs_async.demo.constellation import FIJI, LUXEMBOURG, make_constellation
 from collgs_async.demo.faults import FAULTS
@@ -59,16 +59,16 @@ FAULT_SETTINGS: Final = {"connection.timeout": "3", "connection.retries": "6"}
 page of results meets all faults of the catalogue in a row."""
 
 
-async def demo(args: Namespace, flags: dict[str, object], console: ConsoleHandler) -> int:
+async def demo(args: Namespace, console: ConsoleHandler) -> int:
     """Serve the embedded catalogue, and download everything from it, twice."""
     faults = _select_faults(args.fault)
     if "list" in args.fault:
         return _list_faults()
-    load_config(None, environ={}, flags=flags, needs_collection=False)  # refuse invalid flags first
+    load_config(None, environ={}, flags=args.flags, needs_collection=False)  # refuse invalid flags first
     if args.constellation and (not args.serve or faults):
         raise ConfigError("--constellation: expected --serve and no --fault beside it")
-    count = None if args.products is None else _whole_number("--products", args.products, 1, 100_000)
-    port = _whole_number("--port", args.port, 0, 65535)
+    count = None if args.products is None else whole(1, 100_000).check("--products", args.products)
+    port = whole(0, 65535).check("--port", args.port)
     spoiled = [fault for fault in faults if not fault.name.startswith("catalogue-")]
     scenes = _year(count) if args.constellation else make_scenes(max(count or 12, len(spoiled)), size=SIZE)
     with tempfile.TemporaryDirectory(prefix="collgs-store-") as store:
@@ -86,7 +86,7 @@ async def demo(args: Namespace, flags: dict[str, object], console: ConsoleHandle
         except OSError as error:
             raise ConfigError(f"--port: cannot serve on {port}: {os.strerror(error.errno or 0)}") from None
         try:
-            return await (_serve(server) if args.serve else DemoRun(server, args, flags, console).run())
+            return await (_serve(server) if args.serve else DemoRun(server, args, console).run())
         finally:
             await server.__aexit__(None, None, None)
 
@@ -96,12 +96,6 @@ def _year(count: int | None) -> list[Scene]:
     places = (make_constellation(tiles=tiles, first=date(2022, 7, 1), size=SMALL) for tiles in (LUXEMBOURG, FIJI))
     scenes = [scene for place in places for scene in place]
     return sorted(scenes, key=lambda scene: (-scene.start.timestamp(), scene.identifier))[:count]
-
-
-def _whole_number(flag: str, words: str, least: int, most: int) -> int:
-    if not (words.isascii() and words.isdigit() and least <= int(words[:9]) <= most):
-        raise ConfigError(f"{flag}: expected a whole number from {least} to {most}, found {words!r}")
-    return int(words)
 
 
 def _select_faults(names: Sequence[str]) -> list[Fault]:
@@ -169,13 +163,13 @@ class _Pull:
 class DemoRun:
     """One demonstration: everything is downloaded, and then once more."""
 
-    def __init__(self, server: DemoServer, args: Namespace, flags: dict[str, object], console: ConsoleHandler) -> None:
+    def __init__(self, server: DemoServer, args: Namespace, console: ConsoleHandler) -> None:
         self._server = server
         self._args = args
         self._console = console
         self._faults = _select_faults(args.fault)
-        self._flags = {**(FAULT_SETTINGS if self._faults else {}), **flags, "base_url": server.url}
-        if "output_directory" not in flags:
+        self._flags = {**(FAULT_SETTINGS if self._faults else {}), **args.flags, "base_url": server.url}
+        if "output_directory" not in self._flags:
             self._flags["output_directory"] = tempfile.mkdtemp(prefix="collgs-demo-")
 
     async def run(self) -> int:
@@ -205,15 +199,11 @@ class DemoRun:
 
     async def _pull_collection(self, name: str) -> dict[str, dict[str, Any]]:
         config = load_config(None, environ={}, flags={**self._flags, "parameters.parentIdentifier": name})
-        progress = start_progress(config, self._args, self._console)
         with tempfile.TemporaryDirectory(prefix="collgs-report-") as folder:
             path = Path(folder, "report.json")
-            try:
+            with self._console.progress(config, self._args) as progress:
                 async with Client(config, progress, credentials=lambda: Credentials("demo", "demo")) as client:
                     report = await client.run(report=path)
-            finally:
-                progress.close()
-                self._console.write_line = None
             products = _products(path)
         log.info(
             "  %-10s  %2d downloaded, %2d already here, %d failed   %s in %s",

@@ -1,4 +1,4 @@
-"""``plan``: make and compare plans, and load the settings to download one."""
+"""``plan``: make and compare plans."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ import sys
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from collgs_async.cli.commands.download import read_settings
 from collgs_async.client import Client
-from collgs_async.config.settings import OPTIONS, Config, Selection
+from collgs_async.config.settings import Config, Selection
 from collgs_async.errors import ConfigError
 from collgs_async.http.messages import printable
-from collgs_async.models.query import given_names
 from collgs_async.models.text import format_bytes
 from collgs_async.reporting.summary import excluded_line, missing_lines
 from collgs_async.selection.plan import MISSING, TWIN, Plan
@@ -21,37 +19,11 @@ from collgs_async.storage.atomic import STDOUT
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["compare_plans", "load_plan_settings", "make_plan"]
+__all__ = ["compare_plans", "make_plan"]
 
 log = logging.getLogger("collgs_async")
-
-
-def load_plan_settings(plan_flag: str, args: Namespace, flags: Mapping[str, object]) -> Config:
-    """Load the settings beside a plan: all but the selection, which the plan replaces.
-
-    Raises
-    ------
-    ConfigError
-        A flag sets a selection. Selections in file or environment are meant for searches, and only logged as ignored.
-    """
-    of_key = {option.key: option.flag for option in OPTIONS if option.group == "selection"}
-    for key, value in flags.items():
-        if value is not None and (key in of_key or key.startswith("parameters.")):
-            raise ConfigError(f"{plan_flag}: expected no selection beside it, found {of_key.get(key, '--set')}")
-    config = read_settings(args, flags)
-    if idle := _selecting_settings(config):
-        log.info("note: %s goes by the plan alone; without effect here: %s", plan_flag, ", ".join(idle))
-    return config
-
-
-def _selecting_settings(config: Config) -> list[str]:
-    """Return the names of the settings that select products, except the collection."""
-    asked = given_names(config.parameters) - {"parentIdentifier", "parentId", "httpAccept"}
-    wanted = config.selection.to_dict()
-    return [*(f"parameters.{name}" for name in sorted(asked)), *(f"selection.{name}" for name in wanted)]
 
 
 async def make_plan(config: Config, args: Namespace) -> int:

@@ -1,0 +1,67 @@
+"""``verify``: check the archives of a folder, and repair them."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from collgs_async.cli.settings import read_settings
+from collgs_async.errors import CollgsError, ConfigError
+from collgs_async.models.product import Status
+from collgs_async.models.text import format_bytes
+from collgs_async.storage.audit import verify_folder
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from collgs_async.cli.console import ConsoleHandler
+    from collgs_async.config.settings import Config
+    from collgs_async.storage.audit import DamagedArchive
+
+__all__ = ["read_verify", "verify"]
+
+log = logging.getLogger("collgs_async")
+
+
+def read_verify(args: Namespace) -> tuple[Path, Config]:
+    """Load the settings of a command that rarely queries the catalogue, and so needs no collection."""
+    config = read_settings(args, needs_collection=args.repair)
+    folder = args.folder or config.output_directory
+    if not folder.exists():
+        raise ConfigError(f"DIR: expected a folder with archives, found nothing at {folder}")
+    return folder, config
+
+
+async def verify(folder: Path, config: Config, args: Namespace, console: ConsoleHandler) -> int:
+    """Verify all archives of a folder, several at once; list the damaged ones."""
+    with console.progress(config, args) as progress:
+        audit = await verify_folder(folder, config.download_options, progress)
+    log.info("%s", audit)
+    if args.repair and not audit.ok:
+        return await _repair(audit.bad, config)
+    return 0 if audit.ok else 1
+
+
+async def _repair(bad: Sequence[DamagedArchive], config: Config) -> int:
+    """Repair each damaged archive that the catalogue lists."""
+    from collgs_async.client import Client
+
+    repaired = 0
+    for one in bad:
+        beside = replace(config, output_directory=one.path.parent)
+        async with Client(beside) as client:
+            try:
+                outcome = await client.repair(one.path, one.damaged)
+            except CollgsError as error:
+                log.error("%s: %s", one.path, error)
+                return 1
+        if outcome.status is Status.DOWNLOADED:
+            repaired += 1
+            log.info("%s: repaired, %s fetched", one.path, format_bytes(outcome.bytes))
+        else:
+            log.error("%s: not repaired: %s", one.path, outcome.error or "another run is fetching it")
+    log.info("%d of %d repaired", repaired, len(bad))
+    return 0 if repaired == len(bad) else 1

@@ -1,0 +1,137 @@
+"""What ``collgs-async help TOPIC`` explains: `TOPICS` has a row for each, with its prose and its table."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from collgs_async.config.options import Group, Option, env_name
+from collgs_async.config.settings import OPTIONS
+
+__all__ = ["EXIT_CODES", "FILES", "TOPICS", "VARIABLES", "Topic"]
+
+EXIT_CODES: Final = {
+    "0": "everything is here (also when nothing matched)",
+    "1": "a product, the search or the sign-in failed, or the disk is full",
+    "2": "wrong usage or configuration; nothing was touched",
+    "129": "a hang-up: the terminal was closed",
+    "130": "Ctrl-C; a second one leaves at once",
+    "143": "SIGTERM",
+}
+
+FILES: Final = {
+    "<identifier>.zip": "a complete, verified archive",
+    "<identifier>.zip.part": "one on its way; the next run goes on with it",
+    "<identifier>.zip.part.json": (
+        "which version of it that is: address, length, validators, and which ranges are here"
+    ),
+    "<identifier>.zip.part.lease": "some run is fetching it now",
+}
+
+VARIABLES: Final = {
+    "COLLGS_USERNAME": "the user name for the sign-in",
+    "COLLGS_PASSWORD": "the password for the sign-in; there is no flag for it",
+    "HTTP_PROXY, HTTPS_PROXY": "the proxy to go through, unless --proxy names one",
+    "NO_PROXY": "hosts that are reached without the proxy",
+}
+"""Environment variables beside those of the options table."""
+
+
+class Topic(NamedTuple):
+    """A topic of the help.
+
+    Attributes
+    ----------
+    title
+        What it is about, in one line.
+    prose
+        Paragraphs; indented ones are shown as they are.
+    table
+        Names, each with its meaning; empty: none.
+    """
+
+    title: str
+    prose: str
+    table: dict[str, str]
+
+
+def _meaning(option: Option) -> str:
+    if option.default is None:
+        return option.help
+    default = str(option.default).lower() if option.is_switch else option.default
+    return f"{option.help} (default: {default})"
+
+
+def _flags(*groups: Group) -> dict[str, str]:
+    options = [option for option in OPTIONS if option.group in groups]
+    return {f"{option.flag} {option.metavar}".rstrip(): _meaning(option) for option in options}
+
+
+TOPICS: Final = {
+    "selection": Topic(
+        "what is pulled: where, when and which",
+        """\
+All that is asked for holds at once. Where the catalogue knows how to ask, it is asked; what identifier and footprint
+tell is checked here, and what is left out is counted by its reason (each is named with -v). The filters come first,
+then the newest of what passes them, then the best of these, then --count.
+
+A collection must be named. Times are UTC; a date as the end means the end of that day.""",
+        _flags("selection"),
+    ),
+    "plans": Topic(
+        "choosing now, pulling later or elsewhere",
+        """\
+A plan is a JSON file with the query, the catalogue, the date, each chosen product and each one that was left out
+with its reason: one a line, in an order of its own, so that any tool can compare two of them. It names no file of
+this computer and holds no password. Lines of products may be deleted by hand.
+
+  collgs-async plan plan.json [OPTIONS]       choose, and write it down
+  collgs-async --plan plan.json               pull exactly that, also elsewhere
+  collgs-async --plan plan.json --dry-run     list what of it is not here yet
+  collgs-async plan --diff plan.json          what has changed since
+  collgs-async plan --diff old.json new.json  in what two plans differ
+
+A pull from a plan asks the catalogue nothing. Nor does a plan say where a password may go: that remains the host of
+--base-url and those of --auth-hosts. A difference is marked + for new, - for gone and ~ for changed.""",
+        {},
+    ),
+    "files": Topic(
+        "what lies in the output folder",
+        """\
+A second run skips what is here and goes on with what is unfinished. An identifier that is no safe file name is
+changed, and gets eight digits of its SHA-256 so that two never share a file.""",
+        FILES,
+    ),
+    "config": Topic(
+        "the configuration file, and all its keys",
+        """\
+A JSON file, named by --config, or config.json where it exists. A flag goes before the variable, that before the
+file, that before the default. `collgs-async init` writes a sample. The section parameters may hold any other search
+parameter of the catalogue.""",
+        {option.key: _meaning(option) for option in OPTIONS},
+    ),
+    "environment": Topic(
+        "the variables that are read",
+        """\
+A flag goes before the variable, that before the file, that before the default; an empty variable counts as not set.""",
+        {env_name(option): _meaning(option) for option in OPTIONS} | VARIABLES,
+    ),
+    "sign-in": Topic(
+        "user name and password",
+        """\
+The search needs no account; archives may. User name and password are read from COLLGS_USERNAME and COLLGS_PASSWORD,
+else from ~/.netrc, which only its owner may be able to read:
+
+  machine collgs.lu login NAME password WORD
+
+There is no flag and no key for a password, and none is ever written to a log, a report or a plan. It is posted only
+over https, and only to the catalogue's host, to those below it, or to hosts that --auth-hosts names.
+`collgs-async login` tries them, and says who one is.""",
+        {name: meaning for name, meaning in VARIABLES.items() if name.startswith("COLLGS")},
+    ),
+    "transfer": Topic(
+        "how archives are fetched, kept and checked",
+        "Every archive is fetched into a .part, checked, and only then gets its name.",
+        _flags("output", "transfer", "connection"),
+    ),
+    "exit-codes": Topic("what each exit code means", "", EXIT_CODES),
+}
