@@ -38,7 +38,7 @@ class Kind:
     Attributes
     ----------
     expected
-        Description for messages: ``a whole number from 1 to 64``.
+        Description for messages: ``a whole number from 1 to 64``; empty: `read` accepts everything.
     read
         Returns the normalised value, which it accepts again. Raises ValueError for an invalid one: without a message
         where `expected` suffices, else with what was expected and what was found.
@@ -279,11 +279,6 @@ CERTIFICATES = Kind("an existing file", _certificates)
 # Selection
 
 
-def search_value(expected: str, from_text: Callable[[str], object] = _as_it_is) -> Kind:
-    """Accept a search parameter; `Query` validates all of them together."""
-    return Kind(expected, _as_it_is, from_text)
-
-
 def _words(value: object) -> str | tuple[str, ...]:
     """Accept text, a number, and a list of these."""
     items = value if isinstance(value, list | tuple) else [value]
@@ -350,7 +345,10 @@ def _interval(words: str) -> object:
     return f"[{words}]" if bare else words
 
 
-INTERVAL = search_value("an interval such as [0,20]", _interval)
+SEARCH_VALUE = Kind("", _as_it_is)
+"""Any search parameter: `Query` validates all of them together, with messages of its own."""
+
+INTERVAL = Kind("", _as_it_is, _interval)
 BEST_PER = Kind("tile, day, month or several of these", _best_per)
 AREA = Kind("a file, WKT or a GeoJSON object", _area)
 IDENTIFIERS = Kind("a file with identifiers, - for standard input, or a list of identifiers", _identifiers)

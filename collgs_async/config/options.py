@@ -60,11 +60,6 @@ class Option:
     default: str | float | bool | None = None
 
     @property
-    def expected(self) -> str:
-        """The valid values, for messages: ``a whole number from 1 to 64``."""
-        return self.kind.expected
-
-    @property
     def choices(self) -> tuple[str, ...]:
         """The only valid values; empty: many."""
         return self.kind.choices

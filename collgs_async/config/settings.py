@@ -300,23 +300,19 @@ class Config(Section):
         return base.rstrip("/") + "/"
 
 
-_TIME = kinds.search_value(
-    "an ISO 8601 date or time such as 2025-08-26 or 2025-08-26T10:30:00Z, or 30d, 2w, yesterday, today"
-)
-
 # fmt: off
 PARAMETERS = (
-    Option("parameters.parentIdentifier", "--collection", "NAME", kinds.search_value("a collection such as S2_MSIL1C"),
+    Option("parameters.parentIdentifier", "--collection", "NAME", kinds.SEARCH_VALUE,
         group="selection", help="the collection to search, such as S2_MSIL1C"),
-    Option("parameters.box", "--bbox", "W,S,E,N", kinds.search_value("four numbers W,S,E,N in degrees"),
+    Option("parameters.box", "--bbox", "W,S,E,N", kinds.SEARCH_VALUE,
         group="selection", help="only products that meet this box, in degrees; W above E crosses the antimeridian"),
-    Option("parameters.timeStart", "--start", "TIME", _TIME, group="selection",
+    Option("parameters.timeStart", "--start", "TIME", kinds.SEARCH_VALUE, group="selection",
         help="only products sensed at or after this date, time or day: 30d and 2w ago, yesterday, today (UTC)"),
-    Option("parameters.timeEnd", "--end", "TIME", _TIME, group="selection",
+    Option("parameters.timeEnd", "--end", "TIME", kinds.SEARCH_VALUE, group="selection",
         help="only products sensed at or before this time (UTC); a day means its end"),
     Option("parameters.cloudCover", "--cloud-cover", "MIN,MAX", kinds.INTERVAL,
         group="selection", help="only optical products with this much cloud, in percent"),
-    Option("parameters.count", "--count", "N", kinds.search_value("a whole number, at least 1"),
+    Option("parameters.count", "--count", "N", kinds.SEARCH_VALUE,
         group="selection", help="at most so many products, the newest first"),
 )
 # fmt: on

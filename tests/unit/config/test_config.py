@@ -479,13 +479,13 @@ def test_a_key_that_cannot_be_printed_is_named_all_the_same() -> None:
     assert problems({"a\nb": 1}) == ('config.json: "a\\nb": unknown key',)
 
 
-@pytest.mark.parametrize("option", [option for option in OPTIONS if option.expected != "text"], ids=env_name)
+@pytest.mark.parametrize("option", OPTIONS, ids=env_name)
 def test_a_wrong_variable_and_a_wrong_flag_are_named_by_what_was_typed(option: Option) -> None:
     words = "\0"
     by_variable = problems(environ={env_name(option): words}, flags={})
     by_flag = problems(flags={option.key: words})
-    assert by_variable[0].startswith(f"{env_name(option)}: expected {option.expected}")
-    assert by_flag[0].startswith(f"{option.flag}: expected {option.expected}")
+    assert by_variable[0].startswith(f"{env_name(option)}: expected {option.kind.expected}")
+    assert by_flag[0].startswith(f"{option.flag}: expected {option.kind.expected}")
     assert 1 == len(by_flag) == len(by_variable)
 
 
