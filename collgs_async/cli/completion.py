@@ -1,4 +1,4 @@
-"""Completion scripts for three shells, generated from the parsers.
+"""Completion scripts for three shells, generated from the tree of commands.
 
 Each script is self-contained: completing does not start Python.
 """
@@ -8,28 +8,29 @@ from __future__ import annotations
 import argparse
 import shlex
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from collgs_async.cli.parser import COMMANDS, command_parser
 from collgs_async.cli.topics import TOPICS
 from collgs_async.config.settings import OPTIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator
 
 __all__ = ["completion_script"]
 
-_CHOICES: Final = {option.key: option.choices for option in OPTIONS if option.choices}
+_CHOICES: Final = {**{option.key: option.choices for option in OPTIONS}, "topic": (*TOPICS, *COMMANDS)}
+"""Values of what argparse itself does not restrict."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Word:
-    """A flag or a positional word, and its values.
+    """A flag or an argument, and its values.
 
     Attributes
     ----------
     names
-        Of a flag; empty for a positional word.
+        Of a flag; empty for an argument.
     help
         Its purpose.
     takes
@@ -41,7 +42,7 @@ class _Word:
     names: tuple[str, ...]
     help: str
     takes: Literal["nothing", "text", "file", "folder"]
-    choices: tuple[str, ...] = ()
+    choices: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,29 +52,26 @@ class _Command:
     name: str
     help: str
     flags: tuple[_Word, ...]
-    operand: _Word | None
+    argument: _Word | None
+
+
+_Commands: TypeAlias = list[_Command]
 
 
 def completion_script(shell: str) -> str:
     """Return the completion script for bash, zsh or fish."""
-    commands = [_command(name) for name in COMMANDS]
     script = {"bash": _bash, "zsh": _zsh, "fish": _fish}[shell]
-    return "\n".join(script(commands)) + "\n"
+    return "\n".join(script([_command(name) for name in COMMANDS])) + "\n"
 
 
 def _command(name: str) -> _Command:
     words = [_word(action) for action in command_parser(name)._actions if action.help != argparse.SUPPRESS]  # noqa: SLF001
-    operands = [word for word in words if not word.names]
-    if name == "help":
-        operands = [_Word((), "topic", "text", (*TOPICS, *COMMANDS))]
-    return _Command(
-        name, COMMANDS[name].help, tuple(word for word in words if word.names), operands[0] if operands else None
-    )
+    argument = next((word for word in words if not word.names), None)
+    return _Command(name, COMMANDS[name].help, tuple(word for word in words if word.names), argument)
 
 
 def _word(action: argparse.Action) -> _Word:
-    metavar = str(action.metavar or "")
-    choices = tuple(map(str, action.choices or _CHOICES.get(action.dest, ())))
+    metavar = str(action.metavar)
     takes: Literal["nothing", "text", "file", "folder"] = "text"
     if action.nargs == 0:
         takes = "nothing"
@@ -81,15 +79,16 @@ def _word(action: argparse.Action) -> _Word:
         takes = "file"
     elif "DIR" in metavar:
         takes = "folder"
+    choices = tuple(map(str, action.choices or _CHOICES.get(action.dest, ())))
     return _Word(tuple(action.option_strings), (action.help or "").replace("%%", "%"), takes, choices)
 
 
-def _valued(commands: Iterable[_Command]) -> list[str]:
+def _valued(commands: _Commands) -> list[str]:
     """Return every flag that takes a value, so that the word after it is not a command."""
     return sorted({name for one in commands for flag in one.flags for name in flag.names if flag.takes != "nothing"})
 
 
-def _command_filter(commands: Sequence[_Command]) -> str:
+def _command_filter(commands: _Commands) -> str:
     """Return shell code, for bash and zsh, that skips the values of flags to find the command."""
     return f"""case $word in
         {"|".join(_valued(commands))}) waiting=1 ;;
@@ -100,7 +99,7 @@ def _command_filter(commands: Sequence[_Command]) -> str:
 # ---------------------------------------------------------------------------------------------------------- bash
 
 
-def _bash(commands: list[_Command]) -> Iterator[str]:
+def _bash(commands: _Commands) -> Iterator[str]:
     """Yield the script for bash, which matches by prefix only, and splits words at an equals sign."""
     yield from f"""\
 # collgs-async: completion for bash. Load it with: source <(collgs-async completion bash)
@@ -133,8 +132,8 @@ _collgs_async() {{
         yield "      esac"
         flags = [name for flag in command.flags for name in flag.names]
         yield f"      if [[ $current == -* ]]; then _collgs_async_among {shlex.quote(' '.join(flags))}; return; fi"
-        if command.operand:
-            yield f"      [[ -n $command ]] && {{ {_bash_values(command.operand)}; return; }}"
+        if command.argument:
+            yield f"      [[ -n $command ]] && {{ {_bash_values(command.argument)}; return; }}"
         yield "      ;;"
     yield from f"""\
   esac
@@ -162,7 +161,7 @@ def _bash_values(word: _Word) -> str:
 # ----------------------------------------------------------------------------------------------------------- zsh
 
 
-def _zsh(commands: list[_Command]) -> Iterator[str]:
+def _zsh(commands: _Commands) -> Iterator[str]:
     yield from f"""\
 #compdef collgs-async
 # collgs-async: completion for zsh. Put it as _collgs-async into a folder of $fpath, or load it with:
@@ -189,8 +188,8 @@ _collgs_async() {{
         for flag in command.flags:
             for name in flag.names:
                 yield f"        {shlex.quote(_zsh_flag(name, flag))} \\"
-        if command.operand:
-            yield f"        {shlex.quote(f'*:{_zsh_value(command.operand)}')} \\"
+        if command.argument:
+            yield f"        {shlex.quote(f'*:{_zsh_value(command.argument)}')} \\"
         yield "        $first"
         yield "      ;;"
     yield from """\
@@ -220,46 +219,42 @@ def _zsh_value(word: _Word) -> str:
 # ---------------------------------------------------------------------------------------------------------- fish
 
 
-def _fish(commands: list[_Command]) -> Iterator[str]:
-    yield "# collgs-async: completion for fish. Put it into ~/.config/fish/completions/collgs-async.fish"
-    yield "function __collgs_async_is"
-    yield "    set -l waiting"
-    yield "    set -l command"
-    yield "    for word in (commandline -opc)[2..]"
-    yield '        if test -n "$waiting"'
-    yield "            set waiting"
-    yield "            continue"
-    yield "        end"
-    yield "        switch $word"
-    yield f"            case {' '.join(_valued(commands))}"
-    yield "                set waiting yes"
-    yield f"            case {' '.join(one.name for one in commands)}"
-    yield '                test -n "$command"; or set command $word'
-    yield "        end"
-    yield "    end"
-    yield '    test -n "$command"; or set command none'
-    yield "    contains -- $command $argv"
-    yield "end"
-    yield "complete -c collgs-async -f"
+def _fish(commands: _Commands) -> Iterator[str]:
+    yield from f"""\
+# collgs-async: completion for fish. Put it into ~/.config/fish/completions/collgs-async.fish
+function __collgs_async_is
+    set -l waiting
+    set -l command
+    for word in (commandline -opc)[2..]
+        if test -n "$waiting"
+            set waiting
+            continue
+        end
+        switch $word
+            case {" ".join(_valued(commands))}
+                set waiting yes
+            case {" ".join(one.name for one in commands)}
+                test -n "$command"; or set command $word
+        end
+    end
+    test -n "$command"; or set command none
+    contains -- $command $argv
+end
+complete -c collgs-async -f""".splitlines()
     for command in commands:
         yield f"complete -c collgs-async -n '__collgs_async_is none' -a {command.name} -d {_fish_quoted(command.help)}"
-    for flag, names in _fish_flags(commands).items():
+    owners: dict[_Word, list[str]] = {}
+    for command in commands:
+        for flag in command.flags:  # flags without a command are those of a download
+            owners.setdefault(flag, []).append("none download" if command.name == "download" else command.name)
+    for flag, names in owners.items():
         condition = _fish_quoted(f"__collgs_async_is {' '.join(names)}")
         spelled = " ".join(f"-l {name[2:]}" if name.startswith("--") else f"-s {name[1:]}" for name in flag.names)
         yield f"complete -c collgs-async -n {condition} {spelled}{_fish_value(flag)} -d {_fish_quoted(flag.help)}"
     for command in commands:
-        if command.operand:
+        if command.argument:
             condition = _fish_quoted(f"__collgs_async_is {command.name}")
-            yield f"complete -c collgs-async -n {condition}{_fish_value(command.operand)}"
-
-
-def _fish_flags(commands: Iterable[_Command]) -> dict[_Word, list[str]]:
-    """Return the commands of each flag; flags without a command are those of a download."""
-    owners: dict[_Word, list[str]] = {}
-    for command in commands:
-        for flag in command.flags:
-            owners.setdefault(flag, []).append("none download" if command.name == "download" else command.name)
-    return owners
+            yield f"complete -c collgs-async -n {condition}{_fish_value(command.argument)}"
 
 
 def _fish_value(word: _Word) -> str:
