@@ -121,7 +121,9 @@ def is_html(body: bytes) -> bool:
 
 
 def is_login_page(body: bytes) -> bool:
-    """Whether an HTML page is a login form: plain HTML, or built by a Keycloak script."""
+    """Whether it is an HTML page with a login form: plain HTML, or built by a Keycloak script."""
+    if not is_html(body):
+        return False
     text = body[:READ_MOST].decode("utf-8", "replace").lower().replace("<script", "<")  # a script may write the form
     if '"loginaction"' in text:
         return True

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from collgs_async.errors import TransferError
 from collgs_async.http.body_reading import NETWORK_ERRORS
 from collgs_async.http.limits import ConcurrencyLimiter
-from collgs_async.http.messages import error_text, is_html, is_login_page, is_rate_limit_text
+from collgs_async.http.messages import error_text, is_login_page, is_rate_limit_text
 from collgs_async.http.retry import MAX_RETRY_AFTER, RetryPolicy, parse_retry_after, retry_call
 from collgs_async.http.session import describe_error
 
@@ -106,7 +106,7 @@ class PreviewRequester:
             async with self._limiter.slot() as started:
                 answer = await self._answer(url, method, headers, most, beginning=attempt.on_request)
                 self._raise_if_temporary(answer, started)
-            if not (is_html(answer.body) and is_login_page(answer.body)):
+            if not is_login_page(answer.body):
                 return answer
             await attempt.sign_in(url)
 

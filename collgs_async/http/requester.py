@@ -100,7 +100,7 @@ class Requester:
                 failure = CatalogueError(f"the catalogue at {url}: {describe_error(error)}", retryable=True)
                 failure.away = is_away(error)
                 raise failure from error
-            if not (is_html(body) and is_login_page(body)):
+            if not is_login_page(body):
                 break
             await attempt.sign_in(with_parameters(url, parameters))
         if not whole:

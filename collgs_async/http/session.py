@@ -14,7 +14,7 @@ from collgs_async.errors import ConfigError
 from collgs_async.http.body_reading import NETWORK_ERRORS, read_at_most
 from collgs_async.http.connections import CheckedConnector, FramingError, SendableCookies, was_used_before
 from collgs_async.http.links import join_link, with_parameters
-from collgs_async.http.messages import is_html, is_login_page, printable
+from collgs_async.http.messages import is_login_page, printable
 from collgs_async.http.proxies import Proxies
 from collgs_async.http.retry import parse_retry_after
 from collgs_async.http.tls import trusting
@@ -103,7 +103,7 @@ class LoginStep:
     @property
     def asks_to_sign_in(self) -> bool:
         """Whether it is a page with a login form."""
-        return is_html(self.body) and is_login_page(self.body)
+        return is_login_page(self.body)
 
 
 class HttpSession:

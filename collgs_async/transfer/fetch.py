@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from collgs_async.errors import AuthenticationError, ExhaustedError, NotAvailableError, ProductError, TransferError
 from collgs_async.http.body_reading import NETWORK_ERRORS, next_bytes, read_what_comes
-from collgs_async.http.messages import error_text, is_html, is_login_page, is_rate_limit_text
+from collgs_async.http.messages import error_text, is_login_page, is_rate_limit_text
 from collgs_async.http.retry import MAX_RETRY_AFTER, parse_retry_after
 from collgs_async.http.session import BadRedirectError, describe_error, is_away
 from collgs_async.models.redaction import redacted
@@ -369,7 +369,7 @@ def _check_is_zip(head: bytes, headers: Mapping[str, str], longest_wait: float) 
     """Raise unless the body starts like a ZIP archive, whatever its Content-Type says."""
     if (what := describe_non_zip(head)) is None:
         return
-    if is_html(head) and is_login_page(head):
+    if is_login_page(head):
         raise _LoginRequired
     if head[:_SAMPLE].translate(None, _TEXT):  # binary data, so not an error message but the wrong content
         raise TransferError(f"the store sent {what} instead of the archive", retry_after=parse_retry_after(headers))

@@ -20,7 +20,7 @@ from collgs_async.demo.server import DemoServer
 from collgs_async.errors import AuthenticationError, ConfigError, TransferError
 from collgs_async.http.auth import Authenticator, Identity
 from collgs_async.http.credentials import Credentials, find_credentials
-from collgs_async.http.messages import is_html, is_login_page
+from collgs_async.http.messages import is_login_page
 from collgs_async.http.session import HttpSession
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Run:
         while True:
             async with self.session.get(f"{self.origin}/{path}", beginning=visit.on_request) as response:
                 body = await response.read()
-            if not (is_html(body) and is_login_page(body)):
+            if not is_login_page(body):
                 return response.status if body[:2] == b"PK" else -response.status
             await visit.sign_in(f"{self.origin}/{path}")
 

@@ -102,7 +102,7 @@ def test_hostile_markup_costs_next_to_no_time(piece: bytes, size: int) -> None:
     begun = time.process_time()
 
     error_text(body)
-    is_login_page(body)
+    is_login_page(b"<html>" + body)
 
     assert time.process_time() - begun < 0.25
 
@@ -114,10 +114,11 @@ FORMS = [PLAIN_FORM, SCRIPT_FORM, PLAIN_FORM.replace(b'"', b"'"), PLAIN_FORM.rep
 @pytest.mark.parametrize("body", [*FORMS, WRITTEN_FORM])
 def test_both_forms_of_a_sign_in_page_are_known(body: bytes) -> None:
     assert is_login_page(body)
-    assert is_html(body)
 
 
-@pytest.mark.parametrize("body", [MAINTENANCE, RSS, GEOSERVER, b"", b"the password is wrong"])
+@pytest.mark.parametrize(
+    "body", [MAINTENANCE, RSS, GEOSERVER, b"", b"the password is wrong", b'<rss><input type="password"></rss>']
+)
 def test_other_pages_are_no_sign_in_form(body: bytes) -> None:
     assert not is_login_page(body)
 
