@@ -22,6 +22,9 @@ __all__ = ["Entry", "at", "objects", "read_product", "whole_number"]
 
 _TORN = "a byte is broken in"
 
+_GROUPS = ("acquisitionParameters", "productInformation")
+"""Groups of properties, within ``acquisitionInformation`` or beside it."""
+
 _MAX_ALTERNATIVES = 9
 """Limit on additional links kept per archive."""
 
@@ -81,6 +84,13 @@ class Entry:
 
     def __init__(self, entry: object) -> None:
         self._entry = entry
+        properties = at(entry, "properties")
+        self._properties: dict[str, Any] = properties if isinstance(properties, dict) else {}
+        held = self._properties.get("acquisitionInformation")  # an array in some versions and an object in others
+        self._acquisitions = list(objects(held if isinstance(held, list) else [held]))
+        holders = [*self._acquisitions, self._properties]
+        groups = objects([holder.get(group) for group in _GROUPS for holder in holders])
+        self._traits = [*groups, self._properties]
 
     def text(self, *path: str) -> str | None:
         """Return a text field; None when it is blank."""
@@ -89,11 +99,9 @@ class Entry:
 
     def trait(self, *names: str) -> str | None:
         """Return a property by one of its names, in any of its usual places; a list is joined with commas."""
-        places = (("acquisitionParameters",), ("productInformation",), ())
         for name in names:
-            for place in places:
-                value = self.acquired(*place, name) if place else None
-                value = at(self._entry, "properties", *place, name) if value is None else value
+            for group in self._traits:
+                value = group.get(name)
                 items = value if isinstance(value, list) else [value]
                 if words := ",".join(str(item).strip() for item in items if isinstance(item, str | int)):
                     return words
@@ -162,12 +170,8 @@ class Entry:
         return value if isinstance(value, str) and value else None
 
     def acquired(self, *path: str) -> object:
-        """Return a field of ``acquisitionInformation``, an array in some versions and an object in others."""
-        held = at(self._entry, "properties", "acquisitionInformation")
-        for part in held if isinstance(held, list) else [held]:
-            if (value := at(part, *path)) is not None:
-                return value
-        return None
+        """Return a field of ``acquisitionInformation``."""
+        return next((value for held in self._acquisitions if (value := at(held, *path)) is not None), None)
 
 
 def _resolve(href: str | None, base: str) -> tuple[str | None, str | None]:

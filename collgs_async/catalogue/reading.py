@@ -38,6 +38,8 @@ _MAX_VALUES: Final = 1_800_000
 _MAX_DIGITS: Final = 1000
 _BLANK: Final = " \t\r\n\0\ufeff"
 
+_BAD_BYTE: Final = re.compile("[\udc80-\udcff]")
+
 _CUT: Final = re.compile(
     r"-?[0-9.]*(?:[eE][+-]?)?|t(?:r(?:u)?)?|f(?:a(?:l(?:s)?)?)?|n(?:u(?:l)?)?|\\?u?[0-9a-fA-F]{0,4}"
 )
@@ -71,7 +73,7 @@ def read_json(body: bytes) -> Any:
 
 def is_torn(text: str) -> bool:
     """Whether this text contains a byte that was not UTF-8, so that its meaning is lost."""
-    return any("\udc80" <= letter <= "\udcff" for letter in text)
+    return _BAD_BYTE.search(text) is not None
 
 
 def _decoded(body: bytes) -> str:

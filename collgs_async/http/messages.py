@@ -87,6 +87,8 @@ def is_rate_limit_text(words: str) -> bool:
 
 def printable(text: str) -> str:
     """Replace each unprintable character by a question mark, since a server's text could control the terminal."""
+    if text.isprintable():
+        return text
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 

@@ -1,4 +1,4 @@
-"""Twelve random schedules of faults, kills and new versions; ``benchmarks/schedules.py`` plays as many as one likes."""
+"""Eight random schedules of faults, kills and new versions; ``benchmarks/schedules.py`` plays as many as one likes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ AT_ONCE = 4
 HALF = 50
 
 
-@pytest.mark.parametrize("first", range(0, 12, AT_ONCE))
+@pytest.mark.parametrize("first", range(0, 8, AT_ONCE))
 async def test_every_schedule_ends_with_the_right_bytes_and_few_of_them_twice(tmp_path: Path, first: int) -> None:
     """Their seeds are their numbers."""
     seeds = range(first, first + AT_ONCE)

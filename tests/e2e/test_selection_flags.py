@@ -12,6 +12,7 @@ import shutil
 import signal
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,11 +53,20 @@ def around(scene: Scene) -> Any:
     return shapely.box(*shapely.geometry.shape(dict(scene.footprint)).bounds)
 
 
+@cache
+def newest_baselines() -> dict[str, Any]:
+    """Of each acquisition."""
+    newest: dict[str, Any] = {}
+    for name in [parse(scene.identifier) for scene in of("S2_MSIL2A")]:
+        assert name is not None
+        newest[name.acquisition] = max(newest.get(name.acquisition, ()), name.baseline or ())
+    return newest
+
+
 def is_of_newest_baseline(scene: Scene) -> bool:
     name = parse(scene.identifier)
-    others = [parse(other.identifier) for other in of("S2_MSIL2A")]
     assert name is not None
-    return name.baseline == max(other.baseline for other in others if other and other.acquisition == name.acquisition)  # type: ignore[type-var]
+    return bool(name.baseline == newest_baselines()[name.acquisition])
 
 
 def is_clearest_of_its_tile(scene: Scene) -> bool:

@@ -97,9 +97,8 @@ def away_for(first: int, last: int, answer: bytes) -> Callable[[str, int], bytes
     return lambda _, turn: answer if first <= turn <= last else None
 
 
-@pytest.mark.parametrize("workers", [1, 4])
 @pytest.mark.parametrize("answer", AWAY.values(), ids=AWAY)
-@pytest.mark.parametrize("first", [1, 4])
+@pytest.mark.parametrize(("first", "workers"), [(1, 4), (4, 1)])
 async def test_an_outage_costs_no_product(
     tmp_path: Path, sleeps: Naps, caplog: pytest.LogCaptureFixture, answer: bytes, first: int, workers: int
 ) -> None:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 certificate = test_transport.certificate
 
-NAMES = [scene.identifier for scene in level2_scenes(10)]
+NAMES = [scene.identifier for scene in level2_scenes(6)]
 BAD, GOOD = NAMES[3], [name for name in NAMES if name != NAMES[3]]
 
 
@@ -302,7 +302,7 @@ def here(folder: Path, archives: Mapping[str, bytes] = ARCHIVES) -> set[str]:
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("secure", [False, True], ids=["http", "https"])
-async def test_one_bad_product_of_ten_harms_no_other(
+async def test_one_bad_product_harms_no_other(
     tmp_path: Path, sleeps: Naps, certificate: Path, case: str, *, secure: bool
 ) -> None:
     expected = CASES[case]
@@ -355,7 +355,7 @@ async def test_connections_are_used_again_where_archives_have_names(tmp_path: Pa
         report = await pull(server, tmp_path, sleeps, None)
 
         assert server.connections < len(NAMES)
-    assert 10 == report.downloaded
+    assert len(NAMES) == report.downloaded
 
 
 THREADLESS = """
