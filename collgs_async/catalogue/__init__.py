@@ -11,23 +11,3 @@ and `known` holds what has been read.
 Around it: `collections` lists the collections, `description` reads the search parameters a server supports, and
 `first_sign_in` logs in before the search when configured to.
 """
-
-from collgs_async.catalogue.collections import list_collections
-from collgs_async.catalogue.description import Description, Parameter, find_description
-from collgs_async.catalogue.first_sign_in import FirstSignIn
-from collgs_async.catalogue.response import Collection
-from collgs_async.catalogue.search import Search
-from collgs_async.catalogue.sizes import CatalogueHints
-from collgs_async.http.requester import Requester
-
-__all__ = [
-    "CatalogueHints",
-    "Collection",
-    "Description",
-    "FirstSignIn",
-    "Parameter",
-    "Requester",
-    "Search",
-    "find_description",
-    "list_collections",
-]

@@ -17,7 +17,6 @@ from yarl import URL
 from collgs_async.errors import AuthenticationError, TransferError
 from collgs_async.http.body_reading import NETWORK_ERRORS
 from collgs_async.http.links import exact_url
-from collgs_async.http.login_form import error_words, find_form
 from collgs_async.http.messages import is_html
 from collgs_async.http.session import HttpSession, LoginStep, describe_error
 
@@ -192,6 +191,8 @@ class Authenticator:
         page = await flow.follow(await flow.step(url))
         if not page.asks_to_sign_in:
             return None
+        from collgs_async.http.login_form import find_form  # few runs meet a form, and its parser is slow to import
+
         form = find_form(page)
         if form is None:
             raise AuthenticationError(
@@ -311,6 +312,8 @@ async def _post_form(credentials: Credentials, form: Form, flow: _LoginFlow, ask
 
 def _require_success(end: LoginStep, credentials: Credentials, *, posted: bool) -> None:
     """Raise unless the last page of a login shows success; `posted` if it is the response to the form itself."""
+    from collgs_async.http.login_form import error_words
+
     words = error_words(end.body)
     if end.status >= 500 or end.status == 429:
         raise TransferError(

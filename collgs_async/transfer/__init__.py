@@ -8,8 +8,3 @@ For large bodies, `receiver` reads the socket in a thread, over a `connection` t
 to download again after a failed verification. `stores` and `outage` keep the state of each host, `staging` and `others`
 postpone products that have to wait, and `waits` reports what a run waits for.
 """
-
-from collgs_async.transfer.action import Action, decide
-from collgs_async.transfer.downloader import Downloader
-
-__all__ = ["Action", "Downloader", "decide"]

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 from collgs_async.errors import ConfigError
 from collgs_async.models.query import quote_value
 from collgs_async.models.text import format_bytes
-from collgs_async.reporting.map.page import page
 from collgs_async.reporting.summary import excluded_line
 from collgs_async.storage.atomic import write_file
 
@@ -79,6 +78,8 @@ async def write_map(
     error
         The error that ended the search early; None: it was complete.
     """
+    from collgs_async.reporting.map.page import page
+
     notes = [f"The search ended early: {error}"] if error else []
     if selected.excluded:
         notes.append(excluded_line(selected.excluded))

@@ -10,6 +10,7 @@ from collections import Counter
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
+from collgs_async.cli.commands.map import check_place, write_map
 from collgs_async.client import Client
 from collgs_async.errors import CatalogueError
 from collgs_async.http.messages import printable
@@ -41,8 +42,6 @@ log = logging.getLogger("collgs_async")
 
 async def search(config: Config, args: Namespace, plan: Plan | None = None) -> int:
     """List matching products, or those of a plan, on stdout; in a dry run, only those to download."""
-    from collgs_async.cli.commands.map import check_place, write_map
-
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     dry_run = getattr(args, "dry_run", False)
     order = read_order(args.sort) if args.sort else None
