@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collgs_async import sync
+    from collgs_async.catalogue.catalogue import Catalogue
+    from collgs_async.catalogue.description import Description
+    from collgs_async.catalogue.response import Collection
     from collgs_async.catalogue.search import Search
     from collgs_async.client import Client, run
     from collgs_async.config.loading import load_config
@@ -32,37 +35,47 @@ if TYPE_CHECKING:
         StorageError,
         TransferError,
     )
+    from collgs_async.http.auth import Identity
+    from collgs_async.http.credentials import Credentials
     from collgs_async.models.product import Outcome, Product, RawTimes, Report, Status
     from collgs_async.models.progress import Progress, SilentProgress
     from collgs_async.models.query import Query
     from collgs_async.reporting.bars import TqdmProgress
     from collgs_async.reporting.choice import choose_progress
     from collgs_async.reporting.plain import PlainProgress
-    from collgs_async.reporting.products import Products
+    from collgs_async.reporting.products import Products, SearchResults
     from collgs_async.selection.filters import Excluded
-    from collgs_async.selection.plan import Plan
-    from collgs_async.selection.search import SelectedProducts
+    from collgs_async.selection.plan import Plan, PlanExclusion
+    from collgs_async.sync.client import SyncClient
     from collgs_async.transfer.action import Action
+    from collgs_async.transfer.quicklooks import Picture
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Action",
     "AuthenticationError",
+    "Catalogue",
     "CatalogueError",
     "Client",
+    "Collection",
     "CollgsError",
     "Config",
     "ConfigError",
     "Connection",
+    "Credentials",
+    "Description",
     "DownloadOptions",
     "Excluded",
     "FileError",
+    "Identity",
     "IntegrityError",
     "NotAvailableError",
     "Outcome",
+    "Picture",
     "PlainProgress",
     "Plan",
+    "PlanExclusion",
     "Product",
     "ProductError",
     "Products",
@@ -71,11 +84,12 @@ __all__ = [
     "RawTimes",
     "Report",
     "Search",
-    "SelectedProducts",
+    "SearchResults",
     "Selection",
     "SilentProgress",
     "Status",
     "StorageError",
+    "SyncClient",
     "TqdmProgress",
     "TransferError",
     "__version__",
@@ -87,19 +101,25 @@ __all__ = [
 
 _MODULES = {
     "client": ("Client", "run"),
+    "catalogue.catalogue": ("Catalogue",),
+    "catalogue.description": ("Description",),
+    "catalogue.response": ("Collection",),
     "catalogue.search": ("Search",),
     "config": ("Config", "Connection", "DownloadOptions", "Selection", "load_config"),
+    "http.auth": ("Identity",),
+    "http.credentials": ("Credentials",),
     "models.product": ("Outcome", "Product", "RawTimes", "Report", "Status"),
     "models.progress": ("Progress", "SilentProgress"),
     "models.query": ("Query",),
     "reporting.bars": ("TqdmProgress",),
     "reporting.choice": ("choose_progress",),
     "reporting.plain": ("PlainProgress",),
-    "reporting.products": ("Products",),
+    "reporting.products": ("Products", "SearchResults"),
     "selection.filters": ("Excluded",),
-    "selection.plan": ("Plan",),
-    "selection.search": ("SelectedProducts",),
+    "selection.plan": ("Plan", "PlanExclusion"),
+    "sync.client": ("SyncClient",),
     "transfer.action": ("Action",),
+    "transfer.quicklooks": ("Picture",),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -3,64 +3,58 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
-import time
 from contextlib import AsyncExitStack, aclosing
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from collgs_async.catalogue.collections import list_collections
-from collgs_async.catalogue.description import find_description
-from collgs_async.catalogue.first_sign_in import FirstSignIn
-from collgs_async.catalogue.search import Search
-from collgs_async.catalogue.sizes import CatalogueHints
-from collgs_async.errors import AuthenticationError, CatalogueError, CollgsError, NotAvailableError, StorageError
+from collgs_async.catalogue.catalogue import Catalogue
+from collgs_async.config.settings import Config
 from collgs_async.http.auth import Authenticator
 from collgs_async.http.credentials import find_credentials, passwords_at_hand
-from collgs_async.http.requester import Requester
 from collgs_async.http.session import HttpSession
-from collgs_async.models.product import Outcome, Product, Report, Status
+from collgs_async.models.product import Report
 from collgs_async.models.progress import SilentProgress
 from collgs_async.models.query import Query
 from collgs_async.models.timing import Timing
-from collgs_async.pipeline import in_order, run_pipeline
-from collgs_async.reporting.run_report import RunReportWriter
-from collgs_async.selection.search import SelectedProducts
+from collgs_async.pipeline import in_order
+from collgs_async.reporting.products import SearchResults
+from collgs_async.selection.planned import GivenProducts, PlannedProducts
 from collgs_async.transfer.downloader import Downloader
+from collgs_async.transfer.named_archive import repair_named
+from collgs_async.transfer.run import Run
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
     from types import TracebackType
     from typing import Self
 
-    from collgs_async.catalogue.description import Description
-    from collgs_async.catalogue.response import Collection
-    from collgs_async.config.settings import Config
     from collgs_async.http.auth import Identity
     from collgs_async.http.credentials import Credentials
     from collgs_async.http.previews import PreviewRequester
+    from collgs_async.models.product import Outcome, Product
     from collgs_async.models.progress import Progress
-    from collgs_async.reporting.products import Products
     from collgs_async.selection.filters import Excluded
-    from collgs_async.selection.plan import Plan, PlanExclusion
-    from collgs_async.selection.planned import PlannedProducts
+    from collgs_async.selection.plan import Plan
     from collgs_async.transfer.action import Action
     from collgs_async.transfer.quicklooks import Picture
+    from collgs_async.transfer.run import ToDownload
 
 __all__ = ["Client", "run"]
 
-log = logging.getLogger("collgs_async")
-
 
 class Client:
-    """A catalogue and its archive store, sharing one HTTP session; an asynchronous context manager.
+    """A catalogue and its archive store, sharing one HTTP session and one sign-in; an asynchronous context manager.
+
+    All calls belong to the event loop that entered it; any number of them may run at once. `SyncClient` is the same
+    without ``await``.
 
     Parameters
     ----------
+    config
+        The settings; None: those of `settings`.
     progress
         Receives progress events; None disables them.
     credentials
@@ -68,53 +62,66 @@ class Client:
         ``COLLGS_PASSWORD``, else from ``~/.netrc``.
     sleep
         Waits between attempts, in seconds; replaceable for tests.
+    **settings
+        The settings by name, such as ``base_url``, ``output_directory`` and ``workers``, in the place of `config`; see
+        `Config.create`.
 
     Attributes
     ----------
+    catalogue
+        The catalogue itself: its collections, what can be searched for, and searches without a selection.
     report
-        The report of the last `run`, also of one that was cancelled or stopped by an error.
+        The report of the last `download_all` or `download_plan`, also of one that was cancelled or stopped by an error.
+
+    Raises
+    ------
+    ConfigError
+        With one line per unknown or invalid setting.
+    TypeError
+        There are both a configuration and settings by name.
 
     Examples
     --------
     ::
 
-        async with Client(Config(parameters={"parentIdentifier": "S2_MSIL2A"})) as client:
-            async for product in client.choose():
+        async with Client(collection="S2_MSIL2A", bbox=(5.7, 49.4, 6.6, 50.2), workers=8) as client:
+            async for product in client.search():
                 outcome = await client.download(product)
     """
 
     def __init__(
         self,
-        config: Config,
+        config: Config | None = None,
         progress: Progress | None = None,
         *,
         credentials: Callable[[], Credentials | None] | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        **settings: Any,
     ) -> None:
-        self._config = config
+        if config is not None and settings:
+            raise TypeError(f"expected a configuration or settings by name, found both: {', '.join(settings)}")
+        self._config = Config.create(**settings) if config is None else config
         self._progress = progress or SilentProgress()
         self._sleep = sleep
         self._timing = Timing(sleep)
-        self._session = HttpSession(config.connection, config.download_options.min_rate)
-        host = urlsplit(config.base_url).hostname or ""
+        self._session = HttpSession(self._config.connection, self._config.download_options.min_rate)
+        self._host = urlsplit(self._config.base_url).hostname or ""
         self._authenticator = Authenticator(
             self._session,
-            host,
-            credentials or partial(find_credentials, os.environ, host),
-            auth_hosts=config.connection.auth_hosts,
+            self._host,
+            credentials or partial(find_credentials, os.environ, self._host),
+            auth_hosts=self._config.connection.auth_hosts,
         )
-        self._downloader = Downloader(self._session, self._authenticator, config, self._progress, timing=self._timing)
-        self._descriptions: dict[str, Description | None] = {}
-        self._without_answer: set[str] = set()
-        self._hints = CatalogueHints(config.connection.page_size)
-        self._first_sign_in = self._sign_in_first() if config.connection.sign_in == "always" else None
+        shared = (self._session, self._authenticator, self._config)
+        self._downloader = Downloader(*shared, self._progress, timing=self._timing)
+        self.catalogue = Catalogue(*shared, sleep=sleep)
         self._stack = AsyncExitStack()
         self.report = Report()
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._session)
-            for username, password in passwords_at_hand(os.environ, urlsplit(self._config.base_url).hostname or ""):
+            for username, password in passwords_at_hand(os.environ, self._host):
                 self._session.keep_secret(password, username)
             await stack.enter_async_context(self._downloader)
             self._stack = stack.pop_all()
@@ -125,12 +132,18 @@ class Client:
     ) -> None:
         await self._stack.aclose()
 
-    def choose(
-        self, query: Query | None = None, *, on_excluded: Callable[[Excluded], None] | None = None
-    ) -> SelectedProducts:
-        """Search the catalogue, and apply the configuration's ``selection`` to the results.
+    @property
+    def config(self) -> Config:
+        """The settings."""
+        return self._config
 
-        These are the products that `run` downloads, and that the command line lists and plans.
+    def search(
+        self, query: Query | None = None, *, on_excluded: Callable[[Excluded], None] | None = None
+    ) -> SearchResults:
+        """Search the catalogue, and apply the configuration's ``selection`` to what it finds.
+
+        These are the products that `download_all` downloads, and that the command line lists and plans;
+        ``catalogue.search`` has all that is found.
 
         Parameters
         ----------
@@ -141,131 +154,26 @@ class Client:
 
         Returns
         -------
-        SelectedProducts
-            An asynchronous iterator of products, with counts of exclusions by reason and the missing identifiers.
+        SearchResults
+            An asynchronous iterator of products, which requests pages as needed; ``await results.collect()`` reads all.
 
         Raises
         ------
         ConfigError
             No collection is named; no request was made.
         """
-        config = self._config
-        return SelectedProducts(
-            self.search, query or config.needed_query(), config.selection, config.base_url, on_excluded=on_excluded
+        query = query or self._config.needed_query()
+        return SearchResults(
+            self.catalogue.search, query, self._config.selection, self._config.base_url, on_excluded=on_excluded
         )
 
-    def search(self, query: Query | None = None) -> Search:
-        """Search the catalogue without a selection; see `choose`.
-
-        Parameters
-        ----------
-        query
-            The query; None: that of the configuration's ``parameters``.
-
-        Returns
-        -------
-        Search
-            An asynchronous iterator of products, which requests pages as needed.
-
-        Raises
-        ------
-        ConfigError
-            No collection is named; no request was made.
-        """
-        return self._search(query or self._config.needed_query(), self._first_sign_in)
-
-    def _search(self, query: Query, before: Callable[[Query], Awaitable[None]] | None = None) -> Search:
-        return Search(
-            self._session,
-            self._authenticator,
-            self._config,
-            query,
-            sleep=self._sleep,
-            look_up=self._look_up,
-            before=before,
-            strict=self._config.selection.strict,
-            hints=self._hints,
-        )
-
-    async def find(self, query: Query | None = None) -> Products:
-        """Search the catalogue, and return all selected products at once; see `choose`.
-
-        Returns
-        -------
-        Products
-            A list, which a notebook displays as a table and on a map.
-        """
-        from collgs_async.reporting.products import Products
-
-        selected = self.choose(query)
-        async with aclosing(aiter(selected)) as products:
-            found = [product async for product in products]
-        return Products(found, area=selected.area.geojson() if selected.area else None)
-
-    async def collections(self) -> list[Collection]:
-        """List the collections of the catalogue, sorted by name.
-
-        Raises
-        ------
-        CatalogueError
-            The request failed, or the response holds no results.
-        """
-        if self._first_sign_in is not None:
-            await self._first_sign_in(self._config.query)
-        return await self._collections()
-
-    async def _collections(self) -> list[Collection]:
-        return await list_collections(self._requester(), self._config.base_url, self._hints)
-
-    async def describe(self, collection: str | None = None) -> Description | None:
-        """Return the search parameters of a collection, their ranges, and the largest page size.
-
-        Parameters
-        ----------
-        collection
-            Its name; None: that of the configuration's search.
-
-        Returns
-        -------
-        Description or None
-            None when the server has no description document, as older ones.
-
-        Raises
-        ------
-        CatalogueError
-            The request failed, or there is no such collection.
-        """
-        collection = collection or self._config.needed_query().collection
-        if self._first_sign_in is not None:
-            await self._first_sign_in(Query.create(collection))
-        return await self._description(collection, self._requester())
-
-    async def _look_up(self, collection: str) -> Description | None:
-        """Return the description of a collection for a search; a failure is not repeated.
-
-        A search that is not strict works without it, so one attempt is enough.
-        """
-        if collection in self._without_answer:
-            return None
-        once = Requester(self._session, self._authenticator, 1, sleep=self._sleep)
-        try:
-            return await self._description(collection, self._requester() if self._config.selection.strict else once)
-        except (CatalogueError, AuthenticationError):
-            self._without_answer.add(collection)
-            raise
-
-    async def _description(self, collection: str, requester: Requester) -> Description | None:
-        if collection not in self._descriptions:
-            self._descriptions[collection] = await find_description(requester, self._config.base_url, collection)
-        return self._descriptions[collection]
-
-    def with_sizes(self, products: AsyncIterable[Product]) -> AsyncGenerator[Product, None]:
-        """Request the length of each archive from the store, several at once; where that fails it stays unknown.
+    def fetch_sizes(self, products: Iterable[Product] | AsyncIterable[Product]) -> AsyncGenerator[Product, None]:
+        """Yield each product with its ``size`` in bytes, as the store states it; None where it cannot be had.
 
         Parameters
         ----------
         products
-            The source, such as `choose`; its order is kept.
+            The source, such as `search` or a list; its order is kept. Several are requested at once.
 
         Raises
         ------
@@ -274,17 +182,17 @@ class Client:
         """
         from collgs_async.transfer.sizes import Lengths
 
-        return in_order(products, Lengths(self._previews()), at_once=self._taken_ahead)
+        return in_order(GivenProducts.stream(products), Lengths(self._previews()), at_once=self._taken_ahead)
 
-    def with_quicklooks(
-        self, products: AsyncIterable[Product], *, largest: int = 8 * 2**20
+    def fetch_quicklooks(
+        self, products: Iterable[Product] | AsyncIterable[Product], *, largest: int = 8 * 2**20
     ) -> AsyncGenerator[tuple[Product, Picture | None], None]:
-        """Fetch the preview of each product, several at once; one that cannot be fetched is None.
+        """Yield each product with its preview; None where there is none, or it cannot be fetched.
 
         Parameters
         ----------
         products
-            The source, such as `choose`; its order is kept.
+            The source, such as `search` or a list; its order is kept. Several are fetched at once.
         largest
             Limit on a preview in bytes.
         """
@@ -295,11 +203,7 @@ class Client:
         async def both(product: Product) -> tuple[Product, Picture | None]:
             return product, await fetch(product)
 
-        return in_order(products, both, at_once=self._taken_ahead)
-
-    def archive(self, product: Product) -> Path:
-        """Return the path of a product's archive, whether it exists or not."""
-        return self._downloader.path_for(product)
+        return in_order(GivenProducts.stream(products), both, at_once=self._taken_ahead)
 
     @property
     def _taken_ahead(self) -> int:
@@ -311,16 +215,8 @@ class Client:
         workers, retries = self._config.download_options.workers, self._config.connection.retries
         return PreviewRequester(self._session, self._authenticator, workers=workers, retries=retries, sleep=self._sleep)
 
-    def _sign_in_first(self) -> FirstSignIn:
-        retries = self._config.connection.retries
-        return FirstSignIn(self._authenticator, self._search, self._collections, retries, sleep=self._sleep)
-
-    def _requester(self) -> Requester:
-        retries = self._config.connection.retries
-        return Requester(self._session, self._authenticator, retries, sleep=self._sleep)
-
-    async def sign_in(self) -> Identity | None:
-        """Check the credentials with the first product that the configuration's search finds.
+    async def check_login(self) -> Identity | None:
+        """Check the credentials at the first archive that the configuration's search finds.
 
         Returns
         -------
@@ -334,14 +230,21 @@ class Client:
         CatalogueError, TransferError
             A request failed.
         """
-        async with aclosing(aiter(self._search(self._config.needed_query()))) as found:
+        async with aclosing(aiter(self.catalogue.search_anonymously())) as found:
             async for product in found:
                 if product.url is not None:
                     return await self._authenticator.authenticate(product.url)
         return None
 
-    async def action(self, product: Product) -> Action:
-        """Return what `download` would do about a product, from the content of the output folder."""
+    def path_for(self, product: Product) -> Path:
+        """Return the path of a product's archive, whether it exists or not."""
+        return self._downloader.path_for(product)
+
+    async def local_state(self, product: Product) -> Action:
+        """Return what `download` would do about a product, from the content of the output folder.
+
+        That is ``SKIP`` where the archive is complete, ``RESUME`` where a part of it is here, else ``FETCH``.
+        """
         return await self._downloader.action(product)
 
     async def download(self, product: Product) -> Outcome:
@@ -384,31 +287,29 @@ class Client:
         AuthenticationError, StorageError
             As for `download`.
         """
-        name, collection = archive.stem, self._config.needed_query().collection
-        query = Query.parse({"parentIdentifier": collection, "identifier": name})
-        async with aclosing(aiter(self.search(query))) as found:
-            product = await anext(found, None)
-        if product is None:
-            return _not_found(name, f"the catalogue lists no product {name} in {collection}")
-        final = self._downloader.path_for(product)
-        if not _is_same_name(final, archive):
-            return _not_found(name, f"asked for {name}, the catalogue gives a product whose archive is {final}")
-        return await self._downloader.download(product, damaged=damaged)
+        collection, search = self._config.needed_query().collection, self.catalogue.search
+        return await repair_named(archive, damaged, collection=collection, search=search, downloader=self._downloader)
 
-    async def run(self, query: Query | None = None, *, report: str | Path | None = None) -> Report:
-        """Download all selected products of a search, while the search goes on.
+    async def download_all(
+        self,
+        products: Query | Iterable[Product] | AsyncIterable[Product] | None = None,
+        *,
+        report: str | Path | None = None,
+    ) -> Report:
+        """Download all products of a search, while the search goes on, or those given.
 
         Parameters
         ----------
-        query
-            The query; None: that of the configuration's ``parameters``.
+        products
+            A query, to whose results the ``selection`` is applied; or products, such as a list or `search` itself.
+            None: the query of the configuration's ``parameters``.
         report
             Path of the report as JSON, which is written also when the run is cancelled. None: no report.
 
         Returns
         -------
         Report
-            The outcomes of all products. A search that ended early is part of it, not raised.
+            Counts of outcomes, and those that failed. A search that ended early is part of it, not raised.
 
         Raises
         ------
@@ -419,19 +320,22 @@ class Client:
         StorageError
             The output folder is full or not writable.
         """
-        selected = self.choose(query)
-        await selected.prepare()
-        return await self._pull(selected, report)
+        if products is None or isinstance(products, Query):
+            products = self.search(products)
+        if not isinstance(products, SearchResults):
+            return await self._run(GivenProducts(products), report)
+        await products.prepare()
+        return await self._run(products, report)
 
-    async def plan(self, query: Query | None = None, *, sizes: bool = False) -> Plan:
-        """Select products as `run` does, and return them as a plan instead of downloading them.
+    async def create_plan(self, query: Query | None = None, *, sizes: bool = False) -> Plan:
+        """Select products as `download_all` does, and return them as a plan instead of downloading them.
 
         Parameters
         ----------
         query
             The query; None: that of the configuration's ``parameters``.
         sizes
-            Whether to request the length of each archive; see `with_sizes`.
+            Whether to request the length of each archive; see `fetch_sizes`.
 
         Raises
         ------
@@ -442,33 +346,17 @@ class Client:
         AuthenticationError
             The store requires a login.
         """
-        from collgs_async.selection.plan import MISSING, TWIN, Plan, PlanExclusion
+        from collgs_async.selection.plan import Plan, PlanExclusion
 
         left_out: list[PlanExclusion] = []
+        query = query or self._config.needed_query()
+        selected = self.search(query, on_excluded=lambda excluded: left_out.append(PlanExclusion.of(excluded)))
+        async with aclosing(self.fetch_sizes(selected) if sizes else aiter(selected)) as products:
+            found = [product async for product in products]
+        written = {"parameters": query.to_dict(), "selection": selected.to_dict()}
+        return Plan.from_search(self._config.base_url, found, left_out, selected.missing, **written)
 
-        def note(dropped: Excluded) -> None:
-            left_out.append(PlanExclusion(dropped.product.identifier, dropped.reason, dropped.kind))
-
-        selected, asked = self.choose(query, on_excluded=note), query or self._config.needed_query()
-        found = self.with_sizes(selected) if sizes else aiter(selected)
-        async with aclosing(found) as products:
-            found_all = [product async for product in products]
-        by_name: dict[str, Product] = {}
-        for product in found_all:  # a product may come first without its link, while it is being added to the catalogue
-            if not product.is_twin and (product.identifier not in by_name or product.url is not None):
-                by_name[product.identifier] = product
-        chosen = list(by_name.values())
-        left_out += [PlanExclusion(one.identifier, one.problem or TWIN, TWIN) for one in found_all if one.is_twin]
-        left_out += [PlanExclusion(name, "the catalogue does not list it", MISSING) for name in selected.missing]
-        return Plan.of(
-            self._config.base_url,
-            chosen,
-            left_out,
-            parameters=asked.to_dict(),
-            selection=selected.to_dict(),
-        )
-
-    async def pull(self, plan: Plan, *, report: str | Path | None = None) -> Report:
+    async def download_plan(self, plan: Plan, *, report: str | Path | None = None) -> Report:
         """Download exactly the products of a plan, without a search.
 
         Parameters
@@ -476,100 +364,29 @@ class Client:
         report
             Path of the report as JSON, which is written also when this is cancelled. None: no report.
 
-        Returns
-        -------
-        Report
-            The outcomes of all products.
-
         Raises
         ------
         ConfigError
             The report cannot be written there.
         AuthenticationError, StorageError
-            As for `run`.
+            As for `download_all`.
         """
-        from collgs_async.selection.planned import PlannedProducts
+        return await self._run(PlannedProducts(plan), report)
 
-        return await self._pull(PlannedProducts(plan), report)
-
-    async def _pull(self, selected: SelectedProducts | PlannedProducts, report: str | Path | None) -> Report:
-        begun, moved_before = time.monotonic(), self._downloader.moved
-        error: CatalogueError | None = None
-        stopped_by: BaseException | None = None
+    async def _run(self, products: ToDownload, report: str | Path | None) -> Report:
         workers = self._config.download_options.workers
-        with RunReportWriter(None if report is None else Path(report)) as report_writer:
-            try:
-                error = await run_pipeline(
-                    self._announced(selected),
-                    self._downloader,
-                    report_writer.record,
-                    workers=self._downloader.max_concurrent,
-                    queue_size=workers,
-                    idle=self._downloader.assist,
-                    timing=self._timing,
-                )
-                if error:
-                    log.error("the search ended early: %s", error)
-            except BaseException as stop:
-                stopped_by = stop
-                raise
-            finally:
-                full = _added(report_writer, self._downloader.take_unsettled())
-                moved = self._downloader.moved - moved_before
-                summed_up = report_writer.report(selected.total, selected.pages, error, time.monotonic() - begun, moved)
-                self.report = replace(
-                    summed_up,
-                    stopped_by=stopped_by if isinstance(stopped_by, CollgsError) else full,
-                    left_out=dict(selected.excluded),
-                    missing=tuple(selected.missing),
-                )
-                _write(report_writer, self.report, already_stopped=stopped_by is not None)
-        return self.report
-
-    async def _announced(self, selected: SelectedProducts | PlannedProducts) -> AsyncGenerator[Product, None]:
-        """Yield products, and report their expected number whenever it changes."""
-        expected = None
-        async with aclosing(aiter(selected)) as products:
-            async for product in products:
-                if selected.expected is not None and selected.expected != expected:
-                    expected = selected.expected
-                    self._progress.expect(expected)
-                yield product
-
-
-def _added(report_writer: RunReportWriter, outcomes: Iterable[Outcome]) -> StorageError | None:
-    """Record what finished at the moment the run was stopped; return the error where that fails."""
-    full = None
-    for outcome in outcomes:
+        run = Run(self._downloader, self._progress, workers=workers, timing=self._timing)
         try:
-            report_writer.record(outcome)
-        except StorageError as error:
-            full = error
-    return full
-
-
-def _write(report_writer: RunReportWriter, report: Report, *, already_stopped: bool) -> None:
-    """Write the report; where that fails after another error has stopped the run, only log it."""
-    try:
-        report_writer.write(report)
-    except StorageError as error:
-        if not already_stopped:
-            raise
-        log.error("%s", error)
-
-
-def _not_found(identifier: str, problem: str) -> Outcome:
-    return Outcome(Product(identifier, url=None, problem=problem), Status.FAILED, error=NotAvailableError(problem))
-
-
-def _is_same_name(one: Path, other: Path) -> bool:
-    return one.absolute() == other.absolute()
+            await run.download(products, None if report is None else Path(report))
+        finally:
+            self.report = run.report
+        return self.report
 
 
 async def run(
     config: Config, query: Query | None = None, *, progress: Progress | None = None, report: str | Path | None = None
 ) -> Report:
-    """Download all selected products of a search; `Client.run` in a session of its own.
+    """Download all selected products of a search; `Client.download_all` in a session of its own.
 
     Parameters
     ----------
@@ -581,4 +398,4 @@ async def run(
         Path of the report as JSON; None: no report.
     """
     async with Client(config, progress) as client:
-        return await client.run(query, report=report)
+        return await client.download_all(query, report=report)

@@ -115,7 +115,7 @@ class Site:
 
     async def pull(self, **options: Any) -> Report:
         async with self.client(**options) as client:
-            return await client.run()
+            return await client.download_all()
 
     def archive(self, scene: Scene) -> Path:
         return self.folder / f"{scene.identifier}.zip"

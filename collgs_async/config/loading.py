@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from collgs_async.config.json_file import read_object
-from collgs_async.config.options import env_name
-from collgs_async.config.settings import BY_KEY, OPTIONS, Config
-from collgs_async.errors import ConfigError
-from collgs_async.models.query import canonical_parameter, names_collection
+from collgs_async.config.kinds import CREDENTIALS
+from collgs_async.config.options import env_name, is_secret
+from collgs_async.config.settings import BY_KEY, KNOWN_KEYS, OPTIONS, Config
+from collgs_async.errors import ConfigError, did_you_mean
+from collgs_async.models.query import canonical_parameter, names_collection, quote_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from collgs_async.config.options import Option
 
-__all__ = ["load_config", "sample_config"]
+__all__ = ["config_from_keywords", "load_config", "sample_config"]
 
 
 def load_config(
@@ -59,6 +60,44 @@ def load_config(
         return Config(**values)
     except ConfigError as error:
         raise ConfigError([_with_origin(line, origins, file) for line in error.problems]) from None
+
+
+def config_from_keywords(settings: Mapping[str, object]) -> Config:
+    """Create a configuration from settings by name; see `Config.create`."""
+    values = {name: value for name, value in settings.items() if name in _SECTIONS}
+    problems = []
+    origins = {}
+    for name, value in settings.items():
+        if name in _SECTIONS:
+            continue
+        option = _BY_KEYWORD.get(name)
+        if option is None:
+            problems.append(_unknown_keyword(name))
+        elif (section := option.key.partition(".")[0]) in settings and section in _SECTIONS:
+            problems.append(f"{name}: expected either {name} or {section}, found both")
+        else:
+            _set_value(values, option.key, value)
+            origins[option.key] = name
+    try:
+        config = Config(**values)
+    except ConfigError as error:
+        problems += [_with_origin(line, origins, None) for line in error.problems]
+    if problems:
+        raise ConfigError(problems)
+    return config
+
+
+_BY_KEYWORD = {option.keyword: option for option in OPTIONS}
+_SECTIONS = ("parameters", "selection", "connection", "download_options")
+
+
+def _unknown_keyword(name: str) -> str:
+    if is_secret(name):
+        return f"{name}: unknown setting; {CREDENTIALS}"
+    key = KNOWN_KEYS.get(canonical_parameter(name), "")
+    meant = BY_KEY[key].keyword if key in BY_KEY else ""
+    hint = f"; did you mean {meant}?" if meant else did_you_mean(name, [*_BY_KEYWORD, *_SECTIONS])
+    return f"{name if name.isprintable() else quote_value(name)}: unknown setting{hint}"
 
 
 def sample_config() -> str:

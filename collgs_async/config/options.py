@@ -19,7 +19,7 @@ from collgs_async.models.query import quote_value
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["GROUPS", "Group", "Option", "Section", "env_name", "part", "search_parameter", "setting"]
+__all__ = ["GROUPS", "Group", "Option", "Section", "env_name", "is_secret", "part", "search_parameter", "setting"]
 
 _SECRETS = {"username", "user", "password", "credentials", "auth", "token"}
 
@@ -58,6 +58,16 @@ class Option:
     group: Group
     help: str
     default: str | float | bool | None = None
+
+    @property
+    def keyword(self) -> str:
+        """Its name in Python, such as ``chunk_size``: the last part of the key; of search parameters, that of the flag.
+
+        So search parameters have the names that `Query.create` gives them.
+        """
+        if self.key.startswith("parameters."):
+            return self.flag.removeprefix("--").replace("-", "_")
+        return self.key.rpartition(".")[2]
 
     @property
     def choices(self) -> tuple[str, ...]:
@@ -201,11 +211,16 @@ def part(section: type[Section]) -> Any:
     return field(default_factory=section, metadata={"kind": Kind("an object", read)})
 
 
+def is_secret(name: str) -> bool:
+    """Whether a key or keyword asks for a password, which no setting holds."""
+    return name.lower() in _SECRETS
+
+
 def _unknown(key: str) -> str:
     """Return the error for an unknown key, with a suggestion."""
     printable = key if key.isprintable() else quote_value(key)
     section, _, name = key.rpartition(".")
-    if name.lower() in _SECRETS:
+    if is_secret(name):
         return f"{printable}: unknown key; {CREDENTIALS}"
     from collgs_async.config.settings import KNOWN_KEYS  # deferred: it has all sections, which derive from this class
 

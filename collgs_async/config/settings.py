@@ -275,6 +275,28 @@ class Config(Section):
             raise ConfigError(str(error) or f"expected the name of a file, found {quote_value(str(path))}") from None
         return load_config(file, environ={}, flags={}, needs_collection=False)
 
+    @classmethod
+    def create(cls, **settings: Any) -> Config:
+        """Create a configuration from settings by name, whatever their section.
+
+        Parameters
+        ----------
+        **settings
+            By the last part of their key, such as ``workers`` or ``output_directory``; the search parameters
+            ``collection``, ``bbox``, ``start``, ``end``, ``cloud_cover`` and ``count`` are those of `Query.create`.
+            A whole section is accepted as well, such as ``parameters`` or ``selection``, but no setting beside its
+            section.
+
+        Raises
+        ------
+        ConfigError
+            With one line per unknown name or invalid value, beginning with the name: ``workers: expected ..., found
+            ...``.
+        """
+        from collgs_async.config.loading import config_from_keywords
+
+        return config_from_keywords(settings)
+
     @cached_property
     def query(self) -> Query | None:
         """The query of the search parameters; None when they name no collection."""

@@ -19,6 +19,7 @@ from collgs_async.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from typing import Never
 
 __all__ = ["NO_COLLECTION", "Query", "canonical_parameter", "given_names", "names_collection", "quote_value"]
 
@@ -120,7 +121,8 @@ class Query:
         end: str | date | datetime | None = None,
         cloud_cover: tuple[int, int] | None = None,
         count: int | None = None,
-        **parameters: object,
+        extra: Mapping[str, object] | None = None,
+        **unknown: Never,
     ) -> Query:
         """Create a query for the products of a collection.
 
@@ -137,14 +139,15 @@ class Query:
             Minimum and maximum in percent; None: any.
         count
             The most products to keep; None: all.
-        **parameters
-            Any other search parameter of the catalogue.
+        extra
+            Further search parameters, by the catalogue's own names, such as ``{"productType": "S2MSI1C"}``; None: none.
 
         Raises
         ------
         ConfigError
-            With one line per invalid value.
+            With one line per invalid value, per unknown name, and per parameter that is in `extra` as well.
         """
+        problems = [_unknown_name(name) for name in unknown]
         named = {
             "parentIdentifier": collection,
             "box": bbox,
@@ -153,7 +156,28 @@ class Query:
             "cloudCover": cloud_cover,
             "count": count,
         }
-        return cls.parse({**parameters, **{key: value for key, value in named.items() if value is not None}})
+        given = {key: value for key, value in named.items() if value is not None}
+        twice = given_names(extra or {}) & given.keys()
+        problems += [f"parameters.{key}: expected it once, found it in extra as well" for key in sorted(twice)]
+        try:
+            query = cls.parse({**(extra or {}), **given})
+        except ConfigError as error:
+            problems += error.problems
+        if problems:
+            raise ConfigError(problems)
+        return query
+
+
+def _unknown_name(name: str) -> str:
+    """Return the error for an unknown keyword of `Query.create`."""
+    from collgs_async.models.criteria import CRITERIA_KEYS
+
+    hint = ""
+    if name in CRITERIA_KEYS:
+        hint = f"; {name} is a criterion of Selection"
+    elif name.lower() in _CANONICAL:
+        hint = f'; the catalogue\'s own parameters go into extra={{"{canonical_parameter(name)}": ...}}'
+    return f"{name}: expected one of bbox, start, end, cloud_cover, count, extra, found an unknown name{hint}"
 
 
 def canonical_parameter(key: str) -> str:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import logging
-import math
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -14,37 +12,18 @@ from urllib.parse import quote
 
 from collgs_async.errors import CollgsError, ConfigError
 from collgs_async.http.messages import json_text, printable
+from collgs_async.models.geojson import FLAT_FIELDS, properties, rewind
 from collgs_async.models.text import format_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
     from typing import TextIO
 
     from collgs_async.models.product import Product
 
-    _Ring = Sequence[Sequence[float]]
-
-__all__ = ["FORMATS", "rewind", "write_listing"]
+__all__ = ["FORMATS", "write_listing"]
 
 FORMATS: tuple[str, ...] = ("table", "json", "geojson", "csv", "urls")
-
-_FIELDS = (
-    "identifier",
-    "collection",
-    "url",
-    "start",
-    "end",
-    "cloud_cover",
-    "orbit_direction",
-    "orbit_number",
-    "platform",
-    "size",
-    "overlap",
-    "quicklook",
-    "footprint",
-    "problem",
-)
-_FLAT_FIELDS = tuple(name for name in _FIELDS if name != "footprint")
 
 _IDENTIFIER_WIDTH = 67  # the names of Sentinel-1; those of Sentinel-2 have 60
 _NARROWEST_IDENTIFIER = 20
@@ -177,7 +156,7 @@ def _layout(name: str, action: Callable[[Product], str] | None) -> _Layout:
             head = '{"type": "FeatureCollection", "features": ['
             return _Layout(partial(_feature_line, action=action), head, ",", "\n]}\n")
         case "csv":
-            columns = ("action", *_FLAT_FIELDS) if action else _FLAT_FIELDS
+            columns = ("action", *FLAT_FIELDS) if action else FLAT_FIELDS
             return _Layout(lambda product: _csv_line(_record(product, action).values()), _csv_line(columns))
         case "urls":
             return _Layout(_url_line)
@@ -187,13 +166,7 @@ def _layout(name: str, action: Callable[[Product], str] | None) -> _Layout:
 
 def _record(product: Product, action: Callable[[Product], str] | None) -> dict[str, Any]:
     """Return every field that fits into one cell, in the order of the columns."""
-    record: dict[str, Any] = {"action": action(product)} if action else {}
-    written = product.to_record()
-    record |= {name: written[name] for name in _FLAT_FIELDS}
-    for name in ("cloud_cover", "overlap"):
-        if record[name] is not None and not math.isfinite(record[name]):
-            record[name] = None  # JSON cannot represent it
-    return record
+    return {"action": action(product), **properties(product)} if action else properties(product)
 
 
 def _json_line(product: Product, action: Callable[[Product], str] | None) -> str:
@@ -332,43 +305,7 @@ def _geometry(product: Product) -> dict[str, Any] | None:
     if product.footprint is None:
         return None
     try:
-        geometry = rewind(product.footprint)
-        json.dumps(geometry, allow_nan=False)
+        return rewind(product.footprint)
     except (TypeError, ValueError, LookupError):
         log.debug("%s has a footprint that is no geometry", product.identifier)
         return None
-    return geometry
-
-
-def rewind(geometry: Mapping[str, Any]) -> dict[str, Any]:
-    """Orient exterior rings counter-clockwise and holes clockwise (RFC 7946 §3.1.6).
-
-    Geometries other than Polygon and MultiPolygon are unchanged.
-
-    Raises
-    ------
-    TypeError, ValueError, LookupError
-        The coordinates are not those of a polygon.
-    """
-    match geometry.get("type"):
-        case "Polygon":
-            return {**geometry, "coordinates": _rewind_polygon(geometry["coordinates"])}
-        case "MultiPolygon":
-            return {**geometry, "coordinates": [_rewind_polygon(rings) for rings in geometry["coordinates"]]}
-        case _:
-            return dict(geometry)
-
-
-def _rewind_polygon(rings: Sequence[_Ring]) -> list[_Ring]:
-    exterior, *holes = rings
-    return [
-        exterior if _signed_area(exterior) >= 0 else exterior[::-1],
-        *(hole if _signed_area(hole) <= 0 else hole[::-1] for hole in holes),
-    ]
-
-
-def _signed_area(ring: _Ring) -> float:
-    """Return twice the area in square degrees; negative for a clockwise ring."""
-    return math.fsum(
-        here[0] * there[1] - there[0] * here[1] for here, there in zip(ring, [*ring[1:], ring[0]], strict=True)
-    )

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
+    from collgs_async.selection.filters import Excluded
+
 __all__ = ["MISSING", "TWIN", "Plan", "PlanExclusion", "plan_schema"]
 
 MISSING: Final = "not in the catalogue"
@@ -51,6 +53,11 @@ class PlanExclusion:
     identifier: str
     reason: str
     kind: str = ""
+
+    @classmethod
+    def of(cls, excluded: Excluded) -> Self:
+        """Return what a plan keeps of an excluded product."""
+        return cls(excluded.product.identifier, excluded.reason, excluded.kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +100,38 @@ class Plan:
         newest_first = sorted(by_name, key=lambda product: product.raw.start or "", reverse=True)
         unwanted = sorted(left_out, key=lambda one: (one.identifier, one.reason))
         return cls(catalogue, dict(parameters), dict(selection or {}), tuple(newest_first), tuple(unwanted))
+
+    @classmethod
+    def from_search(
+        cls,
+        catalogue: str,
+        found: Iterable[Product],
+        left_out: Iterable[PlanExclusion],
+        missing: Iterable[str],
+        *,
+        parameters: Mapping[str, Any],
+        selection: Mapping[str, Any],
+    ) -> Self:
+        """Create a plan from the results of a search: each name once, those of other products excluded.
+
+        Parameters
+        ----------
+        found
+            The selected products. One may come first without its link, while it is being added to the catalogue.
+        missing
+            Requested identifiers that the catalogue does not list.
+        """
+        by_name: dict[str, Product] = {}
+        twins: list[PlanExclusion] = []
+        for product in found:
+            if product.is_twin:
+                twins.append(PlanExclusion(product.identifier, product.problem or TWIN, TWIN))
+            elif product.identifier not in by_name or product.url is not None:
+                by_name[product.identifier] = product
+        lacking = [PlanExclusion(name, "the catalogue does not list it", MISSING) for name in missing]
+        return cls.of(
+            catalogue, by_name.values(), [*left_out, *twins, *lacking], parameters=parameters, selection=selection
+        )
 
     @classmethod
     def read(cls, path: Path) -> Self:

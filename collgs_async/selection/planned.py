@@ -1,43 +1,80 @@
-"""The products of a plan, with the interface of a selection, so that downloads and listings accept both."""
+"""Products of a plan, or given by the caller, with the interface of a search, so that downloads accept all three."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import AsyncIterable, Sized
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from collgs_async.models.query import Query
+from collgs_async.selection.filters import closing_iter
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Iterable
 
     from collgs_async.models.product import Product
     from collgs_async.selection.aoi.area import Area
     from collgs_async.selection.plan import Plan
 
-__all__ = ["PlannedProducts"]
+__all__ = ["GivenProducts", "PlannedProducts"]
 
 
-class PlannedProducts:
-    """The products of a plan, as an asynchronous iterator without any request.
+class GivenProducts:
+    """Products given by the caller, as an asynchronous iterator without any request.
+
+    Parameters
+    ----------
+    products
+        Any iterable; the same product is yielded once.
 
     Attributes
     ----------
     total, expected
-        The number of products.
+        The number of products; None where the iterable does not tell.
     pages, excluded, missing
-        Empty: the search was done when the plan was made.
+        Empty: there is no search.
     yielded
         The number of products yielded.
     """
 
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
-        self.total: int | None = len(plan.products)
+    def __init__(self, products: Iterable[Product] | AsyncIterable[Product]) -> None:
+        self._products = products
+        self.total: int | None = len(products) if isinstance(products, Sized) else None
         self.expected: int | None = self.total
         self.pages = 0
         self.excluded: Counter[str] = Counter()
         self.missing: list[str] = []
         self.yielded = 0
+
+    @staticmethod
+    async def stream(products: Iterable[Product] | AsyncIterable[Product]) -> AsyncGenerator[Product, None]:
+        """Yield products from either kind of iterable, and close it on every exit."""
+        if isinstance(products, AsyncIterable):
+            async with closing_iter(products) as source:
+                async for product in source:
+                    yield product
+        else:
+            for product in products:
+                yield product
+
+    async def __aiter__(self) -> AsyncGenerator[Product, None]:
+        """Yield each product, in the order given."""
+        seen: set[tuple[str, str | None]] = set()
+        async with aclosing(self.stream(self._products)) as source:
+            async for product in source:
+                if (product.identifier, product.url) not in seen:
+                    seen.add((product.identifier, product.url))
+                    self.yielded += 1
+                    yield product
+
+
+class PlannedProducts(GivenProducts):
+    """The products of a plan, in its order."""
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__(plan.products)
+        self._plan = plan
 
     @property
     def queries(self) -> tuple[Query, ...]:
@@ -53,9 +90,3 @@ class PlannedProducts:
         from collgs_async.selection.aoi.area import Area
 
         return Area.of(geometry)
-
-    async def __aiter__(self) -> AsyncGenerator[Product, None]:
-        """Yield each product, in the order of the plan."""
-        for product in self._plan.products:
-            self.yielded += 1
-            yield product

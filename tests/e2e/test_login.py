@@ -75,7 +75,7 @@ def client(site: Any, **options: Any) -> Client:
 
 async def pull(site: Any, **options: Any) -> Any:
     async with client(site, **options) as one:
-        return await one.run()
+        return await one.download_all()
 
 
 # -------------------------------------------------------------------------------------------- one sign-in for all

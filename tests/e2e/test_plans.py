@@ -460,9 +460,9 @@ async def test_whoever_wants_to_look_does_not_pull(
 async def test_the_library_plans_and_pulls_too(serve: Callable[..., Any], tmp_path: Path) -> None:
     site = await serve(level2_scenes(3))
     async with Client(site.config(parameters={"count": 2})) as client:
-        plan = await client.plan()
+        plan = await client.create_plan()
         plan.write(tmp_path / "plan.json")
-        report = await client.pull(Plan.read(tmp_path / "plan.json"))
+        report = await client.download_plan(Plan.read(tmp_path / "plan.json"))
 
     assert (2, 0, 0) == (report.downloaded, report.skipped, report.failed)
     assert [product.identifier for product in plan.products] == sorted(

@@ -223,7 +223,7 @@ async def test_it_is_told_how_many_pictures_have_come(
     site = await serve(level2_scenes(3))
 
     async with site.client() as client:
-        choice = client.choose()
+        choice = client.search()
         products = [product async for product in choice]
         await mapping.write_map(tmp_path / "map.html", products, client, choice, quicklooks=True, error=None)
 

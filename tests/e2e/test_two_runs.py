@@ -276,7 +276,7 @@ async def test_a_download_that_is_cancelled_while_it_takes_its_lease_leaves_none
     monkeypatch.setattr(ProductLock, "acquire", take_slowly)
     site = await serve(stored_scenes(1, 10_000))
     async with site.client() as client:
-        (product,) = [product async for product in client.search()]
+        (product,) = [product async for product in client.catalogue.search()]
         download = asyncio.create_task(client.download(product))
         assert await asyncio.to_thread(began.wait, 10)
         download.cancel()
@@ -303,7 +303,7 @@ async def test_a_run_that_is_cancelled_while_all_threads_verify_gives_its_leases
     progress = SilentProgress()
     monkeypatch.setattr(progress, "checking", lambda _: checking.set())
     async with Client(site.config(), progress) as client:
-        run = asyncio.create_task(client.run())
+        run = asyncio.create_task(client.download_all())
         await checking.wait()
         await asyncio.sleep(0.1)
         run.cancel()
@@ -332,7 +332,7 @@ async def test_a_fetch_that_is_cancelled_twice_gives_its_lease_back(
         await close(part)
 
     async with site.client() as client:
-        (product,) = [product async for product in client.search()]
+        (product,) = [product async for product in client.catalogue.search()]
         with monkeypatch.context() as patched:
             patched.setattr(Disk, "check", cancelled_at_the_check)
             patched.setattr(PartFile, "close", cancelled_at_the_close)

@@ -35,7 +35,7 @@ STOPS_MIDWAY = (FAULTS["cut"], FAULTS["500"])
 
 async def download(site: Any, **options: Any) -> Outcome:
     async with site.client(**options) as client:
-        async for product in client.search():
+        async for product in client.catalogue.search():
             outcome: Outcome = await client.download(product)
             return outcome
     raise AssertionError("nothing was found")

@@ -75,7 +75,7 @@ class Recording(SilentProgress):
 
 async def pull(site: Any, sleeps: Naps, progress: Progress, **options: Any) -> collgs_async.Report:
     async with Client(site.config(**options), progress, sleep=sleeps) as client:
-        return await client.run()
+        return await client.download_all()
 
 
 # --------------------------------------------------------------------------------------------------- the client
@@ -95,7 +95,7 @@ async def test_search_then_download_as_documented(serve: Callable[..., Any]) -> 
     site = await serve(scenes)
 
     async with site.client() as client:
-        outcomes = [await client.download(product) async for product in client.search()]
+        outcomes = [await client.download(product) async for product in client.catalogue.search()]
 
     assert [Status.DOWNLOADED] * 3 == [outcome.status for outcome in outcomes]
     assert {scene.identifier: scene.size for scene in scenes} == {
@@ -108,8 +108,8 @@ async def test_a_query_of_its_own_goes_before_the_configurations(serve: Callable
     site = await serve(level2_scenes(3))
 
     async with site.client() as client:
-        found = [product async for product in client.search(Query.create("S2_MSIL2A", count=2))]
-        report = await client.run(Query.create("S2_MSIL2A", count=1))
+        found = [product async for product in client.catalogue.search(Query.create("S2_MSIL2A", count=2))]
+        report = await client.download_all(Query.create("S2_MSIL2A", count=1))
 
     assert (2, 1) == (len(found), report.downloaded)
 
@@ -122,7 +122,7 @@ async def test_action_tells_what_download_would_do(serve: Callable[..., Any]) ->
     site.archive(scenes[1]).with_suffix(".zip.part").write_bytes(b"PK\x03\x04")
 
     async with site.client() as client:
-        actions = {product.identifier: await client.action(product) async for product in client.search()}
+        actions = {product.identifier: await client.local_state(product) async for product in client.catalogue.search()}
 
     expected = dict(
         zip([scene.identifier for scene in scenes], [Action.SKIP, Action.RESUME, Action.FETCH], strict=True)
@@ -135,7 +135,7 @@ async def test_a_client_may_run_again_and_again(serve: Callable[..., Any]) -> No
     site = await serve(level2_scenes(2))
 
     async with site.client() as client:
-        first, second = await client.run(), await client.run()
+        first, second = await client.download_all(), await client.download_all()
 
     assert (2, 0) == (first.downloaded, first.skipped)
     assert (0, 2) == (second.downloaded, second.skipped)
@@ -145,7 +145,7 @@ async def test_leaving_a_search_early_reads_no_further_page(serve: Callable[...,
     site = await serve(level2_scenes(30), page_maximum=5)
 
     async with site.client() as client:
-        async for _ in client.search():
+        async for _ in client.catalogue.search():
             break
 
     assert 1 == sum(hit.status == 200 for hit in site.server.requests)
@@ -201,7 +201,7 @@ async def test_a_report_that_cannot_be_written_is_told_before_anything_is_asked(
 
     async with site.client() as client:
         with pytest.raises(ConfigError, match="--report: expected a folder at"):
-            await client.run(report=tmp_path / "nowhere" / "report.json")
+            await client.download_all(report=tmp_path / "nowhere" / "report.json")
 
     assert [] == site.server.requests
 
@@ -218,7 +218,7 @@ async def test_a_cancelled_run_leaves_a_report_of_what_was_done(serve: Callable[
                 done.set()
 
     async with Client(site.config(timeout=60), Watching()) as client:
-        task = asyncio.create_task(client.run(report=tmp_path / "report.json"))
+        task = asyncio.create_task(client.download_all(report=tmp_path / "report.json"))
         async with asyncio.timeout(HANGS):
             await done.wait()
         await asyncio.sleep(0)  # whoever told this progress tells the report next
@@ -320,7 +320,7 @@ async def test_a_run_over_several_pages_keeps_no_outcome_but_those_that_failed(
             heard.append(outcome)
 
     async with Client(site.config(), Keeping(), sleep=sleeps) as client:
-        report = await client.run()
+        report = await client.download_all()
         heard.append(Outcome(Product("held by this test alone", url=None), Status.SKIPPED))
         holders = [sys.getrefcount(outcome) for outcome in heard]
 

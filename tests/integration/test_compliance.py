@@ -345,7 +345,7 @@ async def search(server: Deaf, folder: Path, sleeps: Naps, **parameters: Any) ->
             connection=Connection(timeout=5),
         )
         async with Client(config, sleep=sleeps) as client:
-            return [product.identifier async for product in client.search()]
+            return [product.identifier async for product in client.catalogue.search()]
 
 
 async def test_without_an_echo_one_product_outside_ends_the_search(tmp_path: Path, sleeps: Naps) -> None:
@@ -400,7 +400,7 @@ async def test_identifiers_that_are_ignored_end_the_search(tmp_path: Path, sleep
         )
         async with Client(config, sleep=sleeps) as client:
             with pytest.raises(CatalogueError, match="does not go by identifier"):
-                await client.find()
+                await client.search().collect()
 
 
 async def test_what_is_checked_on_this_side_needs_no_compliance(tmp_path: Path, sleeps: Naps) -> None:
@@ -414,7 +414,7 @@ async def test_what_is_checked_on_this_side_needs_no_compliance(tmp_path: Path, 
             selection=Selection(orbit_direction="ASCENDING"),
         )
         async with Client(config, sleep=sleeps) as client:
-            assert ["A"] == [product.identifier for product in await client.find()]
+            assert ["A"] == [product.identifier for product in await client.search().collect()]
 
 
 async def test_an_old_server_without_an_echo_is_asked_by_the_old_name(tmp_path: Path, sleeps: Naps) -> None:

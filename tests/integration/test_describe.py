@@ -44,7 +44,7 @@ def described(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 async def found(client: Any) -> int:
     async with client:
-        return len([product async for product in client.search()])
+        return len([product async for product in client.catalogue.search()])
 
 
 def paths(site: Any) -> list[str]:
@@ -119,7 +119,7 @@ async def test_any_server_that_has_one_is_understood(serve: Callable[..., Any], 
     site = await serve(level2_scenes(1), dialect=dialect, page_maximum=7)
 
     async with site.client() as client:
-        description = await client.describe()
+        description = await client.catalogue.describe()
 
     assert description is not None
     assert 7 == description.page_maximum
@@ -130,7 +130,7 @@ async def test_a_radar_collection_has_no_cloud(serve: Callable[..., Any]) -> Non
     site = await serve(level2_scenes(1))
 
     async with site.client() as client:
-        description = await client.describe("S1_SAR_GRD")
+        description = await client.catalogue.describe("S1_SAR_GRD")
 
     assert description is not None
     assert not description.has("cloudCover")
@@ -141,7 +141,7 @@ async def test_an_older_server_has_none(serve: Callable[..., Any]) -> None:
     site = await serve(level2_scenes(1), dialect=Dialect(description=None))
 
     async with site.client() as client:
-        assert await client.describe() is None
+        assert await client.catalogue.describe() is None
 
 
 async def test_a_collection_that_is_not_there_is_refused_in_the_servers_words(serve: Callable[..., Any]) -> None:
@@ -149,14 +149,14 @@ async def test_a_collection_that_is_not_there_is_refused_in_the_servers_words(se
 
     async with site.client() as client:
         with pytest.raises(CatalogueError, match="Unknown parentId 'S9_NONE'"):
-            await client.describe("S9_NONE")
+            await client.catalogue.describe("S9_NONE")
 
 
 async def test_collections_are_listed_over_all_pages(serve: Callable[..., Any]) -> None:
     site = await serve(make_scenes(6), page_maximum=2)
 
     async with site.client() as client:
-        names = [collection.identifier for collection in await client.collections()]
+        names = [collection.identifier for collection in await client.catalogue.collections()]
 
     assert ["S1_SAR_GRD", "S2_MSIL1C", "S2_MSIL2A"] == names
 
@@ -204,7 +204,7 @@ async def test_names_of_other_catalogues_are_understood(serve: Callable[..., Any
     site = await serve(level2_scenes(1))
 
     async with site.client() as client:
-        description = await client.describe()
+        description = await client.catalogue.describe()
 
     assert description is not None
     assert meant == description.nearest(name)
@@ -275,7 +275,7 @@ async def test_a_search_does_not_wait_for_a_description_and_goes_on_without(
         config = Config(base_url=f"{origin}/search", parameters=parameters, output_directory=tmp_path)
         async with Client(config, sleep=sleeps, credentials=lambda: None) as client:
             for _ in range(3):
-                assert [] == [product async for product in client.search()]
+                assert [] == [product async for product in client.catalogue.search()]
 
     assert [*["/description"] * asks, *["/search"] * 3] == asked
     assert [] == sleeps.seconds
@@ -296,7 +296,7 @@ async def test_a_strict_search_asks_again(tmp_path: Path, sleeps: Naps) -> None:
         )
         async with Client(config, sleep=sleeps) as client:
             with pytest.raises(ConfigError, match="X has no search parameter colour"):
-                await anext(aiter(client.search()))
+                await anext(aiter(client.catalogue.search()))
 
     assert 1 == len(sleeps.seconds)
 
@@ -311,7 +311,7 @@ async def test_what_is_ignored_is_told_once_for_all_batches(
     config = Config(base_url=site.server.url, parameters=parameters, selection=selection, output_directory=site.folder)
 
     async with Client(config, sleep=site.sleeps) as client:
-        assert 100 == len([product async for product in client.choose()])
+        assert 100 == len([product async for product in client.search()])
 
     assert ["colour", "platform"] == [line.split()[5].rstrip(";") for line in described(caplog)]
 
@@ -328,7 +328,7 @@ async def test_the_page_maximum_is_learnt_once_for_all_batches(serve: Callable[.
     )
 
     async with Client(config, sleep=site.sleeps) as client:
-        assert 100 == len([product async for product in client.choose()])
+        assert 100 == len([product async for product in client.search()])
 
     statuses = [hit.status for hit in site.server.requests]
     assert [400] == [status for status in statuses if status != 200]

@@ -39,7 +39,7 @@ async def pull_one(serve: Callable[..., Any], name: str, **options: Any) -> tupl
 
 async def download(site: Any, **options: Any) -> Outcome:
     async with site.client(**{"timeout": 1, **options}) as client:
-        async for product in client.search():
+        async for product in client.catalogue.search():
             outcome: Outcome = await client.download(product)
             return outcome
     raise AssertionError("nothing was found")
@@ -139,7 +139,7 @@ async def test_a_store_that_is_gone_is_given_up_after_the_retries(serve: Callabl
     site = await serve(level2_scenes(1))
     await serve([])
     async with site.client(download_base_url="http://127.0.0.1:9", outage=0) as client:
-        async for product in client.search():
+        async for product in client.catalogue.search():
             outcome = await client.download(product)
 
     assert isinstance(outcome.error, TransferError)
@@ -270,7 +270,7 @@ async def test_catalogue_that_lies_about_the_size_does_no_harm(serve: Callable[.
 
     site = await serve(level2_scenes(1))
     async with site.client() as client:
-        async for product in client.search():
+        async for product in client.catalogue.search():
             outcome = await client.download(replace(product, size=17))
 
     assert Status.DOWNLOADED is outcome.status

@@ -53,7 +53,7 @@ async def pull_in_haste(site: Any, pace: float, monkeypatch: pytest.MonkeyPatch,
     haste = Haste(pace)
     monkeypatch.setattr(scheduler, "ConcurrencyLimiter", partial(ConcurrencyLimiter, clock=haste.clock))
     async with Client(site.config(**{"workers": WORKERS, **options}), sleep=haste.sleep) as client:
-        return await client.run()
+        return await client.download_all()
 
 
 def limits_said(caplog: pytest.LogCaptureFixture) -> list[int]:
@@ -176,7 +176,7 @@ async def test_being_asked_to_wait_an_hour_is_final_and_said(tmp_path: Path, sle
     busy = saying(plain(b"try later", "429 Too Many Requests", Retry_After="3600"))
     async with raw_server([("A", "/a.zip"), ("B", "/b.zip")], busy) as store:
         async with Client(settings_for(store, tmp_path / "archives"), sleep=sleeps) as client:
-            report = await client.run()
+            report = await client.download_all()
 
         assert 2 == len(store.archive_requests)
     said = "HTTP 429: try later; it asks to wait 1:00:00, longer than a run does"
@@ -195,7 +195,7 @@ async def test_who_waits_for_another_try_holds_no_place_at_the_gate(serve: Calla
         await other_is_here.wait()
 
     async with Client(site.config(workers=1), sleep=sleep_until_the_other_is_here) as client, asyncio.timeout(HANGS):
-        older, newer = [product async for product in client.search()][::-1]
+        older, newer = [product async for product in client.catalogue.search()][::-1]
         waiting = asyncio.create_task(client.download(newer))
         await waits.wait()
         assert Status.DOWNLOADED is (await client.download(older)).status
@@ -229,7 +229,7 @@ async def test_no_half_read_answer_is_held_while_waiting(tmp_path: Path, status:
 
         client = Client(settings_for(store, tmp_path / "archives"), sleep=sleep_until_all_are_closed)
         async with client, asyncio.timeout(HANGS):
-            report = await client.run()
+            report = await client.download_all()
 
         assert 1 == report.failed
         assert len(store.archive_requests) >= 3

@@ -45,7 +45,7 @@ async def until(happened: Callable[[], bool]) -> None:
 
 
 async def found(client: Client) -> list[Product]:
-    return [product async for product in client.search()]
+    return [product async for product in client.catalogue.search()]
 
 
 def at_work() -> set[asyncio.Task[Any]]:
@@ -258,7 +258,7 @@ async def test_a_run_gives_its_products_no_helpers_while_the_search_goes_on(serv
         await first_is_here.wait()
 
     async with Client(site.config(), Listening(), sleep=sleep_until_the_first_is_here) as client:
-        report = await client.run()
+        report = await client.download_all()
 
     assert (2, None) == (report.downloaded, report.search_error)
     assert 1 == requests[0]
@@ -275,7 +275,7 @@ async def test_a_run_does_not_wait_for_a_product_that_is_fetched_beside_it(serve
         download = asyncio.create_task(client.download(beside))
         await until(lambda: site.moved() >= MIB)
         async with asyncio.timeout(HANGS):
-            report = await client.run()
+            report = await client.download_all()
         assert not download.done()
         download.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -168,7 +168,7 @@ def settings_for(server: Wild, folder: Path, options: Mapping[str, Any] | None =
 
 async def pull(server: Wild, folder: Path, sleeps: Naps, **connection: Any) -> Report:
     async with Client(settings_for(server, folder, **connection), sleep=sleeps) as client:
-        return await client.run()
+        return await client.download_all()
 
 
 def small_archive(seed: int = 0, size: int = 20_000) -> bytes:
@@ -412,7 +412,7 @@ async def outcome_of(
         asyncio.timeout(HANGS),
         Client(settings_for(server, folder, options, timeout=1), sleep=sleeps) as client,
     ):
-        (product,) = [product async for product in client.search()]
+        (product,) = [product async for product in client.catalogue.search()]
         return await client.download(product)
 
 

@@ -80,8 +80,8 @@ async def test_links_are_asked_as_the_catalogue_gives_them(tmp_path: Path, sleep
             else [("A", f"{server.origin}{target}")]
         )
         async with Client(settings_for(server, tmp_path, timeout=5), sleep=sleeps) as client:
-            found = [product async for product in client.search()]
-            report = await client.run()
+            found = [product async for product in client.catalogue.search()]
+            report = await client.download_all()
 
         assert {target} == {asked.path for asked in server.archive_requests}
     assert (len(found), 0) == (report.downloaded, report.failed)
@@ -101,7 +101,7 @@ async def test_links_are_asked_as_redirects_give_them(
         async with store_of("/first", *hops, certificate=certificate if secure else None) as server:
             config = settings_for(server, folder, timeout=5, **({"ca_file": certificate} if secure else {}))
             async with Client(config, sleep=sleeps) as client:
-                report = await client.run()
+                report = await client.download_all()
 
             assert ["/first", *hops] == [asked.path for asked in server.archive_requests]
         assert 1 == report.downloaded
@@ -126,7 +126,7 @@ async def test_only_what_http_cannot_carry_is_encoded(tmp_path: Path, sleeps: Na
         raw_server([("A", "/first")], store) as server,
         Client(settings_for(server, tmp_path), sleep=sleeps) as client,
     ):
-        await client.run()
+        await client.download_all()
 
         assert ["/first", asked] == [one.path for one in server.archive_requests]
 
@@ -135,9 +135,9 @@ async def test_plans_and_sidecars_keep_links(tmp_path: Path, sleeps: Naps) -> No
     target = SIGNED[0]
     async with store_of(target) as server:
         async with Client(settings_for(server, tmp_path / "archives"), sleep=sleeps) as client:
-            plan = await client.plan()
+            plan = await client.create_plan()
             plan.write(tmp_path / "plan.json")
-            report = await client.pull(Plan.read(tmp_path / "plan.json"))
+            report = await client.download_plan(Plan.read(tmp_path / "plan.json"))
 
         assert [target] == [asked.path for asked in server.archive_requests]
     assert 1 == report.downloaded

@@ -141,7 +141,7 @@ async def pull(store: Store, folder: Path, sleeps: Naps) -> Report:
             connection=Connection(timeout=5, retries=2),
         )
         async with Client(config, sleep=sleeps) as client:
-            return await client.run()
+            return await client.download_all()
 
 
 @pytest.mark.parametrize(

@@ -79,13 +79,13 @@ async def pull(
     async with raw_server(links, store) as server:
         config = settings_for(server, folder, {"workers": workers}, **connection)
         async with Client(config, listener, sleep=sleep) as client, asyncio.timeout(HANGS):
-            return await client.run(), listener
+            return await client.download_all(), listener
 
 
 async def download_each(store: Store, folder: Path, sleeps: Naps, links: Any = LINKS) -> list[Outcome]:
     """Fetch one after the other, as a script does."""
     async with raw_server(links, store) as server, Client(settings_for(server, folder), sleep=sleeps) as client:
-        return [await client.download(product) async for product in client.search()]
+        return [await client.download(product) async for product in client.catalogue.search()]
 
 
 def said(caplog: pytest.LogCaptureFixture, words: str) -> list[str]:
@@ -129,7 +129,7 @@ async def test_a_port_where_nobody_listens_for_a_while(tmp_path: Path, sleeps: N
     async with raw_server(LINKS, store) as catalogue:
         config = settings_for(catalogue, tmp_path / "archives", download_base_url=there.origin)
         async with Client(config, sleep=sleep) as client, asyncio.timeout(HANGS):
-            report = await client.run()
+            report = await client.download_all()
     listening[0].close()
     await there.end()
 
@@ -185,7 +185,7 @@ async def test_a_store_that_comes_back_after_all_is_found_again_in_the_same_run(
     async with raw_server(links, store) as server:
         config = settings_for(server, tmp_path / "archives", {"workers": 1}, outage="3s")
         async with Client(config, sleep=sleeps) as client, asyncio.timeout(HANGS):
-            products = [product async for product in client.search()]
+            products = [product async for product in client.catalogue.search()]
             for product in products:
                 await client.download(product)
                 await client._timing.sleep(61)
@@ -286,7 +286,7 @@ async def test_a_store_that_is_away_does_not_hold_another_one(tmp_path: Path) ->
         here.offer(links)
         config = settings_for(here, tmp_path / "archives", {"workers": 2})
         async with Client(config, Watching(), sleep=sleep) as client, asyncio.timeout(HANGS):
-            report = await client.run()
+            report = await client.download_all()
 
     assert (len(NAMES), len(NAMES)) == (report.downloaded, report.failed)
 
@@ -409,7 +409,7 @@ async def test_want_of_descriptors_is_judged_anew_when_there_were_some_in_betwee
         async with raw_server(LINKS[:1], store) as server:
             config = settings_for(server, tmp_path / "archives", outage="60s")
             async with Client(config, sleep=sleep) as client, asyncio.timeout(HANGS):
-                products = [product async for product in client.search()]
+                products = [product async for product in client.catalogue.search()]
                 sleep.allow(more=False)
                 outcome = await client.download(products[0])
 
@@ -432,7 +432,7 @@ async def test_clients_that_share_the_flows_of_a_store_lose_nothing(
         site.folder = tmp_path / folder
         haste = Haste(20)
         async with Client(site.config(workers=workers), sleep=haste.sleep) as client:
-            return await client.run()
+            return await client.download_all()
 
     reports = await asyncio.gather(*(pull_into(f"folder{number}") for number in range(clients)))
 
@@ -515,10 +515,10 @@ async def test_a_tape_that_never_comes_is_given_up_after_the_stated_time(
         config = settings_for(server, tmp_path / "archives", staging="1h", retries=1)
         async with Client(config, sleep=sleeps) as client, asyncio.timeout(HANGS):
             if alone:
-                [product] = [product async for product in client.search()]
+                [product] = [product async for product in client.catalogue.search()]
                 error = (await client.download(product)).error
             else:
-                error = (await client.run()).failures[0].error
+                error = (await client.download_all()).failures[0].error
 
     assert isinstance(error, TransferError)
     assert "HTTP 202: The product is being retrieved from the archive." in str(error)
@@ -582,7 +582,7 @@ async def found_before_and_after(site: Any, away: Any, **connection: Any) -> lis
     """Search a catalogue that goes away when it has given its first page."""
     found: list[str] = []
     async with site.client(**connection) as client:
-        async for product in client.search():
+        async for product in client.catalogue.search():
             if not found:
                 site.server.spoil("catalogue", away)
             found.append(product.identifier)
@@ -605,6 +605,6 @@ async def test_an_address_that_never_answered_is_not_waited_for(serve: Callable[
 
     async with site.client(base_url="http://127.0.0.1:9/search") as client:
         with pytest.raises(CatalogueError, match="Connection refused"):
-            await client.find()
+            await client.search().collect()
 
     assert 2 == len(sleeps.seconds)

@@ -63,7 +63,7 @@ async def test_size_is_remembered(tmp_path: Path, sleeps: Naps) -> None:
     async with listening(catalogue) as origin, client(origin, tmp_path, sleeps, page_size=100) as one:
         for _ in range(2):
             catalogue.asked.clear()
-            assert 70 == len([product async for product in one.search()])
+            assert 70 == len([product async for product in one.catalogue.search()])
 
     assert {25} == {size for _, size in catalogue.pages}
 
@@ -136,7 +136,7 @@ async def test_collections_that_do_not_all_come_are_an_error(tmp_path: Path, sle
     catalogue = Listing(newest_first(5), total=lambda _, __, ___: 7)
     async with listening(catalogue) as origin, client(origin, tmp_path, sleeps) as one:
         with pytest.raises(CatalogueError, match="5 of 7 results came"):
-            await one.collections()
+            await one.catalogue.collections()
 
 
 async def test_page_size_of_the_settings_is_asked_for(tmp_path: Path, sleeps: Naps) -> None:

@@ -192,7 +192,7 @@ async def test_after_a_run_that_went_well_all_that_was_listed_throughout_is_on_d
         return web.Response(body=archive(request.path.rpartition("/")[2].removesuffix(".zip")))
 
     async with listening(answer) as origin, client(origin, tmp_path / "archives", sleeps) as one:
-        report = await one.run(report=tmp_path / "report.json")
+        report = await one.download_all(report=tmp_path / "report.json")
 
     missed = throughout - {path.stem for path in (tmp_path / "archives").glob("*.zip")}
     search = json.loads((tmp_path / "report.json").read_text())["search"]
@@ -212,7 +212,7 @@ async def test_embedded_catalogue_that_loses_a_product_between_any_two_pages_mis
 
     site = await serve(scenes, page_maximum=7, meanwhile=lose_one)
     async with site.client() as one:
-        came = {product.identifier async for product in one.search()}
+        came = {product.identifier async for product in one.catalogue.search()}
 
     assert {scene.identifier for scene in scenes} - came <= set(gone)
     assert len(gone) <= 3 * 2 * 10 + 1  # three readings of ten pages
@@ -344,7 +344,7 @@ async def test_answers_are_read_while_the_loop_goes_on(tmp_path: Path, sleeps: N
 
     ticking = asyncio.create_task(tick())
     async with listening(answer) as origin, client(origin, tmp_path, sleeps) as one:
-        products = aiter(one.search())
+        products = aiter(one.catalogue.search())
         await anext(products)
         await products.aclose()
     ticking.cancel()

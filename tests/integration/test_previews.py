@@ -30,13 +30,13 @@ async def stream(*products: Product) -> AsyncIterator[Product]:
 
 async def sizes(client: Any) -> dict[str, int | None]:
     async with client:
-        return {product.identifier: product.size async for product in client.with_sizes(client.search())}
+        return {product.identifier: product.size async for product in client.fetch_sizes(client.catalogue.search())}
 
 
 async def length_at(url: str, site: Any, *, count: int = 1) -> list[int | None]:
     async with site.client() as client:
         products = stream(*(Product(f"P{number}", url) for number in range(count)))
-        return [product.size async for product in client.with_sizes(products)]
+        return [product.size async for product in client.fetch_sizes(products)]
 
 
 class Listening:
@@ -78,7 +78,7 @@ async def test_the_order_of_the_search_is_kept(serve: Callable[..., Any]) -> Non
     site = await serve(level2_scenes(12))
 
     async with site.client() as client:
-        expected = [product.identifier async for product in client.search()]
+        expected = [product.identifier async for product in client.catalogue.search()]
 
     assert expected == list(await sizes(site.client()))
 
@@ -111,7 +111,7 @@ async def test_what_the_catalogue_says_is_not_asked_for(serve: Callable[..., Any
 
     async with site.client() as client:
         products = stream(Product("A", site.server.origin, size=7), Product("B", None))
-        assert [7, None] == [product.size async for product in client.with_sizes(products)]
+        assert [7, None] == [product.size async for product in client.fetch_sizes(products)]
 
     assert [] == site.server.requests
 
@@ -222,7 +222,7 @@ async def test_no_more_are_asked_at_once_than_there_are_workers(serve: Callable[
     site = await serve(level2_scenes(1))
     async with Listening(answer) as store, site.client(workers=3) as client:
         products = stream(*(Product(f"P{number}", store.url) for number in range(20)))
-        assert 20 == len([product async for product in client.with_sizes(products)])
+        assert 20 == len([product async for product in client.fetch_sizes(products)])
 
     assert 3 == most
 
@@ -234,7 +234,7 @@ async def test_every_scene_has_a_picture_whose_kind_is_told_by_its_bytes(serve: 
     site = await serve(level2_scenes(6))
 
     async with site.client() as client:
-        pictures = [picture async for _, picture in client.with_quicklooks(client.search())]
+        pictures = [picture async for _, picture in client.fetch_quicklooks(client.catalogue.search())]
 
     assert [".png"] * 6 == [picture and picture.suffix for picture in pictures]
 
@@ -246,7 +246,8 @@ async def test_a_picture_that_cannot_be_had_costs_no_other_one(serve: Callable[.
     site = await serve(scenes, quicklook_faults={scenes[1].identifier: (fault,) * 9})
 
     async with site.client() as client:
-        found = {product.identifier: picture async for product, picture in client.with_quicklooks(client.search())}
+        pictures = client.fetch_quicklooks(client.search())
+        found = {product.identifier: picture async for product, picture in pictures}
 
     assert {scenes[1].identifier} == {identifier for identifier, picture in found.items() if picture is None}
 
@@ -256,7 +257,7 @@ async def test_a_picture_that_never_comes_is_not_waited_for(serve: Callable[...,
     site = await serve(scenes, quicklook_faults={scenes[0].identifier: (QUICKLOOK_FAULTS["stall"],) * 9})
 
     async with site.client(timeout=3600) as client:
-        (product,) = [product async for product in client.search()]
+        (product,) = [product async for product in client.catalogue.search()]
         assert await Pictures(client._previews(), largest=10**6, seconds=0.2)(product) is None
 
 
@@ -264,7 +265,7 @@ async def test_a_picture_that_is_too_large_is_left_out(serve: Callable[..., Any]
     site = await serve(level2_scenes(2))
 
     async with site.client() as client:
-        pictures = [picture async for _, picture in client.with_quicklooks(client.search(), largest=100)]
+        pictures = [picture async for _, picture in client.fetch_quicklooks(client.catalogue.search(), largest=100)]
 
     assert [None, None] == pictures
 
@@ -273,7 +274,7 @@ async def test_a_product_without_a_picture_asks_nobody(serve: Callable[..., Any]
     site = await serve(level2_scenes(1))
 
     async with site.client() as client:
-        assert [None] == [picture async for _, picture in client.with_quicklooks(stream(Product("A", None)))]
+        assert [None] == [picture async for _, picture in client.fetch_quicklooks(stream(Product("A", None)))]
 
     assert [] == site.server.requests
 

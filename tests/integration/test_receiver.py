@@ -372,7 +372,7 @@ async def test_each_recoverable_fault_ends_in_the_right_bytes_either_way(
         if way == "receiver over TLS":
             connection = replace(connection, download_base_url=secure, ca_file=certificate)
         async with Client(replace(config, connection=connection), sleep=site.sleeps) as client:
-            report = await client.run()
+            report = await client.download_all()
 
     assert (1, 0) == (report.downloaded, report.failed)
     expected = site.original(scene, *served_version(name))

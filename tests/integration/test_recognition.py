@@ -146,7 +146,7 @@ async def test_a_list_of_collections_says_it_too(tmp_path: Path, sleeps: Naps, k
         config = Config(base_url=f"{origin}/search", parameters={"parentIdentifier": "X"}, output_directory=tmp_path)
         async with Client(config, sleep=sleeps) as client:
             with pytest.raises(CatalogueError) as caught:
-                await client.collections()
+                await client.catalogue.collections()
 
     assert told in str(caught.value)
 

@@ -28,7 +28,7 @@ STAGES = {"parentIdentifier": "S2_MSIL2A", "httpAccept": "json"}
 async def found(site: Any, **options: Any) -> list[str]:
     """Search with these parameters (or settings) and give the identifiers."""
     async with site.client(**options) as client:
-        return [product.identifier async for product in client.search()]
+        return [product.identifier async for product in client.catalogue.search()]
 
 
 async def refused(site: Any, **options: Any) -> CatalogueError:
@@ -92,7 +92,7 @@ async def test_start_index_is_where_the_search_begins(serve: Callable[..., Any])
     site = await serve(scenes)
 
     async with site.client(parameters={"startIndex": 16}) as client:
-        search = client.search()
+        search = client.catalogue.search()
         assert names(scenes)[15:] == [product.identifier async for product in search]
         assert (20, 5, 1) == (search.total, search.expected, search.pages)
 
@@ -138,7 +138,7 @@ async def test_every_dialect_leads_to_the_archive(serve: Callable[..., Any], dia
     site = await serve([scene], dialect=dialect)
 
     async with site.client() as client:
-        products = [product async for product in client.search()]
+        products = [product async for product in client.catalogue.search()]
 
     assert [f"{site.server.origin}/{scene.location}"] == [product.url for product in products]
     assert (scene.size if dialect.sizes else None) == products[0].size
@@ -167,7 +167,7 @@ async def test_second_page_is_not_asked_for_before_it_is_wanted(serve: Callable[
     site = await serve(level2_scenes(20, size=TINY), page_maximum=7)
 
     async with site.client() as client:
-        products = aiter(client.search())
+        products = aiter(client.catalogue.search())
         assert [] == pages(site)
         for _ in range(7):
             await anext(products)
@@ -305,7 +305,7 @@ async def ask(origin: str, folder: Path, sleeps: Naps, **parameters: Any) -> lis
         connection=Connection(timeout=5, retries=3),
     )
     async with Client(config, sleep=sleeps) as client:
-        return [product.identifier async for product in client.search()]
+        return [product.identifier async for product in client.catalogue.search()]
 
 
 @pytest.mark.parametrize("total", [None, 10**6])
@@ -394,6 +394,6 @@ async def test_empty_archive_costs_that_product_alone(tmp_path: Path, sleeps: Na
             base_url=f"{origin}/search", parameters={"parentIdentifier": "X"}, output_directory=tmp_path / "archives"
         )
         async with Client(config, sleep=sleeps) as client:
-            report = await client.run()
+            report = await client.download_all()
 
     assert (0, 1) == (report.downloaded, report.failed)

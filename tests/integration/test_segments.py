@@ -332,7 +332,7 @@ async def test_product_status_of_a_helped_archive_counts_all_requests(serve: Cal
     site = await serve([scene], rate=4 * MIB)
     path = site.folder.parent / "report.json"
     async with site.client(workers=4) as client:
-        await client.run(report=path)
+        await client.download_all(report=path)
 
     product = json.loads(path.read_bytes())["products"][0]
     assert Status.DOWNLOADED == product["status"]

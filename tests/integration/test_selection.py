@@ -62,7 +62,7 @@ def client(site: Any, *, collection: str = "S2_MSIL2A", parameters: dict[str, An
 
 async def chosen(site: Any, **wanted: Any) -> list[str]:
     async with client(site, **wanted) as one:
-        return [product.identifier async for product in one.choose()]
+        return [product.identifier async for product in one.search()]
 
 
 def searches(site: Any) -> list[Any]:
@@ -129,7 +129,7 @@ async def test_the_share_of_the_area_is_known_and_can_be_asked_for(serve: Callab
     dropped: list[Excluded] = []
 
     async with client(site, aoi=TRIANGLE, min_overlap=60) as one:
-        choice = one.choose(on_excluded=dropped.append)
+        choice = one.search(on_excluded=dropped.append)
         products = [product async for product in choice]
 
     shares = {scene.identifier: area.overlap(scene.footprint) or 0.0 for scene in scenes}
@@ -210,7 +210,7 @@ async def test_where_the_address_is_too_long_the_box_is_asked_for(
         parameters = {"parentIdentifier": "S2_MSIL2A"}
         config = Config(base_url=f"{origin}/search", parameters=parameters, selection=selection)
         async with Client(config, sleep=sleeps) as one:
-            found = [[product.identifier async for product in one.choose()] for _ in range(2)]
+            found = [[product.identifier async for product in one.search()] for _ in range(2)]
 
     assert [["within"], ["within"]] == found
     assert ["5.7,49.4,7.2,50.4"] * 2 == [query["box"] for query in seen if "box" in query]
@@ -252,7 +252,7 @@ async def test_where_the_results_are_too_many_a_smaller_page_is_asked_for(
         parameters = {"parentIdentifier": "S2_MSIL2A"}
         config = Config(base_url=f"{origin}/search", parameters=parameters, selection=Selection(aoi=TRIANGLE))
         async with Client(config, sleep=sleeps) as one:
-            found = [product.identifier async for product in one.choose()]
+            found = [product.identifier async for product in one.search()]
 
     assert [f"P{number}" for number in range(70)] == found
     assert all("geometry" in query for query in seen)
@@ -268,7 +268,7 @@ async def test_an_address_that_is_too_long_without_an_area_is_refused_as_it_is(t
         config = Config(base_url=f"{origin}/search", parameters={"parentIdentifier": "S2_MSIL2A"})
         async with Client(config, sleep=sleeps) as one:
             with pytest.raises(CatalogueError, match="the catalogue answered HTTP 414: too long"):
-                await anext(aiter(one.choose()))
+                await anext(aiter(one.search()))
 
 
 async def test_best_by_coverage_goes_by_the_area(serve: Callable[..., Any]) -> None:
@@ -356,7 +356,7 @@ async def test_the_direction_of_the_orbit_is_asked_for_and_checked(
     site = await serve(scenes, dialect=Dialect(without_columns=hidden))
 
     async with client(site, collection="S1_SAR_GRD", orbit_direction="asc") as one:
-        choice = one.choose()
+        choice = one.search()
         found = [product.identifier async for product in choice]
 
     ascending = names(scene for scene in scenes if scene.orbit_direction == "ASCENDING")
@@ -376,7 +376,7 @@ async def test_a_direction_that_entries_do_not_tell_is_that_which_the_catalogue_
     site = await serve(scenes, dialect=Dialect(bare=True, without_columns=hidden))
 
     async with client(site, collection="S1_SAR_GRD", orbit_direction="asc") as one:
-        choice = one.choose()
+        choice = one.search()
         found = [(product.identifier, product.orbit_direction) async for product in choice]
 
     ascending = [(scene.identifier, "ASCENDING") for scene in scenes if scene.orbit_direction == "ASCENDING"]
@@ -403,7 +403,7 @@ async def test_of_three_reprocessings_of_200_acquisitions_200_are_pulled(
     report = tmp_path / "report.json"
 
     async with client(site, latest_baseline=True) as one:
-        came = await one.run(report=report)
+        came = await one.download_all(report=report)
 
     assert (200, 0) == (came.downloaded, came.failed)
     assert {"older baseline": 400} == came.left_out
@@ -461,7 +461,7 @@ async def test_identifiers_are_asked_for_in_batches_of_no_long_address(serve: Ca
     wanted = names(scenes[10:80])
 
     async with client(site, ids=[*wanted, *wanted[:3], "S2A_NOT_THERE"]) as one:
-        choice = one.choose()
+        choice = one.search()
         found = [product.identifier async for product in choice]
 
     assert sorted(wanted) == sorted(found)
@@ -517,7 +517,7 @@ async def test_what_else_is_asked_of_identified_products_is_said(
     await chosen(site, ids=names(scenes))
     assert "" == caplog.text
     async with client(site, ids=names(scenes), parameters={"timeEnd": "2001-01-01"}) as one:
-        choice = one.choose()
+        choice = one.search()
         assert [] == [product async for product in choice]
 
     assert sorted(names(scenes)) == sorted(choice.missing)
@@ -529,7 +529,7 @@ async def test_what_another_wish_leaves_out_is_not_missing(serve: Callable[..., 
     site = await serve([older, newest])
 
     async with client(site, ids=[older.identifier, newest.identifier], latest_baseline=True) as one:
-        choice = one.choose()
+        choice = one.search()
         assert [newest.identifier] == [product.identifier async for product in choice]
 
     assert ([], {"older baseline": 1}) == (choice.missing, dict(choice.excluded))
@@ -540,7 +540,7 @@ async def test_a_run_that_misses_some_is_not_ok(serve: Callable[..., Any], tmp_p
     site = await serve(scenes)
 
     async with client(site, ids=[scenes[0].identifier, "S2A_NOT_THERE"]) as one:
-        report = await one.run(report=tmp_path / "report.json")
+        report = await one.download_all(report=tmp_path / "report.json")
 
     assert (1, 0, False) == (report.downloaded, report.failed, report.ok)
     assert ["S2A_NOT_THERE"] == json.loads((tmp_path / "report.json").read_bytes())["search"]["missing"]
@@ -626,7 +626,7 @@ async def test_identifiers_that_do_not_come_hold_up_nothing_else(tmp_path: Path)
         selection=Selection(ids=fifo),
     )
     async with Client(config) as one:
-        asking = asyncio.ensure_future(anext(aiter(one.choose())))
+        asking = asyncio.ensure_future(anext(aiter(one.search())))
         asyncio.get_running_loop().call_later(0.1, asking.cancel)
         with pytest.raises(asyncio.CancelledError):
             await asking

@@ -82,7 +82,7 @@ def config(origin: str, folder: Path) -> Config:
 
 async def search(origin: str, folder: Path, sleeps: Naps) -> list[Product]:
     async with Client(config(origin, folder), sleep=sleeps) as client:
-        return [product async for product in client.search()]
+        return [product async for product in client.catalogue.search()]
 
 
 async def test_a_page_that_trickles_is_given_up(tmp_path: Path, sleeps: Naps) -> None:

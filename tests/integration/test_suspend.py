@@ -120,7 +120,7 @@ def _looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def first_product(client: Client) -> Product:
-    async for product in client.search():
+    async for product in client.catalogue.search():
         return product
     raise AssertionError("nothing was found")
 

@@ -33,7 +33,7 @@ async def pull(items: list[Item], folder: Path, sleeps: Naps, *, maximum: int = 
         return web.Response(body=archive(request.path.rpartition("/")[2].removesuffix(".zip")))
 
     async with listening(answer) as origin, client(origin, folder / "archives", sleeps) as one:
-        report = await one.run(report=folder / "report.json")
+        report = await one.download_all(report=folder / "report.json")
     return report, json.loads((folder / "report.json").read_text())
 
 
@@ -200,7 +200,7 @@ async def test_those_without_a_link_are_told_also_when_the_search_ends_early(tmp
 
     async with listening(catalogue) as origin, client(origin, tmp_path, sleeps) as one:
         with pytest.raises(CatalogueError, match="gone"):
-            await collect(one.search(), found)
+            await collect(one.catalogue.search(), found)
 
     assert "P00003" == found[-1]
     assert len(found) > 10

@@ -290,7 +290,7 @@ async def pull(server: Kept, folder: Path, sleeps: Naps, certificate: Path | Non
     trusted = {"ca_file": certificate} if certificate else {}
     config = settings_for(server, folder, {"workers": 2}, timeout=1, retries=2, **trusted)
     async with asyncio.timeout(120), Client(config, sleep=sleeps) as client:
-        return await client.run()
+        return await client.download_all()
 
 
 def here(folder: Path, archives: Mapping[str, bytes] = ARCHIVES) -> set[str]:

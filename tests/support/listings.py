@@ -126,7 +126,7 @@ async def ask(
     """Search a catalogue that answers like this."""
     found: list[str] = []
     async with listening(answer) as origin, client(origin, folder, sleeps, page_size=page_size, **parameters) as one:
-        found += [product.identifier async for product in one.search()]
+        found += [product.identifier async for product in one.catalogue.search()]
     return found
 
 
@@ -148,7 +148,7 @@ async def collected(answer: Any, folder: Path, sleeps: Naps, **options: Any) -> 
     page_size = options.pop("page_size", 10)
     async with listening(answer) as origin, client(origin, folder, sleeps, page_size=page_size, **options) as one:
         try:
-            async for product in one.search():
+            async for product in one.catalogue.search():
                 found.append(product.identifier)  # noqa: PERF401  # what came before an error counts
         except CatalogueError as error:
             return found, error

@@ -38,7 +38,7 @@ _FLAGS = {
 async def collections(config: Config, form: str) -> int:
     """List the collections of the catalogue."""
     async with Client(config) as client:
-        found = await client.collections()
+        found = await client.catalogue.collections()
     if form == "json":
         sys.stdout.write(json_text([asdict(collection) for collection in found], indent=1) + "\n")
     else:
@@ -60,7 +60,7 @@ async def describe(config: Config, form: str) -> int:
     """Show the search parameters of the collection."""
     collection = config.needed_query().collection
     async with Client(config) as client:
-        description = await client.describe(collection)
+        description = await client.catalogue.describe(collection)
     if description is None:
         log.error("the catalogue has no description document of %s; searches work without one", collection)
         return 1

@@ -203,7 +203,7 @@ class DemoRun:
             path = Path(folder, "report.json")
             with self._console.progress(config, self._args) as progress:
                 async with Client(config, progress, credentials=lambda: Credentials("demo", "demo")) as client:
-                    report = await client.run(report=path)
+                    report = await client.download_all(report=path)
             products = _products(path)
         log.info(
             "  %-10s  %2d downloaded, %2d already here, %d failed   %s in %s",

@@ -40,7 +40,10 @@ async def download(config: Config, args: Namespace, console: ConsoleHandler) -> 
         client = Client(config, display.enter_context(console.progress(config, args)))
         try:
             async with client:
-                await (client.run(report=args.report) if plan is None else client.pull(plan, report=args.report))
+                if plan is None:
+                    await client.download_all(report=args.report)
+                else:
+                    await client.download_plan(plan, report=args.report)
         except ConfigError:
             raise
         except CollgsError as error:

@@ -109,7 +109,7 @@ async def _pictures(client: Client, products: Sequence[Product]) -> dict[str, by
 
     found: dict[str, bytes] = {}
     room, failed, in_a_row, reported_at = _MAX_TOTAL_BYTES, 0, 0, time.monotonic()
-    async with aclosing(client.with_quicklooks(one_by_one(), largest=_MAX_QUICKLOOK_BYTES)) as pictures:
+    async with aclosing(client.fetch_quicklooks(one_by_one(), largest=_MAX_QUICKLOOK_BYTES)) as pictures:
         async for product, picture in pictures:
             if time.monotonic() - reported_at >= REPORT_INTERVAL:
                 reported_at = time.monotonic()

@@ -31,7 +31,7 @@ async def make_plan(config: Config, args: Namespace) -> int:
     target = args.file
     _refuse_to_replace(target)
     async with Client(config) as client:
-        plan = await client.plan(sizes=args.sizes)
+        plan = await client.create_plan(sizes=args.sizes)
     plan.write(target)
     missing = [one.identifier for one in plan.left_out if one.kind == MISSING]
     left_out = Counter(one.kind for one in plan.left_out if one.kind != MISSING)
@@ -52,7 +52,7 @@ async def compare_plans(config: Config, args: Namespace) -> int:
         later = Plan.read(args.file)
     else:
         async with Client(_with_query_of(earlier, args.diff, config)) as client:
-            later = await client.plan(sizes=args.sizes)
+            later = await client.create_plan(sizes=args.sizes)
     comparison = compare(earlier, later)
     for line in comparison.lines():
         sys.stdout.write(printable(line) + "\n")

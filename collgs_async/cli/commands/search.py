@@ -50,12 +50,12 @@ async def search(config: Config, args: Namespace, plan: Plan | None = None) -> i
     kept: list[Product] = []
     error: CatalogueError | None = None
     async with Client(config) as client:
-        selected = client.choose() if plan is None else PlannedProducts(plan)
+        selected = client.search() if plan is None else PlannedProducts(plan)
         if isinstance(selected, SelectedProducts):
             await selected.prepare()
         products = _incomplete(client, selected, totals) if dry_run else aiter(selected)
         if args.sizes:
-            products = client.with_sizes(products)
+            products = client.fetch_sizes(products)
         if order:
             products = sort_by(products, order)
         products = totals.over(products, kept=kept if place else None)
@@ -92,12 +92,12 @@ async def _incomplete(
         async for product in source:
             if product.is_twin:
                 continue  # the file of that name is another product's archive; a warning has been logged
-            action = await client.action(product)
+            action = await client.local_state(product)
             if action == "skip":
                 totals.skipped += 1
                 continue
             totals.actions[product.identifier] = str(action)
-            totals.here += _on_disk(client.archive(product)) if action == "resume" else 0
+            totals.here += _on_disk(client.path_for(product)) if action == "resume" else 0
             yield product
 
 
@@ -123,9 +123,9 @@ async def quicklooks(config: Config) -> int:
     counts = Counter[str]()
     error: CatalogueError | None = None
     async with Client(config) as client:
-        selected = client.choose()
+        selected = client.search()
         wanted = _without_preview(client, selected, counts, skip_existing=config.download_options.skip_existing)
-        async with aclosing(client.with_quicklooks(wanted)) as pictures:
+        async with aclosing(client.fetch_quicklooks(wanted)) as pictures:
             try:
                 async for product, picture in pictures:
                     await _save(picture, product, client)
@@ -162,17 +162,17 @@ async def _save(picture: Picture | None, product: Product, client: Client) -> No
     if picture is None:
         log.warning("%s: its quicklook cannot be had", product.identifier)
         return
-    path = client.archive(product).with_name(f"{_stem(client, product)}{picture.suffix}")
+    path = client.path_for(product).with_name(f"{_stem(client, product)}{picture.suffix}")
     await asyncio.to_thread(write_whole, path, [picture.data])
     sys.stdout.write(printable(str(path)) + "\n")
     sys.stdout.flush()
 
 
 def _stem(client: Client, product: Product) -> str:
-    return client.archive(product).name.removesuffix(".zip")
+    return client.path_for(product).name.removesuffix(".zip")
 
 
 def _is_here(client: Client, product: Product) -> bool:
     """Whether a preview is here, in any format."""
-    folder, stem = client.archive(product).parent, _stem(client, product)
+    folder, stem = client.path_for(product).parent, _stem(client, product)
     return any((folder / f"{stem}{suffix}").exists() for suffix in SUFFIXES)

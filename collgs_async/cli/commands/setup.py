@@ -46,6 +46,6 @@ async def login(config: Config) -> int:
     from collgs_async.client import Client
 
     async with Client(config) as client:
-        signed_in = await client.sign_in()
+        signed_in = await client.check_login()
     log.info("%s", signed_in or "the store hands out archives without a sign-in")
     return 0

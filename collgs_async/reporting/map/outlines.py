@@ -1,20 +1,20 @@
 """Convert geometries for the map: plain rings without jumps in longitude.
 
-Catalogues write a footprint across the antimeridian in three ways: split into two polygons (RFC 7946), with longitudes
-beyond 180, or with a jump from 179 to -179. The map draws the first two as they are, since it repeats around the world;
-the third is converted to the second.
+Of the three ways to write a footprint across the antimeridian (see `rings`), the map draws two polygons and longitudes
+beyond 180 as they are, since it repeats around the world; jumps are converted to longitudes beyond 180.
 """
 
 from __future__ import annotations
 
-import math
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
+
+from collgs_async.models.rings import close_over_pole, shift_to
+from collgs_async.models.rings import unroll as unroll_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    _Line = list[tuple[float, float]]
+    from collgs_async.models.rings import Line
 
 __all__ = ["outlines"]
 
@@ -49,7 +49,7 @@ def outlines(geometry: Mapping[str, Any] | None, *, unroll: bool = True) -> dict
                 found[kind] += _polygon(coordinates, unroll=unroll)
             case "lines":
                 line = _line(coordinates)
-                found[kind] += [_flat(_unrolled(line) if unroll else line)] if len(line) > 1 else []
+                found[kind] += [_flat(unroll_line(line) if unroll else line)] if len(line) > 1 else []
             case _:
                 found[kind] += [_flat([point]) for point in _line([coordinates])]
     return {kind: shapes for kind, shapes in found.items() if shapes}
@@ -86,12 +86,12 @@ def _polygon(rings: object, *, unroll: bool) -> list[list[list[float]]]:
         return []
     lines = [line for ring in rings if len(line := _line(ring)) > 2]
     if unroll:
-        lines = [_round_the_pole(_unrolled(line)) for line in lines]
-        lines = [_shift_to(line, lines[0]) for line in lines]
+        lines = [close_over_pole(unroll_line(line)) for line in lines]
+        lines = [shift_to(line, lines[0]) for line in lines]
     return [[_flat(line) for line in lines]] if lines else []
 
 
-def _line(points: object) -> _Line:
+def _line(points: object) -> Line:
     """Parse positions; one that is malformed or out of range invalidates the whole line."""
     if not isinstance(points, (list, tuple)):
         return []
@@ -105,38 +105,6 @@ def _line(points: object) -> _Line:
             case _:
                 return []
     return line
-
-
-def _unrolled(line: _Line) -> _Line:
-    """Continue beyond 180 where the next longitude would be more than half the world away."""
-    turns = 0
-    unrolled = line[:1]
-    for (before, _), (east, north) in pairwise(line):
-        # A step of 360 is the edge of a map of the whole world, not a point that stays in place.
-        if 180 < abs(east - before) < 360:
-            turns += 1 if east < before else -1
-        unrolled.append((east + 360 * turns, north))
-    return unrolled
-
-
-def _round_the_pole(ring: _Line) -> _Line:
-    """Close a ring that ends one turn from its start over the pole it encloses."""
-    (first, _), (last, _) = ring[0], ring[-1]
-    if not math.isclose(abs(last - first), 360, abs_tol=1e-6):
-        return ring
-    pole = math.copysign(90, sum(north for _, north in ring))
-    return [*ring, (last, pole), (first, pole), ring[0]]
-
-
-def _shift_to(ring: _Line, shell: _Line) -> _Line:
-    """Shift a hole by whole turns, to where its polygon is."""
-    turns = 360 * round((_middle(shell) - _middle(ring)) / 360)
-    return [(east + turns, north) for east, north in ring]
-
-
-def _middle(ring: _Line) -> float:
-    longitudes = [east for east, _ in ring]
-    return (min(longitudes) + max(longitudes)) / 2
 
 
 def _flat(line: Sequence[tuple[float, float]]) -> list[float]:

@@ -352,12 +352,12 @@ def test_the_other_search_parameters_are_checked_without_a_collection() -> None:
 
 async def test_a_search_without_a_collection_is_refused_and_one_with_a_query_of_its_own_is_not() -> None:
     async with Client(Config()) as client:
-        for ask in (client.search, client.choose):
+        for ask in (client.search, client.catalogue.search):
             with pytest.raises(ConfigError) as caught:
                 ask()
             assert (NO_COLLECTION,) == caught.value.problems
             ask(Query.create("S2_MSIL1C"))
-        for wait in (client.run, client.plan, client.describe, client.sign_in):
+        for wait in (client.download_all, client.create_plan, client.catalogue.describe, client.check_login):
             with pytest.raises(ConfigError) as caught:
                 await wait()
             assert (NO_COLLECTION,) == caught.value.problems

@@ -137,7 +137,7 @@ async def test_a_proxys_password_is_in_no_error_of_the_catalogue(tmp_path: Path,
         )
         async with Client(config, sleep=sleeps) as client:
             with pytest.raises(CatalogueError, match=r"HTTP 403: you sent Basic \*\*\* \(tom: \*\*\*\)"):
-                async for _ in client.search():
+                async for _ in client.catalogue.search():
                     pass
 
 
@@ -161,7 +161,7 @@ async def test_a_password_is_masked_before_it_was_ever_used(
 
     async with listening(say) as origin, Client(searching(origin, tmp_path), sleep=sleeps) as client:
         with pytest.raises(CatalogueError, match=r"HTTP 403: the password of ada is \*\*\*, and not"):
-            async for _ in client.search():
+            async for _ in client.catalogue.search():
                 pass
     assert "correct horse" == redacted("correct horse")
 
@@ -185,7 +185,7 @@ async def test_a_netrc_that_cannot_be_read_harms_nothing_that_does_not_need_it(
             path.write_bytes(b"machine 127.0.0.1 login a password \xff\xfe\n")
     monkeypatch.setenv("NETRC", str(path))
     async with listening(say) as origin, Client(searching(origin, tmp_path), sleep=sleeps) as client:
-        assert [] == [product async for product in client.search()]
+        assert [] == [product async for product in client.catalogue.search()]
 
 
 def searching(origin: str, folder: Path) -> Config:

@@ -274,7 +274,8 @@ async def test_a_real_search_is_sifted(serve: Callable[..., Any]) -> None:
 
     async with site.client() as client:
         criteria = Criteria.parse({"tile": ",".join(tiles), "platform": "S2A"})
-        kept = [product.identifier async for product in filter_products(client.search(), criteria, dropped.append)]
+        matching = filter_products(client.catalogue.search(), criteria, dropped.append)
+        kept = [product.identifier async for product in matching]
 
     fit = {
         scene.identifier for scene in scenes if scene.identifier[39:44] in tiles and scene.identifier.startswith("S2A")

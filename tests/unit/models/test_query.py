@@ -309,8 +309,7 @@ def test_library_users_ask_with_python_values() -> None:
         end=datetime(2025, 4, 2, 12, tzinfo=UTC),
         cloud_cover=(0, 20),
         count=7,
-        platform="Sentinel-2A",
-        startIndex=3,
+        extra={"platform": "Sentinel-2A", "startIndex": 3},
     )
     assert query.parameters == {
         "platform": "Sentinel-2A",

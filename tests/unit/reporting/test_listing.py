@@ -19,8 +19,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collgs_async.errors import CatalogueError, ConfigError
+from collgs_async.models.geojson import rewind
 from collgs_async.models.product import Product, RawTimes
-from collgs_async.reporting.listing import FORMATS, rewind, write_listing
+from collgs_async.reporting.listing import FORMATS, write_listing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

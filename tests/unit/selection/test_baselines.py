@@ -389,7 +389,7 @@ async def test_a_real_search_brings_each_scene_once(serve: Callable[..., Any]) -
     dropped: list[Excluded] = []
 
     async with site.client() as client:
-        chosen = [product async for product in latest_baseline(client.search(), dropped.append)]
+        chosen = [product async for product in latest_baseline(client.catalogue.search(), dropped.append)]
 
     assert {scene.identifier for scene in again} == ids(chosen)
     assert {scene.identifier for scene in (*take, *rest)} == ids(drop.product for drop in dropped)

@@ -58,8 +58,8 @@ async def test_an_archive_of_the_former_name_is_here_and_gets_its_new_name(serve
     site.server.forget()
 
     async with site.client() as client:
-        (product,) = [product async for product in client.choose()]
-        assert "skip" == await client.action(product)
+        (product,) = [product async for product in client.search()]
+        assert "skip" == await client.local_state(product)
     report = await site.pull()
 
     assert (0, 1, 0) == (report.downloaded, report.skipped, report.failed)

@@ -200,7 +200,7 @@ async def test_archive_of_another_product_is_fetched_once_more(tmp_path: Path, s
         raw_server([(S2, "/archive.zip")], say) as server,
         Client(settings_for(server, tmp_path, {"verify": level}), sleep=sleeps) as client,
     ):
-        report = await client.run()
+        report = await client.download_all()
 
     assert (1, 0, 2) == (report.downloaded, report.failed, len(asked))
     assert right == (tmp_path / f"{S2}.zip").read_bytes()

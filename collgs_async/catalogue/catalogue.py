@@ -1,0 +1,160 @@
+"""The catalogue of a client: its collections, what can be searched for, and all that a search finds."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from collgs_async.catalogue.collections import list_collections
+from collgs_async.catalogue.description import find_description
+from collgs_async.catalogue.first_sign_in import FirstSignIn
+from collgs_async.catalogue.search import Search
+from collgs_async.catalogue.sizes import CatalogueHints
+from collgs_async.errors import AuthenticationError, CatalogueError
+from collgs_async.http.requester import Requester
+from collgs_async.models.query import Query
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from collgs_async.catalogue.description import Description
+    from collgs_async.catalogue.response import Collection
+    from collgs_async.config.settings import Config
+    from collgs_async.http.auth import Authenticator
+    from collgs_async.http.session import HttpSession
+
+__all__ = ["Catalogue"]
+
+
+class Catalogue:
+    """An OpenSearch-EO catalogue; `Client.catalogue` is the one of a client.
+
+    What one search learns, such as the page size that the server accepts, the next ones use.
+
+    Parameters
+    ----------
+    config
+        Its address, how it is reached, and the query of searches that name none.
+    sleep
+        Waits between attempts, in seconds.
+    """
+
+    def __init__(
+        self,
+        session: HttpSession,
+        authenticator: Authenticator,
+        config: Config,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._session = session
+        self._authenticator = authenticator
+        self._config = config
+        self._sleep = sleep
+        self._hints = CatalogueHints(config.connection.page_size)
+        self._descriptions: dict[str, Description | None] = {}
+        self._without_answer: set[str] = set()
+        self._first_sign_in: FirstSignIn | None = None
+        if config.connection.sign_in == "always":
+            retries = config.connection.retries
+            self._first_sign_in = FirstSignIn(
+                authenticator, self.search_anonymously, self._collections, retries, sleep=sleep
+            )
+
+    def search(self, query: Query | None = None) -> Search:
+        """Search for all products that the catalogue lists, without the configuration's ``selection``.
+
+        Parameters
+        ----------
+        query
+            The query; None: that of the configuration's ``parameters``.
+
+        Returns
+        -------
+        Search
+            An asynchronous iterator of products, which requests pages as needed.
+
+        Raises
+        ------
+        ConfigError
+            No collection is named; no request was made.
+        """
+        return self._search(query, before=self._first_sign_in)
+
+    def search_anonymously(self, query: Query | None = None) -> Search:
+        """Search as `search` does, but never sign in before, even where ``connection.sign_in`` is ``always``."""
+        return self._search(query)
+
+    def _search(self, query: Query | None, before: Callable[[Query], Awaitable[None]] | None = None) -> Search:
+        return Search(
+            self._session,
+            self._authenticator,
+            self._config,
+            query or self._config.needed_query(),
+            sleep=self._sleep,
+            look_up=self._look_up,
+            before=before,
+            strict=self._config.selection.strict,
+            hints=self._hints,
+        )
+
+    async def collections(self) -> list[Collection]:
+        """List the collections, sorted by name.
+
+        Raises
+        ------
+        CatalogueError
+            The request failed, or the response holds no results.
+        """
+        if self._first_sign_in is not None:
+            await self._first_sign_in(self._config.query)
+        return await self._collections()
+
+    async def _collections(self) -> list[Collection]:
+        return await list_collections(self._requester(), self._config.base_url, self._hints)
+
+    async def describe(self, collection: str | None = None) -> Description | None:
+        """Return the search parameters of a collection, their ranges, and the largest page size.
+
+        Parameters
+        ----------
+        collection
+            Its name; None: that of the configuration's ``parameters``.
+
+        Returns
+        -------
+        Description or None
+            None when the server has no description document, as older ones.
+
+        Raises
+        ------
+        CatalogueError
+            The request failed, or there is no such collection.
+        """
+        collection = collection or self._config.needed_query().collection
+        if self._first_sign_in is not None:
+            await self._first_sign_in(Query.create(collection))
+        return await self._description(collection, self._requester())
+
+    async def _look_up(self, collection: str) -> Description | None:
+        """Return the description of a collection for a search; a failure is not repeated.
+
+        A search that is not strict works without it, so one attempt is enough.
+        """
+        if collection in self._without_answer:
+            return None
+        requester = self._requester(retries=None if self._config.selection.strict else 1)
+        try:
+            return await self._description(collection, requester)
+        except (CatalogueError, AuthenticationError):
+            self._without_answer.add(collection)
+            raise
+
+    async def _description(self, collection: str, requester: Requester) -> Description | None:
+        if collection not in self._descriptions:
+            self._descriptions[collection] = await find_description(requester, self._config.base_url, collection)
+        return self._descriptions[collection]
+
+    def _requester(self, *, retries: int | None = None) -> Requester:
+        retries = self._config.connection.retries if retries is None else retries
+        return Requester(self._session, self._authenticator, retries, sleep=self._sleep)

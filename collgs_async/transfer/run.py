@@ -1,0 +1,157 @@
+"""Download all products of a search or plan, while the search goes on, and report on every one of them."""
+
+from __future__ import annotations
+
+import logging
+import time
+from contextlib import aclosing
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
+
+from collgs_async.errors import CollgsError, StorageError
+from collgs_async.models.product import Report
+from collgs_async.pipeline import run_pipeline
+from collgs_async.reporting.run_report import RunReportWriter
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import AsyncGenerator, Iterable
+    from pathlib import Path
+
+    from collgs_async.models.product import Outcome, Product
+    from collgs_async.models.progress import Progress
+    from collgs_async.models.timing import Timing
+    from collgs_async.transfer.downloader import Downloader
+
+__all__ = ["Run", "ToDownload"]
+
+log = logging.getLogger("collgs_async")
+
+
+class ToDownload(Protocol):
+    """The products of a run: those of a search, of a plan, or given by the caller."""
+
+    @property
+    def excluded(self) -> Counter[str]:
+        """The number of excluded products by reason."""
+
+    @property
+    def missing(self) -> list[str]:
+        """Requested identifiers that no search has found."""
+
+    @property
+    def total(self) -> int | None:
+        """The catalogue's count of results; None while it is unknown."""
+
+    @property
+    def pages(self) -> int:
+        """The number of result pages read."""
+
+    @property
+    def expected(self) -> int | None:
+        """The most products that this can still yield; None while that is unknown."""
+
+    def __aiter__(self) -> AsyncGenerator[Product, None]:
+        """Yield each product."""
+
+
+class Run:
+    """One run over many products; `download` is called once.
+
+    Parameters
+    ----------
+    downloader
+        Downloads one product.
+    workers
+        Products between search and workers.
+
+    Attributes
+    ----------
+    report
+        What was done so far, also when the run was cancelled or stopped by an error.
+    """
+
+    def __init__(self, downloader: Downloader, progress: Progress, *, workers: int, timing: Timing) -> None:
+        self._downloader = downloader
+        self._progress = progress
+        self._workers = workers
+        self._timing = timing
+        self.report = Report()
+
+    async def download(self, products: ToDownload, path: Path | None) -> None:
+        """Download all products, and write the report.
+
+        Parameters
+        ----------
+        path
+            Path of the report as JSON, which is written however the run ends; None: no report.
+
+        Raises
+        ------
+        ConfigError
+            The report cannot be written there.
+        AuthenticationError
+            The store requires a login.
+        StorageError
+            A folder is full or not writable.
+        """
+        begun, moved_before = time.monotonic(), self._downloader.moved
+        search_error: CollgsError | None = None
+        stopped_by: BaseException | None = None
+        with RunReportWriter(path) as report_writer:
+            try:
+                search_error = await run_pipeline(
+                    self._announced(products),
+                    self._downloader,
+                    report_writer.record,
+                    workers=self._downloader.max_concurrent,
+                    queue_size=self._workers,
+                    idle=self._downloader.assist,
+                    timing=self._timing,
+                )
+                if search_error:
+                    log.error("the search ended early: %s", search_error)
+            except BaseException as stop:
+                stopped_by = stop
+                raise
+            finally:
+                full = _record_all(report_writer, self._downloader.take_unsettled())
+                moved, seconds = self._downloader.moved - moved_before, time.monotonic() - begun
+                self.report = replace(
+                    report_writer.report(products.total, products.pages, search_error, seconds, moved),
+                    stopped_by=stopped_by if isinstance(stopped_by, CollgsError) else full,
+                    left_out=dict(products.excluded),
+                    missing=tuple(products.missing),
+                )
+                _write(report_writer, self.report, already_stopped=stopped_by is not None)
+
+    async def _announced(self, products: ToDownload) -> AsyncGenerator[Product, None]:
+        """Yield products, and report their expected number whenever it changes."""
+        expected = None
+        async with aclosing(aiter(products)) as source:
+            async for product in source:
+                if products.expected is not None and products.expected != expected:
+                    expected = products.expected
+                    self._progress.expect(expected)
+                yield product
+
+
+def _record_all(report_writer: RunReportWriter, outcomes: Iterable[Outcome]) -> StorageError | None:
+    """Record what finished at the moment the run was stopped; return the error where that fails."""
+    full = None
+    for outcome in outcomes:
+        try:
+            report_writer.record(outcome)
+        except StorageError as error:
+            full = error
+    return full
+
+
+def _write(report_writer: RunReportWriter, report: Report, *, already_stopped: bool) -> None:
+    """Write the report; where that fails after another error has stopped the run, only log it."""
+    try:
+        report_writer.write(report)
+    except StorageError as error:
+        if not already_stopped:
+            raise
+        log.error("%s", error)

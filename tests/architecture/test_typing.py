@@ -1,0 +1,101 @@
+"""The types that users see: README's Python examples pass ``mypy --strict`` outside of the repository."""
+
+from __future__ import annotations
+
+import os
+import re
+import site
+import subprocess
+import sys
+import tomllib
+import venv
+from pathlib import Path
+
+import pytest
+
+import collgs_async
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text("utf-8")
+EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.S)
+
+USE = """
+from datetime import datetime
+from pathlib import Path
+from typing import Any, assert_type
+
+from collgs_async import Action, Client, Outcome, Plan, Product, Products, Query, Report, SearchResults, SyncClient
+from collgs_async import sync
+
+def use(client: SyncClient, product: Product) -> None:
+    assert_type(product.sensing_start, datetime | None)
+    assert_type(product.raw.start, str | None)
+    assert_type([found for found in client.search()], list[Product])
+    assert_type(client.search().collect(), Products)
+    assert_type(client.catalogue.search().collect(), Products)
+    assert_type(client.search().collect().to_geojson(), dict[str, Any])
+    assert_type(client.download(product), Outcome)
+    assert_type(client.download_all([product], report=Path("report.json")), Report)
+    assert_type(client.create_plan(), Plan)
+    assert_type(client.local_state(product), Action)
+    assert_type([found.size for found in client.fetch_sizes([product])], list[int | None])
+    assert_type(sync.search(client.config), Products)
+
+async def use_async(client: Client) -> None:
+    assert_type(client.search(), SearchResults)
+    assert_type(await client.search().collect(), Products)
+    assert_type(await client.download_all(client.search()), Report)
+    assert_type(await client.download_all(await client.search().collect()), Report)
+    assert_type(await client.download_all(Query.create("S2_MSIL1C", extra={"productType": "S2MSI1C"})), Report)
+"""
+
+
+WRONG = """
+from collgs_async import Query, SyncClient
+
+Query.create("S2_MSIL2A", tile="31UGR")
+SyncClient().download("S2A_MSIL2A")
+SyncClient().choose()
+"""
+
+
+@pytest.fixture(scope="module")
+def said(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Type-check the files of a user, and return what mypy says.
+
+    The user's environment finds the package as it does after an editable install: by a path in a ``.pth`` file.
+    """
+    folder = tmp_path_factory.mktemp("user")
+    examples = {f"example{number}.py": code for number, code in enumerate(EXAMPLES)}
+    for name, code in {**examples, "use.py": USE, "wrong.py": WRONG}.items():
+        (folder / name).write_text(code, "utf-8")
+    venv.create(folder / "venv", symlinks=True)
+    (packages,) = (folder / "venv").glob("lib/python*/site-packages")
+    (packages / "editable.pth").write_text("\n".join([str(ROOT), *site.getsitepackages()]) + "\n")
+    environ = {name: value for name, value in os.environ.items() if name not in {"MYPYPATH", "PYTHONPATH"}}
+    python = f"--python-executable={folder / 'venv' / 'bin' / 'python'}"
+    files = [*examples, "use.py", "wrong.py"]
+    command = [sys.executable, "-m", "mypy", "--strict", f"--config-file={os.devnull}", python, *files]
+    ended = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True)
+    assert "checked 5 source files" in ended.stdout, ended.stdout + ended.stderr
+    return [line for line in ended.stdout.splitlines() if "error:" in line]
+
+
+def test_the_examples_of_the_readme_and_all_that_a_client_returns_have_types(said: list[str]) -> None:
+    assert [] == [line for line in said if not line.startswith("wrong.py")]
+
+
+def test_a_wrong_use_is_found(said: list[str]) -> None:
+    """Otherwise the package would be Any, as it is where its types are not found."""
+    wrong = [line for line in said if line.startswith("wrong.py")]
+
+    assert ["[arg-type]", "[arg-type]", "[attr-defined]"] == [line.rpartition(" ")[2] for line in wrong]
+
+
+def test_the_package_says_that_it_is_typed_and_is_installed_by_a_path() -> None:
+    """An editable install by an import hook, the default of setuptools here, is invisible to type checkers."""
+    setuptools = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]
+
+    assert Path(collgs_async.__file__).with_name("py.typed").exists()
+    assert "py.typed" in setuptools["package-data"]["collgs_async"]
+    assert {"": "."} == setuptools["package-dir"]
