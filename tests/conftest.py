@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from collgs_async import Client, Config, Connection, DownloadOptions
+from collgs_async.cli.main import main
 from collgs_async.demo.archives import write_archive
 from collgs_async.demo.faults import FAULTS
 from collgs_async.demo.scenes import make_scenes
@@ -221,10 +222,48 @@ class Command:
 
 
 @pytest.fixture
-def command(tmp_path: Path) -> Command:
+def cwd(tmp_path: Path) -> Path:
+    """The folder in which commands run."""
     folder = tmp_path / "cwd"
-    folder.mkdir()
-    return Command(folder)
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture
+def command(cwd: Path) -> Command:
+    return Command(cwd)
+
+
+class CommandHere:
+    """The command in this process, for a tenth of the CPU of a new one.
+
+    A test of signals, pipes, terminals, imports or all that a process writes needs `Command`.
+    """
+
+    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.folder = folder
+        self._capsys = capsys
+
+    async def __call__(self, *words: object, **environ: str) -> Ended:
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in environ.items():
+                patch.setenv(name, value)
+            code = await asyncio.to_thread(exit_code, [str(word) for word in words])
+        return Ended(code, *self._capsys.readouterr())
+
+
+def exit_code(words: Sequence[str]) -> int:
+    """Run a command, and return its exit code also after `--help`."""
+    try:
+        return main(words)
+    except SystemExit as ended:
+        return int(ended.code or 0)
+
+
+@pytest.fixture
+def run_cli(cwd: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CommandHere:
+    monkeypatch.chdir(cwd)
+    return CommandHere(cwd, capsys)
 
 
 def is_archive(path: Path) -> bool:

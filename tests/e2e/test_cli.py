@@ -7,13 +7,11 @@ import csv
 import json
 import re
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from collgs_async import __version__
-from collgs_async.cli.main import main
 from collgs_async.config.loading import sample_config
 from collgs_async.config.options import env_name
 from collgs_async.config.settings import OPTIONS
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.conftest import Command, Ended
+    from tests.conftest import Command, CommandHere, Ended
 
 COLLECTION = ("--collection", "S2_MSIL2A")
 PRODUCT_KEYS = ["id", "status", "path", "bytes", "url", "seconds", "attempts", "reason", "error"]
@@ -36,30 +34,6 @@ def assert_clean_exit(ended: Ended) -> Ended:
     assert "Exception ignored" not in ended.err
     assert "never awaited" not in ended.err
     return ended
-
-
-@dataclass
-class Said:
-    """What a command in this process came to."""
-
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
-    """Run a command in this process, in a folder of its own: quicker than a process."""
-    folder = tmp_path / "cwd"
-    folder.mkdir(exist_ok=True)
-    monkeypatch.chdir(folder)
-
-    async def run(*words: object) -> Said:
-        code = await asyncio.to_thread(main, [str(word) for word in words])
-        out, err = capsys.readouterr()
-        return Said(code, out, err)
-
-    return run
 
 
 def files_below(folder: Path) -> list[str]:
@@ -83,19 +57,19 @@ async def test_without_any_configuration_a_sample_is_written_and_the_next_step_i
     assert ["config.json"] == files_below(command.folder)
 
 
-async def test_a_dangling_link_in_the_place_of_the_sample_is_left_alone(command: Command) -> None:
-    (command.folder / "config.json").symlink_to("nowhere.json")
+async def test_a_dangling_link_in_the_place_of_the_sample_is_left_alone(run_cli: CommandHere) -> None:
+    (run_cli.folder / "config.json").symlink_to("nowhere.json")
 
-    ended = assert_clean_exit(await command())
+    ended = assert_clean_exit(await run_cli())
 
     assert 2 == ended.code
     assert "config.json: expected no file of this name, found one; it was left alone" in ended.err
-    assert ["config.json"] == files_below(command.folder)
+    assert ["config.json"] == files_below(run_cli.folder)
 
 
 @pytest.mark.parametrize("words", [[], ["my own.json"]])
-async def test_init_writes_the_sample(say: Callable[..., Any], tmp_path: Path, words: list[str]) -> None:
-    said = await say("init", *words)
+async def test_init_writes_the_sample(run_cli: CommandHere, tmp_path: Path, words: list[str]) -> None:
+    said = await run_cli("init", *words)
 
     name = words[0] if words else "config.json"
     assert 0 == said.code
@@ -104,11 +78,11 @@ async def test_init_writes_the_sample(say: Callable[..., Any], tmp_path: Path, w
     assert [name] == files_below(tmp_path / "cwd")
 
 
-async def test_init_never_writes_over_a_file(say: Callable[..., Any], tmp_path: Path) -> None:
+async def test_init_never_writes_over_a_file(run_cli: CommandHere, tmp_path: Path) -> None:
     mine = tmp_path / "cwd" / "config.json"
     mine.write_text("mine")
 
-    said = await say("init")
+    said = await run_cli("init")
 
     assert 2 == said.code
     assert "error: config.json: expected no file of this name, found one; it was left alone\n" == said.err
@@ -116,12 +90,12 @@ async def test_init_never_writes_over_a_file(say: Callable[..., Any], tmp_path: 
 
 
 async def test_the_sample_is_a_right_configuration(
-    serve: Callable[..., Any], say: Callable[..., Any], tmp_path: Path
+    serve: Callable[..., Any], run_cli: CommandHere, tmp_path: Path
 ) -> None:
     site = await serve(level2_scenes(1))
-    await say("init")
+    await run_cli("init")
 
-    said = await say("search", "--base-url", site.server.url)
+    said = await run_cli("search", "--base-url", site.server.url)
 
     assert 0 == said.code
     assert "S2_MSIL1C" == site.server.requests[0].query["parentIdentifier"]
@@ -175,12 +149,12 @@ WRONG_FLAGS = [
 
 @pytest.mark.parametrize(("words", "line"), WRONG_FLAGS, ids=[" ".join(map(str, words)) for words, _ in WRONG_FLAGS])
 async def test_a_wrong_flag_is_one_clear_line_and_nothing_is_touched(
-    serve: Callable[..., Any], say: Callable[..., Any], tmp_path: Path, words: list[str], line: str
+    serve: Callable[..., Any], run_cli: CommandHere, tmp_path: Path, words: list[str], line: str
 ) -> None:
     site = await serve(level2_scenes(1))
     (tmp_path / "cwd" / "a-file").write_text("")
 
-    said = await say(*at(site), *words)
+    said = await run_cli(*at(site), *words)
 
     assert (2, "") == (said.code, said.out)
     assert_matches(f"error: {line}\n", said.err)
@@ -216,12 +190,12 @@ WRONG_FILES = [
 
 @pytest.mark.parametrize(("text", "line"), WRONG_FILES, ids=[text for text, _ in WRONG_FILES])
 async def test_a_wrong_configuration_file_is_one_clear_line_with_its_name(
-    serve: Callable[..., Any], say: Callable[..., Any], tmp_path: Path, text: str, line: str
+    serve: Callable[..., Any], run_cli: CommandHere, tmp_path: Path, text: str, line: str
 ) -> None:
     site = await serve(level2_scenes(1))
     (tmp_path / "cwd" / "mine.json").write_text(text)
 
-    said = await say("--config", "mine.json", "--base-url", site.server.url, *COLLECTION)
+    said = await run_cli("--config", "mine.json", "--base-url", site.server.url, *COLLECTION)
 
     assert (2, "") == (said.code, said.out)
     assert_matches(f"error: mine.json: {line}\n", said.err)
@@ -230,13 +204,13 @@ async def test_a_wrong_configuration_file_is_one_clear_line_with_its_name(
     assert ["mine.json"] == files_below(tmp_path / "cwd")
 
 
-async def test_several_wrong_values_are_all_named_at_once(command: Command) -> None:
-    (command.folder / "mine.json").write_text(
+async def test_several_wrong_values_are_all_named_at_once(run_cli: CommandHere) -> None:
+    (run_cli.folder / "mine.json").write_text(
         json.dumps({"parameters": {"box": "nonsense"}, "download_options": {"chunk_size": 1}})
     )
 
     ended = assert_clean_exit(
-        await command("--config", "mine.json", "--timeout", "never", "--count", "-3", COLLGS_WORKERS="99")
+        await run_cli("--config", "mine.json", "--timeout", "never", "--count", "-3", COLLGS_WORKERS="99")
     )
 
     names = sorted(line.removeprefix("error: ").partition(": expected")[0] for line in ended.err.splitlines())
@@ -249,7 +223,7 @@ async def test_several_wrong_values_are_all_named_at_once(command: Command) -> N
         "mine.json: parameters.box",
         "mine.json: parameters.parentIdentifier",
     ] == names
-    assert ["mine.json"] == files_below(command.folder)
+    assert ["mine.json"] == files_below(run_cli.folder)
 
 
 WRONG_TEXT = {"--output": "a-file", "--collection": "\x01"}
@@ -257,7 +231,7 @@ WRONG_TEXT = {"--output": "a-file", "--collection": "\x01"}
 
 @pytest.mark.parametrize("option", OPTIONS, ids=env_name)
 async def test_a_wrong_variable_is_named(
-    serve: Callable[..., Any], say: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: Any
+    serve: Callable[..., Any], run_cli: CommandHere, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: Any
 ) -> None:
     site = await serve(level2_scenes(1))
     (tmp_path / "cwd" / "a-file").write_text("")
@@ -265,22 +239,22 @@ async def test_a_wrong_variable_is_named(
     words.pop(option.flag, None)
     monkeypatch.setenv(env_name(option), WRONG_TEXT.get(option.flag, "nonsense\x01"))
 
-    said = await say(*(word for pair in words.items() for word in pair))
+    said = await run_cli(*(word for pair in words.items() for word in pair))
 
     assert (2, 1) == (said.code, said.err.count("\n"))
     assert said.err.startswith(f"error: {env_name(option)}: expected ")
     assert [] == site.server.requests
 
 
-async def test_an_unknown_command_is_told_the_near_one(say: Callable[..., Any]) -> None:
-    said = await say("serch", *COLLECTION)
+async def test_an_unknown_command_is_told_the_near_one(run_cli: CommandHere) -> None:
+    said = await run_cli("serch", *COLLECTION)
 
     assert 2 == said.code
     assert_matches("error: expected one of .*, found 'serch'; did you mean search.?\n", said.err)
 
 
-async def test_a_configuration_without_its_flag_is_told_the_flag(say: Callable[..., Any]) -> None:
-    said = await say("mine.json")
+async def test_a_configuration_without_its_flag_is_told_the_flag(run_cli: CommandHere) -> None:
+    said = await run_cli("mine.json")
 
     assert 2 == said.code
     assert "did you mean --config mine.json" in said.err
@@ -300,11 +274,11 @@ async def test_a_configuration_without_its_flag_is_told_the_flag(say: Callable[.
     ],
 )
 async def test_options_stand_before_and_after_the_command_and_values_may_begin_with_a_minus(
-    serve: Callable[..., Any], say: Callable[..., Any], line: str
+    serve: Callable[..., Any], run_cli: CommandHere, line: str
 ) -> None:
     site = await serve(level2_scenes(1))
 
-    said = await say(*COLLECTION, *line.split(), "--base-url", site.server.url)
+    said = await run_cli(*COLLECTION, *line.split(), "--base-url", site.server.url)
 
     assert 0 == said.code
     assert "-73.4,45.7,-73.2,45.9" == site.server.requests[0].query["box"]
@@ -323,7 +297,7 @@ async def test_options_stand_before_and_after_the_command_and_values_may_begin_w
 )
 async def test_flag_goes_before_variable_before_file_before_default(
     serve: Callable[..., Any],
-    say: Callable[..., Any],
+    run_cli: CommandHere,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     given: tuple[str, ...],
@@ -337,41 +311,43 @@ async def test_flag_goes_before_variable_before_file_before_default(
         monkeypatch.setenv("COLLGS_USER_AGENT", "from-variable")
     flags = ("--user-agent", "from-flag") if "flag" in given else ()
 
-    said = await say("search", "--base-url", site.server.url, *COLLECTION, *flags)
+    said = await run_cli("search", "--base-url", site.server.url, *COLLECTION, *flags)
 
     assert 0 == said.code
     assert agent == site.server.requests[0].headers["user-agent"]
 
 
 async def test_a_selection_from_variables_alone_is_enough(
-    serve: Callable[..., Any], say: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    serve: Callable[..., Any], run_cli: CommandHere, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site = await serve(level2_scenes(2))
     monkeypatch.setenv("COLLGS_COLLECTION", "S2_MSIL2A")
     monkeypatch.setenv("COLLGS_BASE_URL", site.server.url)
     monkeypatch.setenv("COLLGS_OUTPUT", str(site.folder))
 
-    said = await say()
+    said = await run_cli()
 
     assert 0 == said.code
     assert 2 == len(list(site.folder.glob("*.zip")))
 
 
-async def test_set_passes_any_search_parameter(serve: Callable[..., Any], say: Callable[..., Any]) -> None:
+async def test_set_passes_any_search_parameter(serve: Callable[..., Any], run_cli: CommandHere) -> None:
     site = await serve(level2_scenes(1))
 
-    await say("search", "--base-url", site.server.url, *COLLECTION, "--set", "swathIdentifier=IW=1", "--set", "lat=1")
+    await run_cli(
+        "search", "--base-url", site.server.url, *COLLECTION, "--set", "swathIdentifier=IW=1", "--set", "lat=1"
+    )
 
     query = site.server.requests[-1].query
     assert ("IW=1", "1") == (query["swathIdentifier"], query["lat"])
 
 
 async def test_a_date_as_end_is_the_end_of_that_day_and_is_told(
-    serve: Callable[..., Any], say: Callable[..., Any]
+    serve: Callable[..., Any], run_cli: CommandHere
 ) -> None:
     site = await serve(level2_scenes(1))
 
-    said = await say("search", "--base-url", site.server.url, *COLLECTION, "--end", "2021-06-30")
+    said = await run_cli("search", "--base-url", site.server.url, *COLLECTION, "--end", "2021-06-30")
 
     assert "2021-06-30T23:59:59.999Z" == site.server.requests[0].query["timeEnd"]
     assert "means the end of that day" in said.err
@@ -382,13 +358,13 @@ async def test_a_date_as_end_is_the_end_of_that_day_and_is_told(
 
 @pytest.mark.parametrize("name", ["table", "json", "geojson", "csv", "urls"])
 async def test_search_writes_a_listing_and_nothing_else_to_stdout(
-    serve: Callable[..., Any], command: Command, name: str
+    serve: Callable[..., Any], run_cli: CommandHere, name: str
 ) -> None:
     scenes = level2_scenes(25)
     site = await serve(scenes, page_maximum=10)
 
     ended = assert_clean_exit(
-        await command("search", "--base-url", site.server.url, *COLLECTION, "--format", name, "--end", "2022-01-01")
+        await run_cli("search", "--base-url", site.server.url, *COLLECTION, "--format", name, "--end", "2022-01-01")
     )
 
     assert 0 == ended.code
@@ -397,7 +373,7 @@ async def test_search_writes_a_listing_and_nothing_else_to_stdout(
     assert "note: timeEnd" in ended.err
     assert "25 of 25 that match" in ended.err
     assert [] == site.archive_hits()
-    assert [] == files_below(command.folder)
+    assert [] == files_below(run_cli.folder)
 
 
 def listed_in_urls(text: str) -> list[str]:
@@ -423,10 +399,10 @@ LISTED: dict[str, Callable[[str], list[str]]] = {
 
 
 @pytest.mark.parametrize("name", ["json", "geojson", "csv", "urls"])
-async def test_a_listing_of_nothing_is_valid_too(serve: Callable[..., Any], say: Callable[..., Any], name: str) -> None:
+async def test_a_listing_of_nothing_is_valid_too(serve: Callable[..., Any], run_cli: CommandHere, name: str) -> None:
     site = await serve([])
 
-    said = await say("search", "--base-url", site.server.url, *COLLECTION, "--format", name)
+    said = await run_cli("search", "--base-url", site.server.url, *COLLECTION, "--format", name)
 
     assert 0 == said.code
     assert [] == LISTED[name](said.out)
@@ -434,11 +410,11 @@ async def test_a_listing_of_nothing_is_valid_too(serve: Callable[..., Any], say:
 
 @pytest.mark.parametrize("name", ["json", "geojson"])
 async def test_a_listing_stays_valid_when_the_search_breaks_off(
-    serve: Callable[..., Any], say: Callable[..., Any], name: str
+    serve: Callable[..., Any], run_cli: CommandHere, name: str
 ) -> None:
     site = await serve([])
 
-    said = await say("search", "--base-url", site.server.url, "--collection", "NOPE", "--format", name)
+    said = await run_cli("search", "--base-url", site.server.url, "--collection", "NOPE", "--format", name)
 
     assert 1 == said.code
     assert [] == LISTED[name](said.out)
@@ -485,7 +461,7 @@ async def test_a_map_is_of_all_also_when_nobody_reads_the_list_to_its_end(
 
 
 async def test_dry_run_lists_what_would_be_pulled_and_moves_no_archive_byte(
-    serve: Callable[..., Any], command: Command
+    serve: Callable[..., Any], run_cli: CommandHere
 ) -> None:
     scenes = level2_scenes(3)
     site = await serve(scenes)
@@ -495,7 +471,7 @@ async def test_dry_run_lists_what_would_be_pulled_and_moves_no_archive_byte(
     part.write_bytes(site.original(scenes[1])[:1000])
     before = files_below(site.folder)
 
-    ended = assert_clean_exit(await command(*at(site), "--dry-run", "--format", "json"))
+    ended = assert_clean_exit(await run_cli(*at(site), "--dry-run", "--format", "json"))
 
     assert 0 == ended.code
     found = {product["identifier"]: product["action"] for product in json.loads(ended.out)}
@@ -543,35 +519,37 @@ async def test_report_to_stdout_is_all_that_is_there(serve: Callable[..., Any], 
     assert [] == files_below(command.folder)
 
 
-async def test_an_unknown_collection_is_told_in_the_servers_words(serve: Callable[..., Any], command: Command) -> None:
+async def test_an_unknown_collection_is_told_in_the_servers_words(
+    serve: Callable[..., Any], run_cli: CommandHere
+) -> None:
     site = await serve(level2_scenes(1))
 
     ended = assert_clean_exit(
-        await command("--base-url", site.server.url, "--collection", "NOPE", "--report", "report.json")
+        await run_cli("--base-url", site.server.url, "--collection", "NOPE", "--report", "report.json")
     )
 
-    report = json.loads((command.folder / "report.json").read_bytes())
+    report = json.loads((run_cli.folder / "report.json").read_bytes())
     assert 1 == ended.code
     assert "HTTP 400: Unknown parentId 'NOPE'" in ended.err
     assert "CatalogueError" == report["search"]["error"]["kind"]
     assert [] == report["products"]
 
 
-async def test_nothing_that_matches_is_all_right(serve: Callable[..., Any], command: Command) -> None:
+async def test_nothing_that_matches_is_all_right(serve: Callable[..., Any], run_cli: CommandHere) -> None:
     site = await serve(level2_scenes(1))
 
-    ended = assert_clean_exit(await command(*at(site), "--start", "2001-01-01", "--end", "2001-01-02"))
+    ended = assert_clean_exit(await run_cli(*at(site), "--start", "2001-01-01", "--end", "2001-01-02"))
 
     assert 0 == ended.code
     assert "Nothing matches." in ended.err
     assert not site.folder.exists()
 
 
-async def test_a_sign_in_form_stops_the_run_with_one_line(serve: Callable[..., Any], command: Command) -> None:
+async def test_a_sign_in_form_stops_the_run_with_one_line(serve: Callable[..., Any], run_cli: CommandHere) -> None:
     scenes = level2_scenes(8)
     site = await serve(scenes, faults={scene.identifier: fault("login") for scene in scenes})
 
-    ended = assert_clean_exit(await command(*at(site)))
+    ended = assert_clean_exit(await run_cli(*at(site)))
 
     assert 1 == ended.code
     assert 1 == sum(line.startswith("error: ") for line in ended.err.splitlines())
@@ -580,14 +558,14 @@ async def test_a_sign_in_form_stops_the_run_with_one_line(serve: Callable[..., A
 
 
 async def test_an_output_folder_below_a_file_ends_the_run_with_one_line(
-    serve: Callable[..., Any], command: Command
+    serve: Callable[..., Any], run_cli: CommandHere
 ) -> None:
     """What root cannot write either; such a run has found nothing wrong with the search."""
     site = await serve(level2_scenes(8))
     site.folder.write_text("")
 
     ended = assert_clean_exit(
-        await command("--base-url", site.server.url, *COLLECTION, "--output", site.folder / "archives")
+        await run_cli("--base-url", site.server.url, *COLLECTION, "--output", site.folder / "archives")
     )
 
     assert 1 == ended.code
@@ -599,19 +577,19 @@ async def test_an_output_folder_below_a_file_ends_the_run_with_one_line(
 # --------------------------------------------------------------------------------------------- how much is said
 
 
-async def test_quiet_says_nothing_when_all_is_right(serve: Callable[..., Any], command: Command) -> None:
+async def test_quiet_says_nothing_when_all_is_right(serve: Callable[..., Any], run_cli: CommandHere) -> None:
     site = await serve(level2_scenes(2))
 
-    ended = assert_clean_exit(await command(*at(site), "-q", "--end", "2022-01-01"))
+    ended = assert_clean_exit(await run_cli(*at(site), "-q", "--end", "2022-01-01"))
 
     assert (0, "", "") == (ended.code, ended.out, ended.err)
 
 
-async def test_quiet_still_says_what_failed(serve: Callable[..., Any], command: Command) -> None:
+async def test_quiet_still_says_what_failed(serve: Callable[..., Any], run_cli: CommandHere) -> None:
     scenes = level2_scenes(2)
     site = await serve(scenes, faults={scenes[0].identifier: fault("missing")})
 
-    ended = assert_clean_exit(await command(*at(site), "-q"))
+    ended = assert_clean_exit(await run_cli(*at(site), "-q"))
 
     assert 1 == ended.code
     assert f"error: {scenes[0].identifier}: HTTP 404: Not Found; it is left out\n" == ended.err
@@ -619,7 +597,7 @@ async def test_quiet_still_says_what_failed(serve: Callable[..., Any], command: 
 
 @pytest.mark.parametrize(("flags", "told"), [((), False), (("-v",), True)])
 async def test_verbose_says_more(
-    serve: Callable[..., Any], say: Callable[..., Any], flags: tuple[str, ...], *, told: bool
+    serve: Callable[..., Any], run_cli: CommandHere, flags: tuple[str, ...], *, told: bool
 ) -> None:
     """A part of another archive is asked for from its start: a detail that only `-v` tells."""
     scene = level2_scenes(1)[0]
@@ -627,7 +605,7 @@ async def test_verbose_says_more(
     site.folder.mkdir()
     site.archive(scene).with_suffix(".zip.part").write_bytes(b"PK\x03\x04" + b"x" * 100_000)
 
-    said = await say(*at(site), *flags)
+    said = await run_cli(*at(site), *flags)
 
     assert 0 == said.code
     assert told is ("what is here is of another version; asking otherwise" in said.err)
@@ -646,12 +624,12 @@ LOG_JSON = [
 
 @pytest.mark.parametrize(("words", "code"), LOG_JSON)
 async def test_log_json_makes_every_line_json(
-    serve: Callable[..., Any], command: Command, words: tuple[str, ...], code: int
+    serve: Callable[..., Any], run_cli: CommandHere, words: tuple[str, ...], code: int
 ) -> None:
     scenes = level2_scenes(2)
     site = await serve(scenes, faults={scenes[0].identifier: fault("missing")})
 
-    ended = assert_clean_exit(await command(*at(site), "--log-json", *words))
+    ended = assert_clean_exit(await run_cli(*at(site), "--log-json", *words))
 
     lines = [json.loads(line) for line in ended.err.splitlines()]
     assert code == ended.code
@@ -662,20 +640,18 @@ async def test_log_json_makes_every_line_json(
 # ------------------------------------------------------------------------------------------------------ verify
 
 
-async def test_verify_of_a_good_folder(serve: Callable[..., Any], command: Command) -> None:
+async def test_verify_of_a_good_folder(serve: Callable[..., Any], run_cli: CommandHere) -> None:
     site = await serve(level2_scenes(3))
     await site.pull()
 
-    ended = assert_clean_exit(await command("verify", site.folder))
+    ended = assert_clean_exit(await run_cli("verify", site.folder))
 
     assert (0, "") == (ended.code, ended.out)
     assert "3 checked" in ended.err
     assert "all of them right" in ended.err
 
 
-async def test_verify_names_the_bad_ones_and_changes_nothing(
-    serve: Callable[..., Any], say: Callable[..., Any]
-) -> None:
+async def test_verify_names_the_bad_ones_and_changes_nothing(serve: Callable[..., Any], run_cli: CommandHere) -> None:
     scenes = level2_scenes(3)
     site = await serve(scenes)
     await site.pull()
@@ -685,7 +661,7 @@ async def test_verify_names_the_bad_ones_and_changes_nothing(
     cut.write_bytes(cut.read_bytes()[:-30])
     before = {path: path.read_bytes() for path in site.folder.iterdir()}
 
-    said = await say("verify", site.folder)
+    said = await run_cli("verify", site.folder)
 
     errors = [line for line in said.err.splitlines() if line.startswith("error: ")]
     assert 1 == said.code
@@ -699,14 +675,14 @@ def flip(data: bytes, position: int) -> bytes:
     return data[:position] + bytes([data[position] ^ 1]) + data[position + 1 :]
 
 
-async def test_verify_of_a_single_file(serve: Callable[..., Any], say: Callable[..., Any]) -> None:
+async def test_verify_of_a_single_file(serve: Callable[..., Any], run_cli: CommandHere) -> None:
     scene = level2_scenes(1)[0]
     site = await serve([scene])
     await site.pull()
-    right = await say("verify", site.archive(scene))
+    right = await run_cli("verify", site.archive(scene))
     site.archive(scene).write_text("no archive")
 
-    wrong = await say("verify", site.archive(scene))
+    wrong = await run_cli("verify", site.archive(scene))
 
     assert (0, 1) == (right.code, wrong.code)
     assert str(site.archive(scene)) in wrong.err
@@ -723,7 +699,7 @@ WITHOUT_COLLECTION: dict[str, tuple[str, ...]] = {
 @pytest.mark.parametrize("words", WITHOUT_COLLECTION.values(), ids=WITHOUT_COLLECTION)
 async def test_what_searches_nothing_needs_no_collection_whatever_else_is_set(
     serve: Callable[..., Any],
-    say: Callable[..., Any],
+    run_cli: CommandHere,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     words: tuple[str, ...],
@@ -734,38 +710,38 @@ async def test_what_searches_nothing_needs_no_collection_whatever_else_is_set(
         Plan.of(site.server.url, [], parameters={"parentIdentifier": "A"}).write(tmp_path / "cwd" / name)
     monkeypatch.setenv("COLLGS_BBOX", "1,2,3,4")
 
-    assert 0 == (await say(*words, "--base-url", site.server.url)).code
+    assert 0 == (await run_cli(*words, "--base-url", site.server.url)).code
 
     for command in (("search",), ("describe",), ("verify", "empty", "--repair"), ("plan", "x.json"), ("login",)):
-        said = await say(*command, "--base-url", site.server.url)
+        said = await run_cli(*command, "--base-url", site.server.url)
         assert 2 == said.code
         assert said.err.startswith("error: --collection: expected a collection such as S2_MSIL1C; ")
 
 
-async def test_verify_of_an_empty_folder_says_so(say: Callable[..., Any], tmp_path: Path) -> None:
+async def test_verify_of_an_empty_folder_says_so(run_cli: CommandHere, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
 
-    said = await say("verify", tmp_path / "empty")
+    said = await run_cli("verify", tmp_path / "empty")
 
     assert 0 == said.code
     assert "no archives there" in said.err
 
 
-async def test_verify_of_a_missing_folder_is_wrong_usage(say: Callable[..., Any], tmp_path: Path) -> None:
-    said = await say("verify", tmp_path / "nowhere")
+async def test_verify_of_a_missing_folder_is_wrong_usage(run_cli: CommandHere, tmp_path: Path) -> None:
+    said = await run_cli("verify", tmp_path / "nowhere")
 
     assert 2 == said.code
     assert f"error: DIR: expected a folder with archives, found nothing at {tmp_path / 'nowhere'}\n" == said.err
 
 
 async def test_verify_without_a_folder_takes_the_output_folder(
-    serve: Callable[..., Any], say: Callable[..., Any], tmp_path: Path
+    serve: Callable[..., Any], run_cli: CommandHere, tmp_path: Path
 ) -> None:
     site = await serve(level2_scenes(2))
     site.folder = tmp_path / "cwd" / "downloads"
     await site.pull()
 
-    said = await say("verify")
+    said = await run_cli("verify")
 
     assert 0 == said.code
     assert "2 checked" in said.err
@@ -785,7 +761,7 @@ async def test_version(command: Command) -> None:
 
 @pytest.mark.parametrize("way", ["flag", "variable", "file", "system"])
 async def test_a_proxys_password_goes_to_the_proxy_and_nowhere_else(
-    serve: Callable[..., Any], command: Command, way: str
+    serve: Callable[..., Any], run_cli: CommandHere, way: str
 ) -> None:
     """The embedded server serves as the proxy: it takes absolute addresses as well."""
     scenes = level2_scenes(2)
@@ -795,18 +771,18 @@ async def test_a_proxys_password_goes_to_the_proxy_and_nowhere_else(
     if way == "flag":
         words = (*words, "--proxy", proxy)
     elif way == "file":
-        (command.folder / "config.json").write_text(json.dumps({"connection": {"proxy": proxy}}))
+        (run_cli.folder / "config.json").write_text(json.dumps({"connection": {"proxy": proxy}}))
     else:
         environ = {"COLLGS_PROXY" if way == "variable" else "http_proxy": proxy}
     if way == "system":  # which is not asked for addresses of this very machine
         words = tuple(str(word).replace(site.server.origin, "http://catalogue.test") for word in words)
 
-    ended = assert_clean_exit(await command(*words, "-v", "--log-json", "--report", "report.json", **environ))
+    ended = assert_clean_exit(await run_cli(*words, "-v", "--log-json", "--report", "report.json", **environ))
 
     assert 1 == ended.code
     assert all("proxy-authorization" in hit.headers for hit in site.server.requests)
     assert is_archive(site.archive(scenes[1]))
-    written = ended.out + ended.err + (command.folder / "report.json").read_text()
+    written = ended.out + ended.err + (run_cli.folder / "report.json").read_text()
     assert "sekret" not in written
     assert "dXNlcjpzZWtyZXQ" not in written
 

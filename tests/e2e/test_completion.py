@@ -66,19 +66,20 @@ class Terminal:
         os.close(self.line)
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with something to complete, and the scripts outside of it."""
+    outside = tmp_path_factory.mktemp("completion")
     for name in SHELLS:
-        (tmp_path / f"script.{name}").write_text(completion_script(name))
-    inside = tmp_path / "inside"
+        (outside / f"script.{name}").write_text(completion_script(name))
+    inside = outside / "inside"
     inside.mkdir()
     (inside / "my plan.json").touch()
     (inside / "mylake").mkdir()
     return inside
 
 
-@pytest.fixture(params=["bash", "zsh"])
+@pytest.fixture(scope="module", params=["bash", "zsh"])
 def terminal(request: pytest.FixtureRequest, folder: Path) -> Iterator[Terminal]:
     path = shell(request.param)
     quiet = ["--norc", "--noprofile", "-i"] if request.param == "bash" else ["-f", "-i"]

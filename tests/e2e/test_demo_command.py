@@ -20,23 +20,24 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from tests.conftest import Command, Ended
+    from tests.conftest import Command, CommandHere, Ended
 
 ARCHIVE_FAULTS = [name for name in FAULTS if not name.startswith("catalogue-") and name != "login"]
 
 
 @pytest.fixture
-def temporary(tmp_path: Path) -> Path:
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder for temporary files: what is left there is litter."""
     folder = tmp_path / "temporary"
     folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
     return folder
 
 
 @pytest.fixture
-def show(command: Command, temporary: Path) -> Callable[..., Awaitable[Ended]]:
+def demo(run_cli: CommandHere, temporary: Path) -> Callable[..., Awaitable[Ended]]:
     async def run(*words: object) -> Ended:
-        return assert_clean_exit(await command("demo", *words, TMPDIR=str(temporary)))
+        return assert_clean_exit(await run_cli("demo", *words))
 
     return run
 
@@ -46,10 +47,10 @@ def only_entry(folder: Path) -> Path:
     return entry
 
 
-async def test_demo_ends_well_and_tells_that_nothing_moved_the_second_time(
-    show: Callable[..., Awaitable[Ended]], command: Command, temporary: Path
-) -> None:
-    ended = await show("--products", 3, "--segments", 1)  # a helper would fetch a little more than the archives
+async def test_demo_ends_well_and_tells_that_nothing_moved_the_second_time(command: Command, temporary: Path) -> None:
+    words = ("--products", 3, "--segments", 1)  # a helper would fetch a little more than the archives
+
+    ended = assert_clean_exit(await command("demo", *words, TMPDIR=str(temporary)))
 
     assert (0, "") == (ended.code, ended.out)
     assert re.search(r"First run: 3 archives downloaded and verified, 20\.\d MB", ended.err)
@@ -63,18 +64,18 @@ async def test_demo_ends_well_and_tells_that_nothing_moved_the_second_time(
 
 
 async def test_demo_into_a_named_folder_leaves_nothing_elsewhere(
-    show: Callable[..., Awaitable[Ended]], command: Command, temporary: Path
+    demo: Callable[..., Awaitable[Ended]], cwd: Path, temporary: Path
 ) -> None:
-    ended = await show("--products", 1, "--output", "mine")
+    ended = await demo("--products", 1, "--output", "mine")
 
     assert 0 == ended.code
     assert "The files are in mine\n" in ended.err
-    assert 1 == len(list((command.folder / "mine").glob("*.zip"))) == len(list((command.folder / "mine").iterdir()))
+    assert 1 == len(list((cwd / "mine").glob("*.zip"))) == len(list((cwd / "mine").iterdir()))
     assert [] == files_below(temporary)
 
 
-async def test_demo_with_faults_shows_what_came_of_each(show: Callable[..., Awaitable[Ended]], temporary: Path) -> None:
-    ended = await show("--products", 1, "--fault", "cut", "corrupt", "missing", "catalogue-html")
+async def test_demo_with_faults_shows_what_came_of_each(demo: Callable[..., Awaitable[Ended]], temporary: Path) -> None:
+    ended = await demo("--products", 1, "--fault", "cut", "corrupt", "missing", "catalogue-html")
 
     came = dict(re.findall(r"^  (\S+) +(arrived whole|not had)  ", ended.err, re.M))
     assert 0 == ended.code
@@ -85,8 +86,8 @@ async def test_demo_with_faults_shows_what_came_of_each(show: Callable[..., Awai
     assert 2 == len(list(folder.iterdir())) == sum(map(is_archive, folder.iterdir()))
 
 
-async def test_demo_with_a_page_that_breaks_off_loses_nothing(show: Callable[..., Awaitable[Ended]]) -> None:
-    ended = await show("--products", 3, "--fault", "catalogue-cut")
+async def test_demo_with_a_page_that_breaks_off_loses_nothing(demo: Callable[..., Awaitable[Ended]]) -> None:
+    ended = await demo("--products", 3, "--fault", "catalogue-cut")
 
     assert 0 == ended.code
     assert "the search ended early" not in ended.err
@@ -95,8 +96,8 @@ async def test_demo_with_a_page_that_breaks_off_loses_nothing(show: Callable[...
 
 
 @pytest.mark.slow
-async def test_demo_with_all_faults_shows_each_of_them(show: Callable[..., Awaitable[Ended]], temporary: Path) -> None:
-    ended = await show("--fault", "all")
+async def test_demo_with_all_faults_shows_each_of_them(demo: Callable[..., Awaitable[Ended]], temporary: Path) -> None:
+    ended = await demo("--fault", "all")
 
     came = dict(re.findall(r"^  (\S+) +(arrived whole|not had)  ", ended.err, re.M))
     assert 0 == ended.code
@@ -107,8 +108,8 @@ async def test_demo_with_all_faults_shows_each_of_them(show: Callable[..., Await
     assert all(map(is_archive, folder.iterdir()))
 
 
-async def test_fault_list_names_each_of_them(show: Callable[..., Awaitable[Ended]], temporary: Path) -> None:
-    ended = await show("--fault", "list")
+async def test_fault_list_names_each_of_them(demo: Callable[..., Awaitable[Ended]], temporary: Path) -> None:
+    ended = await demo("--fault", "list")
 
     assert (0, "") == (ended.code, ended.err)
     assert list(FAULTS) == [line.split()[0] for line in ended.out.splitlines()]
@@ -130,19 +131,19 @@ async def test_fault_list_names_each_of_them(show: Callable[..., Awaitable[Ended
     ],
 )
 async def test_wrong_words_are_one_clear_line_and_leave_nothing(
-    show: Callable[..., Awaitable[Ended]], command: Command, temporary: Path, words: tuple[str, ...], line: str
+    demo: Callable[..., Awaitable[Ended]], cwd: Path, temporary: Path, words: tuple[str, ...], line: str
 ) -> None:
-    ended = await show(*words)
+    ended = await demo(*words)
 
     assert (2, "") == (ended.code, ended.out)
     assert re.fullmatch(f"error: {line}\n", ended.err), ended.err
-    assert [] == files_below(temporary) + files_below(command.folder)
+    assert [] == files_below(temporary) + files_below(cwd)
 
 
-async def test_a_port_that_is_taken_is_one_clear_line(show: Callable[..., Awaitable[Ended]], temporary: Path) -> None:
+async def test_a_port_that_is_taken_is_one_clear_line(demo: Callable[..., Awaitable[Ended]], temporary: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        ended = await show("--port", port)
+        ended = await demo("--port", port)
 
     assert 2 == ended.code
     assert f"error: --port: cannot serve on {port}: Address already in use\n" == ended.err
@@ -151,14 +152,14 @@ async def test_a_port_that_is_taken_is_one_clear_line(show: Callable[..., Awaita
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 async def test_serve_prints_a_configuration_with_which_the_real_command_works(
-    command: Command, temporary: Path, number: signal.Signals, code: int
+    command: Command, run_cli: CommandHere, temporary: Path, number: signal.Signals, code: int
 ) -> None:
     server = await command.start("demo", "--serve", "--products", 6, TMPDIR=str(temporary))
     assert server.stdout is not None
     printed = await server.stdout.readuntil(b"\n}\n")
     (command.folder / "config.json").write_bytes(printed)
 
-    ended = assert_clean_exit(await command("--report", "report.json"))
+    ended = assert_clean_exit(await run_cli("--report", "report.json"))
     server.send_signal(number)
     async with asyncio.timeout(HANGS):
         served = assert_clean_exit(await command.end(server))

@@ -21,7 +21,7 @@ from collgs_async.config.settings import OPTIONS
 from collgs_async.errors import ConfigError
 
 if TYPE_CHECKING:
-    from tests.conftest import Command
+    from tests.conftest import Command, CommandHere
 
 README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
 
@@ -49,8 +49,8 @@ def too_long(text: str) -> list[str]:
     return [line for line in text.splitlines() if len(line) > 80]
 
 
-async def test_the_help_fits_one_screen_and_names_commands_topics_and_three_examples(command: Command) -> None:
-    ended = await command("--help", COLUMNS="80")
+async def test_the_help_fits_one_screen_and_names_commands_topics_and_three_examples(run_cli: CommandHere) -> None:
+    ended = await run_cli("--help", COLUMNS="80")
 
     assert (0, "") == (ended.code, ended.err)
     assert len(ended.out.splitlines()) <= 60
@@ -58,17 +58,17 @@ async def test_the_help_fits_one_screen_and_names_commands_topics_and_three_exam
     assert [] == [name for name in COMMANDS if not re.search(rf"^  {name} ", ended.out, re.M)]
     assert [] == [topic for topic in TOPICS if topic not in ended.out.partition("help TOPIC")[2]]
     assert 3 == len(re.findall("^  collgs-async (?!COMMAND|help)", ended.out, re.M))
-    assert [] == list(command.folder.iterdir())
+    assert [] == list(run_cli.folder.iterdir())
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-async def test_help_of_each_command_fits_the_width_and_touches_nothing(command: Command, name: str) -> None:
-    ended = await command(name, "--help", COLUMNS="80")
+async def test_help_of_each_command_fits_the_width_and_touches_nothing(run_cli: CommandHere, name: str) -> None:
+    ended = await run_cli(name, "--help", COLUMNS="80")
 
     assert (0, "") == (ended.code, ended.err)
     assert COMMANDS[name].help in ended.out
     assert [] == too_long(ended.out)
-    assert [] == list(command.folder.iterdir())
+    assert [] == list(run_cli.folder.iterdir())
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from tests.conftest import Command, Ended
+    from tests.conftest import Command, CommandHere, Ended
 
 NAME, PASSWORD = "ada", "s3cret/+=pass&word"
 RIGHT = {"COLLGS_USERNAME": NAME, "COLLGS_PASSWORD": PASSWORD}
@@ -175,7 +175,7 @@ async def test_variables_are_enough(serve: Callable[..., Any], command: Command,
 
 @pytest.mark.parametrize("where", ["NETRC", "HOME"])
 async def test_a_netrc_file_is_enough(
-    serve: Callable[..., Any], command: Command, home: dict[str, str], tmp_path: Path, where: str
+    serve: Callable[..., Any], run_cli: CommandHere, home: dict[str, str], tmp_path: Path, where: str
 ) -> None:
     site = await serve(level2_scenes(3, size=2_000), sign_in=rules())
     file = tmp_path / "home" / ".netrc"
@@ -183,17 +183,17 @@ async def test_a_netrc_file_is_enough(
     file.chmod(0o600)
     places = {"NETRC": {**home, "NETRC": str(file), "HOME": "/"}, "HOME": {**home, "NETRC": ""}}
 
-    ended = assert_clean_exit(await command(*at(site), **places[where]))
+    ended = assert_clean_exit(await run_cli(*at(site), **places[where]))
 
     assert (0, 1) == (ended.code, posts(site))
 
 
 async def test_a_wrong_password_is_posted_once_and_stops_the_run_with_one_line(
-    serve: Callable[..., Any], command: Command, home: dict[str, str]
+    serve: Callable[..., Any], run_cli: CommandHere, home: dict[str, str]
 ) -> None:
     site = await serve(level2_scenes(20, size=2_000), sign_in=rules())
 
-    ended = assert_clean_exit(await command(*at(site), "--workers", 8, **home, **WRONG))
+    ended = assert_clean_exit(await run_cli(*at(site), "--workers", 8, **home, **WRONG))
 
     assert 1 == ended.code
     assert [REFUSED] == errors_of(ended)
@@ -202,11 +202,11 @@ async def test_a_wrong_password_is_posted_once_and_stops_the_run_with_one_line(
 
 
 async def test_without_credentials_one_line_says_what_to_set_and_nothing_is_posted(
-    serve: Callable[..., Any], command: Command, home: dict[str, str]
+    serve: Callable[..., Any], run_cli: CommandHere, home: dict[str, str]
 ) -> None:
     site = await serve(level2_scenes(20, size=2_000), sign_in=rules())
 
-    ended = assert_clean_exit(await command(*at(site), "--workers", 8, **home))
+    ended = assert_clean_exit(await run_cli(*at(site), "--workers", 8, **home))
 
     assert 1 == ended.code
     assert [NOTHING_SET] == errors_of(ended)
@@ -215,11 +215,11 @@ async def test_without_credentials_one_line_says_what_to_set_and_nothing_is_post
 
 
 async def test_a_form_of_another_host_gets_nothing(
-    serve: Callable[..., Any], command: Command, home: dict[str, str]
+    serve: Callable[..., Any], run_cli: CommandHere, home: dict[str, str]
 ) -> None:
     site = await serve(level2_scenes(20, size=2_000), sign_in=rules(host="localhost"))
 
-    ended = assert_clean_exit(await command(*at(site), "--workers", 8, **home, **RIGHT))
+    ended = assert_clean_exit(await run_cli(*at(site), "--workers", 8, **home, **RIGHT))
 
     assert 1 == ended.code
     (said,) = errors_of(ended)
@@ -228,23 +228,23 @@ async def test_a_form_of_another_host_gets_nothing(
 
 
 async def test_a_form_of_another_host_is_used_when_it_is_named(
-    serve: Callable[..., Any], command: Command, home: dict[str, str]
+    serve: Callable[..., Any], run_cli: CommandHere, home: dict[str, str]
 ) -> None:
     site = await serve(level2_scenes(3, size=2_000), sign_in=rules(host="localhost", chunked=True))
 
-    ended = assert_clean_exit(await command(*at(site), "--auth-hosts", "localhost", **home, **RIGHT))
+    ended = assert_clean_exit(await run_cli(*at(site), "--auth-hosts", "localhost", **home, **RIGHT))
 
     assert (0, 1) == (ended.code, posts(site))
 
 
 async def test_the_catalogue_by_its_other_name_needs_no_naming(
-    serve: Callable[..., Any], command: Command, home: dict[str, str]
+    serve: Callable[..., Any], run_cli: CommandHere, home: dict[str, str]
 ) -> None:
     site = await serve(level2_scenes(3, size=2_000), sign_in=rules(host="localhost"))
     catalogue = str(URL(site.server.url).with_host("localhost"))
 
     ended = assert_clean_exit(
-        await command("--base-url", catalogue, *COLLECTION, "--output", site.folder, **home, **RIGHT)
+        await run_cli("--base-url", catalogue, *COLLECTION, "--output", site.folder, **home, **RIGHT)
     )
 
     assert (0, 1) == (ended.code, posts(site))
@@ -258,11 +258,11 @@ def login_at(site: Any) -> tuple[object, ...]:
 
 
 async def test_login_says_who_one_is_and_needs_no_collection(
-    serve: Callable[..., Any], command: Command, home: dict[str, str]
+    serve: Callable[..., Any], run_cli: CommandHere, home: dict[str, str]
 ) -> None:
     site = await serve(level2_scenes(3, size=2_000), sign_in=rules())
 
-    ended = assert_clean_exit(await command("login", "--base-url", site.server.url, **home, **RIGHT))
+    ended = assert_clean_exit(await run_cli("login", "--base-url", site.server.url, **home, **RIGHT))
 
     assert (0, "signed in as ada at 127.0.0.1\n") == (ended.code, ended.err)
     assert 1 == posts(site)
@@ -271,7 +271,7 @@ async def test_login_says_who_one_is_and_needs_no_collection(
 @pytest.mark.parametrize(("variables", "said", "posted"), [(WRONG, REFUSED, 1), ({}, NOTHING_SET, 0)])
 async def test_login_that_fails_is_one_line(
     serve: Callable[..., Any],
-    command: Command,
+    run_cli: CommandHere,
     home: dict[str, str],
     variables: dict[str, str],
     said: str,
@@ -279,18 +279,18 @@ async def test_login_that_fails_is_one_line(
 ) -> None:
     site = await serve(level2_scenes(3, size=2_000), sign_in=rules())
 
-    ended = assert_clean_exit(await command(*login_at(site), **home, **variables))
+    ended = assert_clean_exit(await run_cli(*login_at(site), **home, **variables))
 
     assert (1, f"{said}\n") == (ended.code, ended.err)
     assert posted == posts(site)
 
 
 async def test_login_at_an_open_store_says_that_there_is_none(
-    serve: Callable[..., Any], command: Command, home: dict[str, str]
+    serve: Callable[..., Any], run_cli: CommandHere, home: dict[str, str]
 ) -> None:
     site = await serve(level2_scenes(3, size=2_000))
 
-    ended = assert_clean_exit(await command(*login_at(site), **home, **RIGHT))
+    ended = assert_clean_exit(await run_cli(*login_at(site), **home, **RIGHT))
 
     assert (0, "the store hands out archives without a sign-in\n") == (ended.code, ended.err)
 
@@ -337,15 +337,15 @@ async def test_no_secret_is_in_any_output_of_a_run_that_goes_well(
 
 
 async def test_no_secret_is_in_any_output_of_a_run_that_is_refused(
-    serve: Callable[..., Any], command: Command, home: dict[str, str]
+    serve: Callable[..., Any], run_cli: CommandHere, home: dict[str, str]
 ) -> None:
     site = await serve(level2_scenes(3, size=2_000), sign_in=rules(locked_after=0))
 
-    ended = assert_clean_exit(await command(*at(site), "-v", "--report", "report.json", **home, **RIGHT))
+    ended = assert_clean_exit(await run_cli(*at(site), "-v", "--report", "report.json", **home, **RIGHT))
 
     assert 1 == ended.code
     assert "Account is temporarily disabled" in ended.err
-    assert [] == leaks(ended.out + ended.err + all_texts(command.folder, site.folder), secrets_of(site))
+    assert [] == leaks(ended.out + ended.err + all_texts(run_cli.folder, site.folder), secrets_of(site))
 
 
 async def test_no_secret_is_in_what_a_killed_run_leaves_behind(
@@ -370,10 +370,10 @@ async def test_no_secret_is_in_what_a_killed_run_leaves_behind(
 
 
 @pytest.mark.parametrize("form", ["html", "script"])
-async def test_the_show_with_a_sign_in_ends_well(
-    command: Command, home: dict[str, str], tmp_path: Path, form: str
-) -> None:
-    ended = assert_clean_exit(await command("demo", "--products", 1, "--sign-in", form, TMPDIR=str(tmp_path), **home))
+async def test_the_show_with_a_sign_in_ends_well(run_cli: CommandHere, home: dict[str, str], form: str) -> None:
+    words = ("demo", "--products", 1, "--sign-in", form, "--output", "archives")
+
+    ended = assert_clean_exit(await run_cli(*words, **home))
 
     assert 0 == ended.code
     assert "First run: 1 archives downloaded and verified" in ended.err
@@ -396,15 +396,15 @@ async def served(command: Command, home: dict[str, str]) -> AsyncIterator[Path]:
 
 
 async def test_a_served_show_with_a_sign_in_can_be_rehearsed_with(
-    served: Path, command: Command, home: dict[str, str]
+    served: Path, run_cli: CommandHere, home: dict[str, str]
 ) -> None:
     words = ("--config", served, "--output", "archives")
 
-    refused = assert_clean_exit(await command(*words, **home))
-    accepted = assert_clean_exit(await command(*words, **home, COLLGS_USERNAME="demo", COLLGS_PASSWORD="demo"))
+    refused = assert_clean_exit(await run_cli(*words, **home))
+    accepted = assert_clean_exit(await run_cli(*words, **home, COLLGS_USERNAME="demo", COLLGS_PASSWORD="demo"))
 
     assert (1, 0) == (refused.code, accepted.code)
     assert "there are no credentials" in refused.err
-    archives = list((command.folder / "archives").glob("*.zip"))
+    archives = list((run_cli.folder / "archives").glob("*.zip"))
     assert archives
     assert all(map(is_archive, archives))

@@ -6,14 +6,13 @@ import asyncio
 import json
 import os
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from jsonschema import Draft202012Validator
 
 from collgs_async import Client, sync
-from collgs_async.cli.main import main
 from collgs_async.demo.constellation import make_constellation
 from collgs_async.selection.plan import Plan, plan_schema
 from tests.conftest import is_archive, level2_scenes
@@ -22,36 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from tests.conftest import CommandHere
+
 COLLECTION = ("--collection", "S2_MSIL2A")
-
-
-@dataclass
-class Said:
-    """What a command came to."""
-
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
-    folder = tmp_path / "cwd"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-
-    async def run(*words: object) -> Said:
-        code = await asyncio.to_thread(main, [str(word) for word in words])
-        out, err = capsys.readouterr()
-        assert "Traceback" not in err
-        return Said(code, out, err)
-
-    return run
-
-
-@pytest.fixture
-def cwd(tmp_path: Path) -> Path:
-    return tmp_path / "cwd"
 
 
 def asked(site: Any) -> int:
@@ -71,12 +43,12 @@ def pulled(site: Any) -> list[str]:
 
 
 async def test_a_plan_is_made_reviewed_and_pulled_without_asking_the_catalogue_again(
-    serve: Callable[..., Any], say: Callable[..., Any], cwd: Path
+    serve: Callable[..., Any], run_cli: CommandHere, cwd: Path
 ) -> None:
     scenes = level2_scenes(4)
     site = await serve(scenes)
 
-    made = await say("plan", "plan.json", "--base-url", site.server.url, *COLLECTION, "--count", 3)
+    made = await run_cli("plan", "plan.json", "--base-url", site.server.url, *COLLECTION, "--count", 3)
 
     text = (cwd / "plan.json").read_text("utf-8")
     Draft202012Validator(plan_schema()).validate(json.loads(text))
@@ -90,7 +62,7 @@ async def test_a_plan_is_made_reviewed_and_pulled_without_asking_the_catalogue_a
     assert [] == site.archive_hits()
 
     before = asked(site)
-    ended = await say("--plan", "plan.json", "--output", site.folder, "--report", "report.json")
+    ended = await run_cli("--plan", "plan.json", "--output", site.folder, "--report", "report.json")
 
     report = json.loads((cwd / "report.json").read_text())
     assert 0 == ended.code
@@ -102,39 +74,39 @@ async def test_a_plan_is_made_reviewed_and_pulled_without_asking_the_catalogue_a
 
 
 async def test_only_what_is_left_in_the_plan_is_pulled(
-    serve: Callable[..., Any], say: Callable[..., Any], cwd: Path
+    serve: Callable[..., Any], run_cli: CommandHere, cwd: Path
 ) -> None:
     site = await serve(level2_scenes(3))
-    await say("plan", "plan.json", "--base-url", site.server.url, *COLLECTION)
+    await run_cli("plan", "plan.json", "--base-url", site.server.url, *COLLECTION)
     plan = Plan.read(cwd / "plan.json")
     lines = (cwd / "plan.json").read_text("utf-8").splitlines(keepends=True)
     (cwd / "plan.json").write_text("".join(line for line in lines if plan.products[0].identifier not in line))
 
-    await say("--plan", "plan.json", "--output", site.folder)
+    await run_cli("--plan", "plan.json", "--output", site.folder)
 
     assert sorted(product.identifier for product in plan.products[1:]) == pulled(site)
 
 
 async def test_the_same_catalogue_gives_the_same_plan_but_for_its_date(
-    serve: Callable[..., Any], say: Callable[..., Any], cwd: Path
+    serve: Callable[..., Any], run_cli: CommandHere, cwd: Path
 ) -> None:
     site = await serve(level2_scenes(5))
 
     for name in ("one.json", "other.json"):
-        await say("plan", name, "--base-url", site.server.url, *COLLECTION)
+        await run_cli("plan", name, "--base-url", site.server.url, *COLLECTION)
 
     one, other = ((cwd / name).read_text().splitlines() for name in ("one.json", "other.json"))
     assert [line for line in one if "created" not in line] == [line for line in other if "created" not in line]
 
 
 async def test_each_product_that_is_left_out_has_its_reason(
-    serve: Callable[..., Any], say: Callable[..., Any], cwd: Path
+    serve: Callable[..., Any], run_cli: CommandHere, cwd: Path
 ) -> None:
     scenes = [scene for scene in make_constellation(seed=1) if scene.collection == "S2_MSIL2A"][:60]
     site = await serve(scenes)
     tile = scenes[0].identifier.split("_T")[1][:5]
 
-    made = await say(
+    made = await run_cli(
         "plan", "plan.json", "--base-url", site.server.url, *COLLECTION, "--tile", tile, "--months", "1-12"
     )
 
@@ -149,7 +121,7 @@ async def test_each_product_that_is_left_out_has_its_reason(
 
 
 async def test_identifiers_and_area_stand_in_the_plan_and_not_the_names_of_their_files(
-    serve: Callable[..., Any], say: Callable[..., Any], cwd: Path
+    serve: Callable[..., Any], run_cli: CommandHere, cwd: Path
 ) -> None:
     pytest.importorskip("shapely")
     scenes = level2_scenes(3)
@@ -157,7 +129,7 @@ async def test_identifiers_and_area_stand_in_the_plan_and_not_the_names_of_their
     (cwd / "ids.txt").write_text(f"{scenes[0].identifier}.zip\n{scenes[2].identifier}\nS2A_NOT_THERE\n")
     (cwd / "half.wkt").write_text("POLYGON((-60 -80, 60 -80, 60 80, -60 80, -60 -80))")
 
-    made = await say(
+    made = await run_cli(
         "plan", "plan.json", "--base-url", site.server.url, *COLLECTION, "--ids", "ids.txt", "--aoi", "half.wkt"
     )
 
@@ -171,17 +143,17 @@ async def test_identifiers_and_area_stand_in_the_plan_and_not_the_names_of_their
     assert plan.selection["aoi"]["type"] in {"Polygon", "MultiPolygon"}
     for name in ("ids.txt", "half.wkt"):
         (cwd / name).unlink()
-    again = await say("plan", "--diff", "plan.json", "--base-url", site.server.url)
+    again = await run_cli("plan", "--diff", "plan.json", "--base-url", site.server.url)
     assert (0, "") == (again.code, again.out)
     assert "0 new, 0 gone, 0 changed, 2 the same\n" in again.err
 
 
 async def test_relative_times_are_absolute_in_the_plan(
-    serve: Callable[..., Any], say: Callable[..., Any], cwd: Path
+    serve: Callable[..., Any], run_cli: CommandHere, cwd: Path
 ) -> None:
     site = await serve(level2_scenes(1))
 
-    await say("plan", "plan.json", "--base-url", site.server.url, *COLLECTION, "--start", "30d", "--end", "today")
+    await run_cli("plan", "plan.json", "--base-url", site.server.url, *COLLECTION, "--start", "30d", "--end", "today")
 
     parameters = Plan.read(cwd / "plan.json").parameters
     assert parameters["timeStart"].endswith("T00:00:00.000Z")
@@ -189,12 +161,12 @@ async def test_relative_times_are_absolute_in_the_plan(
 
 
 async def test_sizes_are_in_the_plan_when_they_are_asked_for(
-    serve: Callable[..., Any], say: Callable[..., Any], cwd: Path
+    serve: Callable[..., Any], run_cli: CommandHere, cwd: Path
 ) -> None:
     scenes = level2_scenes(2)
     site = await serve(scenes)
 
-    made = await say("plan", "plan.json", "--base-url", site.server.url, *COLLECTION, "--sizes")
+    made = await run_cli("plan", "plan.json", "--base-url", site.server.url, *COLLECTION, "--sizes")
 
     sizes = {product.identifier: product.size for product in Plan.read(cwd / "plan.json").products}
     assert {scene.identifier: len(site.original(scene)) for scene in scenes} == sizes
@@ -202,18 +174,18 @@ async def test_sizes_are_in_the_plan_when_they_are_asked_for(
 
 
 async def test_a_dry_run_lists_what_of_a_plan_is_not_here(
-    serve: Callable[..., Any], say: Callable[..., Any], cwd: Path
+    serve: Callable[..., Any], run_cli: CommandHere, cwd: Path
 ) -> None:
     site = await serve(level2_scenes(3))
-    await say("plan", "plan.json", "--base-url", site.server.url, *COLLECTION)
+    await run_cli("plan", "plan.json", "--base-url", site.server.url, *COLLECTION)
     names = [product.identifier for product in Plan.read(cwd / "plan.json").products]
     site.folder.mkdir()
     site.archive(next(scene for scene in site.server.scenes if scene.identifier == names[1])).touch()
-    await say("plan", "first.json", "--base-url", site.server.url, *COLLECTION, "--count", 1)
-    await say("--plan", "first.json", "--output", site.folder)
+    await run_cli("plan", "first.json", "--base-url", site.server.url, *COLLECTION, "--count", 1)
+    await run_cli("--plan", "first.json", "--output", site.folder)
     before = asked(site)
 
-    listed = await say("--plan", "plan.json", "--dry-run", "--format", "json", "--output", site.folder)
+    listed = await run_cli("--plan", "plan.json", "--dry-run", "--format", "json", "--output", site.folder)
 
     assert 0 == listed.code
     assert before == asked(site)
@@ -222,14 +194,14 @@ async def test_a_dry_run_lists_what_of_a_plan_is_not_here(
 
 
 async def test_a_product_that_the_store_has_no_longer_fails_alone(
-    serve: Callable[..., Any], say: Callable[..., Any], cwd: Path
+    serve: Callable[..., Any], run_cli: CommandHere, cwd: Path
 ) -> None:
     site = await serve(level2_scenes(3))
-    await say("plan", "plan.json", "--base-url", site.server.url, *COLLECTION)
+    await run_cli("plan", "plan.json", "--base-url", site.server.url, *COLLECTION)
     gone = Plan.read(cwd / "plan.json").products[1]
     (cwd / "plan.json").write_text((cwd / "plan.json").read_text().replace(str(gone.url), f"{gone.url}.gone"))
 
-    ended = await say("--plan", "plan.json", "--output", site.folder)
+    ended = await run_cli("--plan", "plan.json", "--output", site.folder)
 
     assert 1 == ended.code
     assert gone.identifier in ended.err
@@ -240,17 +212,17 @@ async def test_a_product_that_the_store_has_no_longer_fails_alone(
 
 
 async def test_what_is_new_gone_and_changed_in_the_catalogue_is_told(
-    serve: Callable[..., Any], say: Callable[..., Any], cwd: Path
+    serve: Callable[..., Any], run_cli: CommandHere, cwd: Path
 ) -> None:
     scenes = level2_scenes(4)
     then, now = await serve(scenes[:3]), await serve([scenes[0], replace(scenes[1], cloud_cover=77), scenes[3]])
-    await say("plan", "old.json", "--base-url", then.server.url, *COLLECTION)
-    await say("plan", "new.json", "--base-url", now.server.url, *COLLECTION)
+    await run_cli("plan", "old.json", "--base-url", then.server.url, *COLLECTION)
+    await run_cli("plan", "new.json", "--base-url", now.server.url, *COLLECTION)
     for name, site in (("old.json", then), ("new.json", now)):  # one catalogue, at two moments
         text = (cwd / name).read_text().replace(site.server.url.partition("/catalog")[0], "http://127.0.0.1:9")
         (cwd / name).write_text(text)
 
-    told = await say("plan", "--diff", "old.json", "new.json")
+    told = await run_cli("plan", "--diff", "old.json", "new.json")
 
     lines = told.out.splitlines()
     assert 0 == told.code
@@ -262,26 +234,26 @@ async def test_what_is_new_gone_and_changed_in_the_catalogue_is_told(
 
 
 async def test_the_catalogue_is_asked_again_what_the_plan_asked(
-    serve: Callable[..., Any], say: Callable[..., Any], cwd: Path
+    serve: Callable[..., Any], run_cli: CommandHere, cwd: Path
 ) -> None:
     site = await serve(level2_scenes(3))
-    await say("plan", "plan.json", "--base-url", site.server.url, *COLLECTION)
+    await run_cli("plan", "plan.json", "--base-url", site.server.url, *COLLECTION)
     lines = (cwd / "plan.json").read_text("utf-8").splitlines(keepends=True)
     gone = Plan.read(cwd / "plan.json").products[0].identifier
     (cwd / "plan.json").write_text("".join(line for line in lines if gone not in line))
 
-    told = await say("plan", "--diff", "plan.json", "--base-url", site.server.url)
+    told = await run_cli("plan", "--diff", "plan.json", "--base-url", site.server.url)
 
     assert (0, f"+ {gone}\n") == (told.code, told.out)
     assert told.err.endswith("1 new, 0 gone, 0 changed, 2 the same\n")
 
 
-async def test_a_plan_does_not_say_which_host_is_asked(serve: Callable[..., Any], say: Callable[..., Any]) -> None:
+async def test_a_plan_does_not_say_which_host_is_asked(serve: Callable[..., Any], run_cli: CommandHere) -> None:
     site = await serve(level2_scenes(1))
-    await say("plan", "plan.json", "--base-url", site.server.url, *COLLECTION)
+    await run_cli("plan", "plan.json", "--base-url", site.server.url, *COLLECTION)
     before = len(site.server.requests)
 
-    told = await say("plan", "--diff", "plan.json")
+    told = await run_cli("plan", "--diff", "plan.json")
 
     assert 2 == told.code
     assert (
@@ -318,11 +290,11 @@ async def test_a_plan_does_not_say_which_host_is_asked(serve: Callable[..., Any]
     ],
 )
 async def test_wrong_usage_is_one_line_and_nothing_is_touched(
-    say: Callable[..., Any], cwd: Path, words: list[str], message: str
+    run_cli: CommandHere, cwd: Path, words: list[str], message: str
 ) -> None:
     (cwd / "mine.json").write_text("{}")
 
-    said = await say(*words)
+    said = await run_cli(*words)
 
     assert (2, "", f"error: {message}\n") == (said.code, said.out, said.err)
     assert ["mine.json"] == names_in(cwd)
@@ -330,28 +302,28 @@ async def test_wrong_usage_is_one_line_and_nothing_is_touched(
 
 
 async def test_a_plan_in_a_folder_that_is_not_there_asks_nothing(
-    serve: Callable[..., Any], say: Callable[..., Any]
+    serve: Callable[..., Any], run_cli: CommandHere
 ) -> None:
     site = await serve(level2_scenes(1))
 
-    said = await say("plan", "no/plan.json", "--base-url", site.server.url, *COLLECTION)
+    said = await run_cli("plan", "no/plan.json", "--base-url", site.server.url, *COLLECTION)
 
     assert 2 == said.code
     assert said.err.startswith("error: no/plan.json: expected a folder at ")
     assert [] == site.server.requests
 
 
-async def test_an_older_plan_is_written_over(serve: Callable[..., Any], say: Callable[..., Any], cwd: Path) -> None:
+async def test_an_older_plan_is_written_over(serve: Callable[..., Any], run_cli: CommandHere, cwd: Path) -> None:
     site = await serve(level2_scenes(3))
 
     for count in (1, 2):
-        await say("plan", "plan.json", "--base-url", site.server.url, *COLLECTION, "--count", count)
+        await run_cli("plan", "plan.json", "--base-url", site.server.url, *COLLECTION, "--count", count)
 
     assert 2 == len(Plan.read(cwd / "plan.json").products)
 
 
 async def test_a_pipe_is_written_to_and_not_replaced(
-    serve: Callable[..., Any], say: Callable[..., Any], cwd: Path
+    serve: Callable[..., Any], run_cli: CommandHere, cwd: Path
 ) -> None:
     """Whoever is root could lose a device in this way, such as /dev/null."""
     site = await serve(level2_scenes(2))
@@ -359,7 +331,7 @@ async def test_a_pipe_is_written_to_and_not_replaced(
     os.mkfifo(pipe)
     reader = await asyncio.create_subprocess_exec("cat", pipe, stdout=asyncio.subprocess.PIPE)
 
-    said = await say("plan", "pipe", "--base-url", site.server.url, *COLLECTION)
+    said = await run_cli("plan", "pipe", "--base-url", site.server.url, *COLLECTION)
 
     read, _ = await reader.communicate()
     assert 0 == said.code
@@ -381,12 +353,12 @@ async def test_a_plan_may_go_to_standard_output(serve: Callable[..., Any], tmp_p
 
 
 async def test_of_a_search_that_breaks_off_there_is_no_plan(
-    serve: Callable[..., Any], say: Callable[..., Any], cwd: Path
+    serve: Callable[..., Any], run_cli: CommandHere, cwd: Path
 ) -> None:
     site = await serve(level2_scenes(1))
     await site.server.__aexit__(None, None, None)
 
-    said = await say("plan", "plan.json", "--base-url", site.server.url, *COLLECTION, "--retries", 0)
+    said = await run_cli("plan", "plan.json", "--base-url", site.server.url, *COLLECTION, "--retries", 0)
 
     assert 1 == said.code
     assert said.err.startswith("error: the catalogue at ")
@@ -395,17 +367,17 @@ async def test_of_a_search_that_breaks_off_there_is_no_plan(
 
 
 async def test_the_configuration_of_another_selection_does_not_disturb_a_plan(
-    serve: Callable[..., Any], say: Callable[..., Any], cwd: Path
+    serve: Callable[..., Any], run_cli: CommandHere, cwd: Path
 ) -> None:
     site = await serve(level2_scenes(2))
-    await say("plan", "plan.json", "--base-url", site.server.url, *COLLECTION)
+    await run_cli("plan", "plan.json", "--base-url", site.server.url, *COLLECTION)
     other = {
         "parameters": {"parentIdentifier": "S1_SAR_GRD", "timeEnd": "2020-01-01", "httpAccept": "json"},
         "selection": {"tile": "31UGR", "months": "1", "strict": False, "ids": "-"},
     }
     (cwd / "config.json").write_text(json.dumps({**other, "output_directory": str(site.folder)}))
 
-    said = await say("--plan", "plan.json")
+    said = await run_cli("--plan", "plan.json")
 
     idle = "parameters.timeEnd, selection.months, selection.tile, selection.ids"
     assert 0 == said.code
@@ -415,26 +387,26 @@ async def test_the_configuration_of_another_selection_does_not_disturb_a_plan(
 
 
 async def test_a_configuration_that_only_names_a_collection_is_no_reason_for_a_note(
-    serve: Callable[..., Any], say: Callable[..., Any], cwd: Path
+    serve: Callable[..., Any], run_cli: CommandHere, cwd: Path
 ) -> None:
     site = await serve(level2_scenes(1))
-    await say("plan", "plan.json", "--base-url", site.server.url, *COLLECTION)
+    await run_cli("plan", "plan.json", "--base-url", site.server.url, *COLLECTION)
     config = {"parameters": {"parentId": "S1_SAR_GRD", "count": None}, "output_directory": str(site.folder)}
     (cwd / "config.json").write_text(json.dumps(config))
 
-    said = await say("--plan", "plan.json")
+    said = await run_cli("--plan", "plan.json")
 
     assert 0 == said.code
     assert "note" not in said.err
 
 
 async def test_a_plan_of_nothing_gives_no_advice_about_a_search(
-    serve: Callable[..., Any], say: Callable[..., Any], cwd: Path
+    serve: Callable[..., Any], run_cli: CommandHere, cwd: Path
 ) -> None:
     site = await serve(level2_scenes(1))
-    made = await say("plan", "plan.json", "--base-url", site.server.url, *COLLECTION, "--tile", "01KAB")
+    made = await run_cli("plan", "plan.json", "--base-url", site.server.url, *COLLECTION, "--tile", "01KAB")
 
-    said = await say("--plan", "plan.json", "--output", site.folder)
+    said = await run_cli("--plan", "plan.json", "--output", site.folder)
 
     assert "plan.json: 0 products\n" in made.err
     assert (0, "The plan names no products.") == (said.code, said.err.splitlines()[-1])
@@ -442,11 +414,11 @@ async def test_a_plan_of_nothing_gives_no_advice_about_a_search(
 
 @pytest.mark.parametrize("words", [["--map", "a.html"], ["--sort", "time"], ["--sizes"], ["--format", "csv"]])
 async def test_whoever_wants_to_look_does_not_pull(
-    serve: Callable[..., Any], say: Callable[..., Any], cwd: Path, words: list[str]
+    serve: Callable[..., Any], run_cli: CommandHere, cwd: Path, words: list[str]
 ) -> None:
     site = await serve(level2_scenes(1))
 
-    said = await say("--base-url", site.server.url, *COLLECTION, "--output", site.folder, *words)
+    said = await run_cli("--base-url", site.server.url, *COLLECTION, "--output", site.folder, *words)
 
     message = f"error: {words[0]}: expected --dry-run or the command search beside it, found neither\n"
     assert (2, "", message) == (said.code, said.out, said.err)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from tests.conftest import Command, Ended
+    from tests.conftest import CommandHere, Ended
 
 COLLECTION = ("--collection", "S2_MSIL2A")
 
@@ -61,12 +61,12 @@ def identifiers(ended: Ended) -> list[str]:
     ],
 )
 async def test_products_are_sorted_as_asked(
-    serve: Callable[..., Any], command: Command, words: str, key: Callable[[Any], Any]
+    serve: Callable[..., Any], run_cli: CommandHere, words: str, key: Callable[[Any], Any]
 ) -> None:
     site = await serve(level2_scenes(12), dialect=Dialect(sizes=True), page_maximum=5)
 
-    forwards = await command("search", *at(site), "--sort", words, "--format", "json")
-    backwards = await command("search", *at(site), "--sort", f"-{words.replace(',', ',-')}", "--format", "json")
+    forwards = await run_cli("search", *at(site), "--sort", words, "--format", "json")
+    backwards = await run_cli("search", *at(site), "--sort", f"-{words.replace(',', ',-')}", "--format", "json")
 
     products = json.loads(forwards.out)
     assert 12 == len(products)
@@ -108,11 +108,11 @@ async def test_what_was_found_before_the_search_failed_is_sorted_and_handed_on()
 # ---------------------------------------------------------------------------------------------- the last line
 
 
-async def test_the_last_line_tells_products_dates_and_size(serve: Callable[..., Any], command: Command) -> None:
+async def test_the_last_line_tells_products_dates_and_size(serve: Callable[..., Any], run_cli: CommandHere) -> None:
     scenes = level2_scenes(6)
     site = await serve(scenes)
 
-    ended = await command("search", *at(site), "--sizes")
+    ended = await run_cli("search", *at(site), "--sizes")
 
     days = sorted(f"{scene.start:%Y-%m-%d}" for scene in scenes)
     size = sum(len(site.original(scene)) for scene in scenes)
@@ -120,31 +120,33 @@ async def test_the_last_line_tells_products_dates_and_size(serve: Callable[..., 
     assert f"6 of 6 that match, sensed {days[0]} to {days[-1]}, {size / 1e6:.1f} MB" == last_line(ended)
 
 
-async def test_the_last_line_tells_what_was_left_out_and_why(serve: Callable[..., Any], command: Command) -> None:
+async def test_the_last_line_tells_what_was_left_out_and_why(serve: Callable[..., Any], run_cli: CommandHere) -> None:
     scenes = level2_scenes(6)
     site = await serve(scenes)
 
-    ended = await command("search", *at(site), "--platform", "S2A")
+    ended = await run_cli("search", *at(site), "--platform", "S2A")
 
     others = sum(not scene.identifier.startswith("S2A") for scene in scenes)
     assert 0 < others < 6
     assert re.search(rf"^{6 - others} of 6 that match, .*\. Left out: {others} \(.*\)\.$", last_line(ended))
 
 
-async def test_without_sizes_the_last_line_says_how_to_get_them(serve: Callable[..., Any], command: Command) -> None:
+async def test_without_sizes_the_last_line_says_how_to_get_them(
+    serve: Callable[..., Any], run_cli: CommandHere
+) -> None:
     site = await serve(level2_scenes(2))
 
-    assert last_line(await command("search", *at(site))).endswith("size not known (--sizes asks the store)")
+    assert last_line(await run_cli("search", *at(site))).endswith("size not known (--sizes asks the store)")
     assert [] == site.archive_hits()
 
 
-async def test_a_dry_run_with_sizes_tells_what_the_disk_needs(serve: Callable[..., Any], command: Command) -> None:
+async def test_a_dry_run_with_sizes_tells_what_the_disk_needs(serve: Callable[..., Any], run_cli: CommandHere) -> None:
     scenes = level2_scenes(4)
     site = await serve(scenes)
     site.folder.mkdir()
     site.archive(scenes[0]).write_bytes(site.original(scenes[0]))
 
-    ended = await command("--dry-run", "--sizes", *at(site), "--format", "json")
+    ended = await run_cli("--dry-run", "--sizes", *at(site), "--format", "json")
 
     size = sum(len(site.original(scene)) for scene in scenes[1:])
     told = f"{size / 1e3:.0f} kB"
@@ -201,13 +203,15 @@ async def test_a_table_fits_its_terminal_with_whole_identifiers(serve: Callable[
 # ---------------------------------------------------------------------------------------------- the map
 
 
-async def test_a_map_holds_the_scenes_the_area_and_the_pictures(serve: Callable[..., Any], command: Command) -> None:
+async def test_a_map_holds_the_scenes_the_area_and_the_pictures(
+    serve: Callable[..., Any], run_cli: CommandHere
+) -> None:
     scenes = level2_scenes(5)
     site = await serve(scenes)
 
-    ended = await command("search", *at(site), "--map", "scenes.html", "--format", "json")
+    ended = await run_cli("search", *at(site), "--map", "scenes.html", "--format", "json")
 
-    page = (command.folder / "scenes.html").read_text("utf-8")
+    page = (run_cli.folder / "scenes.html").read_text("utf-8")
     assert 0 == ended.code
     assert all(scene.identifier in page for scene in scenes)
     assert 5 == page.count("data:image/png;base64,")
@@ -231,36 +235,38 @@ async def test_it_is_told_how_many_pictures_have_come(
     assert [f"{number} of 3 quicklooks so far" for number in range(3)] == told
 
 
-async def test_without_quicklooks_nobody_asks_for_pictures(serve: Callable[..., Any], command: Command) -> None:
+async def test_without_quicklooks_nobody_asks_for_pictures(serve: Callable[..., Any], run_cli: CommandHere) -> None:
     site = await serve(level2_scenes(3))
 
-    ended = await command("search", *at(site), "--map", "scenes.html", "--no-quicklooks")
+    ended = await run_cli("search", *at(site), "--map", "scenes.html", "--no-quicklooks")
 
     assert 0 == ended.code
-    assert "data:image/png" not in (command.folder / "scenes.html").read_text("utf-8")
+    assert "data:image/png" not in (run_cli.folder / "scenes.html").read_text("utf-8")
     assert not [hit for hit in site.server.requests if "quicklook" in hit.path]
 
 
-async def test_pictures_that_cannot_be_had_leave_the_map_as_it_is(serve: Callable[..., Any], command: Command) -> None:
+async def test_pictures_that_cannot_be_had_leave_the_map_as_it_is(
+    serve: Callable[..., Any], run_cli: CommandHere
+) -> None:
     scenes = level2_scenes(3)
     broken = {scene.identifier: (QUICKLOOK_FAULTS["html"],) * 9 for scene in scenes[1:]}
     site = await serve(scenes, quicklook_faults=broken)
 
-    ended = await command("search", *at(site), "--map", "scenes.html")
+    ended = await run_cli("search", *at(site), "--map", "scenes.html")
 
     assert 0 == ended.code
     assert "2 quicklooks could not be had" in ended.err
-    assert 1 == (command.folder / "scenes.html").read_text("utf-8").count("data:image/png;base64,")
+    assert 1 == (run_cli.folder / "scenes.html").read_text("utf-8").count("data:image/png;base64,")
 
 
 async def test_a_catalogue_that_has_no_picture_at_all_is_not_asked_for_each(
-    serve: Callable[..., Any], command: Command
+    serve: Callable[..., Any], run_cli: CommandHere
 ) -> None:
     scenes = level2_scenes(40)
     missing = {scene.identifier: (QUICKLOOK_FAULTS["missing"],) for scene in scenes}
     site = await serve(scenes, quicklook_faults=missing)
 
-    ended = await command("search", *at(site), "--map", "scenes.html")
+    ended = await run_cli("search", *at(site), "--map", "scenes.html")
 
     assert 0 == ended.code
     assert "10 quicklooks could not be had" in ended.err
@@ -269,11 +275,11 @@ async def test_a_catalogue_that_has_no_picture_at_all_is_not_asked_for_each(
 
 @pytest.mark.parametrize("place", [".", "nowhere/scenes.html"])
 async def test_a_map_that_cannot_be_written_is_refused_before_the_search(
-    serve: Callable[..., Any], command: Command, place: str
+    serve: Callable[..., Any], run_cli: CommandHere, place: str
 ) -> None:
     site = await serve(level2_scenes(1))
 
-    ended = await command("search", *at(site), "--map", place)
+    ended = await run_cli("search", *at(site), "--map", place)
 
     assert 2 == ended.code
     assert ended.err.startswith("error: --map: expected ")
@@ -281,16 +287,16 @@ async def test_a_map_that_cannot_be_written_is_refused_before_the_search(
 
 
 async def test_the_map_opens_in_a_browser_and_asks_nobody(
-    serve: Callable[..., Any], command: Command, tmp_path: Path
+    serve: Callable[..., Any], run_cli: CommandHere, tmp_path: Path
 ) -> None:
     site = await serve(level2_scenes(4))
     area = "POLYGON((-10 40,30 40,30 60,-10 60,-10 40))"
-    await command("search", *at(site), "--aoi", area, "--map", "scenes.html", "--format", "urls")
+    await run_cli("search", *at(site), "--aoi", area, "--map", "scenes.html", "--format", "urls")
     site.server.forget()
 
     def look() -> tuple[list[str], list[Any], list[Any]]:
         with running_chromium(tmp_path / "profile") as browser:
-            tab = browser.open(command.folder / "scenes.html")
+            tab = browser.open(run_cli.folder / "scenes.html")
             asked = [
                 event["request"]["url"]
                 for event in tab.events("Network.requestWillBeSent")
@@ -309,12 +315,12 @@ async def test_the_map_opens_in_a_browser_and_asks_nobody(
 
 
 async def test_quicklooks_are_saved_under_safe_names_with_their_right_suffix(
-    serve: Callable[..., Any], command: Command
+    serve: Callable[..., Any], run_cli: CommandHere
 ) -> None:
     scenes = level2_scenes(4)
     site = await serve(scenes)
 
-    ended = await command("quicklooks", *at(site))
+    ended = await run_cli("quicklooks", *at(site))
 
     expected = sorted(f"{scene.identifier}.png" for scene in scenes)
     assert (0, "4 saved") == (ended.code, last_line(ended))
@@ -323,14 +329,14 @@ async def test_quicklooks_are_saved_under_safe_names_with_their_right_suffix(
     assert [] == site.archive_hits()
 
 
-async def test_quicklooks_that_are_here_are_not_fetched_again(serve: Callable[..., Any], command: Command) -> None:
+async def test_quicklooks_that_are_here_are_not_fetched_again(serve: Callable[..., Any], run_cli: CommandHere) -> None:
     scenes = level2_scenes(3)
     site = await serve(scenes)
     site.folder.mkdir()
     (site.folder / f"{scenes[0].identifier}.jpg").write_bytes(b"mine")
 
-    ended = await command("quicklooks", *at(site))
-    again = await command("quicklooks", *at(site))
+    ended = await run_cli("quicklooks", *at(site))
+    again = await run_cli("quicklooks", *at(site))
 
     assert (0, "2 saved, 1 already here") == (ended.code, last_line(ended))
     assert (0, "0 saved, 3 already here") == (again.code, last_line(again))
@@ -338,13 +344,13 @@ async def test_quicklooks_that_are_here_are_not_fetched_again(serve: Callable[..
 
 
 async def test_a_quicklook_that_cannot_be_had_is_named_and_the_others_are_saved(
-    serve: Callable[..., Any], command: Command
+    serve: Callable[..., Any], run_cli: CommandHere
 ) -> None:
     scenes = level2_scenes(3)
     broken = {scenes[1].identifier: (QUICKLOOK_FAULTS["html"],) * 9}
     site = await serve(scenes, quicklook_faults=broken)
 
-    ended = await command("quicklooks", *at(site))
+    ended = await run_cli("quicklooks", *at(site))
 
     assert (1, "2 saved, 1 failed") == (ended.code, last_line(ended))
     assert f"{scenes[1].identifier}: its quicklook cannot be had" in ended.err
@@ -353,11 +359,11 @@ async def test_a_quicklook_that_cannot_be_had_is_named_and_the_others_are_saved(
 # ---------------------------------------------------------------------------------------------- asking
 
 
-async def test_collections_are_listed(serve: Callable[..., Any], command: Command) -> None:
+async def test_collections_are_listed(serve: Callable[..., Any], run_cli: CommandHere) -> None:
     site = await serve(make_scenes(3))
 
-    table = await command("collections", "--base-url", site.server.url)
-    objects = await command("collections", "--base-url", site.server.url, "--format", "json")
+    table = await run_cli("collections", "--base-url", site.server.url)
+    objects = await run_cli("collections", "--base-url", site.server.url, "--format", "json")
 
     names = ["S1_SAR_GRD", "S2_MSIL1C", "S2_MSIL2A"]
     assert (0, "3 collections") == (table.code, last_line(table))
@@ -365,11 +371,11 @@ async def test_collections_are_listed(serve: Callable[..., Any], command: Comman
     assert names == [collection["identifier"] for collection in json.loads(objects.out)]
 
 
-async def test_a_collection_is_described(serve: Callable[..., Any], command: Command) -> None:
+async def test_a_collection_is_described(serve: Callable[..., Any], run_cli: CommandHere) -> None:
     site = await serve(make_scenes(3), page_maximum=20)
 
-    table = await command("describe", "S1_SAR_GRD", "--base-url", site.server.url)
-    objects = await command("describe", "S1_SAR_GRD", "--base-url", site.server.url, "--format", "json")
+    table = await run_cli("describe", "S1_SAR_GRD", "--base-url", site.server.url)
+    objects = await run_cli("describe", "S1_SAR_GRD", "--base-url", site.server.url, "--format", "json")
 
     rows = {line.split()[0]: line.split(maxsplit=1)[1] for line in table.out.splitlines()}
     described = json.loads(objects.out)
@@ -382,32 +388,34 @@ async def test_a_collection_is_described(serve: Callable[..., Any], command: Com
     assert set(rows) - {"parameter"} == {parameter["name"] for parameter in described["parameters"]}
 
 
-async def test_a_catalogue_without_descriptions_says_so(serve: Callable[..., Any], command: Command) -> None:
+async def test_a_catalogue_without_descriptions_says_so(serve: Callable[..., Any], run_cli: CommandHere) -> None:
     site = await serve(make_scenes(3), dialect=Dialect(description=None))
 
-    ended = await command("describe", "S1_SAR_GRD", "--base-url", site.server.url)
+    ended = await run_cli("describe", "S1_SAR_GRD", "--base-url", site.server.url)
 
     assert (1, "") == (ended.code, ended.out)
     assert "the catalogue has no description document of S1_SAR_GRD" in ended.err
 
 
-async def test_strict_refuses_what_the_collection_lacks(serve: Callable[..., Any], command: Command) -> None:
+async def test_strict_refuses_what_the_collection_lacks(serve: Callable[..., Any], run_cli: CommandHere) -> None:
     site = await serve(level2_scenes(1))
 
-    ended = await command("--strict", *at(site), "--set", "orbitDirektion=ASCENDING")
+    ended = await run_cli("--strict", *at(site), "--set", "orbitDirektion=ASCENDING")
 
     assert 2 == ended.code
     assert "S2_MSIL2A has no search parameter orbitDirektion; did you mean orbitDirection?" in ended.err
     assert ["description"] == [hit.path.rpartition("/")[2] for hit in site.server.requests]
 
 
-async def test_strict_never_refuses_the_keys_of_the_original_tool(serve: Callable[..., Any], command: Command) -> None:
+async def test_strict_never_refuses_the_keys_of_the_original_tool(
+    serve: Callable[..., Any], run_cli: CommandHere
+) -> None:
     site = await serve(level2_scenes(1))
     keys = {"productType": "S2MSI2A", "platform": "Sentinel-2", "cloudCover": "[0,100]", "maxRecords": 9}
     config = {"base_url": site.server.url, "parameters": {"parentIdentifier": "S2_MSIL2A", **keys}}
-    (command.folder / "config.json").write_text(json.dumps(config))
+    (run_cli.folder / "config.json").write_text(json.dumps(config))
 
-    ended = await command("search", "--strict")
+    ended = await run_cli("search", "--strict")
 
     assert 0 == ended.code
     assert "S2_MSIL2A has no search parameter productType" in ended.err

@@ -24,15 +24,13 @@ from collgs_async.config.settings import OPTIONS
 from collgs_async.demo.constellation import make_constellation
 from collgs_async.models.sentinel import parse
 from tests.conftest import HANGS, level2_scenes
-from tests.e2e.test_cli import assert_clean_exit, say
+from tests.e2e.test_cli import assert_clean_exit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from collgs_async.demo.scenes import Scene
-    from tests.conftest import Command
-
-__all__ = ["say"]
+    from tests.conftest import Command, CommandHere
 
 TRIANGLE = "POLYGON ((5.7 49.4, 7.2 49.4, 5.7 50.4, 5.7 49.4))"
 SHAPE = shapely.from_wkt(TRIANGLE)
@@ -144,7 +142,7 @@ def test_every_wish_is_tried() -> None:
 @pytest.mark.parametrize("wish", WISHES)
 async def test_each_wish_chooses_by_flag_variable_and_file(
     serve: Callable[..., Any],
-    say: Callable[..., Any],
+    run_cli: CommandHere,
     monkeypatch: pytest.MonkeyPatch,
     folder: Path,
     wish: str,
@@ -165,7 +163,7 @@ async def test_each_wish_chooses_by_flag_variable_and_file(
             settings["selection"] = {name: True if value == "true" else value for name, value in wanted.items()}
     (folder / "config.json").write_text(json.dumps(settings))
 
-    said = await say("search", "--format", "csv", *words)
+    said = await run_cli("search", "--format", "csv", *words)
 
     right = [scene.identifier for scene in of(collection) if fits(scene)]
     found = listed(said.out)
@@ -189,7 +187,7 @@ def test_every_search_parameter_with_a_flag_is_tried() -> None:
 @pytest.mark.parametrize("parameter", ASKED)
 async def test_each_search_parameter_chooses_by_flag_variable_and_file(
     serve: Callable[..., Any],
-    say: Callable[..., Any],
+    run_cli: CommandHere,
     monkeypatch: pytest.MonkeyPatch,
     folder: Path,
     parameter: str,
@@ -212,7 +210,7 @@ async def test_each_search_parameter_chooses_by_flag_variable_and_file(
             settings["parameters"][parameter] = in_file or value
     (folder / "config.json").write_text(json.dumps(settings))
 
-    said = await say("search", "--format", "csv", *words)
+    said = await run_cli("search", "--format", "csv", *words)
 
     right = [scene.identifier for scene in of(collection) if fits(scene)]
     assert 0 == said.code
@@ -221,7 +219,7 @@ async def test_each_search_parameter_chooses_by_flag_variable_and_file(
     assert right == listed(said.out)
 
 
-async def test_times_that_count_from_today_choose(serve: Callable[..., Any], say: Callable[..., Any]) -> None:
+async def test_times_that_count_from_today_choose(serve: Callable[..., Any], run_cli: CommandHere) -> None:
     now = datetime.now(UTC)
     scenes = [
         replace(scene, start=now - timedelta(days=ago), end=now - timedelta(days=ago))
@@ -229,7 +227,7 @@ async def test_times_that_count_from_today_choose(serve: Callable[..., Any], say
     ]
     site = await serve(scenes)
 
-    said = await say(
+    said = await run_cli(
         *("search", "--base-url", site.server.url, "--collection", "S2_MSIL2A", "--format", "csv"),
         *("--start", "30d", "--end", "2w"),
     )
@@ -239,14 +237,14 @@ async def test_times_that_count_from_today_choose(serve: Callable[..., Any], say
 
 @pytest.mark.parametrize("words", [["--min-overlap", "60"], ["--latest-baseline", "--count", "5"]])
 async def test_a_run_pulls_what_search_and_dry_run_list(
-    serve: Callable[..., Any], say: Callable[..., Any], folder: Path, words: list[str]
+    serve: Callable[..., Any], run_cli: CommandHere, folder: Path, words: list[str]
 ) -> None:
     site = await serve(make_constellation(first=date(2023, 6, 10), size=20_000))
     common = ["--base-url", site.server.url, "--collection", "S2_MSIL2A", "--aoi", "place.geojson", *words]
 
-    searched = await say("search", *common, "--format", "csv")
-    rehearsed = await say(*common, "--dry-run", "--format", "csv")
-    pulled = await say(*common, "--output", "here", "--report", "report.json")
+    searched = await run_cli("search", *common, "--format", "csv")
+    rehearsed = await run_cli(*common, "--dry-run", "--format", "csv")
+    pulled = await run_cli(*common, "--output", "here", "--report", "report.json")
 
     archives = sorted(path.stem for path in (folder / "here").iterdir())
     search = json.loads((folder / "report.json").read_bytes())["search"]
@@ -259,7 +257,7 @@ async def test_a_run_pulls_what_search_and_dry_run_list(
 
 
 async def test_verbose_tells_what_is_asked_what_is_checked_and_each_that_is_left_out(
-    serve: Callable[..., Any], say: Callable[..., Any]
+    serve: Callable[..., Any], run_cli: CommandHere
 ) -> None:
     site = await serve(SCENES)
     common = [
@@ -274,7 +272,7 @@ async def test_verbose_tells_what_is_asked_what_is_checked_and_each_that_is_left
         TRIANGLE,
     ]
 
-    said = await say(*common, "-v", "--orbit-direction", "DESCENDING")
+    said = await run_cli(*common, "-v", "--orbit-direction", "DESCENDING")
 
     out = sum("_T31UGR_" not in scene.identifier for scene in of("S2_MSIL2A") if share(scene))
     assert re.search(r"^asked of the catalogue: .* orbitDirection=DESCENDING geometry=POLYGON", said.err, re.M)
@@ -289,7 +287,7 @@ async def test_verbose_tells_what_is_asked_what_is_checked_and_each_that_is_left
 
 @pytest.mark.parametrize("form", ["one a line", "commas", "with comments and suffixes"])
 async def test_identifiers_come_from_standard_input(
-    serve: Callable[..., Any], say: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, form: str
+    serve: Callable[..., Any], run_cli: CommandHere, monkeypatch: pytest.MonkeyPatch, form: str
 ) -> None:
     scenes = level2_scenes(40)
     site = await serve(scenes)
@@ -301,7 +299,7 @@ async def test_identifiers_come_from_standard_input(
     }[form]
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\xef\xbb\xbf" + text.encode())))
 
-    said = await say(
+    said = await run_cli(
         "search", "--base-url", site.server.url, "--collection", "S2_MSIL2A", "--ids", "-", "--format", "csv"
     )
 
@@ -311,13 +309,13 @@ async def test_identifiers_come_from_standard_input(
 
 @pytest.mark.parametrize("words", [["search"], [], ["--dry-run"]], ids=["search", "run", "dry run"])
 async def test_what_is_missing_is_named_and_the_exit_code_tells(
-    serve: Callable[..., Any], say: Callable[..., Any], folder: Path, words: list[str]
+    serve: Callable[..., Any], run_cli: CommandHere, folder: Path, words: list[str]
 ) -> None:
     scenes = level2_scenes(2, size=20_000)
     site = await serve(scenes)
     (folder / "ids.txt").write_text(f"{scenes[0].identifier}\nS2A_NOT_THERE\nS2B_NOR_THIS\n")
 
-    said = await say(*words, "--base-url", site.server.url, "--collection", "S2_MSIL2A", "--ids", "ids.txt")
+    said = await run_cli(*words, "--base-url", site.server.url, "--collection", "S2_MSIL2A", "--ids", "ids.txt")
 
     assert 1 == said.code
     assert "of what was asked for by identifier: 2\n" in said.err
@@ -353,14 +351,14 @@ async def test_what_is_missing_is_named_and_the_exit_code_tells(
     ],
 )
 async def test_a_wrong_wish_is_one_line_and_nothing_is_asked(
-    serve: Callable[..., Any], say: Callable[..., Any], folder: Path, words: list[str], line: str
+    serve: Callable[..., Any], run_cli: CommandHere, folder: Path, words: list[str], line: str
 ) -> None:
     site = await serve(level2_scenes(1))
     (folder / "broken.geojson").write_text('{"type": "Polygon", "coordinates": [[[5')
     (folder / "empty.txt").write_text("\n# nothing\n")
     (folder / "odd.txt").write_text("S2A_RIGHT\n<html>\n")
 
-    said = await say("search", "--base-url", site.server.url, "--collection", "S2_MSIL2A", *words)
+    said = await run_cli("search", "--base-url", site.server.url, "--collection", "S2_MSIL2A", *words)
 
     assert (2, "") == (said.code, said.out)
     assert re.fullmatch(f"error: ({line})\n", said.err), said.err
@@ -391,8 +389,8 @@ async def test_a_year_is_served_for_rehearsals(command: Command) -> None:
 
 
 @pytest.mark.parametrize("words", [[], ["--serve", "--fault", "cut"]])
-async def test_a_year_is_only_served(say: Callable[..., Any], words: list[str]) -> None:
-    said = await say("demo", "--constellation", *words)
+async def test_a_year_is_only_served(run_cli: CommandHere, words: list[str]) -> None:
+    said = await run_cli("demo", "--constellation", *words)
 
     assert (2, "error: --constellation: expected --serve and no --fault beside it\n") == (said.code, said.err)
 

@@ -29,12 +29,12 @@ from collgs_async.reporting.summary import excluded_line, summary_lines
 from collgs_async.selection.plan import Plan, PlanExclusion
 from collgs_async.selection.plan_diff import compare
 from tests.conftest import level2_scenes
-from tests.e2e.test_cli import at, say
+from tests.e2e.test_cli import at
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-__all__ = ["say"]  # a fixture
+    from tests.conftest import CommandHere
 
 BAD = (
     "\x00\x07\x08\t\r\n\x1b\x7f\x80\x85\x9b\x9d\xad"
@@ -234,16 +234,14 @@ def test_tables_of_the_catalogue(capsys: pytest.CaptureFixture[str]) -> None:
     hold_printable(capsys.readouterr().out)
 
 
-async def test_a_whole_run_shows_nothing_of_it(
-    say: Callable[..., Any], serve: Callable[..., Any], tmp_path: Path
-) -> None:
+async def test_a_whole_run_shows_nothing_of_it(run_cli: CommandHere, serve: Callable[..., Any], tmp_path: Path) -> None:
     """Of a file on the disk, too: its name comes from anywhere."""
     site = await serve(level2_scenes(1))
-    await say(*at(site))
+    await run_cli(*at(site))
     (site.folder / "\x1b[2J\x9bA.zip").write_bytes(b"no archive")
 
-    verified = await say("verify", site.folder)
-    reported = await say(*at(site), "--report", "-")
+    verified = await run_cli("verify", site.folder)
+    reported = await run_cli(*at(site), "--report", "-")
 
     assert (1, 0) == (verified.code, reported.code)
     for text in (verified.out, verified.err, reported.out, reported.err):

@@ -19,12 +19,12 @@ from collgs_async.config.paths import read_path
 from collgs_async.config.settings import Config, Connection, Selection
 from collgs_async.errors import ConfigError
 from tests.conftest import level2_scenes
-from tests.e2e.test_cli import COLLECTION, at, files_below, say
+from tests.e2e.test_cli import COLLECTION, at, files_below
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["say"]  # a fixture
+    from tests.conftest import CommandHere
 
 ME = pwd.getpwuid(os.getuid())
 SEARCH = {"parentIdentifier": "S2_MSIL2A"}
@@ -114,8 +114,8 @@ def test_what_is_no_name_is_refused(written: str) -> None:
         read_path(written)
 
 
-async def test_an_empty_name_is_refused(say: Callable[..., Any]) -> None:
-    said = await say("--report=", *COLLECTION)
+async def test_an_empty_name_is_refused(run_cli: CommandHere) -> None:
+    said = await run_cli("--report=", *COLLECTION)
 
     assert (2, 'error: --report: expected the name of a file or folder, found ""\n') == (said.code, said.err)
 
@@ -208,27 +208,27 @@ WORDS = [
 @pytest.mark.parametrize("wrong", ["~no.such.user/a", "$UNSET/a.json", "${UNSET}"])
 @pytest.mark.parametrize(("name", "flag"), WORDS)
 async def test_a_word_that_leads_nowhere_ends_the_command(
-    say: Callable[..., Any], name: str, flag: str, wrong: str, tmp_path: Path
+    run_cli: CommandHere, name: str, flag: str, wrong: str, tmp_path: Path
 ) -> None:
     words = [f"{flag}={wrong}"] if flag.startswith("--") else [wrong]
     before = files_below(tmp_path)
 
-    said = await say(name, *words, "--base-url", "http://127.0.0.1:9", *COLLECTION)
+    said = await run_cli(name, *words, "--base-url", "http://127.0.0.1:9", *COLLECTION)
 
     assert (2, "") == (said.code, said.out)
     assert [f"error: {flag}: expected"] == [line[: len(flag) + 17] for line in said.err.splitlines()]
     assert before == files_below(tmp_path)
 
 
-async def test_a_run_reads_and_writes_at_home(say: Callable[..., Any], serve: Callable[..., Any], home: Path) -> None:
+async def test_a_run_reads_and_writes_at_home(run_cli: CommandHere, serve: Callable[..., Any], home: Path) -> None:
     site = await serve(level2_scenes(1))
     words = (*at(site)[:-1], "~/archives", "--report=~/report.json")
 
-    said = await say(*words)
-    planned = await say("plan", *words[:-1], "~/plan.json")
-    mapped = await say("search", *words[:-1], "--map=$HOME/map.html", "--no-quicklooks")
-    verified = await say("verify", "~/archives")
-    begun = await say("init", "$HOME/mine.json")
+    said = await run_cli(*words)
+    planned = await run_cli("plan", *words[:-1], "~/plan.json")
+    mapped = await run_cli("search", *words[:-1], "--map=$HOME/map.html", "--no-quicklooks")
+    verified = await run_cli("verify", "~/archives")
+    begun = await run_cli("init", "$HOME/mine.json")
 
     assert [0] * 5 == [each.code for each in (said, planned, mapped, verified, begun)]
     name = level2_scenes(1)[0].identifier
