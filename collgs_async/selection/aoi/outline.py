@@ -44,14 +44,17 @@ repeated, and the seams go."""
 def merge_nearby(parts: NDArray[Any], longest: int) -> NDArray[Any]:
     """Replace groups of nearby parts by their hulls, if there are more than can ever be written."""
     most, cell = max(1, longest // _SHORTEST_POLYGON), 10.0**-3
-    while len(parts) > most:
-        corners = np.floor(shapely.bounds(parts)[:, :2] / cell)
-        _, group = np.unique(corners, axis=0, return_inverse=True)
-        order = np.argsort(group, kind="stable")
-        together: Any = shapely.geometrycollections(parts[order], indices=group[order])
-        parts = shapely.convex_hull(together)
+    corners = shapely.bounds(parts)[:, :2]
+    cells = group = np.arange(len(parts))
+    while len(cells) > most:
+        cells, group = np.unique(np.floor(corners / cell) @ (2.0**20, 1), return_inverse=True)
         cell *= 2
-    return parts
+    if len(cells) == len(parts):
+        return parts
+    order = np.argsort(group, kind="stable")
+    together: Any = shapely.geometrycollections(parts[order], indices=group[order])
+    hulls: NDArray[Any] = shapely.convex_hull(together)
+    return hulls
 
 
 def simplified_wkt(shape: BaseGeometry, longest: int) -> str | None:
