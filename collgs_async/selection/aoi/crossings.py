@@ -32,7 +32,7 @@ _MAX_PAIRS: Final = 4 * 10**6
 _RUN: Final = 8
 """Edges per run, the unit of comparison."""
 
-_GROUP: Final = 64
+_GROUP: Final = 50
 """Parts per group, where all of them at once would have too many crossings."""
 
 _AT_ONCE: Final = 4096
@@ -41,10 +41,14 @@ _AT_ONCE: Final = 4096
 
 def are_tangled(shapes: Sequence[BaseGeometry] | NDArray[Any], most: int = _MOST) -> bool:
     """Whether the edges of shapes cross more often than a limit."""
+    points = int(np.sum(shapely.get_num_coordinates(shapes)))
+    if points**2 <= 2 * most:  # even if each edge crossed every other one
+        return False
     crossings, pairs = 0.0, 0
     edges = _edges(shapes)
-    for one, other in _near(edges):
-        crossings += _count(edges[one], edges[other], one == other)
+    low, high = edges.min(axis=2), edges.max(axis=2)
+    for one, other in _near(low, high):
+        crossings += _count(edges, low, high, one, other)
         pairs += len(one)
         if crossings > most or pairs > _MAX_PAIRS:
             return True
@@ -67,7 +71,7 @@ def merged(parts: NDArray[Any], place: str) -> BaseGeometry:
     Merging a group removes what its polygons have in common, and its crossings.
     """
     if not len(parts) or shapely.get_dimensions(parts[0]) < 1 or not are_tangled(parts):
-        return shapely.union_all(parts)
+        return shapely.disjoint_subset_union_all(parts)
     if len(parts) < 3 or shapely.get_dimensions(parts[0]) < 2:
         raise _refusal(place, _MOST)
     parts = parts[_side_by_side(shapely.bounds(parts)[:, :2])]
@@ -99,12 +103,11 @@ def _lines(shapes: Sequence[BaseGeometry] | NDArray[Any]) -> NDArray[Any]:
     return np.concatenate([shapely.get_rings(parts[flat]), parts[~flat]])
 
 
-def _near(edges: NDArray[np.float64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+def _near(low: NDArray[np.float64], high: NDArray[np.float64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Yield the pairs of runs with intersecting bounding boxes, each pair once, in batches."""
-    if not len(edges):
+    if not len(low):
         return
-    flat = edges.reshape(len(edges), -1, 2)
-    boxes = shapely.box(*np.nanmin(flat, axis=1).T, *np.nanmax(flat, axis=1).T)
+    boxes = shapely.box(*np.nanmin(low, axis=1).T, *np.nanmax(high, axis=1).T)
     tree = shapely.STRtree(boxes)
     step = max(1, min(256, 10**6 // len(boxes)))
     for start in range(0, len(boxes), step):
@@ -116,16 +119,20 @@ def _near(edges: NDArray[np.float64]) -> Iterator[tuple[NDArray[np.int64], NDArr
             yield one[at : at + _AT_ONCE], other[at : at + _AT_ONCE]
 
 
-def _count(one: NDArray[np.float64], other: NDArray[np.float64], same: NDArray[np.bool_]) -> float:
-    """Count the proper crossings between two runs; within one run, each pair is met twice."""
-    one, other = one[:, :, None], other[:, None]
-    with np.errstate(invalid="ignore"):
-        meet = (one.min(axis=3) <= other.max(axis=3)) & (other.min(axis=3) <= one.max(axis=3))
-        pair, first, second = np.nonzero(meet.all(axis=3))
-        a, b = np.moveaxis(one[pair, first, 0], 1, 0)
-        c, d = np.moveaxis(other[pair, 0, second], 1, 0)
-        crossing = (_side(a, b, c) * _side(a, b, d) < 0) & (_side(c, d, a) * _side(c, d, b) < 0)
-    return float(crossing.sum() - crossing[same[pair]].sum() / 2)
+def _count(
+    edges: NDArray[np.float64],
+    low: NDArray[np.float64],
+    high: NDArray[np.float64],
+    one: NDArray[np.int64],
+    other: NDArray[np.int64],
+) -> float:
+    """Count the proper crossings between pairs of runs; within one run, each pair of edges is met twice."""
+    meet = (low[one, :, None] <= high[other, None]) & (low[other, None] <= high[one, :, None])  # never true for NaN
+    pair, first, second = np.nonzero(meet[..., 0] & meet[..., 1])
+    a, b = np.moveaxis(edges[one[pair], first], 1, 0)
+    c, d = np.moveaxis(edges[other[pair], second], 1, 0)
+    crossing = (_side(a, b, c) * _side(a, b, d) < 0) & (_side(c, d, a) * _side(c, d, b) < 0)
+    return float(crossing.sum() - crossing[(one == other)[pair]].sum() / 2)
 
 
 def _side(start: Any, end: Any, point: Any) -> Any:
