@@ -222,7 +222,7 @@ class SelectedProducts:
             async for found in products:
                 overlap = area.overlap(found.footprint)
                 product = replace(found, overlap=overlap)
-                if not area.touches(product.footprint):
+                if not overlap and not area.touches(product.footprint):
                     self._drop(Excluded(product, "its footprint does not meet the area", "outside the area"))
                 elif least and overlap is None:
                     self._drop(Excluded(product, "its footprint is not known", "too little of the area"))

@@ -26,7 +26,6 @@ __all__ = [
     "copies",
     "kilometres",
     "of_dimension",
-    "signed_area",
     "square_kilometres",
     "unwrap",
     "wrap_copies",
@@ -87,12 +86,6 @@ def _has_long_edge(points: NDArray[np.float64]) -> bool:
 def _is_flat(ring: NDArray[np.float64]) -> bool:
     """Whether all points of a ring lie in one line; the signed area would not tell, as a bow tie's could be 0, too."""
     return bool(shapely.MultiPoint(ring).convex_hull.area <= LEAST)
-
-
-def signed_area(ring: NDArray[np.float64]) -> float:
-    """Return the signed area on the plane; positive is counterclockwise."""
-    x, y = ring[:, 0] - ring[0, 0], ring[:, 1] - ring[0, 1]
-    return float(x[:-1] @ y[1:] - x[1:] @ y[:-1]) / 2
 
 
 def _pole(points: NDArray[np.float64], latitude: NDArray[np.float64]) -> float:

@@ -67,7 +67,7 @@ class Area:
     def from_geometries(cls, found: Iterable[ParsedGeometry], place: str, notes: ParseNotes) -> Area:
         """Create an area from parsed geometries."""
         try:
-            parts = np.array([shape for item in found for shape in build(item, notes)], dtype=object)
+            parts = np.array(list(build(found, notes)), dtype=object)
             dimensions = shapely.get_dimensions(parts)
             shapes = [merged(parts[dimensions == number], place) for number in (2, 1, 0)]
         except shapely.GEOSException as error:
@@ -223,7 +223,7 @@ def _footprint(geometry: Mapping[str, Any] | None) -> BaseGeometry | None:
         return None
     try:
         notes = ParseNotes()
-        parts = [shape for item in geometries_in(geometry, "", notes) for shape in build(item, notes, strict=False)]
+        parts = list(build(geometries_in(geometry, "", notes), notes, strict=False))
         whole = parts[0] if len(parts) == 1 else shapely.union_all(parts)
         return None if whole.is_empty else wrap_copies(whole)
     except (ConfigError, RecursionError, shapely.GEOSException):

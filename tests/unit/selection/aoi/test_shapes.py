@@ -47,6 +47,39 @@ class TestRepair:
         assert note.startswith("area of interest, polygon 1, ring 1: is not closed")
         assert note.endswith("(and 4 more like it)")
 
+    def test_odd_rings_are_repaired_together_as_each_alone(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        polygons: list[list[Any]] = [
+            [TRIANGLE],
+            [TRIANGLE[::-1]],
+            [TRIANGLE[:-1]],
+            [[[20, 0], [20, 0], [25, 0], [20, 5], [20, 5], [20, 0]]],
+            [[[179, 10], [-179, 10], [-179, 12], [179, 12], [179, 10]]],
+            [[[185, 20], [187, 20], [187, 22], [185, 20]]],
+            [[[30, 0], [34, 4], [34, 0], [30, 4], [30, 0]]],
+            [[[40, 0], [40, 5], [40, 0]], TRIANGLE],
+            [[[50, 0], [60, 0], [60, 10], [50, 10]], [[52, 2], [52, 2], [54, 2], [54, 4]], [[58, 8], [62, 8], [58, 9]]],
+            [TestPoles().cap(80)],
+            [[[70, 0], [70, 5], [70, 0]]],
+            [TRIANGLE],
+        ]
+        together = Area.of({"type": "MultiPolygon", "coordinates": polygons})
+        monkeypatch.setattr("collgs_async.selection.aoi.geometry._BATCH", 1)
+        alone = Area.of({"type": "MultiPolygon", "coordinates": polygons})
+
+        assert together.geojson() == alone.geojson()
+        assert sorted(together.notes) == sorted(alone.notes)
+        kinds = (
+            "the other way",
+            "not closed",
+            "twice in a row",
+            "180°",
+            "meets itself",
+            "nothing",
+            "out of it",
+            "pole",
+        )
+        assert all(any(kind in note for note in together.notes) for kind in kinds)
+
     def test_a_keyhole_is_a_hole(self) -> None:
         ring = [[0, 0], [4, 0], [4, 4], [0, 4], [0, 0], [1, 1], [1, 3], [3, 3], [3, 1], [1, 1], [0, 0]]
 
