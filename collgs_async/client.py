@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from contextlib import AsyncExitStack, aclosing
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -22,7 +22,6 @@ from collgs_async.models.timing import Timing
 from collgs_async.pipeline import in_order
 from collgs_async.reporting.products import SearchResults
 from collgs_async.selection.planned import GivenProducts, PlannedProducts
-from collgs_async.transfer.downloader import Downloader
 from collgs_async.transfer.named_archive import repair_named
 from collgs_async.transfer.run import Run
 
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from collgs_async.selection.filters import Excluded
     from collgs_async.selection.plan import Plan
     from collgs_async.transfer.action import Action
+    from collgs_async.transfer.downloader import Downloader
     from collgs_async.transfer.quicklooks import Picture
     from collgs_async.transfer.run import ToDownload
 
@@ -112,9 +112,8 @@ class Client:
             credentials or partial(find_credentials, os.environ, self._host),
             auth_hosts=self._config.connection.auth_hosts,
         )
-        shared = (self._session, self._authenticator, self._config)
-        self._downloader = Downloader(*shared, self._progress, timing=self._timing)
-        self.catalogue = Catalogue(*shared, sleep=sleep)
+        self.catalogue = Catalogue(self._session, self._authenticator, self._config, sleep=sleep)
+        self._downloads = False
         self._stack = AsyncExitStack()
         self.report = Report()
 
@@ -123,14 +122,27 @@ class Client:
             await stack.enter_async_context(self._session)
             for username, password in passwords_at_hand(os.environ, self._host):
                 self._session.keep_secret(password, username)
-            await stack.enter_async_context(self._downloader)
             self._stack = stack.pop_all()
+        self._downloads = False
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._stack.aclose()
+
+    @cached_property
+    def _downloader(self) -> Downloader:
+        from collgs_async.transfer.downloader import Downloader  # deferred: a search needs nothing of it
+
+        return Downloader(self._session, self._authenticator, self._config, self._progress, timing=self._timing)
+
+    async def _open_downloader(self) -> Downloader:
+        """Return the downloader, whose threads start with the first call."""
+        if not self._downloads:
+            self._downloads = True  # before the await, for calls at the same time; opening does not suspend
+            await self._stack.enter_async_context(self._downloader)
+        return self._downloader
 
     @property
     def config(self) -> Config:
@@ -245,7 +257,7 @@ class Client:
 
         That is ``SKIP`` where the archive is complete, ``RESUME`` where a part of it is here, else ``FETCH``.
         """
-        return await self._downloader.action(product)
+        return await (await self._open_downloader()).action(product)
 
     async def download(self, product: Product) -> Outcome:
         """Download one product into the output folder and verify it, unless it is complete already.
@@ -265,7 +277,7 @@ class Client:
         StorageError
             The output folder is full or not writable.
         """
-        return await self._downloader.download(product)
+        return await (await self._open_downloader()).download(product)
 
     async def repair(self, archive: Path, damaged: Iterable[tuple[int, int]] = ()) -> Outcome:
         """Repair an archive on disk: find it in the catalogue, and fetch its damaged parts again.
@@ -288,7 +300,8 @@ class Client:
             As for `download`.
         """
         collection, search = self._config.needed_query().collection, self.catalogue.search
-        return await repair_named(archive, damaged, collection=collection, search=search, downloader=self._downloader)
+        downloader = await self._open_downloader()
+        return await repair_named(archive, damaged, collection=collection, search=search, downloader=downloader)
 
     async def download_all(
         self,
@@ -375,7 +388,7 @@ class Client:
 
     async def _run(self, products: ToDownload, report: str | Path | None) -> Report:
         workers = self._config.download_options.workers
-        run = Run(self._downloader, self._progress, workers=workers, timing=self._timing)
+        run = Run(await self._open_downloader(), self._progress, workers=workers, timing=self._timing)
         try:
             await run.download(products, None if report is None else Path(report))
         finally:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
 
+COLLECTION = ("--collection", "S2_MSIL2A")
+
 LOADED = """\
 import json, sys
 from collgs_async.cli import main
@@ -169,8 +171,24 @@ async def test_what_needs_no_catalogue_waits_for_no_heavy_module(command: Comman
 
     loaded = set(json.loads(ended.out.splitlines()[-1]))
     assert "collgs_async.config.options" in loaded
-    heavy = {"aiohttp", "pydantic", "shapely", "tqdm", "tenacity", "aiofiles", "yarl", "asyncio", "ssl", "numpy"}
+    heavy = {"aiohttp", "shapely", "tqdm", "tenacity", "aiofiles", "yarl", "asyncio", "ssl", "numpy"}
     assert set() == loaded & heavy
+
+
+async def test_a_search_loads_nothing_of_downloads_maps_and_login_forms(command: Command) -> None:
+    words = ("search", *COLLECTION, "--base-url", "http://127.0.0.1:9/", "--retries", "0")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", LOADED, *words),
+        cwd=command.folder,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    ended = await command.end(process)
+
+    loaded = set(json.loads(ended.out.splitlines()[-1]))
+    assert "collgs_async.catalogue.search" in loaded
+    needless = {"transfer.downloader", "storage.lock", "storage.verify", "reporting.map.page", "http.login_form"}
+    assert set() == loaded & {"shapely", "tqdm", "numpy", "html.parser", *(f"collgs_async.{name}" for name in needless)}
 
 
 GARBAGE = """
