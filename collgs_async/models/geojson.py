@@ -122,7 +122,7 @@ def _read_ring(positions: _Ring) -> Line:
 
 def _read_position(position: Sequence[float]) -> tuple[float, float]:
     east, north = position[:2]
-    if not (isinstance(east, int | float) and isinstance(north, int | float)):
+    if not {type(east), type(north)} <= {int, float}:
         raise TypeError("a position needs two numbers")
     if not (abs(east) <= _FARTHEST and abs(north) <= 90):  # so neither NaN nor infinity
         raise ValueError("a position is not on the Earth")

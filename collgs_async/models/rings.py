@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,6 +20,10 @@ Line: TypeAlias = list[tuple[float, float]]
 
 Polygon: TypeAlias = list[Line]
 """The outer ring, then the holes."""
+
+
+_MAX_POSITIONS: Final = 10_000
+"""Limit on the positions of a polygon that is cut; holes and parts are compared with each other."""
 
 
 def unroll(line: Line) -> Line:
@@ -62,11 +66,19 @@ def signed_area(ring: Sequence[Sequence[float]]) -> float:
 
 
 def cut_at_antimeridian(rings: Polygon) -> list[Polygon]:
-    """Cut a polygon of continuous rings at the antimeridian, and shift its parts to longitudes of -180 to 180."""
+    """Cut a polygon of continuous rings at the antimeridian, and shift its parts to longitudes of -180 to 180.
+
+    Raises
+    ------
+    ValueError
+        It has too many positions to be cut in little time, as no footprint has.
+    """
     longitudes = [east for east, _ in rings[0]]
     first, last = math.floor((min(longitudes) + 180) / 360), math.ceil((max(longitudes) - 180) / 360)
     if first == last == 0:
         return [rings]
+    if sum(map(len, rings)) > _MAX_POSITIONS:
+        raise ValueError(f"more than {_MAX_POSITIONS} positions across the antimeridian")
     parts = []
     for turn in range(first, last + 1):
         inside = [part for piece in _half(rings, 360 * turn - 180, -1) for part in _half(piece, 360 * turn + 180, 1)]
@@ -118,12 +130,12 @@ def _joined(chains: Sequence[Line]) -> Iterator[Line]:
     other = {}
     for one, two in zip(ends[::2], ends[1::2], strict=True):
         other[one[1:]], other[two[1:]] = two[1:], one[1:]
-    left = set(range(len(chains)))
+    left = dict.fromkeys(range(len(chains)))
     while left:
-        number, at = min(left), 0
+        number, at = next(iter(left)), 0
         ring: Line = []
         while number in left:
-            left.discard(number)
+            del left[number]
             ring += chains[number] if at == 0 else chains[number][::-1]
             number, at = other[number, -1 if at == 0 else 0]
         yield [*ring, ring[0]]
