@@ -160,7 +160,8 @@ class Query:
         twice = given_names(extra or {}) & given.keys()
         problems += [f"parameters.{key}: expected it once, found it in extra as well" for key in sorted(twice)]
         try:
-            query = cls.parse({**(extra or {}), **given})
+            others = {key: value for key, value in (extra or {}).items() if canonical_parameter(key) not in given}
+            query = cls.parse({**others, **given})
         except ConfigError as error:
             problems += error.problems
         if problems:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import ast
+import builtins
+import collections.abc
+import re
 from pathlib import Path
 
 import collgs_async
+from collgs_async import Catalogue, Client, SyncClient
+from collgs_async.sync.client import SyncCatalogue
 
 PACKAGE = Path(collgs_async.__file__).parent
 
@@ -81,3 +86,23 @@ def test_public_names_are_sorted_complete_and_importable() -> None:
     everything = {name for names in collgs_async._MODULES.values() for name in names}
     errors = {name for name in collgs_async.__all__ if name.endswith("Error")}
     assert set(collgs_async.__all__) == everything | errors | {"__version__", "sync"}
+
+
+def test_what_a_client_takes_and_returns_is_public() -> None:
+    """A user can name each type in annotations."""
+    public = set(collgs_async.__all__)
+    standard = {name for name in vars(builtins) if name[0].islower()} | set(collections.abc.__all__)
+    fronts = (Client, Catalogue, SyncClient, SyncCatalogue)
+    methods = [value for front in fronts for name, value in vars(front).items() if not name.startswith("_")]
+    types = [text for method in methods if callable(method) for text in method.__annotations__.values()]
+    names = {name for text in types for name in re.findall(r"[A-Za-z_]+", text)}
+
+    assert {"Product", "Report", "SearchResults", "Identity"} <= names
+    assert set() == names - public - standard - {"SyncSearch", "SyncSearchResults", "Any", "None", "Path"}
+
+
+def test_the_command_line_reaches_into_no_private_name_of_another_object() -> None:
+    text = "\n".join(path.read_text("utf-8") for path in (PACKAGE / "cli").rglob("*.py"))
+    owners = set(re.findall(r"\b(\w+)\._[a-z]\w*", text))
+
+    assert set() == owners - {"self", "cls", "os", "parser"}  # argparse lists its actions in private

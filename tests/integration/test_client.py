@@ -6,6 +6,7 @@ import asyncio
 import json
 import sys
 from collections import defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,7 +20,9 @@ from collgs_async import (
     NotAvailableError,
     Outcome,
     Product,
+    Products,
     Query,
+    Selection,
     Status,
     run,
 )
@@ -139,6 +142,42 @@ async def test_a_client_may_run_again_and_again(serve: Callable[..., Any]) -> No
 
     assert (2, 0) == (first.downloaded, first.skipped)
     assert (0, 2) == (second.downloaded, second.skipped)
+
+
+async def test_products_are_downloaded_from_a_list_or_from_any_source(serve: Callable[..., Any]) -> None:
+    site = await serve(level2_scenes(5))
+
+    async with site.client() as client:
+        products = await client.search().collect()
+        listed = await client.download_all([*products[:2], products[0]])
+        sized = await client.download_all(client.fetch_sizes(iter(products[:3])))
+        found = await client.download_all(client.search())
+
+    assert (2, 0) == (listed.downloaded, listed.skipped)
+    assert (1, 2) == (sized.downloaded, sized.skipped)
+    assert (2, 3, 5) == (found.downloaded, found.skipped, found.search_total)
+    assert listed.ok
+    assert sized.ok
+    assert found.ok
+
+
+async def test_a_search_has_the_selection_and_the_catalogue_has_everything(serve: Callable[..., Any]) -> None:
+    scenes = level2_scenes(4)
+    site = await serve(scenes)
+    tile = scenes[0].identifier.split("_T")[1][:5]
+    config = replace(site.config(), selection=Selection(tile=tile))
+    excluded: list[str] = []
+
+    async with Client(config) as client:
+        results = client.search(on_excluded=lambda one: excluded.append(one.product.identifier))
+        kept = await results.collect()
+        found = [product async for product in client.catalogue.search()]
+
+    expected = {scene.identifier for scene in scenes if f"_T{tile}_" in scene.identifier}
+    assert expected == {product.identifier for product in kept}
+    assert len(kept) + len(excluded) == len(found) == 4
+    assert {"another tile": len(excluded)} == results.excluded
+    assert isinstance(kept, Products)
 
 
 async def test_leaving_a_search_early_reads_no_further_page(serve: Callable[..., Any]) -> None:

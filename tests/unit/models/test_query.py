@@ -4,6 +4,7 @@ import json
 import re
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -324,6 +325,32 @@ def test_library_users_ask_with_python_values() -> None:
 
 def test_what_library_users_leave_out_is_not_sent() -> None:
     assert Query({"parentIdentifier": "S1_SAR_GRD"}) == Query.create("S1_SAR_GRD")
+
+
+def test_an_unknown_name_is_refused_with_those_that_there_are() -> None:
+    wrong: Any = {"tile": "31UGR", "productType": "S2MSI1C", "bboxx": (1, 2, 3, 4), "count": "many"}
+    names = "expected one of bbox, start, end, cloud_cover, count, extra, found an unknown name"
+
+    with pytest.raises(ConfigError) as caught:
+        Query.create("S2_MSIL1C", **wrong)
+
+    assert (
+        f"tile: {names}; tile is a criterion of Selection",
+        f'productType: {names}; the catalogue\'s own parameters go into extra={{"productType": ...}}',
+        f"bboxx: {names}",
+    ) == caught.value.problems[:3]
+    assert caught.value.problems[3].startswith("parameters.count: ")
+
+
+def test_a_parameter_is_given_once() -> None:
+    with pytest.raises(ConfigError, match=r"^parameters\.box: expected it once, found it in extra as well$"):
+        Query.create("S2_MSIL1C", bbox=(1, 2, 3, 4), extra={"BOX": "1,2,3,4"})
+
+
+def test_any_other_parameter_is_sent_as_it_is() -> None:
+    query = Query.create("S2_MSIL1C", extra={"producttype": "S2MSI1C", "house": 7})
+
+    assert {"parentIdentifier": "S2_MSIL1C", "productType": "S2MSI1C", "house": "7"} == query.parameters
 
 
 @pytest.mark.parametrize(
