@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 
     from collgs_async.models.product import Outcome, Report
-    from tests.conftest import Ended
+    from tests.conftest import CommandHere, Ended
 
     W = TypeVar("W", bound="Wild")
 
@@ -274,10 +274,12 @@ async def test_an_empty_name_is_a_clear_failure(tmp_path: Path, sleeps: Naps, na
 
 
 @pytest.mark.parametrize("layout", ["table", "json", "geojson", "urls"])
-async def test_no_listing_carries_a_name_that_moves_the_cursor(tmp_path: Path, command: Command, layout: str) -> None:
+async def test_no_listing_carries_a_name_that_moves_the_cursor(
+    tmp_path: Path, run_cli: CommandHere, layout: str
+) -> None:
     async with raw_server([(name, f"/{name}.zip") for name in NAMES], saying(plain(RIGHT))) as server:
         ended = assert_clean_exit(
-            await command("search", "--base-url", f"{server.origin}/search", *COLLECTION, "--format", layout)
+            await run_cli("search", "--base-url", f"{server.origin}/search", *COLLECTION, "--format", layout)
         )
 
     assert 0 == ended.code

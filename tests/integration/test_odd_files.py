@@ -27,7 +27,7 @@ from tests.e2e.test_interrupts import may_mount, originals, stored_scenes, wrong
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.conftest import Command
+    from tests.conftest import Command, CommandHere
 
 BIG = RemoteVersion("http://store/a.zip", SMALL + 1, '"tag"')
 
@@ -179,14 +179,14 @@ async def test_what_cannot_be_read_fails_its_product_alone(
 
 @odd
 async def test_odd_neighbours_of_archives_are_bad_archives(
-    serve: Callable[..., Any], command: Command, make: Callable[[Path], None]
+    serve: Callable[..., Any], run_cli: CommandHere, make: Callable[[Path], None]
 ) -> None:
     site = await serve(level2_scenes(1))
     await site.pull()
     site.folder.with_name("thesis.txt").write_text("years of work")
     make(site.folder / "odd.zip")
 
-    ended = assert_clean_exit(await command("verify", site.folder))
+    ended = assert_clean_exit(await run_cli("verify", site.folder))
 
     folder = make is make_folder  # in which there may be archives
     assert ended.code == (0 if folder else 1)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from collgs_async.models.product import Product
-    from tests.conftest import Command, Naps
+    from tests.conftest import CommandHere, Naps
 
 
 async def pull(items: list[Item], folder: Path, sleeps: Naps, *, maximum: int = 10) -> tuple[Any, dict[str, Any]]:
@@ -109,7 +109,7 @@ async def test_names_that_differ_in_case_are_two(tmp_path: Path, sleeps: Naps) -
         (["plan", "plan.json"], 1),
     ],
 )
-async def test_every_command_says_it(command: Command, words: list[str], code: int) -> None:
+async def test_every_command_says_it(run_cli: CommandHere, words: list[str], code: int) -> None:
     name = "S2A_MSIL1C_20250501T103000_N0511_R008_T31UGR_20250501T120000"
     catalogue = Listing([Item(name, NEWEST), Item(name, NEWEST, link="store/other.zip")])
 
@@ -117,12 +117,12 @@ async def test_every_command_says_it(command: Command, words: list[str], code: i
         return await catalogue(request) if request.path == "/search" else web.Response(body=archive(name))
 
     async with listening(answer) as origin:
-        ended = await command(*words, "--base-url", f"{origin}/search", "--collection", "X")
+        ended = await run_cli(*words, "--base-url", f"{origin}/search", "--collection", "X")
 
     assert code == ended.code
     assert "the catalogue lists two products of this name" in ended.err
     if "plan" in words:
-        assert [name] == [one.identifier for one in Plan.read(command.folder / "plan.json").products]
+        assert [name] == [one.identifier for one in Plan.read(run_cli.folder / "plan.json").products]
 
 
 # Entries without a link

@@ -21,7 +21,7 @@ from tests.support.archives import Entry, written
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from tests.conftest import Command, Naps
+    from tests.conftest import CommandHere, Naps
     from tests.integration.test_hostile import Asked
 
 S1 = "S1A_IW_GRDH_1SDV_20230929T054052_20230929T054117_050554_0616D1_FBDA"
@@ -293,12 +293,12 @@ async def test_folder_is_held_against_the_names_of_its_files(tmp_path: Path, lev
     assert (f"{S2}.zip", f"it is the archive of {S2_OTHER!r}") == (bad.path.name, str(bad.problem))
 
 
-async def test_archives_that_do_not_say_are_noted_and_counted(tmp_path: Path, command: Command) -> None:
+async def test_archives_that_do_not_say_are_noted_and_counted(tmp_path: Path, run_cli: CommandHere) -> None:
     (tmp_path / f"{S1}.zip").write_bytes(product(S1))
     (tmp_path / f"{S2}.zip").write_bytes(product(S2, "T31UGR"))
     (tmp_path / "mine.zip").write_bytes(product(S2_OTHER))
 
-    ended = await command("verify", tmp_path)
+    ended = await run_cli("verify", tmp_path)
     assert (0, True) == (ended.code, "all of them right; 1 does not say of which product" in ended.err)
     assert [tmp_path / f"{S2}.zip"] == [
         Path(line.partition(": note: ")[0]) for line in ended.err.splitlines() if "note" in line
@@ -306,20 +306,20 @@ async def test_archives_that_do_not_say_are_noted_and_counted(tmp_path: Path, co
 
     (tmp_path / "flat.zip").write_bytes(product(S2, ""))
     (tmp_path / f"{S1}.zip").write_bytes(product(S2))
-    ended = await command("verify", tmp_path)
+    ended = await run_cli("verify", tmp_path)
     assert (1, True) == (ended.code, "1 of them bad; 2 do not say of which product" in ended.err)
 
 
-async def test_repair_fetches_the_right_archive(serve: Callable[..., Any], command: Command) -> None:
+async def test_repair_fetches_the_right_archive(serve: Callable[..., Any], run_cli: CommandHere) -> None:
     scenes = level2_scenes(2)
     site = await serve(scenes)
     await site.pull()
     first, second = (site.archive(scene) for scene in scenes)
     first.write_bytes(second.read_bytes())
 
-    ended = await command("verify", site.folder)
+    ended = await run_cli("verify", site.folder)
     assert (1, True) == (ended.code, f"it is the archive of {scenes[1].identifier!r}" in ended.err)
-    ended = await command("verify", site.folder, "--repair", "--collection", "S2_MSIL2A", "--base-url", site.server.url)
+    ended = await run_cli("verify", site.folder, "--repair", "--collection", "S2_MSIL2A", "--base-url", site.server.url)
 
     assert 0 == ended.code
     assert [site.original(scene) for scene in scenes] == [first.read_bytes(), second.read_bytes()]
