@@ -44,6 +44,9 @@ parts in a hundred thousand."""
 DIGITS: Final = 9
 """Decimals of a degree that are kept: a tenth of a millimetre; rounding also makes 183 - 360 exactly -177."""
 
+_AT_ONCE: Final = 10_000
+"""Shapes whose surfaces are computed together, since their rings are copies."""
+
 LEAST: Final = 1e-12
 """Smallest polygon in square degrees, about a hundredth of a square metre; anything smaller is a line."""
 
@@ -140,6 +143,8 @@ def square_kilometres(shapes: NDArray[Any]) -> NDArray[np.float64]:
     Nothing is projected: the area between a straight edge and the equator has a closed integral. So an additional
     point on an edge changes nothing, and the result is as accurate for a field as for half the Earth.
     """
+    if len(shapes) > _AT_ONCE:
+        return np.concatenate([square_kilometres(shapes[at : at + _AT_ONCE]) for at in range(0, len(shapes), _AT_ONCE)])
     parts, shape = _parts(shapes)
     flat = shapely.get_dimensions(parts) == 2
     rings, polygon = shapely.get_rings(shapely.orient_polygons(parts[flat]), return_index=True)

@@ -1,7 +1,8 @@
 """Parse shapefiles: the geometries of the `.shp` for the records that the `.shx` and the `.dbf` beside it list.
 
-The format is small and unchanged since 1998 (ESRI Shapefile Technical Description), so no library is needed. Editors
-leave deleted and older versions of a record in the `.shp`; only the index shows which are current.
+Editors leave deleted and older versions of a record in the `.shp`; only the index shows which are current. The format
+is unchanged since 1998 (ESRI Shapefile Technical Description). pyshp is not used: it iterates over shapes without the
+index and the marks of deleted rows, has no fallback for an index that does not fit, and takes three times the memory.
 """
 
 from __future__ import annotations

@@ -288,6 +288,16 @@ class TestOverlap:
         assert pytest.approx(100) == sum(part or 0 for part in parts)
         assert pytest.approx(area.square_kilometres) == Area.of(area.geojson()).square_kilometres
 
+    def test_in_batches_the_surface_is_the_same(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        document = {"type": "MultiPolygon", "coordinates": [box(x, x, x + 1, x + 2)["coordinates"] for x in range(7)]}
+        half = box(0, 0, 3.5, 90)
+        whole = Area.of(document).overlap(half)
+        monkeypatch.setattr("collgs_async.selection.aoi.antimeridian._AT_ONCE", 2)
+
+        assert whole is not None
+        assert 50 < whole < 60
+        assert whole == pytest.approx(Area.of(document).overlap(half))
+
     def test_of_points_it_is_how_many(self) -> None:
         area = read_area("MULTIPOINT(1 1,2 2,3 3,50 50)")
 
