@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from collgs_async.selection.filters import Excluded
     from collgs_async.selection.plan import Plan, PlanExclusion
     from collgs_async.sync.client import SyncClient
+    from collgs_async.sync.results import SyncSearch, SyncSearchResults
     from collgs_async.transfer.action import Action
     from collgs_async.transfer.quicklooks import Picture
 
@@ -90,6 +91,8 @@ __all__ = [
     "Status",
     "StorageError",
     "SyncClient",
+    "SyncSearch",
+    "SyncSearchResults",
     "TqdmProgress",
     "TransferError",
     "__version__",
@@ -118,6 +121,7 @@ _MODULES = {
     "selection.filters": ("Excluded",),
     "selection.plan": ("Plan", "PlanExclusion"),
     "sync.client": ("SyncClient",),
+    "sync.results": ("SyncSearch", "SyncSearchResults"),
     "transfer.action": ("Action",),
     "transfer.quicklooks": ("Picture",),
 }

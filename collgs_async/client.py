@@ -71,7 +71,7 @@ class Client:
     catalogue
         The catalogue itself: its collections, what can be searched for, and searches without a selection.
     report
-        The report of the last `download_all` or `download_plan`, also of one that was cancelled or stopped by an error.
+        The report of the last `download_all` or `download_plan`, also of one that was stopped.
 
     Raises
     ------
@@ -194,7 +194,8 @@ class Client:
         """
         from collgs_async.transfer.sizes import Lengths
 
-        return in_order(GivenProducts.stream(products), Lengths(self._previews()), at_once=self._taken_ahead)
+        previews = self._previews()
+        return in_order(GivenProducts.stream(products), Lengths(previews), at_once=previews.taken_ahead)
 
     def fetch_quicklooks(
         self, products: Iterable[Product] | AsyncIterable[Product], *, largest: int = 8 * 2**20
@@ -210,16 +211,13 @@ class Client:
         """
         from collgs_async.transfer.quicklooks import Pictures
 
-        fetch = Pictures(self._previews(), largest=largest)
+        previews = self._previews()
+        fetch = Pictures(previews, largest=largest)
 
         async def both(product: Product) -> tuple[Product, Picture | None]:
             return product, await fetch(product)
 
-        return in_order(GivenProducts.stream(products), both, at_once=self._taken_ahead)
-
-    @property
-    def _taken_ahead(self) -> int:
-        return 2 * self._config.download_options.workers
+        return in_order(GivenProducts.stream(products), both, at_once=previews.taken_ahead)
 
     def _previews(self) -> PreviewRequester:
         from collgs_async.http.previews import PreviewRequester
@@ -272,10 +270,8 @@ class Client:
 
         Raises
         ------
-        AuthenticationError
-            The store requires a login.
-        StorageError
-            The output folder is full or not writable.
+        AuthenticationError, StorageError
+            As for `download_all`.
         """
         return await (await self._open_downloader()).download(product)
 
@@ -328,10 +324,8 @@ class Client:
         ------
         ConfigError
             The report cannot be written there, or the area or the list of identifiers is invalid; no request was made.
-        AuthenticationError
-            The store requires a login.
-        StorageError
-            The output folder is full or not writable.
+        AuthenticationError, StorageError
+            The store requires a login; the output folder is full or not writable.
         """
         if products is None or isinstance(products, Query):
             products = self.search(products)
@@ -399,16 +393,6 @@ class Client:
 async def run(
     config: Config, query: Query | None = None, *, progress: Progress | None = None, report: str | Path | None = None
 ) -> Report:
-    """Download all selected products of a search; `Client.download_all` in a session of its own.
-
-    Parameters
-    ----------
-    query
-        The query; None: that of the configuration's ``parameters``.
-    progress
-        Receives progress events; None disables them.
-    report
-        Path of the report as JSON; None: no report.
-    """
+    """Download all selected products of a search in a session of its own; see `Client.download_all`."""
     async with Client(config, progress) as client:
         return await client.download_all(query, report=report)

@@ -26,7 +26,7 @@ from typing import Any, Final
 
 from collgs_async.errors import CatalogueError
 from collgs_async.http.messages import error_text
-from collgs_async.models.query import quote_value
+from collgs_async.models.parameter_values import quote_value
 from collgs_async.models.redaction import redacted
 
 __all__ = ["is_torn", "read_json"]

@@ -18,7 +18,7 @@ from collgs_async.config.options import GROUPS, Group, Option, search_parameter
 from collgs_async.config.paths import read_path
 from collgs_async.config.settings import OPTIONS
 from collgs_async.errors import ConfigError, did_you_mean
-from collgs_async.models.query import quote_value
+from collgs_async.models.parameter_values import quote_value
 from collgs_async.reporting.listing import FORMATS
 
 if TYPE_CHECKING:

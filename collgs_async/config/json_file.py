@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from collgs_async.errors import ConfigError
-from collgs_async.models.query import quote_value
+from collgs_async.models.parameter_values import quote_value
 
 if TYPE_CHECKING:
     from pathlib import Path

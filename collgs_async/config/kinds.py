@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from collgs_async.config.paths import read_path
 from collgs_async.errors import ConfigError
-from collgs_async.models.query import quote_value
+from collgs_async.models.parameter_values import quote_value
 from collgs_async.models.text import parse_duration, parse_rate
 
 if TYPE_CHECKING:

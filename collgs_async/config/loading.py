@@ -9,7 +9,8 @@ from collgs_async.config.kinds import CREDENTIALS
 from collgs_async.config.options import env_name, is_secret
 from collgs_async.config.settings import BY_KEY, KNOWN_KEYS, OPTIONS, Config
 from collgs_async.errors import ConfigError, did_you_mean
-from collgs_async.models.query import canonical_parameter, names_collection, quote_value
+from collgs_async.models.parameter_values import quote_value
+from collgs_async.models.query import canonical_parameter, names_collection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 from collgs_async.config.kinds import CREDENTIALS, SWITCH, Kind, redact_url
 from collgs_async.errors import ConfigError
-from collgs_async.models.query import quote_value
+from collgs_async.models.parameter_values import quote_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

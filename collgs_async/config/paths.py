@@ -11,7 +11,7 @@ import pwd
 import re
 from pathlib import Path
 
-from collgs_async.models.query import quote_value
+from collgs_async.models.parameter_values import quote_value
 
 __all__ = ["read_path"]
 

@@ -18,13 +18,13 @@ from collgs_async.config import kinds
 from collgs_async.config.options import GROUPS, Option, Section, part, setting
 from collgs_async.config.paths import read_path
 from collgs_async.errors import ConfigError
+from collgs_async.models.parameter_values import quote_value
 from collgs_async.models.query import (
     NO_COLLECTION,
     Query,
     canonical_parameter,
     given_names,
     names_collection,
-    quote_value,
 )
 
 if TYPE_CHECKING:

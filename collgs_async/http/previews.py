@@ -56,6 +56,11 @@ class PreviewRequester:
         Attempts of one request before it fails.
     sleep
         Waits so many seconds between attempts.
+
+    Attributes
+    ----------
+    taken_ahead
+        The number of products whose previews are requested ahead of the one that is needed.
     """
 
     def __init__(
@@ -67,6 +72,7 @@ class PreviewRequester:
         retries: int,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        self.taken_ahead = 2 * workers
         self._session = session
         self._authenticator = authenticator
         self._limiter = ConcurrencyLimiter(workers, sleep=sleep)

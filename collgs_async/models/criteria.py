@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from collgs_async.errors import ConfigError
 from collgs_async.models.facts import LAST_TRACK, facts_of, sensing_time, tile_of
-from collgs_async.models.query import quote_value
+from collgs_async.models.parameter_values import quote_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

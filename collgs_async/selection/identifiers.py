@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from collgs_async.errors import ConfigError
-from collgs_async.models.query import quote_value
+from collgs_async.models.parameter_values import quote_value
 from collgs_async.models.sentinel import parse
 
 if TYPE_CHECKING:

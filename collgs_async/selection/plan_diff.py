@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from collgs_async.models.query import quote_value
+from collgs_async.models.parameter_values import quote_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

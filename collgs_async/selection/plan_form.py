@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from yarl import URL
 
-from collgs_async.models.query import quote_value
+from collgs_async.models.parameter_values import quote_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -45,7 +45,9 @@ async def until(happened: Callable[[], bool]) -> None:
 
 
 async def found(client: Client) -> list[Product]:
-    return [product async for product in client.catalogue.search()]
+    products = [product async for product in client.search()]
+    await client.local_state(products[0])  # which starts the downloader's own tasks
+    return products
 
 
 def at_work() -> set[asyncio.Task[Any]]:
@@ -125,8 +127,9 @@ async def test_products_that_are_gathered_share_the_workers(serve: Callable[...,
     client, progress = counted(site, workers=3, segments=4)
 
     async with client:
+        products = await found(client)
         before = at_work()
-        outcomes = await asyncio.gather(*map(client.download, await found(client)))
+        outcomes = await asyncio.gather(*map(client.download, products))
         assert before == at_work()
 
     assert_all_right(site, *outcomes)

@@ -9,7 +9,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 
 from collgs_async.errors import ConfigError
-from collgs_async.models.query import quote_value
+from collgs_async.models.parameter_values import quote_value
 from collgs_async.models.text import format_bytes
 from collgs_async.reporting.summary import excluded_line
 from collgs_async.storage.atomic import write_file

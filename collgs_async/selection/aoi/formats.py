@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from collgs_async.http.messages import printable
-from collgs_async.models.query import quote_value
+from collgs_async.models.parameter_values import quote_value
 from collgs_async.selection.aoi import geojson, geopackage, kml, shapefile, wellknown
 from collgs_async.selection.aoi.area import Area
 from collgs_async.selection.aoi.places import ParseNotes, refusal

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from collgs_async.models.query import quote_value
+from collgs_async.models.parameter_values import quote_value
 from collgs_async.selection.aoi.places import MAX_POINTS, ParsedGeometry, check_count, refusal
 from collgs_async.selection.aoi.systems import check_system
 

@@ -12,7 +12,7 @@ import numpy as np
 import shapely
 
 from collgs_async.errors import ConfigError
-from collgs_async.models.query import quote_value
+from collgs_async.models.parameter_values import quote_value
 from collgs_async.selection.aoi.antimeridian import DIGITS, LEAST, clip_to_world, copies, of_dimension, unwrap
 from collgs_async.selection.aoi.crossings import check_crossings
 from collgs_async.selection.aoi.places import ParsedGeometry, ParseNotes, check_count, refusal

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from collgs_async.errors import ConfigError
-from collgs_async.models.query import quote_value
+from collgs_async.models.parameter_values import quote_value
 from collgs_async.selection.aoi.places import check_count, refusal
 from collgs_async.selection.aoi.systems import check_system
 from collgs_async.selection.aoi.wellknown import parse_wkb

@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 from xml.parsers import expat
 
-from collgs_async.models.query import quote_value
+from collgs_async.models.parameter_values import quote_value
 from collgs_async.selection.aoi.places import ParsedGeometry, check_count, refusal
 
 if TYPE_CHECKING:

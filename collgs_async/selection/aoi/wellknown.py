@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from collgs_async.models.query import quote_value
+from collgs_async.models.parameter_values import quote_value
 from collgs_async.selection.aoi.curves import chords, joined
 from collgs_async.selection.aoi.places import ParsedGeometry, check_count, refusal
 from collgs_async.selection.aoi.systems import check_system

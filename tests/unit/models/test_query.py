@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collgs_async.errors import ConfigError
-from collgs_async.models.query import Query, canonical_parameter, quote_value
+from collgs_async.models.parameter_values import quote_value
+from collgs_async.models.query import Query, canonical_parameter
 
 SAMPLE = Path(__file__).parents[3] / "config.example.json"
 WIRE_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
