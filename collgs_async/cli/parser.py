@@ -375,4 +375,4 @@ def _no_command(word: str) -> str:
 
 def _unknown_flag(word: str, known: Iterable[str]) -> str:
     flag = word.partition("=")[0]
-    return f"{flag}: unknown here{did_you_mean(flag, sorted(known))}"
+    return f"{flag or quote_value(flag)}: unknown here{did_you_mean(flag, sorted(known))}"
