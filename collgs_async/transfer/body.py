@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from collgs_async.errors import TransferError
-from collgs_async.transfer.job import SegmentSuperseded
 from collgs_async.transfer.range_request import AskAgain
+from collgs_async.transfer.segment import SegmentSuperseded
 
 if TYPE_CHECKING:
     from collgs_async.storage.part import PartFile
-    from collgs_async.transfer.job import Segment
     from collgs_async.transfer.range_request import ResponseBody
+    from collgs_async.transfer.segment import Segment
 
 __all__ = ["BodyWriter"]
 
@@ -32,6 +32,8 @@ class BodyWriter:
     ----------
     position
         Offset in the archive of the next body byte.
+    result
+        The response, unless the rest of its body is not needed, or another request is.
     """
 
     def __init__(self, answer: ResponseBody, part: PartFile, segment: Segment) -> None:
@@ -39,6 +41,7 @@ class BodyWriter:
         self.part = part
         self.segment = segment
         self.position = answer.first
+        self.result: ResponseBody | AskAgain | SegmentSuperseded = answer
 
     @property
     def end(self) -> int:
@@ -54,6 +57,9 @@ class BodyWriter:
     async def take(self, block: bytearray) -> bool:
         """Write the missing bytes of a block, and return whether more of the body is needed.
 
+        It is not if the part file holds other bytes at this place, and so belongs to another version of the archive, or
+        if the segment was cancelled in the meantime; `result` has it.
+
         Parameters
         ----------
         block
@@ -61,10 +67,6 @@ class BodyWriter:
 
         Raises
         ------
-        AskAgain
-            The part file holds other bytes at this place, so it belongs to another version of the archive.
-        SegmentSuperseded
-            The segment was cancelled in the meantime.
         TransferError
             The server sent more or less than it announced.
         """
@@ -73,17 +75,25 @@ class BodyWriter:
         if not block:
             self._refuse_short()
             return False
-        if self.segment.superseded:
-            raise SegmentSuperseded
+        if self.stopped():
+            return False
         after = self.position + len(block)
         if self._answer.end is not None and after > self._answer.end:
             raise TransferError(f"more than the {self._answer.end} bytes that were announced")
-        await self._place(block)
+        if not await self._place(block):
+            self.result = AskAgain("what is here is of another version", from_start=True)
+            return False
         self._move_to(after)
         if self._answer.first == 0 and after >= self.part.held.end:
             # The body has covered the whole part file, so every byte of it is now known to be of this version.
             await self.part.set_version(self._answer.remote)
         return self.segment.end is None or after < self.segment.end
+
+    def stopped(self) -> bool:
+        """Whether the segment was cancelled, which is the result then."""
+        if self.segment.superseded:
+            self.result = SegmentSuperseded()
+        return self.segment.superseded
 
     async def record_written(self, offset: int, count: int) -> None:
         """Record bytes that the receiver's thread has written."""
@@ -91,13 +101,17 @@ class BodyWriter:
         self._move_to(offset + count)
 
     async def finish(self) -> None:
-        """Truncate the part file if it is longer than the archive."""
-        if self.position == self._answer.remote.size and self.position < self.part.held.end:
+        """Truncate the part file if the body was used, and it is longer than the archive."""
+        if (
+            self.result is self._answer
+            and self.position == self._answer.remote.size
+            and self.position < self.part.held.end
+        ):
             await self.part.cut(self.position)
 
     def _move_to(self, position: int) -> None:
         self.position = position
-        self.segment.position = max(self.segment.position, position)
+        self.segment.advance(position)
 
     def _refuse_short(self) -> None:
         end, here = self._answer.end, self.part.held.end
@@ -106,8 +120,11 @@ class BodyWriter:
         if end is None and self.position < here:
             raise TransferError(f"the answer, of unknown length, ended at byte {self.position}; {here} are here")
 
-    async def _place(self, block: bytearray) -> None:
-        """Compare the bytes of a block that are already in the part file, and write those missing in the segment."""
+    async def _place(self, block: bytearray) -> bool:
+        """Compare the bytes of a block that are already in the part file, and write those missing in the segment.
+
+        Return False if bytes differ, and the body does not hold the whole archive.
+        """
         view, position, part, segment = memoryview(block), self.position, self.part, self.segment
         for first, last, here in list(part.held.split(position, position + len(block))):
             if not here:
@@ -116,12 +133,13 @@ class BodyWriter:
                     await self._write(low, view[low - position : high - position])
             elif await part.read(first, last - first) != view[first - position : last - position]:
                 if self._answer.first > 0:
-                    raise AskAgain("what is here is of another version", from_start=True)
+                    return False
                 # A body that starts at byte 0 was equal up to here: drop the rest, and continue with the new version.
                 await part.set_version(None)
                 await part.cut(first)
                 await part.write(first, view[first - position :])
-                return
+                break
+        return True
 
     async def _write(self, offset: int, piece: memoryview) -> None:
         if not self.part.held.total:

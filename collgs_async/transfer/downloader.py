@@ -26,8 +26,9 @@ from collgs_async.storage.part import SMALL, PartFile
 from collgs_async.storage.streaming_crc import StreamingCrc
 from collgs_async.storage.verify import Level
 from collgs_async.transfer.helpers import IDLE_POLL
+from collgs_async.transfer.history import History
 from collgs_async.transfer.holdings import Holdings
-from collgs_async.transfer.job import DownloadJob, History
+from collgs_async.transfer.job import DownloadJob
 from collgs_async.transfer.others import put_off_until_descriptors_are_free, put_off_while_elsewhere
 from collgs_async.transfer.outage import PutOff
 from collgs_async.transfer.repair import ArchiveRepair

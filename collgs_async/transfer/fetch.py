@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import aclosing, closing, contextmanager, suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from collgs_async.errors import AuthenticationError, ExhaustedError, NotAvailableError, ProductError, TransferError
 from collgs_async.http.body_reading import NETWORK_ERRORS, next_bytes, read_what_comes
@@ -22,9 +22,9 @@ from collgs_async.storage.files import NO_DESCRIPTOR
 from collgs_async.storage.verify import describe_non_zip
 from collgs_async.transfer.body import BodyWriter
 from collgs_async.transfer.connection import BodyConnection
-from collgs_async.transfer.job import SegmentSuperseded
-from collgs_async.transfer.range_request import interpret_response
+from collgs_async.transfer.range_request import AskAgain, ResponseBody, interpret_response
 from collgs_async.transfer.receiver import WORTH_A_RECEIVER, BodyReceiver
+from collgs_async.transfer.segment import SegmentSuperseded
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from collgs_async.http.auth import AuthAttempt, Authenticator
     from collgs_async.http.limits import RateLimiter
     from collgs_async.http.session import HttpSession
-    from collgs_async.transfer.job import DownloadJob, Segment
-    from collgs_async.transfer.range_request import ResponseBody
+    from collgs_async.transfer.job import DownloadJob
+    from collgs_async.transfer.segment import Segment
 
 __all__ = ["BusyError", "SegmentFetcher", "StagingError", "UnavailableError"]
 
@@ -75,6 +75,9 @@ class BusyError(UnavailableError):
 
 class StagingError(TransferError):
     """The store is restoring the archive from tape (HTTP 202); the request is to be repeated later."""
+
+
+SegmentResult: TypeAlias = ResponseBody | AskAgain | SegmentSuperseded
 
 
 class SegmentFetcher:
@@ -143,8 +146,8 @@ class SegmentFetcher:
         job: DownloadJob,
         segment: Segment,
         *,
-        on_response: Callable[[ResponseBody, ClientResponse], Awaitable[None]],
-    ) -> ResponseBody:
+        on_response: Callable[[ResponseBody, ClientResponse], Awaitable[bool]],
+    ) -> SegmentResult:
         """Make one request, after a login if necessary, and write its body into the part file.
 
         Parameters
@@ -152,14 +155,16 @@ class SegmentFetcher:
         job, segment
             What to download; the segment's end may decrease in the meantime.
         on_response
-            Called when the response was accepted, before its first byte is written; may raise to reject it.
+            Called when the response was accepted, before its first byte is written; returns whether it is still needed.
+
+        Returns
+        -------
+        ResponseBody or AskAgain or SegmentSuperseded
+            The response, whose body has been written; or what to request instead, as the part file may be of another
+            version; or that the segment was cancelled in the meantime.
 
         Raises
         ------
-        AskAgain
-            The response showed that another request is needed; the part file may be of another version.
-        SegmentSuperseded
-            The segment was cancelled in the meantime.
         ProductError, AuthenticationError
             The store refused, or the connection failed; bytes received before are in the part file.
         """
@@ -183,10 +188,10 @@ class SegmentFetcher:
         self,
         job: DownloadJob,
         segment: Segment,
-        on_response: Callable[[ResponseBody, ClientResponse], Awaitable[None]],
+        on_response: Callable[[ResponseBody, ClientResponse], Awaitable[bool]],
         attempt: AuthAttempt,
         reused: list[str],
-    ) -> ResponseBody:
+    ) -> SegmentResult:
         fresh = not self._may_reuse_connection(job)
         ask, part = job.ask_for(segment), job.part
         try:
@@ -210,6 +215,8 @@ class SegmentFetcher:
                     known=part.remote,
                     url=job.url,
                 )
+                if isinstance(answer, AskAgain):
+                    return answer
                 if answer.remote.size == 0:
                     raise TransferError("the store sent an empty archive")
                 if answer.end == answer.first:
@@ -221,15 +228,17 @@ class SegmentFetcher:
                         _check_is_zip(bytes(head[:_ERROR_PAGE]), response.headers, self._longest_wait)
                         if reused and not _starts_with_name(head, job.product.identifier):
                             raise _WrongNameError
-                    await on_response(answer, response)
-                    await self._write_body(head, blocks, response, job, BodyWriter(answer, part, segment))
+                    if not await on_response(answer, response):
+                        return SegmentSuperseded()
+                    writer = BodyWriter(answer, part, segment)
+                    await self._write_body(head, blocks, response, job, writer)
+                    return writer.result
         except BadRedirectError as error:
             raise NotAvailableError(describe_error(error)) from error
         except NETWORK_ERRORS as error:
             if segment.superseded:
-                raise SegmentSuperseded from error
+                return SegmentSuperseded()
             raise _error_from_network(error) from error
-        return answer
 
     def _may_reuse_connection(self, job: DownloadJob) -> bool:
         """Whether a response to another request would be recognized, so that a connection may be reused.
@@ -267,22 +276,17 @@ class SegmentFetcher:
             await writer.record_written(offset, kept)
             rate_check.check(received)
 
-        with closing(connection):
-            segment.connection = connection
-            try:
-                job.arrived(segment, len(connection.head))
-                if connection.head and not await writer.take(connection.head):
-                    return
-                receiver = BodyReceiver(
-                    *(connection, writer.part, segment, writer.position, writer.end),
-                    share=lambda: max(_MIN_BLOCK, _SHARED // max(1, len(job.active))),
-                    timeout=self._timeout,
-                )
-                await receiver.run(on_written)
-            finally:
-                segment.connection = None
-            if segment.superseded:
-                raise SegmentSuperseded
+        with closing(connection), segment.received_over(connection):
+            job.arrived(segment, len(connection.head))
+            if connection.head and not await writer.take(connection.head):
+                return
+            receiver = BodyReceiver(
+                *(connection, writer.part, segment, writer.position, writer.end),
+                share=lambda: max(_MIN_BLOCK, _SHARED // max(1, len(job.active))),
+                timeout=self._timeout,
+            )
+            await receiver.run(on_written)
+        writer.stopped()
 
     async def _blocks(
         self, response: ClientResponse, job: DownloadJob, segment: Segment
@@ -290,8 +294,9 @@ class SegmentFetcher:
         """Collect received bytes into blocks; after an error or cancellation, yield the last block, then raise."""
         content, block = response.content, bytearray()
         rate_check = _RateCheck(self._min_rate)
-        # A receiver reads the rest, so the first block only has to be large enough to interpret the response.
-        size = _MIN_BLOCK if (response.content_length or 0) >= WORTH_A_RECEIVER else self._block
+        # The first block is small if a receiver reads the rest, or if the response to a helper may come too late.
+        soon = segment.first > 0 or (response.content_length or 0) >= WORTH_A_RECEIVER
+        size = _MIN_BLOCK if soon else self._block
         content.set_read_chunk_size(size // 4)
         begun = time.monotonic()
         try:
@@ -307,7 +312,7 @@ class SegmentFetcher:
                     block, size, begun = bytearray(), self._block, time.monotonic()
                     content.set_read_chunk_size(size // 4)
         except (*NETWORK_ERRORS, asyncio.CancelledError):
-            segment.draining = True
+            segment.drain()
             rest = _unread_buffer(content)
             job.arrived(segment, len(rest))
             block += rest

@@ -15,8 +15,7 @@ from collgs_async.errors import ProductError
 from collgs_async.http.retry import clear_error_frames
 from collgs_async.models.timing import wait_completed
 from collgs_async.transfer.fetch import BusyError
-from collgs_async.transfer.job import SegmentSuperseded
-from collgs_async.transfer.range_request import AskAgain
+from collgs_async.transfer.range_request import ResponseBody
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
@@ -25,8 +24,8 @@ if TYPE_CHECKING:
     from aiohttp import ClientResponse
 
     from collgs_async.transfer.fetch import SegmentFetcher
-    from collgs_async.transfer.job import DownloadJob, Segment
-    from collgs_async.transfer.range_request import ResponseBody
+    from collgs_async.transfer.job import DownloadJob
+    from collgs_async.transfer.segment import Segment
     from collgs_async.transfer.stores import Stores
 
 __all__ = ["IDLE_POLL", "SegmentHelpers"]
@@ -113,29 +112,31 @@ class SegmentHelpers:
     async def _fetch_piece(self, job: DownloadJob, longest: Segment, piece: Segment) -> bool:
         store = self._stores.of(job.url)
 
-        async def on_response(answer: ResponseBody, response: ClientResponse) -> None:
+        async def on_response(answer: ResponseBody, response: ClientResponse) -> bool:
             store.accepted(job.url)
-            job.claim(longest, piece, answer)
+            if not job.claim(longest, piece, answer):
+                return False
             job.begin(piece, response)
             longest.claimed.discard(piece)
+            return True
 
         try:
             async with store.enter() as started, job.part:
                 if not job.still_available(longest, piece):
                     return False
                 try:
-                    await self._fetcher.fetch(job, piece, on_response=on_response)
+                    result = await self._fetcher.fetch(job, piece, on_response=on_response)
                 except BusyError as error:
                     store.limiter.record_rejection(started, error.retry_after)
                     raise
                 finally:
                     job.finish(piece)
-        except (AskAgain, ProductError, SegmentSuperseded) as error:
+        except ProductError as error:
             log.debug("%s: a second connection failed: %s", job.product.identifier, error)
             clear_error_frames(error)
             job.record_help(failed=True)
         else:
-            job.record_help(failed=False)
+            job.record_help(failed=not isinstance(result, ResponseBody))
         return True
 
 

@@ -7,16 +7,15 @@ over one connection, and helpers take pieces of segments that are still large. N
 from __future__ import annotations
 
 import asyncio
-import time
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from collgs_async.errors import NotAvailableError
 from collgs_async.models.progress import SilentProgress
 from collgs_async.storage.ranges import ByteRanges
+from collgs_async.transfer.history import History
 from collgs_async.transfer.range_request import RangeRequest, build_request, strong_validator
-from collgs_async.transfer.waiting import Waiting
+from collgs_async.transfer.segment import Segment
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse
@@ -27,156 +26,15 @@ if TYPE_CHECKING:
     from collgs_async.storage.part import PartFile
     from collgs_async.storage.sidecar import RemoteVersion
     from collgs_async.storage.streaming_crc import StreamingCrc
-    from collgs_async.transfer.connection import BodyConnection
     from collgs_async.transfer.range_request import AskAgain, ResponseBody
 
-__all__ = ["DownloadJob", "History", "Segment", "SegmentSuperseded"]
-
-SMALLEST_PIECE: Final = 128 * 2**10
-"""Minimum size of a piece in bytes. On all but very slow connections `WORTH_SPLITTING` is the tighter limit."""
-
-WORTH_SPLITTING: Final = 1.0
-"""Seconds that a segment must still take at its measured rate before it is split."""
+__all__ = ["DownloadJob"]
 
 _MOST_VERSIONS: Final = 5
 """Number of versions of an archive, replaced while it is downloaded, after which the product fails."""
 
 _MOST_HELP_FAILURES: Final = 3
 """Consecutive failures of helpers after which a job is downloaded by its own worker alone."""
-
-_MIN_RATE_AGE: Final = 0.1
-"""Seconds after which the rate of a new segment is meaningful."""
-
-_RATE_INTERVAL: Final = 0.5
-"""Minimum window of a segment's rate in seconds; twice that at most while an idle worker polls for work."""
-
-
-class SegmentSuperseded(Exception):  # noqa: N818 - not an error: these bytes are not needed any more
-    """The segment was cancelled before or during its download."""
-
-
-@dataclass(eq=False, slots=True)
-class Segment:
-    """A range of an archive that one connection downloads.
-
-    Attributes
-    ----------
-    first
-        Offset of its first byte.
-    position
-        Offset of the next byte to be written.
-    end
-        Offset one past its last byte. It decreases when a helper takes the last piece. None while the length of the
-        archive is unknown.
-    begun
-        When its response was accepted, by the monotonic clock, in seconds.
-    response
-        The response whose body holds it; None before there is one.
-    connection
-        Its connection, while it is taken over from aiohttp; otherwise None.
-    superseded
-        Whether its bytes are not needed any more.
-    claimed
-        Pieces at its end that helpers are about to request; some may lie beyond an end that has decreased since.
-    draining
-        Whether its connection failed, or its task was cancelled, and only bytes already received are still written.
-    unreported
-        Body bytes received before its response was interpreted.
-    """
-
-    first: int
-    end: int | None
-    position: int = field(init=False)
-    begun: float = 0.0
-    response: ClientResponse | None = None
-    connection: BodyConnection | None = None
-    superseded: bool = False
-    draining: bool = False
-    unreported: int = 0
-    claimed: set[Segment] = field(default_factory=set)
-    _marks: tuple[tuple[float, int], ...] = ()
-
-    def __post_init__(self) -> None:
-        self.position = self.first
-
-    @property
-    def left(self) -> int:
-        """Bytes still to be downloaded; 0 while the end is unknown."""
-        return 0 if self.end is None else max(0, self.end - self.position)
-
-    def abandon(self) -> None:
-        """Mark it as superseded, and break its connection so that its reader wakes up."""
-        self.superseded = True
-        self.interrupt()
-
-    def interrupt(self) -> None:
-        """Break its connection; its reader gets the same error as after a network failure."""
-        if self.connection is not None:
-            self.connection.interrupt()
-        elif self.response is not None:
-            self.response.close()
-
-    @property
-    def unclaimed(self) -> int:
-        """Bytes still to be downloaded, without the claimed pieces."""
-        return max(0, self._unclaimed_end - self.position)
-
-    @property
-    def _unclaimed_end(self) -> int:
-        return min([self.end or 0, *(piece.first for piece in self.claimed)])
-
-    def rate(self, now: float) -> float:
-        """Return its recent bytes per second, over a short window so that a stalled connection is noticed soon."""
-        earlier, later = self._marks or ((self.begun, self.first),) * 2
-        if now - later[0] >= _RATE_INTERVAL:
-            earlier, later = later, (now, self.position)
-        self._marks = earlier, later
-        return (self.position - earlier[1]) / (now - earlier[0])
-
-    def last_piece(self, now: float, helpers: int) -> Segment | None:
-        """Return the last of equal pieces for itself and `helpers` others; None if splitting gains nothing."""
-        if self.response is None or now - self.begun < _MIN_RATE_AGE:
-            return None
-        left, worth_it = self.unclaimed, int(WORTH_SPLITTING * self.rate(now))
-        pieces = min(helpers + 1, left // max(SMALLEST_PIECE, worth_it // 2))
-        if pieces < 2 or left <= worth_it:
-            return None
-        return Segment(self._unclaimed_end - left // pieces, self._unclaimed_end)
-
-
-@dataclass(slots=True)
-class History:
-    """State of a product that outlives its jobs while it is postponed.
-
-    Attributes
-    ----------
-    begun
-        When the product was first examined, by the monotonic clock, in seconds.
-    received, requests
-        Bytes received and requests made by earlier jobs.
-    put_off
-        Whether it was postponed because the product itself may be the cause of a failure.
-    blamed
-        Consecutive times that its retries were used up although the store served other products.
-    outages
-        Consecutive times that its failure revealed an outage of the store.
-    staged
-        Wait for the store to restore it from tape.
-    elsewhere
-        Wait for another run that holds its lock, since that run's last progress.
-    exhausted
-        Wait for a file descriptor, since the last progress of any product.
-    """
-
-    begun: float = field(default_factory=time.monotonic)
-    received: int = 0
-    requests: int = 0
-    put_off: bool = False
-    blamed: int = 0
-    outages: int = 0
-    staged: Waiting = field(default_factory=lambda: Waiting(first_pause=10.0, longest_pause=300.0))
-    elsewhere: Waiting = field(default_factory=lambda: Waiting(first_pause=1.0, longest_pause=5.0))
-    exhausted: Waiting = field(default_factory=lambda: Waiting(first_pause=1.0, longest_pause=5.0))
 
 
 class DownloadJob:
@@ -359,20 +217,17 @@ class DownloadJob:
         taken = any(other.position < end and first < (other.end or 0) for other in others)
         return not taken and not any(here for _, _, here in self.part.held.split(first, end))
 
-    def claim(self, longest: Segment, piece: Segment, answer: ResponseBody) -> None:
+    def claim(self, longest: Segment, piece: Segment, answer: ResponseBody) -> bool:
         """Take a claimed piece from its segment, once the response for the piece was accepted.
 
         The segment's end decreases to the piece's first byte: whatever lies beyond the piece is claimed as well, or
-        already downloaded by other helpers.
-
-        Raises
-        ------
-        SegmentSuperseded
-            The segment's own connection has reached the piece, or the response is not a proven range.
+        already downloaded by other helpers. Return False if the segment's own connection has reached the piece, or the
+        response is not a proven range.
         """
         if not self.still_available(longest, piece) or not answer.proven or answer.first == 0:
-            raise SegmentSuperseded
-        longest.end = min(longest.end or piece.first, piece.first)
+            return False
+        longest.shorten(piece.first)
+        return True
 
     def ask_for(self, segment: Segment) -> RangeRequest:
         """Return the request for a segment, and count it as sent."""
@@ -448,18 +303,37 @@ class DownloadJob:
             async with asyncio.timeout(seconds):
                 await self.changed.wait()
 
+    def expect(self, size: int | None) -> None:
+        """Record the length that the server states, None for none; a body of unknown length has not ended yet."""
+        self.size = size
+        self.end_reached = False
+
+    def record_end(self) -> None:
+        """Record that a body of unknown length was received up to the archive's end record."""
+        self.end_reached = True
+
+    def record_damage(self) -> None:
+        """Record that ranges of the part file were dropped, so that having fewer bytes than before is progress."""
+        self.most_held = -1
+
+    def refuse_joins(self) -> None:
+        """Join bytes only with a strong validator from now on, as equal bytes have proved nothing."""
+        self.joins = False
+
+    def accept_contradictions(self) -> None:
+        """Let local headers contradict the central directory, as they arrived the same twice."""
+        self.lenient = True
+
     def answered(self, segment: Segment, response: ClientResponse) -> None:
         """Record that the response headers of a segment have arrived."""
-        segment.response = response
+        segment.answered(response)
         self.requested.discard(segment)
         self.responding.add(segment)
 
     def begin(self, segment: Segment, response: ClientResponse) -> None:
         """Record that a segment is active, because its response was accepted."""
-        segment.response, segment.begun = response, time.monotonic()
         self.active.append(segment)
-        self.progress.advanced(self.product, segment.unreported)
-        segment.unreported = 0
+        self.progress.advanced(self.product, segment.begin(response))
         self.changed.set()
 
     def finish(self, segment: Segment) -> None:
@@ -468,7 +342,7 @@ class DownloadJob:
         self.responding.discard(segment)
         if segment in self.active:
             self.active.remove(segment)
-        segment.response = None
+        segment.finish()
         self.changed.set()
 
     def record_help(self, *, failed: bool) -> None:
@@ -481,6 +355,7 @@ class DownloadJob:
             self.most_held = self.part.held.total
             self.retry.record_progress()
             self.history.blamed = self.history.outages = 0
+            self.history.refused.end()
 
     def arrived(self, segment: Segment, nbytes: int) -> None:
         """Count body bytes; they are reported as progress once the segment's response was accepted."""
@@ -488,4 +363,4 @@ class DownloadJob:
         if segment in self.active:
             self.progress.advanced(self.product, nbytes)
         else:
-            segment.unreported += nbytes
+            segment.hold_back(nbytes)

@@ -11,7 +11,7 @@ from collgs_async.transfer.outage import PutOff
 if TYPE_CHECKING:
     from collgs_async.errors import ExhaustedError
     from collgs_async.models.product import Product
-    from collgs_async.transfer.job import History
+    from collgs_async.transfer.history import History
 
 __all__ = ["put_off_until_descriptors_are_free", "put_off_while_elsewhere"]
 

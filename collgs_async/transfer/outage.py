@@ -20,7 +20,7 @@ import asyncio
 import logging
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from collgs_async.errors import AuthenticationError, ExhaustedError, ProductError, TransferError
 from collgs_async.models.text import format_duration
@@ -345,16 +345,27 @@ class Store:
                     await self._suspect(job, error, several=serves_others is False)
 
     def _blame(self, job: DownloadJob, error: UnavailableError) -> None:
-        """Fail a product, or leave it one more attempt while it is not certain that the failure is its own."""
+        """Fail a product, or try it again while it is not certain that the failure is its own."""
+        if isinstance(error, BusyError):
+            self._wait_for_a_slot(job, error)
         job.history.blamed += 1
-        # The store must also have served others right before the last attempt. A busy store, or one that was away
-        # before, may have accepted others by chance, so it takes several rounds to blame the product.
-        by_chance = isinstance(error, BusyError) or self._was_away
+        # The store must also have served others right before the last attempt. One that was away before may have
+        # accepted others by chance, so it takes several rounds to blame the product.
         was_there = job.successes_before > job.successes_at_failures[0] >= 0
-        certain = job.history.blamed > job.retry.tries if by_chance else was_there or job.history.blamed > 1
+        certain = job.history.blamed > job.retry.tries if self._was_away else was_there or job.history.blamed > 1
         if certain:
             raise error
         job.retry.once_more()
+
+    def _wait_for_a_slot(self, job: DownloadJob, error: BusyError) -> NoReturn:
+        """Postpone a product whose request is one too many: other clients may hold all that the store allows.
+
+        How often that happens is chance; only the time without any success is limited.
+        """
+        left = job.history.refused.left(self._limit, self._timing.now())
+        if left <= 0:
+            raise error
+        raise PutOff(min(left, job.history.refused.next_pause()))
 
     async def _suspect(self, job: DownloadJob, error: UnavailableError, *, several: bool) -> None:
         """Start an outage if there is evidence for one; otherwise postpone the product once, then fail it."""

@@ -24,7 +24,7 @@ compared rather than trusted, so a response may begin before the requested range
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 
@@ -105,10 +105,11 @@ class ResponseBody:
     proven: bool = True
 
 
-class AskAgain(Exception):  # noqa: N818 - not an error: the next request, with what was learned about the server
-    """The response cannot be used, but shows which request to send instead; does not count as a failed attempt.
+@dataclass(frozen=True, slots=True)
+class AskAgain:
+    """A response that cannot be used, but shows which request to send instead; this is not a failed attempt.
 
-    Parameters
+    Attributes
     ----------
     why
         What was wrong with the response, for the log.
@@ -120,11 +121,11 @@ class AskAgain(Exception):  # noqa: N818 - not an error: the next request, with 
         Whether the server may still be sent ``If-Range``.
     """
 
-    def __init__(self, why: str, *, from_start: bool = False, ranges: bool = True, conditions: bool = True) -> None:
-        super().__init__(why)
-        self.from_start = from_start
-        self.ranges = ranges
-        self.conditions = conditions
+    why: str
+    _: KW_ONLY
+    from_start: bool = False
+    ranges: bool = True
+    conditions: bool = True
 
 
 def build_request(
@@ -185,8 +186,8 @@ def interpret_response(
     held: int,
     known: RemoteVersion | None,
     url: str,
-) -> ResponseBody:
-    """Determine which bytes of the archive the body of a 200, 206 or 416 response holds.
+) -> ResponseBody | AskAgain:
+    """Determine which bytes of the archive the body of a 200, 206 or 416 response holds, or what to request instead.
 
     Parameters
     ----------
@@ -205,8 +206,6 @@ def interpret_response(
 
     Raises
     ------
-    AskAgain
-        The response cannot be used; the exception holds what to change in the next request.
     TransferError
         The response cannot be used, and a retry may succeed.
     """
@@ -220,7 +219,7 @@ def interpret_response(
             span, _remote(headers, url, _total(span)), ask=ask, wanted=wanted, held=held, known=known
         )
     if status == 206:
-        raise AskAgain("HTTP 206 without a usable Content-Range", ranges=False)
+        return AskAgain("HTTP 206 without a usable Content-Range", ranges=False)
     return _interpret_whole(headers, ask=ask, known=known, url=url)
 
 
@@ -258,19 +257,21 @@ def _interpret_range(
     wanted: int,
     held: int,
     known: RemoteVersion | None,
-) -> ResponseBody:
+) -> ResponseBody | AskAgain:
     first, last, total = int(span[1]), int(span[2]), remote.size
     if last < first or (total is not None and last >= total):
-        raise AskAgain(f"a Content-Range that makes no sense: {span[0].strip()}", ranges=False)
+        return AskAgain(f"a Content-Range that makes no sense: {span[0].strip()}", ranges=False)
     if first > wanted:
-        raise AskAgain(f"a range that begins at byte {first}, although {ask.first} was asked for", ranges=False)
+        return AskAgain(f"a range that begins at byte {first}, although {ask.first} was asked for", ranges=False)
     if known and known.size is not None and total is not None and known.size != total:
-        raise AskAgain("the archive has another length now", from_start=True)
+        return AskAgain("the archive has another length now", from_start=True)
     proven = not held or _same_version(remote, known, ask)
     if not proven and first == wanted > 0:
         # The body starts right after the part file, so there is no overlap to compare: ask for one, without If-Range.
         # A server that was already asked for an overlap and did not send it cannot be resumed from.
-        raise AskAgain("nothing vouches for the range that was sent", conditions=False, ranges=ask.if_range is not None)
+        return AskAgain(
+            "nothing vouches for the range that was sent", conditions=False, ranges=ask.if_range is not None
+        )
     return ResponseBody(first, last + 1, remote, proven)
 
 
@@ -287,19 +288,19 @@ def _same_version(remote: RemoteVersion, known: RemoteVersion | None, ask: Range
 
 def _interpret_whole(
     headers: Mapping[str, str], *, ask: RangeRequest, known: RemoteVersion | None, url: str
-) -> ResponseBody:
+) -> ResponseBody | AskAgain:
     """Interpret a response that holds the archive from its first byte on, whatever was requested."""
     remote = _remote(headers, url, _content_length(headers))
     if ask.if_range and known and known.size is not None and known.size == remote.size:
         # The server mishandles If-Range, or each of its nodes has its own ETag, or this is another version of the
         # same length. Comparing one block decides it, and is cheaper than downloading everything again.
-        raise AskAgain("the whole archive instead of a range of it", conditions=False)
+        return AskAgain("the whole archive instead of a range of it", conditions=False)
     return ResponseBody(0, remote.size, remote)
 
 
 def _interpret_416(
     span: re.Match[str] | None, ask: RangeRequest, held: int, known: RemoteVersion | None, url: str
-) -> ResponseBody:
+) -> ResponseBody | AskAgain:
     """Interpret a 416: either the part file is complete, or it is of another version than the server's."""
     total = _total(span) if span and span[1] is None else None
     if not ask.headers or total == 0:
@@ -309,8 +310,8 @@ def _interpret_416(
         # A 416 does not prove which version the part file is of; the checksums will.
         return ResponseBody(held, held, RemoteVersion(url, total), proven=False)
     if total is not None and ask.first < total and same_length:
-        raise AskAgain(f"HTTP 416 for a range of the archive's {total} bytes", ranges=False)
-    raise AskAgain("the archive is shorter than what is here", from_start=True, ranges=total is not None)
+        return AskAgain(f"HTTP 416 for a range of the archive's {total} bytes", ranges=False)
+    return AskAgain("the archive is shorter than what is here", from_start=True, ranges=total is not None)
 
 
 def _remote(headers: Mapping[str, str], url: str, total: int | None) -> RemoteVersion:

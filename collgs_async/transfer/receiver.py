@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from collgs_async.storage.part import PartFile
     from collgs_async.transfer.connection import BodyConnection
-    from collgs_async.transfer.job import Segment
+    from collgs_async.transfer.segment import Segment
 
 __all__ = ["WORTH_A_RECEIVER", "BodyReceiver"]
 

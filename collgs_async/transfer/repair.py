@@ -53,19 +53,19 @@ class ArchiveRepair:
         job = self._job
         spans = _spans(error)
         if isinstance(error, UnprovenError) and job.joins:
-            job.joins = False
+            job.refuse_joins()
             await self._discard_all()
             return "fetching it once more, whole"
         if spans and await self._has_same_digests(spans):
             if isinstance(error, DamagedMembersError) and all(damage.header_only for damage in error.damaged):
-                job.lenient = True
+                job.accept_contradictions()
                 return "it came with the same bytes twice, and its data are right: it is kept"
             await self._give_up(f"{error}; it came with the same bytes twice, so the archive is bad on the server")
         if spans and not self._members_refetched:
             self._members_refetched = True
             async with job.part:
                 await job.part.invalidate(spans)
-            job.most_held = -1
+            job.record_damage()
             return "fetching that part of it again" if len(spans) == 1 else "fetching those parts of it again"
         if self._started_over and isinstance(error, UnreadableError):
             await job.part.discard()

@@ -17,9 +17,9 @@ from collgs_async.models.text import format_bytes, format_duration
 from collgs_async.storage.verify import Level
 from collgs_async.transfer.fetch import BusyError, SegmentFetcher, StagingError, UnavailableError
 from collgs_async.transfer.helpers import IDLE_POLL, SegmentHelpers
-from collgs_async.transfer.job import SegmentSuperseded
 from collgs_async.transfer.outage import OutageError, Store
 from collgs_async.transfer.range_request import AskAgain
+from collgs_async.transfer.segment import SegmentSuperseded
 from collgs_async.transfer.staging import put_off_until_staged
 from collgs_async.transfer.stores import Stores
 from collgs_async.transfer.suspend import SuspendDetector
@@ -36,8 +36,9 @@ if TYPE_CHECKING:
     from collgs_async.http.session import HttpSession
     from collgs_async.models.timing import Timing
     from collgs_async.storage.disk import Disk
-    from collgs_async.transfer.job import DownloadJob, Segment
+    from collgs_async.transfer.job import DownloadJob
     from collgs_async.transfer.range_request import ResponseBody
+    from collgs_async.transfer.segment import Segment
 
 __all__ = ["SegmentScheduler"]
 
@@ -226,12 +227,11 @@ class SegmentScheduler:
                 await job.restore()
                 segment = None if job.is_complete() else job.next_segment()
                 try:
-                    if segment is not None:
-                        await self._request(job, store, segment)
-                except AskAgain as answer:
-                    # The response showed what to request instead: repeat at once, without using up a retry.
-                    requests += 1
-                    await self._apply(job, answer, requests)
+                    result = await self._request(job, store, segment) if segment else None
+                    if isinstance(result, AskAgain):
+                        # The response showed what to request instead: repeat at once, without using up a retry.
+                        requests += 1
+                        await self._apply(job, result, requests)
                 except BusyError as error:
                     store.limiter.record_rejection(started, error.retry_after)
                     # A store that serves other requests only has too many of them; this job waits for a slot again.
@@ -247,8 +247,10 @@ class SegmentScheduler:
             if segment is None and not await self._helpers.help_with([job]):
                 await job.wait_for_change(IDLE_POLL)
 
-    async def _request(self, job: DownloadJob, store: Store, segment: Segment) -> None:
-        async def on_response(answer: ResponseBody, response: ClientResponse) -> None:
+    async def _request(self, job: DownloadJob, store: Store, segment: Segment) -> ResponseBody | AskAgain:
+        """Make the request of a job's own worker for a segment, and check what it has brought."""
+
+        async def on_response(answer: ResponseBody, response: ClientResponse) -> bool:
             store.accepted(job.url)
             if answer.first == 0 or not answer.proven:
                 # This response may be of another version than the one that helpers are downloading.
@@ -257,28 +259,33 @@ class SegmentScheduler:
                 await job.part.set_version(None)
             await self._expect(job, segment, answer)
             job.begin(segment, response)
+            return True
 
-        job.end_reached, before = False, job.part.held.total
+        job.expect(job.size)
+        before = job.part.held.total
         try:
-            answer = await self._fetcher.fetch(job, segment, on_response=on_response)
-        except SegmentSuperseded:
-            raise TransferError("its bytes were given up") from None
+            result = await self._fetcher.fetch(job, segment, on_response=on_response)
         finally:
             job.finish(segment)
-        job.size = answer.remote.size
+        if isinstance(result, SegmentSuperseded):
+            raise TransferError("its bytes were given up")
+        if isinstance(result, AskAgain):
+            return result
+        job.expect(result.remote.size)
         if job.size is None:
             await self._require_end_record(job.part.path)
-            job.end_reached = True
+            job.record_end()
         elif job.part.held.total <= before and not job.is_complete():
             raise TransferError("the store sent nothing that is not here already")
+        return result
 
     async def _expect(self, job: DownloadJob, segment: Segment, answer: ResponseBody) -> None:
         """Prepare for the body of an accepted response: set the sizes, check the free space, report the start."""
         product, size = job.product, answer.remote.size
-        job.size = size
+        job.expect(size)
         whole = answer.end is None or answer.end == size
         if segment.end is None or (whole and answer.first == 0):
-            segment.end = size
+            segment.extend(size)
         if product.size is not None and size is not None and product.size != size and job.attempts == 1:
             log.warning(
                 "%s: the catalogue says %d bytes, the store %d; the store is believed",
@@ -327,7 +334,7 @@ class SegmentScheduler:
             raise TransferError("the connection closed before the archive's end") from error
 
     async def _apply(self, job: DownloadJob, answer: AskAgain, requests: int) -> None:
-        log.debug("%s: %s; asking otherwise", job.product.identifier, answer)
+        log.debug("%s: %s; asking otherwise", job.product.identifier, answer.why)
         if requests > _MAX_REQUESTS:
             raise TransferError("the store's answers contradict each other")
         job.apply(answer)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collgs_async.models.progress import Progress
-    from collgs_async.transfer.job import History
+    from collgs_async.transfer.history import History
 
 __all__ = ["Waits"]
 
