@@ -34,7 +34,8 @@ STOPS_MIDWAY = (FAULTS["cut"], FAULTS["500"])
 
 
 async def download(site: Any, **options: Any) -> Outcome:
-    async with site.client(**options) as client:
+    """Fetch the one product over one connection: a slow machine would get a second one, and some bytes twice."""
+    async with site.client(**{"segments": 1, **options}) as client:
         async for product in client.catalogue.search():
             outcome: Outcome = await client.download(product)
             return outcome
@@ -254,8 +255,8 @@ async def test_first_member_is_fetched_again_without_what_follows_also_by_severa
 ) -> None:
     """The range begins with the archive's first byte, and must not be taken for all of it."""
     monkeypatch.setattr("collgs_async.transfer.scheduler.BLOCK", 2**16)
-    monkeypatch.setattr("collgs_async.transfer.job.SMALLEST_PIECE", 2**18)
-    monkeypatch.setattr("collgs_async.transfer.job.WORTH_SPLITTING", 0.1)
+    monkeypatch.setattr("collgs_async.transfer.segment.SMALLEST_PIECE", 2**18)
+    monkeypatch.setattr("collgs_async.transfer.segment.WORTH_SPLITTING", 0.1)
     scene = level2_scenes(1, size=SIZE)[0]
     site = await serve([scene], faults={scene.identifier: STOPS_MIDWAY}, rate=2_000_000)
     await download(site, retries=0, segments=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import replace
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -29,8 +30,8 @@ KIB = 2**10
 @pytest.fixture(autouse=True)
 def _small_scale(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything sixteen times smaller than in life."""
-    monkeypatch.setattr("collgs_async.transfer.job.SMALLEST_PIECE", 512 * KIB)
-    monkeypatch.setattr("collgs_async.transfer.job.WORTH_SPLITTING", 0.1)
+    monkeypatch.setattr("collgs_async.transfer.segment.SMALLEST_PIECE", 512 * KIB)
+    monkeypatch.setattr("collgs_async.transfer.segment.WORTH_SPLITTING", 0.1)
 
 
 def large_scenes(count: int, *, mib: int = 6) -> list[Scene]:
@@ -51,8 +52,13 @@ async def found(client: Client) -> list[Product]:
 
 
 def at_work() -> set[asyncio.Task[Any]]:
-    """The tasks of the loop, without those of the embedded server."""
-    return {task for task in asyncio.all_tasks() if "aiohttp" not in task.get_coro().cr_code.co_filename}  # type: ignore[union-attr]
+    """The tasks of the loop, without those of the embedded server, and without the loop's own that end generators."""
+    coroutines = {task: task.get_coro() for task in asyncio.all_tasks()}
+    return {
+        task
+        for task, coroutine in coroutines.items()
+        if isinstance(coroutine, CoroutineType) and "aiohttp" not in coroutine.cr_code.co_filename
+    }
 
 
 class Counting(SilentProgress):

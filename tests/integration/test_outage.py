@@ -211,6 +211,32 @@ async def test_one_product_alone_in_trouble_fails_alone(
     assert [] == said(caplog, "is in trouble")
 
 
+@pytest.mark.parametrize("workers", [1, 4])
+async def test_refusals_as_too_many_cost_no_product_however_often_they_hit_it(
+    tmp_path: Path, sleeps: Naps, workers: int
+) -> None:
+    """Other clients hold all that the store allows whenever this one product is asked for."""
+    store = Store(lambda name, _: AWAY["429"] if name == NAMES[3] and store.turns[name] < 40 else None)
+
+    report, _ = await pull(store, tmp_path / "archives", sleeps, workers=workers, outage="1h")
+
+    assert (len(NAMES), 0) == (report.downloaded, report.failed)
+    assert 41 == store.turns[NAMES[3]]
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+async def test_a_product_that_is_always_refused_as_one_too_many_fails_after_the_stated_time(
+    tmp_path: Path, sleeps: Naps, workers: int
+) -> None:
+    store = Store(lambda name, _: AWAY["429"] if name == NAMES[3] else None)
+
+    report, _ = await pull(store, tmp_path / "archives", sleeps, workers=workers, outage="10m")
+
+    assert (len(NAMES) - 1, 1) == (report.downloaded, report.failed)
+    assert "HTTP 429: slow down" in str(report.failures[0].error)
+    assert sum(sleeps.seconds) >= 10 * 60 * 0.9
+
+
 async def test_the_only_product_of_a_run_is_given_up_after_its_tries(tmp_path: Path, sleeps: Naps) -> None:
     """One product is no evidence about its store, which has handed out nothing else."""
     store = Store(lambda *_: AWAY["500"])

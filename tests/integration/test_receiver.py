@@ -35,8 +35,8 @@ from collgs_async.models.product import Status
 from collgs_async.models.progress import SilentProgress
 from collgs_async.storage.part import Block, PartFile
 from collgs_async.transfer.connection import BodyConnection
-from collgs_async.transfer.job import Segment
 from collgs_async.transfer.receiver import BodyReceiver
+from collgs_async.transfer.segment import Segment
 from collgs_async.transfer.suspend import SuspendDetector
 from tests.conftest import HANGS, Naps, fault, level2_scenes
 from tests.e2e.test_cli import at
@@ -623,7 +623,8 @@ async def test_after_sleep_it_connects_anew_where_it_was(
     monkeypatch.setattr("collgs_async.transfer.downloader.POLL_INTERVAL", 0.02)
     wall, steady = Clock(1_700_000_000.0), Clock()
     async with raw_server([], Store(CONTENT, MOST), tls=tls_of(certificate if tls else None)) as server:
-        config = settings_for(server, tmp_path / "archives", timeout=1000, retries=0, ca_file=certificate)
+        options = {"segments": 1}  # a slow machine would get a second connection, and some bytes twice
+        config = settings_for(server, tmp_path / "archives", options, timeout=1000, retries=0, ca_file=certificate)
         async with asyncio.timeout(HANGS), Client(config, sleep=sleeps) as client:
             client._downloader._scheduler._suspend = SuspendDetector(wall, steady)
             run = asyncio.create_task(client.download(Product("A", f"{server.origin}/a.zip")))
@@ -640,8 +641,8 @@ async def test_replaced_while_several_receivers_bring_it_is_never_mixed(
     serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, receivers: Receivers, moment: float
 ) -> None:
     """Only the structure is verified, so that nothing but the engine itself keeps the versions apart."""
-    monkeypatch.setattr("collgs_async.transfer.job.SMALLEST_PIECE", 256 * KIB)
-    monkeypatch.setattr("collgs_async.transfer.job.WORTH_SPLITTING", 0.1)
+    monkeypatch.setattr("collgs_async.transfer.segment.SMALLEST_PIECE", 256 * KIB)
+    monkeypatch.setattr("collgs_async.transfer.segment.WORTH_SPLITTING", 0.1)
     scene = replace(level2_scenes(1)[0], size=4 * MIB, deflated=False)
     site = await serve([scene], rate=4 * MIB, faults={scene.identifier: (FAULTS["cut"],)})
     run = asyncio.create_task(site.pull(workers=3, segments=3, verify="structure"))

@@ -17,7 +17,8 @@ from collgs_async.demo.faults import FAULTS
 from collgs_async.http.retry import RetryPolicy, retry_call
 from collgs_async.models.product import Status
 from collgs_async.storage.part import PartFile
-from collgs_async.transfer.job import DownloadJob, Segment
+from collgs_async.transfer.job import DownloadJob
+from collgs_async.transfer.segment import Segment
 from collgs_async.transfer.suspend import SuspendDetector
 from tests.conftest import HANGS, level2_scenes
 from tests.integration.test_session import listening
@@ -137,7 +138,7 @@ async def test_after_sleep_it_connects_anew_where_it_was_long_before_the_time_ou
 ) -> None:
     scene = level2_scenes(1, size=6 * MIB)[0]
     site = await serve([scene], faults={scene.identifier: FAULTS["stall"]})
-    async with site.client(timeout=1000, retries=0) as client:
+    async with site.client(timeout=1000, retries=0, segments=1) as client:
         client._downloader._scheduler._suspend = SuspendDetector(wall, steady)
         product = await first_product(client)
         with caplog.at_level(logging.WARNING, "collgs_async"):
@@ -199,7 +200,7 @@ async def test_sleep_before_the_first_block_has_come_is_noticed_too(
     """A third of a small archive is less than the block that is gathered before anything is written."""
     scene = level2_scenes(1, size=MIB)[0]
     site = await serve([scene], faults={scene.identifier: FAULTS["stall"]})
-    async with site.client(timeout=1000, retries=0) as client:
+    async with site.client(timeout=1000, retries=0, segments=1) as client:
         client._downloader._scheduler._suspend = SuspendDetector(wall, steady)
         download = asyncio.create_task(client.download(await first_product(client)))
         await until(lambda: site.moved() >= scene.size // 3)
