@@ -151,7 +151,11 @@ class _RunningLoop:
             for task in tasks:
                 task.cancel()
 
-        self._loop.call_soon_threadsafe(begin)
+        try:
+            self._loop.call_soon_threadsafe(begin)
+        except RuntimeError:
+            coroutine.close()
+            raise RuntimeError("the client is closed") from None
         try:
             return done.result()
         except KeyboardInterrupt:
@@ -186,10 +190,14 @@ class _RunningLoop:
     def _run(self) -> None:
         try:
             with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-                runner.run(self._serve())
+                serving = runner.get_loop().create_task(self._serve())
+                while not serving.done():
+                    # SystemExit of a callback interrupts the loop; the call that it belongs to raises it as well.
+                    with suppress(SystemExit, KeyboardInterrupt):
+                        self._loop.run_until_complete(serving)
+                serving.result()
         except BaseException as error:
-            waiting = self._ended if self._entered.done() else self._entered
-            waiting.set_exception(error)
+            (self._ended if self._entered.done() else self._entered).set_exception(error)
         finally:
             _open.discard(self)
             if not self._ended.done():

@@ -180,6 +180,19 @@ def test_a_callback_that_calls_its_client_is_refused(server: DemoServer, tmp_pat
     assert "wait for itself" in str(errors[0])
 
 
+@pytest.mark.parametrize("error", [SystemExit(3), ValueError("of a callback")])
+def test_what_a_callback_raises_is_raised_by_the_call(server: DemoServer, tmp_path: Path, error: BaseException) -> None:
+    class Raising(SilentProgress):
+        def started(self, *_: object, **__: object) -> None:
+            raise error
+
+    with SyncClient(settings(server, tmp_path), Raising()) as client:
+        for _ in range(2):
+            with pytest.raises(type(error), match=str(error)):
+                client.download_all()
+        assert 6 == len(client.search().collect())
+
+
 def test_closing_ends_the_calls_of_other_threads(tmp_path: Path) -> None:
     with served(level2_scenes(2, size=4_000_000), tmp_path / "store", rate=200_000) as server:
         begun = threading.Event()
@@ -224,7 +237,7 @@ print(client.download(next(products)).status)
 
 
 def test_a_client_that_is_never_closed_is_closed_at_the_end(server: DemoServer, tmp_path: Path) -> None:
-    command = [sys.executable, "-X", "dev", "-W", "error", "-c", FORGETFUL, server.url, str(tmp_path / "here")]
+    command = [sys.executable, "-W", "error", "-c", FORGETFUL, server.url, str(tmp_path / "here")]
 
     ended = subprocess.run(command, capture_output=True, text=True, timeout=HANGS)
 
