@@ -167,7 +167,7 @@ ROWS: dict[str, Row] = {row.name: row for row in _ROWS}
 """Every row by name, in the order of the table; the first eleven are those that any network will show one day."""
 
 
-async def play(tool: Tool, row: Row, folder: Path, retry: float) -> Cell:
+async def play(tool: Tool, row: Row, folder: Path, time_limit: float) -> Cell:
     """Put a tool before a fault.
 
     Parameters
@@ -176,18 +176,18 @@ async def play(tool: Tool, row: Row, folder: Path, retry: float) -> Cell:
         Which.
     folder
         An empty folder for this cell alone.
-    patience
+    time_limit
         Seconds after which a run is killed and said to hang.
     """
     work = folder / "work"
     work.mkdir()
     if row.count > 1:
-        return await _play_several(tool, row, folder, work, retry)
+        return await _play_several(tool, row, folder, work, time_limit)
     scene = replace(make_scenes(1)[0], size=SIZE, deflated=False)
     faults = {scene.identifier: FAULTS[row.fault]} if row.fault else None
     begun = time.monotonic()
     async with DemoServer([scene], folder / "store", rate=_RATE, faults=faults) as server:
-        code = await _meet(tool, row, server, work, retry)
+        code = await _meet(tool, row, server, work, time_limit)
         moved, seconds = _moved(server), time.monotonic() - begun
     path = work / f"{scene.identifier}.zip"
     found = path.read_bytes() if path.exists() else None
@@ -205,7 +205,7 @@ async def play(tool: Tool, row: Row, folder: Path, retry: float) -> Cell:
     )
 
 
-async def _play_several(tool: Tool, row: Row, folder: Path, work: Path, retry: float) -> Cell:
+async def _play_several(tool: Tool, row: Row, folder: Path, work: Path, time_limit: float) -> Cell:
     """Put a tool before a row with several archives, all of which are to be had."""
     if row.pages and not tool.searches:
         return Cell(row.name, tool.name, NOT_ASKED, right=False, code=None, left=None, moved=0, seconds=0.0, said="")
@@ -215,7 +215,7 @@ async def _play_several(tool: Tool, row: Row, folder: Path, work: Path, retry: f
     begun = time.monotonic()
     async with DemoServer(scenes, folder / "store", rate=_RATE / 4, page_maximum=5, faults=pages) as server:
         outage = asyncio.create_task(_go_away(server, row.gone, len(scenes) * _SMALLER // 3))
-        code = await _fetch_all(tool, server, work, retry + row.gone)
+        code = await _fetch_all(tool, server, work, time_limit + row.gone)
         outage.cancel()
         await asyncio.wait([outage])
         moved, seconds = _moved(server), time.monotonic() - begun
@@ -252,16 +252,18 @@ async def _go_away(server: DemoServer, seconds: float, at: int) -> None:
         await server.vanish(seconds)
 
 
-async def _fetch_all(tool: Tool, server: DemoServer, work: Path, retry: float) -> int | None:
+async def _fetch_all(tool: Tool, server: DemoServer, work: Path, time_limit: float) -> int | None:
     """Run the tool once where it searches, else once for each archive; gives the worst exit code."""
     (work / "config.json").write_text(_config(server.url, server.scenes[0]))
     if tool.searches:
-        return await _run(tool.command("", ""), work, retry)
+        return await _run(tool.command("", ""), work, time_limit)
     places = asyncio.Semaphore(_AT_ONCE)
 
     async def fetch(scene: Scene) -> int | None:
         async with places:
-            return await _run(tool.command(f"{server.origin}/{scene.location}", f"{scene.identifier}.zip"), work, retry)
+            return await _run(
+                tool.command(f"{server.origin}/{scene.location}", f"{scene.identifier}.zip"), work, time_limit
+            )
 
     codes = await asyncio.gather(*(fetch(scene) for scene in server.scenes))
     return None if None in codes else max((code or 0 for code in codes), key=abs)
@@ -278,16 +280,16 @@ def _judge_several(code: int | None, moved: int, found: list[bool], count: int) 
     return "ok" if moved <= _WASTE * count * _SMALLER else "ok, from zero"
 
 
-async def _meet(tool: Tool, row: Row, server: DemoServer, work: Path, retry: float) -> int | None:
+async def _meet(tool: Tool, row: Row, server: DemoServer, work: Path, time_limit: float) -> int | None:
     """Run the tool as the row has it; gives the exit code of the last run, None when its time was up."""
     scene = server.scenes[0]
     (work / "config.json").write_text(_config(server.url, scene))
     command = tool.command(f"{server.origin}/{scene.location}", f"{scene.identifier}.zip")
     if row.stop is not None:
-        await _run(command, work, retry, _Stop(row.stop, lambda: _moved(server) >= _STOPPED_AT))
+        await _run(command, work, time_limit, _Stop(row.stop, lambda: _moved(server) >= _STOPPED_AT))
         if row.replaced:
             server.replace(scene.identifier)
-    return await _run(command, work, retry)
+    return await _run(command, work, time_limit)
 
 
 def _config(url: str, scene: Scene) -> str:
@@ -341,7 +343,7 @@ class _Stop:
     due: Callable[[], bool]
 
 
-async def _run(command: list[str], work: Path, retry: float, stop: _Stop | None = None) -> int | None:
+async def _run(command: list[str], work: Path, time_limit: float, stop: _Stop | None = None) -> int | None:
     """Run a command until it ends, is stopped, or its time is up (None)."""
     with (work / "said.txt").open("wb") as said:
         process = await asyncio.create_subprocess_exec(
@@ -354,7 +356,7 @@ async def _run(command: list[str], work: Path, retry: float, stop: _Stop | None 
             start_new_session=True,
         )
     try:
-        async with asyncio.timeout(retry):
+        async with asyncio.timeout(time_limit):
             if stop is not None:
                 await _stop(process, stop)
             return await process.wait()

@@ -32,7 +32,7 @@ _Choice = TypeVar("_Choice", Tool, Row)
 _LEGEND = """\
 **ok**: exit 0 and the right bytes. **ok, from zero**: likewise, but more than 1.3 sizes moved where less would do.
 **fails**: it says so, and no wrong file has the final name. **fails, leaves a wrong file**: it says so, and one has.
-**CORRUPT**: exit 0, and the bytes under the final name are wrong. **hangs**: killed after {patience:g} s.
+**CORRUPT**: exit 0, and the bytes under the final name are wrong. **hangs**: killed after {time_limit:g} s.
 † Nothing right can be had: **fails** is right. **-**: the row is about searching, which the tool does not do."""
 
 
@@ -80,14 +80,14 @@ async def _versions(tools: Sequence[Tool]) -> dict[str, str | None]:
     return {tool.name: await tool.version() for tool in tools}
 
 
-async def _play_all(tools: Sequence[Tool], rows: Sequence[Row], retry: float, *, quiet: bool) -> list[Cell]:
+async def _play_all(tools: Sequence[Tool], rows: Sequence[Row], time_limit: float, *, quiet: bool) -> list[Cell]:
     """Play each row with each tool, two at once for each processor: nearly all of the time is waiting."""
     places = asyncio.Semaphore(2 * (os.cpu_count() or 1))
 
     async def one(row: Row, tool: Tool) -> Cell:
         async with places:
             with tempfile.TemporaryDirectory(prefix="faults-") as folder:
-                cell = await play(tool, row, Path(folder), retry)
+                cell = await play(tool, row, Path(folder), time_limit)
         if not quiet:
             sys.stderr.write(f"{row.name:18} {tool.name:14} {cell.verdict:28} {cell.seconds:6.1f} s\n")
         return cell
@@ -120,7 +120,7 @@ def _notes(asked: argparse.Namespace, versions: dict[str, str | None]) -> list[s
     machine = f"{os.cpu_count()} vCPU, {platform.system()}, Python {platform.python_version()}"
     today = f"{datetime.now(UTC):%Y-%m-%d}"
     place = f"Archive of {SIZE / 2**20:g} MiB on the loopback; {machine}; {today}."
-    return [_LEGEND.format(retry=asked.timeout), "", *here, *missing, "", place]
+    return [_LEGEND.format(time_limit=asked.timeout), "", *here, *missing, "", place]
 
 
 if __name__ == "__main__":

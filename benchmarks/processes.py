@@ -137,7 +137,7 @@ def serving(words: Sequence[str], log: Path) -> Iterator[Service]:
         os.waitpid(pid, 0)
 
 
-def measure(command: Command, log: Path, retry: float, servers: Sequence[Service] = ()) -> Measured:
+def measure(command: Command, log: Path, time_limit: float, servers: Sequence[Service] = ()) -> Measured:
     """Run a program to its end.
 
     Parameters
@@ -146,7 +146,7 @@ def measure(command: Command, log: Path, retry: float, servers: Sequence[Service
         The program.
     log
         Where its words go.
-    patience
+    time_limit
         Seconds after which it is killed.
     servers
         Whose processor time is no disturbance.
@@ -155,7 +155,7 @@ def measure(command: Command, log: Path, retry: float, servers: Sequence[Service
     begun = time.monotonic()
     pid = _spawn(command, log)
     try:
-        memory, ended = _watch(pid, begun + retry)
+        memory, ended = _watch(pid, begun + time_limit)
     finally:
         # Nothing happens to a process that has ended, for it has not been waited for.
         with suppress(ProcessLookupError):

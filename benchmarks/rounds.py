@@ -66,13 +66,13 @@ class Bench:
         On a disk; the archives, the servers' files and the outputs go there.
     certificate
         For the entrance over TLS.
-    patience
+    time_limit
         Seconds after which a run is killed.
     """
 
     folder: Path
     certificate: Certificate
-    retry: float
+    time_limit: float
 
     def play(
         self,
@@ -154,7 +154,7 @@ class _Place:
         command = replace(command, words=(*self._before, *command.words))
         os.sync()
         time.sleep(_SETTLING)
-        measured = measure(command, log, self._bench.retry, self._servers)
+        measured = measure(command, log, self._bench.time_limit, self._servers)
         problem = self._judge(measured, log)
         shutil.rmtree(self._output)
         return measured, problem
@@ -173,7 +173,7 @@ class _Place:
 
     def _judge(self, measured: Measured, log: Path) -> str | None:
         if measured.code is None:
-            return f"killed after {self._bench.retry:g} s"
+            return f"killed after {self._bench.time_limit:g} s"
         if measured.code != 0:
             return f"exit {measured.code}: {log.read_text(errors='replace').strip()[-_WORDS_KEPT:]}"
         differences = (difference(self._output / original.name, original) for original in self._originals)
