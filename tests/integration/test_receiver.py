@@ -46,7 +46,7 @@ from tests.integration.test_hostile import Asked, Wild, plain, raw_server, setti
 from tests.integration.test_suspend import NIGHT, Clock, until
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 
     from aiohttp import ClientResponse
 
@@ -471,7 +471,8 @@ async def cancel_and_go_on(folder: Path, stops: Stops, *, alone: bool) -> None:
         config = settings_for(server, folder, {"workers": 1, "segments": 1})
         product = Product("A", f"{server.origin}/a.zip")
         async with asyncio.timeout(HANGS), Client(config, stops) as client:
-            stops.task = asyncio.create_task(client.download(product) if alone else client._downloader(product))
+            work: Coroutine[Any, Any, object] = client.download(product) if alone else client.download_all([product])
+            stops.task = asyncio.create_task(work)
             with pytest.raises(asyncio.CancelledError):
                 await stops.task
         part = folder / "A.zip.part"
