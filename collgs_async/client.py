@@ -14,7 +14,8 @@ from collgs_async.catalogue.catalogue import Catalogue
 from collgs_async.config.settings import Config
 from collgs_async.http.auth import Authenticator
 from collgs_async.http.credentials import find_credentials, passwords_at_hand
-from collgs_async.http.session import HttpSession
+from collgs_async.http.requester import StoreRequester
+from collgs_async.http.session import HttpSession, Session
 from collgs_async.models.product import Report
 from collgs_async.models.progress import SilentProgress
 from collgs_async.models.query import Query
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
     from collgs_async.http.auth import Identity
     from collgs_async.http.credentials import Credentials
-    from collgs_async.http.previews import PreviewRequester
     from collgs_async.models.product import Outcome, Product
     from collgs_async.models.progress import Progress
     from collgs_async.selection.filters import Excluded
@@ -102,26 +102,22 @@ class Client:
             raise TypeError(f"expected a configuration or settings by name, found both: {', '.join(settings)}")
         self._config = Config.create(**settings) if config is None else config
         self._progress = progress or SilentProgress()
-        self._sleep = sleep
-        self._timing = Timing(sleep)
-        self._session = HttpSession(self._config.connection, self._config.download_options.min_rate)
+        connection = self._config.connection
+        http = HttpSession(connection, self._config.download_options.min_rate)
         self._host = urlsplit(self._config.base_url).hostname or ""
-        self._authenticator = Authenticator(
-            self._session,
-            self._host,
-            credentials or partial(find_credentials, os.environ, self._host),
-            auth_hosts=self._config.connection.auth_hosts,
-        )
-        self.catalogue = Catalogue(self._session, self._authenticator, self._config, sleep=sleep)
+        find = credentials or partial(find_credentials, os.environ, self._host)
+        auth = Authenticator(http, self._host, find, auth_hosts=connection.auth_hosts)
+        self._session = Session(http, auth, connection.retries, Timing(sleep))
+        self.catalogue = Catalogue(self._session, self._config)
         self._downloads = False
         self._stack = AsyncExitStack()
         self.report = Report()
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(self._session)
+            await stack.enter_async_context(self._session.http)
             for username, password in passwords_at_hand(os.environ, self._host):
-                self._session.keep_secret(password, username)
+                self._session.http.keep_secret(password, username)
             self._stack = stack.pop_all()
         self._downloads = False
         return self
@@ -135,7 +131,7 @@ class Client:
     def _downloader(self) -> Downloader:
         from collgs_async.transfer.downloader import Downloader  # deferred: a search needs nothing of it
 
-        return Downloader(self._session, self._authenticator, self._config, self._progress, timing=self._timing)
+        return Downloader(self._session, self._config, self._progress)
 
     async def _open_downloader(self) -> Downloader:
         """Return the downloader, whose threads start with the first call."""
@@ -194,8 +190,7 @@ class Client:
         """
         from collgs_async.transfer.sizes import Lengths
 
-        previews = self._previews()
-        return in_order(GivenProducts.stream(products), Lengths(previews), at_once=previews.taken_ahead)
+        return in_order(GivenProducts.stream(products), Lengths(self._store_requester()), at_once=self._requested_ahead)
 
     def fetch_quicklooks(
         self, products: Iterable[Product] | AsyncIterable[Product], *, largest: int = 8 * 2**20
@@ -211,19 +206,20 @@ class Client:
         """
         from collgs_async.transfer.quicklooks import Pictures
 
-        previews = self._previews()
-        fetch = Pictures(previews, largest=largest)
+        fetch = Pictures(self._store_requester(), largest=largest)
 
         async def both(product: Product) -> tuple[Product, Picture | None]:
             return product, await fetch(product)
 
-        return in_order(GivenProducts.stream(products), both, at_once=previews.taken_ahead)
+        return in_order(GivenProducts.stream(products), both, at_once=self._requested_ahead)
 
-    def _previews(self) -> PreviewRequester:
-        from collgs_async.http.previews import PreviewRequester
+    @property
+    def _requested_ahead(self) -> int:
+        """Number of products whose sizes or previews are requested ahead of the one that is needed."""
+        return 2 * self._config.download_options.workers
 
-        workers, retries = self._config.download_options.workers, self._config.connection.retries
-        return PreviewRequester(self._session, self._authenticator, workers=workers, retries=retries, sleep=self._sleep)
+    def _store_requester(self) -> StoreRequester:
+        return StoreRequester(self._session, workers=self._config.download_options.workers)
 
     async def check_login(self) -> Identity | None:
         """Check the credentials at the first archive that the configuration's search finds.
@@ -243,7 +239,7 @@ class Client:
         async with aclosing(aiter(self.catalogue.search_anonymously())) as found:
             async for product in found:
                 if product.url is not None:
-                    return await self._authenticator.authenticate(product.url)
+                    return await self._session.auth.authenticate(product.url)
         return None
 
     def path_for(self, product: Product) -> Path:
@@ -382,7 +378,7 @@ class Client:
 
     async def _run(self, products: ToDownload, report: str | Path | None) -> Report:
         workers = self._config.download_options.workers
-        run = Run(await self._open_downloader(), self._progress, workers=workers, timing=self._timing)
+        run = Run(await self._open_downloader(), self._progress, workers=workers, timing=self._session.timing)
         try:
             await run.download(products, None if report is None else Path(report))
         finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from collgs_async.catalogue.collections import list_collections
@@ -11,7 +11,7 @@ from collgs_async.catalogue.first_sign_in import FirstSignIn
 from collgs_async.catalogue.search import Search
 from collgs_async.catalogue.sizes import CatalogueHints
 from collgs_async.errors import AuthenticationError, CatalogueError
-from collgs_async.http.requester import Requester
+from collgs_async.http.requester import CatalogueRequester
 from collgs_async.models.query import Query
 
 if TYPE_CHECKING:
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from collgs_async.catalogue.description import Description
     from collgs_async.catalogue.response import Collection
     from collgs_async.config.settings import Config
-    from collgs_async.http.auth import Authenticator
-    from collgs_async.http.session import HttpSession
+    from collgs_async.http.session import Session
 
 __all__ = ["Catalogue"]
 
@@ -35,31 +34,17 @@ class Catalogue:
     ----------
     config
         Its address, how it is reached, and the query of searches that name none.
-    sleep
-        Waits between attempts, in seconds.
     """
 
-    def __init__(
-        self,
-        session: HttpSession,
-        authenticator: Authenticator,
-        config: Config,
-        *,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    ) -> None:
+    def __init__(self, session: Session, config: Config) -> None:
         self._session = session
-        self._authenticator = authenticator
         self._config = config
-        self._sleep = sleep
         self._hints = CatalogueHints(config.connection.page_size)
         self._descriptions: dict[str, Description | None] = {}
         self._without_answer: set[str] = set()
         self._first_sign_in: FirstSignIn | None = None
         if config.connection.sign_in == "always":
-            retries = config.connection.retries
-            self._first_sign_in = FirstSignIn(
-                authenticator, self.search_anonymously, self._collections, retries, sleep=sleep
-            )
+            self._first_sign_in = FirstSignIn(session, self.search_anonymously, self._collections)
 
     def search(self, query: Query | None = None) -> Search:
         """Search for all products that the catalogue lists, without the configuration's ``selection``.
@@ -88,10 +73,8 @@ class Catalogue:
     def _search(self, query: Query | None, before: Callable[[Query], Awaitable[None]] | None = None) -> Search:
         return Search(
             self._session,
-            self._authenticator,
             self._config,
             query or self._config.needed_query(),
-            sleep=self._sleep,
             look_up=self._look_up,
             before=before,
             strict=self._config.selection.strict,
@@ -111,7 +94,7 @@ class Catalogue:
         return await self._collections()
 
     async def _collections(self) -> list[Collection]:
-        return await list_collections(self._requester(), self._config.base_url, self._hints)
+        return await list_collections(CatalogueRequester(self._session), self._config.base_url, self._hints)
 
     async def describe(self, collection: str | None = None) -> Description | None:
         """Return the search parameters of a collection, their ranges, and the largest page size.
@@ -134,7 +117,7 @@ class Catalogue:
         collection = collection or self._config.needed_query().collection
         if self._first_sign_in is not None:
             await self._first_sign_in(Query.create(collection))
-        return await self._description(collection, self._requester())
+        return await self._description(collection, CatalogueRequester(self._session))
 
     async def _look_up(self, collection: str) -> Description | None:
         """Return the description of a collection for a search; a failure is not repeated.
@@ -143,18 +126,14 @@ class Catalogue:
         """
         if collection in self._without_answer:
             return None
-        requester = self._requester(retries=None if self._config.selection.strict else 1)
+        session = self._session if self._config.selection.strict else replace(self._session, retries=1)
         try:
-            return await self._description(collection, requester)
+            return await self._description(collection, CatalogueRequester(session))
         except (CatalogueError, AuthenticationError):
             self._without_answer.add(collection)
             raise
 
-    async def _description(self, collection: str, requester: Requester) -> Description | None:
+    async def _description(self, collection: str, requester: CatalogueRequester) -> Description | None:
         if collection not in self._descriptions:
             self._descriptions[collection] = await find_description(requester, self._config.base_url, collection)
         return self._descriptions[collection]
-
-    def _requester(self, *, retries: int | None = None) -> Requester:
-        retries = self._config.connection.retries if retries is None else retries
-        return Requester(self._session, self._authenticator, retries, sleep=self._sleep)

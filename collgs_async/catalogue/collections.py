@@ -14,7 +14,7 @@ from collgs_async.errors import CatalogueError
 
 if TYPE_CHECKING:
     from collgs_async.catalogue.response import Collection
-    from collgs_async.http.requester import Requester
+    from collgs_async.http.requester import CatalogueRequester
 
 __all__ = ["list_collections"]
 
@@ -23,7 +23,7 @@ _MOST: Final = 10_000
 
 
 async def list_collections(
-    requester: Requester, base_url: str, hints: CatalogueHints | None = None
+    requester: CatalogueRequester, base_url: str, hints: CatalogueHints | None = None
 ) -> list[Collection]:
     """List all collections, sorted by name. In OpenSearch-EO, a search that names no collection is one for collections.
 

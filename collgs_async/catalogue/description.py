@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from xml.etree.ElementTree import Element
 
-    from collgs_async.http.requester import Requester
+    from collgs_async.http.requester import CatalogueRequester
 
 __all__ = ["COMMON_PARAMETERS", "LEGACY_PARAMETERS", "Description", "Parameter", "find_description", "read_description"]
 
@@ -123,7 +123,7 @@ class Description:
         return [name for name in parameters if name not in _NEVER_MISSING and not self.has(name)]
 
 
-async def find_description(requester: Requester, base_url: str, collection: str | None) -> Description | None:
+async def find_description(requester: CatalogueRequester, base_url: str, collection: str | None) -> Description | None:
     """Find the description document among its usual addresses.
 
     Parameters

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from collgs_async.catalogue.response import Collection
     from collgs_async.catalogue.search import Search
-    from collgs_async.http.auth import Authenticator, Identity
+    from collgs_async.http.auth import Identity
+    from collgs_async.http.session import Session
 
 __all__ = ["FirstSignIn"]
 
@@ -46,26 +47,17 @@ class FirstSignIn:
         Creates a search that does not itself wait for the login.
     collections
         Lists the collections, for the case that the anonymous search finds nothing.
-    retries
-        Consecutive attempts at the login.
-    sleep
-        Waits between attempts, in seconds.
     """
 
     def __init__(
         self,
-        authenticator: Authenticator,
+        session: Session,
         search: Callable[[Query], Search],
         collections: Callable[[], Awaitable[Sequence[Collection]]],
-        retries: int,
-        *,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._authenticator = authenticator
+        self._session = session
         self._search = search
         self._collections = collections
-        self._retries = retries
-        self._sleep = sleep
         self._turn = asyncio.Lock()
         self._done = False
 
@@ -86,7 +78,7 @@ class FirstSignIn:
 
     async def _sign_in(self, query: Query | None) -> None:
         url = await self._link(query)
-        if self._authenticator.generation:  # the catalogue itself has asked for it
+        if self._session.auth.generation:  # the catalogue itself has asked for it
             return
         if url is None:
             raise AuthenticationError(
@@ -102,10 +94,10 @@ class FirstSignIn:
     async def _at(self, url: str) -> Identity | None:
         try:
             return await retry_call(
-                lambda: self._authenticator.authenticate(url),
-                RetryPolicy(self._retries),
+                lambda: self._session.auth.authenticate(url),
+                RetryPolicy(self._session.retries),
                 worth_it=lambda error: isinstance(error, TransferError),
-                sleep=self._sleep,
+                sleep=self._session.timing.sleep,
             )
         except TransferError as error:
             raise CatalogueError(f"before the search: {error}") from None
@@ -120,7 +112,7 @@ class FirstSignIn:
                             return product.url
             except CatalogueError as error:  # the collection may be hidden from anonymous users
                 refusal = refusal or error
-        if refusal is not None and not self._authenticator.generation:
+        if refusal is not None and not self._session.auth.generation:
             raise refusal
         return None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import difflib
 import logging
 from contextlib import aclosing
@@ -20,7 +19,7 @@ from collgs_async.catalogue.response import AddressTooLongError, Page, read_page
 from collgs_async.catalogue.sizes import CatalogueHints, Sizes
 from collgs_async.catalogue.spans import Span
 from collgs_async.errors import AuthenticationError, CatalogueError, ConfigError
-from collgs_async.http.requester import Requester
+from collgs_async.http.requester import CatalogueRequester
 from collgs_async.models.criteria import CRITERIA_KEYS
 
 if TYPE_CHECKING:
@@ -29,8 +28,7 @@ if TYPE_CHECKING:
     from collgs_async.catalogue.description import Description
     from collgs_async.catalogue.known import Twin
     from collgs_async.config.settings import Config
-    from collgs_async.http.auth import Authenticator
-    from collgs_async.http.session import HttpSession
+    from collgs_async.http.session import Session
     from collgs_async.models.product import Product
     from collgs_async.models.query import Query
 
@@ -54,8 +52,6 @@ class Search:
 
     Parameters
     ----------
-    sleep
-        Waits between attempts, in seconds.
     look_up
         Returns the description of a collection; called when the query has uncommon parameters. None: they are not
         checked.
@@ -78,25 +74,22 @@ class Search:
 
     def __init__(
         self,
-        session: HttpSession,
-        authenticator: Authenticator,
+        session: Session,
         config: Config,
         query: Query,
         *,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         look_up: Callable[[str], Awaitable[Description | None]] | None = None,
         before: Callable[[Query], Awaitable[None]] | None = None,
         strict: bool = False,
         hints: CatalogueHints | None = None,
     ) -> None:
-        connection = config.connection
-        requester = Requester(session, authenticator, connection.retries, outage=connection.outage, sleep=sleep)
         self._config = config
         self._query = query
         self._look_up = look_up
         self._before = before
         self._strict = strict
         self._hints = hints or CatalogueHints(config.connection.page_size)
+        requester = CatalogueRequester(session, outage=config.connection.outage)
         self._sizes = Sizes(requester, config.base_url, self._hints)
         self._parent_key = "parentIdentifier"
         self._parameters = dict(query.parameters)

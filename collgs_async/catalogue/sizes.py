@@ -13,7 +13,7 @@ from collgs_async.errors import CatalogueError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from collgs_async.http.requester import Requester
+    from collgs_async.http.requester import CatalogueRequester
 
 __all__ = ["PAGE_SIZE", "CatalogueHints", "Sizes"]
 
@@ -69,7 +69,7 @@ class Sizes:
         What earlier searches have learned; updated here.
     """
 
-    def __init__(self, requester: Requester, url: str, hints: CatalogueHints) -> None:
+    def __init__(self, requester: CatalogueRequester, url: str, hints: CatalogueHints) -> None:
         self._requester = requester
         self._url = url
         self._hints = hints
@@ -157,7 +157,7 @@ class _Attempt(Generic[T]):
     """Requests one page in different sizes, and keeps details of a refusal beyond its message."""
 
     def __init__(
-        self, requester: Requester, url: str, parameters: Mapping[str, str], read: Callable[[int, bytes], T]
+        self, requester: CatalogueRequester, url: str, parameters: Mapping[str, str], read: Callable[[int, bytes], T]
     ) -> None:
         self._requester = requester
         self._url = url

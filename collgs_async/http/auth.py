@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, Final
 from yarl import URL
 
 from collgs_async.errors import AuthenticationError, TransferError
-from collgs_async.http.body_reading import NETWORK_ERRORS
 from collgs_async.http.links import exact_url
 from collgs_async.http.messages import is_html
-from collgs_async.http.session import HttpSession, LoginStep, describe_error
+from collgs_async.http.network_errors import NETWORK_ERRORS, describe_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 
     from collgs_async.http.credentials import Credentials
     from collgs_async.http.login_form import Form
+    from collgs_async.http.session import HttpSession, LoginStep
 
 __all__ = ["AuthAttempt", "Authenticator", "Identity"]
 

@@ -6,18 +6,14 @@ import asyncio
 import math
 from typing import TYPE_CHECKING, Final
 
-import aiohttp
-
 from collgs_async.http.connections import FramingError
+from collgs_async.http.network_errors import NETWORK_ERRORS
 from collgs_async.models.text import format_rate
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse
 
-__all__ = ["NETWORK_ERRORS", "next_bytes", "read_at_most", "read_what_comes"]
-
-NETWORK_ERRORS = (aiohttp.ClientError, TimeoutError, ConnectionError)
-"""Exceptions that aiohttp raises if the connection or the server fails; the disk raises none of them."""
+__all__ = ["next_bytes", "read_at_most", "read_what_comes"]
 
 _LONGEST: Final = 3600.0
 """Maximum seconds for a body that is read as a whole."""

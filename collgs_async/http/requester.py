@@ -1,34 +1,54 @@
-"""Make requests to the catalogue, with retries and login."""
+"""Make small requests, with retries and login: to the catalogue, and to the store for previews and sizes.
+
+Both are made in one way, that of `Requester`. What differs:
+
+==================  ==========================================  ==================================================
+                    catalogue                                   store
+==================  ==========================================  ==================================================
+connection          a new one for each request                  reused
+body                may be compressed; one of more than 32 MiB  not compressed; read up to a limit that the caller
+                    is an error                                 sets
+concurrent requests not limited                                 as many as the store accepts
+result              read by the caller, any failure of which    any response except a temporary failure
+                    may be retryable
+error               `CatalogueError`                            `TransferError`
+retried             what is `retryable`                         a network error, a rejection, a server error
+after the attempts  waits for the end of an outage              fails
+log level           warning                                     debug
+==================  ==========================================  ==================================================
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Final, TypeVar
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
-from collgs_async.errors import CatalogueError
-from collgs_async.http.body_reading import NETWORK_ERRORS
+from collgs_async.errors import CatalogueError, CollgsError, TransferError
+from collgs_async.http.limits import ConcurrencyLimiter
 from collgs_async.http.links import with_parameters
-from collgs_async.http.messages import is_html, is_login_page
-from collgs_async.http.retry import MAX_RETRY_AFTER, Endurance, parse_retry_after, retry_call
-from collgs_async.http.session import describe_error, is_away
+from collgs_async.http.messages import error_text, is_html, is_login_page, is_rate_limit_text
+from collgs_async.http.network_errors import NETWORK_ERRORS, describe_error, is_away
+from collgs_async.http.retry import MAX_RETRY_AFTER, Endurance, RetryPolicy, parse_retry_after, retry_call
 from collgs_async.models.text import format_duration
-from collgs_async.models.timing import Timing
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Callable, Mapping
 
     from tenacity import RetryCallState
 
-    from collgs_async.http.auth import Authenticator
-    from collgs_async.http.session import HttpSession
+    from collgs_async.http.auth import AuthAttempt
+    from collgs_async.http.session import Session
 
-__all__ = ["Requester"]
+__all__ = ["Answer", "CatalogueRequester", "Requester", "StoreRequester"]
 
 log = logging.getLogger("collgs_async")
 
 LARGEST_ANSWER: Final = 32 * 2**20
-"""Maximum size of a response in bytes; a hundred results take about 0.4 MB."""
+"""Maximum size of a catalogue's response in bytes; a hundred results take about 0.4 MB."""
 
 LARGE: Final = 2**20
 """Size in bytes from which a response is parsed in a thread; a hundred results take about 0.4 MB."""
@@ -39,33 +59,75 @@ _AWAY: Final = frozenset({408, 425, 429, 502, 503, 504})
 T = TypeVar("T")
 
 
-class Requester:
-    """Makes requests to the catalogue, with retries, and after a login if it requires one.
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A response, read completely or up to a limit.
+
+    Attributes
+    ----------
+    body
+        The body, or its beginning.
+    whole
+        Whether `body` is the whole body.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    whole: bool
+
+
+class Requester(ABC):
+    """Makes small requests to a server, and logs in if it requires that."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def _attempt(
+        self, url: str, limit: int, *, params: Mapping[str, str] | None = None, **options: Any
+    ) -> Answer:
+        """Make a request, and repeat it after a login if the response is a login page.
+
+        Parameters
+        ----------
+        limit
+            Maximum bytes of the body that are read.
+        params, options
+            Further arguments of `HttpSession.get`.
+        """
+        attempt = self._session.auth.begin_attempt()
+        while True:
+            answer = await self._send(attempt, url, limit, params=params, **options)
+            if not is_login_page(answer.body):
+                return answer
+            await attempt.sign_in(with_parameters(url, params or {}))
+
+    async def _send(self, attempt: AuthAttempt, url: str, limit: int, **options: Any) -> Answer:  # noqa: ARG002 - StoreRequester needs it
+        http = self._session.http
+        try:
+            async with http.get(url, **options) as response:
+                body, whole = await http.page(response, limit)
+        except NETWORK_ERRORS as error:
+            raise self._failure(url, error) from error
+        return Answer(response.status, response.headers, body, whole)
+
+    @abstractmethod
+    def _failure(self, url: str, error: BaseException) -> CollgsError:
+        """Return the error for a request that failed without a response."""
+
+
+class CatalogueRequester(Requester):
+    """Makes requests to the catalogue.
 
     Parameters
     ----------
-    retries
-        Consecutive attempts before a request fails.
     outage
         Seconds to wait further during an outage, for a catalogue that has responded before; 0 not to wait.
-    sleep
-        Waits so many seconds between attempts.
     """
 
-    def __init__(
-        self,
-        session: HttpSession,
-        authenticator: Authenticator,
-        retries: int,
-        *,
-        outage: float = 0.0,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    ) -> None:
-        self._session = session
-        self._authenticator = authenticator
-        self._retries = retries
+    def __init__(self, session: Session, *, outage: float = 0.0) -> None:
+        super().__init__(session)
         self._outage = outage
-        self._timing = Timing(sleep)
         self._has_answered = False
 
     async def request(self, url: str, parameters: Mapping[str, str], read: Callable[[int, bytes], T]) -> T:
@@ -77,13 +139,14 @@ class Requester:
             The request failed, or `read` could not parse the response.
         """
         # A catalogue that has never responded more likely has a wrong address than an outage.
-        retry = Endurance(self._retries, self._outage if self._has_answered else 0.0, _is_away, self._timing.now)
+        outage, timing = self._outage if self._has_answered else 0.0, self._session.timing
+        retry = Endurance(self._session.retries, outage, _is_catalogue_away, timing.now)
         answer = await retry_call(
             lambda: self._ask(url, parameters, read),
             retry,
             worth_it=lambda error: isinstance(error, CatalogueError) and error.retryable,
-            before_sleep=lambda state: _announce(state, retry),
-            sleep=self._timing.sleep,
+            before_sleep=partial(_announce, retry),
+            sleep=timing.sleep,
         )
         self._has_answered = True
         if retry.waited:
@@ -91,44 +154,103 @@ class Requester:
         return answer
 
     async def _ask(self, url: str, parameters: Mapping[str, str], read: Callable[[int, bytes], T]) -> T:
-        attempt = self._authenticator.begin_attempt()
-        while True:
-            try:
-                async with self._session.get(url, params=parameters, decompress=True, fresh=True) as response:
-                    body, whole = await self._session.page(response, LARGEST_ANSWER)
-            except NETWORK_ERRORS as error:
-                failure = CatalogueError(f"the catalogue at {url}: {describe_error(error)}", retryable=True)
-                failure.away = is_away(error)
-                raise failure from error
-            if not is_login_page(body):
-                break
-            await attempt.sign_in(with_parameters(url, parameters))
-        if not whole:
+        answer = await self._attempt(url, LARGEST_ANSWER, params=parameters, decompress=True, fresh=True)
+        if not answer.whole:
             raise CatalogueError(f"the catalogue's answer is larger than {LARGEST_ANSWER // 2**20} MiB")
+        status, body = answer.status, answer.body
         try:
             # Parsing a large page would block the event loop, and with it the handling of signals.
-            return (
-                await asyncio.to_thread(read, response.status, body)
-                if len(body) > LARGE
-                else read(response.status, body)
-            )
+            return await asyncio.to_thread(read, status, body) if len(body) > LARGE else read(status, body)
         except CatalogueError as error:
-            error.retry_after = parse_retry_after(response.headers)
-            error.away = error.retryable and (response.status in _AWAY or is_html(body))
+            error.retry_after = parse_retry_after(answer.headers)
+            error.away = error.retryable and (status in _AWAY or is_html(body))
             if (error.retry_after or 0) > max(MAX_RETRY_AFTER, self._outage):
                 error.retryable = False
             raise
 
+    def _failure(self, url: str, error: BaseException) -> CatalogueError:
+        failure = CatalogueError(f"the catalogue at {url}: {describe_error(error)}", retryable=True)
+        failure.away = is_away(error)
+        return failure
 
-def _is_away(error: BaseException | None) -> bool:
+
+class StoreRequester(Requester):
+    """Makes small requests to the store, through one concurrency limiter.
+
+    Parameters
+    ----------
+    workers
+        Maximum number of concurrent requests.
+    """
+
+    def __init__(self, session: Session, *, workers: int) -> None:
+        super().__init__(session)
+        self._limiter = ConcurrencyLimiter(workers, sleep=session.timing.sleep)
+
+    async def request(
+        self, url: str, *, method: Literal["GET", "HEAD"] = "GET", headers: Mapping[str, str] | None = None, limit: int
+    ) -> Answer:
+        """Make a request, retrying temporary failures, and return the response whatever its status.
+
+        Parameters
+        ----------
+        limit
+            Maximum bytes of the body that are read.
+
+        Raises
+        ------
+        TransferError
+            The connection or the server failed.
+        AuthenticationError
+            The store requires a login, and credentials are missing or were refused.
+        """
+        return await retry_call(
+            lambda: self._attempt(url, limit, method=method, headers=headers),
+            RetryPolicy(self._session.retries),
+            worth_it=lambda error: isinstance(error, TransferError) and (error.retry_after or 0) <= MAX_RETRY_AFTER,
+            before_sleep=partial(_log_retry, logging.DEBUG),
+            sleep=self._session.timing.sleep,
+        )
+
+    async def _send(self, attempt: AuthAttempt, url: str, limit: int, **options: Any) -> Answer:
+        async with self._limiter.slot() as started:
+            answer = await super()._send(attempt, url, limit, beginning=attempt.on_request, **options)
+            self._raise_if_temporary(answer, started)
+        return answer
+
+    def _failure(self, _: str, error: BaseException) -> TransferError:
+        return TransferError(describe_error(error))
+
+    def _raise_if_temporary(self, answer: Answer, started: float) -> None:
+        """Raise TransferError for a temporary failure: a server error, or a rejection by status or message."""
+        words = error_text(answer.body) if answer.status >= 400 or answer.body.lstrip()[:1] in {b"<", b"{"} else ""
+        is_busy = answer.status in {429, 503} or is_rate_limit_text(words)
+        if not is_busy and answer.status < 500:
+            self._limiter.record_success()
+        if not is_busy and (answer.status < 500 or answer.status in {501, 505}):
+            return
+        wait = parse_retry_after(answer.headers)
+        if is_busy and (wait or 0) <= MAX_RETRY_AFTER:
+            self._limiter.record_rejection(started, wait)
+        raise TransferError(f"HTTP {answer.status}: {words or 'no reason given'}", retry_after=wait)
+
+
+def _is_catalogue_away(error: BaseException | None) -> bool:
     return isinstance(error, CatalogueError) and error.away
 
 
-def _announce(state: RetryCallState, retry: Endurance) -> None:
-    error = state.outcome.exception() if state.outcome else None
-    if not retry.is_spent:
-        log.warning("%s; asking again in %.1f s", error, state.upcoming_sleep)
-    elif retry.begins_to_wait:
-        log.warning("%s; the catalogue is asked again for up to %s", error, format_duration(round(retry.left)))
+def _announce(retry: Endurance, state: RetryCallState) -> None:
+    """Log the next attempt at the catalogue; the wait for the end of an outage is announced only once."""
+    if retry.begins_to_wait:
+        error, left = _error_of(state), format_duration(round(retry.left))
+        log.warning("%s; the catalogue is asked again for up to %s", error, left)
     else:
-        log.debug("%s; asking again in %.1f s", error, state.upcoming_sleep)
+        _log_retry(logging.DEBUG if retry.is_spent else logging.WARNING, state)
+
+
+def _log_retry(level: int, state: RetryCallState) -> None:
+    log.log(level, "%s; asking again in %.1f s", _error_of(state), state.upcoming_sleep)
+
+
+def _error_of(state: RetryCallState) -> BaseException | None:
+    return state.outcome.exception() if state.outcome else None

@@ -1,9 +1,8 @@
-"""The HTTP session: connections, redirects, cookies, and descriptions of network errors."""
+"""The HTTP session of a run: connections, redirects and cookies."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
@@ -11,14 +10,15 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 import aiohttp
 
 from collgs_async.errors import ConfigError
-from collgs_async.http.body_reading import NETWORK_ERRORS, read_at_most
-from collgs_async.http.connections import CheckedConnector, FramingError, SendableCookies, was_used_before
+from collgs_async.http.body_reading import read_at_most
+from collgs_async.http.connections import CheckedConnector, SendableCookies, was_used_before
 from collgs_async.http.links import join_link, with_parameters
-from collgs_async.http.messages import is_login_page, printable
+from collgs_async.http.messages import is_login_page
+from collgs_async.http.network_errors import NETWORK_ERRORS, BadRedirectError
 from collgs_async.http.proxies import Proxies
 from collgs_async.http.retry import parse_retry_after
 from collgs_async.http.tls import trusting
-from collgs_async.models.redaction import forget_secret, keep_secret, redacted
+from collgs_async.models.redaction import forget_secret, keep_secret
 
 if TYPE_CHECKING:
     import ssl
@@ -31,16 +31,10 @@ if TYPE_CHECKING:
     from yarl import URL
 
     from collgs_async.config.settings import Connection
+    from collgs_async.http.auth import Authenticator
+    from collgs_async.models.timing import Timing
 
-__all__ = [
-    "NETWORK_ERRORS",
-    "BadRedirectError",
-    "HttpSession",
-    "LoginStep",
-    "describe_error",
-    "is_away",
-    "read_at_most",
-]
+__all__ = ["HttpSession", "LoginStep", "Session"]
 
 _TIMEOUTS = 3
 """Number of time-outs within which response headers must be complete: to connect, to wait, and to receive them."""
@@ -50,9 +44,6 @@ _LEAST_RATE = 1000.0
 
 _RATE_WINDOW = 30.0
 """Seconds for which a connection may stay below the minimum rate."""
-
-_LONGEST_WORDS = 300
-"""Maximum characters quoted from a response."""
 
 _MOST_REDIRECTS = 10
 _LARGEST_PAGE = 256 * 1024
@@ -64,10 +55,6 @@ class _Route(TypedDict):
 
     proxy: str | None
     ssl: NotRequired[ssl.SSLContext]
-
-
-class BadRedirectError(aiohttp.ClientError):
-    """A redirect loop, or a redirect to a URL that is not followed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,6 +305,28 @@ class HttpSession:
         raise BadRedirectError(f"more than {_MOST_REDIRECTS} redirects, the last one to {target.host}")
 
 
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What all requests of a client share; each module that makes requests takes one.
+
+    Attributes
+    ----------
+    http
+        Sends the requests; shared by the catalogue and the store.
+    auth
+        Logs in where a server requires it.
+    retries
+        Consecutive attempts before a request fails.
+    timing
+        Clock and sleep of all pauses.
+    """
+
+    http: HttpSession
+    auth: Authenticator
+    retries: int
+    timing: Timing
+
+
 def _trusting(ca_file: Path) -> ssl.SSLContext:
     try:
         return trusting(ca_file)
@@ -348,55 +357,3 @@ def _next_hop(response: aiohttp.ClientResponse) -> URL:
     if response.url.scheme == "https" and target.scheme == "http":
         raise BadRedirectError(f"redirect from https to http ({target.host}), which is not followed")
     return target
-
-
-def is_away(error: BaseException) -> bool:
-    """Whether an error means that the server is unreachable, rather than that its response is invalid."""
-    own_proxy = isinstance(error, aiohttp.ClientHttpProxyError)
-    answered = isinstance(error, FramingError | aiohttp.ClientResponseError | aiohttp.ClientConnectorCertificateError)
-    never_asked = type(error) is aiohttp.ClientError  # the request could not even be made
-    return own_proxy or not (answered or never_asked)
-
-
-def describe_error(error: BaseException) -> str:
-    """Describe a network error for a message, without known secrets."""
-    return redacted(_described(error))
-
-
-def _described(error: BaseException) -> str:
-    match error:
-        case aiohttp.ConnectionTimeoutError():
-            return "no connection within the time-out"
-        case aiohttp.ServerTimeoutError() | TimeoutError():
-            return "no byte within the time-out"
-        case FramingError():
-            return f"an answer that is not HTTP ({error})"
-        case aiohttp.ClientConnectorCertificateError():
-            return f"its certificate is not trusted ({error.certificate_error})"
-        case aiohttp.ClientConnectorDNSError():
-            return f"the host {error.host} is not known"
-        case aiohttp.ClientConnectorError():
-            return f"no connection to {error.host}:{error.port} ({_reason(error.os_error)})"
-        case aiohttp.ServerDisconnectedError():
-            return "the server closed the connection without an answer"
-        case aiohttp.ClientPayloadError():
-            _, undecodable, coding = str(error).partition("decode content-encoding:")
-            broken = "the connection broke in the middle"
-            return f"a body that is not as its Content-Encoding says ({_in_a_line(coding)})" if undecodable else broken
-        case aiohttp.ClientHttpProxyError():
-            return f"the proxy refused: HTTP {error.status} {error.message}"
-        case aiohttp.ClientResponseError():
-            return f"an answer that is not HTTP ({_in_a_line(error.message) or error.status})"
-        case ConnectionError():
-            return f"the connection broke ({_reason(error)})"
-    return str(error) or type(error).__name__
-
-
-def _in_a_line(words: str) -> str:
-    """Join the message of aiohttp's parser into one line; it marks the quoted bytes with an arrow below them."""
-    return printable(redacted(" ".join(words.replace("^", " ").split())))[:_LONGEST_WORDS]
-
-
-def _reason(error: OSError) -> str:
-    """Return the system's description of an error, since that of asyncio repeats the address."""
-    return os.strerror(error.errno) if error.errno else str(error) or type(error).__name__

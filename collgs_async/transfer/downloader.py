@@ -19,7 +19,6 @@ from collgs_async.errors import (
 )
 from collgs_async.http.retry import RetryPolicy, clear_error_frames
 from collgs_async.models.product import ELSEWHERE, Outcome, Status
-from collgs_async.models.timing import Timing
 from collgs_async.pipeline import Later
 from collgs_async.storage.disk import Disk
 from collgs_async.storage.part import SMALL, PartFile
@@ -43,8 +42,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from collgs_async.config.settings import Config
-    from collgs_async.http.auth import Authenticator
-    from collgs_async.http.session import HttpSession
+    from collgs_async.http.session import Session
     from collgs_async.models.product import Product
     from collgs_async.models.progress import Progress
     from collgs_async.storage.disk import Told
@@ -69,35 +67,20 @@ class Downloader:
 
     Use it as an asynchronous context manager: it owns the threads that verify.
 
-    Parameters
-    ----------
-    timing
-        Clock and sleep of the run; None for the system's.
-
     Attributes
     ----------
     moved
         Archive bytes received so far, including those of cancelled downloads.
     """
 
-    def __init__(
-        self,
-        session: HttpSession,
-        authenticator: Authenticator,
-        config: Config,
-        progress: Progress,
-        *,
-        timing: Timing | None = None,
-    ) -> None:
+    def __init__(self, session: Session, config: Config, progress: Progress) -> None:
         self._config = config
-        self._timing = timing or Timing()
+        self._timing = session.timing
         self._waits = Waits(progress)
         self._options = config.download_options
         self._progress = progress
         self._disk = Disk(config.output_directory)
-        self._scheduler = SegmentScheduler(
-            *(session, authenticator, config, self._disk), timing=self._timing, tell=self._waits.for_store
-        )
+        self._scheduler = SegmentScheduler(session, config, self._disk, tell=self._waits.for_store)
         self.moved = 0
         self._unreported: list[Outcome] = []
         self._locks: list[ProductLock] = []

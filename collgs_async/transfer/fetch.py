@@ -12,10 +12,10 @@ from contextlib import aclosing, closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from collgs_async.errors import AuthenticationError, ExhaustedError, NotAvailableError, ProductError, TransferError
-from collgs_async.http.body_reading import NETWORK_ERRORS, next_bytes, read_what_comes
+from collgs_async.http.body_reading import next_bytes, read_what_comes
 from collgs_async.http.messages import error_text, is_login_page, is_rate_limit_text
+from collgs_async.http.network_errors import NETWORK_ERRORS, BadRedirectError, describe_error, is_away
 from collgs_async.http.retry import MAX_RETRY_AFTER, parse_retry_after
-from collgs_async.http.session import BadRedirectError, describe_error, is_away
 from collgs_async.models.redaction import redacted
 from collgs_async.models.text import format_duration, format_rate
 from collgs_async.storage.files import NO_DESCRIPTOR
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
     from aiohttp import ClientResponse, StreamReader
 
-    from collgs_async.http.auth import AuthAttempt, Authenticator
+    from collgs_async.http.auth import AuthAttempt
     from collgs_async.http.limits import RateLimiter
-    from collgs_async.http.session import HttpSession
+    from collgs_async.http.session import Session
     from collgs_async.transfer.job import DownloadJob
     from collgs_async.transfer.segment import Segment
 
@@ -100,8 +100,7 @@ class SegmentFetcher:
 
     def __init__(
         self,
-        session: HttpSession,
-        authenticator: Authenticator,
+        session: Session,
         rate_limiter: RateLimiter,
         *,
         block: int,
@@ -109,8 +108,7 @@ class SegmentFetcher:
         timeout: float = 60.0,
         longest_wait: float = MAX_RETRY_AFTER,
     ) -> None:
-        self._session = session
-        self._authenticator = authenticator
+        self._session, self._authenticator = session.http, session.auth
         self._rate_limiter = rate_limiter
         self._block = rate_limiter.block_size(block)
         self._min_rate = min_rate

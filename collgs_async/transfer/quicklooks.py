@@ -11,7 +11,7 @@ from collgs_async.errors import AuthenticationError, TransferError
 from collgs_async.http.messages import error_text
 
 if TYPE_CHECKING:
-    from collgs_async.http.previews import PreviewRequester
+    from collgs_async.http.requester import StoreRequester
     from collgs_async.models.product import Product
 
 __all__ = ["SUFFIXES", "Picture", "Pictures"]
@@ -60,8 +60,8 @@ class Pictures:
         Seconds for one picture, retries included.
     """
 
-    def __init__(self, previews: PreviewRequester, *, largest: int, seconds: float = MAX_SECONDS) -> None:
-        self._previews = previews
+    def __init__(self, requester: StoreRequester, *, largest: int, seconds: float = MAX_SECONDS) -> None:
+        self._requester = requester
         self._largest = largest
         self._seconds = seconds
 
@@ -80,7 +80,7 @@ class Pictures:
         return None
 
     async def _fetch(self, url: str) -> Picture:
-        answer = await self._previews.ask(url, most=self._largest)
+        answer = await self._requester.request(url, limit=self._largest)
         if answer.status != 200:
             raise TransferError(f"HTTP {answer.status}: {error_text(answer.body) or 'no reason given'}")
         if not answer.whole:

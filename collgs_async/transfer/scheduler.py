@@ -32,9 +32,7 @@ if TYPE_CHECKING:
     from tenacity import RetryCallState
 
     from collgs_async.config.settings import Config
-    from collgs_async.http.auth import Authenticator
-    from collgs_async.http.session import HttpSession
-    from collgs_async.models.timing import Timing
+    from collgs_async.http.session import Session
     from collgs_async.storage.disk import Disk
     from collgs_async.transfer.job import DownloadJob
     from collgs_async.transfer.range_request import ResponseBody
@@ -64,30 +62,25 @@ class SegmentScheduler:
     ----------
     disk
         The output folder.
-    timing
-        Clock and sleep of the run.
     tell
         Called when an outage of a store begins (True) and ends (False).
     """
 
     def __init__(
         self,
-        session: HttpSession,
-        authenticator: Authenticator,
+        session: Session,
         config: Config,
         disk: Disk,
         *,
-        timing: Timing,
         tell: Callable[[bool], None] = lambda _: None,
     ) -> None:
         options, connection = config.download_options, config.connection
         self._folder = config.output_directory
         self._disk = disk
-        self._timing = timing
+        self._timing = timing = session.timing
         self._staging = connection.staging
         self._fetcher = SegmentFetcher(
             session,
-            authenticator,
             RateLimiter(options.limit_rate),
             block=max(BLOCK, options.chunk_size),
             min_rate=options.min_rate,

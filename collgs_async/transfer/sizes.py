@@ -13,7 +13,7 @@ from collgs_async.storage.verify import describe_non_zip
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from collgs_async.http.previews import Answer, PreviewRequester
+    from collgs_async.http.requester import Answer, StoreRequester
     from collgs_async.models.product import Product
 
 __all__ = ["Lengths"]
@@ -30,8 +30,8 @@ _CONTENT_RANGE = re.compile(r"\s*bytes\s+(?:0-\d{1,18}|\*)/(\d{1,18})\s*", re.IG
 class Lengths:
     """Determines the size of one archive after the other: by HEAD, else by a range request for one byte."""
 
-    def __init__(self, previews: PreviewRequester) -> None:
-        self._previews = previews
+    def __init__(self, requester: StoreRequester) -> None:
+        self._requester = requester
         self._try_head = True
 
     async def __call__(self, product: Product) -> Product:
@@ -55,14 +55,14 @@ class Lengths:
 
     async def _by_head(self, url: str) -> int | None:
         try:
-            answer = await self._previews.ask(url, method="HEAD", most=0)
+            answer = await self._requester.request(url, method="HEAD", limit=0)
         except TransferError:
             return None  # the range request will show whether the store itself is unavailable
         is_archive = answer.status == 200 and not _WORDS.match(answer.headers.get("Content-Type", ""))
         return _whole_length(answer) if is_archive else None
 
     async def _by_byte(self, url: str) -> int | None:
-        answer = await self._previews.ask(url, headers={"Range": "bytes=0-0"}, most=_PAGE)
+        answer = await self._requester.request(url, headers={"Range": "bytes=0-0"}, limit=_PAGE)
         size: int | None = None
         if answer.status in {206, 416} and (
             content_range := _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))

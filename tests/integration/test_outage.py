@@ -188,7 +188,7 @@ async def test_a_store_that_comes_back_after_all_is_found_again_in_the_same_run(
             products = [product async for product in client.catalogue.search()]
             for product in products:
                 await client.download(product)
-                await client._timing.sleep(61)
+                await client._session.timing.sleep(61)
 
     assert 25 < store.turns.total()
     assert any((tmp_path / "archives").glob("*.zip"))

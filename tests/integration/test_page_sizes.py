@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,7 +10,7 @@ from aiohttp import web
 
 from collgs_async import CatalogueError
 from collgs_async.catalogue.collections import list_collections
-from collgs_async.http.requester import Requester
+from collgs_async.http.requester import CatalogueRequester
 from tests.integration.test_session import listening
 from tests.support.listings import Listing, ask, client, newest_first
 
@@ -126,7 +127,7 @@ async def test_collections_are_listed_over_pages_that_change(tmp_path: Path, sle
 
     catalogue.before = lose
     async with listening(catalogue) as origin, client(origin, tmp_path, sleeps) as one:
-        requester = Requester(one._session, one._authenticator, 1, sleep=sleeps)
+        requester = CatalogueRequester(replace(one._session, retries=1))
         found = await list_collections(requester, f"{origin}/search")
 
     assert {item.name for item in catalogue.items} <= {collection.identifier for collection in found}

@@ -258,7 +258,7 @@ async def test_a_picture_that_never_comes_is_not_waited_for(serve: Callable[...,
 
     async with site.client(timeout=3600) as client:
         (product,) = [product async for product in client.catalogue.search()]
-        assert await Pictures(client._previews(), largest=10**6, seconds=0.2)(product) is None
+        assert await Pictures(client._store_requester(), largest=10**6, seconds=0.2)(product) is None
 
 
 async def test_a_picture_that_is_too_large_is_left_out(serve: Callable[..., Any]) -> None:

@@ -23,10 +23,11 @@ from yarl import URL
 
 from collgs_async.config.settings import Connection
 from collgs_async.errors import ConfigError, TransferError
-from collgs_async.http.body_reading import NETWORK_ERRORS, read_at_most
+from collgs_async.http.body_reading import read_at_most
+from collgs_async.http.network_errors import NETWORK_ERRORS, describe_error
 from collgs_async.http.proxies import Proxies
 from collgs_async.http.retry import RetryPolicy, parse_retry_after, retry_call
-from collgs_async.http.session import HttpSession, describe_error
+from collgs_async.http.session import HttpSession
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping

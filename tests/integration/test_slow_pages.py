@@ -12,8 +12,8 @@ import pytest
 
 from collgs_async import CatalogueError, Client, Config, Connection, Product, TransferError
 from collgs_async.http.body_reading import read_at_most
-from collgs_async.http.previews import PreviewRequester
-from collgs_async.http.session import HttpSession, describe_error
+from collgs_async.http.network_errors import describe_error
+from collgs_async.http.session import HttpSession
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -111,10 +111,9 @@ async def test_a_page_at_a_pace_may_take_longer() -> None:
 
 async def test_a_quicklook_that_trickles_is_given_up(tmp_path: Path, sleeps: Naps) -> None:
     async with answering(trickle) as origin, Client(config(origin, tmp_path), sleep=sleeps) as client:
-        previews = client._previews()
-        assert isinstance(previews, PreviewRequester)
+        requester = client._store_requester()
         with pytest.raises(TransferError, match=r"only .* over \d+ s"):
-            await previews.ask(f"{origin}/x.jpg", most=10**6)
+            await requester.request(f"{origin}/x.jpg", limit=10**6)
 
 
 async def test_a_rate_that_was_asked_for_holds_for_pages(monkeypatch: pytest.MonkeyPatch) -> None:
