@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from collgs_async.config.settings import Config
-    from collgs_async.models.progress import Progress
+    from collgs_async.models.progress import SilentProgress
+    from collgs_async.reporting.progress import ProgressCounter
 
 __all__ = ["ConsoleHandler", "run_with_signals"]
 
@@ -55,7 +56,7 @@ class ConsoleHandler(logging.Handler):
             sys.stderr.flush()
 
     @contextmanager
-    def progress(self, config: Config, args: Namespace) -> Iterator[Progress]:
+    def progress(self, config: Config, args: Namespace) -> Iterator[ProgressCounter | SilentProgress]:
         """Show the progress of a run, with messages above it."""
         from collgs_async.reporting.bars import TqdmProgress
         from collgs_async.reporting.choice import choose_progress

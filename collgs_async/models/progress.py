@@ -40,7 +40,7 @@ class Progress(Protocol):
 
 
 class SilentProgress:
-    """Ignores all progress."""
+    """Ignores all progress, of products or of archives by name."""
 
     def expect(self, products: int) -> None:
         """Do nothing."""
@@ -58,6 +58,15 @@ class SilentProgress:
         """Do nothing."""
 
     def finished(self, outcome: Outcome) -> None:
+        """Do nothing."""
+
+    def begin(self, name: str, *, have: int = 0, size: int | None) -> None:
+        """Do nothing."""
+
+    def add(self, name: str, nbytes: int) -> None:
+        """Do nothing."""
+
+    def end(self, name: str, *, failed: bool) -> None:
         """Do nothing."""
 
     def close(self) -> None:

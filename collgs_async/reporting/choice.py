@@ -10,12 +10,14 @@ from collgs_async.reporting.bars import TqdmProgress, is_notebook
 from collgs_async.reporting.plain import PlainProgress
 
 if TYPE_CHECKING:
-    from collgs_async.models.progress import Progress
+    from collgs_async.reporting.progress import ProgressCounter
 
 __all__ = ["choose_progress"]
 
 
-def choose_progress(workers: int, *, quiet: bool = False, file: TextIO | None = None) -> Progress:
+def choose_progress(
+    workers: int, *, quiet: bool = False, file: TextIO | None = None
+) -> ProgressCounter | SilentProgress:
     """Choose bars for a terminal or a notebook, plain lines elsewhere.
 
     Parameters

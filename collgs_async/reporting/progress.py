@@ -78,7 +78,7 @@ class Transfer:
 
 
 class ProgressCounter(ABC):
-    """Counts progress events; subclasses display the counts whenever they change.
+    """Counts progress events, of products or of archives by name; subclasses display the counts whenever they change.
 
     Finished products are folded into sums, so that a run of a million products stays small.
 
@@ -104,6 +104,10 @@ class ProgressCounter(ABC):
     def _changed(self) -> None:
         """Display the new counts, or skip the update if it is too early."""
 
+    @abstractmethod
+    def close(self) -> None:
+        """End the display."""
+
     def expect(self, products: int) -> None:
         """Set the expected number of products."""
         self.expected = products
@@ -111,23 +115,31 @@ class ProgressCounter(ABC):
 
     def started(self, product: Product, *, have: int, size: int | None) -> None:
         """Count a product whose bytes are about to arrive, or arrive again after a failed attempt."""
-        transfer = self._transfer(product)
+        self.begin(product.identifier, have=have, size=size)
+
+    def begin(self, name: str, *, have: int = 0, size: int | None) -> None:
+        """Count an archive of which `have` of `size` bytes are here."""
+        transfer = self._transfer(name)
         transfer.have, transfer.size, transfer.checking = have, size, False
         self._changed()
 
     def advanced(self, product: Product, nbytes: int) -> None:
         """Add transferred bytes."""
+        self.add(product.identifier, nbytes)
+
+    def add(self, name: str, nbytes: int) -> None:
+        """Add bytes of an archive."""
         now = self._clock()
         self.moved += nbytes
         self._speed.add(nbytes, now)
-        if transfer := self.transfers.get(product.identifier):
+        if transfer := self.transfers.get(name):
             transfer.have += nbytes
             transfer.speed.add(nbytes, now)
         self._changed()
 
     def checking(self, product: Product) -> None:
         """Mark a product as being verified."""
-        self._transfer(product).checking = True
+        self._transfer(product.identifier).checking = True
         self._changed()
 
     def waiting(self, what: str | None) -> None:
@@ -137,12 +149,17 @@ class ProgressCounter(ABC):
 
     def finished(self, outcome: Outcome) -> None:
         """Fold a product into the sums; a skipped one adds no bytes."""
+        if outcome.status is Status.SKIPPED:
+            self.transfers.pop(outcome.product.identifier, None)
+        self.end(outcome.product.identifier, failed=outcome.status is Status.FAILED)
+
+    def end(self, name: str, *, failed: bool) -> None:
+        """Fold an archive into the sums; one that was not begun adds no bytes."""
         self.settled += 1
-        self.failed += outcome.status is Status.FAILED
-        transfer = self.transfers.pop(outcome.product.identifier, None)
-        if transfer and outcome.status is Status.DOWNLOADED:
-            transfer.size = transfer.have = transfer.have if transfer.size is None else transfer.size
-        if transfer and outcome.status is not Status.SKIPPED:
+        self.failed += failed
+        if transfer := self.transfers.pop(name, None):
+            if not failed:
+                transfer.size = transfer.have = transfer.have if transfer.size is None else transfer.size
             self._settled_bytes += transfer.here
             self._sizes = self._known_sizes(transfer)
         self._changed()
@@ -179,8 +196,8 @@ class ProgressCounter(ABC):
         promise = "" if self.expected is None else f"/{max(self.expected, self.settled)}"
         return f"{self.settled}{promise} products"
 
-    def _transfer(self, product: Product) -> Transfer:
-        return self.transfers.setdefault(product.identifier, Transfer(product.identifier))
+    def _transfer(self, name: str) -> Transfer:
+        return self.transfers.setdefault(name, Transfer(name))
 
     def _known_sizes(self, *transfers: Transfer) -> tuple[int, int]:
         """Return the sum and the number of known sizes, of finished products and of these."""

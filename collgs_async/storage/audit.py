@@ -9,24 +9,19 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 from collgs_async.errors import FileError, IntegrityError, ProductError
-from collgs_async.models.product import Outcome, Product, Status
 from collgs_async.models.text import format_bytes, format_duration
-from collgs_async.pipeline import run_pipeline
 from collgs_async.storage.archive_reading import counted
 from collgs_async.storage.files import refuse_odd
 from collgs_async.storage.verify import DamagedMembersError, Level, Verdict, verify_archive
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
     from pathlib import Path
 
-    from collgs_async.config.settings import DownloadOptions
-    from collgs_async.models.progress import Progress
-
-__all__ = ["DamagedArchive", "FolderAudit", "verify_folder"]
+__all__ = ["AuditProgress", "DamagedArchive", "FolderAudit", "verify_folder"]
 
 log = logging.getLogger("collgs_async")
 
@@ -94,62 +89,82 @@ class FolderAudit:
         return f"{self.checked} checked ({format_bytes(self.bytes)} in {format_duration(self.seconds)}), {verdict}"
 
 
-async def verify_folder(folder: Path, options: DownloadOptions, progress: Progress) -> FolderAudit:
+class AuditProgress(Protocol):
+    """Receives the progress of an audit; every method returns at once and never raises."""
+
+    def expect(self, products: int) -> None:
+        """Set the number of archives."""
+
+    def begin(self, name: str, *, size: int | None) -> None:
+        """Report that an archive is about to be read; `size` is None if it is not accessible."""
+
+    def add(self, name: str, nbytes: int) -> None:
+        """Add bytes of an archive that were read and are right."""
+
+    def end(self, name: str, *, failed: bool) -> None:
+        """Report that an archive was verified."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """One archive, its length in bytes (0 if it is not accessible), and the result."""
+
+    path: Path
+    size: int
+    found: Verdict | ProductError
+
+
+async def verify_folder(folder: Path, level: Level, progress: AuditProgress) -> FolderAudit:
     """Verify each ``*.zip`` in a folder and its subfolders, as many at once as there are processors.
 
     Parameters
     ----------
     folder
         The folder, or a single archive.
-    options
-        Its ``verify`` is the level of verification.
+    level
+        How much is verified.
     progress
         Receives progress events.
     """
-    started = time.monotonic()
+    began = time.monotonic()
     paths = await asyncio.to_thread(_archives, folder)
     progress.expect(len(paths))
-    outcomes: list[Outcome] = []
-    unchecked = unnamed = 0
+    checked: list[_Checked] = []
+    waiting = iter(paths.items())
     stop = threading.Event()
     threads = os.cpu_count() or 1
     with ThreadPoolExecutor(threads, thread_name_prefix="verify") as executor:
 
-        async def examine(product: Product) -> Outcome:
-            path = paths[product.identifier]
-            progress.started(product, have=0, size=product.size)
-            nonlocal unchecked, unnamed
-            found = await asyncio.get_running_loop().run_in_executor(
-                executor, _examine, path, Level(options.verify), stop
-            )
-            problem = found if isinstance(found, ProductError) else None
-            if isinstance(found, Verdict):
-                progress.advanced(product, product.size or 0)
-                unchecked += found.unchecked
-                unnamed += not found.named
-            else:
-                log.error("%s: %s", path, found)
-            status = Status.DOWNLOADED if problem is None else Status.FAILED
-            outcome = Outcome(product, status, path=path, error=problem)
-            progress.finished(outcome)
-            return outcome
+        async def work() -> None:
+            in_thread = partial(asyncio.get_running_loop().run_in_executor, executor)
+            for name, path in waiting:
+                size = await in_thread(_size, path)
+                progress.begin(name, size=size)
+                found = await in_thread(_examine, path, level, stop)
+                if isinstance(found, Verdict):
+                    progress.add(name, size or 0)
+                else:
+                    log.error("%s: %s", path, found)
+                progress.end(name, failed=not isinstance(found, Verdict))
+                checked.append(_Checked(path, size or 0, found))
 
+        workers = [asyncio.create_task(work()) for _ in range(threads)]
         try:
-            await run_pipeline(_products(paths), examine, outcomes.append, workers=threads, queue_size=threads)
+            await asyncio.gather(*workers)
         finally:
             stop.set()
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+    verdicts = [one.found for one in checked if isinstance(one.found, Verdict)]
+    bad = [_bad(one.path, one.found) for one in checked if isinstance(one.found, ProductError)]
     return FolderAudit(
-        checked=len(outcomes),
-        bytes=sum(outcome.product.size or 0 for outcome in outcomes),
-        seconds=time.monotonic() - started,
-        bad=tuple(
-            sorted(
-                (_bad(paths[outcome.product.identifier], outcome.error) for outcome in outcomes if outcome.error),
-                key=lambda bad: bad.path,
-            )
-        ),
-        unchecked=unchecked,
-        unnamed=unnamed,
+        checked=len(checked),
+        bytes=sum(one.size for one in checked),
+        seconds=time.monotonic() - began,
+        bad=tuple(sorted(bad, key=lambda one: one.path)),
+        unchecked=sum(verdict.unchecked for verdict in verdicts),
+        unnamed=sum(not verdict.named for verdict in verdicts),
     )
 
 
@@ -164,11 +179,6 @@ def _archives(folder: Path) -> dict[str, Path]:
         return {folder.name: folder}
     found = sorted(path for path in folder.rglob("*.zip") if not path.is_dir())
     return {str(path.relative_to(folder)): path for path in found}
-
-
-async def _products(paths: dict[str, Path]) -> AsyncGenerator[Product, None]:
-    for name, path in paths.items():
-        yield Product(name, url=None, size=await asyncio.to_thread(_size, path))
 
 
 def _size(path: Path) -> int | None:

@@ -79,6 +79,13 @@ def test_the_pipeline_knows_neither_http_nor_disk() -> None:
     assert not any(word in text for word in ("aiohttp", "aiofiles", "pathlib", "import os"))
 
 
+def test_storage_takes_plain_values() -> None:
+    """Paths, sizes and levels; neither settings nor the pipeline's products."""
+    imported = {name for path in entries()["storage"] for name in imported_entries(path)}
+
+    assert {"errors", "models", "storage"} == imported
+
+
 def test_public_names_are_sorted_complete_and_importable() -> None:
     assert sorted(collgs_async.__all__) == list(collgs_async.__all__)
     for name in collgs_async.__all__:

@@ -11,6 +11,7 @@ from collgs_async.errors import CollgsError, ConfigError
 from collgs_async.models.product import Status
 from collgs_async.models.text import format_bytes
 from collgs_async.storage.audit import verify_folder
+from collgs_async.storage.verify import Level
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -38,7 +39,7 @@ def read_verify(args: Namespace) -> tuple[Path, Config]:
 async def verify(folder: Path, config: Config, args: Namespace, console: ConsoleHandler) -> int:
     """Verify all archives of a folder, several at once; list the damaged ones."""
     with console.progress(config, args) as progress:
-        audit = await verify_folder(folder, config.download_options, progress)
+        audit = await verify_folder(folder, Level(config.download_options.verify), progress)
     log.info("%s", audit)
     if args.repair and not audit.ok:
         return await _repair(audit.bad, config)

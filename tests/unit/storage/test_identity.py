@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from collgs_async import Client, DownloadOptions
+from collgs_async import Client
 from collgs_async.errors import IntegrityError
 from collgs_async.models.progress import SilentProgress
 from collgs_async.storage.audit import verify_folder
@@ -287,7 +287,7 @@ async def test_folder_is_held_against_the_names_of_its_files(tmp_path: Path, lev
     (tmp_path / f"{S1}.zip").write_bytes(product(S1))
     (tmp_path / "mine.zip").write_bytes(product(S2_OTHER))
 
-    found = await verify_folder(tmp_path, DownloadOptions(verify=level.value), SilentProgress())
+    found = await verify_folder(tmp_path, level, SilentProgress())
 
     (bad,) = found.bad
     assert (f"{S2}.zip", f"it is the archive of {S2_OTHER!r}") == (bad.path.name, str(bad.problem))

@@ -16,7 +16,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collgs_async.config.settings import DownloadOptions
 from collgs_async.errors import IntegrityError
 from collgs_async.models.progress import SilentProgress
 from collgs_async.storage.audit import verify_folder
@@ -268,7 +267,7 @@ async def test_a_local_header_that_contradicts_the_directory_is_believed_when_it
     assert data == (tmp_path / "P.zip").read_bytes()
     said = ": another CRC-32, length or method in the local header"
     assert any(message.endswith(said) for message in caplog.messages)
-    found = await verify_folder(tmp_path, DownloadOptions(), SilentProgress())
+    found = await verify_folder(tmp_path, Level.CRC, SilentProgress())
     assert (1, True) == (found.checked, found.ok)
 
 
@@ -423,12 +422,12 @@ async def test_what_could_not_be_checked_is_never_called_right(tmp_path: Path) -
     locked = [Entry(b"P.SAFE/y", NOISE, 0, flags=ENCRYPTED), Entry(b"P.SAFE/z", NOISE, 93)]
     (tmp_path / "locked.zip").write_bytes(written([*entries(), *locked]))
 
-    found = await verify_folder(tmp_path, DownloadOptions(), SilentProgress())
+    found = await verify_folder(tmp_path, Level.CRC, SilentProgress())
 
     assert (3, 3, ()) == (found.checked, found.unchecked, found.bad)
     assert str(found).endswith(", none of them bad; 3 members could not be checked; 3 do not say of which product")
     (tmp_path / "bad.zip").write_bytes(written(entries())[:-5])
-    found = await verify_folder(tmp_path, DownloadOptions(), SilentProgress())
+    found = await verify_folder(tmp_path, Level.CRC, SilentProgress())
     assert str(found).endswith(", 1 of them bad; 3 members could not be checked; 3 do not say of which product")
 
 
