@@ -6,7 +6,9 @@ import asyncio
 import json
 import logging
 import os
+import shutil
 import signal
+import subprocess
 import sys
 import zipfile
 from dataclasses import dataclass, field
@@ -265,6 +267,20 @@ def exit_code(words: Sequence[str]) -> int:
 def run_cli(cwd: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CommandHere:
     monkeypatch.chdir(cwd)
     return CommandHere(cwd, capsys)
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A key and a certificate for 127.0.0.1, signed by itself, in one file."""
+    folder = tmp_path_factory.mktemp("certificate")
+    pem = folder / "own.pem"
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    words = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=127.0.0.1"
+    extra = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(pem), "-out", str(folder / "cert.pem")]
+    subprocess.run([*words.split(), *extra], check=True, capture_output=True)
+    pem.write_text(pem.read_text() + (folder / "cert.pem").read_text())
+    return pem
 
 
 def is_archive(path: Path) -> bool:

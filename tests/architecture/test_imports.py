@@ -113,3 +113,17 @@ def test_the_command_line_reaches_into_no_private_name_of_another_object() -> No
     owners = set(re.findall(r"\b(\w+)\._[a-z]\w*", text))
 
     assert set() == owners - {"self", "cls", "os", "parser"}  # argparse lists its actions in private
+
+
+def test_no_test_module_imports_from_another() -> None:
+    tests = Path(__file__).parents[1]
+    found = [
+        f"{path.relative_to(tests)}: {node.module}"
+        for path in sorted(tests.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.ImportFrom)
+        and (node.module or "").startswith("tests.")
+        and not (node.module or "").startswith(("tests.support", "tests.conftest"))
+    ]
+
+    assert [] == found

@@ -17,32 +17,15 @@ from collgs_async.config.options import env_name
 from collgs_async.config.settings import OPTIONS
 from collgs_async.selection.plan import Plan
 from tests.conftest import fault, is_archive, level2_scenes
+from tests.support.commands import COLLECTION, assert_clean_exit, at, files_below
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.conftest import Command, CommandHere, Ended
+    from tests.conftest import Command, CommandHere
 
-COLLECTION = ("--collection", "S2_MSIL2A")
 PRODUCT_KEYS = ["id", "status", "path", "bytes", "url", "seconds", "attempts", "reason", "error"]
-
-
-def assert_clean_exit(ended: Ended) -> Ended:
-    """Hold what every run must hold: nobody is ever shown a traceback."""
-    assert "Traceback" not in ended.err
-    assert "Exception ignored" not in ended.err
-    assert "never awaited" not in ended.err
-    return ended
-
-
-def files_below(folder: Path) -> list[str]:
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
-
-
-def at(site: Any) -> tuple[object, ...]:
-    """The words that lead to this site and its folder."""
-    return ("--base-url", site.server.url, *COLLECTION, "--output", site.folder)
 
 
 # ---------------------------------------------------------------------------------------------- first steps

@@ -13,8 +13,7 @@ import pytest
 
 from collgs_async.demo.faults import FAULTS
 from tests.conftest import HANGS, is_archive
-from tests.e2e.test_cli import assert_clean_exit, files_below
-from tests.e2e.test_interrupts import until
+from tests.support.commands import assert_clean_exit, files_below, until
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

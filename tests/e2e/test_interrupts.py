@@ -7,14 +7,10 @@ import fcntl
 import json
 import os
 import resource
-import shutil
 import signal
 import struct
-import subprocess
 import sys
 import termios
-import zlib
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,30 +19,30 @@ import pytest
 
 from collgs_async.transfer.range_request import OVERLAP
 from tests.conftest import HANGS, Ended, first_byte, level2_scenes
-from tests.e2e.test_cli import COLLECTION, assert_clean_exit, at, files_below
+from tests.support.commands import (
+    COLLECTION,
+    MIB,
+    assert_clean_exit,
+    assert_stopped_by,
+    at,
+    files_below,
+    may_mount,
+    on_linux,
+    originals,
+    ran,
+    stored_scenes,
+    until,
+    write_huge_archive,
+    wrong_finals,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.conftest import Command
 
-MIB = 2**20
 WORKERS = 2
 MOMENTS = 10
-on_linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="only Linux tells what a process does")
-
-
-def stored_scenes(count: int, size: int) -> list[Any]:
-    """Scenes whose archives are quickly made."""
-    return [replace(scene, size=size, deflated=False) for scene in level2_scenes(count)]
-
-
-def originals(site: Any) -> dict[str, bytes]:
-    return {site.archive(scene).name: site.original(scene) for scene in site.server.scenes}
-
-
-def wrong_finals(folder: Path, right: dict[str, bytes]) -> list[str]:
-    return [path.name for path in folder.glob("*.zip") if path.read_bytes() != right[path.name]]
 
 
 def here(folder: Path) -> tuple[int, int]:
@@ -57,14 +53,6 @@ def here(folder: Path) -> tuple[int, int]:
 
 def strange_litter(site: Any) -> list[str]:
     return [name for name in site.litter() if not name.endswith((".zip.part", ".zip.part.json", ".zip.part.lease"))]
-
-
-async def until(happened: Callable[[], bool], process: asyncio.subprocess.Process) -> None:
-    """Wait for something that a running process is about to bring about."""
-    async with asyncio.timeout(HANGS):
-        while not happened():
-            assert process.returncode is None, "it ended before"
-            await asyncio.sleep(0.002)
 
 
 async def stopped_when(happened: Callable[[], bool], number: signal.Signals, command: Command, site: Any) -> Ended:
@@ -283,28 +271,6 @@ def processor_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def write_huge_archive(path: Path, members: int = 10) -> None:
-    """Write a small file that holds members of nearly 4 GiB: half a minute of work at the least for who checks it.
-
-    So much because a test that is to interrupt this work may itself have to wait for the processor.
-    """
-    block, count = 16 * MIB, 255
-    press = zlib.compressobj(9, zlib.DEFLATED, -15)
-    data = (press.compress(bytes(block)) + press.flush(zlib.Z_FULL_FLUSH)) * count + b"\x03\x00"
-    directory = b""
-    path.parent.mkdir(exist_ok=True)
-    with path.open("wb") as file:
-        for number in range(members):
-            name = f"zeros{number}".encode()
-            head = struct.pack("<HHHHHIIIHH", 20, 0, 8, 0, 33, 0, len(data), block * count, len(name), 0)
-            directory += b"PK\x01\x02" + struct.pack("<H", 20) + head
-            directory += struct.pack("<HHHII", 0, 0, 0, 0, file.tell()) + name
-            file.write(b"PK\x03\x04" + head + name + data)
-        begin = file.tell()
-        file.write(directory)
-        file.write(struct.pack("<4sHHHHIIH", b"PK\x05\x06", 0, 0, members, members, len(directory), begin, 0))
-
-
 # ------------------------------------------------------------------------------------------- the folder's troubles
 
 FULL_DISK = """
@@ -317,12 +283,6 @@ mount -o remount,size=64m "$OUT"
 cp -R "$OUT" second
 """
 """Runs a command twice in a folder that is a disk of its own: full in the middle, then enlarged."""
-
-
-def may_mount() -> bool:
-    unshare = shutil.which("unshare")
-    trial = ["-rm", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
-    return unshare is not None and not subprocess.run([unshare, *trial], capture_output=True).returncode
 
 
 @pytest.mark.skipif(not may_mount(), reason="mounting a small disk is not permitted here")
@@ -356,19 +316,6 @@ async def test_a_full_disk_stops_the_run_and_after_making_room_the_next_one_goes
     assert all(resumed[name] >= size - OVERLAP for name, size in held.items())
     assert len(site.archive_hits()) <= 2 * len(right) + WORKERS  # once in each run: no try of it was repeated
     assert_stopped_by(first, "are still to come" if "are still to come" in first.err else "No space left on device")
-
-
-def ran(folder: Path, name: str) -> Ended:
-    code = int((folder / f"{name}.code").read_text())
-    return assert_clean_exit(Ended(code, "", (folder / f"{name}.err").read_text()))
-
-
-def assert_stopped_by(ended: Ended, trouble: str) -> None:
-    """The trouble is told once, not once for each product or each try."""
-    assert 1 == ended.code
-    assert 1 == ended.err.count(trouble), ended.err
-    assert 1 == sum(line.startswith("error: ") for line in ended.err.splitlines())
-    assert "The search ended early" not in ended.err
 
 
 SMALL_FILES_ONLY = """

@@ -17,8 +17,7 @@ from collgs_async import Client
 from collgs_async.demo.login import SignIn
 from collgs_async.http.credentials import Credentials
 from tests.conftest import HANGS, fault, is_archive, level2_scenes
-from tests.e2e.test_cli import COLLECTION, assert_clean_exit, at
-from tests.e2e.test_interrupts import until
+from tests.support.commands import COLLECTION, assert_clean_exit, at, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

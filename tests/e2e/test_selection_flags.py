@@ -24,7 +24,7 @@ from collgs_async.config.settings import OPTIONS
 from collgs_async.demo.constellation import make_constellation
 from collgs_async.models.sentinel import parse
 from tests.conftest import HANGS, level2_scenes
-from tests.e2e.test_cli import assert_clean_exit
+from tests.support.commands import assert_clean_exit
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -22,8 +22,16 @@ from collgs_async.storage.disk import Disk
 from collgs_async.storage.lock import STALE_AFTER, LockOwner, ProductLock
 from collgs_async.storage.part import PartFile
 from tests.conftest import HANGS, level2_scenes
-from tests.e2e.test_cli import assert_clean_exit, at
-from tests.e2e.test_interrupts import MIB, originals, stored_scenes, until, write_huge_archive, wrong_finals
+from tests.support.commands import (
+    MIB,
+    assert_clean_exit,
+    at,
+    originals,
+    stored_scenes,
+    until,
+    write_huge_archive,
+    wrong_finals,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable

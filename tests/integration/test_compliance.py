@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from collgs_async import CatalogueError, Client, Config, Connection, Product, Query, Selection
 from collgs_async.catalogue.compliance import outside
 from collgs_async.models.product import RawTimes
-from tests.integration.test_session import listening
+from tests.support.servers import listening
 
 if TYPE_CHECKING:
     from pathlib import Path

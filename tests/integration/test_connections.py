@@ -14,7 +14,7 @@ from collgs_async.config.settings import Connection
 from collgs_async.http.body_reading import read_at_most
 from collgs_async.http.connections import SendableCookies, is_sendable
 from collgs_async.http.session import HttpSession
-from tests.integration.test_session import NOBODY
+from tests.support.servers import NOBODY
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

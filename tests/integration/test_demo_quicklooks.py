@@ -13,13 +13,13 @@ import pytest
 
 from collgs_async.demo.constellation import FIJI, make_constellation
 from collgs_async.demo.faults import QUICKLOOK_FAULTS
-from tests.integration.test_demo_server import L2A, SCENE, SCENES, bench
+from tests.support.demo import L2A, SCENE, SCENES, bench
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from collgs_async.demo.scenes import Scene
-    from tests.integration.test_demo_server import Answer, Bench
+    from tests.support.demo import Answer, Bench
 
 
 @dataclass

@@ -17,7 +17,7 @@ from collgs_async.demo.dialects import Dialect
 from collgs_async.demo.scenes import make_scenes
 from collgs_async.errors import CatalogueError
 from tests.conftest import level2_scenes
-from tests.integration.test_session import listening
+from tests.support.servers import listening
 
 if TYPE_CHECKING:
     from collections.abc import Callable

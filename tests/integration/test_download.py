@@ -13,6 +13,7 @@ from collgs_async.demo.faults import FAULTS
 from collgs_async.models.product import Status
 from collgs_async.transfer.action import Action, decide
 from tests.conftest import fault, is_archive, level2_scenes
+from tests.support.faults import RECOVERABLE, served_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from collgs_async.models.product import Outcome
     from tests.conftest import Naps
 
-ARCHIVE_FAULTS = sorted(name for name in FAULTS if not name.startswith("catalogue-"))
-RECOVERABLE = [name for name in ARCHIVE_FAULTS if FAULTS[name].recoverable]
 ONE_SIZE_AND_A_BIT = ["cut", "reset", "etag-per-node", "early-206", "200-range", "weak-etag", "no-validators", "stall"]
 STOPS_MIDWAY = (FAULTS["cut"], FAULTS["500"])
 """With no retries: a try that brings a third, one that brings nothing, and the product is given up for now."""
@@ -46,11 +45,6 @@ async def download(site: Any, **options: Any) -> Outcome:
             outcome: Outcome = await client.download(product)
             return outcome
     raise AssertionError("nothing was found")
-
-
-def served_version(name: str) -> tuple[int, int]:
-    """Version and edition of the archive that the store has in the end."""
-    return int(name.startswith("replaced")), int(name == "rezipped")
 
 
 @pytest.mark.parametrize("name", RECOVERABLE)

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from collgs_async import AuthenticationError, CatalogueError, Client, Config, Connection
 from collgs_async.http.credentials import Credentials
-from tests.integration.test_session import listening
+from tests.support.servers import listening
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-import time
 from collections import Counter
 from dataclasses import replace
 from functools import partial
@@ -19,7 +18,8 @@ from collgs_async.http.limits import ConcurrencyLimiter
 from collgs_async.models.product import Status
 from collgs_async.transfer import scheduler
 from tests.conftest import HANGS, fault, is_archive, level2_scenes
-from tests.integration.test_hostile import Asked, plain, raw_server, saying, settings_for
+from tests.support.clocks import Haste
+from tests.support.servers import Asked, plain, raw_server, saying, settings_for
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -30,19 +30,6 @@ if TYPE_CHECKING:
 FLOWS, WORKERS = 4, 16
 FIRST_SECONDS = 10.0
 SIZE = 700
-
-
-class Haste:
-    """A clock that goes so many times as fast, and the sleep that goes with it."""
-
-    def __init__(self, pace: float) -> None:
-        self._pace = pace
-
-    def clock(self) -> float:
-        return time.monotonic() * self._pace
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds / self._pace)
 
 
 def small_scenes(count: int) -> list[Any]:

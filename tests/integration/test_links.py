@@ -13,17 +13,14 @@ from hypothesis import strategies as st
 from collgs_async import Client
 from collgs_async.http.links import exact_url, join_link, with_parameters
 from collgs_async.selection.plan import Plan
-from tests.integration import test_session as test_transport
-from tests.integration.test_hostile import RIGHT, plain, raw_server, settings_for
+from tests.support.servers import RIGHT, plain, raw_server, settings_for
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
     from tests.conftest import Naps
-    from tests.integration.test_hostile import Asked, Wild
-
-certificate = test_transport.certificate
+    from tests.support.servers import Asked, Wild
 
 SIGNED = [
     "/x%27y(z)%28.zip?Signature=ab%2BcD%3D%3D&d=attachment%3B%20filename%3D%22a.zip%22&cred=A%2F2025%2Fs3",

@@ -21,8 +21,7 @@ from collgs_async.storage.part import SMALL, PartFile
 from collgs_async.storage.sidecar import RemoteVersion
 from collgs_async.storage.zip_directory import read_members
 from tests.conftest import HANGS, fault, level2_scenes
-from tests.e2e.test_cli import assert_clean_exit, at, files_below
-from tests.e2e.test_interrupts import may_mount, originals, stored_scenes, wrong_finals
+from tests.support.commands import assert_clean_exit, at, files_below, may_mount, originals, stored_scenes, wrong_finals
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from collgs_async import Client, Config, Connection, Plan
 from collgs_async.catalogue.response import read_page
-from tests.integration.test_session import listening
+from tests.support.servers import listening
 
 if TYPE_CHECKING:
     from pathlib import Path

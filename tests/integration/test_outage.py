@@ -15,8 +15,8 @@ import pytest
 from collgs_async import CatalogueError, Client, SilentProgress, TransferError, pipeline
 from collgs_async.models.product import Status
 from tests.conftest import HANGS, Naps, fault, level2_scenes
-from tests.integration.test_flows import Haste
-from tests.integration.test_hostile import Asked, plain, raw_server, settings_for, small_archive
+from tests.support.clocks import Haste
+from tests.support.servers import Asked, plain, raw_server, settings_for, small_archive
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator

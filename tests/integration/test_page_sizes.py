@@ -11,8 +11,8 @@ from aiohttp import web
 from collgs_async import CatalogueError
 from collgs_async.catalogue.collections import list_collections
 from collgs_async.http.requester import CatalogueRequester
-from tests.integration.test_session import listening
 from tests.support.listings import Listing, ask, client, newest_first
+from tests.support.servers import listening
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 import random
-import zipfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,8 +15,8 @@ from collgs_async.catalogue.known import Known
 from collgs_async.catalogue.response import Page
 from collgs_async.catalogue.rounds import Rounds
 from tests.conftest import level2_scenes
-from tests.integration.test_session import listening
-from tests.support.listings import Item, Listing, ask, client, collected, newest_first
+from tests.support.listings import Item, Listing, archive, ask, client, collected, newest_first
+from tests.support.servers import listening
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -153,13 +151,6 @@ async def play_many(changes: Sequence[str], total: str, *, empty: bool, seeds: i
 @pytest.mark.parametrize("changes", [IN_ORDER, ANY])
 async def test_nothing_listed_throughout_is_missed_in_silence_in_very_many_schedules(changes: Sequence[str]) -> None:
     await play_many(changes, "right", empty=True, seeds=10_000)
-
-
-def archive(name: str) -> bytes:
-    data = io.BytesIO()
-    with zipfile.ZipFile(data, "w") as file:
-        file.writestr(f"{name}.SAFE/manifest.safe", f"<{name}/>")
-    return data.getvalue()
 
 
 @pytest.mark.parametrize("seed", range(12))

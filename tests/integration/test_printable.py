@@ -29,7 +29,7 @@ from collgs_async.reporting.summary import excluded_line, summary_lines
 from collgs_async.selection.plan import Plan, PlanExclusion
 from collgs_async.selection.plan_diff import compare
 from tests.conftest import level2_scenes
-from tests.e2e.test_cli import at
+from tests.support.commands import at
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -39,11 +39,10 @@ from collgs_async.transfer.receiver import BodyReceiver
 from collgs_async.transfer.segment import Segment
 from collgs_async.transfer.suspend import SuspendDetector
 from tests.conftest import HANGS, Naps, fault, level2_scenes
-from tests.e2e.test_cli import at
-from tests.e2e.test_interrupts import assert_stopped_by, may_mount, ran
-from tests.integration.test_download import RECOVERABLE, served_version
-from tests.integration.test_hostile import Asked, Wild, plain, raw_server, settings_for, small_archive
-from tests.integration.test_suspend import NIGHT, Clock, until
+from tests.support.clocks import NIGHT, Clock, until
+from tests.support.commands import assert_stopped_by, at, may_mount, ran
+from tests.support.faults import RECOVERABLE, served_version
+from tests.support.servers import Asked, Wild, plain, raw_server, settings_for, small_archive
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator

@@ -9,8 +9,7 @@ import pytest
 from aiohttp import web
 
 from collgs_async import CatalogueError, Client, Config
-from tests.integration.test_search import ask
-from tests.integration.test_session import listening
+from tests.support.servers import ask, listening
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import web
 
-from collgs_async import CatalogueError, Client, Config, Connection
+from collgs_async import CatalogueError, Client, Config
 from collgs_async.demo.dialects import Dialect
 from collgs_async.http import requester as inquiry_module
 from tests.conftest import fault, level2_scenes
-from tests.integration.test_session import listening
+from tests.support.servers import ask, listening
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -295,17 +295,6 @@ class Scripted:
         entries = [{"properties": {"identifier": name, "links": {"data": [{"href": "a.zip"}]}}} for name in page]
         answer = {"features": entries} | ({} if self._total is None else {"totalResults": self._total})
         return web.Response(text=json.dumps(answer))
-
-
-async def ask(origin: str, folder: Path, sleeps: Naps, **parameters: Any) -> list[str]:
-    config = Config(
-        base_url=f"{origin}/search",
-        parameters={"parentIdentifier": "X", **parameters},
-        output_directory=folder,
-        connection=Connection(timeout=5, retries=3),
-    )
-    async with Client(config, sleep=sleeps) as client:
-        return [product.identifier async for product in client.catalogue.search()]
 
 
 @pytest.mark.parametrize("total", [None, 10**6])

@@ -23,7 +23,7 @@ from collgs_async.models.sentinel import parse
 from collgs_async.selection.aoi import read_area
 from collgs_async.selection.queries import MAX_URL_LENGTH
 from tests.conftest import level2_scenes
-from tests.integration.test_session import listening
+from tests.support.servers import listening
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-import shutil
-import ssl
-import subprocess
 import time
-from contextlib import asynccontextmanager
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
@@ -28,33 +24,13 @@ from collgs_async.http.network_errors import NETWORK_ERRORS, describe_error
 from collgs_async.http.proxies import Proxies
 from collgs_async.http.retry import RetryPolicy, parse_retry_after, retry_call
 from collgs_async.http.session import HttpSession
+from tests.support.servers import NOBODY, listening
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from tests.conftest import Naps
-
-NOBODY = "http://127.0.0.1:9"
-"""The discard port, where nobody listens."""
-
-
-@asynccontextmanager
-async def listening(
-    answer: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], certificate: Path | None = None
-) -> AsyncIterator[str]:
-    """Run a server that answers every request like this, with TLS if it has a certificate; gives its origin."""
-    tls = None
-    if certificate:
-        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        tls.load_cert_chain(certificate)
-    runner = web.ServerRunner(web.Server(answer), shutdown_timeout=0.1)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
-        yield f"{'https' if tls else 'http'}://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
 
 
 class Recording:
@@ -261,19 +237,6 @@ def test_unknown_host_is_named() -> None:
     key = ConnectionKey("nowhere.invalid", 80, False, True, None, None, None)
 
     assert "the host nowhere.invalid is not known" == describe_error(aiohttp.ClientConnectorDNSError(key, OSError()))
-
-
-@pytest.fixture
-def certificate(tmp_path: Path) -> Path:
-    """A key and a certificate for 127.0.0.1, signed by itself, in one file."""
-    pem = tmp_path / "own.pem"
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not installed")
-    words = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=127.0.0.1"
-    extra = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(pem), "-out", str(tmp_path / "cert.pem")]
-    subprocess.run([*words.split(), *extra], check=True, capture_output=True)
-    pem.write_text(pem.read_text() + (tmp_path / "cert.pem").read_text())
-    return pem
 
 
 async def test_certificate_of_ones_own_is_trusted_by_ca_file_only(certificate: Path) -> None:

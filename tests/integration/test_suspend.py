@@ -21,7 +21,8 @@ from collgs_async.transfer.job import DownloadJob
 from collgs_async.transfer.segment import Segment
 from collgs_async.transfer.suspend import SuspendDetector
 from tests.conftest import HANGS, level2_scenes
-from tests.integration.test_session import listening
+from tests.support.clocks import NIGHT, Clock, until
+from tests.support.servers import listening
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,17 +32,6 @@ if TYPE_CHECKING:
     from tests.conftest import Naps
 
 MIB = 2**20
-NIGHT = 8 * 3600.0
-
-
-class Clock:
-    """A clock that goes on only when it is told to."""
-
-    def __init__(self, now: float = 1000.0) -> None:
-        self.now = now
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
@@ -106,13 +96,6 @@ def test_process_that_was_held_up_did_not_sleep(wall: Clock, steady: Clock) -> N
 
 def test_real_clocks_agree() -> None:
     assert 0 == SuspendDetector().since_last_look()
-
-
-async def until(happened: Callable[[], bool]) -> None:
-    """Wait for something that has no event."""
-    async with asyncio.timeout(HANGS):
-        while not happened():  # noqa: ASYNC110 - neither the server nor the job keeps one for it
-            await asyncio.sleep(0.01)
 
 
 @pytest.fixture

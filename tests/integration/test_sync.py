@@ -6,51 +6,23 @@ import asyncio
 import json
 import signal
 import sys
-import threading
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from collgs_async import CatalogueError, Config, Connection, Query, Status, StorageError, sync
-from collgs_async.demo.server import DemoServer
+from collgs_async import CatalogueError, Query, Status, StorageError, sync
 from collgs_async.models.progress import SilentProgress
 from tests.conftest import HANGS, fault, is_archive, level2_scenes
-from tests.e2e.test_interrupts import until
+from tests.support.commands import until
+from tests.support.threaded import served, settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable
     from pathlib import Path
 
-    from collgs_async.demo.scenes import Scene
+    from collgs_async.demo.server import DemoServer
     from collgs_async.models.product import Outcome
-
-
-@contextmanager
-def served(scenes: Sequence[Scene], folder: Path, **options: Any) -> Iterator[DemoServer]:
-    """Serve from a thread, for callers that have no loop or block the one that they have."""
-    server = DemoServer(scenes, folder, **options)
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    try:
-        asyncio.run_coroutine_threadsafe(server.__aenter__(), loop).result(10)
-        yield server
-        asyncio.run_coroutine_threadsafe(server.__aexit__(None, None, None), loop).result(10)
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
-
-
-def settings(server: DemoServer, folder: Path, **parameters: object) -> Config:
-    return Config(
-        base_url=server.url,
-        parameters={"parentIdentifier": "S2_MSIL2A", **parameters},
-        output_directory=folder / "archives",
-        connection=Connection(timeout=5, retries=1),
-    )
 
 
 def use_it_all(server: DemoServer, folder: Path) -> None:

@@ -23,8 +23,8 @@ from collgs_async.models.progress import SilentProgress
 from collgs_async.sync.client import SyncCatalogue
 from collgs_async.sync.loop_thread import LoopThread
 from tests.conftest import HANGS, is_archive, level2_scenes
-from tests.e2e.test_interrupts import until
-from tests.integration.test_sync import served, settings
+from tests.support.commands import until
+from tests.support.threaded import served, settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator

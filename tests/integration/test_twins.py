@@ -12,9 +12,8 @@ from collgs_async import CatalogueError
 from collgs_async.catalogue import search
 from collgs_async.selection.plan import Plan
 from collgs_async.storage.filenames import file_name
-from tests.integration.test_paging import archive
-from tests.integration.test_session import listening
-from tests.support.listings import NEWEST, Item, Listing, ask, client, newest_first
+from tests.support.listings import NEWEST, Item, Listing, archive, ask, client, newest_first
+from tests.support.servers import listening
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable

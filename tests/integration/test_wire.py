@@ -22,10 +22,8 @@ import pytest
 
 from collgs_async import Client
 from tests.conftest import HANGS, level2_scenes
-from tests.e2e.test_cli import COLLECTION, assert_clean_exit
-from tests.e2e.test_interrupts import on_linux
-from tests.integration import test_session as test_transport
-from tests.integration.test_hostile import MOST_MEMORY, Wild, measured, served, settings_for, small_archive
+from tests.support.commands import COLLECTION, assert_clean_exit, on_linux
+from tests.support.servers import MOST_MEMORY, Wild, measured, served, settings_for, small_archive
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -36,8 +34,6 @@ if TYPE_CHECKING:
     from tests.conftest import Command, Naps
 
     Say: TypeAlias = Callable[["Kept", asyncio.StreamWriter], Awaitable[bool]]
-
-certificate = test_transport.certificate
 
 NAMES = [scene.identifier for scene in level2_scenes(6)]
 BAD, GOOD = NAMES[3], [name for name in NAMES if name != NAMES[3]]

@@ -12,7 +12,19 @@ from urllib.parse import quote
 from aiohttp import web
 
 from collgs_async import Client, Config, Connection
-from tests.integration.test_session import listening
+from tests.support.servers import listening
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from tests.conftest import Naps
+
+import io
+import zipfile
+from typing import TYPE_CHECKING
+
+from collgs_async import CatalogueError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -142,7 +154,6 @@ def client(origin: str, folder: Path, sleeps: Naps, *, page_size: int = 10, **pa
 
 async def collected(answer: Any, folder: Path, sleeps: Naps, **options: Any) -> tuple[list[str], Exception | None]:
     """Search, and give what came, and what ended it early."""
-    from collgs_async import CatalogueError
 
     found: list[str] = []
     page_size = options.pop("page_size", 10)
@@ -157,3 +168,10 @@ async def collected(answer: Any, folder: Path, sleeps: Naps, **options: Any) -> 
 
 def mixed(items: list[Item], seed: int = 0) -> list[Item]:
     return random.Random(seed).sample(items, len(items))
+
+
+def archive(name: str) -> bytes:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as file:
+        file.writestr(f"{name}.SAFE/manifest.safe", f"<{name}/>")
+    return data.getvalue()

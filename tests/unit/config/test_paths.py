@@ -19,7 +19,7 @@ from collgs_async.config.paths import read_path
 from collgs_async.config.settings import Config, Connection, Selection
 from collgs_async.errors import ConfigError
 from tests.conftest import level2_scenes
-from tests.e2e.test_cli import COLLECTION, at, files_below
+from tests.support.commands import COLLECTION, at, files_below
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ import pytest
 
 from collgs_async.demo.constellation import FIJI, LUXEMBOURG, make_constellation
 from collgs_async.demo.scenes import COLLECTIONS
-from tests.integration.test_demo_server import S1_NAME, S2_NAME, bench, listing, names
+from tests.support.demo import S1_NAME, S2_NAME, bench, listing, names
 
 if TYPE_CHECKING:
     from pathlib import Path

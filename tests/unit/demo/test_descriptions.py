@@ -8,12 +8,12 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from collgs_async.demo.dialects import Dialect
-from tests.integration.test_demo_server import bench
+from tests.support.demo import bench
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.integration.test_demo_server import Answer, Bench
+    from tests.support.demo import Answer, Bench
 
 OS = "{http://a9.com/-/spec/opensearch/1.1/}"
 PARAM = "{http://a9.com/-/spec/opensearch/extensions/parameters/1.0/}"

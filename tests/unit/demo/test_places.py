@@ -16,7 +16,7 @@ from collgs_async.demo.dialects import Dialect
 from collgs_async.demo.geometry import contains, distance, intersects, shape_of
 from collgs_async.demo.tiles import corners
 from collgs_async.demo.wkt import read_wkt
-from tests.integration.test_demo_server import SCENE, bench, names
+from tests.support.demo import SCENE, bench, names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from collgs_async.demo.scenes import Scene
     from collgs_async.demo.tile_views import Crossing
-    from tests.integration.test_demo_server import Answer
+    from tests.support.demo import Answer
 
 DIAMOND = {"type": "Polygon", "coordinates": [[[6, 49], [7, 50], [6, 51], [5, 50], [6, 49]]]}
 """Half of its bounding box."""

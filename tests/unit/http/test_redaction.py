@@ -21,7 +21,7 @@ from collgs_async import CatalogueError, Client, Config, Connection
 from collgs_async.catalogue.reading import read_json
 from collgs_async.http.messages import LONGEST, error_text
 from collgs_async.models.redaction import forget_secret, keep_secret, redacted
-from tests.integration.test_session import listening
+from tests.support.servers import listening
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -18,9 +18,10 @@ from collgs_async.models.product import Product, RawTimes
 from collgs_async.selection.best import best
 from collgs_async.selection.filters import Excluded, filter_products, rejection
 from tests.conftest import level2_scenes
+from tests.support.selection import gathered, handed_out, silent
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+    from collections.abc import AsyncGenerator, Callable, Sequence
 
 checked = settings(deadline=None, derandomize=True, max_examples=80)
 
@@ -42,21 +43,6 @@ RADAR = Product(
 OCEAN = Product("S3A_OL_1_EFR____20210810T081245_20210810T081545_20210810T100954_0179_075_078_2340_LN1_O_NR_002", None)
 NAMELESS = Product("unnamed-0123", None, raw=RawTimes("2021-07-24"), orbit_number=108, platform="SENTINEL-2B")
 ALL = (TILE, RADAR, OCEAN, NAMELESS)
-
-
-async def handed_out(products: Iterable[Product]) -> AsyncGenerator[Product, None]:
-    for product in products:
-        yield product
-
-
-def silent(dropped: Excluded) -> None:
-    """For tests that do not ask what was dropped."""
-
-
-async def gathered(products: AsyncGenerator[Product, None], into: list[Product]) -> None:
-    """Keep what comes, also when an error comes after it."""
-    async for product in products:
-        into.append(product)  # noqa: PERF401  # a comprehension would lose it with the error
 
 
 def wanted(*products: Product, **criteria: object) -> list[Product]:

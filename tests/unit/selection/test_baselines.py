@@ -19,8 +19,7 @@ from collgs_async.models.sentinel import parse
 from collgs_async.selection.baselines import SAME_GROUND, latest_baseline
 from collgs_async.selection.filters import Excluded
 from tests.conftest import level2_scenes
-from tests.unit.models.test_criteria import gathered, handed_out, silent
-from tests.unit.selection.test_overlap import box
+from tests.support.selection import box, gathered, handed_out, silent
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Sequence

@@ -10,13 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collgs_async.selection.overlap import overlap_fraction
+from tests.support.selection import box
 
 checked = settings(deadline=None, derandomize=True, max_examples=100)
-
-
-def box(west: float, south: float, east: float, north: float) -> dict[str, Any]:
-    ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
-    return {"type": "Polygon", "coordinates": [ring]}
 
 
 def rolled(longitude: float) -> float:

@@ -15,14 +15,14 @@ from collgs_async.storage.audit import verify_folder
 from collgs_async.storage.identity import OtherProductError, refuse_another, top_folder
 from collgs_async.storage.verify import Level, verify_archive
 from tests.conftest import level2_scenes
-from tests.integration.test_hostile import files_in, plain, pull, raw_server, settings_for
 from tests.support.archives import Entry, written
+from tests.support.servers import files_in, plain, pull, raw_server, settings_for
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from tests.conftest import CommandHere, Naps
-    from tests.integration.test_hostile import Asked
+    from tests.support.servers import Asked
 
 S1 = "S1A_IW_GRDH_1SDV_20230929T054052_20230929T054117_050554_0616D1_FBDA"
 S2 = "S2A_MSIL1C_20250501T103021_N0511_R008_T31UGR_20250501T120000"

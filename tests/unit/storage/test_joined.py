@@ -15,17 +15,17 @@ from hypothesis import strategies as st
 
 from collgs_async.errors import IntegrityError
 from collgs_async.storage.verify import UnprovenError, verify_archive
-from tests.integration.test_hostile import files_in, plain, pull, raw_server
 from tests.support.archives import Entry, written
-from tests.unit.storage.test_odd_archives import ODD, TEXT, UTF8, entries, with_times
-from tests.unit.storage.test_verify import WRITERS, unpack_content
+from tests.support.odd_archives import ODD, TEXT, UTF8, entries, with_times
+from tests.support.servers import files_in, plain, pull, raw_server
+from tests.support.writers import WRITERS, unpack_content
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     from tests.conftest import Naps
-    from tests.integration.test_hostile import Asked
+    from tests.support.servers import Asked
 
 NOISE = random.Random(11).randbytes(400_000)
 DEFLATE64, BZIP2, LZMA = 9, 12, 14

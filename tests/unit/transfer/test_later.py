@@ -20,7 +20,7 @@ from collgs_async.models.timing import Timing
 from collgs_async.pipeline import Later, run_pipeline
 from collgs_async.transfer.waiting import Waiting
 from tests.conftest import HANGS, Naps
-from tests.unit.transfer.test_pipeline import QUEUE, WORKERS, Source, turns
+from tests.support.pipeline import QUEUE, WORKERS, Source, turns
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable

@@ -12,42 +12,15 @@ from collgs_async.errors import AuthenticationError, CatalogueError, StorageErro
 from collgs_async.models.product import Outcome, Product, Status
 from collgs_async.pipeline import run_pipeline
 from tests.conftest import HANGS
+from tests.support.pipeline import QUEUE, WORKERS, Source, turns
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
-
-WORKERS, QUEUE = 3, 5
-
-
-class Source:
-    """A search of so many products, that may fail at its end; knows how many it gave and whether it was closed."""
-
-    def __init__(self, count: int, failure: Exception | None = None) -> None:
-        self.given = 0
-        self.closed = False
-        self._count = count
-        self._failure = failure
-
-    async def __call__(self) -> AsyncGenerator[Product, None]:
-        try:
-            for number in range(self._count):
-                self.given += 1
-                yield Product(f"P{number}", url=None)
-            if self._failure:
-                raise self._failure
-        finally:
-            self.closed = True
 
 
 async def fetch(product: Product) -> Outcome:
     await asyncio.sleep(0)
     return Outcome(product, Status.DOWNLOADED)
-
-
-async def turns(count: int = 100) -> None:
-    """Let everything happen that can happen without outside help."""
-    for _ in range(count):
-        await asyncio.sleep(0)
 
 
 async def run(source: Source, *, workers: int = WORKERS) -> tuple[CatalogueError | None, list[str]]:

@@ -21,8 +21,8 @@ from collgs_async.selection.aoi import read_area
 from collgs_async.selection.aoi.area import Area
 from collgs_async.selection.aoi.crossings import are_tangled, merged
 from collgs_async.selection.aoi.places import MAX_POINTS
-from tests.e2e.test_interrupts import on_linux
 from tests.support.areas import box, gp, polygon, problem
+from tests.support.commands import on_linux
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
