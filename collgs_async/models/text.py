@@ -1,11 +1,11 @@
-"""Format and parse amounts: decimal bytes (1 kB is 1000 B), bytes per second, durations."""
+"""Format and parse amounts (decimal bytes, where 1 kB is 1000 B; bytes per second; durations), and shorten text."""
 
 from __future__ import annotations
 
 import math
 import re
 
-__all__ = ["format_bytes", "format_duration", "format_rate", "format_share", "parse_duration", "parse_rate"]
+__all__ = ["elide", "format_bytes", "format_duration", "format_rate", "format_share", "parse_duration", "parse_rate"]
 
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 _POWERS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
@@ -107,3 +107,11 @@ def _power(n: float) -> int:
 def _digits(n: float, power: int) -> str:
     value = n / 1000**power
     return f"{value:.1f}" if power and round(value, 1) < 100 else f"{value:.0f}"
+
+
+def elide(text: str, width: int | None) -> str:
+    """Replace the middle of a text with ``…`` when it is longer than `width` characters (1 or more; None: any)."""
+    if width is None or len(text) <= width:
+        return text
+    tail = (width - 1) // 2
+    return f"{text[: width - 1 - tail]}…{text[len(text) - tail :]}"

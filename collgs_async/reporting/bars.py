@@ -9,8 +9,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, TextIO
 
-from collgs_async.models.text import format_bytes, format_duration, format_rate, format_share
-from collgs_async.reporting.names import elide, short_name
+from collgs_async.models.text import elide, format_bytes, format_duration, format_rate, format_share
+from collgs_async.reporting.names import short_name
 from collgs_async.reporting.progress import ProgressCounter
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from collgs_async.errors import CollgsError, ConfigError
 from collgs_async.http.messages import json_text, printable
 from collgs_async.models.geojson import FLAT_FIELDS, properties, rewind
-from collgs_async.models.text import format_bytes
+from collgs_async.models.text import elide, format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
@@ -221,7 +221,8 @@ def _table(width: int | None, action: Callable[[Product], str] | None, first: Se
     details = _DETAILS if width is None else _choose_columns(width, lead, min(longest, _IDENTIFIER_WIDTH), first)
     room = _room_for_identifier(width, [*lead, *details])
     padding = min(room or _IDENTIFIER_WIDTH, longest)
-    identifier = _Column("identifier", f"<{padding}", lambda product: _shortened(product.identifier, room))
+    # The platform and the type are at the start of a name, the tile and the baseline near its end.
+    identifier = _Column("identifier", f"<{padding}", lambda product: elide(product.identifier, room))
     columns = [*lead, identifier, *details]
 
     def row(cells: Iterable[str]) -> str:
@@ -257,14 +258,6 @@ def _room_for_identifier(width: int | None, others: Iterable[_Column]) -> int | 
     if width is None:
         return None
     return max(_NARROWEST_IDENTIFIER, width - sum(len(_GAP) + column.width for column in others))
-
-
-def _shortened(identifier: str, room: int | None) -> str:
-    """Truncate in the middle: platform and type are at the start, tile and baseline near the end."""
-    if room is None or len(identifier) <= room:
-        return identifier
-    end = (room - 1) // 2
-    return f"{identifier[: room - 1 - end]}…{identifier[-end:]}"
 
 
 def _start(product: Product) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 from collgs_async.http.messages import printable
+from collgs_async.models.text import elide
 
-__all__ = ["elide", "short_name"]
+__all__ = ["short_name"]
 
 # The fields that distinguish two products of one download; protocol §7 has the whole grammar.
 _DATE = r"(?P<year>\d{4})(?P<month>\d\d)(?P<day>\d\d)"
@@ -48,11 +49,3 @@ def short_name(identifier: str, width: int = 28) -> str:
         if match := scheme.match(identifier):
             return form.format_map({name: field.strip("_") for name, field in match.groupdict().items()})
     return elide(printable(identifier), width)
-
-
-def elide(text: str, width: int) -> str:
-    """Replace the middle of a text with ``…`` when it is longer than `width` characters (1 or more)."""
-    if len(text) <= width:
-        return text
-    tail = (width - 1) // 2
-    return f"{text[: width - 1 - tail]}…{text[len(text) - tail :]}"

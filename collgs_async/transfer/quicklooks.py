@@ -9,28 +9,18 @@ from typing import TYPE_CHECKING, Final
 
 from collgs_async.errors import AuthenticationError, TransferError
 from collgs_async.http.messages import error_text
+from collgs_async.models.images import image_type
 
 if TYPE_CHECKING:
     from collgs_async.http.requester import StoreRequester
     from collgs_async.models.product import Product
 
-__all__ = ["SUFFIXES", "Picture", "Pictures"]
+__all__ = ["Picture", "Pictures"]
 
 log = logging.getLogger("collgs_async")
 
 MAX_SECONDS: Final = 30.0
 """Seconds for one picture, retries included; a preview is not worth a longer wait."""
-
-_KINDS: Final = (
-    (b"\xff\xd8\xff", ".jpg"),
-    (b"\x89PNG\r\n\x1a\n", ".png"),
-    (b"GIF8", ".gif"),
-    (b"RIFF", ".webp"),
-)
-
-
-SUFFIXES: Final = tuple(suffix for _, suffix in _KINDS)
-"""All file name suffixes of pictures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +32,7 @@ class Picture:
     data
         Content of the image file.
     suffix
-        File name suffix, determined from the first bytes, since catalogues declare every image as JPEG.
+        File name suffix, determined from the first bytes.
     """
 
     data: bytes
@@ -85,7 +75,7 @@ class Pictures:
             raise TransferError(f"HTTP {answer.status}: {error_text(answer.body) or 'no reason given'}")
         if not answer.whole:
             raise TransferError(f"it is larger than {self._largest} bytes")
-        suffix = next((suffix for beginning, suffix in _KINDS if answer.body.startswith(beginning)), None)
-        if suffix is None:
+        kind = image_type(answer.body)
+        if kind is None:
             raise TransferError("it is no JPEG, PNG, GIF or WebP")
-        return Picture(answer.body, suffix)
+        return Picture(answer.body, kind.suffix)

@@ -39,7 +39,15 @@ if TYPE_CHECKING:
 
     from collgs_async.storage.ranges import ByteRanges
 
-__all__ = ["AskAgain", "RangeRequest", "ResponseBody", "build_request", "interpret_response"]
+__all__ = [
+    "CONTENT_RANGE",
+    "AskAgain",
+    "RangeRequest",
+    "ResponseBody",
+    "build_request",
+    "content_length",
+    "interpret_response",
+]
 
 OVERLAP: Final = 64 * 1024
 """Bytes at the end of a part file that are requested again and compared when there is no strong validator."""
@@ -52,7 +60,8 @@ _CODINGS: Final = frozenset(
 )
 """The registered content codings and two older names (IANA, HTTP Content Coding Registry)."""
 
-_CONTENT_RANGE = re.compile(r"\s*bytes\s+(?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18}|\*)\s*", re.I)
+CONTENT_RANGE = re.compile(r"\s*bytes\s+(?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18}|\*)\s*", re.I)
+"""First and last byte of the body, and length of the whole (RFC 9110 §14.4)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +220,7 @@ def interpret_response(
     """
     if codings := _codings(headers):
         raise TransferError(f"the store sent the archive with Content-Encoding {', '.join(codings)}, unasked")
-    span = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", ""))
+    span = CONTENT_RANGE.fullmatch(headers.get("Content-Range", ""))
     if status == 416:
         return _interpret_416(span, ask, held, known, url)
     if span and span[1] is not None and _has_matching_length(span, headers, required=status == 200):
@@ -236,11 +245,12 @@ def _codings(headers: Mapping[str, str]) -> list[str]:
 
 def _has_matching_length(span: re.Match[str], headers: Mapping[str, str], *, required: bool) -> bool:
     """Whether Content-Length agrees with Content-Range; on a 200 the latter has no meaning unless it does (§14.4)."""
-    length = _content_length(headers)
+    length = content_length(headers)
     return not required if length is None else length == int(span[2]) - int(span[1]) + 1
 
 
-def _content_length(headers: Mapping[str, str]) -> int | None:
+def content_length(headers: Mapping[str, str]) -> int | None:
+    """Return Content-Length in bytes; None if it is missing or invalid."""
     text = headers.get("Content-Length", "").strip()
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
 
@@ -290,7 +300,7 @@ def _interpret_whole(
     headers: Mapping[str, str], *, ask: RangeRequest, known: RemoteVersion | None, url: str
 ) -> ResponseBody | AskAgain:
     """Interpret a response that holds the archive from its first byte on, whatever was requested."""
-    remote = _remote(headers, url, _content_length(headers))
+    remote = _remote(headers, url, content_length(headers))
     if ask.if_range and known and known.size is not None and known.size == remote.size:
         # The server mishandles If-Range, or each of its nodes has its own ETag, or this is another version of the
         # same length. Comparing one block decides it, and is cheaper than downloading everything again.

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Final
 
 from collgs_async.errors import TransferError
 from collgs_async.storage.verify import describe_non_zip
+from collgs_async.transfer.range_request import CONTENT_RANGE, content_length
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from collgs_async.http.requester import Answer, StoreRequester
     from collgs_async.models.product import Product
 
@@ -23,8 +22,6 @@ log = logging.getLogger("collgs_async")
 _PAGE: Final = 64 * 1024
 _WORDS = re.compile(r"\s*(?:text/|application/(?:[\w.-]+\+)?(?:xml|json)\b)", re.IGNORECASE)
 """Content types of responses that are not archives, such as login forms and error pages."""
-
-_CONTENT_RANGE = re.compile(r"\s*bytes\s+(?:0-\d{1,18}|\*)/(\d{1,18})\s*", re.IGNORECASE)
 
 
 class Lengths:
@@ -64,10 +61,10 @@ class Lengths:
     async def _by_byte(self, url: str) -> int | None:
         answer = await self._requester.request(url, headers={"Range": "bytes=0-0"}, limit=_PAGE)
         size: int | None = None
-        if answer.status in {206, 416} and (
-            content_range := _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
-        ):
-            size = int(content_range[1]) or None
+        if answer.status in {206, 416}:
+            span = CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
+            if span and span[1] in {None, "0"} and span[3] != "*":
+                size = int(span[3]) or None
         elif answer.status == 200 and describe_non_zip(answer.body) is None:
             size = _whole_length(answer)
         # The range request has worked where HEAD did not, so HEAD need not be tried for the next archives.
@@ -77,8 +74,5 @@ class Lengths:
 
 def _whole_length(answer: Answer) -> int | None:
     """Return Content-Length of a complete response; None with a Content-Encoding, whose length is another one."""
-    headers: Mapping[str, str] = answer.headers
-    if headers.get("Content-Encoding", "identity") != "identity":
-        return None
-    text = headers.get("Content-Length", "")
-    return int(text) or None if text.isascii() and text.isdigit() and len(text) <= 18 else None
+    is_encoded = answer.headers.get("Content-Encoding", "identity") != "identity"
+    return None if is_encoded else content_length(answer.headers) or None

@@ -14,6 +14,7 @@ from collgs_async.cli.commands.map import check_place, write_map
 from collgs_async.client import Client
 from collgs_async.errors import CatalogueError
 from collgs_async.http.messages import printable
+from collgs_async.models.images import IMAGE_TYPES
 from collgs_async.models.text import format_bytes
 from collgs_async.reporting.listing import write_listing
 from collgs_async.reporting.ordering import read_order, sort_by
@@ -23,7 +24,6 @@ from collgs_async.selection.filters import closing_iter
 from collgs_async.selection.planned import PlannedProducts
 from collgs_async.selection.search import SelectedProducts
 from collgs_async.storage.atomic import write_whole
-from collgs_async.transfer.quicklooks import SUFFIXES
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -175,4 +175,4 @@ def _stem(client: Client, product: Product) -> str:
 def _is_here(client: Client, product: Product) -> bool:
     """Whether a preview is here, in any format."""
     folder, stem = client.path_for(product).parent, _stem(client, product)
-    return any((folder / f"{stem}{suffix}").exists() for suffix in SUFFIXES)
+    return any((folder / f"{stem}{kind.suffix}").exists() for kind in IMAGE_TYPES)

@@ -11,6 +11,7 @@ from string import Template
 from typing import TYPE_CHECKING, Any, Final
 
 from collgs_async.http.messages import json_text, printable
+from collgs_async.models.images import image_type
 from collgs_async.reporting.map.outlines import outlines
 from collgs_async.reporting.map.scenes import feature
 
@@ -39,14 +40,6 @@ _SCRIPTS: Final = (
     "main",
 )
 """The parts of the script, in the order in which they are joined into one module."""
-
-_IMAGES: Final = (
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"\x89PNG\r\n\x1a\n", "image/png"),
-    (b"GIF8", "image/gif"),
-    (b"RIFF", "image/webp"),
-)
-"""Magic numbers of permitted images; others, such as SVG, may contain scripts."""
 
 _RESOURCES = files("collgs_async.reporting.map") / "resources"
 
@@ -126,8 +119,7 @@ def _embedded(data: object) -> str:
 def _images(quicklooks: Mapping[str, bytes]) -> dict[str, str]:
     """Return each preview as a data URL."""
     return {
-        identifier: f"data:{kind};base64,{base64.b64encode(image).decode()}"
+        identifier: f"data:{kind.media_type};base64,{base64.b64encode(image).decode()}"
         for identifier, image in quicklooks.items()
-        for beginning, kind in _IMAGES
-        if image.startswith(beginning)
+        if (kind := image_type(image))
     }
