@@ -2,20 +2,19 @@
 
 Both are made in one way, that of `Requester`. What differs:
 
-==================  ==========================================  ==================================================
-                    catalogue                                   store
-==================  ==========================================  ==================================================
-connection          a new one for each request                  reused
-body                may be compressed; one of more than 32 MiB  not compressed; read up to a limit that the caller
-                    is an error                                 sets
-concurrent requests not limited                                 as many as the store accepts
-result              read by the caller, any failure of which    any response except a temporary failure
-                    may be retryable
-error               `CatalogueError`                            `TransferError`
-retried             what is `retryable`                         a network error, a rejection, a server error
-after the attempts  waits for the end of an outage              fails
-log level           warning                                     debug
-==================  ==========================================  ==================================================
+==================  ========================================  =============================================
+                    catalogue                                 store
+==================  ========================================  =============================================
+connection          a new one for each request                reused
+concurrency         not limited                               as many requests as the store accepts
+body                may be compressed; an error above 32 MiB  not compressed; read up to the caller's limit
+lost login cookies  lead to another login                     are put back first
+result              what the caller reads in the response     any response but a temporary failure
+error               `CatalogueError`                          `TransferError`
+retried             what is `retryable`, also by the caller   network errors, rejections, server errors
+after all retries   waits for the end of an outage            fails
+log level           warning                                   debug
+==================  ========================================  =============================================
 """
 
 from __future__ import annotations
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
 
     from tenacity import RetryCallState
 
-    from collgs_async.http.auth import AuthAttempt
     from collgs_async.http.session import Session
 
 __all__ = ["Answer", "CatalogueRequester", "Requester", "StoreRequester"]
@@ -84,7 +82,13 @@ class Requester(ABC):
         self._session = session
 
     async def _attempt(
-        self, url: str, limit: int, *, params: Mapping[str, str] | None = None, **options: Any
+        self,
+        url: str,
+        limit: int,
+        *,
+        params: Mapping[str, str] | None = None,
+        restores_cookies: bool = False,
+        **options: Any,
     ) -> Answer:
         """Make a request, and repeat it after a login if the response is a login page.
 
@@ -92,17 +96,21 @@ class Requester(ABC):
         ----------
         limit
             Maximum bytes of the body that are read.
+        restores_cookies
+            Whether a login page first puts the login's cookies back if another response has replaced them.
         params, options
             Further arguments of `HttpSession.get`.
         """
         attempt = self._session.auth.begin_attempt()
+        if restores_cookies:
+            options["beginning"] = attempt.on_request
         while True:
-            answer = await self._send(attempt, url, limit, params=params, **options)
+            answer = await self._send(url, limit, params=params, **options)
             if not is_login_page(answer.body):
                 return answer
             await attempt.sign_in(with_parameters(url, params or {}))
 
-    async def _send(self, attempt: AuthAttempt, url: str, limit: int, **options: Any) -> Answer:  # noqa: ARG002 - StoreRequester needs it
+    async def _send(self, url: str, limit: int, **options: Any) -> Answer:
         http = self._session.http
         try:
             async with http.get(url, **options) as response:
@@ -205,16 +213,16 @@ class StoreRequester(Requester):
             The store requires a login, and credentials are missing or were refused.
         """
         return await retry_call(
-            lambda: self._attempt(url, limit, method=method, headers=headers),
+            lambda: self._attempt(url, limit, method=method, headers=headers, restores_cookies=True),
             RetryPolicy(self._session.retries),
             worth_it=lambda error: isinstance(error, TransferError) and (error.retry_after or 0) <= MAX_RETRY_AFTER,
             before_sleep=partial(_log_retry, logging.DEBUG),
             sleep=self._session.timing.sleep,
         )
 
-    async def _send(self, attempt: AuthAttempt, url: str, limit: int, **options: Any) -> Answer:
+    async def _send(self, url: str, limit: int, **options: Any) -> Answer:
         async with self._limiter.slot() as started:
-            answer = await super()._send(attempt, url, limit, beginning=attempt.on_request, **options)
+            answer = await super()._send(url, limit, **options)
             self._raise_if_temporary(answer, started)
         return answer
 

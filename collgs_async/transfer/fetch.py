@@ -108,7 +108,7 @@ class SegmentFetcher:
         timeout: float = 60.0,
         longest_wait: float = MAX_RETRY_AFTER,
     ) -> None:
-        self._session, self._authenticator = session.http, session.auth
+        self._http, self._auth = session.http, session.auth
         self._rate_limiter = rate_limiter
         self._block = rate_limiter.block_size(block)
         self._min_rate = min_rate
@@ -126,7 +126,7 @@ class SegmentFetcher:
         """
         try:
             headers = {"Range": f"bytes=0-{_ENOUGH_TO_IDENTIFY - 1}"}
-            async with self._session.get(url, headers=headers, fresh=True) as response:
+            async with self._http.get(url, headers=headers, fresh=True) as response:
                 if response.status not in {200, 206}:
                     raise await _error_from_response(response, self._timeout, self._longest_wait)
                 head = bytearray()
@@ -166,7 +166,7 @@ class SegmentFetcher:
         ProductError, AuthenticationError
             The store refused, or the connection failed; bytes received before are in the part file.
         """
-        attempt = self._authenticator.begin_attempt()
+        attempt = self._auth.begin_attempt()
         while True:
             reused: list[str] = []
             try:
@@ -193,7 +193,7 @@ class SegmentFetcher:
         fresh = not self._may_reuse_connection(job)
         ask, part = job.ask_for(segment), job.part
         try:
-            async with self._session.get(
+            async with self._http.get(
                 job.url,
                 headers=ask.headers,
                 buffer=_MIN_BLOCK,

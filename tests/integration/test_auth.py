@@ -21,7 +21,9 @@ from collgs_async.errors import AuthenticationError, ConfigError, TransferError
 from collgs_async.http.auth import Authenticator, Identity
 from collgs_async.http.credentials import Credentials, find_credentials
 from collgs_async.http.messages import is_login_page
-from collgs_async.http.session import HttpSession
+from collgs_async.http.requester import StoreRequester
+from collgs_async.http.session import HttpSession, Session
+from collgs_async.models.timing import Timing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -132,6 +134,16 @@ class TestOneSignInForAll:
             site = URL(server.origin).with_host(host or "127.0.0.1")
             jar(run).update_cookies({"session": "old"}, site)  # as an answer that comes late does
             assert 200 == await run.fetch(SCENES[1].location)
+            assert 1 == len(posts(server))
+
+    async def test_a_small_request_puts_replaced_cookies_back_without_another_sign_in(self, tmp_path: Path) -> None:
+        async with store(tmp_path) as server, running(server.origin) as run:
+            requester = StoreRequester(Session(run.session, run.authenticator, retries=1, timing=Timing()), workers=1)
+            first, second = (f"{server.origin}/{location}" for location in locations(2))
+            assert 200 == (await requester.request(first, limit=1000)).status
+            jar(run).update_cookies({"session": "old"}, URL(server.origin))
+            answer = await requester.request(second, limit=1000)
+            assert (200, b"PK", False) == (answer.status, answer.body[:2], answer.whole)
             assert 1 == len(posts(server))
 
     async def test_a_new_session_in_one_piece_is_not_mixed_with_an_old_second_piece(self, tmp_path: Path) -> None:
