@@ -1,4 +1,4 @@
-"""Derive an archive's file name from the product's identifier, which may not be a safe file name."""
+"""Derive an archive's file name from the product's identifier, which may not be a safe one, and those beside it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["file_name", "folds_case", "former_file_name"]
+__all__ = ["file_name", "folds_case", "former_file_name", "part_of", "sidecar_of"]
 
 _LONGEST_NAME = 255 - len(".zip.part.lease~~~")
 _DIGITS = 32
@@ -58,6 +58,16 @@ def former_file_name(identifier: str, *, folds_case: bool = False) -> str | None
     """
     former = _named(identifier, _FORMER_DIGITS, folds_case=folds_case)
     return None if former == file_name(identifier, folds_case=folds_case) else former
+
+
+def part_of(final: Path) -> Path:
+    """Return the path of an archive's part file."""
+    return final.with_name(f"{final.name}.part")
+
+
+def sidecar_of(final: Path) -> Path:
+    """Return the path of the sidecar of an archive's part file."""
+    return final.with_name(f"{final.name}.part.json")
 
 
 def _named(identifier: str, digits: int, *, folds_case: bool) -> str:

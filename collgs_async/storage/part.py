@@ -9,20 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import json
 import logging
 import os
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 from collgs_async.errors import TakenOverError, UnreadableError
 from collgs_async.storage.executor import DiskExecutor
+from collgs_async.storage.filenames import part_of, sidecar_of
 from collgs_async.storage.files import (
     create_file,
     is_at,
     open_regular,
-    read_small,
     readable,
     refuse_odd,
     remove_file,
@@ -33,7 +31,7 @@ from collgs_async.storage.files import (
 )
 from collgs_async.storage.lock import ProductLock
 from collgs_async.storage.ranges import ByteRanges
-from collgs_async.storage.sidecar import RemoteVersion, parse_sidecar
+from collgs_async.storage.sidecar import RemoteVersion, read_sidecar, sidecar_text, write_sidecar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -41,13 +39,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-__all__ = [
-    "Block",
-    "PartFile",
-    "RemoteVersion",
-    "parse_sidecar",
-    "part_of",
-]
+__all__ = ["Block", "PartFile"]
 
 log = logging.getLogger("collgs_async")
 
@@ -59,16 +51,6 @@ SMALL: Final = 4 * 2**20
 
 _RECORD_INTERVAL: Final = 2**20
 """Bytes written between two updates of the ranges in the sidecar; they are lost if the process is killed."""
-
-_LARGEST_SIDECAR: Final = 2**20
-"""Maximum size in bytes; a longer file is not a sidecar of this package."""
-
-_PART, _SIDECAR = ".part", ".part.json"
-
-
-def part_of(final: Path) -> Path:
-    """Return the path of an archive's part file."""
-    return final.with_name(final.name + _PART)
 
 
 class PartFile:
@@ -118,7 +100,7 @@ class PartFile:
         self._watch = watch
         self.path = part_of(final)
         self.lock = ProductLock(self.path, separate)
-        self.sidecar = final.with_name(final.name + _SIDECAR)
+        self.sidecar = sidecar_of(final)
         self.held = ByteRanges()
         self.remote: RemoteVersion | None = None
         self._descriptor: int | None = None
@@ -235,14 +217,10 @@ class PartFile:
             remove_file(self.sidecar)
             return
         with readable():
-            text = read_small(self.sidecar, _LARGEST_SIDECAR + 1)
-        if text is None or len(text) > _LARGEST_SIDECAR:
-            return
-        with suppress(UnicodeDecodeError):
-            self.remote, recorded = parse_sidecar(text.decode())
-            if recorded is not None:
-                recorded.remove(length, recorded.end)
-                self.held, self.has_gaps = recorded, True
+            self.remote, recorded = read_sidecar(self.sidecar)
+        if recorded is not None:
+            recorded.remove(length, recorded.end)
+            self.held, self.has_gaps = recorded, True
 
     def _separate_from_links(self) -> None:
         """Continue in a copy if the file has further hard links, as in a snapshot."""
@@ -340,25 +318,12 @@ class PartFile:
     async def _record(self, *, scattered: bool = False) -> None:
         async with self._recording:
             self._unrecorded = 0
-            fields = asdict(self.remote) if self.remote else {}
-            if scattered or self.has_gaps:
-                fields["ranges"] = list(self.held)
-            await self._do(self._write_sidecar, json.dumps(fields).encode())
+            ranges = self.held if scattered or self.has_gaps else None
+            await self._do(self._write_sidecar, sidecar_text(self.remote, ranges))
 
     def _write_sidecar(self, text: bytes) -> None:
-        """Write the sidecar with one system call, so that a killed process cannot leave half of it."""
         self._require_ownership()
-        descriptor = create_file(self.sidecar)
-        try:
-            status = os.fstat(descriptor)
-            if status.st_nlink > 1 or status.st_size > _LARGEST_SIDECAR:  # it has other hard links, or is not ours
-                self.sidecar.unlink()
-                os.close(descriptor)
-                descriptor = create_file(self.sidecar)
-                status = os.fstat(descriptor)
-            write_all(descriptor, text.ljust(status.st_size), 0)
-        finally:
-            os.close(descriptor)
+        write_sidecar(self.sidecar, text)
 
     async def publish(self) -> None:
         """Give the archive its final name, after its bytes were flushed to the disk."""
@@ -406,7 +371,7 @@ class PartFile:
             remove_file(self.sidecar)
             # If the process is killed in between, the part file has no sidecar, so it is verified by checksum.
             self.final.replace(self.path)
-            self._write_sidecar(json.dumps({"ranges": list(held)}).encode())
+            self._write_sidecar(sidecar_text(None, held))
 
     async def discard(self) -> None:
         """Remove the part file and its sidecar."""

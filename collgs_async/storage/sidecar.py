@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import os
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Final
 
+from collgs_async.storage.files import create_file, read_small, write_all
 from collgs_async.storage.ranges import ByteRanges
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
-__all__ = ["RemoteVersion", "parse_sidecar"]
+__all__ = ["RemoteVersion", "parse_sidecar", "read_sidecar", "sidecar_text", "write_sidecar"]
+
+_LARGEST: Final = 2**20
+"""Maximum size in bytes; a longer file is not a sidecar of this package."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +41,40 @@ class RemoteVersion:
     etag: str | None = None
     last_modified: str | None = None
     date: str | None = None
+
+
+def read_sidecar(path: Path) -> tuple[RemoteVersion | None, ByteRanges | None]:
+    """Read version and ranges; either is None if it is damaged or missing."""
+    data = read_small(path, _LARGEST + 1)
+    if data is None or len(data) > _LARGEST:
+        return None, None
+    try:
+        return parse_sidecar(data.decode())
+    except UnicodeDecodeError:
+        return None, None
+
+
+def sidecar_text(remote: RemoteVersion | None, ranges: ByteRanges | None) -> bytes:
+    """Return the content of a sidecar; without `ranges`, the part file has no gaps."""
+    fields = asdict(remote) if remote else {}
+    if ranges is not None:
+        fields["ranges"] = list(ranges)
+    return json.dumps(fields).encode()
+
+
+def write_sidecar(path: Path, text: bytes) -> None:
+    """Write a sidecar with one system call, so that a killed process cannot leave half of it."""
+    descriptor = create_file(path)
+    try:
+        status = os.fstat(descriptor)
+        if status.st_nlink > 1 or status.st_size > _LARGEST:  # it has other hard links, or is not ours
+            path.unlink()
+            os.close(descriptor)
+            descriptor = create_file(path)
+            status = os.fstat(descriptor)
+        write_all(descriptor, text.ljust(status.st_size), 0)
+    finally:
+        os.close(descriptor)
 
 
 def parse_sidecar(text: str) -> tuple[RemoteVersion | None, ByteRanges | None]:

@@ -7,8 +7,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from collgs_async.errors import FileError, IntegrityError
+from collgs_async.storage.filenames import part_of
 from collgs_async.storage.files import refuse_odd
-from collgs_async.storage.part import part_of
 from collgs_async.storage.verify import Level, verify_archive
 
 if TYPE_CHECKING:

@@ -450,7 +450,7 @@ async def test_a_sidecar_that_cannot_be_read_back_is_dropped_with_its_part(
     (await taken(tmp_path / "a.zip")).lock.release()
     part = PartFile(tmp_path / "a.zip")
     with monkeypatch.context() as patched:
-        patched.setattr("collgs_async.storage.part.read_small", lambda *_: (_ for _ in ()).throw(failure(errno.EIO)))
+        patched.setattr("collgs_async.storage.sidecar.read_small", lambda *_: (_ for _ in ()).throw(failure(errno.EIO)))
         part.open_existing()
 
     assert (0, None) == (part.held.total, part.remote)
