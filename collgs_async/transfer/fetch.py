@@ -11,23 +11,26 @@ import time
 from contextlib import aclosing, closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from collgs_async.errors import AuthenticationError, ExhaustedError, NotAvailableError, ProductError, TransferError
-from collgs_async.http.body_reading import next_bytes, read_what_comes
-from collgs_async.http.messages import error_text, is_login_page, is_rate_limit_text
-from collgs_async.http.network_errors import NETWORK_ERRORS, BadRedirectError, describe_error, is_away
-from collgs_async.http.retry import MAX_RETRY_AFTER, parse_retry_after
-from collgs_async.models.redaction import redacted
-from collgs_async.models.text import format_duration, format_rate
-from collgs_async.storage.files import NO_DESCRIPTOR
-from collgs_async.storage.verify import describe_non_zip
+from collgs_async.errors import AuthenticationError, NotAvailableError, TransferError
+from collgs_async.http.body_reading import next_bytes
+from collgs_async.http.network_errors import NETWORK_ERRORS, BadRedirectError, describe_error
+from collgs_async.http.retry import MAX_RETRY_AFTER
+from collgs_async.models.text import format_rate
 from collgs_async.transfer.body import BodyWriter
 from collgs_async.transfer.connection import BodyConnection
 from collgs_async.transfer.range_request import AskAgain, ResponseBody, interpret_response
 from collgs_async.transfer.receiver import WORTH_A_RECEIVER, BodyReceiver
 from collgs_async.transfer.segment import SegmentSuperseded
+from collgs_async.transfer.store_errors import (
+    ERROR_PAGE,
+    LoginRequired,
+    check_is_zip,
+    error_from_network,
+    error_from_response,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 
     from aiohttp import ClientResponse, StreamReader
 
@@ -37,17 +40,10 @@ if TYPE_CHECKING:
     from collgs_async.transfer.job import DownloadJob
     from collgs_async.transfer.segment import Segment
 
-__all__ = ["BusyError", "SegmentFetcher", "StagingError", "UnavailableError"]
-
-_ERROR_PAGE: Final = 64 * 1024
-"""Maximum bytes of an error page that are read for the server's message."""
+__all__ = ["SegmentFetcher", "SegmentResult"]
 
 _ENOUGH_TO_IDENTIFY: Final = 1024
 """Bytes at the beginning of a body that are enough to distinguish an archive from a page."""
-
-_SAMPLE: Final = 256
-_TEXT: Final = bytes({*b"\t\n\f\r", *range(32, 127), *range(128, 256)})
-"""Byte values that occur in text, in UTF-8 or an older encoding."""
 
 _MIN_BLOCK: Final = 64 * 1024
 _SHARED: Final = 2 * 2**20
@@ -57,24 +53,8 @@ _RATE_WINDOW: Final = 30.0
 """Seconds over which a connection must reach the minimum rate."""
 
 
-class _LoginRequired(Exception):  # noqa: N818 - not an error: the login follows, then the request is repeated
-    """The store responded with a login form instead of the archive."""
-
-
 class _WrongNameError(Exception):
     """The archive does not start with the product's name, and came over a reused connection: it may be another one."""
-
-
-class UnavailableError(TransferError):
-    """The store cannot serve the request at the moment; the cause may be the whole store, or this archive alone."""
-
-
-class BusyError(UnavailableError):
-    """The store rejected the request because there are too many at once."""
-
-
-class StagingError(TransferError):
-    """The store is restoring the archive from tape (HTTP 202); the request is to be repeated later."""
 
 
 SegmentResult: TypeAlias = ResponseBody | AskAgain | SegmentSuperseded
@@ -128,16 +108,16 @@ class SegmentFetcher:
             headers = {"Range": f"bytes=0-{_ENOUGH_TO_IDENTIFY - 1}"}
             async with self._http.get(url, headers=headers, fresh=True) as response:
                 if response.status not in {200, 206}:
-                    raise await _error_from_response(response, self._timeout, self._longest_wait)
+                    raise await error_from_response(response, self._timeout, self._longest_wait)
                 head = bytearray()
                 while len(head) < _ENOUGH_TO_IDENTIFY and (chunk := await next_bytes(response)):
                     head += chunk
-                with suppress(_LoginRequired):
-                    _check_is_zip(bytes(head), response.headers, self._longest_wait)
+                with suppress(LoginRequired):
+                    check_is_zip(bytes(head), response.headers, self._longest_wait)
         except BadRedirectError as error:
             raise NotAvailableError(describe_error(error)) from error
         except NETWORK_ERRORS as error:
-            raise _error_from_network(error) from error
+            raise error_from_network(error) from error
 
     async def fetch(
         self,
@@ -172,7 +152,7 @@ class SegmentFetcher:
             try:
                 with _preserve_cancellation():
                     return await self._fetch(job, segment, on_response, attempt, reused)
-            except _LoginRequired:
+            except LoginRequired:
                 await attempt.sign_in(job.url)
             except _WrongNameError:
                 self._names_inside = False
@@ -202,7 +182,7 @@ class SegmentFetcher:
                 doubting=lambda: reused.append(job.url),
             ) as response:
                 if response.status not in {200, 206, 416}:
-                    raise await _error_from_response(response, self._timeout, self._longest_wait)
+                    raise await error_from_response(response, self._timeout, self._longest_wait)
                 job.answered(segment, response)
                 answer = interpret_response(
                     response.status,
@@ -223,7 +203,7 @@ class SegmentFetcher:
                 async with aclosing(self._blocks(response, job, segment)) as blocks:
                     head = await anext(blocks, bytearray())
                     if answer.first == 0:
-                        _check_is_zip(bytes(head[:_ERROR_PAGE]), response.headers, self._longest_wait)
+                        check_is_zip(bytes(head[:ERROR_PAGE]), response.headers, self._longest_wait)
                         if reused and not _starts_with_name(head, job.product.identifier):
                             raise _WrongNameError
                     if not await on_response(answer, response):
@@ -236,7 +216,7 @@ class SegmentFetcher:
         except NETWORK_ERRORS as error:
             if segment.superseded:
                 return SegmentSuperseded()
-            raise _error_from_network(error) from error
+            raise error_from_network(error) from error
 
     def _may_reuse_connection(self, job: DownloadJob) -> bool:
         """Whether a response to another request would be recognized, so that a connection may be reused.
@@ -366,47 +346,3 @@ def _unread_buffer(content: StreamReader) -> bytes:
     chunks = getattr(content, "_buffer", None) or ()
     offset = getattr(content, "_buffer_offset", 0)
     return b"".join(chunks)[offset:]
-
-
-def _check_is_zip(head: bytes, headers: Mapping[str, str], longest_wait: float) -> None:
-    """Raise unless the body starts like a ZIP archive, whatever its Content-Type says."""
-    if (what := describe_non_zip(head)) is None:
-        return
-    if is_login_page(head):
-        raise _LoginRequired
-    if head[:_SAMPLE].translate(None, _TEXT):  # binary data, so not an error message but the wrong content
-        raise TransferError(f"the store sent {what} instead of the archive", retry_after=parse_retry_after(headers))
-    words = error_text(head)
-    message = f"the store sent {what} instead of the archive{f': {words}' if words else ''}"
-    raise _temporary_error(message, parse_retry_after(headers), longest_wait, busy=is_rate_limit_text(words))
-
-
-def _error_from_network(error: BaseException) -> TransferError | ExhaustedError:
-    if isinstance(error, OSError) and error.errno in NO_DESCRIPTOR:
-        return ExhaustedError(describe_error(error))
-    return (UnavailableError if is_away(error) else TransferError)(describe_error(error))
-
-
-async def _error_from_response(
-    response: ClientResponse, seconds: float, longest_wait: float
-) -> ProductError | AuthenticationError:
-    """Convert an error response into the exception class that determines how it is handled."""
-    page = await read_what_comes(response, _ERROR_PAGE, seconds=seconds)
-    words = error_text(page)
-    message = f"HTTP {response.status}: {words or redacted(response.reason or '') or 'no reason given'}"
-    wait = parse_retry_after(response.headers)
-    if response.status == 401:
-        return AuthenticationError(f"the store asks for a sign-in ({message})")
-    if response.status == 202:
-        return StagingError(message, retry_after=wait)
-    busy = response.status in {429, 503} or is_rate_limit_text(words)
-    if busy or response.status >= 500 or response.status in {408, 425}:
-        return _temporary_error(message, wait, longest_wait, busy=busy)
-    return NotAvailableError(message)
-
-
-def _temporary_error(message: str, wait: float | None, longest_wait: float, *, busy: bool) -> ProductError:
-    """Return a temporary error, or a permanent one if Retry-After exceeds the longest wait."""
-    if wait is not None and wait > longest_wait:
-        return NotAvailableError(f"{message}; it asks to wait {format_duration(wait)}, longer than a run does")
-    return (BusyError if busy else UnavailableError)(message, retry_after=wait)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from collgs_async.errors import ProductError
 from collgs_async.http.retry import clear_error_frames
 from collgs_async.models.timing import wait_completed
-from collgs_async.transfer.fetch import BusyError
 from collgs_async.transfer.range_request import ResponseBody
+from collgs_async.transfer.store_errors import BusyError
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence

@@ -15,12 +15,14 @@ from collgs_async.http.limits import ConcurrencyLimiter, RateLimiter
 from collgs_async.http.retry import MAX_RETRY_AFTER, retry_call
 from collgs_async.models.text import format_bytes, format_duration
 from collgs_async.storage.verify import Level
-from collgs_async.transfer.fetch import BusyError, SegmentFetcher, StagingError, UnavailableError
+from collgs_async.transfer.fetch import SegmentFetcher
 from collgs_async.transfer.helpers import IDLE_POLL, SegmentHelpers
-from collgs_async.transfer.outage import OutageError, Store
+from collgs_async.transfer.outage import OutageError
 from collgs_async.transfer.range_request import AskAgain
 from collgs_async.transfer.segment import SegmentSuperseded
 from collgs_async.transfer.staging import put_off_until_staged
+from collgs_async.transfer.store import Store
+from collgs_async.transfer.store_errors import BusyError, StagingError, UnavailableError
 from collgs_async.transfer.stores import Stores
 from collgs_async.transfer.suspend import SuspendDetector
 

@@ -15,8 +15,8 @@ from collgs_async.models.text import format_duration
 from collgs_async.transfer.outage import PutOff
 
 if TYPE_CHECKING:
-    from collgs_async.transfer.fetch import StagingError
     from collgs_async.transfer.job import DownloadJob
+    from collgs_async.transfer.store_errors import StagingError
 
 __all__ = ["put_off_until_staged"]
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from collgs_async.transfer.outage import Store
+    from collgs_async.transfer.store import Store
 
 __all__ = ["Stores"]
 
