@@ -7,14 +7,13 @@ from typing import Final
 __all__ = ["entry_point"]
 
 
-_COLLECT_EACH: Final = 10_000
-"""Objects between two collections of garbage: by default they are 700."""
+_COLLECT_EACH: Final = 20_000
+"""Objects between two collections of garbage; the default of 700 would find nothing while modules are loaded."""
 
 
 def entry_point() -> None:
     """Load the command line and run it; Ctrl-C ends the loading, too, without a traceback."""
     gc.set_threshold(_COLLECT_EACH)
-    gc.disable()  # nothing of what is loaded is garbage; whoever runs a command has it collected from then on
     try:
         from collgs_async.cli.main import entry_point as run
     except KeyboardInterrupt:
@@ -22,7 +21,7 @@ def entry_point() -> None:
     try:
         run()
     finally:
-        gc.freeze()  # all that is left goes with the process: nobody need look through it once more
+        gc.freeze()  # skip the final collection; the process is about to exit
 
 
 if __name__ == "__main__":

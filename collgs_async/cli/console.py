@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import signal
@@ -94,7 +93,6 @@ async def _guarded(work: Coroutine[Any, Any, int]) -> int:
 
     task = asyncio.ensure_future(work)
     loop = asyncio.get_running_loop()
-    loop.call_soon(_collect_garbage)  # after the first step of the work, which imports what it needs
     caught: list[int] = []
 
     def stop(number: int, _: FrameType | None) -> None:
@@ -112,13 +110,6 @@ async def _guarded(work: Coroutine[Any, Any, int]) -> int:
             if not caught:
                 raise
             return 128 + caught[0]
-
-
-def _collect_garbage() -> None:
-    """Enable garbage collection if it was deferred; objects loaded so far are exempt."""
-    if not gc.isenabled():
-        gc.freeze()
-        gc.enable()
 
 
 def _begin_to_stop(task: asyncio.Task[int], number: int) -> None:

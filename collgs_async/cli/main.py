@@ -6,13 +6,13 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from collgs_async.cli.console import ConsoleHandler, run_with_signals
 from collgs_async.cli.parser import parse
 from collgs_async.cli.settings import has_selection, read_config, read_plan_settings, read_settings
 from collgs_async.errors import CollgsError, ConfigError
-from collgs_async.http.tls import put_off
+from collgs_async.http.tls import import_aiohttp
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -22,13 +22,15 @@ __all__ = ["entry_point", "main"]
 
 log = logging.getLogger("collgs_async")
 
+_LOCAL: Final = frozenset({"help", "completion", "init", "verify"})
+"""Commands that need no network, except for `verify --repair`."""
+
 
 def entry_point() -> None:
     """Run the command line of this process, and exit with its code."""
     try:
         _reopen_closed_streams()
-        put_off()
-        code = main()
+        code = main(own_process=True)
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader, such as `head`, has ended; the interpreter's own flush at exit must not find the pipe.
@@ -46,13 +48,15 @@ def _reopen_closed_streams() -> None:
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115  (open for the whole process)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, *, own_process: bool = False) -> int:
     """Run a command.
 
     Parameters
     ----------
     argv
         Its words, without the program's name; None: those of this process.
+    own_process
+        Whether no other code in this process uses aiohttp, so that it may be imported faster.
 
     Returns
     -------
@@ -68,6 +72,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         args = parse(words)
         log.setLevel(logging.DEBUG if args.verbose else logging.ERROR if args.quiet else logging.INFO)
+        if own_process and args.command not in _LOCAL:
+            import_aiohttp()
         return dispatch(args, console)
     except ConfigError as error:
         for problem in error.problems:

@@ -191,32 +191,6 @@ async def test_a_search_loads_nothing_of_downloads_maps_and_login_forms(command:
     assert set() == loaded & {"shapely", "tqdm", "numpy", "html.parser", *(f"collgs_async.{name}" for name in needless)}
 
 
-GARBAGE = """
-import atexit, gc, sys
-from collgs_async.__main__ import entry_point
-atexit.register(lambda: print(gc.isenabled()))
-entry_point()
-"""
-
-
-@pytest.mark.parametrize(
-    ("words", "collected"),
-    [("help", False), ("search --base-url http://127.0.0.1:9/ --collection S2_MSIL2A --retries 0", True)],
-)
-async def test_garbage_is_not_looked_for_while_all_is_loaded_but_then(
-    command: Command, words: str, *, collected: bool
-) -> None:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", GARBAGE, *words.split()),
-        cwd=command.folder,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    ended = await command.end(process)
-
-    assert str(collected) == ended.out.split()[-1]
-
-
 def test_what_a_command_hides_it_still_understands() -> None:
     """One configuration serves all commands, and so does one line of flags."""
     hidden = [action for action in command_parser("login")._actions if action.help == argparse.SUPPRESS]

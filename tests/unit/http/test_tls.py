@@ -1,4 +1,4 @@
-"""Whom TLS trusts, and when the system's certificates are read: as late as can be, and as the user has set it."""
+"""Whom TLS trusts: the system's certificates as the user has set them, or a file of one's own."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ import pytest
 from collgs_async.http.tls import trusting
 
 TOLD = """
-import json, os, ssl
-from collgs_async.http.tls import put_off, trusting
-{before}
+import json, os
+from collgs_async.http.tls import import_aiohttp, trusting
+before = dict(os.environ)
+{first}
 import aiohttp.connector
 known = lambda context: context.cert_store_stats()["x509"]
 aiohttps = known(aiohttp.connector._SSL_CONTEXT_VERIFIED)
-print(json.dumps([aiohttps, known(trusting()), trusting() is trusting(), os.environ.get("SSL_CERT_FILE")]))
+print(json.dumps([aiohttps, known(trusting()), trusting() is trusting(), before == dict(os.environ)]))
 """
 
 
 UNREADABLE = """
 import json, os, sys
 from pathlib import Path
-from collgs_async.http.tls import put_off, trusting
+from collgs_async.http.tls import trusting
 good, bad = Path(sys.argv[1]), Path(sys.argv[1] + ".bad")
 bad.write_text("no certificate")
 os.environ.update(SSL_CERT_FILE=str(bad), SSL_CERT_DIR=os.devnull)
-put_off()
 try:
     trusting()
 except OSError as error:
@@ -52,20 +52,16 @@ def certificate(tmp_path: Path) -> Path:
     return pem
 
 
-def told(certificate: Path, before: str) -> list[object]:
+@pytest.mark.parametrize(("first", "aiohttps"), [("", 1), ("import_aiohttp()", 0)], ids=["library", "command"])
+def test_the_systems_certificates_are_those_that_the_user_has_named(
+    certificate: Path, first: str, aiohttps: int
+) -> None:
+    """A command saves aiohttp the reading of its own, and leaves the environment as it is."""
     environ = {**os.environ, "SSL_CERT_FILE": str(certificate), "SSL_CERT_DIR": os.devnull}
-    words = [sys.executable, "-c", TOLD.format(before=before)]
+    words = [sys.executable, "-c", TOLD.format(first=first)]
     answer = subprocess.run(words, env=environ, check=True, capture_output=True)
-    return list(json.loads(answer.stdout))
 
-
-def test_a_process_of_ours_reads_certificates_only_when_it_needs_them(certificate: Path) -> None:
-    """And then those that the user has named."""
-    assert [0, 1, True, os.devnull] == told(certificate, "put_off(); put_off()")
-
-
-def test_others_that_use_the_library_keep_their_aiohttp_as_it_is(certificate: Path) -> None:
-    assert [1, 1, True, str(certificate)] == told(certificate, "")
+    assert [aiohttps, 1, True, True] == json.loads(answer.stdout)
 
 
 def test_a_file_of_ones_own_is_trusted_instead_of_the_systems(
