@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-PATIENCE = 60
+LONGEST_WAIT = 60
 """Seconds until a test gives a browser up; a sound one answers in milliseconds."""
 
 FLAGS = [
@@ -70,8 +70,8 @@ class Browser:
 
     def _read(self) -> dict[str, Any]:
         while b"\0" not in self._unread:
-            readable, _, _ = select.select([self._answers], [], [], PATIENCE)
-            assert readable, f"the browser has said nothing for {PATIENCE} s"
+            readable, _, _ = select.select([self._answers], [], [], LONGEST_WAIT)
+            assert readable, f"the browser has said nothing for {LONGEST_WAIT} s"
             data = os.read(self._answers, 1 << 20)
             assert data, "the browser has ended"
             self._unread += data
@@ -130,9 +130,9 @@ class Tab:
 
     def until(self, expression: str) -> None:
         """Wait until something is true."""
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + LONGEST_WAIT
         while not self.ask(expression):
-            assert time.monotonic() < end, f"not true within {PATIENCE} s: {expression}"
+            assert time.monotonic() < end, f"not true within {LONGEST_WAIT} s: {expression}"
 
     def settle(self) -> None:
         """Let the page draw what has changed."""
