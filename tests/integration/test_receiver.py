@@ -165,10 +165,16 @@ async def nothing_left_behind() -> AsyncIterator[None]:
     """No thread, no descriptor and no task may be left; some take a moment to go."""
     before, tasks = descriptors(), asyncio.all_tasks()
     yield
-    async with asyncio.timeout(HANGS):
-        # Nothing of that keeps an event.
-        while receiver_threads() or descriptors() > before or asyncio.all_tasks() - tasks - {asyncio.current_task()}:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+    end = time.monotonic() + HANGS
+    while left := [
+        *receiver_threads(),
+        *(f"a descriptor more than {before}" for _ in range(descriptors() - before)),
+        *map(repr, asyncio.all_tasks() - tasks - {asyncio.current_task()}),
+    ]:
+        assert time.monotonic() < end, left
+        await asyncio.sleep(0.01)
+        if time.monotonic() > end - HANGS + 1:
+            gc.collect()  # an idle loop makes no garbage, so that nothing would free what refers to itself
 
 
 @pytest.fixture(scope="module")
