@@ -375,7 +375,7 @@ class _Play:
             self.problems.append(f"expected {expected}, found {here}")
         if strange := list((self.folder / "cwd").iterdir()):
             self.problems.append(f"left behind: {strange}")
-        requests = sum(hit.path.startswith("/repository/") for hit in self._server.requests)
+        requests = len(self._hits())
         allowed = int(SURPLUS * self.schedule.size) + self._lost + self._costs() + IN_VAIN * requests
         if self.moved() > allowed:
             self.problems.append(f"{self.moved()} bytes moved, {allowed} are allowed")
