@@ -136,28 +136,32 @@ def _zip(data: bytes, place: str, notes: ParseNotes) -> Iterable[ParsedGeometry]
             documents = [name for name in names if name.endswith(".kml")]
             if len(shapes) > 1:
                 raise refusal(place, "one .shp in the archive", f"{len(shapes)}")
-            if shapes:
-                return _shapefile_in_zip(archive, names, shapes[0], place, notes)
-            if not documents:
+            if not shapes and not documents:
                 raise refusal(place, "a .kml or a .shp in the archive", f"{len(names)} other files")
-            texts, left = {}, MAX_BYTES
-            for name in documents:
-                content = _member(archive, names[name], place, left)
-                texts[f"{place}, {printable(names[name])}"] = content
-                left -= len(content)
-    except (zipfile.BadZipFile, zlib.error, EOFError, UnicodeDecodeError, NotImplementedError) as error:
-        # The last two: a name that is not the UTF-8 it claims to be, and an unknown ZIP version.
+            shape = _shapefile_members(archive, names, shapes[0], place) if shapes else {}
+            texts = {} if shapes else _documents(archive, [names[name] for name in documents], place)
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError) as error:
+        # ValueError: a name that is not the UTF-8 it claims to be, or an offset before the file.
         raise refusal(place, "a ZIP archive that can be read", f"one that cannot: {error}") from None
+    if shapes:
+        return _shapefile(shape[".shp"], shape.get, f"{place}, {printable(names[shapes[0]])}", notes)
     return chain.from_iterable(kml.parse(_decode(text), inner, notes, documents) for inner, text in texts.items())
 
 
-def _shapefile_in_zip(
-    archive: zipfile.ZipFile, names: Mapping[str, str], name: str, place: str, notes: ParseNotes
-) -> Iterable[ParsedGeometry]:
+def _shapefile_members(archive: zipfile.ZipFile, names: Mapping[str, str], name: str, place: str) -> dict[str, bytes]:
+    """Return the contents of a shapefile by their suffixes."""
     stem = name.removesuffix(".shp")
     members = {suffix: names.get(stem + suffix) for suffix in (".shp", ".prj", ".shx", ".dbf")}
-    content = {suffix: _member(archive, member, place) for suffix, member in members.items() if member}
-    return _shapefile(content[".shp"], content.get, f"{place}, {printable(names[name])}", notes)
+    return {suffix: _member(archive, member, place) for suffix, member in members.items() if member}
+
+
+def _documents(archive: zipfile.ZipFile, names: Iterable[str], place: str) -> dict[str, bytes]:
+    """Return the contents of KML documents by their places, of bounded size together."""
+    texts, left = {}, MAX_BYTES
+    for name in names:
+        texts[f"{place}, {printable(name)}"] = content = _member(archive, name, place, left)
+        left -= len(content)
+    return texts
 
 
 def _member(archive: zipfile.ZipFile, name: str, place: str, most: int = MAX_BYTES) -> bytes:

@@ -62,7 +62,7 @@ def is_read_elsewhere(path: Path) -> bool:
         with zipfile.ZipFile(path) as archive:
             if archive.testzip() is None:
                 return True
-    except (zipfile.BadZipFile, NotImplementedError):
+    except zipfile.BadZipFile:
         pass
     for command in (("unzip", "-tqq"), ("jar", "tf")):
         done = subprocess.run((program(command[0]), *command[1:], path), capture_output=True, timeout=100)

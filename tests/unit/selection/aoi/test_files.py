@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from collgs_async.errors import ConfigError
 from collgs_async.selection.aoi import read_area
 from tests.support.areas import KML, TRIANGLE, polygon, problem
 
@@ -59,6 +60,25 @@ class TestFiles:
             content[directory + offset + (2 if offset < 28 else 10)] |= value
 
         assert words in problem(lambda: read_area(saved("aoi.kmz", bytes(content))))
+
+    @pytest.mark.parametrize("flip", [0x01, 0x80, 0xFF])
+    def test_a_packed_area_with_any_byte_wrong_is_read_or_refused(self, saved: Any, flip: int) -> None:
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("doc.kml", KML)
+        right = packed.getvalue()
+        words = []
+        for at in range(4, len(right)):
+            path = saved("a.kmz", right[:at] + bytes([right[at] ^ flip]) + right[at + 1 :])
+            try:
+                read_area(path)
+            except ConfigError as error:
+                words.append(str(error))
+
+        assert all("a.kmz" in text for text in words)
+        assert any(
+            "a ZIP archive that can be read, found one that cannot: negative seek value" in text for text in words
+        )
 
     def test_a_packed_area_that_rotted_is_refused(self, saved: Any) -> None:
         packed = io.BytesIO()
