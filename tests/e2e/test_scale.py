@@ -119,7 +119,7 @@ async def catalogue_of(count: int, folder: Path) -> AsyncIterator[Catalogue]:
 @pytest.mark.parametrize(
     ("few", "many", "growth"),
     [
-        (500, 1_500, 2 * MIB),
+        (500, 1_500, 1.75 * MIB),
         pytest.param(1_000, 20_000, 20 * MIB, marks=[pytest.mark.slow, pytest.mark.timeout(900)]),
     ],
 )

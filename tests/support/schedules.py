@@ -49,9 +49,6 @@ LOST_BY: Final = {KILL: 4 * MIB, INTERRUPT: MIB}
 
 SURPLUS: Final = 1.25
 
-IN_VAIN: Final = 64 * 2**10
-"""Bytes that any request may cost: a connection that comes too late to help has read as much of its answer."""
-
 SHORT: Final = ("cut", "reset", "stall", "half-header", "500", "503", "429", "flows", "gzip", "html", "unasked")
 LYING: Final = (
     "truncated",
@@ -375,8 +372,7 @@ class _Play:
             self.problems.append(f"expected {expected}, found {here}")
         if strange := list((self.folder / "cwd").iterdir()):
             self.problems.append(f"left behind: {strange}")
-        requests = len(self._hits())
-        allowed = int(SURPLUS * self.schedule.size) + self._lost + self._costs() + IN_VAIN * requests
+        allowed = int(SURPLUS * self.schedule.size) + self._lost + self._costs()
         if self.moved() > allowed:
             self.problems.append(f"{self.moved()} bytes moved, {allowed} are allowed")
 
