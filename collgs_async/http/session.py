@@ -42,9 +42,6 @@ _TIMEOUTS = 3
 _LEAST_RATE = 1000.0
 """Default minimum rate of a page, in bytes per second on average."""
 
-_RATE_WINDOW = 30.0
-"""Seconds for which a connection may stay below the minimum rate."""
-
 _MOST_REDIRECTS = 10
 _LARGEST_PAGE = 256 * 1024
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -105,11 +102,14 @@ class HttpSession:
         Settings: time-outs, proxy, user agent and certificates.
     min_rate
         Minimum bytes per second, also for pages; None for 1000.
+    rate_seconds
+        Seconds for which a connection may stay below `min_rate`.
     """
 
-    def __init__(self, connection: Connection, min_rate: float | None = None) -> None:
+    def __init__(self, connection: Connection, min_rate: float | None = None, *, rate_seconds: float = 30.0) -> None:
         self._settings = connection
         self._min_rate = min_rate
+        self._rate_seconds = rate_seconds
         self._proxies = Proxies(connection.proxy)
         self._session: aiohttp.ClientSession | None = None
         self._fresh: aiohttp.ClientSession | None = None
@@ -174,7 +174,7 @@ class HttpSession:
 
     def fresh(self) -> HttpSession:
         """Return a new session with the same settings and without cookies; the caller enters it."""
-        return HttpSession(self._settings, self._min_rate)
+        return HttpSession(self._settings, self._min_rate, rate_seconds=self._rate_seconds)
 
     async def step(self, url: URL, form: aiohttp.FormData | None = None) -> LoginStep:
         """Make one request of a login, without following redirects: a GET, or a POST if there is a form.
@@ -226,7 +226,7 @@ class HttpSession:
         """
         if self._min_rate is None:
             return await read_at_most(response, limit, seconds=self._settings.timeout, rate=_LEAST_RATE)
-        return await read_at_most(response, limit, seconds=_RATE_WINDOW, rate=self._min_rate)
+        return await read_at_most(response, limit, seconds=self._rate_seconds, rate=self._min_rate)
 
     def set_login_cookies(self, steps: Sequence[LoginStep]) -> None:
         """Replace the cookies of all hosts that took part in a login by those that they set, in order."""

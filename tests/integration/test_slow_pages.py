@@ -116,11 +116,10 @@ async def test_a_quicklook_that_trickles_is_given_up(tmp_path: Path, sleeps: Nap
             await requester.request(f"{origin}/x.jpg", limit=10**6)
 
 
-async def test_a_rate_that_was_asked_for_holds_for_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("collgs_async.http.session._RATE_WINDOW", 0.2)
+async def test_a_rate_that_was_asked_for_holds_for_pages() -> None:
     async with (
         answering(at_a_pace) as origin,
-        HttpSession(Connection(timeout=60), 10.0**7) as session,
+        HttpSession(Connection(timeout=60), 10.0**7, rate_seconds=0.2) as session,
         session.get(origin) as response,
     ):
         with pytest.raises(ConnectionError, match=r"only .* over \d+ s"):
