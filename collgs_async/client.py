@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from collgs_async.transfer.downloader import Downloader
     from collgs_async.transfer.quicklooks import Picture
     from collgs_async.transfer.run import ToDownload
+    from collgs_async.transfer.tuning import TransferTuning
 
 __all__ = ["Client", "run"]
 
@@ -62,6 +63,8 @@ class Client:
         ``COLLGS_PASSWORD``, else from ``~/.netrc``.
     sleep
         Waits between attempts, in seconds; replaceable for tests.
+    tuning
+        Figures of the engine, from `collgs_async.transfer.tuning`, for tests and unusual lines; None: the defaults.
     **settings
         The settings by name, such as ``base_url``, ``output_directory`` and ``workers``, in the place of `config`; see
         `Config.create`.
@@ -96,6 +99,7 @@ class Client:
         *,
         credentials: Callable[[], Credentials | None] | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        tuning: TransferTuning | None = None,
         **settings: Any,
     ) -> None:
         if config is not None and settings:
@@ -109,6 +113,7 @@ class Client:
         auth = Authenticator(http, self._host, find, auth_hosts=connection.auth_hosts)
         self._session = Session(http, auth, connection.retries, Timing(sleep))
         self.catalogue = Catalogue(self._session, self._config)
+        self._tuning = tuning
         self._downloads = False
         self._stack = AsyncExitStack()
         self.report = Report()
@@ -131,7 +136,7 @@ class Client:
     def _downloader(self) -> Downloader:
         from collgs_async.transfer.downloader import Downloader  # deferred: a search needs nothing of it
 
-        return Downloader(self._session, self._config, self._progress)
+        return Downloader(self._session, self._config, self._progress, self._tuning)
 
     async def _open_downloader(self) -> Downloader:
         """Return the downloader, whose threads start with the first call."""

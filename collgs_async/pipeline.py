@@ -72,14 +72,14 @@ async def run_pipeline(
     queue_size: int,
     idle: Callable[[], Awaitable[None]] | None = None,
     timing: Timing | None = None,
+    max_put_off: int = MOST_PUT_OFF,
 ) -> CatalogueError | None:
     """Download products while the search is still running.
 
     A producer puts the products of the search into a bounded queue. While the queue is full, the search is suspended,
     so that no page of results is requested long before its products are needed.
 
-    A postponed product occupies no worker. While `MOST_PUT_OFF` products are postponed, no further product is taken
-    from the queue.
+    A postponed product occupies no worker.
 
     Parameters
     ----------
@@ -99,6 +99,8 @@ async def run_pipeline(
         is due.
     timing
         Clock and sleep; None for the system's.
+    max_put_off
+        Number of postponed products at which no further product is taken from the queue.
 
     Returns
     -------
@@ -110,7 +112,7 @@ async def run_pipeline(
     Exception
         The first exception of `fetch` or `settle`, after all other workers were cancelled.
     """
-    work_list = _WorkList(queue_size, fetch, idle or _no_help, timing or Timing())
+    work_list = _WorkList(queue_size, fetch, idle or _no_help, timing or Timing(), max_put_off)
     search_error: CatalogueError | None = None
 
     async def produce() -> None:
@@ -156,11 +158,13 @@ class _WorkList:
         fetch: Callable[[Product], Awaitable[Outcome | Later]],
         idle: Callable[[], Awaitable[None]],
         timing: Timing,
+        max_put_off: int,
     ) -> None:
         self.queue: asyncio.Queue[Product | None] = asyncio.Queue(queue_size)
         self._fetch = fetch
         self._idle = idle
         self._timing = timing
+        self._max_put_off = max_put_off
         self._timed: list[tuple[float, int, Later]] = []
         self._turns: dict[Turn, deque[Later]] = {}
         self._serials = itertools.count()
@@ -180,7 +184,7 @@ class _WorkList:
         while True:
             if self._put_off and (later := self._due()):
                 return later.again
-            takes_more = not self._search_is_over and self._put_off < MOST_PUT_OFF
+            takes_more = not self._search_is_over and self._put_off < self._max_put_off
             if takes_more and not (self._put_off and self.queue.empty()):
                 product = self._read(await self.queue.get())
             elif later := self._next_if_idle():

@@ -24,6 +24,7 @@ from collgs_async.demo.faults import FAULTS
 from collgs_async.demo.scenes import make_scenes
 from collgs_async.demo.server import DemoServer
 from collgs_async.transfer.range_request import OVERLAP
+from collgs_async.transfer.tuning import TransferTuning
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -92,10 +93,11 @@ def sleeps() -> Naps:
 class Site:
     """An embedded catalogue with settings and a client for it."""
 
-    def __init__(self, server: DemoServer, folder: Path, sleeps: Naps) -> None:
+    def __init__(self, server: DemoServer, folder: Path, sleeps: Naps, tuning: TransferTuning) -> None:
         self.server = server
         self.folder = folder
         self.sleeps = sleeps
+        self.tuning = tuning
 
     def config(self, **options: Any) -> Config:
         """Settings for this server; connection options go by their names, all others are download options."""
@@ -114,8 +116,8 @@ class Site:
             download_options=DownloadOptions(**options),
         )
 
-    def client(self, **options: Any) -> Client:
-        return Client(self.config(**options), sleep=self.sleeps)
+    def client(self, *, tuning: TransferTuning | None = None, **options: Any) -> Client:
+        return Client(self.config(**options), sleep=self.sleeps, tuning=tuning or self.tuning)
 
     async def pull(self, **options: Any) -> Report:
         async with self.client(**options) as client:
@@ -171,7 +173,13 @@ def level2_scenes(count: int, *, size: int = 200_000, seed: int = 0) -> list[Sce
 
 
 @pytest.fixture
-async def serve(tmp_path: Path, sleeps: Naps) -> AsyncIterator[Callable[..., Any]]:
+def tuning() -> TransferTuning:
+    """The figures of the engine for the clients of a `Site`; test modules of large archives have smaller ones."""
+    return TransferTuning()
+
+
+@pytest.fixture
+async def serve(tmp_path: Path, sleeps: Naps, tuning: TransferTuning) -> AsyncIterator[Callable[..., Any]]:
     """Start an embedded catalogue: ``site = await serve(scenes, faults=..., rate=...)``."""
     servers: list[DemoServer] = []
 
@@ -180,7 +188,7 @@ async def serve(tmp_path: Path, sleeps: Naps) -> AsyncIterator[Callable[..., Any
         server = DemoServer(scenes, folder, **options)
         await server.__aenter__()
         servers.append(server)
-        return Site(server, tmp_path / "archives", sleeps)
+        return Site(server, tmp_path / "archives", sleeps, tuning)
 
     yield start
     for server in servers:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-__all__ = ["Block", "PartFile"]
+__all__ = ["SMALL", "Block", "PartFile"]
 
 log = logging.getLogger("collgs_async")
 
@@ -59,8 +59,8 @@ class PartFile:
     Several tasks may use it at once; it is closed when the last one leaves. Every disk operation in a thread is awaited
     to its end even if the task is cancelled: otherwise it might write into another file that gets the same descriptor.
 
-    While a single connection appends, the length of the file is the record of what it holds. Once there is a gap, the
-    sidecar lists the ranges: it is written before the first byte after a gap, and later after the bytes that it lists.
+    Once there is a gap, the sidecar lists the ranges: it is written before the first byte after a gap, and later after
+    the bytes that it lists.
 
     Parameters
     ----------
@@ -71,6 +71,8 @@ class PartFile:
     watch
         Called with the offset of each block and the block, right before it is written, in the writing thread; None to
         disable it.
+    small
+        Size in bytes up to which an archive gets no sidecar.
 
     Attributes
     ----------
@@ -94,10 +96,11 @@ class PartFile:
         executor: DiskExecutor | None = None,
         *,
         watch: Callable[[int, Block], None] | None = None,
+        small: int = SMALL,
     ) -> None:
         self.final = final
         self._executor = executor or DiskExecutor()
-        self._watch = watch
+        self._watch, self._small = watch, small
         self.path = part_of(final)
         self.lock = ProductLock(self.path, separate)
         self.sidecar = sidecar_of(final)
@@ -106,11 +109,9 @@ class PartFile:
         self._descriptor: int | None = None
         self._users = 0
         self._absent = False
-        self.has_gaps = False
-        self.published = False
+        self.has_gaps = self.published = False
         self._unrecorded = 0
-        self._opening = asyncio.Lock()
-        self._recording = asyncio.Lock()
+        self._opening, self._recording = asyncio.Lock(), asyncio.Lock()
 
     async def __aenter__(self) -> Self:
         async with self._opening:
@@ -305,7 +306,7 @@ class PartFile:
         if remote == self.remote:
             return
         self.remote = remote
-        if self.has_gaps or (remote and (remote.size is None or remote.size > SMALL)):
+        if self.has_gaps or (remote and (remote.size is None or remote.size > self._small)):
             await self._record()
         elif remote is None:
             async with self._recording:

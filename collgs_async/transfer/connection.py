@@ -27,10 +27,7 @@ if TYPE_CHECKING:
 
     from aiohttp import ClientResponse, StreamReader
 
-__all__ = ["WAIT", "BodyConnection"]
-
-WAIT: Final = 0.5
-"""Seconds after which a read returns what has been received, so that slow connections show progress, too."""
+__all__ = ["BodyConnection"]
 
 _KNOWN_TRANSPORT: Final = getattr(asyncio.selector_events, "_SelectorSocketTransport", None)
 """The only asyncio transport that is known not to touch its socket while reading is paused."""
@@ -51,7 +48,7 @@ class _Source(Protocol):
     block: int
 
     def fill(self, view: memoryview) -> int | None:
-        """Read into a buffer and return the number of bytes; 0 at the end, None if none arrived within `WAIT`."""
+        """Read into a buffer and return the number of bytes; 0 at the end, None if none arrived in time."""
 
     def pause(self, *, end: bool = False) -> None:
         """Release the decryption turn after a write, or at the end of the body."""
@@ -75,7 +72,7 @@ class _PlainSource:
     Parameters
     ----------
     connection
-        The socket, blocking, with a time-out of `WAIT`.
+        The socket, blocking, with a time-out after which a read returns what has been received.
     """
 
     block = 1024 * 1024
@@ -137,20 +134,23 @@ class _TlsSource:
         As for `_PlainSource`.
     tls, incoming
         The TLS state of asyncio's protocol, and the buffer that it decrypts from.
+    wait
+        The socket's time-out, in seconds.
     """
 
     block = 256 * 1024  # larger blocks cost memory without being faster, since one turn covers many of them
 
-    def __init__(self, connection: socket.socket, tls: ssl.SSLObject, incoming: ssl.MemoryBIO) -> None:
+    def __init__(self, connection: socket.socket, tls: ssl.SSLObject, incoming: ssl.MemoryBIO, wait: float) -> None:
         self._socket = connection
         self._read = cast("Callable[[int, memoryview], int]", tls.read)
         self._incoming = incoming
+        self._wait = wait
         self._raw = memoryview(bytearray(_RAW))
         self._has_turn = False
         self._in_turn = 0
 
     def fill(self, view: memoryview) -> int | None:
-        enough, filled = time.monotonic() + WAIT, 0
+        enough, filled = time.monotonic() + self._wait, 0
         while True:
             filled, ended = self._decrypt_in_turn(view, filled)
             if ended or filled == len(view):
@@ -224,7 +224,7 @@ class _TlsSource:
 
 
 def _receive_into(connection: socket.socket, view: memoryview) -> int | None:
-    """Read until the buffer is full or `WAIT` has passed; return None if nothing arrived."""
+    """Read until the buffer is full or the socket's time-out has passed; return None if nothing arrived."""
     try:
         # MSG_WAITALL lets the kernel fill the buffer without waking this thread for each packet.
         return connection.recv_into(view, len(view), socket.MSG_WAITALL)
@@ -267,8 +267,14 @@ class BodyConnection:
         self._socket = connection
 
     @classmethod
-    def on(cls, response: ClientResponse) -> BodyConnection | None:
-        """Take over a response's connection; return None if that is not possible."""
+    def on(cls, response: ClientResponse, wait: float) -> BodyConnection | None:
+        """Take over a response's connection; return None if that is not possible.
+
+        Parameters
+        ----------
+        wait
+            Seconds after which a read returns what has been received.
+        """
         connection = response.connection
         transport = connection.transport if connection else None
         protocol = connection.protocol if connection else None
@@ -297,10 +303,10 @@ class BodyConnection:
         protocol.pause_reading()
         below.pause_reading()
         own.setblocking(True)
-        own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", *divmod(int(WAIT * 1e6), 10**6)))
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", *divmod(int(wait * 1e6), 10**6)))
         if tls is None or incoming is None:
             return cls(head, _PlainSource(own), own)
-        return cls(head, _TlsSource(own, tls, incoming), own)
+        return cls(head, _TlsSource(own, tls, incoming, wait), own)
 
     def interrupt(self) -> None:
         """Shut the connection down, which wakes a thread that waits for its bytes."""

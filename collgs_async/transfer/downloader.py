@@ -21,7 +21,7 @@ from collgs_async.http.retry import RetryPolicy, clear_error_frames
 from collgs_async.models.product import ELSEWHERE, Outcome, Status
 from collgs_async.pipeline import Later
 from collgs_async.storage.disk import Disk
-from collgs_async.storage.part import SMALL, PartFile
+from collgs_async.storage.part import PartFile
 from collgs_async.storage.streaming_crc import StreamingCrc
 from collgs_async.storage.verify import Level
 from collgs_async.transfer.helpers import IDLE_POLL
@@ -32,7 +32,7 @@ from collgs_async.transfer.others import put_off_until_descriptors_are_free, put
 from collgs_async.transfer.outage import PutOff
 from collgs_async.transfer.repair import ArchiveRepair
 from collgs_async.transfer.scheduler import SegmentScheduler
-from collgs_async.transfer.suspend import POLL_INTERVAL
+from collgs_async.transfer.tuning import TransferTuning
 from collgs_async.transfer.waits import Waits
 
 if TYPE_CHECKING:
@@ -67,20 +67,30 @@ class Downloader:
 
     Use it as an asynchronous context manager: it owns the threads that verify.
 
+    Parameters
+    ----------
+    tuning
+        Figures of the engine; None for the defaults.
+
     Attributes
     ----------
+    tuning
+        The figures in use.
     moved
         Archive bytes received so far, including those of cancelled downloads.
     """
 
-    def __init__(self, session: Session, config: Config, progress: Progress) -> None:
+    def __init__(
+        self, session: Session, config: Config, progress: Progress, tuning: TransferTuning | None = None
+    ) -> None:
         self._config = config
         self._timing = session.timing
+        self.tuning = tuning or TransferTuning()
         self._waits = Waits(progress)
         self._options = config.download_options
         self._progress = progress
         self._disk = Disk(config.output_directory)
-        self._scheduler = SegmentScheduler(session, config, self._disk, tell=self._waits.for_store)
+        self._scheduler = SegmentScheduler(session, config, self._disk, self.tuning, tell=self._waits.for_store)
         self.moved = 0
         self._unreported: list[Outcome] = []
         self._locks: list[ProductLock] = []
@@ -107,7 +117,7 @@ class Downloader:
     async def _watch_locks_and_clocks(self) -> None:
         """Refresh the locks, and reconnect after a suspend, at regular intervals."""
         while True:
-            await asyncio.sleep(POLL_INTERVAL)
+            await asyncio.sleep(self.tuning.watch_seconds)
             for lock in list(self._locks):
                 with suppress(CollgsError):  # if the folder cannot be reached, the next write reports it
                     await self._disk.run(lock.refresh)
@@ -197,15 +207,17 @@ class Downloader:
 
     def _job(self, product: Product, history: History, *, alone: bool = False) -> DownloadJob:
         crc = StreamingCrc() if Level(self._options.verify) is Level.CRC else None
+        small, watch = self.tuning.small_bytes, crc.watch if crc else None
         return DownloadJob(
             product,
-            PartFile(self.path_for(product), self._disk.executor, watch=crc.watch if crc else None),
+            PartFile(self.path_for(product), self._disk.executor, watch=watch, small=small),
             RetryPolicy(self._config.connection.retries),
             segments=min(self._options.segments, self._options.workers),
             alone=alone,
             progress=self._progress,
             crc=crc,
             history=history,
+            tuning=self.tuning,
         )
 
     async def _fetch(self, job: DownloadJob, damaged: Iterable[tuple[int, int]] | None = None) -> Outcome:
@@ -323,7 +335,7 @@ class Downloader:
             _publish(job.part)
             return verdict
 
-        if size is not None and size <= SMALL and quick:
+        if size is not None and size <= self.tuning.small_bytes and quick:
             verdict = await self._disk.run_flush(verify_and_publish)
         else:
             verdict = await self._disk.check(path, size, level, **arguments)

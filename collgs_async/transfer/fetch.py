@@ -19,7 +19,7 @@ from collgs_async.models.text import format_rate
 from collgs_async.transfer.body import BodyWriter
 from collgs_async.transfer.connection import BodyConnection
 from collgs_async.transfer.range_request import AskAgain, ResponseBody, interpret_response
-from collgs_async.transfer.receiver import WORTH_A_RECEIVER, BodyReceiver
+from collgs_async.transfer.receiver import BodyReceiver
 from collgs_async.transfer.segment import SegmentSuperseded
 from collgs_async.transfer.store_errors import (
     ERROR_PAGE,
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from collgs_async.http.session import Session
     from collgs_async.transfer.job import DownloadJob
     from collgs_async.transfer.segment import Segment
+    from collgs_async.transfer.tuning import TransferTuning
 
 __all__ = ["SegmentFetcher", "SegmentResult"]
 
@@ -46,11 +47,6 @@ _ENOUGH_TO_IDENTIFY: Final = 1024
 """Bytes at the beginning of a body that are enough to distinguish an archive from a page."""
 
 _MIN_BLOCK: Final = 64 * 1024
-_SHARED: Final = 2 * 2**20
-"""Maximum bytes that all receivers of one archive have in memory together; they are lost if the process is killed."""
-
-_RATE_WINDOW: Final = 30.0
-"""Seconds over which a connection must reach the minimum rate."""
 
 
 class _WrongNameError(Exception):
@@ -67,6 +63,8 @@ class SegmentFetcher:
     ----------
     rate_limiter
         The bandwidth limit of the run.
+    tuning
+        When a receiver is used, and how.
     block
         Bytes written at once. All connections of an archive share this size, which bounds what is lost if the process
         is killed.
@@ -82,6 +80,7 @@ class SegmentFetcher:
         self,
         session: Session,
         rate_limiter: RateLimiter,
+        tuning: TransferTuning,
         *,
         block: int,
         min_rate: float | None = None,
@@ -90,6 +89,7 @@ class SegmentFetcher:
     ) -> None:
         self._http, self._auth = session.http, session.auth
         self._rate_limiter = rate_limiter
+        self._tuning = tuning
         self._block = rate_limiter.block_size(block)
         self._min_rate = min_rate
         self._timeout = timeout
@@ -236,10 +236,9 @@ class SegmentFetcher:
     ) -> None:
         """Write the body: its first block, then the others, through a receiver if that is worth it."""
         more = await writer.take(head)
-        worth_it = (
-            self._rate_limiter.rate is None and not writer.segment.draining and writer.to_come >= WORTH_A_RECEIVER
-        )
-        if more and worth_it and (connection := BodyConnection.on(response)):
+        wanted = self._rate_limiter.rate is None and not writer.segment.draining
+        worth_it = wanted and writer.to_come >= self._tuning.min_receiver_bytes
+        if more and worth_it and (connection := BodyConnection.on(response, self._tuning.read_seconds)):
             await self._receive(connection, job, writer)
         else:
             while more:
@@ -247,7 +246,8 @@ class SegmentFetcher:
         await writer.finish()
 
     async def _receive(self, connection: BodyConnection, job: DownloadJob, writer: BodyWriter) -> None:
-        segment, rate_check = writer.segment, _RateCheck(self._min_rate)
+        segment, tuning = writer.segment, self._tuning
+        rate_check = _RateCheck(self._min_rate, tuning.rate_seconds)
 
         async def on_written(offset: int, kept: int, received: int) -> None:
             job.arrived(segment, received)
@@ -260,8 +260,9 @@ class SegmentFetcher:
                 return
             receiver = BodyReceiver(
                 *(connection, writer.part, segment, writer.position, writer.end),
-                share=lambda: max(_MIN_BLOCK, _SHARED // max(1, len(job.active))),
+                share=lambda: max(_MIN_BLOCK, tuning.max_buffered_bytes // max(1, len(job.active))),
                 timeout=self._timeout,
+                tuning=tuning,
             )
             await receiver.run(on_written)
         writer.stopped()
@@ -271,9 +272,9 @@ class SegmentFetcher:
     ) -> AsyncGenerator[bytearray, None]:
         """Collect received bytes into blocks; after an error or cancellation, yield the last block, then raise."""
         content, block = response.content, bytearray()
-        rate_check = _RateCheck(self._min_rate)
+        rate_check = _RateCheck(self._min_rate, self._tuning.rate_seconds)
         # The first block is small if a receiver reads the rest, or if the response to a helper may come too late.
-        soon = segment.first > 0 or (response.content_length or 0) >= WORTH_A_RECEIVER
+        soon = segment.first > 0 or (response.content_length or 0) >= self._tuning.min_receiver_bytes
         size = _MIN_BLOCK if soon else self._block
         content.set_read_chunk_size(size // 4)
         begun = time.monotonic()
@@ -321,10 +322,11 @@ def _starts_with_name(head: bytearray, identifier: str) -> bool:
 
 
 class _RateCheck:
-    """Raises ConnectionError for a connection below the minimum rate."""
+    """Raises ConnectionError for a connection below the minimum rate over so many seconds."""
 
-    def __init__(self, min_rate: float | None) -> None:
+    def __init__(self, min_rate: float | None, window: float) -> None:
         self._min_rate = min_rate
+        self._window = window
         self._since = time.monotonic()
         self._bytes = 0
 
@@ -333,7 +335,7 @@ class _RateCheck:
             return
         self._bytes += nbytes
         seconds = time.monotonic() - self._since
-        if seconds < _RATE_WINDOW:
+        if seconds < self._window:
             return
         rate = self._bytes / seconds
         if rate < self._min_rate:

@@ -16,6 +16,7 @@ from collgs_async.storage.ranges import ByteRanges
 from collgs_async.transfer.history import History
 from collgs_async.transfer.range_request import RangeRequest, build_request, strong_validator
 from collgs_async.transfer.segment import Segment
+from collgs_async.transfer.tuning import TransferTuning
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse
@@ -54,6 +55,8 @@ class DownloadJob:
         Computes the checksums of members while they are written; None to compute none.
     history
         State kept from earlier jobs of the same product; None for a new one.
+    tuning
+        From what size and rate segments are split; None for the defaults.
 
     Attributes
     ----------
@@ -100,6 +103,7 @@ class DownloadJob:
         progress: Progress | None = None,
         crc: StreamingCrc | None = None,
         history: History | None = None,
+        tuning: TransferTuning | None = None,
     ) -> None:
         self.product = product
         self._links = [product.url or "", *product.alternatives]
@@ -126,6 +130,7 @@ class DownloadJob:
         self.changed = asyncio.Event()
         self.successes_before = 0
         self.successes_at_failures = (-1, -1)
+        self._tuning = tuning or TransferTuning()
         self._versions = 1
         self._help_failures = 0
 
@@ -202,8 +207,10 @@ class DownloadJob:
             return None
         wanted = [segment for segment in self.active if not segment.superseded]
         longest = max(wanted, key=lambda segment: segment.unclaimed, default=None)
-        piece = longest.last_piece(now, min(helpers, self.max_segments - connections)) if longest else None
-        if longest is None or piece is None:
+        if longest is None:
+            return None
+        piece = longest.last_piece(now, min(helpers, self.max_segments - connections), self._tuning)
+        if piece is None:
             return None
         longest.claimed.add(piece)
         return longest, piece

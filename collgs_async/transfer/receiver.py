@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import ClientPayloadError, SocketTimeoutError
 
 from collgs_async.models.timing import wait_completed
-from collgs_async.transfer.connection import WAIT
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -24,18 +23,12 @@ if TYPE_CHECKING:
     from collgs_async.storage.part import PartFile
     from collgs_async.transfer.connection import BodyConnection
     from collgs_async.transfer.segment import Segment
+    from collgs_async.transfer.tuning import TransferTuning
 
-__all__ = ["WORTH_A_RECEIVER", "BodyReceiver"]
-
-WORTH_A_RECEIVER: Final = 16 * 2**20
-"""Remaining bytes from which taking a connection over pays: it cannot be reused afterwards, and on a connection with
-high latency a new one starts slowly."""
+__all__ = ["BodyReceiver"]
 
 _NOTIFY_INTERVAL: Final = 0.05
 """Minimum interval between progress callbacks, in seconds; each one contends for the GIL."""
-
-_WRITEBACK_SIZE: Final = 8 * 2**20
-"""Bytes after which the kernel is asked to start writing to the disk, so that the final fsync has little left to do."""
 
 
 class BodyReceiver:
@@ -55,6 +48,8 @@ class BodyReceiver:
         Returns the number of bytes that may be buffered at the moment; called in the thread.
     timeout
         Seconds without a byte after which the connection counts as broken.
+    tuning
+        When a read returns, and when the kernel is asked to start writing.
     """
 
     def __init__(
@@ -67,6 +62,7 @@ class BodyReceiver:
         *,
         share: Callable[[], int],
         timeout: float,
+        tuning: TransferTuning,
     ) -> None:
         self._connection = connection
         self._part = part
@@ -78,6 +74,8 @@ class BodyReceiver:
             mmap.mmap(-1, connection.source.block, access=mmap.ACCESS_COPY)
         )  # pages of an anonymous mapping take memory only once they are used
         self._timeout = timeout
+        self._wait = tuning.read_seconds
+        self._writeback_bytes = tuning.writeback_bytes
         self._received_at = time.monotonic()
         self._written: deque[tuple[int, int, int]] = deque()
         self._notified = asyncio.Event()
@@ -162,13 +160,13 @@ class BodyReceiver:
             if self._part.has_gaps or time.monotonic() - self._notified_at >= _NOTIFY_INTERVAL:
                 self._notify()
             self._position += size
-            if self._position - writeback_from >= _WRITEBACK_SIZE:
+            if self._position - writeback_from >= self._writeback_bytes:
                 self._connection.source.pause(end=True)  # the call below may block; let other threads decrypt
                 self._part.start_writeback(writeback_from, self._position - writeback_from)
                 writeback_from = self._position
 
     def _fill_block(self, view: memoryview) -> int:
-        """Fill a block, or what arrives of it within `WAIT`; return its size, at least 1."""
+        """Fill a block, or what arrives of it within `read_seconds`; return its size, at least 1."""
         filled, started = 0, time.monotonic()
         while filled < len(view):
             received = 0 if self._connection.interrupted else self._connection.source.fill(view[filled:])
@@ -183,7 +181,7 @@ class BodyReceiver:
                 raise SocketTimeoutError
             elif self._written:
                 self._notify()
-            if filled and now - started >= WAIT:
+            if filled and now - started >= self._wait:
                 break
         return filled
 

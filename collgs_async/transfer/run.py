@@ -108,6 +108,7 @@ class Run:
                     queue_size=self._workers,
                     idle=self._downloader.assist,
                     timing=self._timing,
+                    max_put_off=self._downloader.tuning.max_put_off,
                 )
                 if search_error:
                     log.error("the search ended early: %s", search_error)

@@ -39,13 +39,11 @@ if TYPE_CHECKING:
     from collgs_async.transfer.job import DownloadJob
     from collgs_async.transfer.range_request import ResponseBody
     from collgs_async.transfer.segment import Segment
+    from collgs_async.transfer.tuning import TransferTuning
 
 __all__ = ["SegmentScheduler"]
 
 log = logging.getLogger("collgs_async")
-
-BLOCK: Final = 2**20
-"""Minimum size in bytes of a block that is written in a thread; a larger `chunk_size` increases it."""
 
 _MAX_REQUESTS: Final = 6
 """Maximum requests of one attempt; each further one depends on what the previous response showed of the server."""
@@ -73,6 +71,7 @@ class SegmentScheduler:
         session: Session,
         config: Config,
         disk: Disk,
+        tuning: TransferTuning,
         *,
         tell: Callable[[bool], None] = lambda _: None,
     ) -> None:
@@ -84,7 +83,8 @@ class SegmentScheduler:
         self._fetcher = SegmentFetcher(
             session,
             RateLimiter(options.limit_rate),
-            block=max(BLOCK, options.chunk_size),
+            tuning,
+            block=max(tuning.block_bytes, options.chunk_size),
             min_rate=options.min_rate,
             timeout=connection.timeout,
             longest_wait=max(MAX_RETRY_AFTER, connection.outage),

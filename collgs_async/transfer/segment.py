@@ -13,14 +13,9 @@ if TYPE_CHECKING:
     from aiohttp import ClientResponse
 
     from collgs_async.transfer.connection import BodyConnection
+    from collgs_async.transfer.tuning import TransferTuning
 
 __all__ = ["Segment", "SegmentSuperseded"]
-
-SMALLEST_PIECE: Final = 128 * 2**10
-"""Minimum size of a piece in bytes. On all but very slow connections `WORTH_SPLITTING` is the tighter limit."""
-
-WORTH_SPLITTING: Final = 1.0
-"""Seconds that a segment must still take at its measured rate before it is split."""
 
 _MIN_RATE_AGE: Final = 0.1
 """Seconds after which the rate of a new segment is meaningful."""
@@ -155,12 +150,12 @@ class Segment:
         self._marks = earlier, later
         return (self.position - earlier[1]) / (now - earlier[0])
 
-    def last_piece(self, now: float, helpers: int) -> Segment | None:
+    def last_piece(self, now: float, helpers: int, tuning: TransferTuning) -> Segment | None:
         """Return the last of equal pieces for itself and `helpers` others; None if splitting gains nothing."""
         if self.response is None or now - self.begun < _MIN_RATE_AGE:
             return None
-        left, worth_it = self.unclaimed, int(WORTH_SPLITTING * self.rate(now))
-        pieces = min(helpers + 1, left // max(SMALLEST_PIECE, worth_it // 2))
+        left, worth_it = self.unclaimed, int(tuning.min_split_seconds * self.rate(now))
+        pieces = min(helpers + 1, left // max(tuning.min_piece_bytes, worth_it // 2))
         if pieces < 2 or left <= worth_it:
             return None
         return Segment(self._unclaimed_end - left // pieces, self._unclaimed_end)

@@ -11,10 +11,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["POLL_INTERVAL", "SuspendDetector"]
-
-POLL_INTERVAL: Final = 5.0
-"""Seconds between two comparisons of the clocks."""
+__all__ = ["SuspendDetector"]
 
 _MIN_SUSPEND: Final = 10.0
 """Minimum duration of a suspend in seconds; a clock correction is smaller."""

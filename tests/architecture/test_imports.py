@@ -6,6 +6,7 @@ import ast
 import builtins
 import collections.abc
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import collgs_async
@@ -113,6 +114,46 @@ def test_the_command_line_reaches_into_no_private_name_of_another_object() -> No
     owners = set(re.findall(r"\b(\w+)\._[a-z]\w*", text))
 
     assert set() == owners - {"self", "cls", "os", "parser"}  # argparse lists its actions in private
+
+
+def patches(tree: ast.AST) -> list[str]:
+    """Patches of constants: an attribute in capitals that is assigned, or a constant of `transfer` that is set.
+
+    Programs within a test's strings are read as well.
+    """
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            words = [node.attr]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("setattr"):
+            words = re.findall(r"\w+", ast.unparse(node)) if "transfer" in ast.unparse(node) else []
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and "import " in node.value:
+            with suppress(SyntaxError):
+                found += patches(ast.parse(node.value))
+            continue
+        else:
+            continue
+        found += [ast.unparse(node) for word in words if word.isupper()]
+    return found
+
+
+def test_no_test_patches_a_constant_of_the_engine() -> None:
+    """They take other figures by `TransferTuning`; a constant that has moved would be patched without any effect."""
+    tests = Path(__file__).parents[1]
+    program = "\n".join(["from collgs_async.transfer import fetch", "fetch.WAIT, fetch.log = 1, None"])
+    examples = [
+        f"PROGRAM = {program!r}",
+        "patch.setattr('collgs_async.transfer.fetch._WAIT', 1)",
+        "patch.setattr(f'collgs_async.transfer.{module}.WAIT', 1)",
+        "patch.setattr(transfer.fetch, 'WAIT', 1)",
+    ]
+
+    assert [1, 1, 1, 1] == [len(patches(ast.parse(example))) for example in examples]
+    assert [] == [
+        f"{path.relative_to(tests)}: {patch}"
+        for path in sorted(tests.rglob("*.py"))
+        for patch in patches(ast.parse(path.read_text("utf-8")))
+    ]
 
 
 def test_no_test_module_imports_from_another() -> None:

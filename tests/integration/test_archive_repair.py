@@ -19,6 +19,7 @@ from collgs_async.storage.zip_members import Damage
 from collgs_async.transfer.job import DownloadJob
 from collgs_async.transfer.range_request import OVERLAP
 from collgs_async.transfer.repair import ArchiveRepair
+from collgs_async.transfer.tuning import TransferTuning
 from tests.conftest import is_archive, level2_scenes
 
 if TYPE_CHECKING:
@@ -251,12 +252,10 @@ async def test_archive_without_an_end_record_is_fetched_once_more(serve: Callabl
 
 @pytest.mark.parametrize("helpers", [1, 4])
 async def test_first_member_is_fetched_again_without_what_follows_also_by_several(
-    serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, helpers: int
+    serve: Callable[..., Any], helpers: int
 ) -> None:
     """The range begins with the archive's first byte, and must not be taken for all of it."""
-    monkeypatch.setattr("collgs_async.transfer.scheduler.BLOCK", 2**16)
-    monkeypatch.setattr("collgs_async.transfer.segment.SMALLEST_PIECE", 2**18)
-    monkeypatch.setattr("collgs_async.transfer.segment.WORTH_SPLITTING", 0.1)
+    tuning = TransferTuning(block_bytes=2**16, min_piece_bytes=2**18, min_split_seconds=0.1)
     scene = level2_scenes(1, size=SIZE)[0]
     site = await serve([scene], faults={scene.identifier: STOPS_MIDWAY}, rate=2_000_000)
     await download(site, retries=0, segments=1)
@@ -266,7 +265,7 @@ async def test_first_member_is_fetched_again_without_what_follows_also_by_severa
     part.write_bytes(site.original(scene))
     rewrite_sidecar(part, ranges=[[missing, scene.size]])
 
-    report = await site.pull(workers=helpers, segments=helpers)
+    report = await site.pull(workers=helpers, segments=helpers, tuning=tuning)
 
     assert (1, 0) == (report.downloaded, report.failed)
     assert [] == [wanted for wanted in ranges(site) if last_byte(wanted) >= missing]

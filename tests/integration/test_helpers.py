@@ -14,6 +14,7 @@ from collgs_async import AuthenticationError, Client
 from collgs_async.demo.faults import FAULTS
 from collgs_async.models.progress import SilentProgress
 from collgs_async.transfer.range_request import OVERLAP
+from collgs_async.transfer.tuning import TransferTuning
 from tests.conftest import HANGS, first_byte, level2_scenes
 
 if TYPE_CHECKING:
@@ -27,11 +28,10 @@ MIB = 2**20
 KIB = 2**10
 
 
-@pytest.fixture(autouse=True)
-def _small_scale(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Everything sixteen times smaller than in life."""
-    monkeypatch.setattr("collgs_async.transfer.segment.SMALLEST_PIECE", 512 * KIB)
-    monkeypatch.setattr("collgs_async.transfer.segment.WORTH_SPLITTING", 0.1)
+@pytest.fixture
+def tuning() -> TransferTuning:
+    """Archives of a few megabytes are split as large ones are."""
+    return TransferTuning(min_piece_bytes=512 * KIB, min_split_seconds=0.1)
 
 
 def large_scenes(count: int, *, mib: int = 6) -> list[Scene]:
@@ -75,7 +75,7 @@ class Counting(SilentProgress):
 
 def counted(site: Any, **options: Any) -> tuple[Client, Counting]:
     progress = Counting()
-    progress.client = Client(site.config(**options), progress, sleep=site.sleeps)
+    progress.client = Client(site.config(**options), progress, sleep=site.sleeps, tuning=site.tuning)
     return progress.client, progress
 
 
@@ -233,7 +233,7 @@ async def test_what_a_helper_finds_out_that_ends_all_ends_the_download_at_once(
     faults: dict[str, Fault | tuple[Fault, ...]] = {scene.identifier: ()}
     site = await serve([scene], rate=1 * MIB, faults=faults)
 
-    async with Client(site.config(), credentials=lambda: None, sleep=sleeps) as client:
+    async with Client(site.config(), credentials=lambda: None, sleep=sleeps, tuning=site.tuning) as client:
         (product,) = await found(client)
         before = at_work()
         download = asyncio.create_task(client.download(product))
@@ -266,7 +266,7 @@ async def test_a_run_gives_its_products_no_helpers_while_the_search_goes_on(serv
         assert not first_is_here.is_set()
         await first_is_here.wait()
 
-    async with Client(site.config(), Listening(), sleep=sleep_until_the_first_is_here) as client:
+    async with Client(site.config(), Listening(), sleep=sleep_until_the_first_is_here, tuning=site.tuning) as client:
         report = await client.download_all()
 
     assert (2, None) == (report.downloaded, report.search_error)

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from collgs_async import CatalogueError, Client, SilentProgress, TransferError, pipeline
+from collgs_async import CatalogueError, Client, SilentProgress, TransferError
 from collgs_async.models.product import Status
+from collgs_async.transfer.tuning import TransferTuning
 from tests.conftest import HANGS, Naps, fault, level2_scenes
 from tests.support.clocks import Haste
 from tests.support.servers import Asked, plain, raw_server, settings_for, small_archive
@@ -73,12 +74,18 @@ class Listener(SilentProgress):
 
 
 async def pull(
-    store: Store, folder: Path, sleep: Any, links: Any = LINKS, workers: int = 4, **connection: Any
+    store: Store,
+    folder: Path,
+    sleep: Any,
+    links: Any = LINKS,
+    workers: int = 4,
+    tuning: TransferTuning | None = None,
+    **connection: Any,
 ) -> tuple[Report, Listener]:
     listener = Listener()
     async with raw_server(links, store) as server:
         config = settings_for(server, folder, {"workers": workers}, **connection)
-        async with Client(config, listener, sleep=sleep) as client, asyncio.timeout(HANGS):
+        async with Client(config, listener, sleep=sleep, tuning=tuning) as client, asyncio.timeout(HANGS):
             return await client.download_all(), listener
 
 
@@ -517,13 +524,11 @@ async def test_all_that_is_on_tape_is_asked_for_before_any_is_asked_again(tmp_pa
     assert sorted(NAMES) == sorted(store.order[: len(NAMES)])
 
 
-async def test_no_more_wait_for_the_tape_than_fit_into_memory(
-    tmp_path: Path, sleeps: Naps, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pipeline, "MOST_PUT_OFF", 3)
+async def test_no_more_wait_for_the_tape_than_fit_into_memory(tmp_path: Path, sleeps: Naps) -> None:
     store = Store(on_tape(3))
 
-    report, _ = await pull(store, tmp_path / "archives", sleeps, workers=2, retries=1)
+    tuning = TransferTuning(max_put_off=3)
+    report, _ = await pull(store, tmp_path / "archives", sleeps, workers=2, tuning=tuning, retries=1)
 
     assert (len(NAMES), 0) == (report.downloaded, report.failed)
     turns: Counter[str] = Counter()

@@ -38,11 +38,13 @@ from collgs_async.transfer.connection import BodyConnection
 from collgs_async.transfer.receiver import BodyReceiver
 from collgs_async.transfer.segment import Segment
 from collgs_async.transfer.suspend import SuspendDetector
+from collgs_async.transfer.tuning import TransferTuning
 from tests.conftest import HANGS, Naps, fault, level2_scenes
 from tests.support.clocks import NIGHT, Clock, until
 from tests.support.commands import assert_stopped_by, at, may_mount, ran
 from tests.support.faults import RECOVERABLE, served_version
 from tests.support.servers import Asked, Wild, plain, raw_server, settings_for, small_archive
+from tests.support.tuned import tuned_command
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
@@ -62,20 +64,24 @@ CONTENT = small_archive(size=1_500_000)
 MOST = 1_000_000
 """Bytes after which the line of these tests goes wrong: a receiver is at work by then."""
 
-PUMPED: Final = """\
-import sys
+SMALL_SCALE: Final = TransferTuning(
+    min_receiver_bytes=1, max_buffered_bytes=64 * KIB, block_bytes=64 * KIB, read_seconds=0.05, small_bytes=64 * KIB
+)
+"""A receiver for whatever is left, small blocks, sidecars also for small archives, no long looks at it."""
+
+EVENT_LOOP: Final = replace(SMALL_SCALE, min_receiver_bytes=NEVER)
+"""The same without receivers."""
+
+NOTED: Final = """\
 from pathlib import Path
-from collgs_async.transfer import fetch, receiver, scheduler
-fetch.WORTH_A_RECEIVER, fetch._SHARED, scheduler.BLOCK = 1, 65536, 65536
+from collgs_async.transfer import receiver
 run = receiver.BodyReceiver.run
 def noted(self, landed):
     Path("pumped").touch()
     return run(self, landed)
 receiver.BodyReceiver.run = noted
-from collgs_async.cli import entry_point
-entry_point()
 """
-"""The command, with receivers also for small archives; it leaves a file that says that one has worked."""
+"""Leaves a file that says that a receiver has worked."""
 
 FILLED_DISK: Final = """
 mount -t tmpfs -o size=8m tmpfs "$OUT" || exit 77
@@ -91,15 +97,9 @@ cp -R "$OUT" second
 """Runs a command twice in a folder that is a disk of its own, which something else fills while a receiver writes."""
 
 
-@pytest.fixture(autouse=True)
-def _small_scale(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A receiver for whatever is left, small blocks, sidecars also for small archives, no long looks at it."""
-    monkeypatch.setattr("collgs_async.transfer.fetch.WORTH_A_RECEIVER", 1)
-    monkeypatch.setattr("collgs_async.transfer.fetch._SHARED", 64 * KIB)
-    monkeypatch.setattr("collgs_async.transfer.scheduler.BLOCK", 64 * KIB)
-    for module in ("receiver", "connection"):
-        monkeypatch.setattr(f"collgs_async.transfer.{module}.WAIT", 0.05)
-    monkeypatch.setattr("collgs_async.storage.part.SMALL", 64 * KIB)
+@pytest.fixture
+def tuning() -> TransferTuning:
+    return SMALL_SCALE
 
 
 @dataclass
@@ -274,13 +274,14 @@ async def fetch(
     certificate: Path | None = None,
     progress: SilentProgress | None = None,
     options: dict[str, Any] | None = None,
+    tuning: TransferTuning = SMALL_SCALE,
     **connection: Any,
 ) -> Outcome:
     """Fetch the archive of a store over one connection."""
     config = settings_for(
         server, folder, {"workers": 1, "segments": 1, **(options or {})}, ca_file=certificate, **connection
     )
-    async with asyncio.timeout(HANGS), Client(config, progress, sleep=sleeps) as client:
+    async with asyncio.timeout(HANGS), Client(config, progress, sleep=sleeps, tuning=tuning) as client:
         return await client.download(Product("A", f"{server.origin}/a.zip"))
 
 
@@ -358,14 +359,12 @@ lines = pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
 )
 async def test_each_recoverable_fault_ends_in_the_right_bytes_either_way(
     serve: Callable[..., Any],
-    monkeypatch: pytest.MonkeyPatch,
     certificate: Path,
     receivers: Receivers,
     name: str,
     way: str,
 ) -> None:
-    if way == "event loop":
-        monkeypatch.setattr("collgs_async.transfer.fetch.WORTH_A_RECEIVER", NEVER)
+    tuning = EVENT_LOOP if way == "event loop" else SMALL_SCALE
     scene = replace(level2_scenes(1)[0], size=SIZE, deflated=False)
     site = await serve([scene], faults={scene.identifier: fault(name)})
     config = site.config(retries=3)
@@ -374,7 +373,7 @@ async def test_each_recoverable_fault_ends_in_the_right_bytes_either_way(
         connection = Connection(timeout=2, retries=3)  # of silence, which a busy machine has, too
         if way == "receiver over TLS":
             connection = replace(connection, download_base_url=secure, ca_file=certificate)
-        async with Client(replace(config, connection=connection), sleep=site.sleeps) as client:
+        async with Client(replace(config, connection=connection), sleep=site.sleeps, tuning=tuning) as client:
             report = await client.download_all()
 
     assert (1, 0) == (report.downloaded, report.failed)
@@ -413,18 +412,17 @@ def breaking(content: bytes, each: int) -> Callable[[Asked], AsyncIterator[bytes
 
 @pytest.mark.parametrize("way", ["receiver", "event loop"])
 async def test_lines_that_break_leave_no_blocks_in_memory(
-    tmp_path: Path, sleeps: Naps, monkeypatch: pytest.MonkeyPatch, receivers: Receivers, way: str
+    tmp_path: Path, sleeps: Naps, receivers: Receivers, way: str
 ) -> None:
     """Not even until somebody looks for garbage, which may take hundreds of them."""
-    if way == "event loop":
-        monkeypatch.setattr("collgs_async.transfer.fetch.WORTH_A_RECEIVER", NEVER)
+    tuning = EVENT_LOOP if way == "event loop" else SMALL_SCALE
     gc.collect()
     gc.disable()
     tracemalloc.start()
     try:
         async with raw_server([], breaking(CONTENT, 100_000)) as server:
             before, _ = tracemalloc.get_traced_memory()
-            outcome = await fetch(server, tmp_path / "archives", sleeps)
+            outcome = await fetch(server, tmp_path / "archives", sleeps, tuning=tuning)
             after, _ = tracemalloc.get_traced_memory()
         left = [receiver for receiver in receivers.seen if receiver() is not None]
     finally:
@@ -473,14 +471,14 @@ async def cancel_and_go_on(folder: Path, stops: Stops, *, alone: bool) -> None:
     async with nothing_left_behind(), raw_server([], Store(CONTENT)) as server:
         config = settings_for(server, folder, {"workers": 1, "segments": 1})
         product = Product("A", f"{server.origin}/a.zip")
-        async with asyncio.timeout(HANGS), Client(config, stops) as client:
+        async with asyncio.timeout(HANGS), Client(config, stops, tuning=SMALL_SCALE) as client:
             work: Coroutine[Any, Any, object] = client.download(product) if alone else client.download_all([product])
             stops.task = asyncio.create_task(work)
             with pytest.raises(asyncio.CancelledError):
                 await stops.task
         part = folder / "A.zip.part"
         held = part.read_bytes() if part.exists() else b""
-        async with asyncio.timeout(HANGS), Client(config) as client:
+        async with asyncio.timeout(HANGS), Client(config, tuning=SMALL_SCALE) as client:
             outcome = await client.download(product)
 
     assert CONTENT.startswith(held)
@@ -570,10 +568,10 @@ async def test_trickle_is_no_silence_and_moves_visibly(
 
 @lines
 async def test_nobody_waits_for_more_than_must_still_come(
-    tmp_path: Path, sleeps: Naps, monkeypatch: pytest.MonkeyPatch, certificate: Path, receivers: Receivers, *, tls: bool
+    tmp_path: Path, sleeps: Naps, certificate: Path, receivers: Receivers, *, tls: bool
 ) -> None:
     """The line stays open and silent behind the last byte."""
-    monkeypatch.setattr("collgs_async.transfer.connection.WAIT", 15)
+    tuning = replace(SMALL_SCALE, read_seconds=15)
 
     async def slowly(due: bytes) -> AsyncIterator[bytes]:
         for first in range(0, len(due), 5000):
@@ -583,7 +581,7 @@ async def test_nobody_waits_for_more_than_must_still_come(
 
     async with raw_server([], Store(CONTENT, MOST, slowly), tls=tls_of(certificate if tls else None)) as server:
         async with asyncio.timeout(HANGS):
-            outcome = await fetch(server, tmp_path / "archives", sleeps, certificate=certificate)
+            outcome = await fetch(server, tmp_path / "archives", sleeps, certificate=certificate, tuning=tuning)
 
     assert_whole(outcome, tmp_path / "archives")
     assert (1, 1) == (outcome.attempts, receivers.begun)
@@ -593,18 +591,17 @@ async def test_nobody_waits_for_more_than_must_still_come(
 async def test_line_below_the_least_rate_is_given_up_and_nothing_comes_twice(
     tmp_path: Path,
     sleeps: Naps,
-    monkeypatch: pytest.MonkeyPatch,
     certificate: Path,
     receivers: Receivers,
     caplog: pytest.LogCaptureFixture,
     *,
     tls: bool,
 ) -> None:
-    monkeypatch.setattr("collgs_async.transfer.fetch._RATE_WINDOW", 0.2)
+    tuning, options = replace(SMALL_SCALE, rate_seconds=0.2), {"min_rate": 50_000}
     store = Store(CONTENT, MOST, sent_in(400, 100, 0.01))
     async with raw_server([], store, tls=tls_of(certificate if tls else None)) as server:
         outcome = await fetch(
-            server, tmp_path / "archives", sleeps, certificate=certificate, options={"min_rate": 50_000}
+            server, tmp_path / "archives", sleeps, certificate=certificate, options=options, tuning=tuning
         )
 
     assert_whole(outcome, tmp_path / "archives")
@@ -618,18 +615,17 @@ async def test_line_below_the_least_rate_is_given_up_and_nothing_comes_twice(
 async def test_after_sleep_it_connects_anew_where_it_was(
     tmp_path: Path,
     sleeps: Naps,
-    monkeypatch: pytest.MonkeyPatch,
     certificate: Path,
     receivers: Receivers,
     *,
     tls: bool,
 ) -> None:
-    monkeypatch.setattr("collgs_async.transfer.downloader.POLL_INTERVAL", 0.02)
+    tuning = replace(SMALL_SCALE, watch_seconds=0.02)
     wall, steady = Clock(1_700_000_000.0), Clock()
     async with raw_server([], Store(CONTENT, MOST), tls=tls_of(certificate if tls else None)) as server:
         options = {"segments": 1}  # a slow machine would get a second connection, and some bytes twice
         config = settings_for(server, tmp_path / "archives", options, timeout=1000, retries=0, ca_file=certificate)
-        async with asyncio.timeout(HANGS), Client(config, sleep=sleeps) as client:
+        async with asyncio.timeout(HANGS), Client(config, sleep=sleeps, tuning=tuning) as client:
             client._downloader._scheduler._suspend = SuspendDetector(wall, steady)
             run = asyncio.create_task(client.download(Product("A", f"{server.origin}/a.zip")))
             await until(lambda: len(receivers.blocks) > 0 and sum(receivers.blocks[-1][::2]) >= MOST)
@@ -642,14 +638,13 @@ async def test_after_sleep_it_connects_anew_where_it_was(
 
 @pytest.mark.parametrize("moment", [0.0, 0.2])
 async def test_replaced_while_several_receivers_bring_it_is_never_mixed(
-    serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, receivers: Receivers, moment: float
+    serve: Callable[..., Any], receivers: Receivers, moment: float
 ) -> None:
     """Only the structure is verified, so that nothing but the engine itself keeps the versions apart."""
-    monkeypatch.setattr("collgs_async.transfer.segment.SMALLEST_PIECE", 256 * KIB)
-    monkeypatch.setattr("collgs_async.transfer.segment.WORTH_SPLITTING", 0.1)
+    tuning = replace(SMALL_SCALE, min_piece_bytes=256 * KIB, min_split_seconds=0.1)
     scene = replace(level2_scenes(1)[0], size=4 * MIB, deflated=False)
     site = await serve([scene], rate=4 * MIB, faults={scene.identifier: (FAULTS["cut"],)})
-    run = asyncio.create_task(site.pull(workers=3, segments=3, verify="structure"))
+    run = asyncio.create_task(site.pull(workers=3, segments=3, verify="structure", tuning=tuning))
     await until(lambda: receivers.most_at_work >= 2)
     await asyncio.sleep(moment)
     site.server.replace(scene.identifier)
@@ -800,7 +795,7 @@ async def test_what_is_kept_back_higher_up_comes_first_and_once(
     async with answer_of(content, certificate if tls else None, buffer=buffer) as response:
         begun = await response.content.readexactly(read)
         await until(lambda: keeps_back(response, tls=tls))
-        connection = BodyConnection.on(response)
+        connection = BodyConnection.on(response, SMALL_SCALE.read_seconds)
         assert connection is not None
         assert len(connection.head) > buffer
         await asyncio.sleep(0)  # as long as it takes at least to write the head
@@ -819,7 +814,7 @@ async def test_body_that_is_all_there_is_no_less_for_it(
     async with answer_of(CONTENT[:size], certificate if tls else None, buffer=buffer) as response:
         for _ in range(20):
             await asyncio.sleep(0.001)
-        connection = BodyConnection.on(response)
+        connection = BodyConnection.on(response, SMALL_SCALE.read_seconds)
         body = await drink(connection, size) if connection else await response.content.read()
         if connection and response.content.is_eof():
             assert 0 == connection.source.fill(memoryview(bytearray(1)))
@@ -837,7 +832,7 @@ async def test_broken_line_is_not_taken_over() -> None:
         transport.get(f"{server.origin}/a.zip") as response,
     ):
         await until(lambda: response.content.exception() is not None)
-        assert BodyConnection.on(response) is None
+        assert BodyConnection.on(response, SMALL_SCALE.read_seconds) is None
 
 
 # ------------------------------------------------------------------------------------------------------------ the disk
@@ -847,9 +842,9 @@ async def test_without_a_way_to_write_out_early_it_works_as_well(
     tmp_path: Path, sleeps: Naps, monkeypatch: pytest.MonkeyPatch, receivers: Receivers
 ) -> None:
     monkeypatch.setattr("collgs_async.storage.files._sync_file_range", None)
-    monkeypatch.setattr("collgs_async.transfer.receiver._WRITEBACK_SIZE", 64 * KIB)
+    tuning = replace(SMALL_SCALE, writeback_bytes=64 * KIB)
     async with raw_server([], Store(CONTENT)) as server:
-        outcome = await fetch(server, tmp_path / "archives", sleeps)
+        outcome = await fetch(server, tmp_path / "archives", sleeps, tuning=tuning)
 
     assert_whole(outcome, tmp_path / "archives")
     assert 1 == receivers.begun
@@ -866,9 +861,9 @@ async def test_what_is_written_out_early_is_what_was_written(
         return 0
 
     monkeypatch.setattr("collgs_async.storage.files._sync_file_range", note)
-    monkeypatch.setattr("collgs_async.transfer.receiver._WRITEBACK_SIZE", 100_000)
+    tuning = replace(SMALL_SCALE, writeback_bytes=100_000)
     async with raw_server([], Store(CONTENT)) as server:
-        outcome = await fetch(server, tmp_path / "archives", sleeps)
+        outcome = await fetch(server, tmp_path / "archives", sleeps, tuning=tuning)
 
     assert_whole(outcome, tmp_path / "archives")
     assert receivers.blocks[0][0] == asked[0][0]
@@ -942,11 +937,14 @@ async def test_abandoned_receiver_writes_nothing_any_more(tmp_path: Path, receiv
         transport.get(f"{server.origin}/a.zip") as response,
         PartFile(tmp_path / "A.zip") as part,
     ):
-        connection = BodyConnection.on(response)
+        connection = BodyConnection.on(response, SMALL_SCALE.read_seconds)
         assert connection is not None
         await part.write(0, connection.head)
         receiver = BodyReceiver(
-            connection, part, segment, len(connection.head), len(CONTENT), share=lambda: 64 * KIB, timeout=5
+            *(connection, part, segment, len(connection.head), len(CONTENT)),
+            share=lambda: 64 * KIB,
+            timeout=5,
+            tuning=SMALL_SCALE,
         )
 
         async def landed(offset: int, kept: int, _: int) -> None:
@@ -966,7 +964,9 @@ async def test_abandoned_receiver_writes_nothing_any_more(tmp_path: Path, receiv
 
 
 def pumped(site: Any) -> tuple[object, ...]:
-    return ("-c", PUMPED, *at(site), "--workers", 1)
+    """The command, with receivers also for small archives; it leaves a file that says that one has worked."""
+    tuning = TransferTuning(min_receiver_bytes=1, max_buffered_bytes=64 * KIB, block_bytes=64 * KIB)
+    return ("-c", tuned_command(tuning, prepare=NOTED), *at(site), "--workers", 1)
 
 
 async def test_after_a_kill_the_next_run_goes_on_where_the_receiver_was(

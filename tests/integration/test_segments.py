@@ -17,6 +17,7 @@ from collgs_async.storage.sidecar import RemoteVersion
 from collgs_async.transfer.job import DownloadJob
 from collgs_async.transfer.range_request import ResponseBody
 from collgs_async.transfer.segment import Segment
+from collgs_async.transfer.tuning import TransferTuning
 from tests.conftest import HANGS, level2_scenes
 
 if TYPE_CHECKING:
@@ -29,12 +30,13 @@ MIB = 2**20
 KIB = 2**10
 
 
-@pytest.fixture(autouse=True)
-def _small_scale(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Everything sixteen times smaller than in life, the receiver, too, so that it takes a second."""
-    monkeypatch.setattr("collgs_async.transfer.segment.SMALLEST_PIECE", 512 * KIB)
-    monkeypatch.setattr("collgs_async.transfer.fetch.WORTH_A_RECEIVER", MIB)
-    monkeypatch.setattr("collgs_async.transfer.segment.WORTH_SPLITTING", 0.1)
+SMALL_SCALE = TransferTuning(min_piece_bytes=512 * KIB, min_receiver_bytes=MIB, min_split_seconds=0.1)
+"""Archives of a few megabytes are split and received as large ones are, so that it takes a second."""
+
+
+@pytest.fixture
+def tuning() -> TransferTuning:
+    return SMALL_SCALE
 
 
 async def until(happened: Callable[[], bool]) -> None:

@@ -20,6 +20,7 @@ from collgs_async.storage.part import PartFile
 from collgs_async.transfer.job import DownloadJob
 from collgs_async.transfer.segment import Segment
 from collgs_async.transfer.suspend import SuspendDetector
+from collgs_async.transfer.tuning import TransferTuning
 from tests.conftest import HANGS, level2_scenes
 from tests.support.clocks import NIGHT, Clock, until
 from tests.support.servers import listening
@@ -99,8 +100,9 @@ def test_real_clocks_agree() -> None:
 
 
 @pytest.fixture
-def _looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("collgs_async.transfer.downloader.POLL_INTERVAL", 0.02)
+def tuning() -> TransferTuning:
+    """The clocks are compared often, and a rate is measured over a short time."""
+    return TransferTuning(watch_seconds=0.02, rate_seconds=0.2)
 
 
 async def first_product(client: Client) -> Product:
@@ -115,7 +117,6 @@ def brings(client: Client, nbytes: int) -> Callable[[], bool]:
     return lambda: any(segment.position >= nbytes for job in jobs for segment in job.active)
 
 
-@pytest.mark.usefixtures("_looks_often")
 async def test_after_sleep_it_connects_anew_where_it_was_long_before_the_time_out(
     serve: Callable[..., Any], wall: Clock, steady: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -136,9 +137,8 @@ async def test_after_sleep_it_connects_anew_where_it_was_long_before_the_time_ou
     assert "the computer slept for 8:00:00" in caplog.text
 
 
-@pytest.mark.usefixtures("_looks_often")
 async def test_sleep_costs_no_try_even_when_nothing_new_had_come(
-    tmp_path: Path, sleeps: Naps, wall: Clock, steady: Clock
+    tmp_path: Path, sleeps: Naps, tuning: TransferTuning, wall: Clock, steady: Clock
 ) -> None:
     """A store that knows no ranges sends the same again and falls silent twice; with one try that would be the end."""
     scene = level2_scenes(1, size=6 * MIB)[0]
@@ -163,7 +163,7 @@ async def test_sleep_costs_no_try_even_when_nothing_new_had_come(
             output_directory=tmp_path / "archives",
             connection=Connection(timeout=1000, retries=0),
         )
-        async with Client(config, sleep=sleeps) as client:
+        async with Client(config, sleep=sleeps, tuning=tuning) as client:
             client._downloader._scheduler._suspend = SuspendDetector(wall, steady)
             download = asyncio.create_task(client.download(Product("P", f"{origin}/P.zip")))
             for night in (1, 2):
@@ -176,7 +176,6 @@ async def test_sleep_costs_no_try_even_when_nothing_new_had_come(
     assert content == outcome.path.read_bytes()
 
 
-@pytest.mark.usefixtures("_looks_often")
 async def test_sleep_before_the_first_block_has_come_is_noticed_too(
     serve: Callable[..., Any], wall: Clock, steady: Clock
 ) -> None:
@@ -233,13 +232,11 @@ async def test_reconnecting_breaks_each_connection_and_counts_as_progress(tmp_pa
 )
 async def test_line_below_the_least_rate_is_given_up_for_a_new_one(
     serve: Callable[..., Any],
-    monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     min_rate: int | None,
     *,
     reconnects: bool,
 ) -> None:
-    monkeypatch.setattr("collgs_async.transfer.fetch._RATE_WINDOW", 0.2)
     scene = level2_scenes(1, size=600_000)[0]
     site = await serve([scene], rate=1_000_000)
 
@@ -252,9 +249,8 @@ async def test_line_below_the_least_rate_is_given_up_for_a_new_one(
     assert reconnects is ("B/s over 0 s" in caplog.text)
 
 
-async def test_slow_line_goes_on_at_the_offset(serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_slow_line_goes_on_at_the_offset(serve: Callable[..., Any]) -> None:
     """What is paid for a new connection is what was on its way, and no more."""
-    monkeypatch.setattr("collgs_async.transfer.fetch._RATE_WINDOW", 0.2)
     scene = replace(level2_scenes(1)[0], size=600_000, deflated=False)
     site = await serve([scene], rate=1_000_000)
 
@@ -264,9 +260,8 @@ async def test_slow_line_goes_on_at_the_offset(serve: Callable[..., Any], monkey
     assert 2 <= len(site.archive_hits()) <= 4
 
 
-async def test_rate_is_measured_in_each_window_anew(serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_rate_is_measured_in_each_window_anew(serve: Callable[..., Any]) -> None:
     """A fast beginning does not excuse a line that trickles later: the store's own fault takes two seconds."""
-    monkeypatch.setattr("collgs_async.transfer.fetch._RATE_WINDOW", 0.2)
     scene = level2_scenes(1, size=600_000)[0]
     site = await serve([scene], faults={scene.identifier: FAULTS["slow"]})
     begun = time.monotonic()

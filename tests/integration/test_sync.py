@@ -46,11 +46,9 @@ def test_in_a_script(tmp_path: Path) -> None:
         use_it_all(server, tmp_path)
 
 
-def test_one_large_product_comes_over_several_connections(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("collgs_async.transfer.segment.SMALLEST_PIECE", 2**19)
-    monkeypatch.setattr("collgs_async.transfer.segment.WORTH_SPLITTING", 0.1)
+def test_one_large_product_comes_over_several_connections(tmp_path: Path) -> None:
     scene = replace(level2_scenes(1)[0], size=6 * 2**20, deflated=False)
-    with served([scene], tmp_path / "store", rate=4 * 2**20) as server:
+    with served([scene], tmp_path / "store", rate=2 * 2**20) as server:
         config = settings(server, tmp_path)
 
         outcome = sync.download(config, sync.search(config)[0])

@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Final
 from collgs_async.demo.archives import write_archive
 from collgs_async.demo.faults import FAULTS
 from collgs_async.demo.server import DemoServer
+from collgs_async.transfer.tuning import TransferTuning
 from tests.conftest import level2_scenes
+from tests.support.tuned import tuned_command
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,23 +69,18 @@ UNREADABLE: Final = 0.15
 COSTLY: Final = frozenset({*LYING, "if-range-200", "200-range"})
 """Faults of which each spoilt request may cost an archive's size: a lie, another version, a range not given."""
 
-SMALL_SCALE: Final = """\
-import socket, sys
+SMALL_SOCKETS: Final = """\
+import socket
 class Short(socket.socket):
     def connect(self, address):
         self.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         return super().connect(address)
 socket.socket = Short
-from collgs_async.transfer import fetch, job
-job.SMALLEST_PIECE, job.WORTH_SPLITTING = 2**19, 0.1
-fetch.WORTH_A_RECEIVER = int(sys.argv.pop(1))
-from collgs_async.cli import entry_point
-entry_point()
 """
-"""The command, but archives are split and received as in life when they are a good deal smaller than in life.
+"""Sockets that hold little, so that what the server has sent is what the command has read, however busy it all is."""
 
-Its sockets hold little, so that what the server has sent is what the command has read, however busy the machine is.
-"""
+SMALL_SCALE: Final = TransferTuning(min_piece_bytes=2**19, min_split_seconds=0.1)
+"""Archives are split as in life when they are a good deal smaller than in life."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,10 +241,11 @@ class _Play:
         self.starts += 1
         before, spoilt = len(self._hits()), self.spoilt()
         log = self.folder / f"said{self.starts}.txt"
-        worth_a_receiver = 2**60 if self.schedule.seed % 2 else 2**18
+        tuning = replace(SMALL_SCALE, min_receiver_bytes=2**60 if self.schedule.seed % 2 else 2**18)
+        program = tuned_command(tuning, prepare=SMALL_SOCKETS)
         with log.open("wb") as said:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-c", SMALL_SCALE, str(worth_a_receiver), "--base-url", self._server.url),
+                *(sys.executable, "-c", program, "--base-url", self._server.url),
                 *("--collection", "S2_MSIL2A", "--output", str(self.archives)),
                 *("--workers", str(workers), "--segments", str(segments)),
                 *("--timeout", str(TIMEOUT), "-v"),

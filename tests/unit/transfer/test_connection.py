@@ -112,7 +112,7 @@ class Line:
                 other.write(out.read())
         near.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", 0, 200_000))
         self._near = near
-        self.source = _TlsSource(near, taker, self.incoming)
+        self.source = _TlsSource(near, taker, self.incoming, wait=0.5)
 
     def records(self, data: bytes, *, end: bool = False) -> bytes:
         """Encrypt data; `end` says that no more will come."""

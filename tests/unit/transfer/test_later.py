@@ -12,12 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collgs_async import pipeline
 from collgs_async.errors import StorageError
 from collgs_async.http.retry import parse_retry_after
 from collgs_async.models.product import Outcome, Product, Status
 from collgs_async.models.timing import Timing
-from collgs_async.pipeline import Later, run_pipeline
+from collgs_async.pipeline import MOST_PUT_OFF, Later, run_pipeline
 from collgs_async.transfer.waiting import Waiting
 from tests.conftest import HANGS, Naps
 from tests.support.pipeline import QUEUE, WORKERS, Source, turns
@@ -62,7 +61,9 @@ class Work:
         return Outcome(product, Status.DOWNLOADED)
 
 
-async def run(source: Source, work: Work, *, workers: int = WORKERS, sleeps: Naps | None = None) -> list[str]:
+async def run(
+    source: Source, work: Work, *, workers: int = WORKERS, sleeps: Naps | None = None, max_put_off: int = MOST_PUT_OFF
+) -> list[str]:
     settled: list[str] = []
     async with asyncio.timeout(HANGS):
         await run_pipeline(
@@ -72,6 +73,7 @@ async def run(source: Source, work: Work, *, workers: int = WORKERS, sleeps: Nap
             workers=workers,
             queue_size=QUEUE,
             timing=Timing(sleeps or Naps()),
+            max_put_off=max_put_off,
         )
     return settled
 
@@ -112,11 +114,10 @@ async def test_for_want_of_others_one_is_taken_before_its_turn_has_come() -> Non
     assert ["P0", "P1", "P2"] == settled[-3:]
 
 
-async def test_no_more_are_put_off_than_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "MOST_PUT_OFF", 7)
+async def test_no_more_are_put_off_than_may_be() -> None:
     limiter, source = Turns(), Source(1000)
     work = Work(lambda _: 1, partial(Later, turn=limiter))
-    running = asyncio.create_task(run(source, work))
+    running = asyncio.create_task(run(source, work, max_put_off=7))
     await turns(3000)
 
     assert 7 <= len(work.asked) <= 7 + WORKERS
