@@ -17,10 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collgs_async import Product, RawTimes
-from collgs_async.reporting.map import world
+from collgs_async.reporting.map import notebook
 from collgs_async.reporting.map.notebook import notebook_html
 from collgs_async.reporting.map.outlines import outlines
 from collgs_async.reporting.map.page import page
+from scripts import make_world
 from tests.support.chromium import Browser, Tab, running_chromium
 
 if TYPE_CHECKING:
@@ -824,7 +825,7 @@ def test_a_notebook_with_little_to_show_has_no_more_rows() -> None:
 
 
 def test_the_world_is_small_and_says_where_it_is_from() -> None:
-    resources = Path(world.__file__).with_name("resources")
+    resources = Path(notebook.__file__).with_name("resources")
 
     assert (resources / "world.json").stat().st_size < 250_000
     assert "public domain" in (resources / "NOTICE.md").read_text("utf-8")
@@ -853,7 +854,7 @@ def test_the_world_is_made_of_a_topology_and_a_shapefile(tmp_path: Path, capsys:
     table = struct.pack("<8xHH20x", 32, 11) + " Lëtzebuerg"[:11].encode("latin-1") + b"\x1a"
     (tmp_path / "cities.dbf").write_bytes(table)
 
-    world.main(str(tmp_path / "countries.json"), str(tmp_path / "cities.shp"))
+    make_world.main(str(tmp_path / "countries.json"), str(tmp_path / "cities.shp"))
 
     made = json.loads(capsys.readouterr().out)
     assert [["Left", [[0, 1]]], ["Right", [[0, 2]]]] == made["countries"]

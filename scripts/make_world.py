@@ -1,6 +1,6 @@
-"""Create ``resources/world.json``: Natural Earth's countries and capitals, reduced for embedding in a page.
+"""Create the map's ``world.json``: Natural Earth's countries and capitals, reduced for embedding in a page.
 
-``resources/NOTICE.md`` names the two sources and the command that creates the file.
+``NOTICE.md`` beside that file names the two sources and the command that creates the file.
 """
 
 from __future__ import annotations
