@@ -1,30 +1,31 @@
 """A realistic year: which satellite acquired which tile when, and its products in the archive.
 
-Orbits, swaths, tiles and the dates of processing baselines are those of the Copernicus Sentinels; the weather and the
-choice of reprocessed scenes are random.
+The satellites' passes and what they see are in ``passes.json``, which ``scripts/make_passes.py`` creates from their
+orbits, swaths and tiles. Dates of processing baselines are those of Copernicus as well; the weather and the choice of
+reprocessed scenes are random.
 """
 
 from __future__ import annotations
 
 import heapq
+import json
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
-from functools import partial
-from itertools import islice, repeat
-from typing import TYPE_CHECKING, Final, TypeAlias
+from functools import cache
+from importlib.resources import files
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
-from collgs_async.demo.geometry import area, clip
-from collgs_async.demo.orbits import MISSIONS, Mission, Satellite
+from collgs_async.demo.geometry import area, clip, wrapped
 from collgs_async.demo.scenes import SMALLEST_ARCHIVE, Scene
-from collgs_async.demo.tile_views import LEAST_SHARE, SLICE, TileView, draw, optical_views, radar_views
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from collgs_async.demo.tile_views import Crossing, Footprint, Ring
+    from collgs_async.demo.geometry import Ring
 
-__all__ = ["FIJI", "LUXEMBOURG", "make_constellation"]
+__all__ = ["CYCLES", "FIJI", "LEAST_SHARE", "LUXEMBOURG", "RADAR_SHARE", "SLICE", "Crossing", "make_constellation"]
 
 LUXEMBOURG: Final = ("31UFQ", "31UFR", "31UGQ", "31UGR", "32UKA", "32UKV", "32ULA", "32ULV")
 """Tiles over Luxembourg and its neighbours; those of the two UTM zones overlap widely, as in reality."""
@@ -32,7 +33,19 @@ LUXEMBOURG: Final = ("31UFQ", "31UFR", "31UGQ", "31UGR", "32UKA", "32UKV", "32UL
 FIJI: Final = ("01KAA", "01KAB", "60KXF", "60KXG", "60KYF", "60KYG")
 """Tiles on both sides of the antimeridian; those of zone 1 lie on both."""
 
-_Maker: TypeAlias = "Callable[[_Pass, _Settings], list[Scene]]"
+CYCLES: Final = {"Sentinel-1": (timedelta(days=12), 175), "Sentinel-2": (timedelta(days=10), 143)}
+"""After which time and how many orbits each satellite of a mission passes over the same place again."""
+
+SLICE: Final = timedelta(seconds=25)
+"""Duration of a Sentinel-1 product."""
+
+LEAST_SHARE: Final = 0.005
+"""Minimum fraction of a tile for a product."""
+
+RADAR_SHARE: Final = 1.3
+"""Size of an archive of Sentinel-1, relative to one of a whole tile."""
+
+Crossing: TypeAlias = Literal["split", "beyond", "jumping"]
 
 _NOTATIONS: Final[tuple[Crossing, ...]] = ("split", "beyond", "jumping")
 _SPLIT_FRACTION: Final = 0.08
@@ -80,12 +93,44 @@ _WEIGHTS: Final = (50, 35, 8, 7)
 
 
 @dataclass(frozen=True, slots=True)
-class _Pass:
-    """One pass of a satellite: `node` is the time over the equator, `start` the beginning of the acquisition."""
+class _View:
+    """What becomes one product.
 
-    satellite: Satellite
+    Attributes
+    ----------
+    tiles
+        The tile, or those that a product of radar touches.
+    delay
+        Seconds since the beginning of the acquisition over all tiles of the place.
+    share
+        Size of the archive, relative to that of a whole tile.
+    ring
+        The footprint.
+    """
+
+    tiles: tuple[str, ...]
+    delay: int
+    share: float
+    ring: Ring
+
+
+@dataclass(frozen=True, slots=True)
+class _Track:
+    """A relative orbit of a mission, and what is seen from it of one place."""
+
+    platform: str
     orbit: int
-    node: datetime
+    direction: str
+    views: tuple[_View, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Pass:
+    """One pass of a satellite: the number of the orbit since its launch, and the beginning of the acquisition."""
+
+    track: _Track
+    serial: str
+    absolute: int
     start: datetime
 
 
@@ -99,7 +144,7 @@ class _Settings:
 
     def rng(self, passing: _Pass) -> random.Random:
         """Return a generator for one pass, so that a scene does not depend on the number of others."""
-        return random.Random(f"{self.seed}/{passing.satellite.serial}/{passing.orbit}/{passing.start}")
+        return random.Random(f"{self.seed}/{passing.serial}/{passing.track.orbit}/{passing.start}")
 
     def length(self, share: float, rng: random.Random) -> int:
         return max(SMALLEST_ARCHIVE, int(self.size * share * rng.uniform(0.7, 1.3)))
@@ -122,7 +167,7 @@ def make_constellation(
     count
         The most scenes, the newest ones; a year over Luxembourg has about 5000. None: all.
     tiles
-        Names of nearby tiles, without their T.
+        Some of those in `LUXEMBOURG` and `FIJI`; their order does not matter.
     first, last
         Days of sensing, both included.
     size
@@ -142,41 +187,59 @@ def make_constellation(
     settings = _Settings(size, crossing, seed)
     since = datetime.combine(first, time(), UTC)
     until = datetime.combine(last + timedelta(days=1), time(), UTC)
-    passes = (*_optical_passes(tuple(tiles), until), *_radar_passes(tuple(tiles), until))
+    if unknown := set(tiles).difference(LUXEMBOURG, FIJI):
+        raise ValueError(
+            f"tiles: expected some of {', '.join((*LUXEMBOURG, *FIJI))}, found {', '.join(sorted(unknown))}"
+        )
+    passes = [
+        _passes(track, until=until, **times) for track, satellites in _tracks(frozenset(tiles)) for times in satellites
+    ]
     return list(islice(_scenes(passes, since, until, settings), count))
 
 
+@cache
+def _tracks(tiles: frozenset[str]) -> list[tuple[_Track, list[dict[str, Any]]]]:
+    """Read the tracks that see some of the tiles, and for each satellite its arguments of `_passes`."""
+    found = []
+    for track in json.loads(files("collgs_async.demo").joinpath("passes.json").read_text("utf-8")):
+        views = [
+            _View(tuple(names), delay, share, tuple(map(tuple, ring))) for names, delay, share, ring in track["views"]
+        ]
+        seen = tuple(view for view in views if not tiles.isdisjoint(view.tiles))
+        if seen:
+            found.append((_Track(track["platform"], track["orbit"], track["direction"], seen), track["satellites"]))
+    return found
+
+
+def _passes(
+    track: _Track, serial: str, absolute: int, first: str, last: str | None, until: datetime
+) -> Iterator[_Pass]:
+    """Yield the passes of one satellite over one place, the latest first; `absolute` is the orbit of the first one."""
+    cycle, orbits = CYCLES[track.platform]
+    moment, end = datetime.fromisoformat(first), until + timedelta(days=1)
+    end = end if last is None else min(end, datetime.fromisoformat(last))
+    delay = timedelta(seconds=min(view.delay for view in track.views))
+    for turn in range((end - moment) // cycle, -1, -1):
+        start = moment + turn * cycle + delay
+        if track.platform == "Sentinel-2":
+            # In summer acquisitions begin further north, and so earlier.
+            start += timedelta(minutes=-10 if 4 <= start.month <= 8 else -6, milliseconds=24)
+        yield _Pass(track, serial, absolute + turn * orbits, start)
+
+
 def _scenes(
-    passes: Sequence[Iterator[tuple[_Pass, _Maker]]], since: datetime, until: datetime, settings: _Settings
+    passes: Sequence[Iterator[_Pass]], since: datetime, until: datetime, settings: _Settings
 ) -> Iterator[Scene]:
     """Merge passes, the latest first; all scenes of one pass have the same sensing time."""
-    for passing, make in heapq.merge(*passes, key=lambda item: -item[0].start.timestamp()):
+    for passing in heapq.merge(*passes, key=lambda passing: -passing.start.timestamp()):
         if passing.start < since:
             return
         if passing.start < until:
+            make = _radar_scenes if passing.track.platform == "Sentinel-1" else _optical_scenes
             yield from sorted(make(passing, settings), key=lambda scene: scene.identifier)
 
 
-def _optical_passes(tiles: tuple[str, ...], until: datetime) -> Iterator[Iterator[tuple[_Pass, _Maker]]]:
-    mission = MISSIONS["Sentinel-2"]
-    for orbit, views in optical_views(tiles).items():
-        north = max(y for view in views for _, y in view.ring)
-        before = mission.delay(mission.angle(north, ascending=False))
-        for satellite in mission.satellites:
-            passes = _datatakes(mission, satellite, orbit, before, until)
-            yield zip(passes, repeat(partial(_optical_scenes, views)), strict=False)
-
-
-def _datatakes(
-    mission: Mission, satellite: Satellite, orbit: int, before: timedelta, until: datetime
-) -> Iterator[_Pass]:
-    """Yield the passes of one satellite over one place; in summer acquisitions begin further north, and so earlier."""
-    for node in mission.passes(satellite, orbit, until + timedelta(days=1)):
-        lead = timedelta(minutes=10 if 4 <= node.month <= 8 else 6)
-        yield _Pass(satellite, orbit, node, (node + before - lead).replace(microsecond=24_000))
-
-
-def _optical_scenes(views: tuple[TileView, ...], passing: _Pass, settings: _Settings) -> list[Scene]:
+def _optical_scenes(passing: _Pass, settings: _Settings) -> list[Scene]:
     """Create the products of a pass: both levels of each tile, in all versions."""
     rng = settings.rng(passing)
     notation = settings.crossing or rng.choice(_NOTATIONS)
@@ -184,8 +247,8 @@ def _optical_scenes(views: tuple[TileView, ...], passing: _Pass, settings: _Sett
     # Skies are mostly clear or mostly covered, and more often covered in winter.
     weather = 100 * rng.betavariate(0.6, 0.8 if 4 <= passing.start.month <= 9 else 0.4)
     scenes = []
-    for view in _split_views(views, rng):
-        footprint = draw(view.ring, notation)
+    for view in _split_views(passing.track.views, rng):
+        footprint = _footprint(view.ring, notation)
         cover = min(100, max(0, round(weather + rng.gauss(0, 12))))
         length = settings.length(view.share, rng)
         for level, baseline, made in versions:
@@ -205,7 +268,7 @@ def _optical_scenes(views: tuple[TileView, ...], passing: _Pass, settings: _Sett
     return scenes
 
 
-def _split_views(views: Sequence[TileView], rng: random.Random) -> Iterator[TileView]:
+def _split_views(views: Sequence[_View], rng: random.Random) -> Iterator[_View]:
     """Split the tiles of a pass that was received in two parts."""
     south = min(y for view in views for _, y in view.ring)
     north = max(y for view in views for _, y in view.ring)
@@ -216,7 +279,7 @@ def _split_views(views: Sequence[TileView], rng: random.Random) -> Iterator[Tile
         for half in halves:
             share = view.share * area(half) / whole
             if share >= LEAST_SHARE:
-                yield TileView(view.tile, half, share)
+                yield replace(view, ring=half, share=share)
 
 
 def _versions(sensed: datetime, rng: random.Random) -> Iterator[tuple[str, str, datetime]]:
@@ -236,16 +299,16 @@ def _versions(sensed: datetime, rng: random.Random) -> Iterator[tuple[str, str, 
 
 def _optical_scene(
     passing: _Pass,
-    view: TileView,
+    view: _View,
     level: str,
     baseline: str,
     made: datetime,
-    footprint: Footprint,
+    footprint: Mapping[str, Any],
     cover: int,
     size: int,
 ) -> Scene:
-    serial, start = passing.satellite.serial, passing.start
-    name = f"S2{serial}_{level}_{start:%Y%m%dT%H%M%S}_{baseline}_R{passing.orbit:03d}_T{view.tile}"
+    track, serial, start = passing.track, passing.serial, passing.start
+    name = f"S2{serial}_{level}_{start:%Y%m%dT%H%M%S}_{baseline}_R{track.orbit:03d}_T{view.tiles[0]}"
     return Scene(
         identifier=f"{name}_{made:%Y%m%dT%H%M%S}",
         collection=f"S2_{level}",
@@ -253,34 +316,21 @@ def _optical_scene(
         end=start,
         footprint=footprint,
         cloud_cover=cover,
-        orbit_direction="DESCENDING",
-        orbit_number=passing.orbit,
-        platform="Sentinel-2",
+        orbit_direction=track.direction,
+        orbit_number=track.orbit,
+        platform=track.platform,
         serial=serial,
         size=size,
         made=made.replace(microsecond=0),
     )
 
 
-def _radar_passes(tiles: tuple[str, ...], until: datetime) -> Iterator[Iterator[tuple[_Pass, _Maker]]]:
-    mission = MISSIONS["Sentinel-1"]
-    for orbit, angle, ring in radar_views(tiles):
-        direction = "DESCENDING" if abs(angle) < 90 else "ASCENDING"
-        for satellite in mission.satellites:
-            passes = _slices(mission, satellite, orbit, mission.delay(angle), until)
-            yield zip(passes, repeat(partial(_radar_scenes, ring, direction)), strict=False)
-
-
-def _slices(mission: Mission, satellite: Satellite, orbit: int, before: timedelta, until: datetime) -> Iterator[_Pass]:
-    for node in mission.passes(satellite, orbit, until + timedelta(days=1)):
-        yield _Pass(satellite, orbit, node, (node + before).replace(microsecond=0))
-
-
-def _radar_scenes(ring: Ring, direction: str, passing: _Pass, settings: _Settings) -> list[Scene]:
+def _radar_scenes(passing: _Pass, settings: _Settings) -> list[Scene]:
+    """Create the product of a pass."""
     rng = settings.rng(passing)
-    mission, serial = MISSIONS["Sentinel-1"], passing.satellite.serial
-    start, end = passing.start, passing.start + timedelta(seconds=SLICE)
-    absolute = mission.absolute_orbit(passing.satellite, passing.node)
+    track, serial, absolute = passing.track, passing.serial, passing.absolute
+    (view,) = track.views
+    start, end = passing.start, passing.start + SLICE
     # All slices of one pass belong to one data-take.
     take = random.Random(f"{settings.seed}/{serial}/{absolute}").randrange(1 << 24)
     times = f"{start:%Y%m%dT%H%M%S}_{end:%Y%m%dT%H%M%S}"
@@ -289,13 +339,34 @@ def _radar_scenes(ring: Ring, direction: str, passing: _Pass, settings: _Setting
         collection="S1_SAR_GRD",
         start=start,
         end=end,
-        footprint=draw(ring, settings.crossing or rng.choice(_NOTATIONS)),
+        footprint=_footprint(view.ring, settings.crossing or rng.choice(_NOTATIONS)),
         cloud_cover=None,
-        orbit_direction=direction,
-        orbit_number=passing.orbit,
-        platform="Sentinel-1",
+        orbit_direction=track.direction,
+        orbit_number=track.orbit,
+        platform=track.platform,
         serial=serial,
-        size=settings.length(1.3, rng),
+        size=settings.length(view.share, rng),
         made=end + timedelta(seconds=rng.randrange(7_200, 36_000)),
     )
     return [scene]
+
+
+@cache
+def _footprint(ring: Ring, notation: Crossing) -> Mapping[str, Any]:
+    """Return a footprint in the requested notation for longitudes beyond 180."""
+    west, east = min(x for x, _ in ring), max(x for x, _ in ring)
+    turns = -360 * round((west + east) / 720)
+    # Towards the east, as in common practice: from 179 to 181, not from -181 to -179.
+    turns += 360 if west + turns < -180 else 0
+    ring = tuple((x + turns, y) for x, y in ring)
+    if east + turns <= 180 or notation == "beyond":
+        return {"type": "Polygon", "coordinates": [_drawn(ring)]}
+    if notation == "jumping":
+        return {"type": "Polygon", "coordinates": [_drawn(tuple((wrapped(x), y) for x, y in ring))]}
+    before = clip(ring, (180, 0), (180, 1))
+    after = tuple((x - 360, y) for x, y in clip(ring, (180, 1), (180, 0)))
+    return {"type": "MultiPolygon", "coordinates": [[_drawn(before)], [_drawn(after)]]}
+
+
+def _drawn(ring: Ring) -> list[list[float]]:
+    return [[round(x, 6), round(y, 6)] for x, y in ring]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-__all__ = ["Shape", "area", "clip", "contains", "distance", "intersects", "shape_of"]
+__all__ = ["Shape", "area", "clip", "contains", "distance", "intersects", "shape_of", "wrapped"]
 
 Point = tuple[float, float]
 Ring = tuple[Point, ...]
@@ -144,6 +144,11 @@ def clip(ring: Ring, start: Point, end: Point) -> Ring:
 def area(ring: Ring) -> float:
     """Return the area within a ring, in square degrees of the plane; counterclockwise is positive."""
     return sum(one[0] * other[1] - other[0] * one[1] for one, other in pairwise(ring)) / 2
+
+
+def wrapped(longitude: float, centre: float = 0.0) -> float:
+    """Normalise a longitude to within 180 degrees of a centre."""
+    return (longitude - centre + 180) % 360 - 180 + centre
 
 
 def _turn(start: Point, end: Point, point: Point) -> float:

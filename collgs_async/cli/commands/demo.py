@@ -70,7 +70,10 @@ async def demo(args: Namespace, console: ConsoleHandler) -> int:
     count = None if args.products is None else whole(1, 100_000).check("--products", args.products)
     port = whole(0, 65535).check("--port", args.port)
     spoiled = [fault for fault in faults if not fault.name.startswith("catalogue-")]
-    scenes = _year(count) if args.constellation else make_scenes(max(count or 12, len(spoiled)), size=SIZE)
+    if args.constellation:
+        scenes = make_constellation(count, tiles=(*LUXEMBOURG, *FIJI), first=date(2022, 7, 1), size=SMALL)
+    else:
+        scenes = make_scenes(max(count or 12, len(spoiled)), size=SIZE)
     with tempfile.TemporaryDirectory(prefix="collgs-store-") as store:
         server = DemoServer(
             scenes,
@@ -89,13 +92,6 @@ async def demo(args: Namespace, console: ConsoleHandler) -> int:
             return await (_serve(server) if args.serve else DemoRun(server, args, console).run())
         finally:
             await server.__aexit__(None, None, None)
-
-
-def _year(count: int | None) -> list[Scene]:
-    """Create a year of scenes on both sides of the Earth, the newest first as in the catalogue."""
-    places = (make_constellation(tiles=tiles, first=date(2022, 7, 1), size=SMALL) for tiles in (LUXEMBOURG, FIJI))
-    scenes = [scene for place in places for scene in place]
-    return sorted(scenes, key=lambda scene: (-scene.start.timestamp(), scene.identifier))[:count]
 
 
 def _select_faults(names: Sequence[str]) -> list[Fault]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from datetime import UTC, date, datetime, timedelta
+from hashlib import sha256
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,28 @@ YEAR = make_constellation(first=date(2021, 1, 1), last=date(2021, 12, 31))
 OPTICAL = [scene for scene in YEAR if scene.cloud_cover is not None]
 L2A = [scene for scene in OPTICAL if scene.collection == "S2_MSIL2A"]
 RADAR = [scene for scene in YEAR if scene.cloud_cover is None]
+
+DIGESTS: list[tuple[dict[str, Any], str]] = [
+    ({}, "b9576d928e1e66ce"),
+    ({"tiles": FIJI}, "4f89e2cd951ffbb5"),
+    ({"count": 2_000, "seed": 3, "size": 30_000}, "0e9df303bdd99447"),
+    ({"first": date(2015, 1, 1), "last": date(2016, 12, 31)}, "c9275c6769a81442"),
+    ({"tiles": FIJI, "first": date(2024, 7, 1), "last": date(2026, 6, 30), "crossing": "split"}, "d8e2b9a703a04456"),
+    ({"tiles": FIJI, "count": 300, "crossing": "beyond", "seed": 1}, "019e8124a2aeb4b3"),
+    ({"tiles": FIJI, "count": 300, "crossing": "jumping", "seed": 2}, "962301acd2e18d12"),
+    ({"first": date(2019, 12, 31), "last": date(2020, 3, 1), "crossing": "jumping", "seed": 5}, "056af1a12dec71a6"),
+    ({"first": date(2021, 7, 1), "tiles": ("31UGR",)}, "a68c2c44a07f1262"),
+]
+"""Arguments, and the digest of all that the scenes say: names, times, sizes, footprints, orbits."""
+
+
+def digest(scenes: list[Scene]) -> str:
+    """Return a digest of all that the catalogue says of scenes."""
+    said = sha256()
+    for scene in scenes:
+        said.update(f"{scene.location} {scene.start} {scene.end} {scene.created} {scene.footprint}".encode())
+        said.update(f"{scene.cloud_cover} {scene.orbit_number} {scene.orbit_direction} {scene.size}".encode())
+    return said.hexdigest()[:16]
 
 
 def tile(scene: Scene) -> str:
@@ -58,6 +81,16 @@ class TestScenes:
         assert YEAR[:700] == make_constellation(700, **year)
         assert [scene.footprint for scene in YEAR[:100]] == [s.footprint for s in make_constellation(100, **year)]
         assert YEAR[:700] != make_constellation(700, **year, seed=1)
+
+    @pytest.mark.parametrize(
+        ("settings", "expected"), DIGESTS, ids=lambda value: "" if isinstance(value, str) else None
+    )
+    def test_do_not_change_from_version_to_version(self, settings: dict[str, Any], expected: str) -> None:
+        assert expected == digest(make_constellation(**settings))
+
+    def test_of_other_places_are_refused(self) -> None:
+        with pytest.raises(ValueError, match=r"^tiles: expected some of 31UFQ, .*, 60KYG, found 33UUU$"):
+            make_constellation(tiles=["33UUU", *FIJI])
 
     def test_have_names_that_fit_the_patterns_and_agree_with_what_they_say(self) -> None:
         for scene in YEAR:

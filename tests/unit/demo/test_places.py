@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from collgs_async.demo.constellation import FIJI, make_constellation
 from collgs_async.demo.dialects import Dialect
 from collgs_async.demo.geometry import contains, distance, intersects, shape_of
-from collgs_async.demo.tiles import corners
 from collgs_async.demo.wkt import read_wkt
 from tests.support.demo import SCENE, bench, names
 
@@ -22,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from collgs_async.demo.constellation import Crossing
     from collgs_async.demo.scenes import Scene
-    from collgs_async.demo.tile_views import Crossing
     from tests.support.demo import Answer
 
 DIAMOND = {"type": "Polygon", "coordinates": [[[6, 49], [7, 50], [6, 51], [5, 50], [6, 49]]]}
@@ -393,19 +392,3 @@ def test_no_text_is_worse_than_wrong(text: str) -> None:
     except ValueError:
         return
     assert isinstance(intersects(shape, shape_of(DIAMOND)), bool)
-
-
-@pytest.mark.parametrize(
-    ("tile", "west", "south", "east", "north"),
-    [
-        ("31UFQ", 4.357925, 48.62983, 5.904558, 49.64443),
-        ("31UGQ", 5.714101, 48.58836, 7.285031, 49.61960),
-        ("31UFR", 4.382698, 49.52843, 5.959371, 50.54373),
-        ("31UGR", 5.763559, 49.48563, 7.365728, 50.51810),
-    ],
-)
-def test_tiles_lie_where_the_archive_has_them(tile: str, west: float, south: float, east: float, north: float) -> None:
-    square = corners(tile)
-
-    found = [function(point[axis] for point in square) for function in (min, max) for axis in (0, 1)]
-    assert [west, south, east, north] == pytest.approx(found, abs=5e-5)
