@@ -30,15 +30,14 @@ from collgs_async.transfer.store_errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 
     from aiohttp import ClientResponse, StreamReader
 
     from collgs_async.http.auth import AuthAttempt
     from collgs_async.http.limits import RateLimiter
     from collgs_async.http.session import Session
-    from collgs_async.transfer.job import DownloadJob
-    from collgs_async.transfer.segment import Segment
+    from collgs_async.transfer.sink import SegmentSink
     from collgs_async.transfer.tuning import TransferTuning
 
 __all__ = ["SegmentFetcher", "SegmentResult"]
@@ -119,21 +118,8 @@ class SegmentFetcher:
         except NETWORK_ERRORS as error:
             raise error_from_network(error) from error
 
-    async def fetch(
-        self,
-        job: DownloadJob,
-        segment: Segment,
-        *,
-        on_response: Callable[[ResponseBody, ClientResponse], Awaitable[bool]],
-    ) -> SegmentResult:
+    async def fetch(self, sink: SegmentSink) -> SegmentResult:
         """Make one request, after a login if necessary, and write its body into the part file.
-
-        Parameters
-        ----------
-        job, segment
-            What to download; the segment's end may decrease in the meantime.
-        on_response
-            Called when the response was accepted, before its first byte is written; returns whether it is still needed.
 
         Returns
         -------
@@ -151,9 +137,9 @@ class SegmentFetcher:
             reused: list[str] = []
             try:
                 with _preserve_cancellation():
-                    return await self._fetch(job, segment, on_response, attempt, reused)
+                    return await self._fetch(sink, attempt, reused)
             except LoginRequired:
-                await attempt.sign_in(job.url)
+                await attempt.sign_in(sink.url)
             except _WrongNameError:
                 self._names_inside = False
             except (NotAvailableError, AuthenticationError):
@@ -162,28 +148,23 @@ class SegmentFetcher:
                 # Over a reused connection, this may have been the response to an earlier request: repeat it over a new
                 # one.
 
-    async def _fetch(
-        self,
-        job: DownloadJob,
-        segment: Segment,
-        on_response: Callable[[ResponseBody, ClientResponse], Awaitable[bool]],
-        attempt: AuthAttempt,
-        reused: list[str],
-    ) -> SegmentResult:
-        fresh = not self._may_reuse_connection(job)
-        ask, part = job.ask_for(segment), job.part
+    async def _fetch(self, sink: SegmentSink, attempt: AuthAttempt, reused: list[str]) -> SegmentResult:
+        # Sentinel archives begin with a folder named after the product, so that a response to another request over a
+        # reused connection would be recognized. Once an archive had no such folder, no connection is reused.
+        fresh = not (self._names_inside and sink.is_first_request)
+        ask, part, segment = sink.ask(), sink.part, sink.segment
         try:
             async with self._http.get(
-                job.url,
+                sink.url,
                 headers=ask.headers,
                 buffer=_MIN_BLOCK,
                 fresh=fresh,
                 beginning=attempt.on_request,
-                doubting=lambda: reused.append(job.url),
+                doubting=lambda: reused.append(sink.url),
             ) as response:
                 if response.status not in {200, 206, 416}:
                     raise await error_from_response(response, self._timeout, self._longest_wait)
-                job.answered(segment, response)
+                sink.answered(response)
                 answer = interpret_response(
                     response.status,
                     response.headers,
@@ -191,7 +172,7 @@ class SegmentFetcher:
                     wanted=segment.position,
                     held=part.held.total,
                     known=part.remote,
-                    url=job.url,
+                    url=sink.url,
                 )
                 if isinstance(answer, AskAgain):
                     return answer
@@ -200,16 +181,16 @@ class SegmentFetcher:
                 if answer.end == answer.first:
                     await part.set_version(None)
                     return answer
-                async with aclosing(self._blocks(response, job, segment)) as blocks:
+                async with aclosing(self._blocks(response, sink)) as blocks:
                     head = await anext(blocks, bytearray())
                     if answer.first == 0:
                         check_is_zip(bytes(head[:ERROR_PAGE]), response.headers, self._longest_wait)
-                        if reused and not _starts_with_name(head, job.product.identifier):
+                        if reused and not _starts_with_name(head, sink.identifier):
                             raise _WrongNameError
-                    if not await on_response(answer, response):
+                    if not await sink.accept(answer, response):
                         return SegmentSuperseded()
                     writer = BodyWriter(answer, part, segment)
-                    await self._write_body(head, blocks, response, job, writer)
+                    await self._write_body(head, blocks, response, sink, writer)
                     return writer.result
         except BadRedirectError as error:
             raise NotAvailableError(describe_error(error)) from error
@@ -218,20 +199,12 @@ class SegmentFetcher:
                 return SegmentSuperseded()
             raise error_from_network(error) from error
 
-    def _may_reuse_connection(self, job: DownloadJob) -> bool:
-        """Whether a response to another request would be recognized, so that a connection may be reused.
-
-        Sentinel archives begin with a folder named after the product. Any other or failed response is requested again
-        over a new connection. Once an archive had no such folder, every request gets a new connection.
-        """
-        return self._names_inside and job.attempts == 0 and not job.part.held.total
-
     async def _write_body(
         self,
         head: bytearray,
         others: AsyncIterator[bytearray],
         response: ClientResponse,
-        job: DownloadJob,
+        sink: SegmentSink,
         writer: BodyWriter,
     ) -> None:
         """Write the body: its first block, then the others, through a receiver if that is worth it."""
@@ -239,39 +212,37 @@ class SegmentFetcher:
         wanted = self._rate_limiter.rate is None and not writer.segment.draining
         worth_it = wanted and writer.to_come >= self._tuning.min_receiver_bytes
         if more and worth_it and (connection := BodyConnection.on(response, self._tuning.read_seconds)):
-            await self._receive(connection, job, writer)
+            await self._receive(connection, sink, writer)
         else:
             while more:
                 more = await writer.take(await anext(others, bytearray()))
         await writer.finish()
 
-    async def _receive(self, connection: BodyConnection, job: DownloadJob, writer: BodyWriter) -> None:
-        segment, tuning = writer.segment, self._tuning
+    async def _receive(self, connection: BodyConnection, sink: SegmentSink, writer: BodyWriter) -> None:
+        segment, tuning = sink.segment, self._tuning
         rate_check = _RateCheck(self._min_rate, tuning.rate_seconds)
 
         async def on_written(offset: int, kept: int, received: int) -> None:
-            job.arrived(segment, received)
+            sink.arrived(received)
             await writer.record_written(offset, kept)
             rate_check.check(received)
 
         with closing(connection), segment.received_over(connection):
-            job.arrived(segment, len(connection.head))
+            sink.arrived(len(connection.head))
             if connection.head and not await writer.take(connection.head):
                 return
             receiver = BodyReceiver(
                 *(connection, writer.part, segment, writer.position, writer.end),
-                share=lambda: max(_MIN_BLOCK, tuning.max_buffered_bytes // max(1, len(job.active))),
+                share=lambda: max(_MIN_BLOCK, tuning.max_buffered_bytes // sink.connections),
                 timeout=self._timeout,
                 tuning=tuning,
             )
             await receiver.run(on_written)
         writer.stopped()
 
-    async def _blocks(
-        self, response: ClientResponse, job: DownloadJob, segment: Segment
-    ) -> AsyncGenerator[bytearray, None]:
+    async def _blocks(self, response: ClientResponse, sink: SegmentSink) -> AsyncGenerator[bytearray, None]:
         """Collect received bytes into blocks; after an error or cancellation, yield the last block, then raise."""
-        content, block = response.content, bytearray()
+        content, segment, block = response.content, sink.segment, bytearray()
         rate_check = _RateCheck(self._min_rate, self._tuning.rate_seconds)
         # The first block is small if a receiver reads the rest, or if the response to a helper may come too late.
         soon = segment.first > 0 or (response.content_length or 0) >= self._tuning.min_receiver_bytes
@@ -280,11 +251,11 @@ class SegmentFetcher:
         begun = time.monotonic()
         try:
             while chunk := await next_bytes(response):
-                job.arrived(segment, len(chunk))
+                sink.arrived(len(chunk))
                 block += chunk
                 rate_check.check(len(chunk))
                 await self._rate_limiter.consume(len(chunk))
-                wanted = max(_MIN_BLOCK, size // max(1, len(job.active)))
+                wanted = max(_MIN_BLOCK, size // sink.connections)
                 late = time.monotonic() - begun >= self._timeout  # write slowly arriving bytes now rather than never
                 if len(block) >= wanted or 0 < segment.left <= len(block) or late:
                     yield block
@@ -293,7 +264,7 @@ class SegmentFetcher:
         except (*NETWORK_ERRORS, asyncio.CancelledError):
             segment.drain()
             rest = _unread_buffer(content)
-            job.arrived(segment, len(rest))
+            sink.arrived(len(rest))
             block += rest
             if block:
                 yield block

@@ -15,13 +15,12 @@ from collgs_async.errors import ProductError
 from collgs_async.http.retry import clear_error_frames
 from collgs_async.models.timing import wait_completed
 from collgs_async.transfer.range_request import ResponseBody
+from collgs_async.transfer.sink import SegmentSink
 from collgs_async.transfer.store_errors import BusyError
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
     from typing import Any, NoReturn
-
-    from aiohttp import ClientResponse
 
     from collgs_async.transfer.fetch import SegmentFetcher
     from collgs_async.transfer.job import DownloadJob
@@ -112,25 +111,19 @@ class SegmentHelpers:
     async def _fetch_piece(self, job: DownloadJob, longest: Segment, piece: Segment) -> bool:
         store = self._stores.of(job.url)
 
-        async def on_response(answer: ResponseBody, response: ClientResponse) -> bool:
-            store.accepted(job.url)
-            if not job.claim(longest, piece, answer):
-                return False
-            job.begin(piece, response)
-            longest.claimed.discard(piece)
-            return True
+        async def claim(answer: ResponseBody) -> bool:
+            return job.claim(longest, piece, answer)
 
         try:
             async with store.enter() as started, job.part:
                 if not job.still_available(longest, piece):
                     return False
                 try:
-                    result = await self._fetcher.fetch(job, piece, on_response=on_response)
+                    with SegmentSink(job, piece, store, claim) as sink:
+                        result = await self._fetcher.fetch(sink)
                 except BusyError as error:
                     store.limiter.record_rejection(started, error.retry_after)
                     raise
-                finally:
-                    job.finish(piece)
         except ProductError as error:
             log.debug("%s: a second connection failed: %s", job.product.identifier, error)
             clear_error_frames(error)

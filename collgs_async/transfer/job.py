@@ -234,6 +234,7 @@ class DownloadJob:
         if not self.still_available(longest, piece) or not answer.proven or answer.first == 0:
             return False
         longest.shorten(piece.first)
+        longest.claimed.discard(piece)
         return True
 
     def ask_for(self, segment: Segment) -> RangeRequest:

@@ -20,6 +20,7 @@ from collgs_async.transfer.helpers import IDLE_POLL, SegmentHelpers
 from collgs_async.transfer.outage import OutageError
 from collgs_async.transfer.range_request import AskAgain
 from collgs_async.transfer.segment import SegmentSuperseded
+from collgs_async.transfer.sink import SegmentSink
 from collgs_async.transfer.staging import put_off_until_staged
 from collgs_async.transfer.store import Store
 from collgs_async.transfer.store_errors import BusyError, StagingError, UnavailableError
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from aiohttp import ClientResponse
     from tenacity import RetryCallState
 
     from collgs_async.config.settings import Config
@@ -245,23 +245,19 @@ class SegmentScheduler:
     async def _request(self, job: DownloadJob, store: Store, segment: Segment) -> ResponseBody | AskAgain:
         """Make the request of a job's own worker for a segment, and check what it has brought."""
 
-        async def on_response(answer: ResponseBody, response: ClientResponse) -> bool:
-            store.accepted(job.url)
+        async def prepare(answer: ResponseBody) -> bool:
             if answer.first == 0 or not answer.proven:
                 # This response may be of another version than the one that helpers are downloading.
                 await job.cancel_segments()
             if answer.first == 0 and job.part.held.total and not job.matches(answer.remote):
                 await job.part.set_version(None)
             await self._expect(job, segment, answer)
-            job.begin(segment, response)
             return True
 
         job.expect(job.size)
         before = job.part.held.total
-        try:
-            result = await self._fetcher.fetch(job, segment, on_response=on_response)
-        finally:
-            job.finish(segment)
+        with SegmentSink(job, segment, store, prepare) as sink:
+            result = await self._fetcher.fetch(sink)
         if isinstance(result, SegmentSuperseded):
             raise TransferError("its bytes were given up")
         if isinstance(result, AskAgain):

@@ -87,6 +87,14 @@ def test_storage_takes_plain_values() -> None:
     assert {"errors", "models", "storage"} == imported
 
 
+def test_what_makes_a_request_never_sees_the_job() -> None:
+    """Its changes go through a `SegmentSink`, so that the job of a download is changed in few places."""
+    of_one_request = ("fetch", "body", "receiver", "connection", "range_request", "segment")
+    modules = {name: (PACKAGE / "transfer" / f"{name}.py").read_text("utf-8") for name in of_one_request}
+
+    assert {} == {name: found for name, text in modules.items() if (found := re.findall(r"DownloadJob|\bjob\.", text))}
+
+
 def test_public_names_are_sorted_complete_and_importable() -> None:
     assert sorted(collgs_async.__all__) == list(collgs_async.__all__)
     for name in collgs_async.__all__:
