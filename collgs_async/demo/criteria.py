@@ -80,33 +80,13 @@ def _intersects(start: datetime | None, end: datetime | None, item: Any) -> bool
     return (start is None or item.end is None or item.end >= start) and (end is None or item.start <= end)
 
 
-def _contains(start: datetime | None, end: datetime | None, item: Any) -> bool:
-    return (
-        start is not None
-        and item.start <= start
-        and (item.end is None if end is None else item.end is not None and item.end >= end)
-    )
-
-
 def _during(start: datetime | None, end: datetime | None, item: Any) -> bool:
     return (start is None or item.start >= start) and (end is None or (item.end is not None and item.end <= end))
 
 
-def _disjoint(start: datetime | None, end: datetime | None, item: Any) -> bool:
-    before = start is not None and item.end is not None and item.end < start
-    return before or (end is not None and item.start > end)
-
-
-def _equals(start: datetime | None, end: datetime | None, item: Any) -> bool:
-    return bool(item.start == start and item.end == end)
-
-
 _RELATIONS: Mapping[str, Callable[[datetime | None, datetime | None, Any], bool]] = {
     "intersects": _intersects,
-    "contains": _contains,
     "during": _during,
-    "disjoint": _disjoint,
-    "equals": _equals,
 }
 
 TIME_RELATIONS = tuple(_RELATIONS)

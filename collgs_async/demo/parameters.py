@@ -94,7 +94,6 @@ _NATIVE: Final = (Parameter("searchTerms", prefix="os"), Parameter("startIndex",
 _PLACE_AND_TIME: Final = (
     Parameter("uid", prefix="geo"),
     Parameter("box", prefix="geo"),
-    Parameter("name", prefix="geo"),
     Parameter("lat", float, "geo", least=-90, most=90),
     Parameter("lon", float, "geo", least=-180, most=180),
     Parameter("radius", float, "geo", least=0),

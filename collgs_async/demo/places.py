@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from collgs_async.demo.criteria import RequestError
-from collgs_async.demo.geometry import Shape, contains, distance, intersects, shape_of
-from collgs_async.demo.wkt import read_wkt
+from collgs_async.demo.geometry import bounds_of, rings_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from collgs_async.demo.geometry import Bounds
+
 __all__ = ["place_tests"]
-
-Box = tuple[float, float, float, float]
-
-_CIRCLE: Final = "When specifying a distance search, lat, lon and radius must all be specified at the same time"
-_NAME: Final = "When specifying a distance search, name and radius must both be specified"
-_RELATIONS: Final[Mapping[str, Callable[[Shape, Shape], bool]]] = {
-    "intersects": intersects,
-    "disjoint": lambda wanted, footprint: not intersects(wanted, footprint),
-    "contains": contains,
-}
 
 
 def place_tests(parameters: Mapping[str, str]) -> list[Callable[[Any], bool]]:
@@ -29,12 +20,13 @@ def place_tests(parameters: Mapping[str, str]) -> list[Callable[[Any], bool]]:
     tests = []
     if "box" in parameters:
         tests.append(_box_test(parameters["box"]))
-    if "name" in parameters:
-        raise _no_gazetteer(parameters)
-    if parameters.keys() & {"lat", "lon", "radius"}:
-        tests.append(_circle_test(parameters))
-    if parameters.keys() & {"geometry", "geoRelation"}:
-        tests.append(_geometry_test(parameters.get("geometry"), parameters.get("geoRelation", "intersects")))
+    if parameters.keys() & {"lat", "lon", "radius", "geometry", "geoRelation"}:
+        try:
+            from collgs_async.demo.shapes import shape_tests
+        except ModuleNotFoundError as error:
+            needed = f"the Python package {error.name}: python -m pip install 'collgs-async[geo]'"
+            raise RequestError(f"Searches by geometry or radius need {needed}", None, 501) from None
+        tests += shape_tests(parameters)
     return tests
 
 
@@ -48,37 +40,7 @@ def _box_test(text: str) -> Callable[[Any], bool]:
     boxes = (
         [(west, south, east, north)] if west <= east else [(west, south, 180.0, north), (-180.0, south, east, north)]
     )
-    return lambda item: any(_touch(shape_of(item.footprint).bounds, box) for box in boxes)
-
-
-def _geometry_test(text: str | None, relation: str) -> Callable[[Any], bool]:
-    """Test the footprint itself; a relation without a geometry is taken for an invalid geometry."""
-    try:
-        wanted = read_wkt(text or "")
-    except ValueError as error:
-        raise RequestError(f"Could not parse geometry parameter, expecting valid WKT syntax: {error}") from None
-    if relation not in _RELATIONS:
-        possible = ", ".join(_RELATIONS)
-        raise RequestError(f"Invalid value for relation, possible values are [{possible}]", "geoRelation")
-    related = _RELATIONS[relation]
-    return lambda item: related(wanted, shape_of(item.footprint))
-
-
-def _circle_test(parameters: Mapping[str, str]) -> Callable[[Any], bool]:
-    try:
-        latitude, longitude, radius = (float(parameters[key]) for key in ("lat", "lon", "radius"))
-    except (KeyError, ValueError):
-        raise RequestError(_CIRCLE) from None
-    if radius <= 0:
-        raise RequestError("Search radius must be positive", "radius")
-    return lambda item: distance((longitude, latitude), shape_of(item.footprint)) <= radius
-
-
-def _no_gazetteer(parameters: Mapping[str, str]) -> RequestError:
-    """Refuse place names, which the stock software does not support."""
-    if "radius" not in parameters:
-        return RequestError(_NAME)
-    return RequestError("Still have to code or or more ways to geocode a name", None, 500)
+    return lambda item: any(_touch(bounds_of(rings_of(item.footprint)), box) for box in boxes)
 
 
 def _box_items(text: str) -> tuple[Any, ...]:
@@ -95,5 +57,5 @@ def _rolled(longitude: float) -> float:
     return longitude - 360 if longitude > 180 else longitude
 
 
-def _touch(one: Box | None, other: Box) -> bool:
-    return one is not None and one[0] <= other[2] and other[0] <= one[2] and one[1] <= other[3] and other[1] <= one[3]
+def _touch(one: Bounds, other: Bounds) -> bool:
+    return one[0] <= other[2] and other[0] <= one[2] and one[1] <= other[3] and other[1] <= one[3]

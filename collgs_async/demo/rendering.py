@@ -9,12 +9,13 @@ from bisect import bisect
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from collgs_async.demo.geometry import Shape, shape_of
+from collgs_async.demo.geometry import bounds_of, rings_of
 from collgs_async.demo.scenes import COLLECTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from collgs_async.demo.geometry import Ring
     from collgs_async.demo.scenes import Scene
 
 __all__ = ["render"]
@@ -35,7 +36,7 @@ _GREYS: Final = tuple((grey, grey, grey) for grey in range(16, 256, 16))
 
 def render(scene: Scene) -> bytes:
     """Render a scene: a PNG image of some kilobytes, deterministic for a scene."""
-    seen = list(_inside(shape_of(scene.footprint)))
+    seen = list(_inside(rings_of(scene.footprint)))
     ground = random.Random(repr(scene.footprint))
     palette: tuple[_Colour, ...]
     if COLLECTIONS[scene.collection].optical:
@@ -83,15 +84,13 @@ def _relief(rng: random.Random, cells: int) -> list[float]:
     return relief
 
 
-def _inside(footprint: Shape) -> Iterator[bool]:
+def _inside(rings: list[Ring]) -> Iterator[bool]:
     """Yield, by rows from the north, whether pixels of the footprint's bounding box lie in it."""
-    rings = [ring for polygon in footprint.polygons for ring in polygon]
-    longitudes = [x for ring in rings for x, _ in ring]
-    if max(longitudes) - min(longitudes) > 180:
+    west, south, east, north = bounds_of(rings)
+    if east - west > 180:
         # It crosses the antimeridian, but the picture shows it in one piece.
         rings = [tuple((x % 360, y) for x, y in ring) for ring in rings]
-    west, east = min(x for ring in rings for x, _ in ring), max(x for ring in rings for x, _ in ring)
-    south, north = min(y for ring in rings for _, y in ring), max(y for ring in rings for _, y in ring)
+        west, south, east, north = bounds_of(rings)
     for row in range(SIZE):
         latitude = north - (row + 0.5) / SIZE * (north - south)
         rims = sorted(
