@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
+from urllib.parse import quote_plus, urlencode
 from xml.sax.saxutils import escape, quoteattr
 
 from collgs_async.demo.responses import maintenance, text_reply
@@ -27,6 +27,8 @@ DESCRIPTION_PATH = "/catalog/oseo/description"
 QUICKLOOK_PATH = "/catalog/oseo/quicklook"
 _GEOJSON = "application/geo+json"
 _ATOM = "application/atom+xml"
+_AS_GEOJSON = urlencode({"httpAccept": _GEOJSON})
+_AS_ATOM = urlencode({"httpAccept": _ATOM})
 _RSS = """<?xml version="1.0" encoding="UTF-8"?>
 <rss xmlns:opensearch="http://a9.com/-/spec/opensearch/1.1/" version="2.0"><channel>\
 <title>OpenSearch for EO Error report</title><link>{origin}/catalog/oseo/description</link>\
@@ -139,11 +141,20 @@ def _feature(item: Scene | Collection, origin: str, dialect: Dialect) -> Mapping
         return _collection_feature(item, origin)
     feature: dict[str, Any] = {"type": "Feature", "geometry": item.footprint}
     properties: dict[str, Any] = {"identifier": item.identifier}
-    if not dialect.bare:
-        feature = {"id": _self_link(item, origin, _GEOJSON), **feature}
-        properties |= _product_properties(item, dialect)
-    properties["links"] = _product_links(item, origin, dialect)
-    return {**feature, "properties": properties}
+    download = _download(item, origin, dialect)
+    if dialect.bare:
+        return {**feature, "properties": {**properties, "links": {"data": [download]}}}
+    # Written out, since urlencode took a third of the time of a page.
+    parent = f"parentIdentifier={quote_plus(item.collection)}"
+    query = f"{parent}&uid={quote_plus(item.identifier)}"
+    links = {
+        "alternates": [{"href": f"{origin}{SEARCH_PATH}?{query}&{_AS_ATOM}", "type": _ATOM, "title": "Atom format"}],
+        "previews": [{"href": f"{origin}{QUICKLOOK_PATH}?{query}", "type": "image/jpeg", "title": "Quicklook"}],
+        "data": [download],
+        "up": [{"href": f"{origin}{SEARCH_PATH}?{parent}&{_AS_GEOJSON}", "type": _GEOJSON, "title": "Up"}],
+    }
+    properties |= {**_product_properties(item, dialect), "links": links}
+    return {"id": f"{origin}{SEARCH_PATH}?{query}&{_AS_GEOJSON}", **feature, "properties": properties}
 
 
 def _product_properties(scene: Scene, dialect: Dialect) -> Mapping[str, Any]:
@@ -185,23 +196,9 @@ def _radar(scene: Scene) -> Mapping[str, Any]:
     return {"polarisationMode": mode, "polarisationChannels": list(channels), "antennaLookDirection": "RIGHT"}
 
 
-def _product_links(scene: Scene, origin: str, dialect: Dialect) -> Mapping[str, Any]:
-    download: dict[str, Any] = {
-        "href": _download_href(scene, origin, dialect),
-        "type": "application/octet-stream",
-        "title": "Download",
-    }
-    if dialect.sizes:
-        download["length"] = scene.size
-    if dialect.bare:
-        return {"data": [download]}
-    parent = urlencode({"parentIdentifier": scene.collection, "httpAccept": _GEOJSON})
-    return {
-        "alternates": [{"href": _self_link(scene, origin, _ATOM), "type": _ATOM, "title": "Atom format"}],
-        "previews": [{"href": _quicklook(scene, origin), "type": "image/jpeg", "title": "Quicklook"}],
-        "data": [download],
-        "up": [{"href": f"{origin}{SEARCH_PATH}?{parent}", "type": _GEOJSON, "title": "Up"}],
-    }
+def _download(scene: Scene, origin: str, dialect: Dialect) -> Mapping[str, Any]:
+    link = {"href": _download_href(scene, origin, dialect), "type": "application/octet-stream", "title": "Download"}
+    return {**link, "length": scene.size} if dialect.sizes else link
 
 
 def _download_href(scene: Scene, origin: str, dialect: Dialect) -> str:
@@ -213,9 +210,9 @@ def _download_href(scene: Scene, origin: str, dialect: Dialect) -> str:
 
 
 def _collection_feature(collection: Collection, origin: str) -> Mapping[str, Any]:
-    itself = {"uid": collection.identifier}
+    itself = f"{origin}{SEARCH_PATH}?{urlencode({'uid': collection.identifier})}"
     return {
-        "id": f"{origin}{SEARCH_PATH}?{urlencode({**itself, 'httpAccept': _GEOJSON})}",
+        "id": f"{itself}&{_AS_GEOJSON}",
         "type": "Feature",
         "geometry": collection.footprint,
         "properties": {
@@ -235,13 +232,7 @@ def _collection_feature(collection: Collection, origin: str) -> Mapping[str, Any
                 "processingLevel": collection.level,
             },
             "links": {
-                "alternates": [
-                    {
-                        "href": f"{origin}{SEARCH_PATH}?{urlencode({**itself, 'httpAccept': _ATOM})}",
-                        "type": _ATOM,
-                        "title": "Atom format",
-                    }
-                ]
+                "alternates": [{"href": f"{itself}&{_AS_ATOM}", "type": _ATOM, "title": "Atom format"}],
             },
         },
     }
@@ -257,15 +248,5 @@ def _atom_entry(item: Scene | Collection, origin: str, dialect: Dialect) -> str:
     return f"<entry>{entry}</entry>"
 
 
-def _self_link(scene: Scene, origin: str, media_type: str) -> str:
-    query = {"parentIdentifier": scene.collection, "uid": scene.identifier, "httpAccept": media_type}
-    return f"{origin}{SEARCH_PATH}?{urlencode(query)}"
-
-
-def _quicklook(scene: Scene, origin: str) -> str:
-    query = {"parentIdentifier": scene.collection, "uid": scene.identifier}
-    return f"{origin}{QUICKLOOK_PATH}?{urlencode(query)}"
-
-
 def _instant(moment: datetime, zone: str = "Z") -> str:
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}{zone}"
+    return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + zone
