@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import shapely
 
-from collgs_async.demo.constellation import CYCLES, FIJI, LEAST_SHARE, LUXEMBOURG, RADAR_SHARE, SLICE
+from collgs_async.demo.constellation import FIJI, LEAST_SHARE, LUXEMBOURG, RADAR_SHARE, SLICE
 from collgs_async.demo.geometry import area, clip, wrapped
+from collgs_async.demo.passes import CYCLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -1,40 +1,36 @@
 """A realistic year: which satellite acquired which tile when, and its products in the archive.
 
-The satellites' passes and what they see are in ``passes.json``, which ``scripts/make_passes.py`` creates from their
-orbits, swaths and tiles. Dates of processing baselines are those of Copernicus as well; the weather and the choice of
-reprocessed scenes are random.
+Passes, footprints and the dates of processing baselines are those of the Copernicus Sentinels; the weather and the
+choice of reprocessed scenes are random.
 """
 
 from __future__ import annotations
 
 import heapq
-import json
 import random
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
-from importlib.resources import files
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from collgs_async.demo.geometry import area, clip, wrapped
+from collgs_async.demo.passes import passes_over
 from collgs_async.demo.scenes import SMALLEST_ARCHIVE, Scene
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from collgs_async.demo.geometry import Ring
+    from collgs_async.demo.passes import Pass, View
 
-__all__ = ["CYCLES", "FIJI", "LEAST_SHARE", "LUXEMBOURG", "RADAR_SHARE", "SLICE", "Crossing", "make_constellation"]
+__all__ = ["FIJI", "LEAST_SHARE", "LUXEMBOURG", "RADAR_SHARE", "SLICE", "Crossing", "make_constellation"]
 
 LUXEMBOURG: Final = ("31UFQ", "31UFR", "31UGQ", "31UGR", "32UKA", "32UKV", "32ULA", "32ULV")
 """Tiles over Luxembourg and its neighbours; those of the two UTM zones overlap widely, as in reality."""
 
 FIJI: Final = ("01KAA", "01KAB", "60KXF", "60KXG", "60KYF", "60KYG")
 """Tiles on both sides of the antimeridian; those of zone 1 lie on both."""
-
-CYCLES: Final = {"Sentinel-1": (timedelta(days=12), 175), "Sentinel-2": (timedelta(days=10), 143)}
-"""After which time and how many orbits each satellite of a mission passes over the same place again."""
 
 SLICE: Final = timedelta(seconds=25)
 """Duration of a Sentinel-1 product."""
@@ -93,48 +89,6 @@ _WEIGHTS: Final = (50, 35, 8, 7)
 
 
 @dataclass(frozen=True, slots=True)
-class _View:
-    """What becomes one product.
-
-    Attributes
-    ----------
-    tiles
-        The tile, or those that a product of radar touches.
-    delay
-        Seconds since the beginning of the acquisition over all tiles of the place.
-    share
-        Size of the archive, relative to that of a whole tile.
-    ring
-        The footprint.
-    """
-
-    tiles: tuple[str, ...]
-    delay: int
-    share: float
-    ring: Ring
-
-
-@dataclass(frozen=True, slots=True)
-class _Track:
-    """A relative orbit of a mission, and what is seen from it of one place."""
-
-    platform: str
-    orbit: int
-    direction: str
-    views: tuple[_View, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Pass:
-    """One pass of a satellite: the number of the orbit since its launch, and the beginning of the acquisition."""
-
-    track: _Track
-    serial: str
-    absolute: int
-    start: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class _Settings:
     """Options of the caller: mean archive size in bytes, notation of the antimeridian, and seed."""
 
@@ -142,7 +96,7 @@ class _Settings:
     crossing: Crossing | None
     seed: int
 
-    def rng(self, passing: _Pass) -> random.Random:
+    def rng(self, passing: Pass) -> random.Random:
         """Return a generator for one pass, so that a scene does not depend on the number of others."""
         return random.Random(f"{self.seed}/{passing.serial}/{passing.track.orbit}/{passing.start}")
 
@@ -191,45 +145,11 @@ def make_constellation(
         raise ValueError(
             f"tiles: expected some of {', '.join((*LUXEMBOURG, *FIJI))}, found {', '.join(sorted(unknown))}"
         )
-    passes = [
-        _passes(track, until=until, **times) for track, satellites in _tracks(frozenset(tiles)) for times in satellites
-    ]
+    passes = passes_over(frozenset(tiles), until + timedelta(days=1))
     return list(islice(_scenes(passes, since, until, settings), count))
 
 
-@cache
-def _tracks(tiles: frozenset[str]) -> list[tuple[_Track, list[dict[str, Any]]]]:
-    """Read the tracks that see some of the tiles, and for each satellite its arguments of `_passes`."""
-    found = []
-    for track in json.loads(files("collgs_async.demo").joinpath("passes.json").read_text("utf-8")):
-        views = [
-            _View(tuple(names), delay, share, tuple(map(tuple, ring))) for names, delay, share, ring in track["views"]
-        ]
-        seen = tuple(view for view in views if not tiles.isdisjoint(view.tiles))
-        if seen:
-            found.append((_Track(track["platform"], track["orbit"], track["direction"], seen), track["satellites"]))
-    return found
-
-
-def _passes(
-    track: _Track, serial: str, absolute: int, first: str, last: str | None, until: datetime
-) -> Iterator[_Pass]:
-    """Yield the passes of one satellite over one place, the latest first; `absolute` is the orbit of the first one."""
-    cycle, orbits = CYCLES[track.platform]
-    moment, end = datetime.fromisoformat(first), until + timedelta(days=1)
-    end = end if last is None else min(end, datetime.fromisoformat(last))
-    delay = timedelta(seconds=min(view.delay for view in track.views))
-    for turn in range((end - moment) // cycle, -1, -1):
-        start = moment + turn * cycle + delay
-        if track.platform == "Sentinel-2":
-            # In summer acquisitions begin further north, and so earlier.
-            start += timedelta(minutes=-10 if 4 <= start.month <= 8 else -6, milliseconds=24)
-        yield _Pass(track, serial, absolute + turn * orbits, start)
-
-
-def _scenes(
-    passes: Sequence[Iterator[_Pass]], since: datetime, until: datetime, settings: _Settings
-) -> Iterator[Scene]:
+def _scenes(passes: Sequence[Iterator[Pass]], since: datetime, until: datetime, settings: _Settings) -> Iterator[Scene]:
     """Merge passes, the latest first; all scenes of one pass have the same sensing time."""
     for passing in heapq.merge(*passes, key=lambda passing: -passing.start.timestamp()):
         if passing.start < since:
@@ -239,7 +159,7 @@ def _scenes(
             yield from sorted(make(passing, settings), key=lambda scene: scene.identifier)
 
 
-def _optical_scenes(passing: _Pass, settings: _Settings) -> list[Scene]:
+def _optical_scenes(passing: Pass, settings: _Settings) -> list[Scene]:
     """Create the products of a pass: both levels of each tile, in all versions."""
     rng = settings.rng(passing)
     notation = settings.crossing or rng.choice(_NOTATIONS)
@@ -268,7 +188,7 @@ def _optical_scenes(passing: _Pass, settings: _Settings) -> list[Scene]:
     return scenes
 
 
-def _split_views(views: Sequence[_View], rng: random.Random) -> Iterator[_View]:
+def _split_views(views: Sequence[View], rng: random.Random) -> Iterator[View]:
     """Split the tiles of a pass that was received in two parts."""
     south = min(y for view in views for _, y in view.ring)
     north = max(y for view in views for _, y in view.ring)
@@ -298,8 +218,8 @@ def _versions(sensed: datetime, rng: random.Random) -> Iterator[tuple[str, str, 
 
 
 def _optical_scene(
-    passing: _Pass,
-    view: _View,
+    passing: Pass,
+    view: View,
     level: str,
     baseline: str,
     made: datetime,
@@ -325,7 +245,7 @@ def _optical_scene(
     )
 
 
-def _radar_scenes(passing: _Pass, settings: _Settings) -> list[Scene]:
+def _radar_scenes(passing: Pass, settings: _Settings) -> list[Scene]:
     """Create the product of a pass."""
     rng = settings.rng(passing)
     track, serial, absolute = passing.track, passing.serial, passing.absolute

@@ -50,9 +50,8 @@ async def search(folder: Path, query: str, scenes: list[Scene] | None = None, **
         return await it.search(f"parentIdentifier=S2_MSIL2A&count=100&{query}")
 
 
-async def found(folder: Path, wkt: str, relation: str | None = None, scenes: list[Scene] | None = None) -> set[str]:
-    query = f"geometry={quote(wkt)}" + (f"&geoRelation={relation}" if relation else "")
-    return set(names(await search(folder, query, scenes)))
+async def found(folder: Path, wkt: str, scenes: list[Scene] | None = None) -> set[str]:
+    return set(names(await search(folder, f"geometry={quote(wkt)}", scenes)))
 
 
 class TestGeometry:
