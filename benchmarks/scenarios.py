@@ -102,8 +102,13 @@ _SCENARIOS = (
     Scenario(
         "https",
         "https, to disk",
-        ("curl", "wget", "aria2-x1", "aria2-x8", "python-tls", "ours"),
-        targets=(Target("wall", 1.00, "curl"), Target("cpu", 1.10, "curl"), _LITTLE_MEMORY),
+        ("curl", "wget", "aria2-x1", "aria2-x8", "python-tls", "ours", "ours-crc"),
+        targets=(
+            Target("wall", 1.00, "curl"),
+            Target("cpu", 1.10, "curl"),
+            _LITTLE_MEMORY,
+            Target("wall", 1.10, "ours", "ours-crc"),
+        ),
         entrance="https",
     ),
     Scenario(

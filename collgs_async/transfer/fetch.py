@@ -17,9 +17,8 @@ from collgs_async.http.network_errors import NETWORK_ERRORS, BadRedirectError, d
 from collgs_async.http.retry import MAX_RETRY_AFTER
 from collgs_async.models.text import format_rate
 from collgs_async.transfer.body import BodyWriter
-from collgs_async.transfer.connection import BodyConnection
+from collgs_async.transfer.internals import unread_bytes
 from collgs_async.transfer.range_request import AskAgain, ResponseBody, interpret_response
-from collgs_async.transfer.receiver import BodyReceiver
 from collgs_async.transfer.segment import SegmentSuperseded
 from collgs_async.transfer.store_errors import (
     ERROR_PAGE,
@@ -28,11 +27,12 @@ from collgs_async.transfer.store_errors import (
     error_from_network,
     error_from_response,
 )
+from collgs_async.transfer.thread_receiver import BodyConnection, BodyReceiver
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 
-    from aiohttp import ClientResponse, StreamReader
+    from aiohttp import ClientResponse
 
     from collgs_async.http.auth import AuthAttempt
     from collgs_async.http.limits import RateLimiter
@@ -209,7 +209,8 @@ class SegmentFetcher:
     ) -> None:
         """Write the body: its first block, then the others, through a receiver if that is worth it."""
         more = await writer.take(head)
-        wanted = self._rate_limiter.rate is None and not writer.segment.draining
+        unlimited = self._rate_limiter.rate is None
+        wanted = self._tuning.thread_receiver and unlimited and not writer.segment.draining
         worth_it = wanted and writer.to_come >= self._tuning.min_receiver_bytes
         if more and worth_it and (connection := BodyConnection.on(response, self._tuning.read_seconds)):
             await self._receive(connection, sink, writer)
@@ -263,7 +264,7 @@ class SegmentFetcher:
                     content.set_read_chunk_size(size // 4)
         except (*NETWORK_ERRORS, asyncio.CancelledError):
             segment.drain()
-            rest = _unread_buffer(content)
+            rest = unread_bytes(content)
             sink.arrived(len(rest))
             block += rest
             if block:
@@ -312,10 +313,3 @@ class _RateCheck:
         if rate < self._min_rate:
             raise ConnectionError(f"only {format_rate(rate)} over {seconds:.0f} s")
         self._since, self._bytes = time.monotonic(), 0
-
-
-def _unread_buffer(content: StreamReader) -> bytes:
-    """Return what aiohttp had received when the connection failed; its public methods only raise from then on."""
-    chunks = getattr(content, "_buffer", None) or ()
-    offset = getattr(content, "_buffer_offset", 0)
-    return b"".join(chunks)[offset:]

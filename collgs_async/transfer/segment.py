@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from aiohttp import ClientResponse
 
-    from collgs_async.transfer.connection import BodyConnection
+    from collgs_async.transfer.thread_receiver import BodyConnection
     from collgs_async.transfer.tuning import TransferTuning
 
 __all__ = ["Segment", "SegmentSuperseded"]

@@ -21,6 +21,9 @@ class TransferTuning:
     ----------
     block_bytes
         Minimum size of a block that is written in a thread; a larger ``chunk_size`` increases it.
+    thread_receiver
+        Whether large bodies are received in threads, over connections taken from aiohttp, rather than through the event
+        loop, which takes more processor time.
     min_receiver_bytes
         Remaining bytes from which taking a connection over for a receiver thread pays: it cannot be reused afterwards,
         and on a connection with high latency a new one starts slowly.
@@ -48,6 +51,7 @@ class TransferTuning:
     """
 
     block_bytes: int = 2**20
+    thread_receiver: bool = True
     min_receiver_bytes: int = 16 * 2**20
     max_buffered_bytes: int = 2 * 2**20
     read_seconds: float = 0.5

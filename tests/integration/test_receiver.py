@@ -34,10 +34,9 @@ from collgs_async.http.session import HttpSession
 from collgs_async.models.product import Status
 from collgs_async.models.progress import SilentProgress
 from collgs_async.storage.part import Block, PartFile
-from collgs_async.transfer.connection import BodyConnection
-from collgs_async.transfer.receiver import BodyReceiver
 from collgs_async.transfer.segment import Segment
 from collgs_async.transfer.suspend import SuspendDetector
+from collgs_async.transfer.thread_receiver import BodyConnection, BodyReceiver
 from collgs_async.transfer.tuning import TransferTuning
 from tests.conftest import HANGS, Naps, fault, level2_scenes
 from tests.support.clocks import NIGHT, Clock, until
@@ -74,12 +73,12 @@ EVENT_LOOP: Final = replace(SMALL_SCALE, min_receiver_bytes=NEVER)
 
 NOTED: Final = """\
 from pathlib import Path
-from collgs_async.transfer import receiver
-run = receiver.BodyReceiver.run
+from collgs_async.transfer import thread_receiver
+run = thread_receiver.BodyReceiver.run
 def noted(self, landed):
     Path("pumped").touch()
     return run(self, landed)
-receiver.BodyReceiver.run = noted
+thread_receiver.BodyReceiver.run = noted
 """
 """Leaves a file that says that a receiver has worked."""
 
@@ -665,6 +664,31 @@ async def test_under_a_limit_of_rate_there_is_no_receiver(tmp_path: Path, sleeps
 
     assert_whole(outcome, tmp_path / "archives")
     assert 0 == receivers.begun
+
+
+@lines
+async def test_switched_off_it_leaves_all_to_the_event_loop(
+    tmp_path: Path, sleeps: Naps, certificate: Path, receivers: Receivers, *, tls: bool
+) -> None:
+    tuning = replace(SMALL_SCALE, thread_receiver=False)
+    async with raw_server([], Store(CONTENT), tls=tls_of(certificate if tls else None)) as server:
+        outcome = await fetch(server, tmp_path / "archives", sleeps, certificate=certificate, tuning=tuning)
+
+    assert_whole(outcome, tmp_path / "archives")
+    assert 0 == receivers.begun
+
+
+async def test_with_another_aiohttp_there_is_no_receiver(serve: Callable[..., Any], command: Command) -> None:
+    """It may keep what it has received in another way."""
+    scene = replace(level2_scenes(1)[0], size=SIZE, deflated=False)
+    site = await serve([scene])
+    program = tuned_command(SMALL_SCALE, prepare=f"import aiohttp\naiohttp.__version__ = '3.99.0'\n{NOTED}")
+
+    ended = await command.end(await start(command, "-c", program, *at(site), "--workers", 1))
+
+    assert 0 == ended.code, ended.err
+    assert site.original(scene) == site.archive(scene).read_bytes()
+    assert not (command.folder / "pumped").exists()
 
 
 def in_chunks(body: bytes) -> bytes:

@@ -1,34 +1,122 @@
-"""Receive a response body in a thread: from the socket to the part file, without the event loop.
+"""Receive a large response body in a thread: from the socket to the part file, without the event loop.
 
-This is the fast path for large bodies. The thread reads blocks from a `BodyConnection` and writes them; the event loop
-is only notified of progress, at intervals.
+Through the event loop, each byte would be copied three more times, and the loop would wake up for each few packets.
+aiohttp reads the headers and the first bytes; then its connection is taken over, and never returned. The thread reads
+blocks from it and writes them; the event loop is only notified of progress, at intervals. With TLS, the thread
+continues with the TLS state of asyncio's own protocol.
+
+Taking a connection over needs private names, which are all in `internals`, with a check of versions and types. If
+anything is not as expected (another event loop, TLS within TLS, a body of unknown length), or with
+`TransferTuning.thread_receiver` off, the body is read through the event loop.
+
+The socket is duplicated, so that asyncio may close its own while the thread is reading. Both descriptors share the flag
+O_NONBLOCK and all socket options (dup(2), socket(7)): when the thread's becomes blocking, asyncio's does, too. Its
+transport must not read or write any more. It is paused before that, and closed only after the connection was shut down,
+so that sending a last TLS record fails at once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import mmap
+import socket
+import struct
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import ClientPayloadError, SocketTimeoutError
 
 from collgs_async.models.timing import wait_completed
+from collgs_async.transfer.body_source import NoSource, PlainSource, TlsSource
+from collgs_async.transfer.internals import holds_back, layers_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from aiohttp import ClientResponse, StreamReader
+
     from collgs_async.storage.part import PartFile
-    from collgs_async.transfer.connection import BodyConnection
+    from collgs_async.transfer.body_source import Source
     from collgs_async.transfer.segment import Segment
     from collgs_async.transfer.tuning import TransferTuning
 
-__all__ = ["BodyReceiver"]
+__all__ = ["BodyConnection", "BodyReceiver"]
 
 _NOTIFY_INTERVAL: Final = 0.05
 """Minimum interval between progress callbacks, in seconds; each one contends for the GIL."""
+
+
+class BodyConnection:
+    """A response's connection, taken over from aiohttp.
+
+    Attributes
+    ----------
+    head
+        Body bytes that aiohttp had received already.
+    source
+        Source of the remaining bytes.
+    interrupted
+        Whether `interrupt` was called, so that no more bytes are to be read.
+    """
+
+    def __init__(self, head: bytearray, source: Source, connection: socket.socket | None) -> None:
+        self.head = head
+        self.source = source
+        self.interrupted = False
+        self._socket = connection
+
+    @classmethod
+    def on(cls, response: ClientResponse, wait: float) -> BodyConnection | None:
+        """Take over a response's connection; return None if that is not possible.
+
+        Parameters
+        ----------
+        wait
+            Seconds after which a read returns what has been received.
+        """
+        connection = response.connection
+        transport = connection.transport if connection else None
+        protocol = connection.protocol if connection else None
+        if transport is None or protocol is None or response.content.exception() is not None:
+            return None
+        if "Transfer-Encoding" in response.headers:
+            return None  # a chunked body has chunk headers between the bytes of the archive
+        layers = layers_of(transport, protocol)
+        if layers is None:
+            return None
+        try:
+            own: socket.socket = layers.transport.get_extra_info("socket").dup()
+        except OSError:
+            return None  # no file descriptor is left
+        head = _read_buffered(response.content)
+        if response.content.is_eof():
+            own.close()
+            return cls(head, NoSource(), None)  # the connection is back in aiohttp's pool
+        if holds_back(protocol):
+            own.close()
+            raise ClientPayloadError("aiohttp keeps back what it has received")
+        protocol.pause_reading()
+        layers.transport.pause_reading()
+        own.setblocking(True)  # asyncio's own socket as well, see above
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", *divmod(int(wait * 1e6), 10**6)))
+        if layers.tls is None or layers.incoming is None:
+            return cls(head, PlainSource(own), own)
+        return cls(head, TlsSource(own, layers.tls, layers.incoming, wait), own)
+
+    def interrupt(self) -> None:
+        """Shut the connection down, which wakes a thread that waits for its bytes."""
+        self.interrupted = True
+        if self._socket is not None:
+            with suppress(OSError):  # the peer has closed it already
+                self._socket.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Close the socket; no thread may read from it any more."""
+        if self._socket is not None:
+            self._socket.close()
 
 
 class BodyReceiver:
@@ -189,3 +277,11 @@ class BodyReceiver:
         """Wake the event loop to report the blocks written so far."""
         self._notified_at = time.monotonic()
         self._loop.call_soon_threadsafe(self._notified.set)
+
+
+def _read_buffered(content: StreamReader) -> bytearray:
+    """Return all that aiohttp has received; a loop, as each read may let the parser continue with held-back data."""
+    head = bytearray()
+    while chunk := content.read_nowait():
+        head += chunk
+    return head

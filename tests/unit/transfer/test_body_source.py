@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from collgs_async.transfer.connection import _TlsSource, _Turns
+from collgs_async.transfer.body_source import TlsSource, Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
-def waiting(turns: _Turns, count: int) -> None:
+def waiting(turns: Turns, count: int) -> None:
     """Wait until so many threads stand in line."""
     given_up = time.monotonic() + 10
     while len(turns._waiting) < count:
@@ -31,7 +31,7 @@ def waiting(turns: _Turns, count: int) -> None:
 
 
 def test_turns_go_in_the_order_of_asking_also_past_one_that_asks_again_at_once() -> None:
-    turns, order = _Turns(), []
+    turns, order = Turns(), []
 
     def take_one(number: int) -> None:
         turns.take()
@@ -54,7 +54,7 @@ def test_turns_go_in_the_order_of_asking_also_past_one_that_asks_again_at_once()
 
 
 def test_never_two_at_a_time_and_everybody_comes_to_an_end() -> None:
-    turns, inside, most = _Turns(), [0], []
+    turns, inside, most = Turns(), [0], []
 
     def take_many() -> None:
         for _ in range(200):
@@ -112,7 +112,7 @@ class Line:
                 other.write(out.read())
         near.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", 0, 200_000))
         self._near = near
-        self.source = _TlsSource(near, taker, self.incoming, wait=0.5)
+        self.source = TlsSource(near, taker, self.incoming, wait=0.5)
 
     def records(self, data: bytes, *, end: bool = False) -> bytes:
         """Encrypt data; `end` says that no more will come."""
