@@ -14,8 +14,8 @@ __all__ = ["TransferTuning"]
 class TransferTuning:
     """Sizes and times from which the engine does more than the plain thing; given to `Client`.
 
-    All are above 0. The defaults are right for archives of megabytes to gigabytes on any line. Tests make them small,
-    so that an archive of a few megabytes is split and received as a large one.
+    All numbers are above 0. The defaults are right for archives of megabytes to gigabytes on any line. Tests make them
+    small, so that an archive of a few megabytes is split and received as a large one.
 
     Attributes
     ----------
