@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from hashlib import sha256
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -19,10 +20,22 @@ if TYPE_CHECKING:
 
     from collgs_async.demo.scenes import Scene
 
-YEAR = make_constellation(first=date(2021, 1, 1), last=date(2021, 12, 31))
-OPTICAL = [scene for scene in YEAR if scene.cloud_cover is not None]
-L2A = [scene for scene in OPTICAL if scene.collection == "S2_MSIL2A"]
-RADAR = [scene for scene in YEAR if scene.cloud_cover is None]
+
+@cache
+def year() -> list[Scene]:
+    return make_constellation(first=date(2021, 1, 1), last=date(2021, 12, 31))
+
+
+def optical() -> list[Scene]:
+    return [scene for scene in year() if scene.cloud_cover is not None]
+
+
+def level2a() -> list[Scene]:
+    return [scene for scene in optical() if scene.collection == "S2_MSIL2A"]
+
+
+def radar() -> list[Scene]:
+    return [scene for scene in year() if scene.cloud_cover is None]
 
 DIGESTS: list[tuple[dict[str, Any], str]] = [
     ({}, "b9576d928e1e66ce"),
@@ -67,20 +80,20 @@ def width(scene: Scene) -> float:
 
 class TestScenes:
     def test_of_a_year_are_some_thousands_of_all_collections(self) -> None:
-        assert 4_000 < len(YEAR) < 6_000
-        assert set(COLLECTIONS) == {scene.collection for scene in YEAR}
-        assert len(YEAR) == len({scene.identifier for scene in YEAR})
-        assert {2021} == {scene.start.year for scene in YEAR}
+        assert 4_000 < len(year()) < 6_000
+        assert set(COLLECTIONS) == {scene.collection for scene in year()}
+        assert len(year()) == len({scene.identifier for scene in year()})
+        assert {2021} == {scene.start.year for scene in year()}
 
     def test_are_in_the_order_of_the_catalogue(self) -> None:
-        assert YEAR == sorted(YEAR, key=lambda scene: (-scene.start.timestamp(), scene.identifier))
+        assert year() == sorted(year(), key=lambda scene: (-scene.start.timestamp(), scene.identifier))
 
     def test_are_the_same_for_the_same_seed_and_the_newest_come_first(self) -> None:
-        year: Any = {"first": date(2021, 1, 1), "last": date(2021, 12, 31)}
+        span: Any = {"first": date(2021, 1, 1), "last": date(2021, 12, 31)}
 
-        assert YEAR[:700] == make_constellation(700, **year)
-        assert [scene.footprint for scene in YEAR[:100]] == [s.footprint for s in make_constellation(100, **year)]
-        assert YEAR[:700] != make_constellation(700, **year, seed=1)
+        assert year()[:700] == make_constellation(700, **span)
+        assert [scene.footprint for scene in year()[:100]] == [s.footprint for s in make_constellation(100, **span)]
+        assert year()[:700] != make_constellation(700, **span, seed=1)
 
     @pytest.mark.parametrize(
         ("settings", "expected"), DIGESTS, ids=lambda value: "" if isinstance(value, str) else None
@@ -93,11 +106,11 @@ class TestScenes:
             make_constellation(tiles=["33UUU", *FIJI])
 
     def test_have_names_that_fit_the_patterns_and_agree_with_what_they_say(self) -> None:
-        for scene in YEAR:
+        for scene in year():
             pattern = S1_NAME if scene.collection == "S1_SAR_GRD" else S2_NAME
             assert pattern.fullmatch(scene.identifier), scene.identifier
             assert f"{scene.start:_%Y%m%dT%H%M%S_}" in scene.identifier
-        for scene in OPTICAL:
+        for scene in optical():
             assert f"_R{scene.orbit_number:03d}_T" in scene.identifier
             assert f"{scene.created:_%Y%m%dT%H%M%S}" == scene.identifier[-16:]
             assert scene.created > scene.start
@@ -114,13 +127,13 @@ class TestScenes:
 class TestOptical:
     def test_orbits_that_see_a_tile_are_the_real_ones(self) -> None:
         seen = defaultdict(set)
-        for scene in OPTICAL:
+        for scene in optical():
             seen[tile(scene)[1:]].add(scene.orbit_number)
 
         assert set(LUXEMBOURG) == set(seen)
         assert {8, 51} == seen["31UFR"] == seen["31UFQ"]
         assert {8, 108} == seen["31UGR"] == seen["32ULA"] == seen["32ULV"] == seen["31UGQ"]
-        assert {"DESCENDING"} == {scene.orbit_direction for scene in OPTICAL}
+        assert {"DESCENDING"} == {scene.orbit_direction for scene in optical()}
 
     @pytest.mark.parametrize(
         ("name", "west", "east"),
@@ -133,14 +146,14 @@ class TestOptical:
         ],
     )
     def test_swaths_end_where_they_really_end(self, name: str, west: float, east: float) -> None:
-        largest = max((scene for scene in L2A if name in scene.identifier), key=width)
+        largest = max((scene for scene in level2a() if name in scene.identifier), key=width)
 
         assert west == pytest.approx(min(longitudes(largest)), abs=0.02)
         assert east == pytest.approx(max(longitudes(largest)), abs=0.02)
 
     def test_each_orbit_comes_back_after_five_days_with_the_other_satellite(self) -> None:
         for orbit in (8, 51, 108):
-            passes = sorted({(scene.start.date(), scene.serial) for scene in L2A if scene.orbit_number == orbit})
+            passes = sorted({(scene.start.date(), scene.serial) for scene in level2a() if scene.orbit_number == orbit})
 
             assert 72 < len(passes) < 75
             assert {timedelta(days=5)} == {later - sooner for (sooner, _), (later, _) in pairwise(passes)}
@@ -157,7 +170,7 @@ class TestOptical:
 
         assert real <= found
         assert (2023, 1, 17, 8, "A") not in found
-        minutes = [scene.start.hour * 60 + scene.start.minute for scene in OPTICAL]
+        minutes = [scene.start.hour * 60 + scene.start.minute for scene in optical()]
         assert 10 * 60 + 25 <= min(minutes)
         assert max(minutes) <= 10 * 60 + 55
 
@@ -171,46 +184,46 @@ class TestOptical:
 
     def test_reprocessings_are_of_one_acquisition_and_have_other_names(self) -> None:
         versions = defaultdict(set)
-        for scene in L2A:
+        for scene in level2a():
             versions[scene.start, tile(scene)].add(baseline(scene))
 
-        assert {"N0214", "N0300", "N0301", "N0500", "N0511"} == {baseline(scene) for scene in L2A}
+        assert {"N0214", "N0300", "N0301", "N0500", "N0511"} == {baseline(scene) for scene in level2a()}
         assert {1, 2, 3} == {len(found) for found in versions.values()}
-        assert all(scene.created.year > 2021 for scene in L2A if baseline(scene) >= "N0500")
+        assert all(scene.created.year > 2021 for scene in level2a() if baseline(scene) >= "N0500")
 
     def test_some_passes_came_down_in_two_pieces_of_equal_baseline(self) -> None:
-        pieces = Counter((scene.start, tile(scene), baseline(scene)) for scene in L2A)
+        pieces = Counter((scene.start, tile(scene), baseline(scene)) for scene in level2a())
 
         assert {1, 2} == set(pieces.values())
         assert 0.01 < list(pieces.values()).count(2) / len(pieces) < 0.2
 
     def test_clouds_are_more_in_winter_and_alike_over_one_pass(self) -> None:
         def mean(months: set[int]) -> float:
-            covers = [scene.cloud_cover or 0 for scene in L2A if scene.start.month in months]
+            covers = [scene.cloud_cover or 0 for scene in level2a() if scene.start.month in months]
             return sum(covers) / len(covers)
 
         assert mean({6, 7, 8}) + 10 < mean({12, 1, 2})
-        assert {0, 100} <= {scene.cloud_cover for scene in L2A}
-        assert 5 < sum(scene.cloud_cover in range(20, 60) for scene in L2A) / len(L2A) * 100 < 40
+        assert {0, 100} <= {scene.cloud_cover for scene in level2a()}
+        assert 5 < sum(scene.cloud_cover in range(20, 60) for scene in level2a()) / len(level2a()) * 100 < 40
 
 
 class TestRadar:
     def test_comes_from_both_sides_with_the_real_orbits(self) -> None:
         directions = defaultdict(set)
-        for scene in RADAR:
+        for scene in radar():
             directions[scene.orbit_direction].add(scene.orbit_number)
 
         assert {37, 139} <= directions["DESCENDING"]
         assert {15, 88, 161} == directions["ASCENDING"]
 
     def test_numbers_of_orbits_agree_with_each_other(self) -> None:
-        for scene in RADAR:
+        for scene in radar():
             absolute = int(scene.identifier.split("_")[6])
             assert scene.orbit_number == (absolute - {"A": 73, "B": 27}[scene.serial]) % 175 + 1
 
     def test_one_known_pass_is_where_and_when_it_was(self) -> None:
         """A product of the flood of July 2021 is S1A_IW_GRDH_1SDV_20210715T055052_20210715T055117_038784_..."""
-        day = [scene for scene in RADAR if scene.start.date() == date(2021, 7, 15) and scene.serial == "A"]
+        day = [scene for scene in radar() if scene.start.date() == date(2021, 7, 15) and scene.serial == "A"]
 
         assert {"038784"} == {scene.identifier.split("_")[6] for scene in day if scene.orbit_number == 37}
         seconds = [abs(scene.start - datetime(2021, 7, 15, 5, 50, 52, tzinfo=UTC)) for scene in day]
@@ -271,10 +284,10 @@ async def test_thousands_are_served_and_no_archive_is_made_before_it_is_asked_fo
 
 async def test_the_same_acquisition_in_all_its_versions_can_be_asked_for_by_names(tmp_path: Path) -> None:
     versions = defaultdict(list)
-    for scene in L2A:
+    for scene in level2a():
         versions[scene.start, tile(scene)].append(scene.identifier)
     most = max(versions.values(), key=len)
-    async with bench(tmp_path, YEAR) as it:
+    async with bench(tmp_path, year()) as it:
         answer = await it.search(f"parentIdentifier=S2_MSIL2A&count=100&identifier={','.join(most)}")
 
     assert 2 < len(most)
