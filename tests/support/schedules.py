@@ -34,8 +34,13 @@ __all__ = ["Event", "Played", "Schedule", "draw", "play"]
 MIB: Final = 2**20
 KILL, INTERRUPT, REPLACE = "kill -9", "Ctrl-C", "replace"
 
-SEND_BUFFER: Final = 64 * 1024
-"""Bytes that the server's end of a connection holds back."""
+SEND_BUFFER: Final = 16 * 1024
+"""Bytes that each end of a connection holds back.
+
+All of it counts as moved, also where a segment ends early or a run is stopped before the command has read it. A
+command that was halted nine tenths of the time moved up to 2.1 MB more than the 6.9 MB of an archive with 64 KiB, and
+with 16 KiB less than half of that.
+"""
 
 TIMEOUT: Final = 2
 """Seconds without a byte after which the command connects anew."""
@@ -73,7 +78,7 @@ SMALL_SOCKETS: Final = """\
 import socket
 class Short(socket.socket):
     def connect(self, address):
-        self.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        self.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
         return super().connect(address)
 socket.socket = Short
 """
