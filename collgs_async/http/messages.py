@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "error_text",
+    "html_tags",
     "html_words",
     "is_html",
-    "is_login_page",
     "is_rate_limit_text",
     "json_text",
     "printable",
@@ -66,7 +66,7 @@ def html_words(body: bytes) -> str:
     text = redacted(body[:READ_MOST].decode("utf-8", "replace"))
     title, said = "", ""
     inside = ""
-    for name, _, words in _tags(text):
+    for name, _, words in html_tags(text):
         inside = name if name in {"title", "script", "style"} else "" if name else inside
         if inside == "title":
             title += words
@@ -122,17 +122,6 @@ def is_html(body: bytes) -> bool:
     return start.startswith((b"<!doctype html", b"<html")) or b"<html" in start
 
 
-def is_login_page(body: bytes) -> bool:
-    """Whether it is an HTML page with a login form: plain HTML, or built by a Keycloak script."""
-    if not is_html(body):
-        return False
-    text = body[:READ_MOST].decode("utf-8", "replace").lower().replace("<script", "<")  # a script may write the form
-    if '"loginaction"' in text:
-        return True
-    inputs = (tag for name, tag, _ in _tags(text) if name == "input")
-    return any("password" in tag.partition("type")[2][:20] for tag in inputs)
-
-
 def _json_words(text: str) -> str:
     try:
         answer = json.loads(text)
@@ -159,7 +148,7 @@ def _markup_words(text: str) -> str:
     all_words: list[str] = []
     inside: str | None = None
     in_item = False
-    for name, _, words in _tags(text):
+    for name, _, words in html_tags(text):
         bare = name.lstrip("/").rpartition(":")[2]
         in_item |= name == "item"
         if not name.startswith("/") and bare in _MESSAGE_TAGS:
@@ -174,7 +163,7 @@ def _markup_words(text: str) -> str:
     return html.unescape(best)
 
 
-def _tags(text: str) -> Iterator[tuple[str, str, str]]:
+def html_tags(text: str) -> Iterator[tuple[str, str, str]]:
     """Yield the lower-case name of each tag in a page, the tag itself, and the text up to the next tag."""
     yield "", "", text[: text.find("<")] if "<" in text else text
     at = text.find("<")

@@ -29,7 +29,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 from collgs_async.errors import CatalogueError, CollgsError, TransferError
 from collgs_async.http.limits import ConcurrencyLimiter
 from collgs_async.http.links import with_parameters
-from collgs_async.http.messages import error_text, is_html, is_login_page, is_rate_limit_text
+from collgs_async.http.login_page import is_login_page
+from collgs_async.http.messages import error_text, is_html, is_rate_limit_text
 from collgs_async.http.network_errors import NETWORK_ERRORS, describe_error, is_away
 from collgs_async.http.retry import MAX_RETRY_AFTER, Endurance, RetryPolicy, parse_retry_after, retry_call
 from collgs_async.models.text import format_duration

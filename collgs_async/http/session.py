@@ -13,7 +13,7 @@ from collgs_async.errors import ConfigError
 from collgs_async.http.body_reading import read_at_most
 from collgs_async.http.connections import CheckedConnector, SendableCookies, was_used_before
 from collgs_async.http.links import join_link, with_parameters
-from collgs_async.http.messages import is_login_page
+from collgs_async.http.login_page import is_login_page
 from collgs_async.http.network_errors import NETWORK_ERRORS, BadRedirectError
 from collgs_async.http.proxies import Proxies
 from collgs_async.http.retry import parse_retry_after

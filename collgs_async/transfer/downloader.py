@@ -28,12 +28,12 @@ from collgs_async.transfer.helpers import IDLE_POLL
 from collgs_async.transfer.history import History
 from collgs_async.transfer.holdings import Holdings
 from collgs_async.transfer.job import DownloadJob
-from collgs_async.transfer.others import put_off_until_descriptors_are_free, put_off_while_elsewhere
 from collgs_async.transfer.outage import PutOff
+from collgs_async.transfer.put_off import put_off_until_descriptors_are_free, put_off_while_elsewhere
 from collgs_async.transfer.repair import ArchiveRepair
 from collgs_async.transfer.scheduler import SegmentScheduler
 from collgs_async.transfer.tuning import TransferTuning
-from collgs_async.transfer.waits import Waits
+from collgs_async.transfer.wait_counts import Waits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

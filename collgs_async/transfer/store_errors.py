@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from collgs_async.errors import AuthenticationError, ExhaustedError, NotAvailableError, ProductError, TransferError
 from collgs_async.http.body_reading import read_what_comes
-from collgs_async.http.messages import error_text, is_login_page, is_rate_limit_text
+from collgs_async.http.login_page import is_login_page
+from collgs_async.http.messages import error_text, is_rate_limit_text
 from collgs_async.http.network_errors import describe_error, is_away
 from collgs_async.http.retry import parse_retry_after
 from collgs_async.models.redaction import redacted

@@ -20,7 +20,7 @@ from collgs_async.demo.server import DemoServer
 from collgs_async.errors import AuthenticationError, ConfigError, TransferError
 from collgs_async.http.auth import Authenticator, Identity
 from collgs_async.http.credentials import Credentials, find_credentials
-from collgs_async.http.messages import is_login_page
+from collgs_async.http.login_page import is_login_page
 from collgs_async.http.requester import StoreRequester
 from collgs_async.http.session import HttpSession, Session
 from collgs_async.models.timing import Timing

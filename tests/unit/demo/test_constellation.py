@@ -37,6 +37,7 @@ def level2a() -> list[Scene]:
 def radar() -> list[Scene]:
     return [scene for scene in year() if scene.cloud_cover is None]
 
+
 DIGESTS: list[tuple[dict[str, Any], str]] = [
     ({}, "b9576d928e1e66ce"),
     ({"tiles": FIJI}, "4f89e2cd951ffbb5"),

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collgs_async.http.messages import LONGEST, error_text, html_words, is_html, is_login_page
+from collgs_async.http.login_page import is_login_page
+from collgs_async.http.messages import LONGEST, error_text, html_words, is_html
 
 GEOSERVER = b"""{"type":"Exception","exceptions":[{"exceptionCode":"InvalidParameterValue",
  "exceptionText":"Invalid expression for start time, use a ISO time or date instead: abcde","locator":"timeStart"}]}"""
