@@ -25,7 +25,7 @@ def place_tests(parameters: Mapping[str, str]) -> list[Callable[[Any], bool]]:
             from collgs_async.demo.shapes import shape_tests
         except ModuleNotFoundError as error:
             needed = f"the Python package {error.name}: python -m pip install 'collgs-async[geo]'"
-            raise RequestError(f"Searches by geometry or radius need {needed}", None, 501) from None
+            raise RequestError(f"Searches by geometry or radius need {needed}") from None
         tests += shape_tests(parameters)
     return tests
 
