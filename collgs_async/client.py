@@ -193,9 +193,11 @@ class Client:
         AuthenticationError
             The store requires a login.
         """
-        from collgs_async.transfer.sizes import Lengths
+        from collgs_async.transfer.archive_sizes import ArchiveSizes
 
-        return in_order(GivenProducts.stream(products), Lengths(self._store_requester()), at_once=self._requested_ahead)
+        return in_order(
+            GivenProducts.stream(products), ArchiveSizes(self._store_requester()), at_once=self._requested_ahead
+        )
 
     def fetch_quicklooks(
         self, products: Iterable[Product] | AsyncIterable[Product], *, largest: int = 8 * 2**20

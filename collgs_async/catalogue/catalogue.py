@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from collgs_async.catalogue.collections import list_collections
 from collgs_async.catalogue.description import find_description
 from collgs_async.catalogue.first_sign_in import FirstSignIn
+from collgs_async.catalogue.page_sizes import CatalogueHints
 from collgs_async.catalogue.search import Search
-from collgs_async.catalogue.sizes import CatalogueHints
 from collgs_async.errors import AuthenticationError, CatalogueError
 from collgs_async.http.requester import CatalogueRequester
 from collgs_async.models.query import Query

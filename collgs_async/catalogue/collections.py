@@ -7,9 +7,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from collgs_async.catalogue.known import Known
+from collgs_async.catalogue.page_sizes import CatalogueHints, PageSizes
 from collgs_async.catalogue.response import Page, read_collections
 from collgs_async.catalogue.rounds import Rounds
-from collgs_async.catalogue.sizes import CatalogueHints, Sizes
 from collgs_async.errors import CatalogueError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ async def list_collections(
         The request failed, the response holds no results, or the list is incomplete.
     """
     found: dict[str, Collection] = {}
-    rounds = Rounds(partial(_page, Sizes(requester, base_url, hints or CatalogueHints())), Known())
+    rounds = Rounds(partial(_page, PageSizes(requester, base_url, hints or CatalogueHints())), Known())
     async with aclosing(aiter(rounds)) as collections:
         async for collection, _ in collections:
             found[collection.identifier] = collection
@@ -52,5 +52,5 @@ async def list_collections(
     return [found[name] for name in sorted(found)]
 
 
-async def _page(sizes: Sizes, start: int) -> tuple[Page[Collection], int]:
+async def _page(sizes: PageSizes, start: int) -> tuple[Page[Collection], int]:
     return await sizes.ask({"startIndex": str(start), "httpAccept": "json"}, read_collections)

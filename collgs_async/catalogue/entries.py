@@ -10,8 +10,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
+from collgs_async.catalogue.lenient_json import is_torn
 from collgs_async.catalogue.offers import archive_links
-from collgs_async.catalogue.reading import is_torn
 from collgs_async.http.links import join_link
 from collgs_async.models.product import Product, RawTimes
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from collgs_async.catalogue.entries import Entry, at, objects, read_product, whole_number
-from collgs_async.catalogue.reading import read_json
+from collgs_async.catalogue.lenient_json import read_json
 from collgs_async.catalogue.recognition import describe_json, describe_markup, kind_of_results, unusable_results
 from collgs_async.errors import CatalogueError
 from collgs_async.http.messages import error_text

@@ -14,9 +14,9 @@ import aiohttp
 from collgs_async.catalogue.compliance import outside
 from collgs_async.catalogue.description import COMMON_PARAMETERS, LEGACY_PARAMETERS
 from collgs_async.catalogue.division import Division
+from collgs_async.catalogue.page_sizes import CatalogueHints, PageSizes
 from collgs_async.catalogue.recognition import foreign_names
 from collgs_async.catalogue.response import AddressTooLongError, Page, read_page
-from collgs_async.catalogue.sizes import CatalogueHints, Sizes
 from collgs_async.catalogue.spans import Span
 from collgs_async.errors import AuthenticationError, CatalogueError, ConfigError
 from collgs_async.http.requester import CatalogueRequester
@@ -90,7 +90,7 @@ class Search:
         self._strict = strict
         self._hints = hints or CatalogueHints(config.connection.page_size)
         requester = CatalogueRequester(session, outage=config.connection.outage)
-        self._sizes = Sizes(requester, config.base_url, self._hints)
+        self._sizes = PageSizes(requester, config.base_url, self._hints)
         self._parent_key = "parentIdentifier"
         self._parameters = dict(query.parameters)
         self.total: int | None = None

@@ -91,7 +91,7 @@ class Authenticator:
         *,
         auth_hosts: Sequence[str] = (),
     ) -> None:
-        self._session = session
+        self._http = session
         self._host = _normalized(host)
         self._credentials = credentials
         self._auth_hosts = frozenset(map(_normalized, auth_hosts))
@@ -141,7 +141,7 @@ class Authenticator:
                 raise AuthenticationError(self._refusal)
             if self.generation > seen or stale:
                 # The response to a request from before the login may have overwritten a cookie with an older one.
-                self._session.set_login_cookies(self._cookies)
+                self._http.set_login_cookies(self._cookies)
             elif self._failures > failures:
                 raise TransferError(str(self._failure), retry_after=self._failure.retry_after)
             else:
@@ -150,7 +150,7 @@ class Authenticator:
 
     def has_login_cookies(self) -> bool:
         """Whether a request that starts now is sent with the cookies of the last login."""
-        return self._session.has_login_cookies()
+        return self._http.has_login_cookies()
 
     async def authenticate(self, url: str | URL) -> Identity | None:
         """Sign in for `url` and return the account; None if the store serves the URL without a login.
@@ -167,7 +167,7 @@ class Authenticator:
 
     async def _sign_in(self, url: URL) -> Identity | None:
         try:
-            async with self._session.fresh() as browser:
+            async with self._http.fresh() as browser:
                 flow = _LoginFlow(browser)
                 accepted = await self._run_flow(flow, url)
         except AuthenticationError as error:
@@ -182,7 +182,7 @@ class Authenticator:
             raise
         self._consecutive_failures = 0
         self._cookies = tuple(flow.steps)
-        self._session.set_login_cookies(self._cookies)
+        self._http.set_login_cookies(self._cookies)
         self.generation += 1
         return accepted
 
@@ -205,7 +205,7 @@ class Authenticator:
                 f"the store asks for a sign-in at {page.host}, and there are no credentials: set COLLGS_USERNAME and "
                 f"COLLGS_PASSWORD, or add `machine {self._host} login NAME password WORD` to ~/.netrc"
             )
-        self._session.keep_secret(credentials.password, credentials.username)
+        self._http.keep_secret(credentials.password, credentials.username)
         await _post_form(credentials, form, flow, url)
         return Identity(credentials.username, form.action.host or "")
 

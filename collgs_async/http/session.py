@@ -265,7 +265,7 @@ class HttpSession:
         Parameters
         ----------
         url, params, headers
-            The request; the headers are all_headers with each redirect, too.
+            The request; all of the headers are sent with each redirect, too.
         decompress
             Whether the server may compress the body; never for archives, whose bytes are counted.
         buffer

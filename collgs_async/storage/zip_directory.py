@@ -102,7 +102,7 @@ class Directory:
     Attributes
     ----------
     members
-        The members in the order of the file; at min_end one.
+        The members in the order of the file; at least one.
     start
         Offset of the central directory in bytes; no member reaches beyond it.
     shift

@@ -28,12 +28,11 @@ from collgs_async.transfer.helpers import IDLE_POLL
 from collgs_async.transfer.history import History
 from collgs_async.transfer.holdings import Holdings
 from collgs_async.transfer.job import DownloadJob
-from collgs_async.transfer.outage import PutOff
-from collgs_async.transfer.put_off import put_off_until_descriptors_are_free, put_off_while_elsewhere
+from collgs_async.transfer.put_off import PutOff, put_off_until_descriptors_are_free, put_off_while_elsewhere
 from collgs_async.transfer.repair import ArchiveRepair
 from collgs_async.transfer.scheduler import SegmentScheduler
 from collgs_async.transfer.tuning import TransferTuning
-from collgs_async.transfer.wait_counts import Waits
+from collgs_async.transfer.wait_counts import WaitCounts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -86,7 +85,7 @@ class Downloader:
         self._config = config
         self._timing = session.timing
         self.tuning = tuning or TransferTuning()
-        self._waits = Waits(progress)
+        self._waits = WaitCounts(progress)
         self._options = config.download_options
         self._progress = progress
         self._disk = Disk(config.output_directory)
@@ -159,7 +158,7 @@ class Downloader:
         self._none_running.clear()
         self._waits.for_product(history, waits=False)
         try:
-            return await self._fetch(self._job(product, history))
+            return await self._run_job(self._job(product, history))
         except PutOff as later:
             self._waits.for_product(history, waits=True)
             return Later(partial(self._one_of_many, product, history), later.seconds, later.store)
@@ -198,7 +197,7 @@ class Downloader:
         while True:
             self._waits.for_product(history, waits=False)
             try:
-                return await self._fetch(self._job(product, history, alone=True), damaged)
+                return await self._run_job(self._job(product, history, alone=True), damaged)
             except PutOff as later:
                 if not self.path_for(product).exists():
                     damaged = None  # the archive has become a part file without these ranges
@@ -220,7 +219,7 @@ class Downloader:
             tuning=self.tuning,
         )
 
-    async def _fetch(self, job: DownloadJob, damaged: Iterable[tuple[int, int]] | None = None) -> Outcome:
+    async def _run_job(self, job: DownloadJob, damaged: Iterable[tuple[int, int]] | None = None) -> Outcome:
         """Process one product and return its outcome; PutOff is passed on."""
         product, before = job.product, job.bytes_received
         status, error, reason = Status.DOWNLOADED, None, None
@@ -256,7 +255,7 @@ class Downloader:
         product, history, limit = job.product, job.history, self._config.connection.outage
         started = time.monotonic()
         try:
-            reason = await self._download(job, damaged)
+            reason = await self._download_under_lock(job, damaged)
         except ExhaustedError as error:
             self._scheduler.reduce_concurrency(started)
             if not job.part.published:
@@ -269,7 +268,7 @@ class Downloader:
             put_off_while_elsewhere(product, history, trace, limit=limit, now=self._timing.now())
         return reason
 
-    async def _download(self, job: DownloadJob, damaged: Iterable[tuple[int, int]] | None) -> str | None:
+    async def _download_under_lock(self, job: DownloadJob, damaged: Iterable[tuple[int, int]] | None) -> str | None:
         """Download and publish the archive under its lock; return the reason if the product is skipped."""
         lock = job.part.lock
         self._locks.append(lock)

@@ -16,7 +16,7 @@ from collgs_async.http.body_reading import next_bytes
 from collgs_async.http.network_errors import NETWORK_ERRORS, BadRedirectError, describe_error
 from collgs_async.http.retry import MAX_RETRY_AFTER
 from collgs_async.models.text import format_rate
-from collgs_async.transfer.body import BodyWriter
+from collgs_async.transfer.body_writer import BodyWriter
 from collgs_async.transfer.internals import unread_bytes
 from collgs_async.transfer.range_request import AskAgain, ResponseBody, interpret_response
 from collgs_async.transfer.segment import SegmentSuperseded

@@ -1,4 +1,4 @@
-"""One outage of a store: how long it is waited for, and with which pauses; and what is postponed meanwhile."""
+"""One outage of a store: how long it is waited for, and with which pauses."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from collgs_async.transfer.store_errors import BusyError
 
 if TYPE_CHECKING:
     from collgs_async.transfer.job import DownloadJob
-    from collgs_async.transfer.store import Store
 
-__all__ = ["FIRST_PAUSE", "LONGEST_PAUSE", "Outage", "OutageError", "PutOff"]
+__all__ = ["FIRST_PAUSE", "LONGEST_PAUSE", "Outage", "OutageError"]
 
 FIRST_PAUSE: Final = 1.0
 """Seconds before the first request during an outage; each further pause is twice as long."""
@@ -26,23 +25,6 @@ LONGEST_BUSY_PAUSE: Final = 5.0
 
 class OutageError(TransferError):
     """The store was unavailable for longer than the run waits for it."""
-
-
-class PutOff(Exception):  # noqa: N818 - not an error: nothing is known to be wrong with the product
-    """The product is to be downloaded later, and others in the meantime.
-
-    Parameters
-    ----------
-    seconds
-        Seconds to wait; ignored with `store`.
-    store
-        The store to wait for; None to wait only for the time.
-    """
-
-    def __init__(self, seconds: float = 0.0, store: Store | None = None) -> None:
-        super().__init__(seconds, store)
-        self.seconds = seconds
-        self.store = store
 
 
 @dataclass(eq=False, slots=True)

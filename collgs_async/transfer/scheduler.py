@@ -18,10 +18,10 @@ from collgs_async.storage.verify import Level
 from collgs_async.transfer.fetch import SegmentFetcher
 from collgs_async.transfer.helpers import IDLE_POLL, SegmentHelpers
 from collgs_async.transfer.outage import OutageError
+from collgs_async.transfer.put_off import put_off_until_staged
 from collgs_async.transfer.range_request import AskAgain
 from collgs_async.transfer.segment import SegmentSuperseded
 from collgs_async.transfer.sink import SegmentSink
-from collgs_async.transfer.staging import put_off_until_staged
 from collgs_async.transfer.store import Store
 from collgs_async.transfer.store_errors import BusyError, StagingError, UnavailableError
 from collgs_async.transfer.stores import Stores
@@ -89,12 +89,12 @@ class SegmentScheduler:
             timeout=connection.timeout,
             longest_wait=max(MAX_RETRY_AFTER, connection.outage),
         )
-        self._all_limiters = ConcurrencyLimiter(options.workers, sleep=timing.sleep)
+        self._run_limiter = ConcurrencyLimiter(options.workers, sleep=timing.sleep)
         self._stores = Stores(
             lambda name: Store(
                 name,
                 ConcurrencyLimiter(options.workers, sleep=timing.sleep),
-                self._all_limiters,
+                self._run_limiter,
                 limit=connection.outage,
                 timing=timing,
                 check=self._fetcher.check,
@@ -128,7 +128,7 @@ class SegmentScheduler:
         started
             When the product that met this was started, by the monotonic clock, in seconds.
         """
-        self._all_limiters.record_rejection(
+        self._run_limiter.record_rejection(
             started, 0.0, why="the system lets so many files and connections be open, and no more"
         )
 

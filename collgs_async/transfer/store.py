@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from collgs_async.errors import AuthenticationError, ExhaustedError, ProductError
 from collgs_async.models.text import format_duration
-from collgs_async.transfer.outage import FIRST_PAUSE, LONGEST_PAUSE, Outage, OutageError, PutOff
+from collgs_async.transfer.outage import FIRST_PAUSE, LONGEST_PAUSE, Outage, OutageError
+from collgs_async.transfer.put_off import PutOff
 from collgs_async.transfer.store_errors import BusyError, UnavailableError
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Store:
         Host name, with the port if it is not the default one.
     limiter
         Limits the requests to this store.
-    all_limiters
+    run_limiter
         Limits the requests to all stores together.
     limit
         Seconds to wait during an outage; 0 not to wait.
@@ -74,7 +75,7 @@ class Store:
         self,
         name: str,
         limiter: ConcurrencyLimiter,
-        all_limiters: ConcurrencyLimiter,
+        run_limiter: ConcurrencyLimiter,
         *,
         limit: float,
         timing: Timing,
@@ -85,7 +86,7 @@ class Store:
         self.limiter = limiter
         self.jobs: list[DownloadJob] = []
         self.successes = 0
-        self._all_limiters = all_limiters
+        self._run_limiter = run_limiter
         self._limit = limit
         self._timing = timing
         self._check = check
@@ -109,12 +110,12 @@ class Store:
     @asynccontextmanager
     async def enter(self, *, ahead: bool = False) -> AsyncIterator[float]:
         """Hold a slot of this store and of the whole run; yields the time at which it was obtained."""
-        async with self.limiter.slot(ahead=ahead) as started, self._all_limiters.slot(ahead=ahead):
+        async with self.limiter.slot(ahead=ahead) as started, self._run_limiter.slot(ahead=ahead):
             yield started
 
     def has_room(self) -> bool:
         """Whether a request could be sent at once, without taking a slot that another one waits for."""
-        return self._outage is None and self.limiter.available() and self._all_limiters.available()
+        return self._outage is None and self.limiter.available() and self._run_limiter.available()
 
     def accepted(self, url: str | None = None) -> None:
         """Record that the store accepted a request, which ends an outage.

@@ -8,10 +8,10 @@ if TYPE_CHECKING:
     from collgs_async.models.progress import Progress
     from collgs_async.transfer.history import History
 
-__all__ = ["Waits"]
+__all__ = ["WaitCounts"]
 
 
-class Waits:
+class WaitCounts:
     """Counts unavailable stores, products being restored from tape, and products that another run is downloading."""
 
     def __init__(self, progress: Progress) -> None:

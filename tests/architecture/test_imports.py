@@ -89,7 +89,7 @@ def test_storage_takes_plain_values() -> None:
 
 def test_what_makes_a_request_never_sees_the_job() -> None:
     """Its changes go through a `SegmentSink`, so that the job of a download is changed in few places."""
-    of_one_request = ("fetch", "body", "thread_receiver", "body_source", "range_request", "segment")
+    of_one_request = ("fetch", "body_writer", "thread_receiver", "body_source", "range_request", "segment")
     modules = {name: (PACKAGE / "transfer" / f"{name}.py").read_text("utf-8") for name in of_one_request}
 
     assert {} == {name: found for name, text in modules.items() if (found := re.findall(r"DownloadJob|\bjob\.", text))}

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collgs_async import CatalogueError, Client, Config, Connection
-from collgs_async.catalogue.reading import read_json
+from collgs_async.catalogue.lenient_json import read_json
 from collgs_async.http.messages import LONGEST, error_text
 from collgs_async.models.redaction import forget_secret, keep_secret, redacted
 from tests.support.servers import listening

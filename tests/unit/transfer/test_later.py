@@ -17,7 +17,7 @@ from collgs_async.http.retry import parse_retry_after
 from collgs_async.models.product import Outcome, Product, Status
 from collgs_async.models.timing import Timing
 from collgs_async.pipeline import MOST_PUT_OFF, Later, run_pipeline
-from collgs_async.transfer.waiting import Waiting
+from collgs_async.transfer.history import Waiting
 from tests.conftest import HANGS, Naps
 from tests.support.pipeline import QUEUE, WORKERS, Source, turns
 

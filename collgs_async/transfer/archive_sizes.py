@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collgs_async.http.requester import Answer, StoreRequester
     from collgs_async.models.product import Product
 
-__all__ = ["Lengths"]
+__all__ = ["ArchiveSizes"]
 
 log = logging.getLogger("collgs_async")
 
@@ -24,7 +24,7 @@ _WORDS = re.compile(r"\s*(?:text/|application/(?:[\w.-]+\+)?(?:xml|json)\b)", re
 """Content types of responses that are not archives, such as login forms and error pages."""
 
 
-class Lengths:
+class ArchiveSizes:
     """Determines the size of one archive after the other: by HEAD, else by a range request for one byte."""
 
     def __init__(self, requester: StoreRequester) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collgs_async.catalogue.reading import read_json
+from collgs_async.catalogue.lenient_json import read_json
 from collgs_async.catalogue.response import read_page
 from collgs_async.errors import CatalogueError
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from collgs_async.http.requester import CatalogueRequester
 
-__all__ = ["PAGE_SIZE", "CatalogueHints", "Sizes"]
+__all__ = ["PAGE_SIZE", "CatalogueHints", "PageSizes"]
 
 log = logging.getLogger("collgs_async")
 
@@ -54,7 +54,7 @@ class CatalogueHints:
     warned: set[tuple[str, str]] = field(default_factory=set)
 
 
-class Sizes:
+class PageSizes:
     """Requests pages as large as the catalogue accepts.
 
     The refusal of a page larger than any before may be about its size. Its message may say so; otherwise a page of one
