@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tools import Tool
+    from programs import Tool
 
     from collgs_async.demo.scenes import Scene
 

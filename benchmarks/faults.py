@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from cells import ROWS, SIZE, Cell, Row, play
-from tools import OURS, TOOLS, Tool
+from programs import OURS, TOOLS, Tool
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """Passes of the satellites over Luxembourg and Fiji, and what they see.
 
-``passes.json`` has a few tracks, created by ``scripts/make_passes.py`` from orbits, swaths and tiles; each satellite
+``passes.json`` has a few tracks, created by ``tools/make_passes.py`` from orbits, swaths and tiles; each satellite
 comes back to its track after a cycle.
 """
 

@@ -21,8 +21,8 @@ from collgs_async.reporting.map import notebook
 from collgs_async.reporting.map.notebook import notebook_html
 from collgs_async.reporting.map.outlines import outlines
 from collgs_async.reporting.map.page import page
-from scripts import make_world
 from tests.support.chromium import Browser, Tab, running_chromium
+from tools import make_world
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

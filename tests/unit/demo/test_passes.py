@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from scripts import make_passes
-from scripts.make_passes import corners
+from tools import make_passes
+from tools.make_passes import corners
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Create the demo's ``passes.json``: which satellite sees which part of which tile, when, and from which orbit.
 
 Positions on a repeating orbit are accurate to some kilometres, times to a minute: enough for realistic footprints.
-``python -m scripts.make_passes > collgs_async/demo/passes.json`` creates the file, and needs shapely.
+``python -m tools.make_passes > collgs_async/demo/passes.json`` creates the file, and needs shapely.
 """
 
 from __future__ import annotations

@@ -1,1 +1,0 @@
-"""Scripts that make the resources of the package; they are not part of it."""
