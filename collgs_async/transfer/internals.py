@@ -1,4 +1,4 @@
-"""Read what asyncio and aiohttp keep private, in the versions that this was tested with.
+"""Read what asyncio and aiohttp keep private, in the versions that are known.
 
 No documented call returns the TLS state of a connection, or what aiohttp had received before a connection failed. With
 any other version, and wherever a type is not as expected, the functions here return nothing; then bodies are read
@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from aiohttp import StreamReader
     from aiohttp.client_proto import ResponseHandler
 
-__all__ = ["Layers", "are_tested", "holds_back", "layers_of", "unread_bytes"]
+__all__ = ["Layers", "are_known", "holds_back", "layers_of", "unread_bytes"]
 
 _OLDEST_PYTHON: Final = (3, 11)
-_NEWEST_PYTHON: Final = (3, 13)
+_NEWEST_PYTHON: Final = (3, 14)
+"""The newest supported Python. The tests were run with 3.11 to 3.13; the types are checked with each."""
+
 _AIOHTTP: Final = "3.14."
 
 _KNOWN_TRANSPORT: Final = getattr(asyncio.selector_events, "_SelectorSocketTransport", None)
@@ -44,13 +46,13 @@ class Layers(NamedTuple):
     incoming: ssl.MemoryBIO | None
 
 
-def are_tested(python: tuple[int, int], implementation: str, aiohttp_version: str) -> bool:
-    """Whether this was tested with these versions."""
+def are_known(python: tuple[int, int], implementation: str, aiohttp_version: str) -> bool:
+    """Whether these versions keep what is read here as it is expected."""
     known_python = implementation == "cpython" and _OLDEST_PYTHON <= python <= _NEWEST_PYTHON
     return known_python and aiohttp_version.startswith(_AIOHTTP)
 
 
-_TESTED: Final = are_tested(sys.version_info[:2], sys.implementation.name, aiohttp.__version__)
+_KNOWN: Final = are_known(sys.version_info[:2], sys.implementation.name, aiohttp.__version__)
 
 
 def layers_of(transport: asyncio.Transport, protocol: ResponseHandler) -> Layers | None:
@@ -58,7 +60,7 @@ def layers_of(transport: asyncio.Transport, protocol: ResponseHandler) -> Layers
     layer = getattr(transport, "_ssl_protocol", None)
     below = transport if layer is None else getattr(layer, "_transport", None)
     expected = type(below) is _KNOWN_TRANSPORT and hasattr(protocol, "_reading_paused")
-    if not _TESTED or below is None or not expected:
+    if not _KNOWN or below is None or not expected:
         return None
     if layer is None:
         return Layers(below, None, None)
@@ -75,5 +77,5 @@ def holds_back(protocol: ResponseHandler) -> bool:
 
 def unread_bytes(content: StreamReader) -> bytes:
     """Return what aiohttp had received when the connection failed; its public methods only raise from then on."""
-    chunks = getattr(content, "_buffer", None) if _TESTED else None
+    chunks = getattr(content, "_buffer", None) if _KNOWN else None
     return b"".join(chunks or ())[getattr(content, "_buffer_offset", 0) :]
