@@ -195,9 +195,8 @@ class Client:
         """
         from collgs_async.transfer.archive_sizes import ArchiveSizes
 
-        return in_order(
-            GivenProducts.stream(products), ArchiveSizes(self._store_requester()), at_once=self._requested_ahead
-        )
+        sizes = ArchiveSizes(self._store_requester())
+        return in_order(GivenProducts.stream(products), sizes, at_once=self._requested_ahead)
 
     def fetch_quicklooks(
         self, products: Iterable[Product] | AsyncIterable[Product], *, largest: int = 8 * 2**20
