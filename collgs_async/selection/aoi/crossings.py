@@ -26,6 +26,9 @@ __all__ = ["are_tangled", "check_crossings", "merged"]
 _MOST: Final = 20_000
 """Limit on crossings per overlay; each costs GEOS some kilobytes."""
 
+_MOST_ADDED: Final = 125_000
+"""Limit on crossings that remain on outlines of groups, with which the last merge stays below 300 MiB."""
+
 _MAX_PAIRS: Final = 4 * 10**6
 """Limit on pairs of runs to compare, some seconds of work; many edges close together are as costly as crossings."""
 
@@ -65,18 +68,29 @@ def _refusal(place: str, most: int) -> ConfigError:
     return refusal(place, f"an area whose edges cross each other at most {most:,} times", "more crossings")
 
 
-def merged(parts: NDArray[Any], place: str) -> BaseGeometry:
+def merged(parts: NDArray[Any], place: str, most: int = _MOST_ADDED) -> BaseGeometry:
     """Merge parts of one dimension, by groups where all of them at once would have too many crossings.
 
-    Merging a group removes what its polygons have in common, and its crossings.
+    Merging a group removes what its polygons have in common, and its crossings but for those on its outline. These
+    all meet in the last merge, so their number is limited.
     """
     if not len(parts) or shapely.get_dimensions(parts[0]) < 1 or not are_tangled(parts):
         return shapely.disjoint_subset_union_all(parts)
     if len(parts) < 3 or shapely.get_dimensions(parts[0]) < 2:
         raise _refusal(place, _MOST)
     parts = parts[_side_by_side(shapely.bounds(parts)[:, :2])]
-    groups = [merged(group, place) for group in np.array_split(parts, max(2, len(parts) // _GROUP))]
-    return merged(np.array(groups, dtype=object), place)
+    split = np.array_split(parts, max(2, len(parts) // _GROUP))
+    groups = np.array([merged(group, place, most) for group in split], dtype=object)
+    if _added(parts, groups) > most:
+        expected = f"an area whose polygons cross at most {most:,} times on the outline of what they cover"
+        raise refusal(place, expected, "more; merge or simplify its polygons first, or divide it into several files")
+    return merged(groups, place, most)
+
+
+def _added(parts: NDArray[Any], groups: NDArray[Any]) -> int:
+    """Return how many points merging has added: the crossings on the outlines of groups."""
+    before, after = (np.unique(shapely.get_coordinates(shapes).view(np.complex128)) for shapes in (parts, groups))
+    return len(np.setdiff1d(after, before, assume_unique=True))
 
 
 def _edges(shapes: Sequence[BaseGeometry] | NDArray[Any]) -> NDArray[np.float64]:

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import shapely
 
+from collgs_async.errors import ConfigError
 from collgs_async.selection.aoi import read_area
 from collgs_async.selection.aoi.area import Area
 from collgs_async.selection.aoi.crossings import are_tangled, merged
@@ -106,6 +107,30 @@ def test_what_lies_over_each_other_is_merged_by_groups(monkeypatch: pytest.Monke
     whole = merged(np.array(shapes, dtype=object), "here")
 
     assert shapely.box(0, 0, 14, 14).equals(whole)
+
+
+def test_more_crossings_on_outlines_than_can_be_merged_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that other polygons cover do not count, and neither do the corners of the polygons."""
+    monkeypatch.setattr("collgs_async.selection.aoi.crossings.are_tangled.__defaults__", (300,))
+    dense = triangles(300, 0.02)
+    covered = np.array([shapely.box(x, y, x + 3, y + 3) for x in range(15) for y in range(15)], dtype=object)
+
+    with pytest.raises(ConfigError) as caught:
+        merged(dense, "dense.geojson", 100)
+
+    expected = "an area whose polygons cross at most 100 times on the outline of what they cover"
+    advice = "merge or simplify its polygons first, or divide it into several files"
+    assert f"dense.geojson: expected {expected}, found more; {advice}" == str(caught.value)
+    for shapes, most in ((dense, 1000), (covered, 100)):
+        whole = merged(shapes, "here", most)
+        assert whole.is_valid
+        assert pytest.approx(shapely.union_all(shapes).area, rel=1e-9) == whole.area
+
+
+def triangles(count: int, width: float) -> Any:
+    dice = np.random.default_rng(1)
+    corners = dice.uniform(0, 0.17, (count, 1, 2)) + dice.uniform(0, width, (count, 3, 2))
+    return shapely.polygons(corners)
 
 
 def test_many_polygons_are_built_and_measured_together() -> None:
