@@ -108,11 +108,11 @@ def _make(scene: Scene, path: Path) -> None:
 
 def _write_deflated(scene: Scene, path: Path) -> None:
     """Write an archive that is work to inflate, as imagery is: noise of few symbols, which deflates to two thirds."""
-    dice = random.Random(scene.identifier)
+    rng = random.Random(scene.identifier)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=_DEFLATE_LEVEL) as archive:
         for band in ("B02", "B03", "B04", "B08"):
             entry = zipfile.ZipInfo(f"{scene.identifier}.SAFE/{band}.jp2", _DATE)
             entry.compress_type = zipfile.ZIP_DEFLATED
             with archive.open(entry, "w") as member:
                 for _ in range(scene.size // 4 // _BLOCK):
-                    member.write(dice.randbytes(_BLOCK).translate(_FEW_SYMBOLS))
+                    member.write(rng.randbytes(_BLOCK).translate(_FEW_SYMBOLS))

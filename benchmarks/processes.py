@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["BenchError", "Command", "Measured", "Service", "measure", "output_of", "serving"]
 
 _LOOK_EVERY = 0.02
-_PATIENCE = 20.0
+_GRACE_SECONDS = 20.0
 _GRACE = 5.0
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PEAK = b"VmHWM:"
@@ -93,7 +93,7 @@ class Service:
 
     def wait_for(self, look: Callable[[], _Seen | None]) -> _Seen:
         """Wait until there is something to be seen, and give it."""
-        until = time.monotonic() + _PATIENCE
+        until = time.monotonic() + _GRACE_SECONDS
         while time.monotonic() < until and os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
             if (seen := look()) is not None:
                 return seen
@@ -114,7 +114,7 @@ class Service:
 def output_of(*words: str) -> str:
     """Run a program that ends at once, and give what it says."""
     try:
-        answer = subprocess.run(words, capture_output=True, text=True, check=False, timeout=_PATIENCE)  # noqa: S603 - the words are ours
+        answer = subprocess.run(words, capture_output=True, text=True, check=False, timeout=_GRACE_SECONDS)  # noqa: S603 - the words are ours
     except (OSError, subprocess.TimeoutExpired) as error:
         raise BenchError(f"expected `{words[0]}` to run, found: {error}") from None
     said = (answer.stdout + answer.stderr).strip()

@@ -82,8 +82,8 @@ def _quiet_log() -> Iterator[None]:
 
 
 @dataclass
-class Naps:
-    """A sleep that only notes how long it should have been."""
+class RecordedSleeps:
+    """A sleep that returns at once and records the seconds."""
 
     seconds: list[float] = field(default_factory=list)
 
@@ -93,14 +93,14 @@ class Naps:
 
 
 @pytest.fixture
-def sleeps() -> Naps:
-    return Naps()
+def sleeps() -> RecordedSleeps:
+    return RecordedSleeps()
 
 
 class Site:
     """An embedded catalogue with settings and a client for it."""
 
-    def __init__(self, server: DemoServer, folder: Path, sleeps: Naps, tuning: TransferTuning) -> None:
+    def __init__(self, server: DemoServer, folder: Path, sleeps: RecordedSleeps, tuning: TransferTuning) -> None:
         self.server = server
         self.folder = folder
         self.sleeps = sleeps
@@ -186,7 +186,7 @@ def tuning() -> TransferTuning:
 
 
 @pytest.fixture
-async def serve(tmp_path: Path, sleeps: Naps, tuning: TransferTuning) -> AsyncIterator[Callable[..., Any]]:
+async def serve(tmp_path: Path, sleeps: RecordedSleeps, tuning: TransferTuning) -> AsyncIterator[Callable[..., Any]]:
     """Start an embedded catalogue: ``site = await serve(scenes, faults=..., rate=...)``."""
     servers: list[DemoServer] = []
 

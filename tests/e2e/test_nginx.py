@@ -198,13 +198,13 @@ def _emptied_afterwards(tmp_path: Path) -> Iterator[None]:
 
 def make_tree(folder: Path) -> Path:
     """What a product is: folders, small texts, an empty file, and images that no method makes smaller."""
-    dice = random.Random(0)
+    rng = random.Random(0)
     images = folder / "S2A_MSIL2A.SAFE" / "GRANULE" / "IMG_DATA"
     images.mkdir(parents=True)
     (folder / "S2A_MSIL2A.SAFE" / "manifest.safe").write_text("<xfdu:XFDU/>\n" * 5_000)
     (folder / "S2A_MSIL2A.SAFE" / "empty.txt").touch()
     for band in ("B02", "B03"):
-        (images / f"T31UFR_{band}.jp2").write_bytes(dice.randbytes(300_000))
+        (images / f"T31UFR_{band}.jp2").write_bytes(rng.randbytes(300_000))
     return folder
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from collgs_async import Config, Product, Products, Selection, sync
-from collgs_async.cli.commands import map as mapping
+from collgs_async.cli.commands import map as map_command
 from collgs_async.demo.dialects import Dialect
 from collgs_async.demo.faults import QUICKLOOK_FAULTS
 from collgs_async.demo.scenes import make_scenes
@@ -222,14 +222,14 @@ async def test_a_map_holds_the_scenes_the_area_and_the_pictures(
 async def test_it_is_told_how_many_pictures_have_come(
     serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(mapping, "REPORT_INTERVAL", 0.0)
+    monkeypatch.setattr(map_command, "REPORT_INTERVAL", 0.0)
     caplog.set_level("INFO", "collgs_async")
     site = await serve(level2_scenes(3))
 
     async with site.client() as client:
         choice = client.search()
         products = [product async for product in choice]
-        await mapping.write_map(tmp_path / "map.html", products, client, choice, quicklooks=True, error=None)
+        await map_command.write_map(tmp_path / "map.html", products, client, choice, quicklooks=True, error=None)
 
     told = [message for message in caplog.messages if "so far" in message]
     assert [f"{number} of 3 quicklooks so far" for number in range(3)] == told

@@ -73,7 +73,7 @@ def is_clearest_of_its_tile(scene: Scene) -> bool:
     return scene.cloud_cover == min(cover for cover in rivals if cover is not None)
 
 
-WISHES: dict[str, tuple[str, dict[str, Any], Callable[[Any], bool]]] = {
+CRITERIA: dict[str, tuple[str, dict[str, Any], Callable[[Any], bool]]] = {
     "aoi": ("S2_MSIL2A", {"aoi": "place.geojson"}, lambda scene: share(scene) > 0),
     "min_overlap": ("S2_MSIL2A", {"aoi": TRIANGLE, "min_overlap": "40"}, lambda scene: share(scene) > 40),
     "months": ("S2_MSIL2A", {"months": "6-9"}, lambda scene: scene.start.month == 6),
@@ -92,7 +92,7 @@ WISHES: dict[str, tuple[str, dict[str, Any], Callable[[Any], bool]]] = {
     "by": ("S2_MSIL2A", {"aoi": TRIANGLE, "best_per": "month", "by": "coverage"}, lambda scene: share(scene) > 60),
     "ids": ("S2_MSIL2A", {"ids": "ids.txt"}, lambda scene: scene in of("S2_MSIL2A")[5:50]),
 }
-"""For each wish: where it is wished, what is said, and which scenes are right."""
+"""For each criterion: the collection, what is said, and which scenes are right."""
 
 ASKED: dict[str, tuple[str, str, Callable[[Any], bool]]] = {
     "parentIdentifier": ("S2_MSIL1C", "", lambda scene: scene.collection == "S2_MSIL1C"),
@@ -132,23 +132,23 @@ def flags(wanted: dict[str, str]) -> list[str]:
     ]
 
 
-def test_every_wish_is_tried() -> None:
+def test_every_criterion_is_tried() -> None:
     known = {option.key.removeprefix("selection.") for option in OPTIONS if option.key.startswith("selection.")}
 
-    assert known - {"strict"} == set(WISHES)
+    assert known - {"strict"} == set(CRITERIA)
 
 
 @pytest.mark.parametrize("source", ["flag", "variable", "file"])
-@pytest.mark.parametrize("wish", WISHES)
-async def test_each_wish_chooses_by_flag_variable_and_file(
+@pytest.mark.parametrize("criterion", CRITERIA)
+async def test_each_criterion_chooses_by_flag_variable_and_file(
     serve: Callable[..., Any],
     run_cli: CommandHere,
     monkeypatch: pytest.MonkeyPatch,
     folder: Path,
-    wish: str,
+    criterion: str,
     source: str,
 ) -> None:
-    collection, wanted, fits = WISHES[wish]
+    collection, wanted, fits = CRITERIA[criterion]
     site = await serve(SCENES, page_maximum=50)
     words: list[str] = []
     settings: dict[str, Any] = {"base_url": site.server.url, "parameters": {"parentIdentifier": collection}}
@@ -169,9 +169,9 @@ async def test_each_wish_chooses_by_flag_variable_and_file(
     found = listed(said.out)
     assert 0 == said.code
     assert len(right) < len(of(collection))
-    if wish in _PICKS:
+    if criterion in _PICKS:
         assert set() < set(found) <= set(right)
-    elif wish in _REORDERS:
+    elif criterion in _REORDERS:
         assert sorted(right) == sorted(found)
     else:
         assert right == found
@@ -350,7 +350,7 @@ async def test_what_is_missing_is_named_and_the_exit_code_tells(
         (["--start", "30 d"], "--start: expected an ISO 8601 date or time .*, or 30d, 2w, yesterday, today, found .*"),
     ],
 )
-async def test_a_wrong_wish_is_one_line_and_nothing_is_asked(
+async def test_a_wrong_criterion_is_one_line_and_nothing_is_asked(
     serve: Callable[..., Any], run_cli: CommandHere, folder: Path, words: list[str], line: str
 ) -> None:
     site = await serve(level2_scenes(1))

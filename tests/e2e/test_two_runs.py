@@ -219,7 +219,7 @@ async def test_a_wait_for_another_run_ends_at_once_when_it_is_interrupted(
 
 
 @pytest.mark.parametrize("age", [0, 2 * STALE_AFTER], ids=["fresh", "stale"])
-async def test_the_lease_of_a_killed_container_is_waited_for_until_it_is_stale(
+async def test_the_lock_of_a_killed_container_is_waited_for_until_it_is_stale(
     serve: Callable[..., Any], age: float
 ) -> None:
     """Its process cannot be seen from here, so that only its heartbeat tells; here waiting takes no time."""
@@ -269,10 +269,10 @@ async def test_a_run_beside_which_others_are_killed_ends_with_all(serve: Callabl
     assert site.moved() <= sum(map(len, right.values())) + KILLS * LOST_TO_A_KILL
 
 
-async def test_a_download_that_is_cancelled_while_it_takes_its_lease_leaves_none(
+async def test_a_download_that_is_cancelled_while_it_takes_its_lock_leaves_none(
     serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A folder on the net may take its time; whoever is cancelled meanwhile has the lease only afterwards."""
+    """A folder on the net may take its time; a task cancelled meanwhile acquires the lock only afterwards."""
     began, go_on = threading.Event(), threading.Event()
     take = ProductLock.acquire
 
@@ -295,7 +295,7 @@ async def test_a_download_that_is_cancelled_while_it_takes_its_lease_leaves_none
     assert [] == site.litter()
 
 
-async def test_a_run_that_is_cancelled_while_all_threads_verify_gives_its_leases_back_at_once(
+async def test_a_run_that_is_cancelled_while_all_threads_verify_gives_its_locks_back_at_once(
     serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """On a machine with one processor there is one such thread."""
@@ -322,7 +322,7 @@ async def test_a_run_that_is_cancelled_while_all_threads_verify_gives_its_leases
     assert [f"{site.archive(scene).name}.part"] == [name for name in site.litter() if not name.endswith(".json")]
 
 
-async def test_a_fetch_that_is_cancelled_twice_gives_its_lease_back(
+async def test_a_fetch_that_is_cancelled_twice_gives_its_lock_back(
     serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first time while its archive, which is not among the small ones, is verified; again while that is closed."""

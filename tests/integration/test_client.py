@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from collgs_async import Progress
-    from tests.conftest import Naps
+    from tests.conftest import RecordedSleeps
 
 
 class Recording(SilentProgress):
@@ -76,7 +76,7 @@ class Recording(SilentProgress):
         return last
 
 
-async def pull(site: Any, sleeps: Naps, progress: Progress, **options: Any) -> collgs_async.Report:
+async def pull(site: Any, sleeps: RecordedSleeps, progress: Progress, **options: Any) -> collgs_async.Report:
     async with Client(site.config(**options), progress, sleep=sleeps) as client:
         return await client.download_all()
 
@@ -274,7 +274,7 @@ async def test_a_cancelled_run_leaves_a_report_of_what_was_done(serve: Callable[
 # -------------------------------------------------------------------------------------------------------- progress
 
 
-async def test_progress_hears_of_each_product_in_order(serve: Callable[..., Any], sleeps: Naps) -> None:
+async def test_progress_hears_of_each_product_in_order(serve: Callable[..., Any], sleeps: RecordedSleeps) -> None:
     scenes = level2_scenes(3)
     site = await serve(scenes)
     progress = Recording()
@@ -289,7 +289,9 @@ async def test_progress_hears_of_each_product_in_order(serve: Callable[..., Any]
     assert report.bytes == sum(map(progress.advances, progress.told))
 
 
-async def test_progress_hears_of_a_resume_from_where_it_goes_on(serve: Callable[..., Any], sleeps: Naps) -> None:
+async def test_progress_hears_of_a_resume_from_where_it_goes_on(
+    serve: Callable[..., Any], sleeps: RecordedSleeps
+) -> None:
     scene = level2_scenes(1, size=3_000_000)[0]
     site = await serve([scene], faults={scene.identifier: fault("cut")})
     progress = Recording()
@@ -304,7 +306,7 @@ async def test_progress_hears_of_a_resume_from_where_it_goes_on(serve: Callable[
 
 
 async def test_progress_hears_only_the_end_of_what_was_skipped_or_refused(
-    serve: Callable[..., Any], sleeps: Naps
+    serve: Callable[..., Any], sleeps: RecordedSleeps
 ) -> None:
     scenes = level2_scenes(2)
     site = await serve(scenes, faults={scenes[0].identifier: fault("missing")})
@@ -319,7 +321,7 @@ async def test_progress_hears_only_the_end_of_what_was_skipped_or_refused(
     assert Status.SKIPPED is progress.outcome(scenes[1].identifier).status
 
 
-async def test_progress_hears_of_both_tries_of_a_bad_archive(serve: Callable[..., Any], sleeps: Naps) -> None:
+async def test_progress_hears_of_both_tries_of_a_bad_archive(serve: Callable[..., Any], sleeps: RecordedSleeps) -> None:
     scene = level2_scenes(1)[0]
     site = await serve([scene], faults={scene.identifier: fault("rotten")})
     progress = Recording()
@@ -333,7 +335,7 @@ async def test_progress_hears_of_both_tries_of_a_bad_archive(serve: Callable[...
 
 @pytest.mark.parametrize("count", [None, 4])
 async def test_progress_expects_what_the_search_will_give(
-    serve: Callable[..., Any], sleeps: Naps, count: int | None
+    serve: Callable[..., Any], sleeps: RecordedSleeps, count: int | None
 ) -> None:
     site = await serve(level2_scenes(12, size=1_000), page_maximum=5)
     progress = Recording()
@@ -348,7 +350,7 @@ async def test_progress_expects_what_the_search_will_give(
 
 
 async def test_a_run_over_several_pages_keeps_no_outcome_but_those_that_failed(
-    serve: Callable[..., Any], sleeps: Naps
+    serve: Callable[..., Any], sleeps: RecordedSleeps
 ) -> None:
     scenes = level2_scenes(250, size=700)
     site = await serve(scenes, faults={scenes[125].identifier: fault("missing")})

@@ -21,7 +21,7 @@ from tests.support.servers import listening
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.conftest import Naps
+    from tests.conftest import RecordedSleeps
 
 NAME = "S2A_MSIL2A_20210924T163021_N0301_R083_T15SYR_20210924T211718"
 
@@ -336,7 +336,7 @@ NEW = entry("N", "2021-06-01T00:00:00Z")
 ASKED = {"timeStart": "2021-01-01", "timeEnd": "2021-12-31"}
 
 
-async def search(server: Deaf, folder: Path, sleeps: Naps, **parameters: Any) -> list[str]:
+async def search(server: Deaf, folder: Path, sleeps: RecordedSleeps, **parameters: Any) -> list[str]:
     async with listening(server) as origin:
         config = Config(
             base_url=f"{origin}/search",
@@ -348,7 +348,7 @@ async def search(server: Deaf, folder: Path, sleeps: Naps, **parameters: Any) ->
             return [product.identifier async for product in client.catalogue.search()]
 
 
-async def test_without_an_echo_one_product_outside_ends_the_search(tmp_path: Path, sleeps: Naps) -> None:
+async def test_without_an_echo_one_product_outside_ends_the_search(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     server = Deaf(NEW, *OLD)
     with pytest.raises(CatalogueError) as caught:
         await search(server, tmp_path, sleeps, **ASKED)
@@ -360,17 +360,19 @@ async def test_without_an_echo_one_product_outside_ends_the_search(tmp_path: Pat
     assert (1, []) == (server.asked, sleeps.seconds)
 
 
-async def test_later_pages_are_looked_at_too(tmp_path: Path, sleeps: Naps) -> None:
+async def test_later_pages_are_looked_at_too(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     right = [entry(f"N{number}", "2021-06-01") for number in range(150)]
     with pytest.raises(CatalogueError, match="does not go by timeStart"):
         await search(Deaf(*right, *OLD), tmp_path, sleeps, **ASKED)
 
 
-async def test_without_an_echo_right_products_are_taken(tmp_path: Path, sleeps: Naps) -> None:
+async def test_without_an_echo_right_products_are_taken(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     assert ["N"] == await search(Deaf(NEW), tmp_path, sleeps, **ASKED, box="1,2,3,4", cloudCover="[0,20]")
 
 
-async def test_a_false_echo_is_told_once(tmp_path: Path, sleeps: Naps, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_false_echo_is_told_once(
+    tmp_path: Path, sleeps: RecordedSleeps, caplog: pytest.LogCaptureFixture
+) -> None:
     many = [entry(f"P{number}", "2018-09-11T10:30:21Z") for number in range(150)]
     with caplog.at_level(logging.WARNING, "collgs_async"):
         assert 150 == len(await search(Deaf(*many, echo=True), tmp_path, sleeps, **ASKED))
@@ -380,7 +382,7 @@ async def test_a_false_echo_is_told_once(tmp_path: Path, sleeps: Naps, caplog: p
 
 
 async def test_a_parameter_that_the_echo_lacks_is_told_as_ignored(
-    tmp_path: Path, sleeps: Naps, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, sleeps: RecordedSleeps, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING, "collgs_async"):
         await search(Deaf(*OLD, echo=True, without=frozenset({"timeStart"})), tmp_path, sleeps, timeStart="2021-01-01")
@@ -390,7 +392,9 @@ async def test_a_parameter_that_the_echo_lacks_is_told_as_ignored(
 
 
 @pytest.mark.parametrize("echo", [True, False])
-async def test_identifiers_that_are_ignored_end_the_search(tmp_path: Path, sleeps: Naps, *, echo: bool) -> None:
+async def test_identifiers_that_are_ignored_end_the_search(
+    tmp_path: Path, sleeps: RecordedSleeps, *, echo: bool
+) -> None:
     async with listening(Deaf(*OLD, echo=echo)) as origin:
         config = Config(
             base_url=f"{origin}/search",
@@ -403,7 +407,7 @@ async def test_identifiers_that_are_ignored_end_the_search(tmp_path: Path, sleep
                 await client.search().collect()
 
 
-async def test_what_is_checked_on_this_side_needs_no_compliance(tmp_path: Path, sleeps: Naps) -> None:
+async def test_what_is_checked_on_this_side_needs_no_compliance(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     descending = entry("D", "2021-06-01", orbitDirection="DESCENDING")
     ascending = entry("A", "2021-06-01", orbitDirection="ASCENDING")
     async with listening(Deaf(descending, ascending)) as origin:
@@ -417,7 +421,7 @@ async def test_what_is_checked_on_this_side_needs_no_compliance(tmp_path: Path, 
             assert ["A"] == [product.identifier for product in await client.search().collect()]
 
 
-async def test_an_old_server_without_an_echo_is_asked_by_the_old_name(tmp_path: Path, sleeps: Naps) -> None:
+async def test_an_old_server_without_an_echo_is_asked_by_the_old_name(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     async def old(request: web.BaseRequest) -> web.StreamResponse:
         found = [NEW] if "parentId" in request.query else [{"properties": {"identifier": name}} for name in ("W", "X")]
         return web.Response(text=json.dumps({"features": found, "totalResults": len(found)}))
@@ -427,7 +431,7 @@ async def test_an_old_server_without_an_echo_is_asked_by_the_old_name(tmp_path: 
 
 @pytest.mark.parametrize("foreign", ["startRecord", "page"])
 async def test_a_catalogue_of_other_names_is_named_before_its_second_page(
-    tmp_path: Path, sleeps: Naps, foreign: str
+    tmp_path: Path, sleeps: RecordedSleeps, foreign: str
 ) -> None:
     asked = 0
 
@@ -442,7 +446,7 @@ async def test_a_catalogue_of_other_names_is_named_before_its_second_page(
     assert 1 == asked
 
 
-async def test_products_by_other_names_are_not_called_collections(tmp_path: Path, sleeps: Naps) -> None:
+async def test_products_by_other_names_are_not_called_collections(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     server = Deaf(NEW, echo=True, without=frozenset({"parentIdentifier", "parentId"}))
     with pytest.raises(CatalogueError, match="the collection that was asked for and lists products by parameters of"):
         await search(server, tmp_path, sleeps)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.conftest import Naps
+    from tests.conftest import RecordedSleeps
 
 DOCUMENT = """<?xml version="1.0"?>
 <OpenSearchDescription xmlns="http://a9.com/-/spec/opensearch/1.1/"
@@ -260,7 +260,7 @@ NO_DOCUMENT = 200, b"<rss/>"
     ids=["busy", "sign-in", "endless", "no document"],
 )
 async def test_a_search_does_not_wait_for_a_description_and_goes_on_without(
-    tmp_path: Path, sleeps: Naps, caplog: pytest.LogCaptureFixture, answer: tuple[int, bytes], asks: int
+    tmp_path: Path, sleeps: RecordedSleeps, caplog: pytest.LogCaptureFixture, answer: tuple[int, bytes], asks: int
 ) -> None:
     asked: list[str] = []
 
@@ -282,7 +282,7 @@ async def test_a_search_does_not_wait_for_a_description_and_goes_on_without(
     assert [] == described(caplog)
 
 
-async def test_a_strict_search_asks_again(tmp_path: Path, sleeps: Naps) -> None:
+async def test_a_strict_search_asks_again(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     answers = [web.Response(status=503), web.Response(body=DOCUMENT.encode())]
 
     async def server(_: web.BaseRequest) -> web.StreamResponse:

@@ -12,7 +12,7 @@ from tests.support.listings import NEWEST, Item, Listing, collected, mixed
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.conftest import Naps
+    from tests.conftest import RecordedSleeps
 
 LENGTH, WINDOW = 130, 40
 
@@ -44,7 +44,7 @@ def scenes(*, together: int = 1, timeless: int = 0) -> list[Item]:
 )
 @pytest.mark.parametrize("timeless", [0, 3])
 async def test_what_lies_beyond_the_window_comes_by_spans_of_time(
-    tmp_path: Path, sleeps: Naps, order: str, beyond: int | str, total: str, timeless: int
+    tmp_path: Path, sleeps: RecordedSleeps, order: str, beyond: int | str, total: str, timeless: int
 ) -> None:
     items = scenes(together=7 if timeless else 1, timeless=timeless)
     items = {"newest first": items, "oldest first": items[::-1], "any": mixed(items)}[order]
@@ -58,7 +58,7 @@ async def test_what_lies_beyond_the_window_comes_by_spans_of_time(
     assert len(catalogue.asked) <= 100
 
 
-async def test_newest_first_costs_hardly_more_than_reading_through(tmp_path: Path, sleeps: Naps) -> None:
+async def test_newest_first_costs_hardly_more_than_reading_through(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     catalogue = Listing(scenes(), window=WINDOW)
 
     came, error = await collected(catalogue, tmp_path, sleeps)
@@ -67,7 +67,7 @@ async def test_newest_first_costs_hardly_more_than_reading_through(tmp_path: Pat
     assert len(catalogue.asked) <= 1.6 * LENGTH / 9
 
 
-async def test_spans_stay_within_what_was_asked_for(tmp_path: Path, sleeps: Naps) -> None:
+async def test_spans_stay_within_what_was_asked_for(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     catalogue = Listing(scenes(), window=WINDOW)
     start, end = "2025-05-28T00:00:00.000Z", "2025-05-31T00:00:00.000Z"
 
@@ -80,7 +80,7 @@ async def test_spans_stay_within_what_was_asked_for(tmp_path: Path, sleeps: Naps
 
 @pytest.mark.parametrize("asked", [{"startIndex": 2}, {"timeRelation": "during", "timeStart": "2000-01-01"}])
 async def test_search_that_cannot_be_divided_ends_in_the_servers_words(
-    tmp_path: Path, sleeps: Naps, asked: dict[str, object]
+    tmp_path: Path, sleeps: RecordedSleeps, asked: dict[str, object]
 ) -> None:
     catalogue = Listing(scenes(), window=WINDOW)
 
@@ -90,7 +90,7 @@ async def test_search_that_cannot_be_divided_ends_in_the_servers_words(
     assert "the catalogue answered HTTP 400: no further" == str(error)
 
 
-async def test_more_of_one_moment_than_the_window_has_is_told(tmp_path: Path, sleeps: Naps) -> None:
+async def test_more_of_one_moment_than_the_window_has_is_told(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     catalogue = Listing(scenes(together=100), window=WINDOW, beyond="empty")
 
     came, error = await collected(catalogue, tmp_path, sleeps)
@@ -100,7 +100,9 @@ async def test_more_of_one_moment_than_the_window_has_is_told(tmp_path: Path, sl
     assert len(catalogue.asked) <= 300
 
 
-async def test_a_count_that_is_always_too_large_is_told_of_the_whole_list(tmp_path: Path, sleeps: Naps) -> None:
+async def test_a_count_that_is_always_too_large_is_told_of_the_whole_list(
+    tmp_path: Path, sleeps: RecordedSleeps
+) -> None:
     items = scenes()[:30]
     catalogue = Listing(items, total=lambda _, found, __: len(found) + 7)
 
@@ -110,7 +112,7 @@ async def test_a_count_that_is_always_too_large_is_told_of_the_whole_list(tmp_pa
     assert "30 of 37 results came, by the catalogue's count, also when it was asked by spans of time" == str(error)
 
 
-async def test_products_without_times_beyond_the_window_are_told(tmp_path: Path, sleeps: Naps) -> None:
+async def test_products_without_times_beyond_the_window_are_told(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     catalogue = Listing([Item(f"P{number}") for number in range(100)], window=WINDOW, beyond="empty")
 
     came, error = await collected(catalogue, tmp_path, sleeps)
@@ -121,7 +123,7 @@ async def test_products_without_times_beyond_the_window_are_told(tmp_path: Path,
 
 @pytest.mark.parametrize("there", [1000, 1300])
 async def test_count_that_may_be_the_most_that_is_counted_is_looked_behind(
-    tmp_path: Path, sleeps: Naps, there: int
+    tmp_path: Path, sleeps: RecordedSleeps, there: int
 ) -> None:
     items = [Item(f"P{number:05}", NEWEST - number * timedelta(hours=1)) for number in range(there)]
     catalogue = Listing(items, 100, window=1000, beyond="empty", total=lambda _, found, __: min(len(found), 1000))
@@ -132,7 +134,7 @@ async def test_count_that_may_be_the_most_that_is_counted_is_looked_behind(
     assert len(catalogue.asked) <= 24
 
 
-async def test_count_that_cannot_be_looked_behind_is_told(tmp_path: Path, sleeps: Naps) -> None:
+async def test_count_that_cannot_be_looked_behind_is_told(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     items = [Item(f"P{number:05}") for number in range(1300)]
     catalogue = Listing(items, 100, window=1000, beyond="empty", total=lambda _, found, __: min(len(found), 1000))
 
@@ -145,7 +147,7 @@ async def test_count_that_cannot_be_looked_behind_is_told(tmp_path: Path, sleeps
 @pytest.mark.parametrize("order", ["newest first", "oldest first", "any"])
 @pytest.mark.parametrize(("cap", "page_size"), [(100, 100), (100, 50), (200, 100), (300, 100)])
 async def test_a_count_that_ends_at_any_round_number_is_looked_behind(
-    tmp_path: Path, sleeps: Naps, order: str, cap: int, page_size: int
+    tmp_path: Path, sleeps: RecordedSleeps, order: str, cap: int, page_size: int
 ) -> None:
     items = [Item(f"P{number:05}", NEWEST - number * timedelta(hours=1)) for number in range(340)]
     items = {"newest first": items, "oldest first": items[::-1], "any": mixed(items)}[order]
@@ -160,7 +162,7 @@ async def test_a_count_that_ends_at_any_round_number_is_looked_behind(
 @pytest.mark.parametrize("there", [100, 200, 300])
 @pytest.mark.parametrize("falling", [True, False])
 async def test_a_list_that_does_end_at_a_round_number_costs_a_request_or_two_more(
-    tmp_path: Path, sleeps: Naps, there: int, falling: bool
+    tmp_path: Path, sleeps: RecordedSleeps, there: int, falling: bool
 ) -> None:
     items = [Item(f"P{number:05}", NEWEST - number * timedelta(hours=1)) for number in range(there)]
     catalogue = Listing(items if falling else items[::-1], 100)
@@ -173,7 +175,7 @@ async def test_a_list_that_does_end_at_a_round_number_costs_a_request_or_two_mor
 
 @pytest.mark.parametrize("asked", [{}, {"startIndex": 1, "count": 100}])
 async def test_a_round_number_that_cannot_be_looked_behind_is_believed(
-    tmp_path: Path, sleeps: Naps, asked: dict[str, object]
+    tmp_path: Path, sleeps: RecordedSleeps, asked: dict[str, object]
 ) -> None:
     catalogue = Listing([Item(f"P{number:05}") for number in range(100)], 100)
 

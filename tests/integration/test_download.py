@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from collgs_async.models.product import Outcome
-    from tests.conftest import Naps
+    from tests.conftest import RecordedSleeps
 
 ONE_SIZE_AND_A_BIT = ["cut", "reset", "etag-per-node", "early-206", "200-range", "weak-etag", "no-validators", "stall"]
 STOPS_MIDWAY = (FAULTS["cut"], FAULTS["500"])
@@ -118,21 +118,25 @@ async def test_a_sign_in_form_stops_the_run_and_is_never_saved(serve: Callable[.
 
 
 @pytest.mark.parametrize("name", ["503", "429"])
-async def test_retry_after_is_obeyed(serve: Callable[..., Any], sleeps: Naps, name: str) -> None:
+async def test_retry_after_is_obeyed(serve: Callable[..., Any], sleeps: RecordedSleeps, name: str) -> None:
     await pull_one(serve, name)
 
     assert max(sleeps.seconds) <= 1.1
     assert max(sleeps.seconds) >= 0.9
 
 
-async def test_first_wait_after_a_broken_line_is_at_most_a_second(serve: Callable[..., Any], sleeps: Naps) -> None:
+async def test_first_wait_after_a_broken_line_is_at_most_a_second(
+    serve: Callable[..., Any], sleeps: RecordedSleeps
+) -> None:
     await pull_one(serve, "cut")
 
     assert 1 == len(sleeps.seconds)
     assert 0 <= sleeps.seconds[0] <= 1
 
 
-async def test_a_store_that_is_gone_is_given_up_after_the_retries(serve: Callable[..., Any], sleeps: Naps) -> None:
+async def test_a_store_that_is_gone_is_given_up_after_the_retries(
+    serve: Callable[..., Any], sleeps: RecordedSleeps
+) -> None:
     site = await serve(level2_scenes(1))
     await serve([])
     async with site.client(download_base_url="http://127.0.0.1:9", outage=0) as client:

@@ -16,7 +16,7 @@ from tests.support.servers import listening
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.conftest import Naps
+    from tests.conftest import RecordedSleeps
 
 FORM = '<html><form method="post" action="/login"><input name="username"><input type="password" name="password"></form>'
 
@@ -66,7 +66,7 @@ class ByRole:
 async def search(
     site: ByRole,
     folder: Path,
-    sleeps: Naps,
+    sleeps: RecordedSleeps,
     *,
     password: str | None = "right",
     collections: bool = False,
@@ -86,7 +86,7 @@ async def search(
             return [one.identifier async for one in client.search()]
 
 
-async def test_by_itself_a_search_that_is_public_signs_nobody_in(tmp_path: Path, sleeps: Naps) -> None:
+async def test_by_itself_a_search_that_is_public_signs_nobody_in(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     site = ByRole()
 
     assert ["A"] == await search(site, tmp_path, sleeps)
@@ -94,7 +94,7 @@ async def test_by_itself_a_search_that_is_public_signs_nobody_in(tmp_path: Path,
 
 
 async def test_always_searches_anew_with_the_cookies(
-    tmp_path: Path, sleeps: Naps, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, sleeps: RecordedSleeps, caplog: pytest.LogCaptureFixture
 ) -> None:
     site = ByRole()
     with caplog.at_level(logging.INFO, "collgs_async"):
@@ -114,21 +114,23 @@ async def test_always_searches_anew_with_the_cookies(
         pytest.param(ByRole(open_to_all=(), hidden=("X",)), id="an unknown one"),
     ],
 )
-async def test_for_a_hidden_collection_another_leads_to_the_form(tmp_path: Path, sleeps: Naps, site: ByRole) -> None:
+async def test_for_a_hidden_collection_another_leads_to_the_form(
+    tmp_path: Path, sleeps: RecordedSleeps, site: ByRole
+) -> None:
     assert ["M"] == await search(site, tmp_path, sleeps, sign_in="always")
     assert 1 == site.posts
 
 
-async def test_collections_are_listed_after_it_too(tmp_path: Path, sleeps: Naps) -> None:
+async def test_collections_are_listed_after_it_too(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     assert ["C", "X", "Y"] == await search(ByRole(), tmp_path, sleeps, sign_in="always", collections=True)
 
 
-async def test_without_credentials_it_is_a_clear_error(tmp_path: Path, sleeps: Naps) -> None:
+async def test_without_credentials_it_is_a_clear_error(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     with pytest.raises(AuthenticationError, match="there are no credentials: set COLLGS_USERNAME and COLLGS_PASSWORD"):
         await search(ByRole(), tmp_path, sleeps, password=None, sign_in="always")
 
 
-async def test_a_wrong_password_is_posted_once(tmp_path: Path, sleeps: Naps) -> None:
+async def test_a_wrong_password_is_posted_once(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     site = ByRole()
     with pytest.raises(AuthenticationError, match="the password for ada was refused"):
         await search(site, tmp_path, sleeps, password="wrong", sign_in="always")
@@ -136,12 +138,14 @@ async def test_a_wrong_password_is_posted_once(tmp_path: Path, sleeps: Naps) -> 
     assert 1 == site.posts
 
 
-async def test_a_store_that_asks_nobody_is_a_clear_error(tmp_path: Path, sleeps: Naps) -> None:
+async def test_a_store_that_asks_nobody_is_a_clear_error(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     with pytest.raises(AuthenticationError, match=r"sign_in is always, but 127.0.0.1 hands archives out"):
         await search(ByRole(store_is_open=True), tmp_path, sleeps, sign_in="always")
 
 
-async def test_a_catalogue_that_shows_nothing_before_it_is_a_clear_error(tmp_path: Path, sleeps: Naps) -> None:
+async def test_a_catalogue_that_shows_nothing_before_it_is_a_clear_error(
+    tmp_path: Path, sleeps: RecordedSleeps
+) -> None:
     class Empty(ByRole):
         def _search(self, query: dict[str, str], *, member: bool) -> web.StreamResponse:
             self.searches.append((member, query))
@@ -151,7 +155,9 @@ async def test_a_catalogue_that_shows_nothing_before_it_is_a_clear_error(tmp_pat
         await search(Empty(), tmp_path, sleeps, sign_in="always")
 
 
-async def test_a_sign_in_that_fails_on_its_way_is_tried_again_and_ends_the_search(tmp_path: Path, sleeps: Naps) -> None:
+async def test_a_sign_in_that_fails_on_its_way_is_tried_again_and_ends_the_search(
+    tmp_path: Path, sleeps: RecordedSleeps
+) -> None:
     site = ByRole()
     site.trouble = 1
     assert ["A", "M"] == await search(site, tmp_path, sleeps, sign_in="always")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from tests.conftest import Naps
+    from tests.conftest import RecordedSleeps
 
 FLOWS, WORKERS = 4, 16
 FIRST_SECONDS = 10.0
@@ -159,7 +159,7 @@ async def test_one_product_that_is_always_busy_stops_neither_the_others_nor_the_
     assert "HTTP 503" in str(report.failures[0].error)
 
 
-async def test_being_asked_to_wait_an_hour_is_final_and_said(tmp_path: Path, sleeps: Naps) -> None:
+async def test_being_asked_to_wait_an_hour_is_final_and_said(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     busy = saying(plain(b"try later", "429 Too Many Requests", Retry_After="3600"))
     async with raw_server([("A", "/a.zip"), ("B", "/b.zip")], busy) as store:
         async with Client(settings_for(store, tmp_path / "archives"), sleep=sleeps) as client:

@@ -22,14 +22,14 @@ from hypothesis import strategies as st
 
 from collgs_async import Client, NotAvailableError, ProductError
 from collgs_async.models.product import Status
-from tests.conftest import HANGS, Command, Naps, is_archive
+from tests.conftest import HANGS, Command, RecordedSleeps, is_archive
 from tests.support.commands import COLLECTION, assert_clean_exit, on_linux
 from tests.support.servers import (
     MIB,
     MOST_MEMORY,
     RIGHT,
     Asked,
-    Wild,
+    RawServer,
     files_in,
     measured,
     plain,
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from collgs_async.models.product import Outcome
     from tests.conftest import CommandHere
 
-    W = TypeVar("W", bound="Wild")
+    W = TypeVar("W", bound="RawServer")
 
 # ---------------------------------------------------------------------------------------- a server without manners
 
@@ -87,7 +87,7 @@ NAMES = [
 ]
 
 
-def words_for(server: Wild, folder: Path) -> tuple[object, ...]:
+def words_for(server: RawServer, folder: Path) -> tuple[object, ...]:
     return ("--base-url", f"{server.origin}/search", *COLLECTION, "--output", folder)
 
 
@@ -125,7 +125,7 @@ async def test_every_name_gets_a_file_of_its_own_inside_the_folder_and_none_reac
 
 
 @pytest.mark.parametrize("name", ["", "   ", "\n"])
-async def test_an_empty_name_is_a_clear_failure(tmp_path: Path, sleeps: Naps, name: str) -> None:
+async def test_an_empty_name_is_a_clear_failure(tmp_path: Path, sleeps: RecordedSleeps, name: str) -> None:
     async with raw_server([(name, "/a.zip"), ("B", "/b.zip")], saying(plain(RIGHT))) as server:
         report = await pull(server, tmp_path / "archives", sleeps)
 
@@ -148,7 +148,9 @@ async def test_no_listing_carries_a_name_that_moves_the_cursor(
     assert [] == dangerous(ended.err + ended.out)
 
 
-async def test_names_that_differ_only_in_case_are_fetched_and_found_again_apart(tmp_path: Path, sleeps: Naps) -> None:
+async def test_names_that_differ_only_in_case_are_fetched_and_found_again_apart(
+    tmp_path: Path, sleeps: RecordedSleeps
+) -> None:
     async with raw_server([("Case", "/1.zip"), ("case", "/2.zip")], saying(plain(RIGHT))) as server:
         first = await pull(server, tmp_path / "archives", sleeps)
         second = await pull(server, tmp_path / "archives", sleeps)
@@ -162,7 +164,7 @@ async def test_names_that_differ_only_in_case_are_fetched_and_found_again_apart(
 
 @pytest.mark.parametrize("scheme", ["file://", "ftp://127.0.0.1", "gopher://127.0.0.1", "data:application/zip,PK"])
 async def test_a_link_of_another_kind_is_a_clear_failure_and_reads_nothing(
-    tmp_path: Path, sleeps: Naps, scheme: str
+    tmp_path: Path, sleeps: RecordedSleeps, scheme: str
 ) -> None:
     secret = tmp_path / "secret.zip"
     secret.write_bytes(RIGHT)
@@ -176,7 +178,7 @@ async def test_a_link_of_another_kind_is_a_clear_failure_and_reads_nothing(
     assert not (tmp_path / "archives").exists()
 
 
-async def test_a_link_with_a_password_is_followed_without_it(tmp_path: Path, sleeps: Naps) -> None:
+async def test_a_link_with_a_password_is_followed_without_it(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     async with raw_server([], saying(plain(RIGHT))) as server:
         server.offer([("A", server.origin.replace("//", "//user:pass@") + "/a.zip")])
         report = await pull(server, tmp_path / "archives", sleeps)
@@ -186,7 +188,9 @@ async def test_a_link_with_a_password_is_followed_without_it(tmp_path: Path, sle
         assert "pass" not in json.dumps(server.archive_requests[0].headers)
 
 
-async def test_a_link_to_another_host_brings_nothing_of_the_catalogue_along(tmp_path: Path, sleeps: Naps) -> None:
+async def test_a_link_to_another_host_brings_nothing_of_the_catalogue_along(
+    tmp_path: Path, sleeps: RecordedSleeps
+) -> None:
     async with raw_server([("A", "http://localhost:1/a.zip")], saying(plain(RIGHT))) as server:
         port = server.origin.rpartition(":")[2]
         server.offer([("A", f"http://localhost:{port}/a.zip")], Set_Cookie="session=secret", WWW_Authenticate="Basic")
@@ -199,7 +203,9 @@ async def test_a_link_to_another_host_brings_nothing_of_the_catalogue_along(tmp_
 
 
 @pytest.mark.parametrize("link", ["http://127.0.0.1:1/a.zip", "http://[::1/a.zip", "http://a..b/x", "http://\x00/"])
-async def test_a_link_that_leads_nowhere_costs_that_product_alone(tmp_path: Path, sleeps: Naps, link: str) -> None:
+async def test_a_link_that_leads_nowhere_costs_that_product_alone(
+    tmp_path: Path, sleeps: RecordedSleeps, link: str
+) -> None:
     async with raw_server([("A", link), ("B", "/b.zip")], saying(plain(RIGHT))) as server:
         report = await pull(server, tmp_path / "archives", sleeps)
 
@@ -211,7 +217,9 @@ async def test_a_link_that_leads_nowhere_costs_that_product_alone(tmp_path: Path
 
 
 @pytest.mark.parametrize("places", [("/a.zip",), ("/b.zip", "/a.zip"), tuple(f"/{number}" for number in range(100))])
-async def test_redirects_without_end_are_final_after_ten(tmp_path: Path, sleeps: Naps, places: tuple[str, ...]) -> None:
+async def test_redirects_without_end_are_final_after_ten(
+    tmp_path: Path, sleeps: RecordedSleeps, places: tuple[str, ...]
+) -> None:
     turn = 0
 
     async def redirect(_: Asked) -> AsyncIterator[bytes]:
@@ -238,7 +246,7 @@ async def test_redirects_without_end_are_final_after_ten(tmp_path: Path, sleeps:
     ],
 )
 async def test_a_redirect_to_where_we_do_not_go_is_final(
-    tmp_path: Path, sleeps: Naps, location: str, said: str
+    tmp_path: Path, sleeps: RecordedSleeps, location: str, said: str
 ) -> None:
     async with raw_server([("A", "/a.zip")], saying(plain(b"", "302 Found", Location=location))) as server:
         report = await pull(server, tmp_path / "archives", sleeps)
@@ -250,7 +258,7 @@ async def test_a_redirect_to_where_we_do_not_go_is_final(
 
 
 async def test_a_redirect_from_https_to_http_is_final_and_not_followed(
-    tmp_path: Path, sleeps: Naps, certificate: Path
+    tmp_path: Path, sleeps: RecordedSleeps, certificate: Path
 ) -> None:
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     tls.load_cert_chain(certificate)
@@ -268,7 +276,7 @@ async def test_a_redirect_from_https_to_http_is_final_and_not_followed(
 
 
 async def outcome_of(
-    store: Callable[[Asked], AsyncIterator[bytes]], folder: Path, sleeps: Naps, **options: Any
+    store: Callable[[Asked], AsyncIterator[bytes]], folder: Path, sleeps: RecordedSleeps, **options: Any
 ) -> Outcome:
     """Download one product from this store, in bounded time."""
     async with (
@@ -298,7 +306,7 @@ def assert_right_or_clear(outcome: Outcome, folder: Path) -> None:
     [b"X: " + b"x" * 2**20 + b"\r\n", b'ETag: "' + b"x" * 2**20 + b'"\r\n', b"x" * 2**20 + b": 1\r\n"],
     ids=["value", "ETag", "name"],
 )
-async def test_a_header_of_a_megabyte_is_a_clear_failure(tmp_path: Path, sleeps: Naps, header: bytes) -> None:
+async def test_a_header_of_a_megabyte_is_a_clear_failure(tmp_path: Path, sleeps: RecordedSleeps, header: bytes) -> None:
     answer = b"HTTP/1.1 200 OK\r\n" + header + plain(RIGHT).partition(b"\r\n")[2]
 
     outcome = await outcome_of(saying(answer), tmp_path, sleeps)
@@ -310,7 +318,7 @@ async def test_a_header_of_a_megabyte_is_a_clear_failure(tmp_path: Path, sleeps:
 
 @pytest.mark.parametrize("line", [b"X: x\r\n", b"Set-Cookie: a=b\r\n", b" folded\r\n"])
 async def test_headers_without_end_are_a_clear_failure_in_bounded_memory(
-    tmp_path: Path, sleeps: Naps, line: bytes
+    tmp_path: Path, sleeps: RecordedSleeps, line: bytes
 ) -> None:
     sent = 0
 
@@ -345,7 +353,7 @@ LYING_LENGTHS = {
 @pytest.mark.parametrize("lie", LYING_LENGTHS)
 @pytest.mark.parametrize("always", [True, False], ids=["always", "at first"])
 async def test_lengths_that_lie_never_make_a_wrong_file(
-    tmp_path: Path, sleeps: Naps, lie: str, *, always: bool
+    tmp_path: Path, sleeps: RecordedSleeps, lie: str, *, always: bool
 ) -> None:
     turn = 0
 
@@ -362,7 +370,7 @@ async def test_lengths_that_lie_never_make_a_wrong_file(
     assert outcome.attempts < 20
 
 
-async def test_a_compressed_range_is_not_taken_for_the_rest(tmp_path: Path, sleeps: Naps) -> None:
+async def test_a_compressed_range_is_not_taken_for_the_rest(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     """The line breaks after a third; the rest comes as gzip, unasked, and then as it should."""
     third = len(RIGHT) // 3
     tag = '"one"'
@@ -496,7 +504,7 @@ async def outcome_of_script(script: Sequence[bytes | Play], folder: Path, **opti
         answer = next(waiting, HONEST)
         yield answer(asked) if isinstance(answer, Play) else answer
 
-    return await outcome_of(store, folder, Naps(), **options)
+    return await outcome_of(store, folder, RecordedSleeps(), **options)
 
 
 async def test_a_length_beyond_the_whole_disk_is_that_products_trouble_alone(tmp_path: Path) -> None:

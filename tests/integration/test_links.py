@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from tests.conftest import Naps
-    from tests.support.servers import Asked, Wild
+    from tests.conftest import RecordedSleeps
+    from tests.support.servers import Asked, RawServer
 
 SIGNED = [
     "/x%27y(z)%28.zip?Signature=ab%2BcD%3D%3D&d=attachment%3B%20filename%3D%22a.zip%22&cred=A%2F2025%2Fs3",
@@ -58,7 +58,7 @@ class Recorder:
 
 
 @asynccontextmanager
-async def store_of(*hops: str, certificate: Path | None = None) -> AsyncIterator[Wild]:
+async def store_of(*hops: str, certificate: Path | None = None) -> AsyncIterator[RawServer]:
     tls = None
     if certificate:
         tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -68,7 +68,7 @@ async def store_of(*hops: str, certificate: Path | None = None) -> AsyncIterator
 
 
 @pytest.mark.parametrize("target", SIGNED)
-async def test_links_are_asked_as_the_catalogue_gives_them(tmp_path: Path, sleeps: Naps, target: str) -> None:
+async def test_links_are_asked_as_the_catalogue_gives_them(tmp_path: Path, sleeps: RecordedSleeps, target: str) -> None:
     """Absolute and relative to the host alike, and named alike in the report."""
     async with store_of(target) as server:
         server.offer(
@@ -88,7 +88,7 @@ async def test_links_are_asked_as_the_catalogue_gives_them(tmp_path: Path, sleep
 @pytest.mark.parametrize("length", [1, 2, 3])
 @pytest.mark.parametrize("secure", [False, True], ids=["http", "https"])
 async def test_links_are_asked_as_redirects_give_them(
-    tmp_path: Path, sleeps: Naps, certificate: Path, length: int, *, secure: bool
+    tmp_path: Path, sleeps: RecordedSleeps, certificate: Path, length: int, *, secure: bool
 ) -> None:
     for number in range(0, len(SIGNED), length):
         hops = [target for target in SIGNED[number : number + length] if target[:2] != "//"]
@@ -114,7 +114,9 @@ async def test_links_are_asked_as_redirects_give_them(
         ("./../up.zip", "/up.zip"),
     ],
 )
-async def test_only_what_http_cannot_carry_is_encoded(tmp_path: Path, sleeps: Naps, given: str, asked: str) -> None:
+async def test_only_what_http_cannot_carry_is_encoded(
+    tmp_path: Path, sleeps: RecordedSleeps, given: str, asked: str
+) -> None:
     async def store(request: Asked) -> AsyncIterator[bytes]:
         head = b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nConnection: close\r\nLocation: "
         yield head + given.encode("latin-1") + b"\r\n\r\n" if request.path == "/first" else plain(RIGHT)
@@ -128,7 +130,7 @@ async def test_only_what_http_cannot_carry_is_encoded(tmp_path: Path, sleeps: Na
         assert ["/first", asked] == [one.path for one in server.archive_requests]
 
 
-async def test_plans_and_sidecars_keep_links(tmp_path: Path, sleeps: Naps) -> None:
+async def test_plans_and_sidecars_keep_links(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     target = SIGNED[0]
     async with store_of(target) as server:
         async with Client(settings_for(server, tmp_path / "archives"), sleep=sleeps) as client:

@@ -286,14 +286,14 @@ async def taken(final: Path) -> PartFile:
 
 
 @pytest.mark.parametrize("step", ["write", "cut", "remember", "record", "discard", "publish"])
-@pytest.mark.parametrize("how", ["lease", "part"])
+@pytest.mark.parametrize("how", ["lock", "part"])
 async def test_nothing_is_written_or_removed_that_another_run_took_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, how: str
 ) -> None:
     """After a pause, as of a container, which the clock tells; a part that was replaced is seen where it matters."""
     part = await taken(tmp_path / "a.zip")
     async with part:
-        if how == "lease":
+        if how == "lock":
             (tmp_path / "a.zip.part.lease").write_text("of another run")
         separate(part.path)
         part.path.write_bytes(b"of another run")
@@ -316,7 +316,7 @@ async def test_nothing_is_written_or_removed_that_another_run_took_over(
     assert not part.final.exists()
 
 
-async def test_a_lease_is_looked_at_only_after_a_pause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_lock_is_looked_at_only_after_a_pause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     part = await taken(tmp_path / "a.zip")
     monkeypatch.setattr("collgs_async.storage.lock.read_small", lambda *_: pytest.fail("looked"))
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from collgs_async import Product, Report
-    from tests.conftest import Naps
+    from tests.conftest import RecordedSleeps
 
 BASE = "https://h.example/"
 NAME = "S2A_MSIL1C_20250502T103001_N0511_R008_T31UGR_20250502T120001"
@@ -132,7 +132,7 @@ class Store:
                 return web.Response(body=body, content_type="application/zip")
 
 
-async def pull(store: Store, folder: Path, sleeps: Naps) -> Report:
+async def pull(store: Store, folder: Path, sleeps: RecordedSleeps) -> Report:
     async with listening(store) as origin:
         config = Config(
             base_url=f"{origin}/search",
@@ -156,7 +156,9 @@ async def pull(store: Store, folder: Path, sleeps: Naps) -> Report:
         pytest.param(502, id="a gateway without its server"),
     ],
 )
-async def test_the_next_link_is_tried_where_the_first_has_nothing(tmp_path: Path, sleeps: Naps, trouble: Any) -> None:
+async def test_the_next_link_is_tried_where_the_first_has_nothing(
+    tmp_path: Path, sleeps: RecordedSleeps, trouble: Any
+) -> None:
     store = Store(a=trouble, b=RIGHT)
     report = await pull(store, tmp_path, sleeps)
 
@@ -165,14 +167,14 @@ async def test_the_next_link_is_tried_where_the_first_has_nothing(tmp_path: Path
     assert "b" == store.asked[-1]
 
 
-async def test_a_first_link_that_works_is_the_only_one_asked(tmp_path: Path, sleeps: Naps) -> None:
+async def test_a_first_link_that_works_is_the_only_one_asked(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     store = Store(a=RIGHT, b=404)
     await pull(store, tmp_path, sleeps)
 
     assert ["a"] == store.asked
 
 
-async def test_after_the_last_link_its_words_count(tmp_path: Path, sleeps: Naps) -> None:
+async def test_after_the_last_link_its_words_count(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     store = Store(a=404, b=403)
     report = await pull(store, tmp_path, sleeps)
 
@@ -180,7 +182,9 @@ async def test_after_the_last_link_its_words_count(tmp_path: Path, sleeps: Naps)
     assert "HTTP 403: not here" == str(report.failures[0].error)
 
 
-async def test_a_part_from_one_link_is_never_joined_with_another_archive(tmp_path: Path, sleeps: Naps) -> None:
+async def test_a_part_from_one_link_is_never_joined_with_another_archive(
+    tmp_path: Path, sleeps: RecordedSleeps
+) -> None:
     """The first link breaks in the middle of another version, the second has the right one."""
     other = archive("other")
 

@@ -15,7 +15,7 @@ import pytest
 from collgs_async import CatalogueError, Client, SilentProgress, TransferError
 from collgs_async.models.product import Status
 from collgs_async.transfer.tuning import TransferTuning
-from tests.conftest import HANGS, Naps, fault, level2_scenes
+from tests.conftest import HANGS, RecordedSleeps, fault, level2_scenes
 from tests.support.clocks import Haste
 from tests.support.servers import Asked, plain, raw_server, settings_for, small_archive
 
@@ -89,7 +89,7 @@ async def pull(
             return await client.download_all(), listener
 
 
-async def download_each(store: Store, folder: Path, sleeps: Naps, links: Any = LINKS) -> list[Outcome]:
+async def download_each(store: Store, folder: Path, sleeps: RecordedSleeps, links: Any = LINKS) -> list[Outcome]:
     """Fetch one after the other, as a script does."""
     async with raw_server(links, store) as server, Client(settings_for(server, folder), sleep=sleeps) as client:
         return [await client.download(product) async for product in client.catalogue.search()]
@@ -107,7 +107,7 @@ def away_for(first: int, last: int, answer: bytes) -> Callable[[str, int], bytes
 @pytest.mark.parametrize("answer", AWAY.values(), ids=AWAY)
 @pytest.mark.parametrize(("first", "workers"), [(1, 4), (4, 1)])
 async def test_an_outage_costs_no_product(
-    tmp_path: Path, sleeps: Naps, caplog: pytest.LogCaptureFixture, answer: bytes, first: int, workers: int
+    tmp_path: Path, sleeps: RecordedSleeps, caplog: pytest.LogCaptureFixture, answer: bytes, first: int, workers: int
 ) -> None:
     store = Store(away_for(first, first + 50, answer))
     caplog.set_level(logging.WARNING, "collgs_async")
@@ -121,7 +121,7 @@ async def test_an_outage_costs_no_product(
     assert ["the store", None] == listener.told
 
 
-async def test_a_port_where_nobody_listens_for_a_while(tmp_path: Path, sleeps: Naps) -> None:
+async def test_a_port_where_nobody_listens_for_a_while(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     """Connections are refused until it was waited for two minutes."""
     store = Store(lambda *_: None)
     async with raw_server(LINKS, store) as there:
@@ -144,7 +144,7 @@ async def test_a_port_where_nobody_listens_for_a_while(tmp_path: Path, sleeps: N
 
 
 async def test_once_the_store_is_known_to_be_away_it_is_asked_one_thing_at_a_time_after_growing_pauses(
-    tmp_path: Path, sleeps: Naps
+    tmp_path: Path, sleeps: RecordedSleeps
 ) -> None:
     store = Store(away_for(5, 24, AWAY["502"]))
 
@@ -158,7 +158,7 @@ async def test_once_the_store_is_known_to_be_away_it_is_asked_one_thing_at_a_tim
 @pytest.mark.parametrize("workers", [1, 4])
 @pytest.mark.parametrize("first", [1, 4])
 async def test_a_store_that_stays_away_is_given_up_after_the_stated_time_and_the_rest_fails_at_once(
-    tmp_path: Path, sleeps: Naps, caplog: pytest.LogCaptureFixture, workers: int, first: int
+    tmp_path: Path, sleeps: RecordedSleeps, caplog: pytest.LogCaptureFixture, workers: int, first: int
 ) -> None:
     links = [(f"P{number:03}", f"/P{number:03}.zip") for number in range(200)]
     store = Store(away_for(first, 10**9, AWAY["502"]))
@@ -175,7 +175,7 @@ async def test_a_store_that_stays_away_is_given_up_after_the_stated_time_and_the
     assert ["the store", None] == listener.told
 
 
-async def test_without_patience_it_is_as_it_was(tmp_path: Path, sleeps: Naps) -> None:
+async def test_without_patience_it_is_as_it_was(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     store = Store(away_for(1, 10**9, AWAY["502"]))
 
     report, _ = await pull(store, tmp_path / "archives", sleeps, workers=1, outage=0, retries=2)
@@ -185,7 +185,9 @@ async def test_without_patience_it_is_as_it_was(tmp_path: Path, sleeps: Naps) ->
     assert "HTTP 502: Bad gateway; given up after 2 requests" == str(report.failures[0].error)
 
 
-async def test_a_store_that_comes_back_after_all_is_found_again_in_the_same_run(tmp_path: Path, sleeps: Naps) -> None:
+async def test_a_store_that_comes_back_after_all_is_found_again_in_the_same_run(
+    tmp_path: Path, sleeps: RecordedSleeps
+) -> None:
     """Most fail at once; then so much time passes that one more is tried."""
     links = [(f"P{number:03}", f"/P{number:03}.zip") for number in range(50)]
     store = Store(away_for(1, 25, AWAY["502"]))
@@ -205,7 +207,7 @@ async def test_a_store_that_comes_back_after_all_is_found_again_in_the_same_run(
 @pytest.mark.parametrize("place", [0, 5, 11])
 @pytest.mark.parametrize("answer", ["500", "HTML", "closed without an answer"])
 async def test_one_product_alone_in_trouble_fails_alone(
-    tmp_path: Path, sleeps: Naps, caplog: pytest.LogCaptureFixture, place: int, workers: int, answer: str
+    tmp_path: Path, sleeps: RecordedSleeps, caplog: pytest.LogCaptureFixture, place: int, workers: int, answer: str
 ) -> None:
     store = Store(lambda name, _: AWAY[answer] if name == NAMES[place] else None)
     caplog.set_level(logging.WARNING, "collgs_async")
@@ -220,7 +222,7 @@ async def test_one_product_alone_in_trouble_fails_alone(
 
 @pytest.mark.parametrize("workers", [1, 4])
 async def test_refusals_as_too_many_cost_no_product_however_often_they_hit_it(
-    tmp_path: Path, sleeps: Naps, workers: int
+    tmp_path: Path, sleeps: RecordedSleeps, workers: int
 ) -> None:
     """Other clients hold all that the store allows whenever this one product is asked for."""
     store = Store(lambda name, _: AWAY["429"] if name == NAMES[3] and store.turns[name] < 40 else None)
@@ -233,7 +235,7 @@ async def test_refusals_as_too_many_cost_no_product_however_often_they_hit_it(
 
 @pytest.mark.parametrize("workers", [1, 4])
 async def test_a_product_that_is_always_refused_as_one_too_many_fails_after_the_stated_time(
-    tmp_path: Path, sleeps: Naps, workers: int
+    tmp_path: Path, sleeps: RecordedSleeps, workers: int
 ) -> None:
     store = Store(lambda name, _: AWAY["429"] if name == NAMES[3] else None)
 
@@ -244,7 +246,7 @@ async def test_a_product_that_is_always_refused_as_one_too_many_fails_after_the_
     assert sum(sleeps.seconds) >= 10 * 60 * 0.9
 
 
-async def test_the_only_product_of_a_run_is_given_up_after_its_tries(tmp_path: Path, sleeps: Naps) -> None:
+async def test_the_only_product_of_a_run_is_given_up_after_its_tries(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     """One product is no evidence about its store, which has handed out nothing else."""
     store = Store(lambda *_: AWAY["500"])
 
@@ -257,7 +259,7 @@ async def test_the_only_product_of_a_run_is_given_up_after_its_tries(tmp_path: P
 
 @pytest.mark.parametrize("workers", [1, 2, 4])
 async def test_the_first_products_being_broken_is_not_taken_for_an_outage_for_long(
-    tmp_path: Path, sleeps: Naps, workers: int
+    tmp_path: Path, sleeps: RecordedSleeps, workers: int
 ) -> None:
     """Nothing that the store is known to hand out tells the one from the other; the next products do."""
     broken = set(NAMES[:4])
@@ -272,7 +274,9 @@ async def test_the_first_products_being_broken_is_not_taken_for_an_outage_for_lo
     assert sum(sleeps.seconds) < 300
 
 
-async def test_a_product_that_takes_the_store_down_each_time_is_given_up(tmp_path: Path, sleeps: Naps) -> None:
+async def test_a_product_that_takes_the_store_down_each_time_is_given_up(
+    tmp_path: Path, sleeps: RecordedSleeps
+) -> None:
     down = 0
 
     def poisoned(name: str, _: int) -> bytes | None:
@@ -285,13 +289,15 @@ async def test_a_product_that_takes_the_store_down_each_time_is_given_up(tmp_pat
     assert [NAMES[3]] == [outcome.product.identifier for outcome in report.failures]
 
 
-async def test_a_single_download_waits_for_a_store_that_has_handed_out_others(tmp_path: Path, sleeps: Naps) -> None:
+async def test_a_single_download_waits_for_a_store_that_has_handed_out_others(
+    tmp_path: Path, sleeps: RecordedSleeps
+) -> None:
     outcomes = await download_each(Store(away_for(2, 14, AWAY["502"])), tmp_path / "archives", sleeps, LINKS[:2])
 
     assert [Status.DOWNLOADED] * 2 == [outcome.status for outcome in outcomes]
 
 
-async def test_a_broken_single_download_is_no_verdict_on_the_next_one(tmp_path: Path, sleeps: Naps) -> None:
+async def test_a_broken_single_download_is_no_verdict_on_the_next_one(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     store = Store(lambda name, _: AWAY["500"] if name == NAMES[0] else None)
     outcomes = await download_each(store, tmp_path / "archives", sleeps)
 
@@ -354,7 +360,7 @@ async def test_interrupted_while_it_waits_it_ends_at_once(tmp_path: Path) -> Non
     assert [] == list((tmp_path / "archives").iterdir())
 
 
-async def test_retry_after_is_heeded_while_it_waits(tmp_path: Path, sleeps: Naps) -> None:
+async def test_retry_after_is_heeded_while_it_waits(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     store = Store(away_for(4, 12, plain(b"", "500 Internal Server Error", Retry_After="77")))
 
     report, _ = await pull(store, tmp_path / "archives", sleeps, workers=1)
@@ -363,7 +369,7 @@ async def test_retry_after_is_heeded_while_it_waits(tmp_path: Path, sleeps: Naps
     assert all(nap >= 77 for nap in sleeps.seconds if nap)
 
 
-async def test_more_patience_takes_longer_requests_to_wait(tmp_path: Path, sleeps: Naps) -> None:
+async def test_more_patience_takes_longer_requests_to_wait(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     store = Store(away_for(1, 2, plain(b"", "503 Service Unavailable", Retry_After="3600")))
 
     report, _ = await pull(store, tmp_path / "archives", sleeps, workers=1, outage="3h")
@@ -372,7 +378,7 @@ async def test_more_patience_takes_longer_requests_to_wait(tmp_path: Path, sleep
 
 
 async def test_bytes_that_are_no_archive_are_asked_for_no_more_often_than_a_store_that_says_nothing(
-    tmp_path: Path, sleeps: Naps
+    tmp_path: Path, sleeps: RecordedSleeps
 ) -> None:
     """They are no trouble of the store by themselves, and no sign either that it is over."""
     store = Store(lambda _, turn: AWAY["502"] if turn <= 9 else plain(bytes(range(256)) * 8))
@@ -391,7 +397,7 @@ class Scarce:
     """A sleep that only notes how long it should have been, and allows no further descriptor while it is told so."""
 
     def __init__(self, lacks: Callable[[float], bool]) -> None:
-        self.sleeps = Naps()
+        self.sleeps = RecordedSleeps()
         self._lacks = lacks
         self._limits = resource.getrlimit(resource.RLIMIT_NOFILE)
 
@@ -491,7 +497,7 @@ def on_tape(times: int, names: Any = NAMES, answer: bytes = STAGED) -> Callable[
     return away
 
 
-async def test_what_is_on_tape_holds_no_worker(tmp_path: Path, sleeps: Naps) -> None:
+async def test_what_is_on_tape_holds_no_worker(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     store = Store(on_tape(12, {NAMES[0]}))
 
     async def sleep(seconds: float) -> None:
@@ -510,7 +516,9 @@ async def test_what_is_on_tape_holds_no_worker(tmp_path: Path, sleeps: Naps) -> 
     assert listener.told[-1] is None
 
 
-async def test_all_that_is_on_tape_is_asked_for_before_any_is_asked_again(tmp_path: Path, sleeps: Naps) -> None:
+async def test_all_that_is_on_tape_is_asked_for_before_any_is_asked_again(
+    tmp_path: Path, sleeps: RecordedSleeps
+) -> None:
     store = Store(on_tape(3))
 
     async def sleep(seconds: float) -> None:
@@ -524,7 +532,7 @@ async def test_all_that_is_on_tape_is_asked_for_before_any_is_asked_again(tmp_pa
     assert sorted(NAMES) == sorted(store.order[: len(NAMES)])
 
 
-async def test_no_more_wait_for_the_tape_than_fit_into_memory(tmp_path: Path, sleeps: Naps) -> None:
+async def test_no_more_wait_for_the_tape_than_fit_into_memory(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     store = Store(on_tape(3))
 
     tuning = TransferTuning(max_put_off=3)
@@ -539,7 +547,7 @@ async def test_no_more_wait_for_the_tape_than_fit_into_memory(tmp_path: Path, sl
 
 @pytest.mark.parametrize("alone", [True, False])
 async def test_a_tape_that_never_comes_is_given_up_after_the_stated_time(
-    tmp_path: Path, sleeps: Naps, *, alone: bool
+    tmp_path: Path, sleeps: RecordedSleeps, *, alone: bool
 ) -> None:
     store = Store(on_tape(10**9, {NAMES[0]}))
     async with raw_server(LINKS[:1], store) as server:
@@ -561,7 +569,7 @@ async def test_a_tape_that_never_comes_is_given_up_after_the_stated_time(
     ("staging", "asked", "reason"), [("0", "1", "HTTP 202"), ("30m", "3600", "it asks to wait 1:00:00, and 30:00 are")]
 )
 async def test_who_does_not_want_to_wait_for_the_tape_does_not(
-    tmp_path: Path, sleeps: Naps, staging: str, asked: str, reason: str
+    tmp_path: Path, sleeps: RecordedSleeps, staging: str, asked: str, reason: str
 ) -> None:
     store = Store(on_tape(9, NAMES, plain(b"", "202 Accepted", Retry_After=asked)))
 
@@ -571,7 +579,7 @@ async def test_who_does_not_want_to_wait_for_the_tape_does_not(
     assert reason in str(report.failures[0].error)
 
 
-async def test_the_tape_says_itself_how_long_it_takes(tmp_path: Path, sleeps: Naps) -> None:
+async def test_the_tape_says_itself_how_long_it_takes(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     store = Store(on_tape(1, NAMES[:1], plain(b"", "202 Accepted", Retry_After="1800.5")))
 
     report, _ = await pull(store, tmp_path / "archives", sleeps, LINKS[:1])
@@ -580,7 +588,9 @@ async def test_the_tape_says_itself_how_long_it_takes(tmp_path: Path, sleeps: Na
     assert 1800.5 <= sleeps.seconds[0] <= 1981
 
 
-async def test_a_tape_that_says_no_wait_is_not_asked_without_end_in_a_second(tmp_path: Path, sleeps: Naps) -> None:
+async def test_a_tape_that_says_no_wait_is_not_asked_without_end_in_a_second(
+    tmp_path: Path, sleeps: RecordedSleeps
+) -> None:
     store = Store(on_tape(10**9, NAMES[:1], plain(b"", "202 Accepted", Retry_After="0")))
 
     report, _ = await pull(store, tmp_path / "archives", sleeps, LINKS[:1], staging="1m")
@@ -594,7 +604,7 @@ async def test_a_tape_that_says_no_wait_is_not_asked_without_end_in_a_second(tmp
 
 @pytest.mark.parametrize(("name", "words"), [("catalogue-503", "HTTP 503"), ("catalogue-html", "Maintenance")])
 async def test_a_catalogue_that_goes_away_in_mid_search_is_waited_for(
-    serve: Callable[..., Any], sleeps: Naps, caplog: pytest.LogCaptureFixture, name: str, words: str
+    serve: Callable[..., Any], sleeps: RecordedSleeps, caplog: pytest.LogCaptureFixture, name: str, words: str
 ) -> None:
     caplog.set_level(logging.WARNING, "collgs_async")
     site = await serve(level2_scenes(10, size=700), page_maximum=5)
@@ -621,7 +631,7 @@ async def found_before_and_after(site: Any, away: Any, **connection: Any) -> lis
 
 
 async def test_a_catalogue_that_stays_away_ends_the_search_after_the_stated_time(
-    serve: Callable[..., Any], sleeps: Naps
+    serve: Callable[..., Any], sleeps: RecordedSleeps
 ) -> None:
     site = await serve(level2_scenes(10, size=700), page_maximum=5)
 
@@ -631,7 +641,9 @@ async def test_a_catalogue_that_stays_away_ends_the_search_after_the_stated_time
     assert 290 <= sum(sleeps.seconds) <= 330
 
 
-async def test_an_address_that_never_answered_is_not_waited_for(serve: Callable[..., Any], sleeps: Naps) -> None:
+async def test_an_address_that_never_answered_is_not_waited_for(
+    serve: Callable[..., Any], sleeps: RecordedSleeps
+) -> None:
     site = await serve([])
 
     async with site.client(base_url="http://127.0.0.1:9/search") as client:

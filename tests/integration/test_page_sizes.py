@@ -17,7 +17,7 @@ from tests.support.servers import listening
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.conftest import Naps
+    from tests.conftest import RecordedSleeps
 
 NAMED = [
     (400, "Invalid 'count' value, should not be greater than 30"),
@@ -31,7 +31,7 @@ SILENT = [(400, "Bad Request"), (400, ""), (413, "too much"), (422, "{}"), (500,
 
 
 @pytest.mark.parametrize(("status", "words"), NAMED)
-async def test_size_that_is_named_is_taken(tmp_path: Path, sleeps: Naps, status: int, words: str) -> None:
+async def test_size_that_is_named_is_taken(tmp_path: Path, sleeps: RecordedSleeps, status: int, words: str) -> None:
     catalogue = Listing(newest_first(70), maximum=30, refusal=(status, words))
 
     assert 70 == len(await ask(catalogue, tmp_path, sleeps, page_size=100))
@@ -42,7 +42,7 @@ async def test_size_that_is_named_is_taken(tmp_path: Path, sleeps: Naps, status:
 
 @pytest.mark.parametrize(("status", "words"), SILENT)
 async def test_size_that_is_not_named_is_found_by_halving(
-    tmp_path: Path, sleeps: Naps, status: int, words: str
+    tmp_path: Path, sleeps: RecordedSleeps, status: int, words: str
 ) -> None:
     catalogue = Listing(newest_first(70), maximum=30, refusal=(status, words))
 
@@ -53,13 +53,13 @@ async def test_size_that_is_not_named_is_found_by_halving(
 
 
 @pytest.mark.parametrize("maximum", [1, 2, 3])
-async def test_pages_may_be_tiny(tmp_path: Path, sleeps: Naps, maximum: int) -> None:
+async def test_pages_may_be_tiny(tmp_path: Path, sleeps: RecordedSleeps, maximum: int) -> None:
     catalogue = Listing(newest_first(7), maximum=maximum, refusal=(400, "no"))
 
     assert 7 == len(await ask(catalogue, tmp_path, sleeps, page_size=100))
 
 
-async def test_size_is_remembered(tmp_path: Path, sleeps: Naps) -> None:
+async def test_size_is_remembered(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     catalogue = Listing(newest_first(70), maximum=30, refusal=(400, "no"))
     async with listening(catalogue) as origin, client(origin, tmp_path, sleeps, page_size=100) as one:
         for _ in range(2):
@@ -69,7 +69,7 @@ async def test_size_is_remembered(tmp_path: Path, sleeps: Naps) -> None:
     assert {25} == {size for _, size in catalogue.pages}
 
 
-async def test_size_that_is_only_asked_for_later_is_learnt_then(tmp_path: Path, sleeps: Naps) -> None:
+async def test_size_that_is_only_asked_for_later_is_learnt_then(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     catalogue = Listing(newest_first(70), maximum=30, refusal=(400, "no"))
 
     assert 40 == len(await ask(catalogue, tmp_path, sleeps, page_size=100, count=40))
@@ -89,7 +89,7 @@ async def test_size_that_is_only_asked_for_later_is_learnt_then(tmp_path: Path, 
     ],
 )
 async def test_refusal_of_something_else_is_told_at_once(
-    tmp_path: Path, sleeps: Naps, words: str, requests: int
+    tmp_path: Path, sleeps: RecordedSleeps, words: str, requests: int
 ) -> None:
     catalogue = Listing([], play=lambda _: (400, words))
 
@@ -100,7 +100,7 @@ async def test_refusal_of_something_else_is_told_at_once(
     assert [] == sleeps.seconds
 
 
-async def test_500_that_passes_teaches_nothing(tmp_path: Path, sleeps: Naps) -> None:
+async def test_500_that_passes_teaches_nothing(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     catalogue = Listing(newest_first(70), maximum=100)
     catalogue.play = lambda _: (500, "oops") if len(catalogue.asked) <= 2 else None
 
@@ -108,7 +108,7 @@ async def test_500_that_passes_teaches_nothing(tmp_path: Path, sleeps: Naps) -> 
     assert [(1, 100), (1, 100), (1, 1), (1, 100)] == catalogue.pages
 
 
-async def test_500_that_stays_is_told_after_the_usual_tries(tmp_path: Path, sleeps: Naps) -> None:
+async def test_500_that_stays_is_told_after_the_usual_tries(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     catalogue = Listing([], play=lambda _: (500, "oops"))
 
     with pytest.raises(CatalogueError, match="the catalogue answered HTTP 500: oops"):
@@ -118,7 +118,7 @@ async def test_500_that_stays_is_told_after_the_usual_tries(tmp_path: Path, slee
     assert len(sleeps.seconds) <= 3
 
 
-async def test_collections_are_listed_over_pages_that_change(tmp_path: Path, sleeps: Naps) -> None:
+async def test_collections_are_listed_over_pages_that_change(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     catalogue = Listing(newest_first(25), maximum=10, refusal=(400, "no"))
 
     def lose(listing: Listing) -> None:
@@ -133,21 +133,21 @@ async def test_collections_are_listed_over_pages_that_change(tmp_path: Path, sle
     assert {item.name for item in catalogue.items} <= {collection.identifier for collection in found}
 
 
-async def test_collections_that_do_not_all_come_are_an_error(tmp_path: Path, sleeps: Naps) -> None:
+async def test_collections_that_do_not_all_come_are_an_error(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     catalogue = Listing(newest_first(5), total=lambda _, __, ___: 7)
     async with listening(catalogue) as origin, client(origin, tmp_path, sleeps) as one:
         with pytest.raises(CatalogueError, match="5 of 7 results came"):
             await one.catalogue.collections()
 
 
-async def test_page_size_of_the_settings_is_asked_for(tmp_path: Path, sleeps: Naps) -> None:
+async def test_page_size_of_the_settings_is_asked_for(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     catalogue = Listing(newest_first(20), maximum=100)
 
     assert 20 == len(await ask(catalogue, tmp_path, sleeps, page_size=8))
     assert {8} == {size for _, size in catalogue.pages}
 
 
-async def test_a_proxy_that_has_no_words_is_no_size(tmp_path: Path, sleeps: Naps) -> None:
+async def test_a_proxy_that_has_no_words_is_no_size(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     async def answer(_: web.BaseRequest) -> web.StreamResponse:
         return web.Response(status=403, text="no")
 

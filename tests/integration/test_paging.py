@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from tests.conftest import Naps
+    from tests.conftest import RecordedSleeps
 
 IN_ORDER = ("appear", "front", "vanish", "swap one for another")
 ANY = (*IN_ORDER, "shuffle", "exchange", "move", "rotate", "come back")
@@ -35,25 +35,25 @@ class Restless:
     """
 
     def __init__(self, seed: int, changes: Sequence[str], total: str, *, empty: bool) -> None:
-        self.dice = dice = random.Random(seed)
-        self.items = [f"P{number}" for number in range(dice.choice([0, 1, 2, 3, 5, 8, 13, 20, 28, 40]))]
+        self.rng = rng = random.Random(seed)
+        self.items = [f"P{number}" for number in range(rng.choice([0, 1, 2, 3, 5, 8, 13, 20, 28, 40]))]
         self.throughout = set(self.items)
         self._changes = changes
         self._total = total
-        self._often = dice.choice([0, 0.1, 0.3, 1])
-        self._size = dice.choice([1, 2, 3, 4, 5, 7, 10])
-        self._given = min(self._size, dice.choice([self._size, self._size, 3]))
-        self._links = dice.choice(["none", "right", "always"])
-        self._says_size = self._given == self._size and dice.random() < 0.5
-        self._empty = dice.choice([0, 0.1]) if empty else 0
+        self._often = rng.choice([0, 0.1, 0.3, 1])
+        self._size = rng.choice([1, 2, 3, 4, 5, 7, 10])
+        self._given = min(self._size, rng.choice([self._size, self._size, 3]))
+        self._links = rng.choice(["none", "right", "always"])
+        self._says_size = self._given == self._size and rng.random() < 0.5
+        self._empty = rng.choice([0, 0.1]) if empty else 0
         self._gone: list[str] = []
         self._appeared = 0
         self.requests = 0
 
     async def ask(self, position: int) -> tuple[Page[Item], int]:
-        if self.requests and self.dice.random() < self._often:
-            for _ in range(self.dice.choice([1, 1, 1, 2, 3])):
-                self._change(self.dice.choice(self._changes))
+        if self.requests and self.rng.random() < self._often:
+            for _ in range(self.rng.choice([1, 1, 1, 2, 3])):
+                self._change(self.rng.choice(self._changes))
             self.throughout &= set(self.items)
         self.requests += 1
         names = self.items[position - 1 : position - 1 + self._given]
@@ -65,9 +65,9 @@ class Restless:
             "too small": max(0, there - 3),
             "too large": there + 2,
             "zero": 0,
-            "any": self.dice.randint(0, 2 * there),
+            "any": self.rng.randint(0, 2 * there),
         }[self._total]
-        if self.dice.random() < self._empty and (position > 1 or total):
+        if self.rng.random() < self._empty and (position > 1 or total):
             names = []
         links = {"none": None, "right": more, "always": True}[self._links]
         items = tuple(Item(name) for name in names)
@@ -75,22 +75,22 @@ class Restless:
         return Page(items, total, None, links, size=size), self._size
 
     def _change(self, what: str) -> None:
-        items, dice = self.items, self.dice
-        place = dice.randrange(len(items)) if items else 0
+        items, rng = self.items, self.rng
+        place = rng.randrange(len(items)) if items else 0
         if what in {"appear", "front", "swap one for another"} and self._appeared < 60:
             self._appeared += 1
             items.insert(0 if what == "front" else place, f"N{self._appeared}")
         if what in {"vanish", "swap one for another"} and len(items) > 3:
-            self._gone.append(items.pop(dice.randrange(len(items))))
+            self._gone.append(items.pop(rng.randrange(len(items))))
         elif what == "come back" and self._gone:
             items.insert(place, self._gone.pop())
         elif what == "shuffle":
-            dice.shuffle(items)
+            rng.shuffle(items)
         elif what == "exchange" and items:
-            other = dice.randrange(len(items))
+            other = rng.randrange(len(items))
             items[place], items[other] = items[other], items[place]
         elif what == "move" and items:
-            items.insert(place, items.pop(dice.randrange(len(items))))
+            items.insert(place, items.pop(rng.randrange(len(items))))
         elif what == "rotate":
             items[:] = items[place:] + items[:place]
 
@@ -155,25 +155,25 @@ async def test_nothing_listed_throughout_is_missed_in_silence_in_very_many_sched
 
 @pytest.mark.parametrize("seed", range(12))
 async def test_after_a_run_that_went_well_all_that_was_listed_throughout_is_on_disk(
-    tmp_path: Path, sleeps: Naps, seed: int
+    tmp_path: Path, sleeps: RecordedSleeps, seed: int
 ) -> None:
-    dice = random.Random(seed)
-    catalogue = Listing(newest_first(dice.choice([5, 25, 60])), maximum=10)
+    rng = random.Random(seed)
+    catalogue = Listing(newest_first(rng.choice([5, 25, 60])), maximum=10)
     throughout = {item.name for item in catalogue.items}
 
     def change(listing: Listing) -> None:
-        for _ in range(dice.choice([0, 0, 0, 1, 2])):
-            what, place = dice.choice("+-~"), dice.randrange(len(listing.items))
+        for _ in range(rng.choice([0, 0, 0, 1, 2])):
+            what, place = rng.choice("+-~"), rng.randrange(len(listing.items))
             if what == "+":
-                listing.items.insert(place, Item(f"N{len(listing.asked)}{dice.random()}"))
+                listing.items.insert(place, Item(f"N{len(listing.asked)}{rng.random()}"))
             elif what == "-" and len(listing.items) > 3:
                 del listing.items[place]
             elif what == "~":
-                dice.shuffle(listing.items)
+                rng.shuffle(listing.items)
         throughout.intersection_update(item.name for item in listing.items)
 
     def fail(_: dict[str, str]) -> tuple[int, str] | None:
-        return (503, "busy") if dice.random() < 0.1 else None
+        return (503, "busy") if rng.random() < 0.1 else None
 
     catalogue.before, catalogue.play = change, fail
 
@@ -195,11 +195,11 @@ async def test_embedded_catalogue_that_loses_a_product_between_any_two_pages_mis
     serve: Callable[..., Any],
 ) -> None:
     scenes = level2_scenes(60, size=1000)
-    dice = random.Random(1)
+    rng = random.Random(1)
     gone: list[str] = []
 
     def lose_one() -> None:
-        gone.append(site.server.scenes.pop(dice.randrange(len(site.server.scenes))).identifier)
+        gone.append(site.server.scenes.pop(rng.randrange(len(site.server.scenes))).identifier)
 
     site = await serve(scenes, page_maximum=7, meanwhile=lose_one)
     async with site.client() as one:
@@ -212,7 +212,9 @@ async def test_embedded_catalogue_that_loses_a_product_between_any_two_pages_mis
 @pytest.mark.parametrize(
     ("count", "size"), [(250, 50), (25, 10), (28, 10), (100, 10), (101, 10), (8, 2), (9, 100), (100, 100)]
 )
-async def test_calm_costs_one_request_more_at_the_most(tmp_path: Path, sleeps: Naps, count: int, size: int) -> None:
+async def test_calm_costs_one_request_more_at_the_most(
+    tmp_path: Path, sleeps: RecordedSleeps, count: int, size: int
+) -> None:
     """And another one where the count may be the most that is counted."""
     catalogue = Listing(newest_first(count), maximum=size)
 
@@ -220,7 +222,7 @@ async def test_calm_costs_one_request_more_at_the_most(tmp_path: Path, sleeps: N
     assert len(catalogue.asked) <= count / (size - 1) + 1 + (count % 100 == 0)
 
 
-async def test_what_was_published_meanwhile_is_looked_for_at_the_front(tmp_path: Path, sleeps: Naps) -> None:
+async def test_what_was_published_meanwhile_is_looked_for_at_the_front(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     catalogue = Listing(newest_first(28))
 
     def publish(listing: Listing) -> None:
@@ -233,7 +235,7 @@ async def test_what_was_published_meanwhile_is_looked_for_at_the_front(tmp_path:
     assert [1, 10, 19, 28, 1] == [position for position, _ in catalogue.pages]
 
 
-async def test_what_was_published_and_cannot_be_seen_is_told(tmp_path: Path, sleeps: Naps) -> None:
+async def test_what_was_published_and_cannot_be_seen_is_told(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     catalogue = Listing(newest_first(28))
     newer = [Item("N1"), Item("N2"), Item("N3"), *catalogue.items]
 
@@ -249,7 +251,7 @@ async def test_what_was_published_and_cannot_be_seen_is_told(tmp_path: Path, sle
     assert f"{len(came)} of 31 results came" in str(error)
 
 
-async def test_empty_page_before_the_total_is_read_again(tmp_path: Path, sleeps: Naps) -> None:
+async def test_empty_page_before_the_total_is_read_again(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     catalogue = Listing(newest_first(28))
     catalogue.play = lambda query: (200, '{"features": [], "totalResults": 28}') if _is(query, 19) else None
 
@@ -272,7 +274,7 @@ async def test_empty_page_before_the_total_is_read_again(tmp_path: Path, sleeps:
 @pytest.mark.parametrize("says_size", [True, False])
 @pytest.mark.parametrize("links", [True, False])
 async def test_total_that_is_too_small_ends_nothing(
-    tmp_path: Path, sleeps: Naps, total: Any, *, links: bool, says_size: bool
+    tmp_path: Path, sleeps: RecordedSleeps, total: Any, *, links: bool, says_size: bool
 ) -> None:
     catalogue = Listing(newest_first(28), total=total, links=links, says_size=says_size)
 
@@ -281,7 +283,7 @@ async def test_total_that_is_too_small_ends_nothing(
 
 
 @pytest.mark.parametrize("size", [10, 100])
-async def test_total_beyond_what_comes_is_told(tmp_path: Path, sleeps: Naps, size: int) -> None:
+async def test_total_beyond_what_comes_is_told(tmp_path: Path, sleeps: RecordedSleeps, size: int) -> None:
     catalogue = Listing([Item(f"P{number}") for number in range(28)], total=lambda _, found, __: len(found) + 3)
 
     came, error = await collected(catalogue, tmp_path, sleeps, page_size=size)
@@ -292,7 +294,7 @@ async def test_total_beyond_what_comes_is_told(tmp_path: Path, sleeps: Naps, siz
 
 
 async def test_ten_products_that_are_shuffled_under_an_endless_total_end_the_search(
-    tmp_path: Path, sleeps: Naps
+    tmp_path: Path, sleeps: RecordedSleeps
 ) -> None:
     catalogue = Listing(newest_first(10), total=lambda _, __, ___: 10**9)
 
@@ -308,7 +310,7 @@ async def test_ten_products_that_are_shuffled_under_an_endless_total_end_the_sea
     assert len(catalogue.asked) <= 80
 
 
-async def test_order_that_changes_for_all_later_pages_loses_nothing(tmp_path: Path, sleeps: Naps) -> None:
+async def test_order_that_changes_for_all_later_pages_loses_nothing(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     catalogue = Listing(newest_first(28))
 
     def turn(listing: Listing) -> None:
@@ -320,7 +322,7 @@ async def test_order_that_changes_for_all_later_pages_loses_nothing(tmp_path: Pa
     assert 28 == len(set(await ask(catalogue, tmp_path, sleeps)))
 
 
-async def test_answers_are_read_while_the_loop_goes_on(tmp_path: Path, sleeps: Naps) -> None:
+async def test_answers_are_read_while_the_loop_goes_on(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     large = json.dumps({"features": [{"properties": {"identifier": f"P{n}", "x": "y" * 300}} for n in range(4000)]})
     ticks = 0
 
@@ -350,7 +352,7 @@ async def test_answers_are_read_while_the_loop_goes_on(tmp_path: Path, sleeps: N
         (b'{"features":[' + b"{}," * 60_000 + b"{}]}", "60001 results, more than 50000"),
     ],
 )
-async def test_page_of_millions_is_refused(tmp_path: Path, sleeps: Naps, body: bytes, words: str) -> None:
+async def test_page_of_millions_is_refused(tmp_path: Path, sleeps: RecordedSleeps, body: bytes, words: str) -> None:
     async def answer(_: web.BaseRequest) -> web.StreamResponse:
         return web.Response(body=body)
 

@@ -40,11 +40,11 @@ from collgs_async.transfer.segment import Segment
 from collgs_async.transfer.suspend import SuspendDetector
 from collgs_async.transfer.thread_receiver import BodyConnection, BodyReceiver
 from collgs_async.transfer.tuning import TransferTuning
-from tests.conftest import HANGS, Naps, fault, level2_scenes
+from tests.conftest import HANGS, RecordedSleeps, fault, level2_scenes
 from tests.support.clocks import NIGHT, Clock, until
 from tests.support.commands import assert_stopped_by, at, may_mount, ran
 from tests.support.faults import RECOVERABLE, served_version
-from tests.support.servers import Asked, Wild, plain, raw_server, settings_for, small_archive
+from tests.support.servers import Asked, RawServer, plain, raw_server, settings_for, small_archive
 from tests.support.tuned import tuned_command
 
 if TYPE_CHECKING:
@@ -77,9 +77,9 @@ NOTED: Final = """\
 from pathlib import Path
 from collgs_async.transfer import thread_receiver
 run = thread_receiver.BodyReceiver.run
-def noted(self, landed):
-    Path("pumped").touch()
-    return run(self, landed)
+def noted(self, written):
+    Path("received").touch()
+    return run(self, written)
 thread_receiver.BodyReceiver.run = noted
 """
 """Leaves a file that says that a receiver has worked."""
@@ -87,7 +87,7 @@ thread_receiver.BodyReceiver.run = noted
 FILLED_DISK: Final = """
 mount -t tmpfs -o size=8m tmpfs "$OUT" || exit 77
 "$@" 2> first.err & run=$!
-while [ ! -e pumped ]; do kill -0 $run || break; sleep 0.01; done
+while [ ! -e received ]; do kill -0 $run || break; sleep 0.01; done
 head -c 8m /dev/zero > "$OUT/ballast" 2> /dev/null
 wait $run; echo $? > first.code
 rm "$OUT/ballast"
@@ -270,9 +270,9 @@ def sent_in(pieces: int, size: int, pause: float) -> Callable[[bytes], AsyncIter
 
 
 async def fetch(
-    server: Wild,
+    server: RawServer,
     folder: Path,
-    sleeps: Naps,
+    sleeps: RecordedSleeps,
     *,
     certificate: Path | None = None,
     progress: SilentProgress | None = None,
@@ -388,7 +388,7 @@ async def test_each_recoverable_fault_ends_in_the_right_bytes_either_way(
 
 @lines
 async def test_each_byte_is_brought_once_and_joins_what_came_before_the_receiver(
-    tmp_path: Path, sleeps: Naps, certificate: Path, receivers: Receivers, *, tls: bool
+    tmp_path: Path, sleeps: RecordedSleeps, certificate: Path, receivers: Receivers, *, tls: bool
 ) -> None:
     async with raw_server([], Store(CONTENT), tls=tls_of(certificate if tls else None)) as server:
         outcome = await fetch(server, tmp_path / "archives", sleeps, certificate=certificate)
@@ -415,7 +415,7 @@ def breaking(content: bytes, each: int) -> Callable[[Asked], AsyncIterator[bytes
 
 @pytest.mark.parametrize("way", ["receiver", "event loop"])
 async def test_lines_that_break_leave_no_blocks_in_memory(
-    tmp_path: Path, sleeps: Naps, receivers: Receivers, way: str
+    tmp_path: Path, sleeps: RecordedSleeps, receivers: Receivers, way: str
 ) -> None:
     """Not even until somebody looks for garbage, which may take hundreds of them."""
     tuning = EVENT_LOOP if way == "event loop" else SMALL_SCALE
@@ -503,7 +503,7 @@ def test_enough_of_these_cancellations_met_a_receiver(receivers: Receivers) -> N
 @lines
 @pytest.mark.parametrize("times", [1, 2, 3, 50])
 async def test_cancelled_while_the_line_is_silent_it_ends_at_once(
-    tmp_path: Path, sleeps: Naps, certificate: Path, receivers: Receivers, times: int, *, tls: bool
+    tmp_path: Path, sleeps: RecordedSleeps, certificate: Path, receivers: Receivers, times: int, *, tls: bool
 ) -> None:
     folder = tmp_path / "archives"
     async with raw_server([], Store(CONTENT, MOST), tls=tls_of(certificate if tls else None)) as server:
@@ -525,7 +525,7 @@ async def test_cancelled_while_the_line_is_silent_it_ends_at_once(
 @lines
 async def test_silence_is_a_time_out(
     tmp_path: Path,
-    sleeps: Naps,
+    sleeps: RecordedSleeps,
     certificate: Path,
     receivers: Receivers,
     caplog: pytest.LogCaptureFixture,
@@ -552,7 +552,7 @@ class Told(SilentProgress):
 
 
 async def test_trickle_is_no_silence_and_moves_visibly(
-    tmp_path: Path, sleeps: Naps, certificate: Path, receivers: Receivers
+    tmp_path: Path, sleeps: RecordedSleeps, certificate: Path, receivers: Receivers
 ) -> None:
     """A byte each tenth of a second, for longer than the time-out; over both lines at once, for it takes a while."""
 
@@ -571,7 +571,7 @@ async def test_trickle_is_no_silence_and_moves_visibly(
 
 @lines
 async def test_nobody_waits_for_more_than_must_still_come(
-    tmp_path: Path, sleeps: Naps, certificate: Path, receivers: Receivers, *, tls: bool
+    tmp_path: Path, sleeps: RecordedSleeps, certificate: Path, receivers: Receivers, *, tls: bool
 ) -> None:
     """The line stays open and silent behind the last byte."""
     tuning = replace(SMALL_SCALE, read_seconds=15)
@@ -593,7 +593,7 @@ async def test_nobody_waits_for_more_than_must_still_come(
 @lines
 async def test_line_below_the_least_rate_is_given_up_and_nothing_comes_twice(
     tmp_path: Path,
-    sleeps: Naps,
+    sleeps: RecordedSleeps,
     certificate: Path,
     receivers: Receivers,
     caplog: pytest.LogCaptureFixture,
@@ -617,7 +617,7 @@ async def test_line_below_the_least_rate_is_given_up_and_nothing_comes_twice(
 @lines
 async def test_after_sleep_it_connects_anew_where_it_was(
     tmp_path: Path,
-    sleeps: Naps,
+    sleeps: RecordedSleeps,
     certificate: Path,
     receivers: Receivers,
     *,
@@ -662,7 +662,9 @@ async def test_replaced_while_several_receivers_bring_it_is_never_mixed(
 # ------------------------------------------------------------------------------------------------ where it stands aside
 
 
-async def test_under_a_limit_of_rate_there_is_no_receiver(tmp_path: Path, sleeps: Naps, receivers: Receivers) -> None:
+async def test_under_a_limit_of_rate_there_is_no_receiver(
+    tmp_path: Path, sleeps: RecordedSleeps, receivers: Receivers
+) -> None:
     async with raw_server([], Store(CONTENT)) as server:
         outcome = await fetch(server, tmp_path / "archives", sleeps, options={"limit_rate": 20_000_000})
 
@@ -672,7 +674,7 @@ async def test_under_a_limit_of_rate_there_is_no_receiver(tmp_path: Path, sleeps
 
 @lines
 async def test_switched_off_it_leaves_all_to_the_event_loop(
-    tmp_path: Path, sleeps: Naps, certificate: Path, receivers: Receivers, *, tls: bool
+    tmp_path: Path, sleeps: RecordedSleeps, certificate: Path, receivers: Receivers, *, tls: bool
 ) -> None:
     tuning = replace(SMALL_SCALE, thread_receiver=False)
     async with raw_server([], Store(CONTENT), tls=tls_of(certificate if tls else None)) as server:
@@ -692,7 +694,7 @@ async def test_with_another_aiohttp_there_is_no_receiver(serve: Callable[..., An
 
     assert 0 == ended.code, ended.err
     assert site.original(scene) == site.archive(scene).read_bytes()
-    assert not (command.folder / "pumped").exists()
+    assert not (command.folder / "received").exists()
 
 
 def in_chunks(body: bytes) -> bytes:
@@ -718,7 +720,7 @@ def in_chunks(body: bytes) -> bytes:
 )
 @lines
 async def test_framing_of_the_body_never_gets_into_the_archive(
-    tmp_path: Path, sleeps: Naps, certificate: Path, receivers: Receivers, answer: bytes, *, tls: bool
+    tmp_path: Path, sleeps: RecordedSleeps, certificate: Path, receivers: Receivers, answer: bytes, *, tls: bool
 ) -> None:
     async def say(_: Asked) -> AsyncIterator[bytes]:
         yield answer
@@ -744,7 +746,7 @@ def another_loop() -> Any:
 
 @lines
 def test_another_event_loop_brings_the_bytes_itself(
-    another_loop: Any, tmp_path: Path, sleeps: Naps, certificate: Path, receivers: Receivers, *, tls: bool
+    another_loop: Any, tmp_path: Path, sleeps: RecordedSleeps, certificate: Path, receivers: Receivers, *, tls: bool
 ) -> None:
     async def run() -> Outcome:
         async with raw_server([], Store(CONTENT), tls=tls_of(certificate if tls else None)) as server:
@@ -759,7 +761,7 @@ def test_another_event_loop_brings_the_bytes_itself(
 
 @pytest.mark.parametrize(("secure_proxy", "begun"), [(False, 1), (True, 0)], ids=["http proxy", "https proxy"])
 async def test_tls_within_tls_is_left_to_asyncio(
-    tmp_path: Path, sleeps: Naps, certificate: Path, receivers: Receivers, begun: int, *, secure_proxy: bool
+    tmp_path: Path, sleeps: RecordedSleeps, certificate: Path, receivers: Receivers, begun: int, *, secure_proxy: bool
 ) -> None:
     told: list[str] = []
     async with (
@@ -867,7 +869,7 @@ async def test_broken_line_is_not_taken_over() -> None:
 
 
 async def test_without_a_way_to_write_out_early_it_works_as_well(
-    tmp_path: Path, sleeps: Naps, monkeypatch: pytest.MonkeyPatch, receivers: Receivers
+    tmp_path: Path, sleeps: RecordedSleeps, monkeypatch: pytest.MonkeyPatch, receivers: Receivers
 ) -> None:
     monkeypatch.setattr("collgs_async.storage.files._sync_file_range", None)
     tuning = replace(SMALL_SCALE, writeback_bytes=64 * KIB)
@@ -879,7 +881,7 @@ async def test_without_a_way_to_write_out_early_it_works_as_well(
 
 
 async def test_what_is_written_out_early_is_what_was_written(
-    tmp_path: Path, sleeps: Naps, monkeypatch: pytest.MonkeyPatch, receivers: Receivers
+    tmp_path: Path, sleeps: RecordedSleeps, monkeypatch: pytest.MonkeyPatch, receivers: Receivers
 ) -> None:
     asked: list[tuple[int, int]] = []
 
@@ -913,7 +915,13 @@ def fail_beyond_most(monkeypatch: pytest.MonkeyPatch, trouble: int) -> None:
 
 @lines
 async def test_disk_that_takes_no_more_ends_the_run_and_keeps_what_it_took(
-    tmp_path: Path, sleeps: Naps, monkeypatch: pytest.MonkeyPatch, certificate: Path, receivers: Receivers, *, tls: bool
+    tmp_path: Path,
+    sleeps: RecordedSleeps,
+    monkeypatch: pytest.MonkeyPatch,
+    certificate: Path,
+    receivers: Receivers,
+    *,
+    tls: bool,
 ) -> None:
     fail_beyond_most(monkeypatch, errno.ENOSPC)
     folder = tmp_path / "archives"
@@ -934,7 +942,13 @@ async def test_disk_that_takes_no_more_ends_the_run_and_keeps_what_it_took(
 @lines
 @pytest.mark.parametrize("trouble", [errno.EFBIG, errno.EIO], ids=["too large", "lost"])
 async def test_disk_that_refuses_one_archive_fails_it_alone(
-    tmp_path: Path, sleeps: Naps, monkeypatch: pytest.MonkeyPatch, certificate: Path, trouble: int, *, tls: bool
+    tmp_path: Path,
+    sleeps: RecordedSleeps,
+    monkeypatch: pytest.MonkeyPatch,
+    certificate: Path,
+    trouble: int,
+    *,
+    tls: bool,
 ) -> None:
     """What the disk took before is kept, unless it may have lost some of it."""
     fail_beyond_most(monkeypatch, trouble)
@@ -951,12 +965,12 @@ async def test_disk_that_refuses_one_archive_fails_it_alone(
     assert_whole(outcome, folder)
 
 
-async def test_abandoned_receiver_writes_nothing_any_more(tmp_path: Path, receivers: Receivers) -> None:
+async def test_superseded_receiver_writes_nothing_any_more(tmp_path: Path, receivers: Receivers) -> None:
     """What comes after the segment was given up may be of another version."""
-    abandoned, segment = asyncio.Event(), Segment(0, len(CONTENT))
+    superseded, segment = asyncio.Event(), Segment(0, len(CONTENT))
 
     async def wait(due: bytes) -> AsyncIterator[bytes]:
-        await abandoned.wait()
+        await superseded.wait()
         yield due
 
     async with (
@@ -975,14 +989,14 @@ async def test_abandoned_receiver_writes_nothing_any_more(tmp_path: Path, receiv
             tuning=SMALL_SCALE,
         )
 
-        async def landed(offset: int, kept: int, _: int) -> None:
+        async def written(offset: int, kept: int, _: int) -> None:
             await part.record_written(offset, kept)
             if offset + kept == MOST:
                 segment.superseded = True  # but the line is open, as it may be for a moment
-                abandoned.set()
+                superseded.set()
 
         async with asyncio.timeout(HANGS):
-            await receiver.run(landed)
+            await receiver.run(written)
 
     assert 1 == receivers.begun
     assert part.path.read_bytes() == CONTENT[:MOST]
@@ -991,7 +1005,7 @@ async def test_abandoned_receiver_writes_nothing_any_more(tmp_path: Path, receiv
 # ------------------------------------------------------------------------------------------------------- real processes
 
 
-def pumped(site: Any) -> tuple[object, ...]:
+def receiver_command(site: Any) -> tuple[object, ...]:
     """The command, with receivers also for small archives; it leaves a file that says that one has worked."""
     tuning = TransferTuning(min_receiver_bytes=1, max_buffered_bytes=64 * KIB, block_bytes=64 * KIB)
     return ("-c", tuned_command(tuning, prepare=NOTED), *at(site), "--workers", 1)
@@ -1003,15 +1017,15 @@ async def test_after_a_kill_the_next_run_goes_on_where_the_receiver_was(
     scene = replace(level2_scenes(1)[0], size=8_000_000, deflated=False)
     site = await serve([scene], rate=16e6)
     part = site.archive(scene).with_suffix(".zip.part")
-    process = await start(command, *pumped(site))
+    process = await start(command, *receiver_command(site))
     await until(lambda: part.exists() and part.stat().st_size >= 2 * MIB)
     process.kill()
     assert -signal.SIGKILL == (await command.end(process)).code
-    assert (command.folder / "pumped").exists()
+    assert (command.folder / "received").exists()
     held = part.read_bytes()
     site.server.forget()
 
-    ended = await command.end(await start(command, *pumped(site)))
+    ended = await command.end(await start(command, *receiver_command(site)))
 
     assert 0 == ended.code, ended.err
     right = site.original(scene)
@@ -1040,7 +1054,7 @@ async def test_a_disk_that_fills_up_while_a_receiver_writes(serve: Callable[...,
     site = await serve([scene], rate=6e6)
     site.folder.mkdir()
     shell = await asyncio.create_subprocess_exec(
-        *("unshare", "-rm", "sh", "-c", FILLED_DISK, "sh", sys.executable, *map(str, pumped(site))),
+        *("unshare", "-rm", "sh", "-c", FILLED_DISK, "sh", sys.executable, *map(str, receiver_command(site))),
         cwd=command.folder,
         env={**os.environ, "OUT": str(site.folder)},
     )

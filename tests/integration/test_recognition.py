@@ -14,7 +14,7 @@ from tests.support.servers import ask, listening
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.conftest import Naps
+    from tests.conftest import RecordedSleeps
 
 ITEM = {
     "type": "Feature",
@@ -115,7 +115,7 @@ ASKED_AGAIN = {"a page"}
 
 
 @pytest.mark.parametrize("kind", ANSWERS)
-async def test_one_line_says_what_it_is(tmp_path: Path, sleeps: Naps, kind: str) -> None:
+async def test_one_line_says_what_it_is(tmp_path: Path, sleeps: RecordedSleeps, kind: str) -> None:
     answer, told = ANSWERS[kind]
     body = answer if isinstance(answer, str) else json.dumps(answer)
     asked = 0
@@ -135,7 +135,7 @@ async def test_one_line_says_what_it_is(tmp_path: Path, sleeps: Naps, kind: str)
 
 
 @pytest.mark.parametrize("kind", ["STAC items", "an empty STAC answer", "STAC collections", "GeoJSON", "OData"])
-async def test_a_list_of_collections_says_it_too(tmp_path: Path, sleeps: Naps, kind: str) -> None:
+async def test_a_list_of_collections_says_it_too(tmp_path: Path, sleeps: RecordedSleeps, kind: str) -> None:
     answer, told = ANSWERS[kind]
 
     async def give(_: web.BaseRequest) -> web.StreamResponse:
@@ -162,7 +162,7 @@ NAMED = {"properties": {"identifier": "A", "links": {"data": [{"href": "a.zip"}]
     ],
 )
 async def test_what_can_be_worked_with_is_no_other_server(
-    tmp_path: Path, sleeps: Naps, features: list[dict[str, Any]]
+    tmp_path: Path, sleeps: RecordedSleeps, features: list[dict[str, Any]]
 ) -> None:
     echo = {"request": {"eo:parentIdentifier": "X"}} if "assets" in features[0] else {}
 

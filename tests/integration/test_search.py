@@ -11,7 +11,7 @@ from aiohttp import web
 
 from collgs_async import CatalogueError, Client, Config
 from collgs_async.demo.dialects import Dialect
-from collgs_async.http import requester as inquiry_module
+from collgs_async.http import requester
 from tests.conftest import fault, level2_scenes
 from tests.support.servers import ask, listening
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from tests.conftest import Naps
+    from tests.conftest import RecordedSleeps
 
 TINY = 1000
 STAGES = {"parentIdentifier": "S2_MSIL2A", "httpAccept": "json"}
@@ -201,7 +201,7 @@ async def test_old_server_is_asked_by_the_old_name(serve: Callable[..., Any]) ->
 
 @pytest.mark.parametrize("xml", [True, False])
 async def test_unknown_collection_is_told_in_the_servers_words_and_not_asked_for_again(
-    serve: Callable[..., Any], sleeps: Naps, *, xml: bool
+    serve: Callable[..., Any], sleeps: RecordedSleeps, *, xml: bool
 ) -> None:
     site = await serve(level2_scenes(1), dialect=Dialect(xml_errors=xml))
 
@@ -217,7 +217,9 @@ async def test_page_maximum_is_learnt_from_an_xml_refusal_too(serve: Callable[..
     assert 10 == len(await found(site))
 
 
-async def test_maintenance_is_waited_for_and_given_up_with_its_words(serve: Callable[..., Any], sleeps: Naps) -> None:
+async def test_maintenance_is_waited_for_and_given_up_with_its_words(
+    serve: Callable[..., Any], sleeps: RecordedSleeps
+) -> None:
     site = await serve(level2_scenes(1), dialect=Dialect(html_errors=True))
 
     error = await refused(site, parameters={"parentIdentifier": "S9_NONE"})
@@ -227,7 +229,9 @@ async def test_maintenance_is_waited_for_and_given_up_with_its_words(serve: Call
 
 
 @pytest.mark.parametrize("name", ["catalogue-503", "catalogue-html", "catalogue-cut", "catalogue-500"])
-async def test_each_fault_of_the_catalogue_is_got_over(serve: Callable[..., Any], sleeps: Naps, name: str) -> None:
+async def test_each_fault_of_the_catalogue_is_got_over(
+    serve: Callable[..., Any], sleeps: RecordedSleeps, name: str
+) -> None:
     scenes = level2_scenes(10, size=TINY)
     site = await serve(scenes, page_maximum=100, faults={"catalogue": fault(name)})
 
@@ -235,7 +239,7 @@ async def test_each_fault_of_the_catalogue_is_got_over(serve: Callable[..., Any]
     assert 1 == len(sleeps.seconds)
 
 
-async def test_retry_after_of_the_catalogue_is_obeyed(serve: Callable[..., Any], sleeps: Naps) -> None:
+async def test_retry_after_of_the_catalogue_is_obeyed(serve: Callable[..., Any], sleeps: RecordedSleeps) -> None:
     site = await serve(level2_scenes(1), faults={"catalogue": fault("catalogue-503")})
 
     await found(site)
@@ -243,7 +247,7 @@ async def test_retry_after_of_the_catalogue_is_obeyed(serve: Callable[..., Any],
     assert 1.0 <= sleeps.seconds[0] <= 1.1
 
 
-async def test_catalogue_that_is_gone_is_named(serve: Callable[..., Any], sleeps: Naps) -> None:
+async def test_catalogue_that_is_gone_is_named(serve: Callable[..., Any], sleeps: RecordedSleeps) -> None:
     site = await serve([])
 
     error = await refused(site, base_url="http://127.0.0.1:9/search")
@@ -298,7 +302,9 @@ class Scripted:
 
 
 @pytest.mark.parametrize("total", [None, 10**6])
-async def test_catalogue_that_repeats_itself_for_ever_is_left(tmp_path: Path, sleeps: Naps, total: int | None) -> None:
+async def test_catalogue_that_repeats_itself_for_ever_is_left(
+    tmp_path: Path, sleeps: RecordedSleeps, total: int | None
+) -> None:
     server = Scripted(["A", "B"], total=total)
     async with listening(server) as origin:
         with pytest.raises(CatalogueError, match="repeats itself: it gave the same page 4 times"):
@@ -307,26 +313,26 @@ async def test_catalogue_that_repeats_itself_for_ever_is_left(tmp_path: Path, sl
     assert 4 == server.asked
 
 
-async def test_page_without_news_between_others_is_no_end(tmp_path: Path, sleeps: Naps) -> None:
+async def test_page_without_news_between_others_is_no_end(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     server = Scripted(["A"], ["A"], ["B"], ["B"], ["C"], [])
     async with listening(server) as origin:
         assert ["A", "B", "C"] == await ask(origin, tmp_path, sleeps)
 
 
-async def test_page_with_more_than_was_asked_for_is_cut_to_the_count(tmp_path: Path, sleeps: Naps) -> None:
+async def test_page_with_more_than_was_asked_for_is_cut_to_the_count(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     async with listening(Scripted(["A", "B", "C", "D"])) as origin:
         assert ["A", "B"] == await ask(origin, tmp_path, sleeps, count=2)
 
 
-async def test_names_that_differ_in_a_broken_character_are_two(tmp_path: Path, sleeps: Naps) -> None:
+async def test_names_that_differ_in_a_broken_character_are_two(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     async with listening(Scripted(["P\ud800", "P\ud801", "P?"], total=3)) as origin:
         assert 3 == len(await ask(origin, tmp_path, sleeps))
 
 
 async def test_page_without_end_is_refused_without_reading_it(
-    tmp_path: Path, sleeps: Naps, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, sleeps: RecordedSleeps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inquiry_module, "LARGEST_ANSWER", 2**20)
+    monkeypatch.setattr(requester, "LARGEST_ANSWER", 2**20)
     sent = 0
 
     async def flood(request: web.BaseRequest) -> web.StreamResponse:
@@ -348,7 +354,7 @@ async def test_page_without_end_is_refused_without_reading_it(
 
 @pytest.mark.parametrize(("asked", "requests"), [("900", 3), ("901", 1)])
 async def test_server_that_asks_to_wait_for_very_long_has_said_no(
-    tmp_path: Path, sleeps: Naps, asked: str, requests: int
+    tmp_path: Path, sleeps: RecordedSleeps, asked: str, requests: int
 ) -> None:
     seen = 0
 
@@ -372,7 +378,9 @@ async def test_server_that_asks_to_wait_for_very_long_has_said_no(
         pytest.param({"status": 416, "headers": {"Content-Range": "bytes */0"}}, id="416 of an empty archive"),
     ],
 )
-async def test_empty_archive_costs_that_product_alone(tmp_path: Path, sleeps: Naps, reply: dict[str, Any]) -> None:
+async def test_empty_archive_costs_that_product_alone(
+    tmp_path: Path, sleeps: RecordedSleeps, reply: dict[str, Any]
+) -> None:
     catalogue = Scripted(["EMPTY"], total=1)
 
     async def answer(request: web.BaseRequest) -> web.StreamResponse:

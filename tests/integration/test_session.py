@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from tests.conftest import Naps
+    from tests.conftest import RecordedSleeps
 
 
 class Recording:
@@ -349,7 +349,7 @@ class Line:
         return self.calls
 
 
-async def attempt(tries: int, sleeps: Naps, failures: list[tuple[bool, Exception]]) -> int:
+async def attempt(tries: int, sleeps: RecordedSleeps, failures: list[tuple[bool, Exception]]) -> int:
     retry = RetryPolicy(tries)
     line = Line(retry, failures)
     return await retry_call(line, retry, worth_it=lambda error: isinstance(error, TransferError), sleep=sleeps)
@@ -359,25 +359,25 @@ FRUITLESS, FRUITFUL = (False, TransferError("cut")), (True, TransferError("cut")
 
 
 @pytest.mark.parametrize(("tries", "calls"), [(0, 1), (1, 1), (3, 3)])
-async def test_fruitless_tries_are_counted(sleeps: Naps, tries: int, calls: int) -> None:
+async def test_fruitless_tries_are_counted(sleeps: RecordedSleeps, tries: int, calls: int) -> None:
     with pytest.raises(TransferError, match="cut"):
         await attempt(tries, sleeps, [FRUITLESS] * 10)
 
     assert calls - 1 == len(sleeps.seconds)
 
 
-async def test_fruitful_try_starts_the_count_again(sleeps: Naps) -> None:
+async def test_fruitful_try_starts_the_count_again(sleeps: RecordedSleeps) -> None:
     assert 22 == await attempt(2, sleeps, [FRUITLESS, FRUITFUL, FRUITFUL] * 7)
 
 
-async def test_what_is_not_worth_it_passes_at_once(sleeps: Naps) -> None:
+async def test_what_is_not_worth_it_passes_at_once(sleeps: RecordedSleeps) -> None:
     with pytest.raises(ValueError, match="odd"):
         await attempt(9, sleeps, [(False, ValueError("odd"))])
 
     assert [] == sleeps.seconds
 
 
-async def test_waits_grow_and_stay_under_a_minute(sleeps: Naps, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_waits_grow_and_stay_under_a_minute(sleeps: RecordedSleeps, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(random, "uniform", lambda _, most: most)
 
     await attempt(20, sleeps, [FRUITFUL, *[FRUITLESS] * 8])
@@ -385,7 +385,7 @@ async def test_waits_grow_and_stay_under_a_minute(sleeps: Naps, monkeypatch: pyt
     assert [1, 2, 4, 8, 16, 32, 60, 60, 60] == sleeps.seconds
 
 
-async def test_waits_are_random_from_nothing_on(sleeps: Naps) -> None:
+async def test_waits_are_random_from_nothing_on(sleeps: RecordedSleeps) -> None:
     await attempt(200, sleeps, [FRUITLESS] * 100)
 
     assert max(sleeps.seconds) > 30
@@ -393,7 +393,7 @@ async def test_waits_are_random_from_nothing_on(sleeps: Naps) -> None:
     assert len(set(sleeps.seconds)) > 90
 
 
-async def test_wait_is_what_the_server_asked_for_and_a_little_more(sleeps: Naps) -> None:
+async def test_wait_is_what_the_server_asked_for_and_a_little_more(sleeps: RecordedSleeps) -> None:
     asked = [0.0, 5.0, 600.0]
     await attempt(9, sleeps, [(False, TransferError("busy", retry_after=seconds)) for seconds in asked])
 

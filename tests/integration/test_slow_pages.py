@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from tests.conftest import Naps
+    from tests.conftest import RecordedSleeps
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
 PAGE = json.dumps(
@@ -80,18 +80,18 @@ def config(origin: str, folder: Path) -> Config:
     )
 
 
-async def search(origin: str, folder: Path, sleeps: Naps) -> list[Product]:
+async def search(origin: str, folder: Path, sleeps: RecordedSleeps) -> list[Product]:
     async with Client(config(origin, folder), sleep=sleeps) as client:
         return [product async for product in client.catalogue.search()]
 
 
-async def test_a_page_that_trickles_is_given_up(tmp_path: Path, sleeps: Naps) -> None:
+async def test_a_page_that_trickles_is_given_up(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     async with answering(trickle) as origin:
         with pytest.raises(CatalogueError, match=r"the connection broke \(only .* over \d+ s\)"):
             await search(origin, tmp_path, sleeps)
 
 
-async def test_a_head_that_trickles_is_given_up(tmp_path: Path, sleeps: Naps) -> None:
+async def test_a_head_that_trickles_is_given_up(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     async with answering(trickling_head) as origin:
         with pytest.raises(CatalogueError, match="the catalogue at"):
             await search(origin, tmp_path, sleeps)
@@ -109,7 +109,7 @@ async def test_a_page_at_a_pace_may_take_longer() -> None:
     assert body.endswith(PAGE)
 
 
-async def test_a_quicklook_that_trickles_is_given_up(tmp_path: Path, sleeps: Naps) -> None:
+async def test_a_quicklook_that_trickles_is_given_up(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     async with answering(trickle) as origin, Client(config(origin, tmp_path), sleep=sleeps) as client:
         requester = client._store_requester()
         with pytest.raises(TransferError, match=r"only .* over \d+ s"):
@@ -139,7 +139,7 @@ async def test_a_rate_that_was_asked_for_holds_for_pages() -> None:
     ],
 )
 async def test_one_clear_line_says_what_is_wrong_with_an_answer(
-    tmp_path: Path, sleeps: Naps, answer: bytes, told: str
+    tmp_path: Path, sleeps: RecordedSleeps, answer: bytes, told: str
 ) -> None:
     async def say(writer: asyncio.StreamWriter) -> None:
         writer.write(answer)
@@ -154,7 +154,7 @@ async def test_one_clear_line_says_what_is_wrong_with_an_answer(
 
 
 @pytest.mark.parametrize("coding", [b"x-gzip", b"X-GZip \t", b"gzip"])
-async def test_gzip_is_read_by_its_older_name_too(tmp_path: Path, sleeps: Naps, coding: bytes) -> None:
+async def test_gzip_is_read_by_its_older_name_too(tmp_path: Path, sleeps: RecordedSleeps, coding: bytes) -> None:
     body = gzip.compress(b'{"features": [], "totalResults": 0}')
 
     async def say(writer: asyncio.StreamWriter) -> None:
@@ -167,7 +167,9 @@ async def test_gzip_is_read_by_its_older_name_too(tmp_path: Path, sleeps: Naps, 
 
 
 @pytest.mark.parametrize("coding", [b"compress", b"x-compress"])
-async def test_a_coding_that_was_not_asked_for_is_refused(tmp_path: Path, sleeps: Naps, coding: bytes) -> None:
+async def test_a_coding_that_was_not_asked_for_is_refused(
+    tmp_path: Path, sleeps: RecordedSleeps, coding: bytes
+) -> None:
     async def say(writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Encoding: %b\r\nContent-Length: 4\r\n\r\n\x1f\x9d\x90\x7b" % coding)
         await writer.drain()
@@ -187,7 +189,9 @@ async def test_a_coding_that_was_not_asked_for_is_refused(tmp_path: Path, sleeps
         b"Content-Encoding: \r\nContent-Length: %d\r\nX: %d\r\n",
     ],
 )
-async def test_framing_that_is_right_but_unusual_is_taken(tmp_path: Path, sleeps: Naps, fields: bytes) -> None:
+async def test_framing_that_is_right_but_unusual_is_taken(
+    tmp_path: Path, sleeps: RecordedSleeps, fields: bytes
+) -> None:
     async def say(writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\n" + fields % (len(PAGE), len(PAGE)) + b"\r\n" + PAGE)
         await writer.drain()

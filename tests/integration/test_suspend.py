@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from collgs_async.models.product import Outcome
-    from tests.conftest import Naps
+    from tests.conftest import RecordedSleeps
 
 MIB = 2**20
 
@@ -138,7 +138,7 @@ async def test_after_sleep_it_connects_anew_where_it_was_long_before_the_time_ou
 
 
 async def test_sleep_costs_no_try_even_when_nothing_new_had_come(
-    tmp_path: Path, sleeps: Naps, tuning: TransferTuning, wall: Clock, steady: Clock
+    tmp_path: Path, sleeps: RecordedSleeps, tuning: TransferTuning, wall: Clock, steady: Clock
 ) -> None:
     """A store that knows no ranges sends the same again and falls silent twice; with one try that would be the end."""
     scene = level2_scenes(1, size=6 * MIB)[0]
@@ -192,7 +192,9 @@ async def test_sleep_before_the_first_block_has_come_is_noticed_too(
     assert (Status.DOWNLOADED, 2) == (outcome.status, outcome.attempts)
 
 
-async def test_reconnecting_breaks_each_connection_and_counts_as_progress(tmp_path: Path, sleeps: Naps) -> None:
+async def test_reconnecting_breaks_each_connection_and_counts_as_progress(
+    tmp_path: Path, sleeps: RecordedSleeps
+) -> None:
     class Answer:
         closed = False
 

@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from collgs_async.models.product import Product
-    from tests.conftest import CommandHere, Naps
+    from tests.conftest import CommandHere, RecordedSleeps
 
 
-async def pull(items: list[Item], folder: Path, sleeps: Naps, *, maximum: int = 10) -> tuple[Any, dict[str, Any]]:
+async def pull(
+    items: list[Item], folder: Path, sleeps: RecordedSleeps, *, maximum: int = 10
+) -> tuple[Any, dict[str, Any]]:
     catalogue = Listing(items, maximum=maximum)
 
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
@@ -38,7 +40,7 @@ async def pull(items: list[Item], folder: Path, sleeps: Naps, *, maximum: int = 
 
 @pytest.mark.parametrize("apart", [1, 15])
 async def test_second_product_of_a_name_fails_alone(
-    tmp_path: Path, sleeps: Naps, caplog: pytest.LogCaptureFixture, apart: int
+    tmp_path: Path, sleeps: RecordedSleeps, caplog: pytest.LogCaptureFixture, apart: int
 ) -> None:
     items = newest_first(30)
     items.insert(apart, Item("P00000", items[0].start, link="store/other.zip"))
@@ -58,7 +60,7 @@ async def test_second_product_of_a_name_fails_alone(
         assert any("/store/P00000.zip" in line for line in told)
 
 
-async def test_one_that_is_here_already_is_not_taken_for_the_other(tmp_path: Path, sleeps: Naps) -> None:
+async def test_one_that_is_here_already_is_not_taken_for_the_other(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     items = [Item("A"), Item("A", link="store/other.zip")]
 
     assert 1 == (await pull(items, tmp_path, sleeps))[0].failed
@@ -68,7 +70,7 @@ async def test_one_that_is_here_already_is_not_taken_for_the_other(tmp_path: Pat
 
 
 @pytest.mark.parametrize("apart", [1, 12])
-async def test_one_entry_that_is_listed_twice_is_one(tmp_path: Path, sleeps: Naps, apart: int) -> None:
+async def test_one_entry_that_is_listed_twice_is_one(tmp_path: Path, sleeps: RecordedSleeps, apart: int) -> None:
     items = newest_first(30)
     items.insert(apart, items[0])
 
@@ -77,7 +79,7 @@ async def test_one_entry_that_is_listed_twice_is_one(tmp_path: Path, sleeps: Nap
     assert (30, 0, True) == (report.downloaded, report.failed, report.ok)
 
 
-async def test_link_whose_signature_changes_is_the_same_link(tmp_path: Path, sleeps: Naps) -> None:
+async def test_link_whose_signature_changes_is_the_same_link(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     catalogue = Listing(newest_first(30))
 
     def sign(listing: Listing) -> None:
@@ -89,7 +91,7 @@ async def test_link_whose_signature_changes_is_the_same_link(tmp_path: Path, sle
     assert 30 == len(await ask(catalogue, tmp_path, sleeps))
 
 
-async def test_names_that_differ_in_case_are_two(tmp_path: Path, sleeps: Naps) -> None:
+async def test_names_that_differ_in_case_are_two(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     report, _ = await pull([Item("S2A_A"), Item("s2a_a", link="store/other.zip")], tmp_path, sleeps)
 
     assert (2, 0) == (report.downloaded, report.failed)
@@ -130,7 +132,7 @@ async def test_every_command_says_it(run_cli: CommandHere, words: list[str], cod
 @pytest.mark.parametrize("place", [0, 5, 29])
 @pytest.mark.parametrize("apart", [1, 2, 15, -1, -15])
 async def test_of_two_entries_of_a_name_the_one_with_a_link_is_the_product(
-    tmp_path: Path, sleeps: Naps, place: int, apart: int
+    tmp_path: Path, sleeps: RecordedSleeps, place: int, apart: int
 ) -> None:
     """The one without stands so many places behind it, or before."""
     items = newest_first(30)
@@ -143,7 +145,7 @@ async def test_of_two_entries_of_a_name_the_one_with_a_link_is_the_product(
     assert 30 == len(written["products"])
 
 
-async def test_a_product_that_no_entry_has_a_link_for_fails_once(tmp_path: Path, sleeps: Naps) -> None:
+async def test_a_product_that_no_entry_has_a_link_for_fails_once(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     items = newest_first(30)
     items.insert(20, Item("P00003", items[3].start, linked=False))
     items[3] = Item("P00003", items[3].start, linked=False)
@@ -154,7 +156,9 @@ async def test_a_product_that_no_entry_has_a_link_for_fails_once(tmp_path: Path,
     assert "no download link" in str(report.failures[0].error)
 
 
-async def test_two_archives_of_a_name_are_two_beside_an_entry_without_a_link(tmp_path: Path, sleeps: Naps) -> None:
+async def test_two_archives_of_a_name_are_two_beside_an_entry_without_a_link(
+    tmp_path: Path, sleeps: RecordedSleeps
+) -> None:
     items = [Item("A", linked=False), Item("A", link="store/other.zip"), Item("A"), Item("B")]
 
     report, _ = await pull(items, tmp_path, sleeps)
@@ -164,7 +168,7 @@ async def test_two_archives_of_a_name_are_two_beside_an_entry_without_a_link(tmp
 
 
 @pytest.mark.parametrize("count", [1, 2, 12])
-async def test_those_without_a_link_count_and_come_last(tmp_path: Path, sleeps: Naps, count: int) -> None:
+async def test_those_without_a_link_count_and_come_last(tmp_path: Path, sleeps: RecordedSleeps, count: int) -> None:
     items = newest_first(30)
     items[0] = Item("P00000", items[0].start, linked=False)
     catalogue = Listing(items)
@@ -175,7 +179,7 @@ async def test_those_without_a_link_count_and_come_last(tmp_path: Path, sleeps: 
 
 
 async def test_not_all_that_have_no_link_are_kept_in_memory(
-    tmp_path: Path, sleeps: Naps, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, sleeps: RecordedSleeps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(search, "MAX_WITHOUT_LINK", 7)
     items = [Item(f"P{number:05}", linked=number % 30 == 0) for number in range(60)]
@@ -191,7 +195,9 @@ async def collect(products: AsyncIterable[Product], found: list[str]) -> None:
         found.append(product.identifier)  # noqa: PERF401 - what came before an error counts
 
 
-async def test_those_without_a_link_are_told_also_when_the_search_ends_early(tmp_path: Path, sleeps: Naps) -> None:
+async def test_those_without_a_link_are_told_also_when_the_search_ends_early(
+    tmp_path: Path, sleeps: RecordedSleeps
+) -> None:
     items = newest_first(30)
     items[3] = Item("P00003", items[3].start, linked=False)
     catalogue = Listing(items, play=lambda query: (409, "gone") if int(query["startIndex"]) > 15 else None)

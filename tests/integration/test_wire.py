@@ -23,7 +23,7 @@ import pytest
 from collgs_async import Client
 from tests.conftest import HANGS, level2_scenes
 from tests.support.commands import COLLECTION, assert_clean_exit, on_linux
-from tests.support.servers import MOST_MEMORY, Wild, measured, served, settings_for, small_archive
+from tests.support.servers import MOST_MEMORY, RawServer, measured, served, settings_for, small_archive
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from collgs_async.models.product import Report
-    from tests.conftest import Command, Naps
+    from tests.conftest import Command, RecordedSleeps
 
     Say: TypeAlias = Callable[["Kept", asyncio.StreamWriter], Awaitable[bool]]
 
@@ -53,7 +53,7 @@ LONG = 64 * 2**20
 """Bytes after which what has no end is given up by the store itself, so that a failing test ends, too."""
 
 
-class Kept(Wild):
+class Kept(RawServer):
     """A catalogue and a store on connections that are kept; one product's answers are told, byte by byte.
 
     Attributes
@@ -282,7 +282,7 @@ CASES = {
 }
 
 
-async def pull(server: Kept, folder: Path, sleeps: Naps, certificate: Path | None) -> Report:
+async def pull(server: Kept, folder: Path, sleeps: RecordedSleeps, certificate: Path | None) -> Report:
     trusted = {"ca_file": certificate} if certificate else {}
     config = settings_for(server, folder, {"workers": 2}, timeout=1, retries=2, **trusted)
     async with asyncio.timeout(120), Client(config, sleep=sleeps) as client:
@@ -299,7 +299,7 @@ def here(folder: Path, archives: Mapping[str, bytes] = ARCHIVES) -> set[str]:
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("secure", [False, True], ids=["http", "https"])
 async def test_one_bad_product_harms_no_other(
-    tmp_path: Path, sleeps: Naps, certificate: Path, case: str, *, secure: bool
+    tmp_path: Path, sleeps: RecordedSleeps, certificate: Path, case: str, *, secure: bool
 ) -> None:
     expected = CASES[case]
     if secure and expected.slow:
@@ -320,7 +320,9 @@ async def test_one_bad_product_harms_no_other(
     assert set(NAMES) == here(tmp_path)
 
 
-async def test_a_length_beyond_what_is_free_is_that_products_trouble_alone(tmp_path: Path, sleeps: Naps) -> None:
+async def test_a_length_beyond_what_is_free_is_that_products_trouble_alone(
+    tmp_path: Path, sleeps: RecordedSleeps
+) -> None:
     usage = shutil.disk_usage(tmp_path)
     length = usage.free + (usage.total - usage.free) // 2
     async with kept({BAD: silence(head(f"Content-Length: {length}") + BODY)}) as server:
@@ -334,7 +336,7 @@ async def test_a_length_beyond_what_is_free_is_that_products_trouble_alone(tmp_p
 @pytest.mark.parametrize("second", [NOT_FOUND, ok(small_archive(99))], ids=["refusal", "archive"])
 @pytest.mark.parametrize("say", [late, lambda first, second: bytes_of(first + second)], ids=["late", "at once"])
 async def test_an_answer_too_many_is_nobodys_where_archives_have_no_names_inside(
-    tmp_path: Path, sleeps: Naps, second: bytes, say: Callable[[bytes, bytes], Say]
+    tmp_path: Path, sleeps: RecordedSleeps, second: bytes, say: Callable[[bytes, bytes], Say]
 ) -> None:
     """Each archive is followed by an answer that nobody asked for."""
     nameless = {name: small_archive(number) for number, name in enumerate(NAMES)}
@@ -346,7 +348,7 @@ async def test_an_answer_too_many_is_nobodys_where_archives_have_no_names_inside
     assert set(NAMES) == here(tmp_path, nameless)
 
 
-async def test_connections_are_used_again_where_archives_have_names(tmp_path: Path, sleeps: Naps) -> None:
+async def test_connections_are_used_again_where_archives_have_names(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     async with kept({}) as server:
         report = await pull(server, tmp_path, sleeps, None)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from tests.conftest import Naps
+    from tests.conftest import RecordedSleeps
 
 import io
 import zipfile
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from tests.conftest import Naps
+    from tests.conftest import RecordedSleeps
 
 NEWEST = datetime(2025, 6, 1, tzinfo=UTC)
 
@@ -133,7 +133,12 @@ def _matches(item: Item, query: dict[str, str]) -> bool:
 
 
 async def ask(
-    answer: Callable[[web.BaseRequest], Any], folder: Path, sleeps: Naps, *, page_size: int = 10, **parameters: Any
+    answer: Callable[[web.BaseRequest], Any],
+    folder: Path,
+    sleeps: RecordedSleeps,
+    *,
+    page_size: int = 10,
+    **parameters: Any,
 ) -> list[str]:
     """Search a catalogue that answers like this."""
     found: list[str] = []
@@ -142,7 +147,7 @@ async def ask(
     return found
 
 
-def client(origin: str, folder: Path, sleeps: Naps, *, page_size: int = 10, **parameters: Any) -> Client:
+def client(origin: str, folder: Path, sleeps: RecordedSleeps, *, page_size: int = 10, **parameters: Any) -> Client:
     config = Config(
         base_url=f"{origin}/search",
         parameters={"parentIdentifier": "X", **parameters},
@@ -152,7 +157,9 @@ def client(origin: str, folder: Path, sleeps: Naps, *, page_size: int = 10, **pa
     return Client(config, sleep=sleeps)
 
 
-async def collected(answer: Any, folder: Path, sleeps: Naps, **options: Any) -> tuple[list[str], Exception | None]:
+async def collected(
+    answer: Any, folder: Path, sleeps: RecordedSleeps, **options: Any
+) -> tuple[list[str], Exception | None]:
     """Search, and give what came, and what ended it early."""
 
     found: list[str] = []

@@ -162,32 +162,32 @@ class Played:
 
 def draw(seed: int) -> Schedule:
     """Make up a schedule, always the same one of the same seed."""
-    dice = random.Random(seed)
-    templates = level2_scenes(3, seed=seed)[: dice.randint(1, 3)]
-    scenes = tuple(replace(scene, size=_size(dice), deflated=False) for scene in templates)
+    rng = random.Random(seed)
+    templates = level2_scenes(3, seed=seed)[: rng.randint(1, 3)]
+    scenes = tuple(replace(scene, size=_size(rng), deflated=False) for scene in templates)
     # Deflating is slow, and what is deflated is as random as what is not.
-    scenes = tuple(replace(scene, deflated=scene.size < 6 * MIB and dice.random() < 0.5) for scene in scenes)
-    scenes = tuple(replace(scene, unreadable=not scene.deflated and dice.random() < UNREADABLE) for scene in scenes)
-    events = [_event(dice, scenes) for _ in range(dice.randint(2, 8))]
-    settings = tuple((dice.randint(1, 8), dice.randint(1, 8)) for _ in range(4))
-    rate = dice.choice((8, 16, 24)) * MIB
+    scenes = tuple(replace(scene, deflated=scene.size < 6 * MIB and rng.random() < 0.5) for scene in scenes)
+    scenes = tuple(replace(scene, unreadable=not scene.deflated and rng.random() < UNREADABLE) for scene in scenes)
+    events = [_event(rng, scenes) for _ in range(rng.randint(2, 8))]
+    settings = tuple((rng.randint(1, 8), rng.randint(1, 8)) for _ in range(4))
+    rate = rng.choice((8, 16, 24)) * MIB
     return Schedule(seed, scenes, rate, tuple(sorted(events, key=lambda event: event.at)), settings)
 
 
-def _size(dice: random.Random) -> int:
-    return int(24 ** dice.random() * MIB)
+def _size(rng: random.Random) -> int:
+    return int(24 ** rng.random() * MIB)
 
 
-def _event(dice: random.Random, scenes: tuple[Scene, ...]) -> Event:
+def _event(rng: random.Random, scenes: tuple[Scene, ...]) -> Event:
     kinds = ((KILL,), (INTERRUPT,), (REPLACE,), SHORT, SHORT, LYING, ODD)
-    what, scene = dice.choice(dice.choice(kinds)), dice.randrange(len(scenes))
+    what, scene = rng.choice(rng.choice(kinds)), rng.randrange(len(scenes))
     if what == "corrupt" and scenes[scene].unreadable:
         what = "truncated"  # a wrong bit in a member that cannot be read is seen by no client
-    times = 1 if what not in SHORT else dice.randint(1, 2)
+    times = 1 if what not in SHORT else rng.randint(1, 2)
     if what in {*ODD, "no-range", "wrong-range", "rezipped", "replaced-silently"}:
-        times = dice.randint(2, 4)  # of these the first request is only cut
+        times = rng.randint(2, 4)  # of these the first request is only cut
     earliest = -0.3 if what in FAULTS else 0.0
-    return Event(dice.uniform(earliest, 0.9), what, scene, times)
+    return Event(rng.uniform(earliest, 0.9), what, scene, times)
 
 
 async def play(schedule: Schedule, folder: Path) -> Played:

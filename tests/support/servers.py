@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from aiohttp import web
 
 from collgs_async import Client, Config, Connection, DownloadOptions
-from tests.conftest import HANGS, Command, Naps
+from tests.conftest import HANGS, Command, RecordedSleeps
 from tests.support.commands import assert_clean_exit
 
 if TYPE_CHECKING:
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from collgs_async.models.product import Report
-    from tests.conftest import Ended, Naps
+    from tests.conftest import Ended, RecordedSleeps
 
-    W = TypeVar("W", bound="Wild")
+    W = TypeVar("W", bound="RawServer")
 
 
 NOBODY = "http://127.0.0.1:9"
@@ -64,8 +64,8 @@ class Asked:
     """Set when the other end closes the connection before the answer has ended."""
 
 
-class Wild:
-    """A catalogue and a store that say, byte by byte, what they are told to say; then they close the connection."""
+class RawServer:
+    """A catalogue and a store that send exactly the given bytes, then close the connection."""
 
     def __init__(self, products: Iterable[tuple[str, str]], store: Callable[[Asked], AsyncIterator[bytes]]) -> None:
         self.origin = ""
@@ -96,13 +96,13 @@ class Wild:
             pairs = (one.partition(":") for one in fields)
             asked = Asked(line.split(" ")[1], {name.lower(): value.strip() for name, _, value in pairs})
             self.seen.append(asked)
-            await self._say(asked, writer)
+            await self._respond(asked, writer)
         except (ConnectionError, asyncio.IncompleteReadError):
             return
         finally:
             writer.close()
 
-    async def _say(self, asked: Asked, writer: asyncio.StreamWriter) -> None:
+    async def _respond(self, asked: Asked, writer: asyncio.StreamWriter) -> None:
         if asked.path.startswith("/search"):
             writer.write(self._page)
             await writer.drain()
@@ -128,8 +128,8 @@ async def raw_server(
     store: Callable[[Asked], AsyncIterator[bytes]],
     *,
     tls: ssl.SSLContext | None = None,
-) -> AsyncIterator[Wild]:
-    async with served(Wild(products, store), tls) as here:
+) -> AsyncIterator[RawServer]:
+    async with served(RawServer(products, store), tls) as here:
         yield here
 
 
@@ -166,7 +166,9 @@ def saying(*pieces: bytes) -> Callable[[Asked], AsyncIterator[bytes]]:
     return say
 
 
-def settings_for(server: Wild, folder: Path, options: Mapping[str, Any] | None = None, /, **connection: Any) -> Config:
+def settings_for(
+    server: RawServer, folder: Path, options: Mapping[str, Any] | None = None, /, **connection: Any
+) -> Config:
     return Config(
         base_url=f"{server.origin}/search",
         parameters={"parentIdentifier": "X"},
@@ -176,7 +178,7 @@ def settings_for(server: Wild, folder: Path, options: Mapping[str, Any] | None =
     )
 
 
-async def pull(server: Wild, folder: Path, sleeps: Naps, **connection: Any) -> Report:
+async def pull(server: RawServer, folder: Path, sleeps: RecordedSleeps, **connection: Any) -> Report:
     async with Client(settings_for(server, folder, **connection), sleep=sleeps) as client:
         return await client.download_all()
 
@@ -232,7 +234,7 @@ async def measured(command: Command, *words: object) -> tuple[Ended, int]:
     return ended, int(peak[1]) * 1024
 
 
-async def ask(origin: str, folder: Path, sleeps: Naps, **parameters: Any) -> list[str]:
+async def ask(origin: str, folder: Path, sleeps: RecordedSleeps, **parameters: Any) -> list[str]:
     config = Config(
         base_url=f"{origin}/search",
         parameters={"parentIdentifier": "X", **parameters},

@@ -12,7 +12,7 @@ from collgs_async.http.limits import PROBE_EACH, ConcurrencyLimiter
 from tests.conftest import HANGS
 
 if TYPE_CHECKING:
-    from tests.conftest import Naps
+    from tests.conftest import RecordedSleeps
 
 
 class Clock:
@@ -31,11 +31,11 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def limiter(clock: Clock, sleeps: Naps) -> ConcurrencyLimiter:
+def limiter(clock: Clock, sleeps: RecordedSleeps) -> ConcurrencyLimiter:
     return ConcurrencyLimiter(16, clock=clock, sleep=sleeps)
 
 
-async def test_no_more_pass_than_the_limit(clock: Clock, sleeps: Naps) -> None:
+async def test_no_more_pass_than_the_limit(clock: Clock, sleeps: RecordedSleeps) -> None:
     limiter = ConcurrencyLimiter(3, clock=clock, sleep=sleeps)
     inside = most = 0
 
@@ -77,7 +77,7 @@ async def test_next_wave_halves_again_down_to_one(limiter: ConcurrencyLimiter, c
 
 
 async def test_nobody_passes_before_retry_after_is_over(
-    limiter: ConcurrencyLimiter, clock: Clock, sleeps: Naps
+    limiter: ConcurrencyLimiter, clock: Clock, sleeps: RecordedSleeps
 ) -> None:
     limiter.record_rejection(clock.now, 30.0)
 
@@ -117,7 +117,7 @@ async def test_without_refusals_it_opens_step_by_step_and_never_beyond_its_begin
     assert 16 == limiter.limit
 
 
-async def test_what_is_half_here_goes_first(clock: Clock, sleeps: Naps) -> None:
+async def test_what_is_half_here_goes_first(clock: Clock, sleeps: RecordedSleeps) -> None:
     limiter = ConcurrencyLimiter(1, clock=clock, sleep=sleeps)
     order: list[str] = []
 
@@ -134,7 +134,7 @@ async def test_what_is_half_here_goes_first(clock: Clock, sleeps: Naps) -> None:
     assert ["old", "new"] == order
 
 
-async def test_has_room_while_a_request_would_pass_at_once(clock: Clock, sleeps: Naps) -> None:
+async def test_has_room_while_a_request_would_pass_at_once(clock: Clock, sleeps: RecordedSleeps) -> None:
     limiter = ConcurrencyLimiter(2, clock=clock, sleep=sleeps)
     async with limiter.slot() as began:
         assert limiter.available()
@@ -148,7 +148,7 @@ async def test_has_room_while_a_request_would_pass_at_once(clock: Clock, sleeps:
     assert limiter.available()
 
 
-async def test_who_waits_goes_before_whoever_asks_for_room(clock: Clock, sleeps: Naps) -> None:
+async def test_who_waits_goes_before_whoever_asks_for_room(clock: Clock, sleeps: RecordedSleeps) -> None:
     limiter = ConcurrencyLimiter(2, clock=clock, sleep=sleeps)
     async with limiter.slot() as began:
         limiter.record_rejection(began, 0.0)
@@ -172,7 +172,7 @@ async def test_who_waits_goes_before_whoever_asks_for_room(clock: Clock, sleeps:
         assert limiter.available()
 
 
-async def test_a_cancelled_wait_gives_its_place_on(clock: Clock, sleeps: Naps) -> None:
+async def test_a_cancelled_wait_gives_its_place_on(clock: Clock, sleeps: RecordedSleeps) -> None:
     limiter = ConcurrencyLimiter(1, clock=clock, sleep=sleeps)
 
     async def request() -> str:
@@ -190,7 +190,7 @@ async def test_a_cancelled_wait_gives_its_place_on(clock: Clock, sleeps: Naps) -
     assert "passed" == await asyncio.wait_for(last, HANGS)
 
 
-async def test_cancelled_at_the_moment_of_admission_gives_its_place_back(clock: Clock, sleeps: Naps) -> None:
+async def test_cancelled_at_the_moment_of_admission_gives_its_place_back(clock: Clock, sleeps: RecordedSleeps) -> None:
     limiter = ConcurrencyLimiter(1, clock=clock, sleep=sleeps)
 
     async def request() -> str:
@@ -206,7 +206,7 @@ async def test_cancelled_at_the_moment_of_admission_gives_its_place_back(clock: 
     assert "passed" == await asyncio.wait_for(second, HANGS)
 
 
-async def test_cancelled_just_before_its_turn_is_passed_over(clock: Clock, sleeps: Naps) -> None:
+async def test_cancelled_just_before_its_turn_is_passed_over(clock: Clock, sleeps: RecordedSleeps) -> None:
     limiter = ConcurrencyLimiter(1, clock=clock, sleep=sleeps)
 
     async def request() -> str:

@@ -192,7 +192,7 @@ def test_a_wrong_wish_is_one_line(key: str, value: object, found: str) -> None:
     assert f"choose.{key}: expected {EXPECTED[key]}, found {found}" == problem(**{key: value})
 
 
-def test_a_wish_that_nobody_knows_is_told_with_those_that_there_are() -> None:
+def test_a_criterion_that_nobody_knows_is_told_with_those_that_there_are() -> None:
     assert f'choose: expected {", ".join(EXPECTED)}, found "tiles"' == problem(tiles="31UGR")
 
 
@@ -385,15 +385,15 @@ SHOTS = st.lists(
 @given(SHOTS, st.sampled_from(["tile", "day", "month", "tile,day", "tile,month"]), st.randoms(use_true_random=False))
 def test_the_order_does_not_matter_and_each_group_has_one(products: list[Product], per: str, random: Any) -> None:
     shuffled = random.sample(products, len(products))
-    wish = BestOf.parse(per)
+    best = BestOf.parse(per)
 
     chosen, dropped = best_of(products, per)
 
     assert {product.identifier for product in chosen} == {product.identifier for product in best_of(shuffled, per)[0]}
-    assert {wish.group(product) for product in products} == {wish.group(product) for product in chosen}
-    assert len({wish.group(product) for product in products}) == len(chosen)
-    cloud = {wish.group(product): _cloud(product) for product in chosen}
-    assert all(cloud[wish.group(drop.product)] <= _cloud(drop.product) for drop in dropped)
+    assert {best.group(product) for product in products} == {best.group(product) for product in chosen}
+    assert len({best.group(product) for product in products}) == len(chosen)
+    cloud = {best.group(product): _cloud(product) for product in chosen}
+    assert all(cloud[best.group(drop.product)] <= _cloud(drop.product) for drop in dropped)
 
 
 def _cloud(product: Product) -> float:

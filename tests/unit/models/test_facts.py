@@ -57,7 +57,7 @@ def test_nothing_of_these_is_told_by_the_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "said", "wish", "others"),
+    ("name", "said", "wanted", "others"),
     [
         (ETAD, "ETA", ["ETA", "ETAD", "eta"], "GRD,SLC"),
         (ETAD, "IW_ETA__AX", ["ETA", "ETAD", "IW_ETA__AX"], "GRD,SLC"),
@@ -70,9 +70,9 @@ def test_nothing_of_these_is_told_by_the_name() -> None:
         ("X_1", "GRD_HD", ["GRD", "GRDH", "GRD-HD"], "GRDM,GRD_MD"),
     ],
 )
-def test_the_type_is_told_by_the_entry(name: str, said: str, wish: list[str], others: str) -> None:
+def test_the_type_is_told_by_the_entry(name: str, said: str, wanted: list[str], others: str) -> None:
     for product in (entry(name, information={"productType": said}), entry(name, productType=said)):
-        assert [True] * len(wish) == [is_wanted(product, product_type=one) for one in wish]
+        assert [True] * len(wanted) == [is_wanted(product, product_type=one) for one in wanted]
         dropped = rejection(product, Criteria.parse({"product_type": others}))
         assert dropped is not None
         assert "another product type" == dropped.kind
@@ -80,25 +80,25 @@ def test_the_type_is_told_by_the_entry(name: str, said: str, wish: list[str], ot
 
 
 @pytest.mark.parametrize(
-    ("name", "wish"),
+    ("name", "wanted"),
     [
-        *((SMALL, wish) for wish in ("L1C", "MSIL1C", "S2MSI1C", "MSI1C", "s2_msil1c", "1c")),
-        *((RADAR, wish) for wish in ("GRD", "grdh", "IW_GRDH_1S", "S1_SAR_GRD", "IW_GRD", "GRD_HD")),
-        *((CLOUD_OPTIMISED, wish) for wish in ("GRD", "GRDH", "IW_GRDH_1S-COG", "GRD-COG")),
-        *((FRAME, wish) for wish in ("OL_1_EFR", "OL_1_EFR___", "ol_1_efr", "S3_OL_1_EFR", "EFR")),
+        *((SMALL, wanted) for wanted in ("L1C", "MSIL1C", "S2MSI1C", "MSI1C", "s2_msil1c", "1c")),
+        *((RADAR, wanted) for wanted in ("GRD", "grdh", "IW_GRDH_1S", "S1_SAR_GRD", "IW_GRD", "GRD_HD")),
+        *((CLOUD_OPTIMISED, wanted) for wanted in ("GRD", "GRDH", "IW_GRDH_1S-COG", "GRD-COG")),
+        *((FRAME, wanted) for wanted in ("OL_1_EFR", "OL_1_EFR___", "ol_1_efr", "S3_OL_1_EFR", "EFR")),
     ],
 )
-def test_a_type_has_many_names(name: str, wish: str) -> None:
-    assert is_wanted(Product(name, None), product_type=wish)
-    assert is_wanted(Product(name, None), product_type=f"XX_9_YYY,{wish}")
+def test_a_type_has_many_names(name: str, wanted: str) -> None:
+    assert is_wanted(Product(name, None), product_type=wanted)
+    assert is_wanted(Product(name, None), product_type=f"XX_9_YYY,{wanted}")
 
 
 @pytest.mark.parametrize(
-    ("name", "wish"),
+    ("name", "wanted"),
     [(SMALL, "L2A"), (RADAR, "GRD-COG"), (RADAR, "GRDM"), (RADAR, "SLC"), (RADAR, "EW_GRDH_1S"), (FRAME, "OL_1_ERR")],
 )
-def test_another_type_is_another(name: str, wish: str) -> None:
-    assert not is_wanted(Product(name, None), product_type=wish)
+def test_another_type_is_another(name: str, wanted: str) -> None:
+    assert not is_wanted(Product(name, None), product_type=wanted)
 
 
 @given(st.text(max_size=60))
@@ -113,10 +113,10 @@ def test_any_word_of_a_catalogue_is_found_by_itself(word: str) -> None:
 def test_channels_are_told_by_the_entry(said: object, key: str) -> None:
     product = entry(ETAD, parameters={key: said})
 
-    for wish in ("VV", "VH", "vv,vh", "VH,VV", "DV", "SV,DV"):
-        assert is_wanted(product, polarisation=wish)
-    for wish in ("HH", "HH,HV", "SV", "DH"):
-        assert not is_wanted(product, polarisation=wish)
+    for wanted in ("VV", "VH", "vv,vh", "VH,VV", "DV", "SV,DV"):
+        assert is_wanted(product, polarisation=wanted)
+    for wanted in ("HH", "HH,HV", "SV", "DH"):
+        assert not is_wanted(product, polarisation=wanted)
 
 
 def test_channels_that_nobody_tells_are_not_known() -> None:
@@ -170,11 +170,11 @@ def test_the_platform_is_told_by_the_beginning_of_a_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wish", "platforms"),
+    ("wanted", "platforms"),
     [("S5P", {"S5P"}), ("sentinel-5p", {"S5P"}), ("S5", {"S5P"}), ("S6", {"S6A", "S6B"}), ("Sentinel-6A", {"S6A"})],
 )
-def test_further_missions_can_be_wished(wish: str, platforms: set[str]) -> None:
-    assert platforms == Criteria.parse({"platform": wish}).platforms
+def test_further_missions_can_be_selected(wanted: str, platforms: set[str]) -> None:
+    assert platforms == Criteria.parse({"platform": wanted}).platforms
 
 
 @pytest.mark.parametrize(

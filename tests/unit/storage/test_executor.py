@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from collgs_async.storage import executor as room
+from collgs_async.storage import executor as executor_module
 from collgs_async.storage.executor import DiskExecutor
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(room, "time", clock)
+    monkeypatch.setattr(executor_module, "time", clock)
     return clock
 
 
@@ -49,7 +49,7 @@ async def test_quick_disk_is_worth_no_thread_once_it_is_known_to_be_quick(execut
     assert "there" == await where(executor)
     for _ in range(3):
         assert "here" == await where(executor)
-        clock.now += room._QUICK
+        clock.now += executor_module._QUICK
 
 
 async def test_slow_disk_holds_up_the_loop_once_in_a_hundred_times_as_long(

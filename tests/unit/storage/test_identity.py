@@ -21,7 +21,7 @@ from tests.support.servers import files_in, plain, pull, raw_server, settings_fo
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from tests.conftest import CommandHere, Naps
+    from tests.conftest import CommandHere, RecordedSleeps
     from tests.support.servers import Asked
 
 S1 = "S1A_IW_GRDH_1SDV_20230929T054052_20230929T054117_050554_0616D1_FBDA"
@@ -193,7 +193,9 @@ def sending(*archives: bytes) -> tuple[list[str], Callable[[Asked], AsyncIterato
 
 
 @pytest.mark.parametrize("level", Level)
-async def test_archive_of_another_product_is_fetched_once_more(tmp_path: Path, sleeps: Naps, level: Level) -> None:
+async def test_archive_of_another_product_is_fetched_once_more(
+    tmp_path: Path, sleeps: RecordedSleeps, level: Level
+) -> None:
     right = product(S2)
     asked, say = sending(product(S2_OTHER), right)
     async with (
@@ -207,7 +209,7 @@ async def test_archive_of_another_product_is_fetched_once_more(tmp_path: Path, s
 
 
 async def test_product_whose_archive_is_always_anothers_fails_alone(
-    tmp_path: Path, sleeps: Naps, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, sleeps: RecordedSleeps, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def say(asked: Asked) -> AsyncIterator[bytes]:
         yield plain(product(S2 if "right" in asked.path else S2_OTHER), ETag='"tag"')
@@ -222,7 +224,7 @@ async def test_product_whose_archive_is_always_anothers_fails_alone(
 
 @pytest.mark.parametrize("top", ["", "T31UGR", "product.SAFE"])
 async def test_archive_that_does_not_say_is_kept_without_a_warning(
-    tmp_path: Path, sleeps: Naps, caplog: pytest.LogCaptureFixture, top: str
+    tmp_path: Path, sleeps: RecordedSleeps, caplog: pytest.LogCaptureFixture, top: str
 ) -> None:
     caplog.set_level(logging.INFO, "collgs_async")
     data = product(S2, top)
@@ -238,7 +240,7 @@ async def test_archive_that_does_not_say_is_kept_without_a_warning(
 
 @pytest.mark.parametrize("top", [f"{S2}.SAFE", f"{S2_OLD}.SAFE"])
 async def test_archive_that_says_who_it_is_gets_no_note(
-    tmp_path: Path, sleeps: Naps, caplog: pytest.LogCaptureFixture, top: str
+    tmp_path: Path, sleeps: RecordedSleeps, caplog: pytest.LogCaptureFixture, top: str
 ) -> None:
     caplog.set_level(logging.INFO, "collgs_async")
     _, say = sending(product(S2, top))
@@ -251,7 +253,7 @@ async def test_archive_that_says_who_it_is_gets_no_note(
 
 
 async def test_other_products_archive_under_a_right_name_is_not_counted_as_here(
-    tmp_path: Path, sleeps: Naps, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, sleeps: RecordedSleeps, caplog: pytest.LogCaptureFixture
 ) -> None:
     """As a version of this program may have left it that did not look."""
     (tmp_path / f"{S2}.zip").write_bytes(product(S2_OTHER))
@@ -267,7 +269,7 @@ async def test_other_products_archive_under_a_right_name_is_not_counted_as_here(
     assert any(f"(it is the archive of {S2_OTHER!r})" in message for message in caplog.messages)
 
 
-async def test_other_products_archive_stays_until_the_right_one_is_here(tmp_path: Path, sleeps: Naps) -> None:
+async def test_other_products_archive_stays_until_the_right_one_is_here(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     wrong = product(S2_OTHER)
     (tmp_path / f"{S2}.zip").write_bytes(wrong)
     _, say = sending(wrong)

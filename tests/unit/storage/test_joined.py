@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from tests.conftest import Naps
+    from tests.conftest import RecordedSleeps
     from tests.support.servers import Asked
 
 NOISE = random.Random(11).randbytes(400_000)
@@ -190,9 +190,9 @@ class Store:
             headers["Content-Range"] = f"bytes {first}-{last}/{len(data)}"
             data = data[: last + 1]
         most = self.breaks[turn] if turn < len(self.breaks) else None
-        return self._say(plain(data[first:], status, **headers), most)
+        return self._respond(plain(data[first:], status, **headers), most)
 
-    async def _say(self, answer: bytes, most: int | None) -> AsyncIterator[bytes]:
+    async def _respond(self, answer: bytes, most: int | None) -> AsyncIterator[bytes]:
         yield answer if most is None else answer[:most]
 
 
@@ -204,7 +204,7 @@ def product(seed: int, *, method: int = 0, middle: bytes = NOISE, **changes: obj
     return written([Entry(names + name, data, method, **changes) for name, data in members])  # type: ignore[arg-type]  # of each test
 
 
-async def pulled(store: Store, folder: Path, sleeps: Naps) -> bytes:
+async def pulled(store: Store, folder: Path, sleeps: RecordedSleeps) -> bytes:
     async with raw_server([(NAME, "/archive.zip")], store) as server:
         report = await pull(server, folder, sleeps)
     assert (1, 0) == (report.downloaded, report.failed)
@@ -215,7 +215,7 @@ async def pulled(store: Store, folder: Path, sleeps: Naps) -> bytes:
 UNREADABLE = partial(product, method=DEFLATE64, descriptor="<3I")
 
 
-async def test_versions_of_which_nothing_can_be_read_are_not_joined(tmp_path: Path, sleeps: Naps) -> None:
+async def test_versions_of_which_nothing_can_be_read_are_not_joined(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     one, other = UNREADABLE(1), UNREADABLE(2)
     store = Store([one, other], breaks=[200_000])
 
@@ -225,7 +225,7 @@ async def test_versions_of_which_nothing_can_be_read_are_not_joined(tmp_path: Pa
 
 @pytest.mark.parametrize("make", [UNREADABLE, product], ids=["unreadable", "readable"])
 async def test_another_tag_whose_bytes_are_equal_at_the_joint_is_no_proof(
-    tmp_path: Path, sleeps: Naps, make: Callable[..., bytes]
+    tmp_path: Path, sleeps: RecordedSleeps, make: Callable[..., bytes]
 ) -> None:
     one, other = make(1), make(2)
     store = Store([one, other], breaks=[200_000], tags=['"a"', '"b"'])
@@ -234,7 +234,9 @@ async def test_another_tag_whose_bytes_are_equal_at_the_joint_is_no_proof(
 
 
 @pytest.mark.parametrize("changes", [{"time": 9}, {"date": 9}, {"version": 45}], ids=str)
-async def test_versions_zipped_again_are_not_joined(tmp_path: Path, sleeps: Naps, changes: dict[str, int]) -> None:
+async def test_versions_zipped_again_are_not_joined(
+    tmp_path: Path, sleeps: RecordedSleeps, changes: dict[str, int]
+) -> None:
     """All data are equal, and so are all checksums."""
     one, other = product(1, local=changes), product(1)
     store = Store([one, other], breaks=[200_000])
@@ -242,7 +244,9 @@ async def test_versions_zipped_again_are_not_joined(tmp_path: Path, sleeps: Naps
     assert other == await pulled(store, tmp_path, sleeps)
 
 
-async def test_versions_zipped_again_with_other_access_times_are_not_joined(tmp_path: Path, sleeps: Naps) -> None:
+async def test_versions_zipped_again_with_other_access_times_are_not_joined(
+    tmp_path: Path, sleeps: RecordedSleeps
+) -> None:
     """The directory has only the times of the last change."""
     modified = struct.pack("<2HBI", 0x5455, 5, 3, 1)
     one, other = (product(1, extra=modified, local={"extra": with_times(1, accessed)}) for accessed in (2, 3))
@@ -251,7 +255,7 @@ async def test_versions_zipped_again_with_other_access_times_are_not_joined(tmp_
     assert other == await pulled(store, tmp_path, sleeps)
 
 
-async def test_what_can_be_proved_is_not_fetched_again(tmp_path: Path, sleeps: Naps) -> None:
+async def test_what_can_be_proved_is_not_fetched_again(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     """No byte that is here, but the block that is compared."""
     data = product(1)
     store = Store([data], breaks=[200_000, 100_000])
@@ -261,7 +265,7 @@ async def test_what_can_be_proved_is_not_fetched_again(tmp_path: Path, sleeps: N
     assert all(store.asked[1:])
 
 
-async def test_a_line_that_breaks_again_is_not_joined_a_second_time(tmp_path: Path, sleeps: Naps) -> None:
+async def test_a_line_that_breaks_again_is_not_joined_a_second_time(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     """From then on the whole is asked for, and what is here is compared: all bytes come from one response."""
     data = UNREADABLE(1)
     store = Store([data], breaks=[200_000, None, 150_000, 300_000])
@@ -270,7 +274,7 @@ async def test_a_line_that_breaks_again_is_not_joined_a_second_time(tmp_path: Pa
     assert [False, True, False, False, False] == [bool(wanted) for wanted in store.asked]
 
 
-async def test_with_a_strong_validator_the_second_time_is_resumed(tmp_path: Path, sleeps: Naps) -> None:
+async def test_with_a_strong_validator_the_second_time_is_resumed(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     one, other = UNREADABLE(1), UNREADABLE(2)
     store = Store([one, other], breaks=[200_000, None, None, 150_000], tags=['"a"', '"b"'])
 
@@ -278,7 +282,7 @@ async def test_with_a_strong_validator_the_second_time_is_resumed(tmp_path: Path
     assert store.asked[-1] is not None
 
 
-async def test_what_a_killed_run_has_joined_is_not_forgotten(tmp_path: Path, sleeps: Naps) -> None:
+async def test_what_a_killed_run_has_joined_is_not_forgotten(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     """Its part has no sidecar, so that nothing speaks for its bytes."""
     one, other = UNREADABLE(1), UNREADABLE(2)
     (tmp_path / f"{NAME}.zip.part").write_bytes(one[:100_000] + other[100_000:300_000])
@@ -287,7 +291,7 @@ async def test_what_a_killed_run_has_joined_is_not_forgotten(tmp_path: Path, sle
     assert other == await pulled(store, tmp_path, sleeps)
 
 
-async def test_an_odd_archive_that_was_joined_is_fetched_whole_and_kept(tmp_path: Path, sleeps: Naps) -> None:
+async def test_an_odd_archive_that_was_joined_is_fetched_whole_and_kept(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     data = product(1, local={"crc": 0})
     store = Store([data], breaks=[200_000])
 

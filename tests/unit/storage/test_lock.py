@@ -1,4 +1,4 @@
-"""The lease: one fetcher at a time, whoever dies, stops, sleeps or lives elsewhere."""
+"""The lock: one fetcher at a time, whoever dies, stops, sleeps or lives elsewhere."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from collgs_async.storage import lock as room
+from collgs_async.storage import lock as lock_module
 from collgs_async.storage.lock import HEARTBEAT, STALE_AFTER, LockOwner, ProductLock
 
 if TYPE_CHECKING:
@@ -41,14 +41,14 @@ from collgs_async.storage.lock import ProductLock
 wins = 0
 sys.stdin.readline()
 for path in random.sample(sys.argv[1:], len(sys.argv) - 1):
-    lease, marker = ProductLock(Path(path)), Path(path + ".marker")
-    while not lease.acquire():
+    lock, marker = ProductLock(Path(path)), Path(path + ".marker")
+    while not lock.acquire():
         os.sched_yield()
     marker.open("xb").close()
     os.sched_yield()
-    assert lease.is_held()
+    assert lock.is_held()
     marker.unlink()
-    lease.release()
+    lock.release()
     wins += 1
 print(wins, flush=True)
 """
@@ -58,11 +58,11 @@ from pathlib import Path
 from collgs_async.storage.lock import ProductLock
 for line in sys.stdin:
     start, path = line.rstrip().split(" ", 1)
-    lease = ProductLock(Path(path))
+    lock = ProductLock(Path(path))
     while time.monotonic() < float(start):
         pass
-    taken = lease.acquire()
-    print(int(taken), int(lease.is_held()), flush=True)
+    taken = lock.acquire()
+    print(int(taken), int(lock.is_held()), flush=True)
 """
 HEX = st.text("0123456789abcdef", min_size=32, max_size=32)
 JSON = st.recursive(
@@ -81,7 +81,7 @@ def part(tmp_path: Path) -> Path:
 
 
 def plant(lock: ProductLock, content: bytes | LockOwner, age: float = 0) -> LockOwner | None:
-    """Lay somebody else's lease in the way, with a heartbeat that is `age` seconds old."""
+    """Lay somebody else's lock in the way, with a heartbeat that is `age` seconds old."""
     lock.path.write_bytes(content if isinstance(content, bytes) else json.dumps(asdict(content)).encode())
     grow_old(lock.path, age)
     return content if isinstance(content, LockOwner) else None
@@ -126,7 +126,7 @@ def full_disk() -> Iterator[None]:
 
 
 @contextmanager
-def holder_process(part: Path) -> Iterator[int]:
+def owner_process(part: Path) -> Iterator[int]:
     with child(HOLD, part) as process:
         assert "True" == answer(process)
         yield process.pid
@@ -146,7 +146,7 @@ def tell(process: subprocess.Popen[str], line: str) -> None:
     pipe(process.stdin).flush()
 
 
-def test_free_lease_is_taken_held_and_leaves_nothing_behind(part: Path) -> None:
+def test_free_lock_is_taken_held_and_leaves_nothing_behind(part: Path) -> None:
     lock = ProductLock(part)
 
     assert lock.acquire()
@@ -171,14 +171,14 @@ def test_second_task_of_the_same_process_stays_out(part: Path) -> None:
     assert first.is_held()
 
 
-def test_taking_twice_is_refused_and_keeps_the_lease(part: Path) -> None:
+def test_taking_twice_is_refused_and_keeps_the_lock(part: Path) -> None:
     lock = ProductLock(part)
 
     assert [True, False] == [lock.acquire(), lock.acquire()]
     assert lock.is_held()
 
 
-def test_released_lease_can_be_taken_again(part: Path) -> None:
+def test_released_lock_can_be_taken_again(part: Path) -> None:
     lock = ProductLock(part)
 
     for _ in range(3):
@@ -187,18 +187,18 @@ def test_released_lease_can_be_taken_again(part: Path) -> None:
         lock.release()
 
 
-def test_leases_of_two_products_do_not_touch_each_other(tmp_path: Path) -> None:
+def test_locks_of_two_products_do_not_touch_each_other(tmp_path: Path) -> None:
     assert ProductLock(tmp_path / "a.zip.part").acquire()
     assert ProductLock(tmp_path / "b.zip.part").acquire()
 
 
 def test_living_process_keeps_others_out(part: Path) -> None:
-    with holder_process(part):
+    with owner_process(part):
         assert not ProductLock(part).acquire()
 
 
-def test_killed_holder_is_stale_at_once_even_before_its_parent_looks(part: Path) -> None:
-    with holder_process(part) as pid:
+def test_killed_owner_is_stale_at_once_even_before_its_parent_looks(part: Path) -> None:
+    with owner_process(part) as pid:
         os.kill(pid, signal.SIGKILL)
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # a zombie still has a number and a start
 
@@ -206,15 +206,15 @@ def test_killed_holder_is_stale_at_once_even_before_its_parent_looks(part: Path)
     assert ["S2A.zip.part.lease"] == files(part.parent)
 
 
-def test_killed_and_reaped_holder_is_stale_at_once(part: Path) -> None:
-    with holder_process(part) as pid:
+def test_killed_and_reaped_owner_is_stale_at_once(part: Path) -> None:
+    with owner_process(part) as pid:
         os.kill(pid, signal.SIGKILL)
 
     assert ProductLock(part).acquire()
 
 
-def test_stopped_holder_on_this_machine_keeps_its_lease_however_old_its_heartbeat(part: Path) -> None:
-    with holder_process(part) as pid:
+def test_stopped_owner_on_this_machine_keeps_its_lock_however_old_its_heartbeat(part: Path) -> None:
+    with owner_process(part) as pid:
         os.kill(pid, signal.SIGSTOP)
         os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOWAIT)
         grow_old(ProductLock(part).path, 100 * STALE_AFTER)
@@ -230,7 +230,7 @@ def test_number_of_a_dead_process_that_is_used_again_is_not_taken_for_it(part: P
 
 
 @pytest.mark.parametrize(
-    "holder",
+    "owner",
     [
         foreign(),
         replace(dead(), namespace="pid:[1]"),
@@ -252,11 +252,11 @@ def test_number_of_a_dead_process_that_is_used_again_is_not_taken_for_it(part: P
         (-STALE_AFTER - HEARTBEAT, True),
     ],
 )
-def test_heartbeat_decides_for_a_holder_that_cannot_be_seen(
-    part: Path, holder: LockOwner | bytes, age: float, stale: bool
+def test_heartbeat_decides_for_a_owner_that_cannot_be_seen(
+    part: Path, owner: LockOwner | bytes, age: float, stale: bool
 ) -> None:
     lock = ProductLock(part)
-    plant(lock, holder, age)
+    plant(lock, owner, age)
     before = lock.path.read_bytes()
 
     assert stale == lock.acquire()
@@ -275,7 +275,7 @@ def test_renewing_lets_the_heart_beat(part: Path) -> None:
     assert HEARTBEAT > time.time() - lock.path.stat().st_mtime
 
 
-def test_lease_that_was_taken_over_is_no_longer_mine_nor_mine_to_renew_or_release(part: Path) -> None:
+def test_lock_that_was_taken_over_is_no_longer_mine_nor_mine_to_renew_or_release(part: Path) -> None:
     lock = ProductLock(part)
     lock.acquire()
     other = plant(lock, foreign(), STALE_AFTER)
@@ -295,13 +295,13 @@ def test_sleeper_learns_that_another_process_took_over(part: Path) -> None:
     # As seen from elsewhere: the sleeper is on another machine and its heart does not beat.
     plant(lock, replace(LockOwner.here(), host="another machine"), 2 * STALE_AFTER)
 
-    with holder_process(part):
+    with owner_process(part):
         assert not lock.is_held()
         lock.release()
         assert not ProductLock(part).acquire()
 
 
-def test_lease_that_somebody_removed_is_no_longer_mine(part: Path) -> None:
+def test_lock_that_somebody_removed_is_no_longer_mine(part: Path) -> None:
     lock = ProductLock(part)
     lock.acquire()
     lock.path.unlink()
@@ -323,7 +323,7 @@ def test_crash_in_the_middle_of_a_takeover_is_cleaned_up(part: Path, crashes: in
     assert ["S2A.zip.part.lease"] == files(part.parent)
 
 
-def test_stale_lease_is_left_to_the_living_process_that_is_replacing_it(part: Path) -> None:
+def test_stale_lock_is_left_to_the_living_process_that_is_replacing_it(part: Path) -> None:
     lock, rival = ProductLock(part), ProductLock(part)
     rival.path = lock.path.with_name(f"{lock.path.name}~")
     plant(lock, dead())
@@ -341,7 +341,7 @@ def test_trouble_with_the_folder_goes_up(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("planted", [[], ["S2A.zip.part.lease"]], ids=["free", "stale"])
-def test_full_disk_goes_up_and_leaves_no_torn_lease(part: Path, planted: list[str]) -> None:
+def test_full_disk_goes_up_and_leaves_no_torn_lock(part: Path, planted: list[str]) -> None:
     lock = ProductLock(part)
     for _ in planted:
         plant(lock, dead())
@@ -366,7 +366,7 @@ def test_full_disk_hinders_neither_a_refusal_nor_the_heartbeat_nor_the_release(p
     assert [] == files(part.parent)
 
 
-def test_eight_processes_race_for_leases_and_never_share_one(tmp_path: Path) -> None:
+def test_eight_processes_race_for_locks_and_never_share_one(tmp_path: Path) -> None:
     parts = [tmp_path / f"{number:03}.zip.part" for number in range(200)]
     for part in random.sample(parts, 100):
         plant(ProductLock(part), dead())
@@ -381,14 +381,14 @@ def test_eight_processes_race_for_leases_and_never_share_one(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("holder", "age"), [(dead, 0.0), (foreign, 2 * STALE_AFTER)], ids=["gone here", "silent elsewhere"]
+    ("owner", "age"), [(dead, 0.0), (foreign, 2 * STALE_AFTER)], ids=["gone here", "silent elsewhere"]
 )
-def test_takeover_race_has_exactly_one_winner(tmp_path: Path, holder: Callable[[], LockOwner], age: float) -> None:
+def test_takeover_race_has_exactly_one_winner(tmp_path: Path, owner: Callable[[], LockOwner], age: float) -> None:
     with ExitStack() as stack:
         takers = [stack.enter_context(child(CHARGE)) for _ in range(PROCESSES)]
         for number in range(100):
             lock = ProductLock(tmp_path / f"{number:03}.zip.part")
-            plant(lock, holder(), age)
+            plant(lock, owner(), age)
             start = time.monotonic() + 0.003
             for taker in takers:
                 tell(taker, f"{start} {tmp_path / lock.path.stem}")
@@ -407,36 +407,36 @@ def test_this_process_is_alive_and_a_reaped_one_is_not() -> None:
 
 @pytest.mark.skipif(not Path("/bin/ps").exists(), reason="there is no ps here")
 def test_system_without_proc_asks_ps(part: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "_PROC", tmp_path / "no proc")
-    room._place.cache_clear()
+    monkeypatch.setattr(lock_module, "_PROC", tmp_path / "no proc")
+    lock_module._place.cache_clear()
     try:
         with child("input()") as process:
-            holder = replace(LockOwner.here(), pid=process.pid, started=room._started(process.pid))
+            owner = replace(LockOwner.here(), pid=process.pid, started=lock_module._started(process.pid))
             monkeypatch.setenv("TZ", "Pacific/Auckland")
-            assert holder.alive() is True
+            assert owner.alive() is True
             process.kill()
             os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-            assert holder.alive() is False
-        assert holder.alive() is False
+            assert owner.alive() is False
+        assert owner.alive() is False
         assert [True, False] == [ProductLock(part).acquire(), ProductLock(part).acquire()]
     finally:
-        room._place.cache_clear()
+        lock_module._place.cache_clear()
 
 
 def test_process_that_hides_is_judged_by_its_heartbeat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    holder = LockOwner.here()
+    owner = LockOwner.here()
     (tmp_path / "self").mkdir()
     (tmp_path / "self" / "stat").touch()
-    monkeypatch.setattr(room, "_PROC", tmp_path)
+    monkeypatch.setattr(lock_module, "_PROC", tmp_path)
 
-    assert holder.alive() is None
+    assert owner.alive() is None
 
 
-def test_holder_survives_the_way_to_the_disk_and_back() -> None:
-    holder = LockOwner.here()
+def test_owner_survives_the_way_to_the_disk_and_back() -> None:
+    owner = LockOwner.here()
 
-    assert holder == LockOwner.parse(holder.text())
-    assert holder != LockOwner.here()
+    assert owner == LockOwner.parse(owner.text())
+    assert owner != LockOwner.here()
 
 
 @given(st.binary() | (JSON | LOOKALIKE).map(lambda value: json.dumps(value).encode()))
@@ -446,19 +446,19 @@ def test_holder_survives_the_way_to_the_disk_and_back() -> None:
 @example(json.dumps({**asdict(dead()), "started": 0}).encode())
 @example(json.dumps({**asdict(dead()), "token": "../../x"}).encode())
 def test_anything_reads_as_nobody_or_as_somebody_whole(text: bytes) -> None:
-    holder = LockOwner.parse(text)
+    owner = LockOwner.parse(text)
 
-    if holder is not None:
-        assert {str} == {type(holder.host), type(holder.namespace), type(holder.token)}
-        assert type(holder.started) in (str, type(None))
-        assert type(holder.pid) is int
-        assert 0 < holder.pid < 2**31
-        assert 32 == len(holder.token)
-        assert holder.alive() in (True, False, None)
+    if owner is not None:
+        assert {str} == {type(owner.host), type(owner.namespace), type(owner.token)}
+        assert type(owner.started) in (str, type(None))
+        assert type(owner.pid) is int
+        assert 0 < owner.pid < 2**31
+        assert 32 == len(owner.token)
+        assert owner.alive() in (True, False, None)
 
 
 @given(
     st.sampled_from(["host", "namespace", "pid", "started", "token"]), JSON.filter(lambda v: type(v) in (list, dict))
 )
-def test_lease_with_a_field_of_another_make_is_nobodys(field: str, value: object) -> None:
+def test_lock_with_a_field_of_another_make_is_nobodys(field: str, value: object) -> None:
     assert LockOwner.parse(json.dumps({**asdict(dead()), field: value}).encode()) is None

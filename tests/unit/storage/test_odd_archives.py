@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from tests.conftest import Naps
+    from tests.conftest import RecordedSleeps
     from tests.support.servers import Asked
 
 
@@ -140,7 +140,7 @@ CONTRADICTED = [{"crc": 1}, {"size": 7}, {"packed": 7}, {"method": 9}]
 
 @pytest.mark.parametrize("local", CONTRADICTED, ids=str)
 async def test_a_local_header_that_contradicts_the_directory_is_believed_when_it_comes_so_twice(
-    tmp_path: Path, sleeps: Naps, caplog: pytest.LogCaptureFixture, local: dict[str, int]
+    tmp_path: Path, sleeps: RecordedSleeps, caplog: pytest.LogCaptureFixture, local: dict[str, int]
 ) -> None:
     data = written(entries(local=local)[1:])
     async with raw_server([("P", "/archive.zip")], saying(plain(data, ETag='"tag"'))) as server:
@@ -157,7 +157,7 @@ async def test_a_local_header_that_contradicts_the_directory_is_believed_when_it
 
 @pytest.mark.parametrize("local", CONTRADICTED, ids=str)
 async def test_a_local_header_that_was_spoilt_on_the_way_is_fetched_again(
-    tmp_path: Path, sleeps: Naps, local: dict[str, int]
+    tmp_path: Path, sleeps: RecordedSleeps, local: dict[str, int]
 ) -> None:
     answers = [written(entries(local=local)[1:]), written(entries()[1:])]
 

@@ -189,28 +189,28 @@ def test_whole_records_outlive_a_line_that_is_reset(
 def test_records_of_any_length_in_pieces_of_any_length_come_out_right(
     lay: Callable[[ssl.TLSVersion], Line], version: ssl.TLSVersion, seed: int
 ) -> None:
-    line, dice = lay(version), random.Random(seed)
-    data = dice.randbytes(400_000)
+    line, rng = lay(version), random.Random(seed)
+    data = rng.randbytes(400_000)
     records, at = b"", 0
     while at < len(data):
-        size = dice.choice([1, 5, 100, 9000, 16384, 16384, 16384])
+        size = rng.choice([1, 5, 100, 9000, 16384, 16384, 16384])
         records += line.records(data[at : at + size])
         at += size
     records += line.records(b"", end=seed % 2 == 0)
-    here = dice.choice([0, 1, 5000, 16000, 40000])
+    here = rng.choice([0, 1, 5000, 16000, 40000])
     line.incoming.write(records[:here])
 
     def send() -> None:
         at = here
         while at < len(records):
-            size = dice.choice([1, 3, 1000, 17000, 65536, 200_000])
+            size = rng.choice([1, 3, 1000, 17000, 65536, 200_000])
             line.far.sendall(records[at : at + size])
             at += size
         line.far.close()
 
     thread = threading.Thread(target=send)
     thread.start()
-    taken = line.taken(dice.choice([1000, 65536, 262_144, 1_000_003]))
+    taken = line.taken(rng.choice([1000, 65536, 262_144, 1_000_003]))
     thread.join(10)
 
     assert (data, None) == taken

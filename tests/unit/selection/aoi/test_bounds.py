@@ -35,8 +35,8 @@ MOST_MEMORY = 300 * 2**20
 
 
 def scattered(count: int) -> list[tuple[float, float]]:
-    dice = random.Random(1)
-    return [(dice.uniform(-80, 80), dice.uniform(-80, 80)) for _ in range(count)]
+    rng = random.Random(1)
+    return [(rng.uniform(-80, 80), rng.uniform(-80, 80)) for _ in range(count)]
 
 
 def batched(points: Sequence[Any], size: int) -> list[Sequence[Any]]:
@@ -128,8 +128,8 @@ def test_more_crossings_on_outlines_than_can_be_merged_are_refused(monkeypatch: 
 
 
 def triangles(count: int, width: float) -> Any:
-    dice = np.random.default_rng(1)
-    corners = dice.uniform(0, 0.17, (count, 1, 2)) + dice.uniform(0, width, (count, 3, 2))
+    rng = np.random.default_rng(1)
+    corners = rng.uniform(0, 0.17, (count, 1, 2)) + rng.uniform(0, width, (count, 3, 2))
     return shapely.polygons(corners)
 
 

@@ -18,7 +18,7 @@ from collgs_async.models.product import Outcome, Product, Status
 from collgs_async.models.timing import Timing
 from collgs_async.pipeline import MOST_PUT_OFF, Later, run_pipeline
 from collgs_async.transfer.history import Waiting
-from tests.conftest import HANGS, Naps
+from tests.conftest import HANGS, RecordedSleeps
 from tests.support.pipeline import QUEUE, WORKERS, Source, turns
 
 if TYPE_CHECKING:
@@ -62,7 +62,12 @@ class Work:
 
 
 async def run(
-    source: Source, work: Work, *, workers: int = WORKERS, sleeps: Naps | None = None, max_put_off: int = MOST_PUT_OFF
+    source: Source,
+    work: Work,
+    *,
+    workers: int = WORKERS,
+    sleeps: RecordedSleeps | None = None,
+    max_put_off: int = MOST_PUT_OFF,
 ) -> list[str]:
     settled: list[str] = []
     async with asyncio.timeout(HANGS):
@@ -72,7 +77,7 @@ async def run(
             lambda outcome: settled.append(outcome.product.identifier),
             workers=workers,
             queue_size=QUEUE,
-            timing=Timing(sleeps or Naps()),
+            timing=Timing(sleeps or RecordedSleeps()),
             max_put_off=max_put_off,
         )
     return settled
@@ -139,7 +144,7 @@ async def test_a_slow_search_does_not_keep_back_what_is_due() -> None:
 
     work = Work(lambda name: int(name == "P0"), partial(Later, seconds=30))
     async with asyncio.timeout(HANGS):
-        await run_pipeline(slow_search(), work, settle, workers=1, queue_size=QUEUE, timing=Timing(Naps()))
+        await run_pipeline(slow_search(), work, settle, workers=1, queue_size=QUEUE, timing=Timing(RecordedSleeps()))
 
     assert ["P0", "P0", "P1"] == work.asked
 
@@ -189,7 +194,7 @@ async def test_an_error_ends_the_waiting() -> None:
 
 
 async def test_the_clock_agrees_with_a_sleep_that_only_pretends() -> None:
-    timing = Timing(Naps(), clock=lambda: 5.0)
+    timing = Timing(RecordedSleeps(), clock=lambda: 5.0)
 
     await asyncio.gather(timing.sleep(30), timing.sleep(10))
     await timing.sleep(0)

@@ -26,7 +26,7 @@ from tests.support.servers import listening
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.conftest import Naps
+    from tests.conftest import RecordedSleeps
 
 PASSWORD = "p&ss \"w'rd+/%<ü€🛰"
 
@@ -123,7 +123,7 @@ def test_no_half_of_a_secret_is_quoted_from_malformed_json() -> None:
     assert "horse" not in str(caught.value)
 
 
-async def test_a_proxys_password_is_in_no_error_of_the_catalogue(tmp_path: Path, sleeps: Naps) -> None:
+async def test_a_proxys_password_is_in_no_error_of_the_catalogue(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     async def echo(request: web.BaseRequest) -> web.StreamResponse:
         return web.Response(status=403, text=f"you sent {request.headers['Proxy-Authorization']} (tom: s3cr3t & more)")
 
@@ -143,7 +143,7 @@ async def test_a_proxys_password_is_in_no_error_of_the_catalogue(tmp_path: Path,
 
 @pytest.mark.parametrize("where", ["environment", "environment without a name", "netrc", "netrc of everybody"])
 async def test_a_password_is_masked_before_it_was_ever_used(
-    tmp_path: Path, sleeps: Naps, monkeypatch: pytest.MonkeyPatch, where: str
+    tmp_path: Path, sleeps: RecordedSleeps, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     async def say(_: web.BaseRequest) -> web.StreamResponse:
         return web.Response(status=403, text="the password of ada is correct horse, and not to be told")
@@ -168,7 +168,7 @@ async def test_a_password_is_masked_before_it_was_ever_used(
 
 @pytest.mark.parametrize("kind", ["a pipe", "a folder", "nothing", "no netrc", "not UTF-8", "without an end"])
 async def test_a_netrc_that_cannot_be_read_harms_nothing_that_does_not_need_it(
-    tmp_path: Path, sleeps: Naps, monkeypatch: pytest.MonkeyPatch, kind: str
+    tmp_path: Path, sleeps: RecordedSleeps, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     async def say(_: web.BaseRequest) -> web.StreamResponse:
         return web.json_response({"features": [], "totalResults": 0})
