@@ -1,4 +1,4 @@
-"""The scenarios: what is fetched from where and by whom, and what ours must reach."""
+"""The scenarios: what is fetched from where and by which program, and what ours must reach."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Scenario:
     targets
         What ours must reach.
     reference
-        To whom ratios are taken.
+        The program that ratios are relative to.
     entrance
         By which way the archives come.
     in_memory

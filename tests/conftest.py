@@ -65,7 +65,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(autouse=True)
 def _clean_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test may depend on the proxies or settings of whoever runs it."""
+    """No test may depend on the proxies or settings of the user who runs it."""
     for name in list(os.environ):
         if name.upper().endswith("_PROXY") or name.startswith("COLLGS_"):
             monkeypatch.delenv(name)
@@ -113,7 +113,7 @@ class Site:
             if name in options:
                 connection[name] = options.pop(name)
         if connection["retries"] == 0:
-            connection.setdefault("outage", 0)  # one try is one try, also where the store turns out to be in trouble
+            connection.setdefault("outage", 0)  # one try is one try, also where the store turns out to be unavailable
         parameters = {"parentIdentifier": "S2_MSIL2A", **options.pop("parameters", {})}
         return Config(
             base_url=options.pop("base_url", self.server.url),

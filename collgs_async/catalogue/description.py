@@ -1,4 +1,4 @@
-"""Read the OpenSearch description document, which lists the search parameters of a collection (protocol §5).
+"""Read the OpenSearch description document, which lists the search parameters of a collection (OGC 10-032r8).
 
 A GeoServer has one per collection, since the columns of a collection determine its parameters. Older servers have
 none, and the search works without.

@@ -87,7 +87,7 @@ class FirstSignIn:
             )
         if (signed_in := await self._at(url)) is None:
             raise AuthenticationError(
-                f"connection.sign_in is always, but {urlsplit(url).hostname} hands archives out without a sign-in"
+                f"connection.sign_in is always, but {urlsplit(url).hostname} serves archives without a sign-in"
             )
         log.info("%s, before the search", signed_in)
 

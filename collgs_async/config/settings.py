@@ -316,7 +316,7 @@ class Config(Section):
 
     @property
     def download_base(self) -> str:
-        """The base of relative download links; it ends with a slash (protocol §2.4)."""
+        """The base of relative download links; it ends with a slash."""
         parts = urlsplit(self.base_url)
         base = self.connection.download_base_url or f"{parts.scheme}://{parts.netloc}"
         return base.rstrip("/") + "/"

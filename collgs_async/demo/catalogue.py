@@ -123,5 +123,5 @@ class Catalogue:
 
 
 def _in_order(items: Iterable[T]) -> list[T]:
-    """Sort by start, the latest first, then by name (§1.6)."""
+    """Sort by start, the latest first, then by name: the fixed order of GeoServer."""
     return sorted(items, key=lambda item: (-item.start.timestamp(), item.identifier))

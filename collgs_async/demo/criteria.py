@@ -1,4 +1,4 @@
-"""Convert search parameters on columns and times to tests of a scene (protocol §1)."""
+"""Convert search parameters on columns and times to tests of a scene, as GeoServer interprets them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class RequestError(Exception):
 
 
 def column_test(key: str, text: str, kind: Kind) -> Callable[[Any], bool]:
-    """Test a column: equal to a list item or, for numbers and dates, within a range; None never matches (§1.4).
+    """Test a column: equal to a list item or, for numbers and dates, within a range; None never matches.
 
     Of a column with several values, one match is enough.
     """
@@ -61,12 +61,12 @@ def column_test(key: str, text: str, kind: Kind) -> Callable[[Any], bool]:
 
 
 def time_test(start: datetime | None, end: datetime | None, relation: str) -> Callable[[Any], bool]:
-    """Test the sensing times of a scene, or the times of a collection, which may have no end (§1.3)."""
+    """Test the sensing times of a scene, or the times of a collection, which may have no end."""
     return partial(_RELATIONS[relation], start, end)
 
 
 def parse_time(text: str, refusal: RequestError) -> datetime:
-    """Parse an ISO date (midnight at its start) or time; without a zone it is UTC (§1.3)."""
+    """Parse an ISO date (midnight at its start) or time; without a zone it is UTC."""
     if not _DATE.fullmatch(text):
         raise refusal
     try:

@@ -1,4 +1,4 @@
-"""OpenSearch description documents, which list the search parameters of the catalogue (protocol §5)."""
+"""OpenSearch description documents, which list the search parameters (OpenSearch 1.1; OGC 10-032r8 and 13-026r9)."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ __all__ = ["STOCK", "Dialect"]
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """Switches; their defaults are the stock software as in protocol §1 to §4.
+    """Switches; their defaults are the behaviour of GeoServer's community module "opensearch-eo".
 
     Attributes
     ----------

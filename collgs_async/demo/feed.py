@@ -1,4 +1,4 @@
-"""Format responses: pages as GeoJSON or Atom, errors as JSON or RSS (protocol §2 to §4)."""
+"""Format responses: pages as GeoJSON or Atom, errors as JSON or RSS, as GeoServer does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The login before the store: Keycloak's redirects, forms and cookies, and the session of the store (protocol §8)."""
+"""The login before the store: Keycloak's redirects, forms and cookies, and the session of the store."""
 
 from __future__ import annotations
 

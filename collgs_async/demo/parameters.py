@@ -1,6 +1,6 @@
 """The search parameters of the catalogue: their kinds of values and their columns.
 
-Others are ignored, as in §1.2: the columns of a deployment determine its parameters.
+GeoServer ignores others; the columns of a deployment determine its parameters.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Parameter:
 
     @property
     def qualified(self) -> str:
-        """Its name in templates and links: native ones have no prefix, and all of the EO ones are ``eo:`` (§5)."""
+        """Its name in templates and links: native ones have no prefix, and all of the EO ones are ``eo:``."""
         name = self.short or self.key
         if self.prefix == "os":
             return name

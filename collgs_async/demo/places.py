@@ -1,4 +1,4 @@
-"""Convert boxes, geometries and circles in a search to tests of a footprint (protocol §1.7)."""
+"""Convert boxes, geometries and circles in a search to tests of a footprint (OGC 10-032r8, as GeoServer reads it)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parse, validate and echo the parameters of a search request as the catalogue does (protocol §1)."""
+"""Parse, validate and echo the parameters of a search request as GeoServer does."""
 
 from __future__ import annotations
 
@@ -58,11 +58,11 @@ class Search:
         return {key: text for key, text in self.known.items() if key not in _PAGING}
 
     def echo(self) -> Mapping[str, str]:
-        """Return the parameters as in ``queries.request`` (§2.1)."""
+        """Return the parameters as in ``queries.request``."""
         return {f"{self.parameters[key].prefix}:{key}": text for key, text in self.known.items()}
 
     def link_parameters(self) -> Mapping[str, str]:
-        """Return the parameters as in links: with names that no request understands (§1.6)."""
+        """Return the parameters as in GeoServer's links: with the names of templates, which no request understands."""
         return {self.parameters[key].qualified: text for key, text in self.filters().items()}
 
 

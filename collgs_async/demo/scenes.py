@@ -183,7 +183,7 @@ class Scene:
 
     @property
     def location(self) -> str:
-        """The archive's link: `href`, or else a path relative to the root of the origin (protocol §2.4)."""
+        """The archive's link: `href`, or else a path relative to the root of the origin."""
         if self.href is not None:
             return self.href
         shelf = f"{self.platform}/{self.serial}/{COLLECTIONS[self.collection].shelf}/{self.start:%Y/%m/%d}"
@@ -205,7 +205,7 @@ def make_scenes(count: int, *, size: int = 1_000_000, seed: int = 0) -> list[Sce
     Returns
     -------
     list of Scene
-        In order of sensing time; every identifier is unique and matches the patterns of protocol §7.
+        In order of sensing time; every identifier is unique and follows the Sentinel naming conventions.
     """
     rng = random.Random(seed)
     newyear = datetime(2021, 1, 1, tzinfo=UTC)

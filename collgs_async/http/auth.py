@@ -294,7 +294,7 @@ class _LoginFlow:
             if step.target is None or step.target == until:
                 return step
             step = await self.step(step.target)
-        raise AuthenticationError(f"the sign-in leads round in circles: more than {_MOST_STEPS} redirects")
+        raise AuthenticationError(f"the sign-in has too many redirects: more than {_MOST_STEPS}")
 
 
 async def _post_form(credentials: Credentials, form: Form, flow: _LoginFlow, asked: URL) -> None:

@@ -137,7 +137,7 @@ class ConcurrencyLimiter:
         self._reduced_at, self._probed_at = self._clock(), None
 
     def record_rejection(
-        self, started: float, retry_after: float | None, *, why: str = "the store refuses so many requests at once"
+        self, started: float, retry_after: float | None, *, why: str = "server rejects concurrent requests"
     ) -> None:
         """Record that the server rejected a request because there are too many, and reduce the limit.
 
@@ -163,7 +163,7 @@ class ConcurrencyLimiter:
         self.limit = max(1, lower)
         self._probed_at = None
         self._reduced_at = now
-        log.warning("%s: going on with %d at a time", why, self.limit)
+        log.warning("%s; continuing with %d connection%s", why, self.limit, "" if self.limit == 1 else "s")
 
     def _probe(self) -> None:
         """Raise the limit by one if there was no rejection for `_probe_after` seconds."""

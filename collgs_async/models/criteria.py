@@ -1,4 +1,4 @@
-"""Selection criteria checked locally, since catalogues can filter by few of them (protocol §1.2)."""
+"""Selection criteria checked locally, since GeoServer can filter only by the columns of its database."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def feature(product: Product) -> dict[str, Any]:
 
 
 def valid_geometry(geometry: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Return a polygon as RFC 7946 requires: rings closed and oriented (§3.1.6), cut at the antimeridian (§3.1.9).
+    """Return a polygon as RFC 7946 §3.1 requires: rings closed and oriented, cut at the antimeridian.
 
     A footprint of another kind stays as it is, when its coordinates are numbers. None: there is none, or what the
     catalogue gives is no geometry.

@@ -110,7 +110,7 @@ def _box(value: object) -> tuple[str, str]:
 
 
 def _normalise_longitudes(west: str, east: str) -> tuple[str, str]:
-    """Normalise longitudes to ±180°; the server does so only for those above 180 (protocol §1.7)."""
+    """Normalise longitudes to ±180°; GeoServer does so only for those above 180."""
     if float(east) - float(west) >= 360:
         return "-180", "180"
     turn = {1: Decimal(-360), -1: Decimal(360)}
@@ -190,7 +190,7 @@ def _interval_text(value: object) -> str:
 
 
 def _catalogue_reading(text: str) -> str | None:
-    """Return how the catalogue would interpret numbers without brackets (protocol §1.4); None where there are some."""
+    """Return how GeoServer would interpret numbers without brackets; None where there are some."""
     if re.fullmatch(rf"{_NUMBER},{_NUMBER}", text):
         reading, meant = text.replace(",", " or "), f"[{text}]"
     elif re.fullmatch(_NUMBER, text):

@@ -38,7 +38,7 @@ NO_COLLECTION = (
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A query in the catalogue's parameters (protocol §1).
+    """A query in the parameters of OpenSearch Geo and Time (OGC 10-032r8) and EO (OGC 13-026r9).
 
     Attributes
     ----------

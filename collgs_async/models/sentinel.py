@@ -1,7 +1,7 @@
 """Parse the identifiers of Sentinel products.
 
-The schemes are those of the Sentinel user guides (protocol §7). Each pattern has a fixed length, so that matching takes
-linear time for any text.
+The schemes are the naming conventions of the Sentinel user guides (sentinels.copernicus.eu). Each pattern has a
+fixed length, so that matching takes linear time for any text.
 """
 
 from __future__ import annotations

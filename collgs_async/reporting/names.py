@@ -9,7 +9,7 @@ from collgs_async.models.text import elide
 
 __all__ = ["short_name"]
 
-# The fields that distinguish two products of one download; protocol §7 has the whole grammar.
+# The fields that distinguish two products of one download; `models.sentinel` has complete patterns.
 _DATE = r"(?P<year>\d{4})(?P<month>\d\d)(?P<day>\d\d)"
 _TIME = r"T(?P<hour>\d\d)(?P<minute>\d\d)\d\d"
 _SCHEMES = (
@@ -31,7 +31,7 @@ _SCHEMES = (
 
 
 def short_name(identifier: str, width: int = 28) -> str:
-    """Shorten a product's name to its distinctive fields (protocol §7).
+    """Shorten a product's name to its distinctive fields.
 
     Parameters
     ----------

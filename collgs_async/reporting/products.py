@@ -38,8 +38,8 @@ class Products(list[Product]):
     def to_geojson(self) -> dict[str, Any]:
         """Return a FeatureCollection (RFC 7946), with the properties that ``search --format geojson`` has.
 
-        Footprints are cut at the antimeridian (§3.1.9); a product without one has the geometry None. All values are
-        what the module `json` writes.
+        Footprints are cut at the antimeridian (RFC 7946 §3.1.9); a product without one has the geometry None. All
+        values are what the module `json` writes.
         """
         return {"type": "FeatureCollection", "features": [feature(product) for product in self]}
 

@@ -2,7 +2,7 @@
 
 The directory is located from the end of the file (APPNOTE.TXT §4.3.16). Like other readers, this one accepts bytes
 before the first member and after the end record, such as a self-extractor's stub, a byte order mark, or the marker of
-spanned archives (§8.5.3), whether or not the offsets include them.
+spanned archives (APPNOTE.TXT §8.5.3), whether or not the offsets include them.
 """
 
 from __future__ import annotations

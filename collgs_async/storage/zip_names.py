@@ -44,7 +44,7 @@ def spellings(name: bytes, flags: int, extra: bytes = b"") -> frozenset[str]:
         with suppress(UnicodeDecodeError):
             texts.add(name.decode(page))
     for field, data in extra_fields(extra):
-        # The field holds the CRC-32 of the name it was made for; another one means that it is outdated (§4.6.9).
+        # The field holds the CRC-32 of the name it was made for; another one is outdated (APPNOTE.TXT §4.6.9).
         if field == UNICODE_PATH_FIELD and int.from_bytes(data[1:5], "little") == zlib.crc32(name):
             texts.add(data[5:].decode("utf-8", "replace"))
     return frozenset(filter(None, map(canonical, texts)))

@@ -177,7 +177,7 @@ class _RunningLoop:
         return True
 
     def stop(self) -> None:
-        """Begin to end, without waiting: whoever collects garbage may hold a lock that the loop needs."""
+        """Begin to end, without waiting: a caller in the garbage collector may hold a lock that the loop needs."""
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._stop.set)
 

@@ -279,7 +279,7 @@ class SegmentScheduler:
             segment.extend(size)
         if product.size is not None and size is not None and product.size != size and job.attempts == 1:
             log.warning(
-                "%s: the catalogue says %d bytes, the store %d; the store is believed",
+                "%s: the catalogue says %d bytes, the store %d; using the size from the store",
                 product.identifier,
                 product.size,
                 size,
@@ -325,7 +325,7 @@ class SegmentScheduler:
             raise TransferError("the connection closed before the archive's end") from error
 
     async def _apply(self, job: DownloadJob, answer: AskAgain, requests: int) -> None:
-        log.debug("%s: %s; asking otherwise", job.product.identifier, answer.why)
+        log.debug("%s: %s; trying another request", job.product.identifier, answer.why)
         if requests > _MAX_REQUESTS:
             raise TransferError("the store's answers contradict each other")
         job.apply(answer)

@@ -1,4 +1,4 @@
-"""What a fetcher knows of a download: one segment, the part file it belongs into, and whom to tell what arrives."""
+"""The view that a fetcher has of a download: its segment, the part file to write to, and callbacks for progress."""
 
 from __future__ import annotations
 

@@ -323,7 +323,7 @@ class Store:
             self._give_up(outage)
             raise self._lost(outage)
         log.warning(
-            "the store %s is in trouble (%s): nothing is given up, it is asked again for up to %s",
+            "the store %s is unavailable (%s): its downloads are suspended, and it is probed for up to %s",
             *(self.name, error, format_duration(round(self._until - now))),
         )
         self._show(True)

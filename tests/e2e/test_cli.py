@@ -423,7 +423,7 @@ async def test_a_reader_that_has_had_enough_ends_a_listing_quietly(
     assert "1\n" == (command.folder / "code").read_text()
 
 
-async def test_a_map_is_of_all_also_when_nobody_reads_the_list_to_its_end(
+async def test_a_map_is_complete_also_if_the_listing_is_not_read_to_its_end(
     serve: Callable[..., Any], command: Command
 ) -> None:
     scenes = level2_scenes(1_000, size=700)
@@ -591,7 +591,7 @@ async def test_verbose_says_more(
     said = await run_cli(*at(site), *flags)
 
     assert 0 == said.code
-    assert told is ("what is here is of another version; asking otherwise" in said.err)
+    assert told is ("what is here is of another version; trying another request" in said.err)
     assert is_archive(site.archive(scene))
 
 

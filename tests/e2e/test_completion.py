@@ -37,7 +37,7 @@ def shell(name: str) -> str:
 
 
 ON_A_TERMINAL = "import os, sys; os.login_tty(int(sys.argv[1])); os.execv(sys.argv[2], sys.argv[2:])"
-"""Runs a program on a terminal; to fork here would not do, for whoever runs the tests may have threads."""
+"""Runs a program on a terminal; to fork here would not do, since the process of the tests may have threads."""
 
 
 class Terminal:

@@ -152,7 +152,7 @@ class Interrupter:
 sys.meta_path.insert(0, Interrupter())
 runpy.run_module("collgs_async", run_name="__main__", alter_sys=True)
 """
-"""The command, to which somebody presses Ctrl-C at the very moment at which it loads some module."""
+"""Runs the command, and presses Ctrl-C at the very moment at which it loads a module."""
 
 
 @pytest.mark.parametrize("loading", ["collgs_async.models.query", "collgs_async.config", "aiohttp.client"])
@@ -175,7 +175,7 @@ async def test_ctrl_c_while_the_program_still_loads_is_quiet(
 
 @on_linux
 async def test_a_second_ctrl_c_ends_a_command_that_is_stuck(serve: Callable[..., Any], command: Command) -> None:
-    """Nobody reads the listing, so that writing it never ends."""
+    """The listing is not read, so that writing it never ends."""
     site = await serve(level2_scenes(1_000, size=700), page_maximum=1_000)
     ours, its = os.pipe()
     process = await asyncio.create_subprocess_exec(

@@ -58,7 +58,7 @@ def errors_of(ended: Ended) -> list[str]:
 
 @pytest.fixture
 def home(tmp_path: Path) -> dict[str, str]:
-    """Give variables that keep the netrc file of whoever runs the tests out of it."""
+    """Return environment variables that exclude the netrc file of the current user."""
     folder = tmp_path / "home"
     folder.mkdir()
     return {"HOME": str(folder), "NETRC": str(folder / "none")}
@@ -256,7 +256,7 @@ def login_at(site: Any) -> tuple[object, ...]:
     return ("login", "--base-url", site.server.url, *COLLECTION)
 
 
-async def test_login_says_who_one_is_and_needs_no_collection(
+async def test_login_prints_the_user_and_needs_no_collection(
     serve: Callable[..., Any], run_cli: CommandHere, home: dict[str, str]
 ) -> None:
     site = await serve(level2_scenes(3, size=2_000), sign_in=rules())
@@ -291,7 +291,7 @@ async def test_login_at_an_open_store_says_that_there_is_none(
 
     ended = assert_clean_exit(await run_cli(*login_at(site), **home, **RIGHT))
 
-    assert (0, "the store hands out archives without a sign-in\n") == (ended.code, ended.err)
+    assert (0, "the store serves archives without a sign-in\n") == (ended.code, ended.err)
 
 
 # ------------------------------------------------------------------------------------------------------- secrets

@@ -33,7 +33,7 @@ HUGE = 4 * 2**30 + 64 * MIB
 ROOM_FOR_HUGE = 12 * 10**9
 
 SLOW = "slow-reader"
-"""The user agent to whom nginx sends 2 MiB a second a connection, so that there is a middle to be killed in."""
+"""The user agent to which nginx sends 2 MiB a second a connection, so that there is a middle to be killed in."""
 
 CONFIGURATION = """\
 {user}
@@ -148,7 +148,7 @@ def running_nginx(folder: Path, *, tls: str = "") -> Iterator[Nginx]:
     (folder / "store").mkdir(parents=True)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        # As root, nginx would serve as somebody who may not read this folder.
+        # As root, nginx would serve as a user who may not read this folder.
         user = "user root;" if os.geteuid() == 0 else ""
         (folder / "nginx.conf").write_text(CONFIGURATION.format(user=user, port=port, tls=tls, slow=SLOW))
         process = subprocess.Popen(
@@ -302,7 +302,7 @@ async def kill_midway(site: Site, command: Command, nginx: Nginx, whole: Sequenc
     await until(is_midway)
     process.kill()
     assert -9 == (await command.end(process)).code
-    # nginx notices at its next byte that nobody listens, and only then writes its log.
+    # nginx notices a closed connection at its next byte, and only then writes its log.
     await until(lambda: len(nginx.served()) == len(whole) + len(cut))
 
 

@@ -325,7 +325,7 @@ async def test_an_older_plan_is_written_over(serve: Callable[..., Any], run_cli:
 async def test_a_pipe_is_written_to_and_not_replaced(
     serve: Callable[..., Any], run_cli: CommandHere, cwd: Path
 ) -> None:
-    """Whoever is root could lose a device in this way, such as /dev/null."""
+    """As root, a run could replace a device in this way, such as /dev/null."""
     site = await serve(level2_scenes(2))
     pipe = cwd / "pipe"
     os.mkfifo(pipe)
@@ -413,7 +413,7 @@ async def test_a_plan_of_nothing_gives_no_advice_about_a_search(
 
 
 @pytest.mark.parametrize("words", [["--map", "a.html"], ["--sort", "time"], ["--sizes"], ["--format", "csv"]])
-async def test_whoever_wants_to_look_does_not_pull(
+async def test_flags_of_listings_are_refused_for_a_download(
     serve: Callable[..., Any], run_cli: CommandHere, cwd: Path, words: list[str]
 ) -> None:
     site = await serve(level2_scenes(1))

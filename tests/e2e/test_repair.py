@@ -124,7 +124,7 @@ async def test_archive_that_the_catalogue_does_not_list_is_left_as_it_was(
     serve: Callable[..., Any], run_cli: CommandHere
 ) -> None:
     site, scenes = await pulled(serve, 2)
-    stranger = site.folder / "S2A_NOBODY_KNOWS_IT.zip"
+    stranger = site.folder / "S2A_UNKNOWN_PRODUCT.zip"
     stranger.write_bytes(site.original(scenes[0])[:-100])
     before = stranger.read_bytes()
     cut(site, scenes[0], 100_000)
@@ -133,7 +133,7 @@ async def test_archive_that_the_catalogue_does_not_list_is_left_as_it_was(
 
     assert 1 == ended.code
     assert (
-        "S2A_NOBODY_KNOWS_IT.zip: not repaired: the catalogue lists no product S2A_NOBODY_KNOWS_IT in S2_MSIL2A"
+        "S2A_UNKNOWN_PRODUCT.zip: not repaired: the catalogue lists no product S2A_UNKNOWN_PRODUCT in S2_MSIL2A"
         in ended.err
     )
     assert "1 of 2 repaired" in ended.err

@@ -197,7 +197,7 @@ async def test_a_table_fits_its_terminal_with_whole_identifiers(serve: Callable[
     assert {scene.identifier for scene in scenes} == {line.split()[0] for line in lines}
     assert "cloud %" in header
     assert ("sensing start" in header) == (columns == 200)
-    assert "size" not in header  # nobody knows any
+    assert "size" not in header  # none is known
 
 
 # ---------------------------------------------------------------------------------------------- the map
@@ -235,7 +235,7 @@ async def test_it_is_told_how_many_pictures_have_come(
     assert [f"{number} of 3 quicklooks so far" for number in range(3)] == told
 
 
-async def test_without_quicklooks_nobody_asks_for_pictures(serve: Callable[..., Any], run_cli: CommandHere) -> None:
+async def test_without_quicklooks_no_picture_is_requested(serve: Callable[..., Any], run_cli: CommandHere) -> None:
     site = await serve(level2_scenes(3))
 
     ended = await run_cli("search", *at(site), "--map", "scenes.html", "--no-quicklooks")
@@ -286,7 +286,7 @@ async def test_a_map_that_cannot_be_written_is_refused_before_the_search(
     assert [] == site.server.requests
 
 
-async def test_the_map_opens_in_a_browser_and_asks_nobody(
+async def test_the_map_opens_in_a_browser_and_sends_no_request(
     serve: Callable[..., Any], run_cli: CommandHere, tmp_path: Path
 ) -> None:
     site = await serve(level2_scenes(4))

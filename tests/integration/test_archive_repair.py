@@ -143,7 +143,7 @@ async def test_same_bytes_twice_are_bad_on_the_server_and_cost_no_more_than_the_
     assert [] == site.litter()
 
 
-async def test_nothing_is_mended_that_nobody_looked_at(serve: Callable[..., Any]) -> None:
+async def test_nothing_is_repaired_without_verification(serve: Callable[..., Any]) -> None:
     site, scene = await one(serve, "corrupt")
 
     outcome = await download(site, verify="size")
@@ -239,7 +239,7 @@ async def test_sidecar_that_denies_what_is_here_costs_only_what_it_denies(serve:
 
 
 async def test_archive_without_an_end_record_is_fetched_once_more(serve: Callable[..., Any]) -> None:
-    """No directory, so nobody knows which bytes are wrong."""
+    """Without a directory, the damaged bytes are unknown."""
     site, scene = await interrupted(serve)
     part = part_of(site, scene)
     part.write_bytes(zeroed(site.original(scene), scene.size - 3_000, scene.size))
@@ -373,7 +373,7 @@ async def test_damage_that_never_comes_the_same_ends_as_well(bench: Bench) -> No
     assert [] == bench.files()
 
 
-async def test_what_is_wrong_nobody_knows_where_costs_the_whole_once(bench: Bench) -> None:
+async def test_damage_at_an_unknown_position_costs_the_whole_archive_once(bench: Bench) -> None:
     assert "fetching it once more" == await bench.repair.mend(NO_END)
     bench.come(bytes(100))
 

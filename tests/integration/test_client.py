@@ -260,7 +260,7 @@ async def test_a_cancelled_run_leaves_a_report_of_what_was_done(serve: Callable[
         task = asyncio.create_task(client.download_all(report=tmp_path / "report.json"))
         async with asyncio.timeout(HANGS):
             await done.wait()
-        await asyncio.sleep(0)  # whoever told this progress tells the report next
+        await asyncio.sleep(0)  # the caller of this progress method updates the report next
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

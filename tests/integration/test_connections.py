@@ -14,7 +14,7 @@ from collgs_async.config.settings import Connection
 from collgs_async.http.body_reading import read_at_most
 from collgs_async.http.connections import SendableCookies, is_sendable
 from collgs_async.http.session import HttpSession
-from tests.support.servers import NOBODY
+from tests.support.servers import UNUSED_ORIGIN
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -88,8 +88,8 @@ def test_what_can_be_sent_is_printable_ascii(text: str) -> None:
 def test_cookies_that_cannot_be_sent_stay_here() -> None:
     async def cookies(*fields: str) -> list[str]:
         jar = SendableCookies(unsafe=True, quote_cookie=False)
-        jar.update_cookies_from_headers(fields, URL(NOBODY))
-        return sorted(jar.filter_cookies(URL(NOBODY)))
+        jar.update_cookies_from_headers(fields, URL(UNUSED_ORIGIN))
+        return sorted(jar.filter_cookies(URL(UNUSED_ORIGIN)))
 
     large = [f"large{number}={'x' * 3000}" for number in range(9)]
     assert ["good"] == asyncio.run(cookies("good=a/b=c", "bad=\x01", "ugly=\u00e9", "odd=\udce9"))

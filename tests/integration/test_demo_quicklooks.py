@@ -115,7 +115,7 @@ async def test_is_in_one_piece_across_the_antimeridian(tmp_path: Path, crossing:
 
 async def test_there_is_none_of_what_is_not_there(tmp_path: Path) -> None:
     async with bench(tmp_path) as it:
-        answer = await it.ask("/catalog/oseo/quicklook?parentIdentifier=S2_MSIL2A&uid=NOBODY")
+        answer = await it.ask("/catalog/oseo/quicklook?parentIdentifier=S2_MSIL2A&uid=UNKNOWN")
         elsewhere = await it.ask(f"/catalog/oseo/quicklook?parentIdentifier=S2_MSIL1C&uid={SCENE.identifier}")
 
     assert (404, 404) == (answer.status, elsewhere.status)

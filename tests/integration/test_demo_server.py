@@ -220,7 +220,7 @@ class TestFilters:
         two = {scene.identifier for scene in L2A[3:5]}
         assert two == await self.found(tmp_path, f"identifier={','.join(two)}")
         assert {SCENE.identifier} == await self.found(tmp_path, f"uid={SCENE.identifier}")
-        assert set() == await self.found(tmp_path, "uid=NOBODY")
+        assert set() == await self.found(tmp_path, "uid=UNKNOWN")
 
     async def test_different_repeats_must_all_match(self, tmp_path: Path) -> None:
         one, other = L2A[0].identifier, L2A[1].identifier
@@ -561,7 +561,7 @@ class TestFaults:
         with zipfile.ZipFile(io.BytesIO(body)) as archive:
             return archive.testzip()
 
-    def test_only_those_that_no_patience_helps_against_are_not_recoverable(self) -> None:
+    def test_only_those_that_no_retry_helps_against_are_not_recoverable(self) -> None:
         assert {"missing", "forbidden", "rotten", "login"} == {
             name for name, fault in FAULTS.items() if not fault.recoverable
         }

@@ -1,4 +1,4 @@
-"""Signing in before the search, for a catalogue that lists more to those whom it knows."""
+"""Signing in before the search, for a catalogue that lists more products to signed-in users."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ async def search(
             return [one.identifier async for one in client.search()]
 
 
-async def test_by_itself_a_search_that_is_public_signs_nobody_in(tmp_path: Path, sleeps: RecordedSleeps) -> None:
+async def test_a_public_search_needs_no_sign_in_by_default(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     site = ByRole()
 
     assert ["A"] == await search(site, tmp_path, sleeps)
@@ -138,8 +138,8 @@ async def test_a_wrong_password_is_posted_once(tmp_path: Path, sleeps: RecordedS
     assert 1 == site.posts
 
 
-async def test_a_store_that_asks_nobody_is_a_clear_error(tmp_path: Path, sleeps: RecordedSleeps) -> None:
-    with pytest.raises(AuthenticationError, match=r"sign_in is always, but 127.0.0.1 hands archives out"):
+async def test_a_store_without_a_sign_in_is_a_clear_error(tmp_path: Path, sleeps: RecordedSleeps) -> None:
+    with pytest.raises(AuthenticationError, match=r"sign_in is always, but 127.0.0.1 serves archives without"):
         await search(ByRole(store_is_open=True), tmp_path, sleeps, sign_in="always")
 
 

@@ -44,7 +44,7 @@ async def pull_in_haste(site: Any, pace: float, monkeypatch: pytest.MonkeyPatch,
 
 
 def limits_said(caplog: pytest.LogCaptureFixture) -> list[int]:
-    found = (re.search(r"going on with (\d+) at a time", message) for message in caplog.messages)
+    found = (re.search(r"continuing with (\d+) connection", message) for message in caplog.messages)
     return [int(match[1]) for match in found if match]
 
 
@@ -171,7 +171,7 @@ async def test_being_asked_to_wait_an_hour_is_final_and_said(tmp_path: Path, sle
     assert [] == sleeps.seconds
 
 
-async def test_who_waits_for_another_try_holds_no_place_at_the_gate(serve: Callable[..., Any]) -> None:
+async def test_a_download_waiting_to_retry_holds_no_slot(serve: Callable[..., Any]) -> None:
     """With one place, the second archive comes only if the first one's worker has left it."""
     scenes = small_scenes(2)
     site = await serve(scenes, faults={scenes[1].identifier: fault("500")})  # newest first
@@ -201,7 +201,7 @@ async def test_who_waits_for_another_try_holds_no_place_at_the_gate(serve: Calla
     ],
 )
 async def test_no_half_read_answer_is_held_while_waiting(tmp_path: Path, status: str, body: bytes) -> None:
-    """The answer has no end: whoever waits must have closed its connection, or waits here for ever."""
+    """The answer has no end: a waiting download must have closed its connection, or it waits here for ever."""
 
     async def without_end(_: Asked) -> AsyncIterator[bytes]:
         yield f"HTTP/1.1 {status}\r\nRetry-After: 1\r\n\r\n".encode()
@@ -227,7 +227,7 @@ async def test_no_half_read_answer_is_held_while_waiting(tmp_path: Path, status:
 async def test_flows_that_last_for_most_of_a_minute_lose_nothing(
     serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, flows: int, workers: int, count: int
 ) -> None:
-    """Whoever is refused is refused more than once before another flow ends, and by each probe."""
+    """A refused request is refused several times before another flow ends, and by each probe."""
     scenes = [replace(scene, size=200_000, deflated=False) for scene in level2_scenes(count)]
     site = await serve(scenes, rate=400_000.0, most_flows=flows)
 

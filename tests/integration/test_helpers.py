@@ -144,7 +144,7 @@ async def test_products_that_are_gathered_share_the_workers(serve: Callable[...,
 
 
 async def test_a_product_goes_before_the_helpers_of_others(serve: Callable[..., Any]) -> None:
-    """A helper of the longer one that stood at the gate would pass when the shorter one is here."""
+    """A helper of the longer one that waited for a slot would get one when the shorter one is here."""
     scenes = [replace(scene, size=mib * MIB) for scene, mib in zip(large_scenes(3), (4, 10, 1), strict=True)]
     site = await serve(scenes, rate=2 * MIB)
 

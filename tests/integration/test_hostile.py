@@ -292,7 +292,7 @@ def assert_right_or_clear(outcome: Outcome, folder: Path) -> None:
     """Hold what must always hold: the right bytes under the final name, or a product's error and no such file."""
     finals = list(folder.glob("*.zip"))
     if outcome.status is Status.DOWNLOADED:
-        # Bytes after the archive's end are no harm, and nobody could tell that they do not belong there.
+        # Bytes after the archive's end are no harm, and nothing tells that they do not belong there.
         (final,) = finals
         assert final.read_bytes()[: len(RIGHT)] in VERSIONS
         assert is_archive(final)

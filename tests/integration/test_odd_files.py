@@ -248,7 +248,7 @@ def test_too_many_open_files_are_trouble_of_the_moment(tmp_path: Path, number: i
 
 
 async def test_a_part_that_was_taken_over_is_another_file(tmp_path: Path) -> None:
-    """Whoever still has the old one open writes where it harms nobody."""
+    """A process that still has the old file open writes only into that, without harm."""
     final = tmp_path / "a.zip"
     async with PartFile(final) as stale:
         await stale.write(0, b"abc")

@@ -115,13 +115,13 @@ async def test_an_outage_costs_no_product(
     report, listener = await pull(store, tmp_path / "archives", sleeps, workers=workers, outage="2h")
 
     assert (len(NAMES), 0) == (report.downloaded, report.failed)
-    [begins], [ends] = said(caplog, "is in trouble"), said(caplog, "answers again after")
+    [begins], [ends] = said(caplog, "is unavailable ("), said(caplog, "answers again after")
     assert "up to 2:00:00" in begins
     assert "going on" in ends
     assert ["the store", None] == listener.told
 
 
-async def test_a_port_where_nobody_listens_for_a_while(tmp_path: Path, sleeps: RecordedSleeps) -> None:
+async def test_a_port_that_refuses_connections_for_a_while(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     """Connections are refused until it was waited for two minutes."""
     store = Store(lambda *_: None)
     async with raw_server(LINKS, store) as there:
@@ -166,7 +166,7 @@ async def test_a_store_that_stays_away_is_given_up_after_the_stated_time_and_the
     report, listener = await pull(store, tmp_path / "archives", sleeps, links, workers, outage="10m")
 
     assert (first - 1, 200 - first + 1) == (report.downloaded, report.failed)
-    assert len(said(caplog, "is in trouble")) == 1
+    assert len(said(caplog, "is unavailable (")) == 1
     assert [] == said(caplog, "answers again")
     reasons = [str(outcome.error) for outcome in report.failures]
     assert all(reason.endswith("was away for 10:00 (HTTP 502: Bad gateway)") for reason in reasons)
@@ -175,7 +175,7 @@ async def test_a_store_that_stays_away_is_given_up_after_the_stated_time_and_the
     assert ["the store", None] == listener.told
 
 
-async def test_without_patience_it_is_as_it_was(tmp_path: Path, sleeps: RecordedSleeps) -> None:
+async def test_without_an_outage_limit_only_the_retries_count(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     store = Store(away_for(1, 10**9, AWAY["502"]))
 
     report, _ = await pull(store, tmp_path / "archives", sleeps, workers=1, outage=0, retries=2)
@@ -217,7 +217,7 @@ async def test_one_product_alone_in_trouble_fails_alone(
     assert (len(NAMES) - 1, 1) == (report.downloaded, report.failed)
     assert NAMES[place] == report.failures[0].product.identifier
     assert report.failures[0].attempts <= 6
-    assert [] == said(caplog, "is in trouble")
+    assert [] == said(caplog, "is unavailable (")
 
 
 @pytest.mark.parametrize("workers", [1, 4])
@@ -261,7 +261,7 @@ async def test_the_only_product_of_a_run_is_given_up_after_its_tries(tmp_path: P
 async def test_the_first_products_being_broken_is_not_taken_for_an_outage_for_long(
     tmp_path: Path, sleeps: RecordedSleeps, workers: int
 ) -> None:
-    """Nothing that the store is known to hand out tells the one from the other; the next products do."""
+    """No archive that the store is known to serve tells the one from the other; the next products do."""
     broken = set(NAMES[:4])
     store = Store(lambda name, _: AWAY["500"] if name in broken else None)
 
@@ -305,7 +305,7 @@ async def test_a_broken_single_download_is_no_verdict_on_the_next_one(tmp_path: 
 
 
 async def test_a_store_that_is_away_does_not_hold_another_one(tmp_path: Path) -> None:
-    """Whoever waits, waits until the other store's archives are all here."""
+    """A waiting product waits until all archives of the other store are complete."""
     good, bad = Store(lambda *_: None), Store(lambda *_: AWAY["502"])
     fetched = asyncio.Event()
 
@@ -369,7 +369,7 @@ async def test_retry_after_is_heeded_while_it_waits(tmp_path: Path, sleeps: Reco
     assert all(nap >= 77 for nap in sleeps.seconds if nap)
 
 
-async def test_more_patience_takes_longer_requests_to_wait(tmp_path: Path, sleeps: RecordedSleeps) -> None:
+async def test_a_longer_outage_limit_permits_a_longer_retry_after(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     store = Store(away_for(1, 2, plain(b"", "503 Service Unavailable", Retry_After="3600")))
 
     report, _ = await pull(store, tmp_path / "archives", sleeps, workers=1, outage="3h")
@@ -568,7 +568,7 @@ async def test_a_tape_that_never_comes_is_given_up_after_the_stated_time(
 @pytest.mark.parametrize(
     ("staging", "asked", "reason"), [("0", "1", "HTTP 202"), ("30m", "3600", "it asks to wait 1:00:00, and 30:00 are")]
 )
-async def test_who_does_not_want_to_wait_for_the_tape_does_not(
+async def test_a_staging_limit_shorter_than_the_wait_fails_the_product(
     tmp_path: Path, sleeps: RecordedSleeps, staging: str, asked: str, reason: str
 ) -> None:
     store = Store(on_tape(9, NAMES, plain(b"", "202 Accepted", Retry_After=asked)))

@@ -270,7 +270,7 @@ async def test_a_picture_that_is_too_large_is_left_out(serve: Callable[..., Any]
     assert [None, None] == pictures
 
 
-async def test_a_product_without_a_picture_asks_nobody(serve: Callable[..., Any]) -> None:
+async def test_a_product_without_a_picture_causes_no_request(serve: Callable[..., Any]) -> None:
     site = await serve(level2_scenes(1))
 
     async with site.client() as client:
@@ -303,7 +303,7 @@ async def test_what_was_found_is_handed_out_before_the_failure_of_the_search() -
     assert ["0", "1", "2", "3", "4"] == seen
 
 
-async def test_whoever_has_had_enough_leaves_nothing_running_and_the_search_closed() -> None:
+async def test_ending_the_iteration_early_cancels_requests_and_closes_the_search() -> None:
     closed = False
     cancelled = 0
 

@@ -417,7 +417,7 @@ def breaking(content: bytes, each: int) -> Callable[[Asked], AsyncIterator[bytes
 async def test_lines_that_break_leave_no_blocks_in_memory(
     tmp_path: Path, sleeps: RecordedSleeps, receivers: Receivers, way: str
 ) -> None:
-    """Not even until somebody looks for garbage, which may take hundreds of them."""
+    """Not even until the next garbage collection, which may take hundreds of them."""
     tuning = EVENT_LOOP if way == "event loop" else SMALL_SCALE
     gc.collect()
     gc.disable()
@@ -570,7 +570,7 @@ async def test_trickle_is_no_silence_and_moves_visibly(
 
 
 @lines
-async def test_nobody_waits_for_more_than_must_still_come(
+async def test_no_read_waits_for_more_than_the_remaining_bytes(
     tmp_path: Path, sleeps: RecordedSleeps, certificate: Path, receivers: Receivers, *, tls: bool
 ) -> None:
     """The line stays open and silent behind the last byte."""
@@ -698,7 +698,7 @@ async def test_with_another_aiohttp_there_is_no_receiver(serve: Callable[..., An
 
 
 def in_chunks(body: bytes) -> bytes:
-    """Write the body of an answer whose length nobody announces."""
+    """Write a response body whose length is not announced."""
     pieces = [body[first : first + 70_001] for first in range(0, len(body), 70_001)]
     return b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
 

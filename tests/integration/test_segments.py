@@ -176,9 +176,9 @@ def spans(segment: Segment | None) -> tuple[int, int | None] | None:
         pytest.param([], [], (0, 100), id="nothing here: everything"),
         pytest.param([(0, 40)], [], (40, 100), id="the rest"),
         pytest.param([(0, 40), (60, 70)], [], (40, 60), id="the first gap"),
-        pytest.param([(0, 40)], [(40, 100)], None, id="somebody brings the rest"),
-        pytest.param([(0, 40)], [(60, 100)], (40, 60), id="what nobody brings before"),
-        pytest.param([(0, 40)], [(40, 60)], (60, 100), id="what nobody brings after"),
+        pytest.param([(0, 40)], [(40, 100)], None, id="the rest is being fetched"),
+        pytest.param([(0, 40)], [(60, 100)], (40, 60), id="the gap before an active segment"),
+        pytest.param([(0, 40)], [(40, 60)], (60, 100), id="the gap after an active segment"),
         pytest.param([(0, 100)], [], None, id="nothing is missing"),
     ],
 )
@@ -230,7 +230,7 @@ async def test_line_that_has_come_to_a_halt_is_helped_though_it_was_fast(tmp_pat
     assert [False, False, True] == looks
 
 
-async def test_helpers_who_come_at_once_get_as_much_each(tmp_path: Path) -> None:
+async def test_helpers_that_start_together_get_equal_pieces(tmp_path: Path) -> None:
     job = job_with(tmp_path, [(0, 20 * MIB)], 100 * MIB)
     longest = running(job, 0, 100 * MIB, 20 * MIB)
 
@@ -273,7 +273,7 @@ async def test_pieces_are_taken_over_in_whatever_order_they_are_answered(
     assert None is job.next_segment()
 
 
-async def test_piece_whose_helper_failed_is_a_gap_and_nobody_takes_it_twice(tmp_path: Path) -> None:
+async def test_piece_of_a_failed_helper_is_a_gap_and_assigned_only_once(tmp_path: Path) -> None:
     job, longest, pieces, answered = await promised(tmp_path)
     assert answered(pieces[2])
     assert (60 * MIB, 100 * MIB) == spans(job.next_segment())

@@ -24,7 +24,7 @@ from collgs_async.http.network_errors import NETWORK_ERRORS, describe_error
 from collgs_async.http.proxies import Proxies
 from collgs_async.http.retry import RetryPolicy, parse_retry_after, retry_call
 from collgs_async.http.session import HttpSession
-from tests.support.servers import NOBODY, listening
+from tests.support.servers import UNUSED_ORIGIN, listening
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -229,8 +229,8 @@ async def test_ca_file_that_holds_no_certificates_is_a_wrong_setting(tmp_path: P
             pass
 
 
-async def test_nobody_there_is_said_with_the_address() -> None:
-    assert "no connection to 127.0.0.1:9 (Connection refused)" == await failure(NOBODY)
+async def test_a_refused_connection_names_the_address() -> None:
+    assert "no connection to 127.0.0.1:9 (Connection refused)" == await failure(UNUSED_ORIGIN)
 
 
 def test_unknown_host_is_named() -> None:
@@ -401,7 +401,7 @@ async def test_wait_is_what_the_server_asked_for_and_a_little_more(sleeps: Recor
         assert seconds <= nap <= seconds + min(1, seconds / 10)
 
 
-def test_patience_waits_without_knowing_a_failure() -> None:
+def test_retry_policy_waits_without_knowing_a_failure() -> None:
     state = RetryCallState(retry_object=AsyncRetrying(), fn=None, args=(), kwargs={})
     state.outcome = Future.construct(1, 7, has_exception=False)
 

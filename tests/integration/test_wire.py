@@ -335,10 +335,10 @@ async def test_a_length_beyond_what_is_free_is_that_products_trouble_alone(
 
 @pytest.mark.parametrize("second", [NOT_FOUND, ok(small_archive(99))], ids=["refusal", "archive"])
 @pytest.mark.parametrize("say", [late, lambda first, second: bytes_of(first + second)], ids=["late", "at once"])
-async def test_an_answer_too_many_is_nobodys_where_archives_have_no_names_inside(
+async def test_a_surplus_response_is_never_used_for_archives_without_names_inside(
     tmp_path: Path, sleeps: RecordedSleeps, second: bytes, say: Callable[[bytes, bytes], Say]
 ) -> None:
-    """Each archive is followed by an answer that nobody asked for."""
+    """Each archive is followed by a response without a request."""
     nameless = {name: small_archive(number) for number, name in enumerate(NAMES)}
     async with kept({name: say(ok(body), second) for name, body in nameless.items()}) as server:
         report = await pull(server, tmp_path, sleeps, None)

@@ -23,7 +23,7 @@ COLLECTION = ("--collection", "S2_MSIL2A")
 
 
 def assert_clean_exit(ended: Ended) -> Ended:
-    """Hold what every run must hold: nobody is ever shown a traceback."""
+    """Assert what holds for every run: no traceback is ever shown."""
     assert "Traceback" not in ended.err
     assert "Exception ignored" not in ended.err
     assert "never awaited" not in ended.err

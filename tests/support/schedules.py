@@ -297,7 +297,7 @@ class _Play:
                 self._faults[name] = (*self._faults[name], fault)
             elif process is not None and process.returncode is None:
                 self._lost += LOST_BY[event.what]
-                with suppress(ProcessLookupError):  # it has just ended, and nobody has noticed
+                with suppress(ProcessLookupError):  # it has just ended, and has not been waited for
                     process.send_signal(signal.SIGKILL if event.what == KILL else signal.SIGINT)
                     return event.what
         return None
@@ -381,7 +381,7 @@ class _Play:
 
 
 def _clean_environment() -> dict[str, str]:
-    """No schedule may depend on the proxies or settings of whoever plays it."""
+    """No schedule may depend on the proxies or settings of the user who runs it."""
     return {
         name: value
         for name, value in os.environ.items()

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     W = TypeVar("W", bound="RawServer")
 
 
-NOBODY = "http://127.0.0.1:9"
-"""The discard port, where nobody listens."""
+UNUSED_ORIGIN = "http://127.0.0.1:9"
+"""The discard port, on which no server listens."""
 
 
 @asynccontextmanager

@@ -191,7 +191,7 @@ async def test_idle_workers_are_told_once_each_while_others_are_at_work() -> Non
     assert (WORKERS, 10) == (told, len(settled))
 
 
-async def test_nobody_is_idle_while_products_may_still_come() -> None:
+async def test_no_worker_is_idle_while_products_may_still_come() -> None:
     told = 0
     source = Source(30)
 
@@ -235,7 +235,7 @@ async def test_what_an_idle_worker_raises_ends_the_run() -> None:
         await run_pipeline(Source(1)(), held, lambda _: None, workers=WORKERS, queue_size=QUEUE, idle=idle)
 
 
-async def test_failure_of_a_fetch_ends_those_who_are_idle() -> None:
+async def test_failure_of_a_fetch_cancels_idle_workers() -> None:
     cancelled, waiting = 0, asyncio.Event()
 
     async def idle() -> None:

@@ -93,7 +93,7 @@ def test_whatever_is_put_off_has_one_outcome_in_the_end(times: list[int], worker
     assert [count + 1 for count in times] == [work.turns[f"P{number}"] for number in range(len(times))]
 
 
-async def test_who_is_put_off_holds_no_worker() -> None:
+async def test_a_product_put_off_holds_no_worker() -> None:
     """With one worker, the first comes back after all the others."""
     limiter = Turns()
     work = Work(lambda name: int(name == "P0"), partial(Later, turn=limiter))
@@ -149,7 +149,7 @@ async def test_a_slow_search_does_not_keep_back_what_is_due() -> None:
     assert ["P0", "P0", "P1"] == work.asked
 
 
-async def test_who_helps_is_called_back_when_something_is_due() -> None:
+async def test_a_helping_worker_is_called_back_when_a_product_is_due() -> None:
     """Help that never ends would else keep the product for ever."""
     helping, called_back = asyncio.Event(), 0
 

@@ -47,5 +47,5 @@ async def login(config: Config) -> int:
 
     async with Client(config) as client:
         signed_in = await client.check_login()
-    log.info("%s", signed_in or "the store hands out archives without a sign-in")
+    log.info("%s", signed_in or "the store serves archives without a sign-in")
     return 0

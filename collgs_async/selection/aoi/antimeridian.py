@@ -1,8 +1,8 @@
 """Geometry on the globe: rings across the antimeridian or around a pole, and surface areas.
 
-Edges are straight in longitude and latitude, as in RFC 7946 (§3.1.1) and in the catalogue's server. Results lie within
-[-180, 180] × [-90, 90], cut at the antimeridian. Input may cross it in three notations: as two halves (§3.1.9), with
-longitudes beyond 180, or with a jump from 179 to -179; and rings may enclose a pole.
+Edges are straight in longitude and latitude, as in RFC 7946 §3.1.1 and in the catalogue's server. Results lie within
+[-180, 180] × [-90, 90], cut at the antimeridian. Input may cross it in three notations: as two halves (RFC 7946
+§3.1.9), with longitudes beyond 180, or with a jump from 179 to -179; and rings may enclose a pole.
 """
 
 from __future__ import annotations

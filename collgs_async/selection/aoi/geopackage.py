@@ -113,7 +113,7 @@ def _endless(layer: str) -> ConfigError:
 
 
 def _check_layer(system: list[Any], layer: str, notes: ParseNotes) -> None:
-    """Refuse a layer in another system; 0 is an undefined geographic, -1 an undefined Cartesian one (§1.1.2.1.2)."""
+    """Refuse a layer in another system; 0 is undefined geographic, -1 Cartesian (OGC 12-128r19 §1.1.2.1.2)."""
     srs_id, name, code, definition = system
     if srs_id == 0:
         check_system("", layer, notes)

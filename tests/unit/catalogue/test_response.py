@@ -77,7 +77,7 @@ EXAMPLE: dict[str, Any] = {
         },
     },
 }
-"""The full example of the protocol dossier, §2.3."""
+"""A page as GeoServer writes it, after the template and the test values in its source."""
 
 KEYS = st.sampled_from(
     [

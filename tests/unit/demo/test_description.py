@@ -152,10 +152,10 @@ async def test_what_it_announces_is_what_the_search_echoes(tmp_path: Path) -> No
 
 async def test_an_unknown_parent_is_refused(tmp_path: Path) -> None:
     async with bench(tmp_path) as it:
-        answer = await it.ask(f"{PATH}?parentIdentifier=NOBODY")
+        answer = await it.ask(f"{PATH}?parentIdentifier=UNKNOWN")
 
     assert (400, "application/xml") == (answer.status, answer.headers["Content-Type"])
-    assert "Unknown parentId 'NOBODY'" == ET.fromstring(answer.body).findtext("channel/item/title")
+    assert "Unknown parentId 'UNKNOWN'" == ET.fromstring(answer.body).findtext("channel/item/title")
 
 
 async def test_older_servers_have_none(tmp_path: Path) -> None:

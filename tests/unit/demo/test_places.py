@@ -227,7 +227,7 @@ class TestColumns:
 
     async def test_that_a_server_has_not_are_ignored_and_not_echoed(self, tmp_path: Path) -> None:
         every, _ = await self.total(tmp_path, "")
-        query = "platform=Nobody&platformSerialIdentifier=Z&productType=X&processingLevel=9&polarisationMode=D"
+        query = "platform=Unknown&platformSerialIdentifier=Z&productType=X&processingLevel=9&polarisationMode=D"
 
         assert (every, set()) == await self.total(tmp_path, query)
         assert (every, set()) == await self.total(

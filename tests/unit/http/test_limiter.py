@@ -63,7 +63,7 @@ async def test_refusals_of_one_wave_halve_once(
 
     assert 8 == limiter.limit
     assert 1 == len(caplog.records)
-    assert "8 at a time" in caplog.text
+    assert "continuing with 8 connections" in caplog.text
 
 
 async def test_next_wave_halves_again_down_to_one(limiter: ConcurrencyLimiter, clock: Clock) -> None:
@@ -76,7 +76,7 @@ async def test_next_wave_halves_again_down_to_one(limiter: ConcurrencyLimiter, c
     assert [8, 4, 2, 1, 1, 1] == limits
 
 
-async def test_nobody_passes_before_retry_after_is_over(
+async def test_no_request_passes_before_retry_after_is_over(
     limiter: ConcurrencyLimiter, clock: Clock, sleeps: RecordedSleeps
 ) -> None:
     limiter.record_rejection(clock.now, 30.0)
@@ -148,7 +148,7 @@ async def test_has_room_while_a_request_would_pass_at_once(clock: Clock, sleeps:
     assert limiter.available()
 
 
-async def test_who_waits_goes_before_whoever_asks_for_room(clock: Clock, sleeps: RecordedSleeps) -> None:
+async def test_waiting_requests_go_before_new_ones(clock: Clock, sleeps: RecordedSleeps) -> None:
     limiter = ConcurrencyLimiter(2, clock=clock, sleep=sleeps)
     async with limiter.slot() as began:
         limiter.record_rejection(began, 0.0)

@@ -1,4 +1,4 @@
-"""The limit of bytes a second, by a clock that only moves when somebody waits."""
+"""The limit of bytes a second, with a clock that moves only during waits."""
 
 from __future__ import annotations
 

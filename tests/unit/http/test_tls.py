@@ -1,4 +1,4 @@
-"""Whom TLS trusts: the system's certificates as the user has set them, or a file of one's own."""
+"""Certificates that TLS trusts: those of the system as the user has set them, or a configured file."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ print(json.dumps([said, trusting().cert_store_stats()["x509"]]))
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
-    """A certificate that nobody trusts yet."""
+    """A certificate that is not trusted yet."""
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not installed")
     pem = tmp_path / "own.pem"
@@ -72,7 +72,7 @@ def test_a_file_of_ones_own_is_trusted_instead_of_the_systems(
     assert 1 == trusting(certificate).cert_store_stats()["x509"]
 
 
-def test_a_systems_file_that_cannot_be_read_is_no_reason_to_trust_nobody_for_good(certificate: Path) -> None:
+def test_an_unreadable_system_file_is_read_again_at_the_next_attempt(certificate: Path) -> None:
     """It is said, and tried again: there may be no descriptor left for it at the moment."""
     answer = subprocess.run([sys.executable, "-c", UNREADABLE, str(certificate)], check=True, capture_output=True)
 

@@ -1,4 +1,4 @@
-"""Wishes as users write them, products as catalogues name them, and the best of many."""
+"""Criteria as users write them, products as catalogues name them, and the best of many."""
 
 from __future__ import annotations
 
@@ -192,11 +192,11 @@ def test_a_wrong_wish_is_one_line(key: str, value: object, found: str) -> None:
     assert f"choose.{key}: expected {EXPECTED[key]}, found {found}" == problem(**{key: value})
 
 
-def test_a_criterion_that_nobody_knows_is_told_with_those_that_there_are() -> None:
+def test_an_unknown_criterion_is_refused_with_the_known_ones() -> None:
     assert f'choose: expected {", ".join(EXPECTED)}, found "tiles"' == problem(tiles="31UGR")
 
 
-def test_all_wrong_wishes_are_named_at_once_below_their_section() -> None:
+def test_all_wrong_criteria_are_named_at_once_below_their_section() -> None:
     with pytest.raises(ConfigError) as caught:
         Criteria.parse({"tile": "x", "months": "13", "platform": "S2"}, section="parameters")
 

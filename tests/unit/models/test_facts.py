@@ -119,7 +119,7 @@ def test_channels_are_told_by_the_entry(said: object, key: str) -> None:
         assert not is_wanted(product, polarisation=wanted)
 
 
-def test_channels_that_nobody_tells_are_not_known() -> None:
+def test_unreadable_channels_are_unknown() -> None:
     odd: list[object] = [None, "", "Q", "left", 5, [], [[]], {}]
     for said in odd:
         dropped = rejection(

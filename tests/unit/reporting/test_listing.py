@@ -90,7 +90,7 @@ def head_of_one_line() -> Iterator[tuple[TextIO, TextIO]]:
         assert head.stdout is not None
         into = io.TextIOWrapper(head.stdin)
         yield into, io.TextIOWrapper(head.stdout)
-        with suppress(BrokenPipeError):  # what nobody read is still in its buffer
+        with suppress(BrokenPipeError):  # the unread rest is still in its buffer
             into.close()
 
 

@@ -402,7 +402,7 @@ def test_a_terminal_that_went_away_does_not_end_the_run(clock: Clock) -> None:
     for _ in range(3):
         clock.now += 1
         progress.finished(ended(S2))
-    progress.write_line("nobody reads this")
+    progress.write_line("the terminal is closed")
     progress.close()
     assert 3 == progress.settled
     with contextlib.suppress(OSError):

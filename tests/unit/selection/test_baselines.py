@@ -96,7 +96,7 @@ async def test_without_footprints_the_later_made_one_stands_for_all() -> None:
     assert [late] == (await chosen_of([soon, late]))[0]
 
 
-async def test_a_baseline_of_somebody_elses_never_replaces_esas() -> None:
+async def test_a_baseline_of_another_processor_never_replaces_esas() -> None:
     official, own = scene(baseline="0301"), scene(baseline="9933", made="20250401T000000")
 
     assert [official] == (await chosen_of([official, own]))[0]
@@ -328,7 +328,7 @@ async def test_no_more_is_held_than_was_said() -> None:
     assert 60 == given_out
 
 
-async def test_sensing_times_that_nobody_tells_go_with_their_neighbours() -> None:
+async def test_products_without_sensing_times_go_with_their_neighbours() -> None:
     granule = "S2A_OPER_MSI_L1C_TL_SGS__20160615T152456_A005124_T31PFM_N02"
     old, new = Product(f"{granule}.02", None), Product(f"{granule}.04", None)
     products = [scene(hour=12), old, new, scene(hour=9), scene(hour=8)]
@@ -353,7 +353,7 @@ async def test_when_the_search_breaks_what_was_held_is_still_handed_on() -> None
     assert [new] == chosen
 
 
-async def test_whoever_stops_early_closes_the_search() -> None:
+async def test_ending_the_iteration_early_closes_the_search() -> None:
     closed = False
 
     async def watched() -> AsyncGenerator[Product, None]:

@@ -418,7 +418,7 @@ def test_new_gone_and_changed_are_told_with_what_is_known_of_them() -> None:
 
 
 @pytest.mark.parametrize(("before", "after", "differ"), [(None, 5, False), (5, None, False), (4, 5, True)])
-def test_a_size_that_nobody_asked_for_is_no_change(before: int | None, after: int | None, differ: bool) -> None:
+def test_a_size_that_was_not_requested_is_no_change(before: int | None, after: int | None, differ: bool) -> None:
     assert differ == bool(compare(plan(product("A", size=before)), plan(product("A", size=after))))
 
 

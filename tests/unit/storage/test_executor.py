@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Clock:
-    """Time that passes only when somebody says so."""
+    """Time that passes only when a test advances it."""
 
     def __init__(self) -> None:
         self.now = 100.0

@@ -239,7 +239,7 @@ async def test_archive_that_does_not_say_is_kept_without_a_warning(
 
 
 @pytest.mark.parametrize("top", [f"{S2}.SAFE", f"{S2_OLD}.SAFE"])
-async def test_archive_that_says_who_it_is_gets_no_note(
+async def test_archive_that_names_its_product_gets_no_note(
     tmp_path: Path, sleeps: RecordedSleeps, caplog: pytest.LogCaptureFixture, top: str
 ) -> None:
     caplog.set_level(logging.INFO, "collgs_async")
@@ -328,7 +328,7 @@ async def test_repair_fetches_the_right_archive(serve: Callable[..., Any], run_c
     assert [] == site.litter()
 
 
-async def test_archives_of_the_demo_say_who_they_are(serve: Callable[..., Any]) -> None:
+async def test_archives_of_the_demo_name_their_products(serve: Callable[..., Any]) -> None:
     (scene,) = scenes = level2_scenes(1)
     site = await serve(scenes)
     await site.pull()

@@ -1,4 +1,4 @@
-"""The lock: one fetcher at a time, whoever dies, stops, sleeps or lives elsewhere."""
+"""The lock: one fetcher at a time, also if its owner dies, stops, is suspended or runs on another machine."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def part(tmp_path: Path) -> Path:
 
 
 def plant(lock: ProductLock, content: bytes | LockOwner, age: float = 0) -> LockOwner | None:
-    """Lay somebody else's lock in the way, with a heartbeat that is `age` seconds old."""
+    """Write a lock file of another owner, with a heartbeat that is `age` seconds old."""
     lock.path.write_bytes(content if isinstance(content, bytes) else json.dumps(asdict(content)).encode())
     grow_old(lock.path, age)
     return content if isinstance(content, LockOwner) else None
@@ -252,7 +252,7 @@ def test_number_of_a_dead_process_that_is_used_again_is_not_taken_for_it(part: P
         (-STALE_AFTER - HEARTBEAT, True),
     ],
 )
-def test_heartbeat_decides_for_a_owner_that_cannot_be_seen(
+def test_heartbeat_decides_for_an_owner_that_cannot_be_seen(
     part: Path, owner: LockOwner | bytes, age: float, stale: bool
 ) -> None:
     lock = ProductLock(part)
@@ -301,7 +301,7 @@ def test_sleeper_learns_that_another_process_took_over(part: Path) -> None:
         assert not ProductLock(part).acquire()
 
 
-def test_lock_that_somebody_removed_is_no_longer_mine(part: Path) -> None:
+def test_removed_lock_is_no_longer_held(part: Path) -> None:
     lock = ProductLock(part)
     lock.acquire()
     lock.path.unlink()
@@ -445,7 +445,7 @@ def test_owner_survives_the_way_to_the_disk_and_back() -> None:
 @example(json.dumps({**asdict(dead()), "pid": 2**31}).encode())
 @example(json.dumps({**asdict(dead()), "started": 0}).encode())
 @example(json.dumps({**asdict(dead()), "token": "../../x"}).encode())
-def test_anything_reads_as_nobody_or_as_somebody_whole(text: bytes) -> None:
+def test_any_bytes_parse_as_none_or_as_a_complete_owner(text: bytes) -> None:
     owner = LockOwner.parse(text)
 
     if owner is not None:
@@ -460,5 +460,5 @@ def test_anything_reads_as_nobody_or_as_somebody_whole(text: bytes) -> None:
 @given(
     st.sampled_from(["host", "namespace", "pid", "started", "token"]), JSON.filter(lambda v: type(v) in (list, dict))
 )
-def test_lock_with_a_field_of_another_make_is_nobodys(field: str, value: object) -> None:
+def test_lock_with_a_field_of_another_type_has_no_owner(field: str, value: object) -> None:
     assert LockOwner.parse(json.dumps({**asdict(dead()), field: value}).encode()) is None

@@ -209,7 +209,7 @@ async def test_only_archives_that_are_worth_it_get_a_sidecar(final: Path, size: 
     assert kept == part.sidecar.exists()
 
 
-async def test_part_that_changed_behind_our_back_is_of_nobody_knows_what(final: Path) -> None:
+async def test_part_that_another_process_changed_is_of_an_unknown_version(final: Path) -> None:
     part = PartFile(final)
     async with part:
         await part.set_version(RemoteVersion("u", 100))

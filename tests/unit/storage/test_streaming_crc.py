@@ -1,4 +1,4 @@
-"""Checksums that are taken while bytes go by: whoever relies on them judges as one who reads everything again."""
+"""Checksums computed during the download: the verdict is the same as after reading everything again."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_a_bit_that_was_flipped_on_the_way_is_found_without_reading(tmp_path: Pa
 
 
 def test_what_is_not_read_is_what_was_seen(tmp_path: Path) -> None:
-    """The other way round: data that were spoilt on the disk afterwards are not noticed, since nobody reads them."""
+    """The other way round: data that were spoilt on the disk afterwards are not noticed, since they are not read."""
     data, path, crc = archive([0], [3000]), tmp_path / "part", StreamingCrc()
     crc.watch(0, data)
     path.write_bytes(data[:500] + b"!" + data[501:])
@@ -125,7 +125,7 @@ WRITES = st.lists(st.tuples(st.floats(0, 1), st.integers(1, 4000)), max_size=5)
 
 @settings(max_examples=120, deadline=None)
 @given(METHODS, st.data())
-def test_whoever_wrote_what_in_which_order_the_verdict_is_the_same(methods: list[int], data: st.DataObject) -> None:
+def test_the_verdict_does_not_depend_on_the_order_of_writes(methods: list[int], data: st.DataObject) -> None:
     """One writer goes from the beginning, another writes anywhere, of two versions; they are told of in any order."""
     sizes = data.draw(st.lists(st.integers(0, 6000), min_size=len(methods), max_size=len(methods)))
     whole = archive(methods, sizes)
@@ -152,7 +152,7 @@ def test_whoever_wrote_what_in_which_order_the_verdict_is_the_same(methods: list
     for first, block in interleaved(mine, others, data):
         crc.watch(first, block)
     covered = sorted((first, first + len(block)) for first, block in [*mine, *others])
-    for first, end in gaps(covered, len(whole)):  # whoever fetches the rest comes last
+    for first, end in gaps(covered, len(whole)):  # the rest is fetched last
         disk[first:end] = whole[first:end]
         crc.watch(first, whole[first:end])
 

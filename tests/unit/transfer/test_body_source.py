@@ -44,7 +44,7 @@ def test_turns_go_in_the_order_of_asking_also_past_one_that_asks_again_at_once()
         thread.start()
         waiting(turns, count)
     turns.give()
-    turns.take()  # a common lock would be had here by whoever has the interpreter
+    turns.take()  # with a common lock, the thread that runs would have it here
     order.append(5)
     turns.give()
     for thread in threads:

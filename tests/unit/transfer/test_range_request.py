@@ -145,7 +145,7 @@ def test_any_validators_are_judged_without_a_fuss(etag: str | None, modified: st
         pytest.param(HELD, TAGGED, RangeRequest(HELD, None, '"tag"'), id="a strong tag"),
         pytest.param(HELD, DATED, RangeRequest(HELD, None, OLD), id="a strong date"),
         pytest.param(HELD, WEAK, RangeRequest(HELD - OVERLAP), id="a weak tag"),
-        pytest.param(HELD, None, RangeRequest(HELD - OVERLAP), id="nobody remembers"),
+        pytest.param(HELD, None, RangeRequest(HELD - OVERLAP), id="no sidecar"),
         pytest.param(
             HELD, RemoteVersion("http://elsewhere/", SIZE, '"tag"'), RangeRequest(HELD - OVERLAP), id="another URL"
         ),

@@ -196,7 +196,7 @@ def test_a_line_that_goes_round_the_globe_for_ever_is_refused(saved: Any) -> Non
 async def test_a_signal_is_heard_while_the_area_is_read(
     command: Command, words: Sequence[str], number: signal.Signals, status: int
 ) -> None:
-    """A pipe that nobody writes into is the longest read there is."""
+    """A pipe without a writer is the longest read there is."""
     pipe: Path = command.folder / "area.json"
     os.mkfifo(pipe)
     settings = {"base_url": "http://127.0.0.1:1/", "parameters": {"parentIdentifier": "S2_MSIL2A"}}

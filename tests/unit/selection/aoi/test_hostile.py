@@ -65,7 +65,7 @@ HOSTILE = settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow]
 
 
 def exercise(make: Callable[[], Area]) -> None:
-    """Ask everything of an area that somebody may have made of anything, unless it is refused in one line."""
+    """Ask everything of an area that may come from any input, unless it is refused in one line."""
     try:
         area = make()
     except ConfigError as error:
