@@ -30,7 +30,7 @@ def main() -> int:
     failed = [played.schedule.seed for played in all_played if played.problems]
     moved = sum(played.moved for played in all_played)
     size = sum(played.schedule.size for played in all_played)
-    _say(
+    _print(
         f"{len(all_played)} schedules, {sum(played.starts for played in all_played)} starts, "
         f"{sum(played.spoilt for played in all_played)} spoilt requests, "
         f"{moved / MIB:.0f} MiB moved for {size / MIB:.0f} MiB of archives, {time.monotonic() - begun:.0f} s: "
@@ -47,13 +47,13 @@ async def _play_all(seeds: range, jobs: int) -> list[Played]:
             with tempfile.TemporaryDirectory(prefix=f"schedule-{seed}-") as folder:
                 played = await play(draw(seed), Path(folder))
             if played.problems:
-                _say(f"{played.schedule}\n  " + "\n  ".join(played.problems))
+                _print(f"{played.schedule}\n  " + "\n  ".join(played.problems))
             return played
 
     return await asyncio.gather(*map(play_one, seeds))
 
 
-def _say(words: str) -> None:
+def _print(words: str) -> None:
     sys.stdout.write(words + "\n")
     sys.stdout.flush()
 

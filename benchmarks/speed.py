@@ -162,7 +162,7 @@ def _play_all(asked: argparse.Namespace, contenders: dict[str, Contender], folde
         if reason is None:
             _play(scenario, bench, taking_part, asked, results)
         else:
-            _say(f"{name}: skipped, {reason}", quiet=asked.markdown)
+            _print(f"{name}: skipped, {reason}", quiet=asked.markdown)
             results.tables += [f"Skipped: {reason}.", ""]
     return results
 
@@ -174,7 +174,7 @@ def _play(
         runs = bench.play(scenario, tools, asked.rounds, lambda run: _tell(run, quiet=asked.markdown))
     except BenchError as error:
         # What the others have measured is not lost for that.
-        _say(f"{scenario.name}: {error}", quiet=False)
+        _print(f"{scenario.name}: {error}", quiet=False)
         results.tables += [f"Not played: {error}.", ""]
         results.failed = True
         return
@@ -240,7 +240,7 @@ def _file_system(folder: Path) -> str:
 
 def _tell(run: Run, *, quiet: bool) -> None:
     took = run.measured
-    _say(
+    _print(
         f"{run.scenario:12} round {run.round} {run.tool:10} {took.wall:7.2f} s  CPU {took.user + took.system:6.2f} s  "
         f"{took.memory / 2**20:5.0f} MiB  other {took.other:5.2f} s  {run.problem or 'right'}",
         # What went wrong is said in any case: the table only counts it.
@@ -248,7 +248,7 @@ def _tell(run: Run, *, quiet: bool) -> None:
     )
 
 
-def _say(words: str, *, quiet: bool) -> None:
+def _print(words: str, *, quiet: bool) -> None:
     if not quiet:
         sys.stderr.write(words + "\n")
 

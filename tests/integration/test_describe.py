@@ -246,7 +246,7 @@ async def test_without_a_description_the_search_goes_on(
     assert [] == described(caplog)
 
 
-# ---------------------------------------------------------------------------------------------- servers in trouble
+# ---------------------------------------------------------------------------------------------- servers that fail
 
 BUSY = 503, b"busy"
 SIGN_IN = 200, b"<html><form><input type='password'></form></html>"

@@ -151,7 +151,7 @@ async def test_once_the_store_is_known_to_be_away_it_is_asked_one_thing_at_a_tim
     report, _ = await pull(store, tmp_path / "archives", sleeps, workers=1)
 
     assert 0 == report.failed
-    whole = [nap for nap in sleeps.seconds if nap == int(nap)]
+    whole = [pause for pause in sleeps.seconds if pause == int(pause)]
     assert [1, 2, 4, 8, 16, 32, 60] == whole[:7]
 
 
@@ -366,7 +366,7 @@ async def test_retry_after_is_heeded_while_it_waits(tmp_path: Path, sleeps: Reco
     report, _ = await pull(store, tmp_path / "archives", sleeps, workers=1)
 
     assert 0 == report.failed
-    assert all(nap >= 77 for nap in sleeps.seconds if nap)
+    assert all(pause >= 77 for pause in sleeps.seconds if pause)
 
 
 async def test_a_longer_outage_limit_permits_a_longer_retry_after(tmp_path: Path, sleeps: RecordedSleeps) -> None:
@@ -453,7 +453,7 @@ async def test_want_of_descriptors_is_judged_anew_when_there_were_some_in_betwee
                 outcome = await client.download(products[0])
 
     assert Status.DOWNLOADED is outcome.status, outcome.error
-    assert sum(nap == 1 for nap in sleep.sleeps.seconds) >= 2
+    assert sum(pause == 1 for pause in sleep.sleeps.seconds) >= 2
 
 
 # Several processes
@@ -509,7 +509,7 @@ async def test_what_is_on_tape_holds_no_worker(tmp_path: Path, sleeps: RecordedS
 
     assert (len(NAMES), 0) == (report.downloaded, report.failed)
     assert 13 == store.turns[NAMES[0]]
-    pauses = [nap for nap in sleeps.seconds if nap >= 10]
+    pauses = [pause for pause in sleeps.seconds if pause >= 10]
     assert pauses
     assert max(pauses) <= 330
     assert "1 on tape" in listener.told

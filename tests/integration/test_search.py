@@ -368,7 +368,7 @@ async def test_server_that_asks_to_wait_for_very_long_has_said_no(
             await ask(origin, tmp_path, sleeps)
 
     assert requests == seen
-    assert all(900 <= nap <= 901 for nap in sleeps.seconds)
+    assert all(900 <= pause <= 901 for pause in sleeps.seconds)
 
 
 @pytest.mark.parametrize(

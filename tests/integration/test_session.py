@@ -397,8 +397,8 @@ async def test_wait_is_what_the_server_asked_for_and_a_little_more(sleeps: Recor
     asked = [0.0, 5.0, 600.0]
     await attempt(9, sleeps, [(False, TransferError("busy", retry_after=seconds)) for seconds in asked])
 
-    for seconds, nap in zip(asked, sleeps.seconds, strict=True):
-        assert seconds <= nap <= seconds + min(1, seconds / 10)
+    for seconds, pause in zip(asked, sleeps.seconds, strict=True):
+        assert seconds <= pause <= seconds + min(1, seconds / 10)
 
 
 def test_retry_policy_waits_without_knowing_a_failure() -> None:

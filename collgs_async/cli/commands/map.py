@@ -35,7 +35,7 @@ _MAX_TOTAL_BYTES: Final = 24 * 2**20
 """Limit for all embedded quicklooks in bytes, so the page can be opened and mailed."""
 
 _MAX_FAILURES: Final = 10
-"""Consecutive failures after which fetching stops, since a server in trouble costs half a minute for each."""
+"""Consecutive failures after which fetching stops, since a failing server costs half a minute for each."""
 
 REPORT_INTERVAL: Final = 5.0
 """Seconds between progress messages for quicklooks."""
