@@ -95,6 +95,7 @@ __all__ = [
     "SyncSearchResults",
     "TqdmProgress",
     "TransferError",
+    "TransferTuning",
     "__version__",
     "choose_progress",
     "load_config",

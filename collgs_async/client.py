@@ -64,7 +64,7 @@ class Client:
     sleep
         Waits between attempts, in seconds; replaceable for tests.
     tuning
-        Figures of the engine, from `collgs_async.transfer.tuning`, for tests and unusual lines; None: the defaults.
+        Figures of the engine, for tests and unusual lines; None: the defaults.
     **settings
         The settings by name, such as ``base_url``, ``output_directory`` and ``workers``, in the place of `config`; see
         `Config.create`.

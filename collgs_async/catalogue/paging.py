@@ -102,7 +102,7 @@ class Reading(Generic[E]):
         self._furthest: int | None = None
         self._largest = 0
         self._overlap = 1
-        self._repeats = self._fruitless = 0
+        self._repeats = self._without_gain = 0
         self._insisted = False
         self._order = hashlib.blake2b(digest_size=16)
         self._total: int | None = None
@@ -182,14 +182,14 @@ class Reading(Generic[E]):
 
     def _is_fruitful(self, gained: int) -> bool:
         self._repeats = 0
-        self._fruitless = 0 if gained else self._fruitless + 1
+        self._without_gain = 0 if gained else self._without_gain + 1
         # Reading known entries again takes as many requests as they have pages.
         ground = self.came // max(1, self._largest - 1) if self._again else 0
-        if self._fruitless <= MAX_FRUITLESS + ground:
+        if self._without_gain <= MAX_FRUITLESS + ground:
             return True
         self.calm = False
         if self.total is None or self.total - self._first + 1 > self.came:
-            self.refusal = CatalogueError(f"the catalogue gave nothing new in {self._fruitless} requests")
+            self.refusal = CatalogueError(f"the catalogue gave nothing new in {self._without_gain} requests")
         return False
 
     def _come_again(self, position: int, *, full: bool) -> int | None:
@@ -252,7 +252,7 @@ class Reading(Generic[E]):
         more = page.more is True or (self.total is not None and self.total > end)
         if not keys and position <= self._first:
             again = MAX_EMPTY if more else 1 if page.total is None else 0
-            return position if self._fruitless <= again else None
+            return position if self._without_gain <= again else None
         if not keys or (self._page and keys[-1] == self._page[-1] and end == self.end and position > self._begun):
             full = len(keys) >= min(asked, max(2, self._largest))
             return self._insist(more=more or full or not keys)

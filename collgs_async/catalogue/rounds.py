@@ -152,9 +152,9 @@ class Rounds(Generic[E]):
     def _is_short(self, total: int) -> bool:
         """Whether to give up on the missing entries: reading again has stopped bringing any."""
         last = self.reading
-        fruitless = self._readings > 1 and not last.gained
+        without_gain = self._readings > 1 and not last.gained
         self.deep = self._calm and last.steady and self._divisible is not None and self._divisible(last.tail)
-        if self.deep or fruitless or self._readings >= MAX_READINGS:
+        if self.deep or without_gain or self._readings >= MAX_READINGS:
             again = ", also when it was asked again" if self._readings > 1 else ""
             self.shortfall = CatalogueError(f"{last.came} of {total} results came, by the catalogue's count{again}")
             return True

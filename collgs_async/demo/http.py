@@ -28,7 +28,7 @@ _PACED_PIECES_A_SECOND = 20
 _TRICKLE_RATE = 1024
 _LINGER_ZERO = struct.pack("ii", 1, 0)
 _FLIGHT_SECONDS = 0.05
-_LOOK_EACH = 0.01
+_POLL_INTERVAL = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ class Exchange:
         self._pool = pool
         self._rate = rate
 
-    def hit(self) -> RequestRecord:
+    def record(self) -> RequestRecord:
         """Return a record of the current state."""
         return RequestRecord(
             method=self.method,
@@ -167,7 +167,7 @@ class Exchange:
         async for data in self._pieces(reply):
             # A transport has no event for free space in its buffer.
             while transport.get_write_buffer_size() > _BLOCK and not transport.is_closing():  # noqa: ASYNC110
-                await asyncio.sleep(_LOOK_EACH)
+                await asyncio.sleep(_POLL_INTERVAL)
             transport.write(data)
             self._sent += len(data)
         await _end(request, reply.ending)

@@ -160,7 +160,7 @@ class DemoServer:
     @property
     def requests(self) -> list[RequestRecord]:
         """The requests since the start, or since `forget`, in order."""
-        return [exchange.hit() for exchange in self._exchanges]
+        return [exchange.record() for exchange in self._exchanges]
 
     def forget(self) -> None:
         """Clear the list of requests."""
@@ -170,7 +170,7 @@ class DemoServer:
         """Replace an archive by another version: other bytes and validators, the same length."""
         self._store.replace(identifier)
 
-    def spoil(self, key: str, fault: Fault) -> None:
+    def apply_fault(self, key: str, fault: Fault) -> None:
         """Apply a fault to the next requests for a product, by its identifier, or under ``"catalogue"`` for pages."""
         self._script.add(key, fault)
 

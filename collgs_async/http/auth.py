@@ -37,8 +37,6 @@ _MOST_FAILURES: Final = 5
 """Consecutive logins without a response; the server may have counted each of them as a wrong password."""
 
 _MOST_STEPS: Final = 10
-_LARGEST_PAGE: Final = 256 * 1024
-_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _REPEATING: Final = frozenset({307, 308})
 """Redirects that repeat the request, and so would send the password again."""
 
@@ -189,7 +187,7 @@ class Authenticator:
     async def _run_flow(self, flow: _LoginFlow, url: URL) -> Identity | None:
         """Fetch the login form and post it; return None if there is no form."""
         page = await flow.follow(await flow.step(url))
-        if not page.asks_to_sign_in:
+        if not page.is_login_page:
             return None
         from collgs_async.http.login_form import find_form  # few runs meet a form, and its parser is slow to import
 
@@ -319,7 +317,7 @@ def _require_success(end: LoginStep, credentials: Credentials, *, posted: bool) 
         raise TransferError(
             f"the sign-in at {end.host} failed: HTTP {end.status}: {words}", retry_after=end.retry_after
         )
-    if posted and end.asks_to_sign_in:
+    if posted and end.is_login_page:
         raise AuthenticationError(
             f"the password for {credentials.username} was refused: {words}; "
             "it is not tried again, because accounts get locked"

@@ -32,7 +32,7 @@ from collgs_async.http.links import with_parameters
 from collgs_async.http.login_page import is_login_page
 from collgs_async.http.messages import error_text, is_html, is_rate_limit_text
 from collgs_async.http.network_errors import NETWORK_ERRORS, describe_error, is_away
-from collgs_async.http.retry import MAX_RETRY_AFTER, Endurance, RetryPolicy, parse_retry_after, retry_call
+from collgs_async.http.retry import MAX_RETRY_AFTER, OutageRetryPolicy, RetryPolicy, parse_retry_after, retry_call
 from collgs_async.models.text import format_duration
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from collgs_async.http.session import Session
 
-__all__ = ["Answer", "CatalogueRequester", "Requester", "StoreRequester"]
+__all__ = ["CatalogueRequester", "Requester", "SmallResponse", "StoreRequester"]
 
 log = logging.getLogger("collgs_async")
 
@@ -59,7 +59,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class SmallResponse:
     """A response, read completely or up to a limit.
 
     Attributes
@@ -90,7 +90,7 @@ class Requester(ABC):
         params: Mapping[str, str] | None = None,
         restores_cookies: bool = False,
         **options: Any,
-    ) -> Answer:
+    ) -> SmallResponse:
         """Make a request, and repeat it after a login if the response is a login page.
 
         Parameters
@@ -111,14 +111,14 @@ class Requester(ABC):
                 return answer
             await attempt.sign_in(with_parameters(url, params or {}))
 
-    async def _send(self, url: str, limit: int, **options: Any) -> Answer:
+    async def _send(self, url: str, limit: int, **options: Any) -> SmallResponse:
         http = self._session.http
         try:
             async with http.get(url, **options) as response:
                 body, whole = await http.page(response, limit)
         except NETWORK_ERRORS as error:
             raise self._failure(url, error) from error
-        return Answer(response.status, response.headers, body, whole)
+        return SmallResponse(response.status, response.headers, body, whole)
 
     @abstractmethod
     def _failure(self, url: str, error: BaseException) -> CollgsError:
@@ -149,7 +149,7 @@ class CatalogueRequester(Requester):
         """
         # A catalogue that has never responded more likely has a wrong address than an outage.
         outage, timing = self._outage if self._has_answered else 0.0, self._session.timing
-        retry = Endurance(self._session.retries, outage, _is_catalogue_away, timing.now)
+        retry = OutageRetryPolicy(self._session.retries, outage, _is_catalogue_away, timing.now)
         answer = await retry_call(
             lambda: self._ask(url, parameters, read),
             retry,
@@ -198,7 +198,7 @@ class StoreRequester(Requester):
 
     async def request(
         self, url: str, *, method: Literal["GET", "HEAD"] = "GET", headers: Mapping[str, str] | None = None, limit: int
-    ) -> Answer:
+    ) -> SmallResponse:
         """Make a request, retrying temporary failures, and return the response whatever its status.
 
         Parameters
@@ -221,7 +221,7 @@ class StoreRequester(Requester):
             sleep=self._session.timing.sleep,
         )
 
-    async def _send(self, url: str, limit: int, **options: Any) -> Answer:
+    async def _send(self, url: str, limit: int, **options: Any) -> SmallResponse:
         async with self._limiter.slot() as started:
             answer = await super()._send(url, limit, **options)
             self._raise_if_temporary(answer, started)
@@ -230,7 +230,7 @@ class StoreRequester(Requester):
     def _failure(self, _: str, error: BaseException) -> TransferError:
         return TransferError(describe_error(error))
 
-    def _raise_if_temporary(self, answer: Answer, started: float) -> None:
+    def _raise_if_temporary(self, answer: SmallResponse, started: float) -> None:
         """Raise TransferError for a temporary failure: a server error, or a rejection by status or message."""
         words = error_text(answer.body) if answer.status >= 400 or answer.body.lstrip()[:1] in {b"<", b"{"} else ""
         is_busy = answer.status in {429, 503} or is_rate_limit_text(words)
@@ -248,7 +248,7 @@ def _is_catalogue_away(error: BaseException | None) -> bool:
     return isinstance(error, CatalogueError) and error.away
 
 
-def _announce(retry: Endurance, state: RetryCallState) -> None:
+def _announce(retry: OutageRetryPolicy, state: RetryCallState) -> None:
     """Log the next attempt at the catalogue; the wait for the end of an outage is announced only once."""
     if retry.begins_to_wait:
         error, left = _error_of(state), format_duration(round(retry.left))

@@ -16,7 +16,14 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-__all__ = ["MAX_RETRY_AFTER", "Endurance", "RetryPolicy", "clear_error_frames", "parse_retry_after", "retry_call"]
+__all__ = [
+    "MAX_RETRY_AFTER",
+    "OutageRetryPolicy",
+    "RetryPolicy",
+    "clear_error_frames",
+    "parse_retry_after",
+    "retry_call",
+]
 
 T = TypeVar("T")
 
@@ -94,7 +101,7 @@ class RetryPolicy:
         return random.uniform(0, min(60.0, math.ldexp(1.0, min(self._failures, 6))))
 
 
-class Endurance(RetryPolicy):
+class OutageRetryPolicy(RetryPolicy):
     """A retry policy that continues for a limited time after its attempts, while the whole server is unavailable.
 
     Parameters

@@ -85,7 +85,7 @@ class LoginStep:
         return self.url.host or ""
 
     @property
-    def asks_to_sign_in(self) -> bool:
+    def is_login_page(self) -> bool:
         """Whether it is a page with a login form."""
         return is_login_page(self.body)
 

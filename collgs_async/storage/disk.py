@@ -34,7 +34,7 @@ _SHORT_THREADS: Final = 2
 """Threads for short operations; more of them would only contend for the GIL."""
 
 
-class Told(TypedDict, total=False):
+class VerifyOptions(TypedDict, total=False):
     """Further parameters of `verify_archive`."""
 
     identifier: str
@@ -92,7 +92,7 @@ class Disk:
         """Whether verifying threads should stop."""
         return self._stop.is_set()
 
-    async def check(self, path: Path, size: int | None, level: Level, **options: Unpack[Told]) -> Verdict:
+    async def check(self, path: Path, size: int | None, level: Level, **options: Unpack[VerifyOptions]) -> Verdict:
         """Run `verify_archive` in a thread, which stops when the task is cancelled."""
         cancelled = threading.Event()
         try:
@@ -108,7 +108,7 @@ class Disk:
         size: int | None,
         level: Level,
         cancelled: threading.Event | None = None,
-        **options: Unpack[Told],
+        **options: Unpack[VerifyOptions],
     ) -> Verdict:
         """Run `verify_archive` in the calling thread."""
 

@@ -32,11 +32,11 @@ __all__ = [
     "refuse_odd",
     "remove_file",
     "separate",
+    "start_writeback",
     "storage_trouble",
     "sync_folder",
     "trouble",
     "write_all",
-    "write_out",
 ]
 
 log = logging.getLogger("collgs_async")
@@ -304,7 +304,7 @@ _sync_file_range = _find_sync_file_range()
 _SYNC_FILE_RANGE_WRITE = 2
 
 
-def write_out(descriptor: int, offset: int, count: int) -> None:
+def start_writeback(descriptor: int, offset: int, count: int) -> None:
     """Ask the kernel to start writing bytes to the disk, so that the final fsync has less to do.
 
     Raises

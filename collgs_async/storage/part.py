@@ -25,9 +25,9 @@ from collgs_async.storage.files import (
     refuse_odd,
     remove_file,
     separate,
+    start_writeback,
     storage_trouble,
     write_all,
-    write_out,
 )
 from collgs_async.storage.lock import ProductLock
 from collgs_async.storage.ranges import ByteRanges
@@ -246,7 +246,7 @@ class PartFile:
     async def write(self, offset: int, block: Block) -> None:
         """Write a block at an offset."""
         if offset > self.held.prefix and not self.has_gaps:
-            await self._record(scattered=True)
+            await self._record(has_gaps=True)
             self.has_gaps = True  # only now: a task that writes beyond a gap in the meantime must record it, too
         await self._do(self._write, block, offset)
         await self.record_written(offset, len(block))
@@ -278,7 +278,7 @@ class PartFile:
         """Ask the kernel to start writing bytes to the disk, so that the final fsync has less to do."""
         if self._descriptor is not None:
             with storage_trouble(self.path), self._discard_on_error():
-                write_out(self._descriptor, offset, count)
+                start_writeback(self._descriptor, offset, count)
 
     async def cut(self, length: int) -> None:
         """Truncate the part file to `length` bytes."""
@@ -316,21 +316,17 @@ class PartFile:
         self._require_ownership(now=True)
         remove_file(self.sidecar)
 
-    async def _record(self, *, scattered: bool = False) -> None:
+    async def _record(self, *, has_gaps: bool = False) -> None:
         async with self._recording:
             self._unrecorded = 0
-            ranges = self.held if scattered or self.has_gaps else None
+            ranges = self.held if has_gaps or self.has_gaps else None
             await self._do(self._write_sidecar, sidecar_text(self.remote, ranges))
 
     def _write_sidecar(self, text: bytes) -> None:
         self._require_ownership()
         write_sidecar(self.sidecar, text)
 
-    async def publish(self) -> None:
-        """Give the archive its final name, after its bytes were flushed to the disk."""
-        await self._do(self.publish_here)
-
-    def publish_here(self) -> None:
+    def publish(self) -> None:
         """Publish in the calling thread.
 
         The order matters. The fsync may take minutes, after which another run may have the lock. So the lock, and that
@@ -352,7 +348,7 @@ class PartFile:
             self.path.replace(self.final)
             self.published = True
 
-    def reopen(self, damaged: Iterable[tuple[int, int]]) -> None:
+    def reopen_as_part(self, damaged: Iterable[tuple[int, int]]) -> None:
         """Turn a published archive back into a part file with missing ranges.
 
         Raises

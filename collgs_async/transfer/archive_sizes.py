@@ -12,7 +12,7 @@ from collgs_async.storage.verify import describe_non_zip
 from collgs_async.transfer.range_request import CONTENT_RANGE, content_length
 
 if TYPE_CHECKING:
-    from collgs_async.http.requester import Answer, StoreRequester
+    from collgs_async.http.requester import SmallResponse, StoreRequester
     from collgs_async.models.product import Product
 
 __all__ = ["ArchiveSizes"]
@@ -72,7 +72,7 @@ class ArchiveSizes:
         return size
 
 
-def _whole_length(answer: Answer) -> int | None:
+def _whole_length(answer: SmallResponse) -> int | None:
     """Return Content-Length of a complete response; None with a Content-Encoding, whose length is another one."""
     is_encoded = answer.headers.get("Content-Encoding", "identity") != "identity"
     return None if is_encoded else content_length(answer.headers) or None

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from collgs_async.http.session import Session
     from collgs_async.models.product import Product
     from collgs_async.models.progress import Progress
-    from collgs_async.storage.disk import Told
+    from collgs_async.storage.disk import VerifyOptions
     from collgs_async.storage.lock import ProductLock
     from collgs_async.storage.verify import Verdict
     from collgs_async.transfer.action import Action
@@ -197,14 +197,14 @@ class Downloader:
         while True:
             self._waits.for_product(history, waits=False)
             try:
-                return await self._run_job(self._job(product, history, alone=True), damaged)
+                return await self._run_job(self._job(product, history, standalone=True), damaged)
             except PutOff as later:
                 if not self.path_for(product).exists():
                     damaged = None  # the archive has become a part file without these ranges
                 self._waits.for_product(history, waits=True)
                 await self._timing.sleep(later.seconds)
 
-    def _job(self, product: Product, history: History, *, alone: bool = False) -> DownloadJob:
+    def _job(self, product: Product, history: History, *, standalone: bool = False) -> DownloadJob:
         crc = StreamingCrc() if Level(self._options.verify) is Level.CRC else None
         small, watch = self.tuning.small_bytes, crc.watch if crc else None
         return DownloadJob(
@@ -212,7 +212,7 @@ class Downloader:
             PartFile(self.path_for(product), self._disk.executor, watch=watch, small=small),
             RetryPolicy(self._config.connection.retries),
             segments=min(self._options.segments, self._options.workers),
-            alone=alone,
+            standalone=standalone,
             progress=self._progress,
             crc=crc,
             history=history,
@@ -233,7 +233,7 @@ class Downloader:
                 status, error = Status.FAILED, _without_frames(caught)
                 log.error("%s: %s; it is left out", product.identifier, caught)
         except PutOff:
-            job.break_off()
+            job.save_counters()
             raise
         except BaseException:
             if job.part.published:  # cancelled after the rename: the archive is here, so its outcome must be reported
@@ -311,7 +311,7 @@ class Downloader:
                 repair = _use_next_link(job, error)
             except IntegrityError as error:
                 try:
-                    again = await repair.mend(error)
+                    again = await repair.prepare_retry(error)
                 except IntegrityError as final:
                     repair = _use_next_link(job, final)
                 else:
@@ -320,7 +320,7 @@ class Downloader:
     async def _verify_and_publish(self, job: DownloadJob, size: int | None) -> None:
         """Verify an archive and publish it under its final name; small ones in a single call to the executor."""
         path, level = job.part.path, self._level(job, size)
-        arguments: Told = {
+        arguments: VerifyOptions = {
             "identifier": job.product.identifier,
             "joined": job.part.remote is None,
             "lenient": job.lenient,
@@ -375,7 +375,7 @@ def _outcome(job: DownloadJob, status: Status, reason: str | None = None, error:
 
 def _publish(part: PartFile) -> None:
     """Publish the archive, if the lock is still held, and release the lock."""
-    part.publish_here()
+    part.publish()
     part.lock.release()
 
 

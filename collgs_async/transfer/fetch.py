@@ -152,11 +152,11 @@ class SegmentFetcher:
         # Sentinel archives begin with a folder named after the product, so that a response to another request over a
         # reused connection would be recognized. Once an archive had no such folder, no connection is reused.
         fresh = not (self._names_inside and sink.is_first_request)
-        ask, part, segment = sink.ask(), sink.part, sink.segment
+        request, part, segment = sink.next_request(), sink.part, sink.segment
         try:
             async with self._http.get(
                 sink.url,
-                headers=ask.headers,
+                headers=request.headers,
                 buffer=_MIN_BLOCK,
                 fresh=fresh,
                 beginning=attempt.on_request,
@@ -168,7 +168,7 @@ class SegmentFetcher:
                 answer = interpret_response(
                     response.status,
                     response.headers,
-                    ask=ask,
+                    request=request,
                     wanted=segment.position,
                     held=part.held.total,
                     known=part.remote,

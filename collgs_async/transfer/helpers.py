@@ -90,22 +90,22 @@ class SegmentHelpers:
         """Download pieces of one job, as long as no other request waits for the connection that this takes."""
         while True:
             if not (
-                job.active and self._stores.of(job.url).has_room() and await self.help_with([job], job.max_segments)
+                job.active and self._stores.of(job.url).is_available() and await self.help_with([job], job.max_segments)
             ):
                 await job.wait_for_change(IDLE_POLL if job.active else None)
 
     async def _as_helper(self, job: DownloadJob, longest: Segment, piece: Segment) -> bool:
         """Download a piece in a task of its own, so the job can cancel it; return False if it was taken already."""
         helper = asyncio.create_task(self._fetch_piece(job, longest, piece))
-        job.helpers.add(helper)
+        job.add_helper(helper)
         try:
             await asyncio.wait([helper])
         except asyncio.CancelledError:
             await _stop(helper)
             raise
         finally:
-            job.helpers.discard(helper)
-            longest.claimed.discard(piece)
+            job.remove_helper(helper)
+            longest.release_piece(piece)
         return helper.cancelled() or helper.result()
 
     async def _fetch_piece(self, job: DownloadJob, longest: Segment, piece: Segment) -> bool:
@@ -115,7 +115,7 @@ class SegmentHelpers:
             return job.claim(longest, piece, answer)
 
         try:
-            async with store.enter() as started, job.part:
+            async with store.slot() as started, job.part:
                 if not job.still_available(longest, piece):
                     return False
                 try:

@@ -88,3 +88,31 @@ class History:
     elsewhere: Waiting = field(default_factory=lambda: Waiting(first_pause=1.0, longest_pause=5.0))
     refused: Waiting = field(default_factory=lambda: Waiting(first_pause=1.0, longest_pause=30.0))
     exhausted: Waiting = field(default_factory=lambda: Waiting(first_pause=1.0, longest_pause=5.0))
+
+    def save(self, received: int, requests: int) -> None:
+        """Save the counters of a job for the next one."""
+        self.received, self.requests = received, requests
+
+    def record_progress(self) -> None:
+        """Forget earlier failures, because the product's own bytes have arrived."""
+        self.blamed = self.outages = 0
+        self.refused.end()
+
+    def record_blame(self) -> int:
+        """Count a failure although the store served others; return how many there were in a row."""
+        self.blamed += 1
+        return self.blamed
+
+    def clear_blame(self) -> None:
+        """Forget failures that an outage of the store explains."""
+        self.blamed = 0
+
+    def record_outage(self) -> int:
+        """Count a failure that revealed an outage; return how many there were in a row."""
+        self.outages += 1
+        return self.outages
+
+    def put_off_once(self) -> bool:
+        """Whether the product was not postponed as suspect before; from now on it was."""
+        first, self.put_off = not self.put_off, True
+        return first

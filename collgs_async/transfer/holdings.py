@@ -84,7 +84,7 @@ class Holdings:
             return ELSEWHERE
         # The previous owner of the lock may have finished the archive since it was inspected above.
         if damaged is not None:
-            part.reopen(damaged)
+            part.reopen_as_part(damaged)
         elif _version(part.final) not in {None, before} and self._inspect(product, part.final) is Action.SKIP:
             return EXISTS
         part.open_existing()

@@ -99,7 +99,7 @@ class DownloadJob:
         retry: RetryPolicy,
         *,
         segments: int,
-        alone: bool = False,
+        standalone: bool = False,
         progress: Progress | None = None,
         crc: StreamingCrc | None = None,
         history: History | None = None,
@@ -110,7 +110,7 @@ class DownloadJob:
         self.part = part
         self.retry = retry
         self.max_segments = segments
-        self.standalone = alone
+        self.standalone = standalone
         self.progress = progress or SilentProgress()
         self.crc = crc
         self.size: int | None = None
@@ -212,7 +212,7 @@ class DownloadJob:
         piece = longest.last_piece(now, min(helpers, self.max_segments - connections), self._tuning)
         if piece is None:
             return None
-        longest.claimed.add(piece)
+        longest.claim_piece(piece)
         return longest, piece
 
     def still_available(self, longest: Segment, piece: Segment) -> bool:
@@ -234,10 +234,10 @@ class DownloadJob:
         if not self.still_available(longest, piece) or not answer.proven or answer.first == 0:
             return False
         longest.shorten(piece.first)
-        longest.claimed.discard(piece)
+        longest.release_piece(piece)
         return True
 
-    def ask_for(self, segment: Segment) -> RangeRequest:
+    def next_request(self, segment: Segment) -> RangeRequest:
         """Return the request for a segment, and count it as sent."""
         self.attempts += 1
         self.requested.add(segment)
@@ -285,7 +285,7 @@ class DownloadJob:
         """
         for segment in self.active:
             if not keep:
-                segment.abandon()
+                segment.supersede()
         while self.helpers:  # an idle worker may become a helper during the wait
             for helper in self.helpers:
                 if not helper.cancelling():  # a second cancellation would interrupt the write of the bytes at hand
@@ -295,9 +295,25 @@ class DownloadJob:
         while self.active:
             await self.wait_for_change()
 
-    def break_off(self) -> None:
+    def add_helper(self, helper: asyncio.Task[bool]) -> None:
+        """Register a task that downloads a claimed piece, so that `cancel_segments` ends it."""
+        self.helpers.add(helper)
+
+    def remove_helper(self, helper: asyncio.Task[bool]) -> None:
+        """Remove a task that has ended."""
+        self.helpers.discard(helper)
+
+    def begin_attempt(self, successes: int) -> None:
+        """Record how many requests its store has accepted, at the start of an attempt."""
+        self.successes_before = successes
+
+    def record_failure(self, successes: int) -> None:
+        """Record how many requests its store has accepted, at a failure that may be the store's."""
+        self.successes_at_failures = (self.successes_at_failures[1], successes)
+
+    def save_counters(self) -> None:
         """Save the counters in the history, for the next job of the same product."""
-        self.history.received, self.history.requests = self.bytes_received, self.attempts
+        self.history.save(self.bytes_received, self.attempts)
 
     def reset(self) -> None:
         """Reset what was learned about the server; the next attempt may reach another one."""
@@ -362,8 +378,7 @@ class DownloadJob:
         if self.part.held.total > self.most_held >= 0:
             self.most_held = self.part.held.total
             self.retry.record_progress()
-            self.history.blamed = self.history.outages = 0
-            self.history.refused.end()
+            self.history.record_progress()
 
     def arrived(self, segment: Segment, nbytes: int) -> None:
         """Count body bytes; they are reported as progress once the segment's response was accepted."""

@@ -39,7 +39,7 @@ class Outage:
         The last error.
     pause
         Seconds before the next request.
-    asking
+    prober
         The job that makes the next request; None if there is none yet.
     lost
         Whether the wait has ended without success.
@@ -48,7 +48,7 @@ class Outage:
     until: float
     why: TransferError
     pause: float = FIRST_PAUSE
-    asking: DownloadJob | None = None
+    prober: DownloadJob | None = None
     lost: bool = False
 
     @property

@@ -190,7 +190,7 @@ def interpret_response(
     status: int,
     headers: Mapping[str, str],
     *,
-    ask: RangeRequest,
+    request: RangeRequest,
     wanted: int,
     held: int,
     known: RemoteVersion | None,
@@ -202,7 +202,7 @@ def interpret_response(
     ----------
     status, headers
         Of the response.
-    ask
+    request
         The request that was sent.
     wanted
         Offset of the first missing byte.
@@ -222,14 +222,14 @@ def interpret_response(
         raise TransferError(f"the store sent the archive with Content-Encoding {', '.join(codings)}, unasked")
     span = CONTENT_RANGE.fullmatch(headers.get("Content-Range", ""))
     if status == 416:
-        return _interpret_416(span, ask, held, known, url)
+        return _interpret_416(span, request, held, known, url)
     if span and span[1] is not None and _has_matching_length(span, headers, required=status == 200):
         return _interpret_range(
-            span, _remote(headers, url, _total(span)), ask=ask, wanted=wanted, held=held, known=known
+            span, _remote(headers, url, _total(span)), request=request, wanted=wanted, held=held, known=known
         )
     if status == 206:
         return AskAgain("HTTP 206 without a usable Content-Range", ranges=False)
-    return _interpret_whole(headers, ask=ask, known=known, url=url)
+    return _interpret_whole(headers, request=request, known=known, url=url)
 
 
 def _codings(headers: Mapping[str, str]) -> list[str]:
@@ -263,7 +263,7 @@ def _interpret_range(
     span: re.Match[str],
     remote: RemoteVersion,
     *,
-    ask: RangeRequest,
+    request: RangeRequest,
     wanted: int,
     held: int,
     known: RemoteVersion | None,
@@ -272,22 +272,22 @@ def _interpret_range(
     if last < first or (total is not None and last >= total):
         return AskAgain(f"a Content-Range that makes no sense: {span[0].strip()}", ranges=False)
     if first > wanted:
-        return AskAgain(f"a range that begins at byte {first}, although {ask.first} was asked for", ranges=False)
+        return AskAgain(f"a range that begins at byte {first}, although {request.first} was asked for", ranges=False)
     if known and known.size is not None and total is not None and known.size != total:
         return AskAgain("the archive has another length now", from_start=True)
-    proven = not held or _same_version(remote, known, ask)
+    proven = not held or _same_version(remote, known, request)
     if not proven and first == wanted > 0:
         # The body starts right after the part file, so there is no overlap to compare: ask for one, without If-Range.
         # A server that was already asked for an overlap and did not send it cannot be resumed from.
         return AskAgain(
-            "nothing vouches for the range that was sent", conditions=False, ranges=ask.if_range is not None
+            "nothing vouches for the range that was sent", conditions=False, ranges=request.if_range is not None
         )
     return ResponseBody(first, last + 1, remote, proven)
 
 
-def _same_version(remote: RemoteVersion, known: RemoteVersion | None, ask: RangeRequest) -> bool:
+def _same_version(remote: RemoteVersion, known: RemoteVersion | None, request: RangeRequest) -> bool:
     """Whether a range is certainly of the same version as the part file."""
-    if ask.if_range is None or known is None:
+    if request.if_range is None or known is None:
         return False
     if known.etag:
         # A 206 carries the ETag that a 200 would have had (RFC 9110 §15.3.7): without one, the server has not
@@ -297,11 +297,11 @@ def _same_version(remote: RemoteVersion, known: RemoteVersion | None, ask: Range
 
 
 def _interpret_whole(
-    headers: Mapping[str, str], *, ask: RangeRequest, known: RemoteVersion | None, url: str
+    headers: Mapping[str, str], *, request: RangeRequest, known: RemoteVersion | None, url: str
 ) -> ResponseBody | AskAgain:
     """Interpret a response that holds the archive from its first byte on, whatever was requested."""
     remote = _remote(headers, url, content_length(headers))
-    if ask.if_range and known and known.size is not None and known.size == remote.size:
+    if request.if_range and known and known.size is not None and known.size == remote.size:
         # The server mishandles If-Range, or each of its nodes has its own ETag, or this is another version of the
         # same length. Comparing one block decides it, and is cheaper than downloading everything again.
         return AskAgain("the whole archive instead of a range of it", conditions=False)
@@ -309,17 +309,17 @@ def _interpret_whole(
 
 
 def _interpret_416(
-    span: re.Match[str] | None, ask: RangeRequest, held: int, known: RemoteVersion | None, url: str
+    span: re.Match[str] | None, request: RangeRequest, held: int, known: RemoteVersion | None, url: str
 ) -> ResponseBody | AskAgain:
     """Interpret a 416: either the part file is complete, or it is of another version than the server's."""
     total = _total(span) if span and span[1] is None else None
-    if not ask.headers or total == 0:
+    if not request.headers or total == 0:
         raise TransferError("HTTP 416: the store says that the archive is empty")
     same_length = total is not None and (known is None or known.size in {None, total})
     if total == held and same_length:
         # A 416 does not prove which version the part file is of; the checksums will.
         return ResponseBody(held, held, RemoteVersion(url, total), proven=False)
-    if total is not None and ask.first < total and same_length:
+    if total is not None and request.first < total and same_length:
         return AskAgain(f"HTTP 416 for a range of the archive's {total} bytes", ranges=False)
     return AskAgain("the archive is shorter than what is here", from_start=True, ranges=total is not None)
 

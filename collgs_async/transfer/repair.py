@@ -40,7 +40,7 @@ class ArchiveRepair:
         self._members_refetched = False
         self._started_over = False
 
-    async def mend(self, error: IntegrityError) -> str:
+    async def prepare_retry(self, error: IntegrityError) -> str:
         """Prepare the part file for the next attempt, and return a description of that attempt for the log.
 
         Raises

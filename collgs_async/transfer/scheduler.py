@@ -201,7 +201,7 @@ class SegmentScheduler:
         except TransferError as error:
             job.history.exhausted.end()
             if isinstance(error, StagingError):
-                store.accepted()
+                store.record_success()
             else:
                 store.failed(job, error)
             raise
@@ -218,7 +218,7 @@ class SegmentScheduler:
             if job.is_complete():
                 return job.size
             accepted = store.successes
-            async with store.enter(ahead=job.attempts > 0) as started, job.part:
+            async with store.slot(ahead=job.attempts > 0) as started, job.part:
                 await job.restore()
                 segment = None if job.is_complete() else job.next_segment()
                 try:

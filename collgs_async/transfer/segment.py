@@ -90,6 +90,14 @@ class Segment:
         """Take all bytes up to this offset, since the response brings them; None while the length is unknown."""
         self.end = end
 
+    def claim_piece(self, piece: Segment) -> None:
+        """Reserve a piece at its end for a helper that is about to request it."""
+        self.claimed.add(piece)
+
+    def release_piece(self, piece: Segment) -> None:
+        """End a reservation, because the piece was taken or will not be."""
+        self.claimed.discard(piece)
+
     def answered(self, response: ClientResponse) -> None:
         """Record that the response headers have arrived."""
         self.response = response
@@ -121,7 +129,7 @@ class Segment:
         finally:
             self.connection = None
 
-    def abandon(self) -> None:
+    def supersede(self) -> None:
         """Mark it as superseded, and break its connection so that its reader wakes up."""
         self.superseded = True
         self.interrupt()

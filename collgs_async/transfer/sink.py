@@ -66,9 +66,9 @@ class SegmentSink:
         """Number of connections that share the memory for blocks of this archive, at least 1."""
         return max(1, len(self._job.active))
 
-    def ask(self) -> RangeRequest:
+    def next_request(self) -> RangeRequest:
         """Return what to request now, and count it as sent."""
-        return self._job.ask_for(self.segment)
+        return self._job.next_request(self.segment)
 
     def answered(self, response: ClientResponse) -> None:
         """Record that the response headers have arrived."""
@@ -76,7 +76,7 @@ class SegmentSink:
 
     async def accept(self, answer: ResponseBody, response: ClientResponse) -> bool:
         """Prepare for the body of an accepted response; return whether it is still needed."""
-        self._store.accepted(self.url)
+        self._store.record_success(self.url)
         if not await self._prepare(answer):
             return False
         self._job.begin(self.segment, response)

@@ -108,16 +108,16 @@ class Store:
         return not self.jobs
 
     @asynccontextmanager
-    async def enter(self, *, ahead: bool = False) -> AsyncIterator[float]:
+    async def slot(self, *, ahead: bool = False) -> AsyncIterator[float]:
         """Hold a slot of this store and of the whole run; yields the time at which it was obtained."""
         async with self.limiter.slot(ahead=ahead) as started, self._run_limiter.slot(ahead=ahead):
             yield started
 
-    def has_room(self) -> bool:
+    def is_available(self) -> bool:
         """Whether a request could be sent at once, without taking a slot that another one waits for."""
         return self._outage is None and self.limiter.available() and self._run_limiter.available()
 
-    def accepted(self, url: str | None = None) -> None:
+    def record_success(self, url: str | None = None) -> None:
         """Record that the store accepted a request, which ends an outage.
 
         Parameters
@@ -151,16 +151,16 @@ class Store:
         OutageError
             The time limit of the outage has passed.
         """
-        while (outage := self._outage) is not None and outage.asking is not job:
+        while (outage := self._outage) is not None and outage.prober is not job:
             job.retry.begin_anew()
-            job.history.blamed = 0
-            if outage.asking is None or outage.lost:
+            job.history.clear_blame()
+            if outage.prober is None or outage.lost:
                 await self._probe(outage, job)
             elif job.standalone:
                 await self.wait()
             else:
                 raise PutOff(store=self)
-        job.successes_before = self.successes
+        job.begin_attempt(self.successes)
 
     def has_come(self) -> bool:
         """Whether all products that wait for this store may be tried; see `pipeline.Turn`."""
@@ -168,7 +168,7 @@ class Store:
 
     def takes_one(self) -> bool:
         """Whether it has an outage, and no job is making the next request."""
-        return self._outage is not None and self._outage.asking is None
+        return self._outage is not None and self._outage.prober is None
 
     def wait(self) -> Awaitable[None]:
         """Return an awaitable that ends when the outage does, or when another job may make the next request.
@@ -192,9 +192,9 @@ class Store:
             The store could not be probed, because no file descriptor is left.
         """
         now = self._timing.now()
-        if outage.lost and (outage.asking is not None or now < outage.until):
+        if outage.lost and (outage.prober is not None or now < outage.until):
             raise self._lost(outage)
-        outage.asking = job
+        outage.prober = job
         try:
             while self._outage is outage:
                 if not outage.lost:
@@ -211,9 +211,9 @@ class Store:
     def leave(self, job: DownloadJob) -> None:
         """Let another job make the next request, if this one was to make it."""
         outage = self._outage
-        if outage is None or outage.asking is not job:
+        if outage is None or outage.prober is not job:
             return
-        outage.asking = None
+        outage.prober = None
         self._wake()
 
     def failed(self, job: DownloadJob, error: TransferError) -> None:
@@ -231,7 +231,7 @@ class Store:
         if isinstance(error, UnavailableError):
             self._suspect_product(job)
         outage = self._outage
-        if outage is None or outage.asking is not job:
+        if outage is None or outage.prober is not job:
             return
         self._record_failed_probe(outage, error)
         self.leave(job)
@@ -243,7 +243,7 @@ class Store:
     def _suspect_product(self, job: DownloadJob) -> None:
         now = self._timing.now()
         self._failing_since = now if self._failing_since is None else self._failing_since
-        job.successes_at_failures = (job.successes_at_failures[1], self.successes)
+        job.record_failure(self.successes)
         if len(self._failing) < _MIN_FAILING:
             self._failing.add(job.product.identifier)
 
@@ -284,11 +284,11 @@ class Store:
         """Fail a product, or try it again while it is not certain that the failure is its own."""
         if isinstance(error, BusyError):
             self._wait_for_a_slot(job, error)
-        job.history.blamed += 1
+        blamed = job.history.record_blame()
         # The store must also have served others right before the last attempt. One that was away before may have
         # accepted others by chance, so it takes several rounds to blame the product.
         was_there = job.successes_before > job.successes_at_failures[0] >= 0
-        certain = job.history.blamed > job.retry.tries if self._was_away else was_there or job.history.blamed > 1
+        certain = blamed > job.retry.tries if self._was_away else was_there or blamed > 1
         if certain:
             raise error
         job.retry.once_more()
@@ -306,13 +306,11 @@ class Store:
     async def _suspect(self, job: DownloadJob, error: UnavailableError, *, several: bool) -> None:
         """Start an outage if there is evidence for one; otherwise postpone the product once, then fail it."""
         several = several or isinstance(error, BusyError) or len(self._failing) >= _MIN_FAILING
-        if not (several or job.standalone or job.history.put_off):
-            job.history.put_off = True
+        if not (several or job.standalone) and job.history.put_off_once():
             raise PutOff(FIRST_PAUSE)
         if not (several or self.successes):
             raise error
-        job.history.outages += 1
-        if job.history.outages > job.retry.tries:
+        if job.history.record_outage() > job.retry.tries:
             raise error  # the store becomes unavailable each time that this product is requested
         now = self._timing.now()
         job.retry.begin_anew()
@@ -340,7 +338,7 @@ class Store:
             return None
         url = self._served_url
         try:
-            async with self.enter(ahead=True) as started:
+            async with self.slot(ahead=True) as started:
                 try:
                     await self._check(url)
                 except BusyError as error:
@@ -355,7 +353,7 @@ class Store:
         except (ProductError, AuthenticationError):
             self._served_url = None
             return None
-        self.accepted(url)
+        self.record_success(url)
         return True
 
     def _give_up(self, outage: Outage) -> None:

@@ -95,6 +95,38 @@ def test_what_makes_a_request_never_sees_the_job() -> None:
     assert {} == {name: found for name, text in modules.items() if (found := re.findall(r"DownloadJob|\bjob\.", text))}
 
 
+def test_only_its_own_class_changes_the_state_of_a_download() -> None:
+    """A job, its segments and the history of its product have methods for each change."""
+    state_of_a_download = re.compile(r"\b(job|segment|piece|longest|history)\.(?!part$)\w+$")
+    changed = [
+        f"{path.name}: {ast.unparse(node)}"
+        for path in entries()["transfer"]
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if any(
+            re.search(r"\b(job|segment|piece|longest|history)\.(?!part$)\w+$", field) for field in changed_fields(node)
+        )
+    ]
+
+    assert [] == changed
+
+
+def changed_fields(node: ast.AST) -> list[str]:
+    """Return the expressions that a statement assigns to, and the collections that a call changes."""
+    match node:
+        case ast.Assign(targets=targets):
+            places = [part for target in targets for part in ast.walk(target) if isinstance(part, ast.Attribute)]
+            return [ast.unparse(place) for place in places]
+        case ast.AugAssign(target=ast.Attribute() as target):
+            return [ast.unparse(target)]
+        case ast.Call(func=ast.Attribute(value=ast.Attribute() as value, attr="add" | "append" | "discard" | "remove")):
+            return [ast.unparse(value)]
+    return []
+
+
+def test_the_demo_imports_no_other_part() -> None:
+    assert {"demo"} == {name for path in entries()["demo"] for name in imported_entries(path)}
+
+
 def test_public_names_are_sorted_complete_and_importable() -> None:
     assert sorted(collgs_async.__all__) == list(collgs_async.__all__)
     for name in collgs_async.__all__:

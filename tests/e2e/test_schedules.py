@@ -44,7 +44,7 @@ async def test_a_helper_that_leaves_after_the_publication_leaves_nothing_behind(
             await part.set_version(RemoteVersion("http://h/a", 2 * HALF, '"tag"'))
             await part.write(HALF, b"b" * HALF)
             await part.write(0, b"a" * HALF)
-        await part.publish()
+        part.publish()
 
     assert ["a.zip"] == os.listdir(tmp_path)  # noqa: PTH208 - no Path is at work in a coroutine
     assert b"a" * HALF + b"b" * HALF == part.final.read_bytes()

@@ -307,7 +307,7 @@ def bench(tmp_path: Path) -> Bench:
 
 
 async def test_first_damage_is_lost_and_all_else_is_kept(bench: Bench) -> None:
-    assert "fetching those parts of it again" == await bench.repair.mend(damaged(A, B))
+    assert "fetching those parts of it again" == await bench.repair.prepare_retry(damaged(A, B))
 
     assert [(0, 10), (20, 30), (40, 100)] == list(bench.job.part.held)
     assert RemoteVersion("http://h/a", 100, '"tag"') == bench.job.part.remote
@@ -315,75 +315,75 @@ async def test_first_damage_is_lost_and_all_else_is_kept(bench: Bench) -> None:
 
 
 async def test_one_damage_is_named_as_one(bench: Bench) -> None:
-    assert "fetching that part of it again" == await bench.repair.mend(damaged(A))
+    assert "fetching that part of it again" == await bench.repair.prepare_retry(damaged(A))
 
 
 @pytest.mark.parametrize("still", [(A, B), (B,)], ids=["both", "one of them"])
 async def test_damage_that_comes_with_the_same_bytes_is_the_servers(bench: Bench, still: tuple[Damage, ...]) -> None:
-    await bench.repair.mend(damaged(A, B))
+    await bench.repair.prepare_retry(damaged(A, B))
     bench.come(bytes(100))
 
     with pytest.raises(IntegrityError, match=r"damaged: .* it came with the same bytes twice, so .* bad on the server"):
-        await bench.repair.mend(damaged(*still))
+        await bench.repair.prepare_retry(damaged(*still))
     assert [] == bench.files()
 
 
 async def test_damage_that_comes_with_other_bytes_costs_the_whole_once(bench: Bench) -> None:
-    await bench.repair.mend(damaged(A))
+    await bench.repair.prepare_retry(damaged(A))
     bench.come(b"\1" * 100)
 
-    assert "fetching it once more" == await bench.repair.mend(damaged(A))
+    assert "fetching it once more" == await bench.repair.prepare_retry(damaged(A))
     assert ([], None, None) == (bench.files(), bench.job.part.remote, bench.job.size)
     assert [] == list(bench.job.part.held)
 
 
 async def test_damage_elsewhere_after_mending_costs_the_whole_once(bench: Bench) -> None:
-    await bench.repair.mend(damaged(A))
+    await bench.repair.prepare_retry(damaged(A))
     bench.come(bytes(100))
 
-    assert "fetching it once more" == await bench.repair.mend(damaged(B))
+    assert "fetching it once more" == await bench.repair.prepare_retry(damaged(B))
 
 
 async def test_damage_of_which_one_came_the_same_and_one_did_not_is_not_settled_yet(bench: Bench) -> None:
-    await bench.repair.mend(damaged(A, B))
+    await bench.repair.prepare_retry(damaged(A, B))
     bench.come(bytes(30) + b"\1" * 70)
 
-    assert "fetching it once more" == await bench.repair.mend(damaged(A, B))
+    assert "fetching it once more" == await bench.repair.prepare_retry(damaged(A, B))
 
 
 async def test_same_damage_after_the_whole_came_again_is_the_servers(bench: Bench) -> None:
-    await bench.repair.mend(damaged(A))
+    await bench.repair.prepare_retry(damaged(A))
     bench.come(b"\1" * 100)
-    await bench.repair.mend(damaged(A))
+    await bench.repair.prepare_retry(damaged(A))
     bench.come(b"\1" * 100)
 
     with pytest.raises(IntegrityError, match="same bytes twice"):
-        await bench.repair.mend(damaged(A))
+        await bench.repair.prepare_retry(damaged(A))
     assert [] == bench.files()
 
 
 async def test_damage_that_never_comes_the_same_ends_as_well(bench: Bench) -> None:
     for content in (bytes(100), b"\1" * 100):
         bench.come(content)
-        await bench.repair.mend(damaged(A))
+        await bench.repair.prepare_retry(damaged(A))
     bench.come(b"\2" * 100)
 
     with pytest.raises(IntegrityError, match=r"damaged: .* it came like this twice"):
-        await bench.repair.mend(damaged(A))
+        await bench.repair.prepare_retry(damaged(A))
     assert [] == bench.files()
 
 
 async def test_damage_at_an_unknown_position_costs_the_whole_archive_once(bench: Bench) -> None:
-    assert "fetching it once more" == await bench.repair.mend(NO_END)
+    assert "fetching it once more" == await bench.repair.prepare_retry(NO_END)
     bench.come(bytes(100))
 
     with pytest.raises(IntegrityError, match="no end record; it came like this twice, so the archive is bad on"):
-        await bench.repair.mend(NO_END)
+        await bench.repair.prepare_retry(NO_END)
     assert [] == bench.files()
 
 
 async def test_damaged_member_is_still_mended_after_the_whole_came_again(bench: Bench) -> None:
-    await bench.repair.mend(NO_END)
+    await bench.repair.prepare_retry(NO_END)
     bench.come(bytes(100))
 
-    assert "fetching that part of it again" == await bench.repair.mend(damaged(A))
+    assert "fetching that part of it again" == await bench.repair.prepare_retry(damaged(A))

@@ -625,7 +625,7 @@ async def found_before_and_after(site: Any, away: Any, **connection: Any) -> lis
     async with site.client(**connection) as client:
         async for product in client.catalogue.search():
             if not found:
-                site.server.spoil("catalogue", away)
+                site.server.apply_fault("catalogue", away)
             found.append(product.identifier)
     return found
 

@@ -149,7 +149,6 @@ class _Pull:
 
     outcomes: dict[str, dict[str, Any]]
     seconds: float
-    archive_requests: int
     archive_bytes: int
 
     def count(self, status: str) -> int:
@@ -191,7 +190,7 @@ class DemoRun:
         for collection in COLLECTIONS:
             outcomes |= await self._pull_collection(collection)
         archives = [hit for hit in self._server.requests if hit.path.startswith("/repository/") and hit.status < 300]
-        return _Pull(outcomes, time.monotonic() - begun, len(archives), sum(hit.sent for hit in archives))
+        return _Pull(outcomes, time.monotonic() - begun, sum(hit.sent for hit in archives))
 
     async def _pull_collection(self, name: str) -> dict[str, dict[str, Any]]:
         config = load_config(None, environ={}, flags={**self._flags, "parameters.parentIdentifier": name})

@@ -292,7 +292,7 @@ async def test_publishing_makes_bytes_safe_then_drops_the_sidecar_then_renames(
 
     for name in ("fsync", "replace", "unlink"):
         monkeypatch.setattr(os, name, noted(name))
-    await part.publish()
+    part.publish()
 
     assert steps.index("fsync") < steps.index("unlink") < steps.index("replace")
     assert [".zip"] == files(final)
@@ -304,7 +304,7 @@ async def test_publishing_replaces_what_has_the_name(final: Path) -> None:
     async with PartFile(final) as part:
         await part.write(0, b"new")
         assert b"old" == content(final)
-    await part.publish()
+    part.publish()
 
     assert b"new" == content(final)
 
@@ -472,7 +472,7 @@ async def test_shorter_record_leaves_no_trace_of_a_longer_one(final: Path) -> No
 async def test_reopened_archive_is_a_part_without_what_is_damaged(final: Path) -> None:
     lay(final, b"abcdefghij")
 
-    PartFile(final).reopen([(2, 4), (9, 10)])
+    PartFile(final).reopen_as_part([(2, 4), (9, 10)])
 
     assert [".zip.part", ".zip.part.json"] == files(final)
     async with PartFile(final) as part:
@@ -481,4 +481,4 @@ async def test_reopened_archive_is_a_part_without_what_is_damaged(final: Path) -
 
 def test_archive_that_cannot_be_reopened_is_storage_trouble(final: Path) -> None:
     with pytest.raises(StorageError, match=r"\.zip: No such file"):
-        PartFile(final).reopen([])
+        PartFile(final).reopen_as_part([])

@@ -1,4 +1,4 @@
-"""What to ask for and what an answer is worth: the table of the module, row by row, and then headers of all kinds."""
+"""What to request and what a response is worth: the table of the module, row by row, and then headers of all kinds."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def interpreted(
     status: int,
     headers: Mapping[str, str],
     *,
-    ask: RangeRequest = REST,
+    request: RangeRequest = REST,
     held: int = HELD,
     wanted: int | None = None,
     known: RemoteVersion | None = TAGGED,
 ) -> ResponseBody | AskAgain:
     """Interpret a response; what is here is the archive's beginning, unless `wanted` says that there is a gap."""
     wanted = held if wanted is None else wanted
-    return interpret_response(status, headers, ask=ask, wanted=wanted, held=held, known=known, url=URL)
+    return interpret_response(status, headers, request=request, wanted=wanted, held=held, known=known, url=URL)
 
 
 def decide(status: int, headers: Mapping[str, str], **given: Any) -> ResponseBody:
@@ -59,18 +59,18 @@ def decide(status: int, headers: Mapping[str, str], **given: Any) -> ResponseBod
     "words", ["none", "utf-8", "binary, aws-chunked", "identity", "x-identity,", "Identity, NONE", ""]
 )
 def test_words_that_are_no_coding_change_no_byte(words: str) -> None:
-    assert 0 == decide(200, {"Content-Length": str(SIZE), "Content-Encoding": words}, ask=RangeRequest()).first
+    assert 0 == decide(200, {"Content-Length": str(SIZE), "Content-Encoding": words}, request=RangeRequest()).first
 
 
 @pytest.mark.parametrize("words", ["gzip", "none, GZIP", "br", "zstd", "x-compress", "deflate,none"])
 def test_a_coding_is_refused(words: str) -> None:
     with pytest.raises(TransferError, match="Content-Encoding"):
-        decide(200, {"Content-Length": str(SIZE), "Content-Encoding": words}, ask=RangeRequest())
+        decide(200, {"Content-Length": str(SIZE), "Content-Encoding": words}, request=RangeRequest())
 
 
 def test_a_coding_in_a_second_field_is_refused() -> None:
     with pytest.raises(TransferError, match="Content-Encoding gzip"):
-        decide(200, CIMultiDict([("Content-Encoding", "none"), ("Content-Encoding", "gzip")]), ask=RangeRequest())
+        decide(200, CIMultiDict([("Content-Encoding", "none"), ("Content-Encoding", "gzip")]), request=RangeRequest())
 
 
 @pytest.mark.parametrize("tag", ['"\x01"', '"\u00e9"', '"\udce9"', '"a\r\nX: y"', f'"{"x" * 2000}"'])
@@ -92,10 +92,10 @@ def asks(
     headers: Mapping[str, str],
     *,
     known: RemoteVersion | None = TAGGED,
-    ask: RangeRequest = REST,
+    request: RangeRequest = REST,
     wanted: int | None = None,
 ) -> AskAgain:
-    answer = interpreted(status, headers, known=known, ask=ask, wanted=wanted)
+    answer = interpreted(status, headers, known=known, request=request, wanted=wanted)
     assert isinstance(answer, AskAgain)
     return answer
 
@@ -139,7 +139,7 @@ def test_any_validators_are_judged_without_a_fuss(etag: str | None, modified: st
 
 
 @pytest.mark.parametrize(
-    ("held", "remote", "ask"),
+    ("held", "remote", "sent"),
     [
         pytest.param(0, TAGGED, RangeRequest(), id="nothing is here"),
         pytest.param(HELD, TAGGED, RangeRequest(HELD, None, '"tag"'), id="a strong tag"),
@@ -152,15 +152,15 @@ def test_any_validators_are_judged_without_a_fuss(etag: str | None, modified: st
         pytest.param(10, None, RangeRequest(0), id="less than a block is here"),
     ],
 )
-def test_what_is_remembered_decides_what_is_asked(held: int, remote: RemoteVersion | None, ask: RangeRequest) -> None:
-    assert ask == build_request((held, None), beginning(held), remote, URL)
+def test_what_is_remembered_decides_what_is_asked(held: int, remote: RemoteVersion | None, sent: RangeRequest) -> None:
+    assert sent == build_request((held, None), beginning(held), remote, URL)
 
 
 SCATTERED = ByteRanges([(1_000, 100_000), (150_000, 200_000)])
 
 
 @pytest.mark.parametrize(
-    ("gap", "remote", "ask"),
+    ("gap", "remote", "sent"),
     [
         pytest.param((100_000, 150_000), TAGGED, RangeRequest(100_000, 150_000, '"tag"'), id="a strong tag"),
         pytest.param(
@@ -175,9 +175,9 @@ SCATTERED = ByteRanges([(1_000, 100_000), (150_000, 200_000)])
     ],
 )
 def test_gap_between_what_is_here_is_asked_for_to_its_end(
-    gap: tuple[int, int | None], remote: RemoteVersion | None, ask: RangeRequest
+    gap: tuple[int, int | None], remote: RemoteVersion | None, sent: RangeRequest
 ) -> None:
-    assert ask == build_request(gap, SCATTERED, remote, URL)
+    assert sent == build_request(gap, SCATTERED, remote, URL)
 
 
 def test_server_that_mishandles_ranges_or_conditions_is_not_asked_for_them() -> None:
@@ -195,7 +195,7 @@ def test_server_that_ignores_ranges_is_asked_for_everything_also_when_a_gap_has_
 
 
 @pytest.mark.parametrize(
-    ("ask", "headers"),
+    ("sent", "headers"),
     [
         (RangeRequest(), {}),
         (RangeRequest(7), {"Range": "bytes=7-"}),
@@ -205,8 +205,8 @@ def test_server_that_ignores_ranges_is_asked_for_everything_also_when_a_gap_has_
         (RangeRequest(0, 20), {"Range": "bytes=0-19"}),
     ],
 )
-def test_question_becomes_headers(ask: RangeRequest, headers: Mapping[str, str]) -> None:
-    assert headers == ask.headers
+def test_question_becomes_headers(sent: RangeRequest, headers: Mapping[str, str]) -> None:
+    assert headers == sent.headers
 
 
 def test_the_rest_of_the_same_version_is_proven() -> None:
@@ -223,20 +223,20 @@ def test_the_rest_without_the_tag_that_was_asked_for_is_not_proven() -> None:
 
 
 def test_server_that_does_not_send_the_block_to_be_compared_cannot_be_resumed_from() -> None:
-    question = asks(206, span(HELD, SIZE - 1), ask=RangeRequest(HELD - OVERLAP))
+    question = asks(206, span(HELD, SIZE - 1), request=RangeRequest(HELD - OVERLAP))
 
     assert (False, False, False) == (question.conditions, question.ranges, question.from_start)
 
 
 def test_the_rest_by_a_date_is_proven() -> None:
     assert decide(
-        206, span(HELD, SIZE - 1, **{"Last-Modified": OLD}), ask=RangeRequest(HELD, None, OLD), known=DATED
+        206, span(HELD, SIZE - 1, **{"Last-Modified": OLD}), request=RangeRequest(HELD, None, OLD), known=DATED
     ).proven
 
 
 def test_range_between_what_is_here_ends_where_it_says() -> None:
     answer = decide(
-        206, span(HELD, 149_999, ETag='"tag"'), ask=RangeRequest(HELD, 150_000, '"tag"'), held=150_000, wanted=HELD
+        206, span(HELD, 149_999, ETag='"tag"'), request=RangeRequest(HELD, 150_000, '"tag"'), held=150_000, wanted=HELD
     )
 
     assert (HELD, 150_000, SIZE, True) == (answer.first, answer.end, answer.remote.size, answer.proven)
@@ -244,14 +244,14 @@ def test_range_between_what_is_here_ends_where_it_says() -> None:
 
 @pytest.mark.parametrize("last", [HELD, SIZE - 1])
 def test_range_that_ends_elsewhere_than_asked_is_taken_for_what_it_is(last: int) -> None:
-    answer = decide(206, span(HELD, last, ETag='"tag"'), ask=RangeRequest(HELD, 150_000, '"tag"'))
+    answer = decide(206, span(HELD, last, ETag='"tag"'), request=RangeRequest(HELD, 150_000, '"tag"'))
 
     assert (HELD, last + 1) == (answer.first, answer.end)
 
 
 def test_missing_beginning_without_a_condition_is_unproven() -> None:
     """What is here lies behind it, so no byte of the answer can be compared: checksums have the last word."""
-    answer = decide(206, span(0, 999), ask=RangeRequest(0, 1000), held=HELD, wanted=0, known=None)
+    answer = decide(206, span(0, 999), request=RangeRequest(0, 1000), held=HELD, wanted=0, known=None)
 
     assert (0, 1000, False) == (answer.first, answer.end, answer.proven)
 
@@ -259,7 +259,7 @@ def test_missing_beginning_without_a_condition_is_unproven() -> None:
 def test_gap_is_not_filled_by_a_range_without_proof() -> None:
     """Nothing is here right before the gap, so nothing could be compared."""
     questions = [
-        asks(206, span(120_000, 129_999, ETag=tag), ask=RangeRequest(120_000, 130_000, condition), wanted=120_000)
+        asks(206, span(120_000, 129_999, ETag=tag), request=RangeRequest(120_000, 130_000, condition), wanted=120_000)
         for tag, condition in [('"other"', '"tag"'), ('"tag"', None)]
     ]
 
@@ -267,7 +267,7 @@ def test_gap_is_not_filled_by_a_range_without_proof() -> None:
 
 
 def test_range_that_begins_behind_the_gap_is_refused() -> None:
-    assert not asks(206, span(120_001, 129_999), ask=RangeRequest(120_000, 130_000, '"tag"'), wanted=120_000).ranges
+    assert not asks(206, span(120_001, 129_999), request=RangeRequest(120_000, 130_000, '"tag"'), wanted=120_000).ranges
 
 
 def test_range_is_judged_by_its_content_range_whatever_the_status() -> None:
@@ -287,13 +287,13 @@ def test_range_of_another_length_than_its_body_is_refused(length: str) -> None:
 
 
 def test_range_that_begins_earlier_is_compared() -> None:
-    answer = decide(206, span(HELD - 1000, SIZE - 1), ask=RangeRequest(HELD - OVERLAP), known=None)
+    answer = decide(206, span(HELD - 1000, SIZE - 1), request=RangeRequest(HELD - OVERLAP), known=None)
 
     assert (HELD - 1000, False) == (answer.first, answer.proven)
 
 
 def test_range_from_the_first_byte_needs_no_proof() -> None:
-    assert decide(206, span(0, SIZE - 1), ask=RangeRequest(), held=0, known=None).proven
+    assert decide(206, span(0, SIZE - 1), request=RangeRequest(), held=0, known=None).proven
 
 
 def test_range_that_begins_late_is_refused_and_ranges_with_it() -> None:
@@ -328,14 +328,14 @@ def test_partial_answer_that_does_not_say_what_it_is_is_refused(headers: Mapping
 
 
 def test_whole_archive_begins_at_the_first_byte() -> None:
-    answer = decide(200, {"Content-Length": str(SIZE)}, ask=RangeRequest(), held=0, known=None)
+    answer = decide(200, {"Content-Length": str(SIZE)}, request=RangeRequest(), held=0, known=None)
 
     assert (0, SIZE, True) == (answer.first, answer.end, answer.proven)
 
 
 @pytest.mark.parametrize("length", [{}, {"Content-Length": "x"}, {"Content-Length": "-1"}, {"Content-Length": "²"}])
 def test_length_that_is_none_is_unknown(length: Mapping[str, str]) -> None:
-    assert decide(200, length, ask=RangeRequest(), held=0, known=None).end is None
+    assert decide(200, length, request=RangeRequest(), held=0, known=None).end is None
 
 
 def test_whole_archive_of_another_length_is_another_version_and_taken() -> None:
@@ -364,15 +364,15 @@ def test_nothing_beyond_what_is_here_means_that_all_is_here() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ask", "total"),
+    ("sent", "total"),
     [
         pytest.param(RangeRequest(), HELD, id="although no range was asked for"),
         pytest.param(REST, 0, id="of nothing at all"),
     ],
 )
-def test_out_of_range_of_an_empty_archive_is_tried_again(ask: RangeRequest, total: int) -> None:
+def test_out_of_range_of_an_empty_archive_is_tried_again(sent: RangeRequest, total: int) -> None:
     with pytest.raises(TransferError, match="the store says that the archive is empty"):
-        decide(416, {"Content-Range": f"bytes */{total}"}, ask=ask)
+        decide(416, {"Content-Range": f"bytes */{total}"}, request=sent)
 
 
 def test_nothing_beyond_what_is_here_of_an_archive_that_was_longer_is_another_version() -> None:
@@ -382,7 +382,7 @@ def test_nothing_beyond_what_is_here_of_an_archive_that_was_longer_is_another_ve
 
 def test_out_of_range_of_what_is_in_the_archive_throws_nothing_away() -> None:
     """Of a file with a gap, the store refuses the gap, and says itself that the archive is longer than that."""
-    question = asks(416, {"Content-Range": f"bytes */{SIZE}"}, ask=RangeRequest(HELD, 2 * HELD, '"tag"'))
+    question = asks(416, {"Content-Range": f"bytes */{SIZE}"}, request=RangeRequest(HELD, 2 * HELD, '"tag"'))
 
     assert (False, False) == (question.from_start, question.ranges)
 
@@ -431,9 +431,9 @@ KNOWN = st.none() | st.builds(
 def test_any_headers_give_an_answer_that_can_be_joined_or_a_reason(
     status: int, headers: dict[str, str], held: int, known: RemoteVersion | None, ranges: bool, conditions: bool
 ) -> None:
-    ask = build_request((held, None), beginning(held), known, URL, ranges=ranges, conditions=conditions)
+    sent = build_request((held, None), beginning(held), known, URL, ranges=ranges, conditions=conditions)
     try:
-        answer = interpret_response(status, headers, ask=ask, wanted=held, held=held, known=known, url=URL)
+        answer = interpret_response(status, headers, request=sent, wanted=held, held=held, known=known, url=URL)
     except TransferError:
         return
     if isinstance(answer, AskAgain):
@@ -454,8 +454,8 @@ def test_bytes_are_joined_unseen_only_by_a_condition_that_held(
 ) -> None:
     """Never a splice: who asks without If-Range gets to compare something."""
     try:
-        ask = RangeRequest(max(0, held - OVERLAP))
-        answer = interpret_response(206, headers, ask=ask, wanted=held, held=held, known=known, url=URL)
+        sent = RangeRequest(max(0, held - OVERLAP))
+        answer = interpret_response(206, headers, request=sent, wanted=held, held=held, known=known, url=URL)
     except TransferError:
         return
     if isinstance(answer, AskAgain):
@@ -481,9 +481,11 @@ def test_any_headers_for_a_gap_give_an_answer_that_reaches_it_or_a_reason(
     conditions: bool,
 ) -> None:
     """A 416 excepted, which is about the end of the archive and not about the gap."""
-    ask = build_request(gap, SCATTERED, known, URL, ranges=ranges, conditions=conditions)
+    sent = build_request(gap, SCATTERED, known, URL, ranges=ranges, conditions=conditions)
     try:
-        answer = interpret_response(status, headers, ask=ask, wanted=gap[0], held=SCATTERED.total, known=known, url=URL)
+        answer = interpret_response(
+            status, headers, request=sent, wanted=gap[0], held=SCATTERED.total, known=known, url=URL
+        )
     except TransferError:
         return
     if isinstance(answer, AskAgain):
@@ -493,4 +495,4 @@ def test_any_headers_for_a_gap_give_an_answer_that_reaches_it_or_a_reason(
     assert answer.end is None or answer.end >= answer.first
     if answer.first == gap[0] > 0 and status != 416:
         assert answer.proven
-        assert ask.if_range
+        assert sent.if_range
