@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from collgs_async.sync.results import SyncSearch, SyncSearchResults
     from collgs_async.transfer.action import Action
     from collgs_async.transfer.quicklooks import Picture
+    from collgs_async.transfer.tuning import TransferTuning
 
 __version__ = "0.1.0"
 
@@ -125,6 +126,7 @@ _MODULES = {
     "sync.results": ("SyncSearch", "SyncSearchResults"),
     "transfer.action": ("Action",),
     "transfer.quicklooks": ("Picture",),
+    "transfer.tuning": ("TransferTuning",),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 
