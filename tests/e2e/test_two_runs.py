@@ -94,10 +94,12 @@ async def test_two_runs_at_once_fetch_each_archive_once(serve: Callable[..., Any
     ends = asyncio.gather(ended_soon(command, first), ended_soon(command, second))
     wrong = await watch(site, right, [first, second])
 
-    assert [0, 0] == [ended.code for ended in await ends]
+    ended = await ends
+    assert [0, 0] == [one.code for one in ended]
     assert [] == wrong
     assert_all_here(site, right)
-    assert dict.fromkeys(right, 1) == dict(times_fetched(site))
+    told = [*map(str, site.archive_hits()), *(one.err for one in ended)]
+    assert dict.fromkeys(right, 1) == dict(times_fetched(site)), "\n".join(told)
     assert sum(map(len, right.values())) == site.moved()
     one, other = outcomes(command, "first.json"), outcomes(command, "second.json")
     assert PRODUCTS == len(one) == len(other)
