@@ -23,10 +23,28 @@ if TYPE_CHECKING:
 
     from aiohttp import ClientResponse
 
-__all__ = ["CheckedConnector", "FramingError", "SendableCookies", "is_sendable", "was_used_before"]
+__all__ = [
+    "LONGEST_FIELD",
+    "MOST_FIELDS",
+    "CheckedConnector",
+    "FramingError",
+    "SendableCookies",
+    "is_sendable",
+    "was_used_before",
+]
 
-_LARGEST_HEAD: Final = 128 * 1024
-"""Maximum bytes of a head that are collected; for a longer one the parser raises its own error."""
+LONGEST_FIELD: Final = 100 * 1024
+"""Maximum bytes of a status line or header field, as in curl (``CURL_MAX_HTTP_HEADER``)."""
+
+MOST_FIELDS: Final = 5000
+"""Maximum header fields of a response, as in curl (``MAX_HTTP_RESP_HEADER_COUNT``)."""
+
+_LARGEST_HEAD: Final = 512 * 1024
+"""Maximum bytes of a head; curl takes 300 kB (``MAX_HTTP_RESP_HEADER_SIZE``), and a hundred full cookies are more."""
+
+_MOST_BETWEEN: Final = 1024 * 1024
+"""Maximum bytes between two pieces of a chunked body, and of the trailer fields, which the parser keeps in memory. It
+exceeds what can arrive before a paused parser goes on."""
 
 _MOST_INTERIM: Final = 20
 """Maximum interim responses (1xx) before the final one; real servers send one or two."""
@@ -116,6 +134,7 @@ class _CheckedHandler(ResponseHandler):
         self._interim = 0
         self._bodiless = False
         self._remaining: int | None = None
+        self._parsed = self._between = 0
         self._unusable = False
 
     @property
@@ -131,6 +150,7 @@ class _CheckedHandler(ResponseHandler):
         """Prepare for the response to a request."""
         self.requests += 1
         self._head, self._interim, self._remaining = bytearray(), 0, None
+        self._parsed = self._between = 0
         self._bodiless = bool(params.get("skip_payload"))
         super().set_response_params(**params)
 
@@ -148,17 +168,29 @@ class _CheckedHandler(ResponseHandler):
             self._remaining -= min(len(data), self._remaining)
         if excess <= 0:
             super().data_received(data)
+            if self._remaining is None:
+                self._limit_trailers(len(data))
             return
         if excess < len(data):
             super().data_received(data[:-excess])
         self._discard()
 
+    def _limit_trailers(self, received: int) -> None:
+        """Fail when bytes keep arriving that are no part of the body: trailer fields, or extensions of a chunk."""
+        parsed = 0 if self._payload is None else self._payload.total_bytes
+        self._between = self._between + received if parsed == self._parsed else 0
+        self._parsed = parsed
+        if self._between > _MOST_BETWEEN:
+            self._fail(FramingError("trailer fields or a chunk's extension without end"))
+
     def _after_head(self, head: bytearray, data: bytes) -> bytes:
         """Collect the head, pass it to the parser, and return the bytes that follow it."""
+        searched = max(0, len(head) - len(b"\r\n\r\n"))
         head += data
-        del head[: len(head) - len(head.lstrip(b"\r\n"))]
-        while self._head is not None and (end := _HEAD_END.search(head)):
-            read = _read_head(bytes(head[: end.end()]), bodiless=self._bodiless)
+        if not searched:
+            del head[: len(head) - len(head.lstrip(b"\r\n"))]
+        while self._head is not None and (end := _HEAD_END.search(head, searched)) and end.end() <= _LARGEST_HEAD:
+            searched, read = 0, _read_head(bytes(head[: end.end()]), bodiless=self._bodiless)
             del head[: end.end()]
             if read.interim:
                 self._interim += 1
@@ -172,7 +204,10 @@ class _CheckedHandler(ResponseHandler):
                 return b""
         if self._head is None:
             return bytes(head)
-        if len(head) > _LARGEST_HEAD or not (head.startswith(b"HTTP/") or b"HTTP/".startswith(head)):
+        if len(head) > _LARGEST_HEAD:
+            self._fail(FramingError(f"header fields of more than {_LARGEST_HEAD // 1024} kB"))
+            return b""
+        if not (head.startswith(b"HTTP/") or b"HTTP/".startswith(head)):
             self._head = None
             return bytes(head)  # the parser raises the appropriate error
         return b""

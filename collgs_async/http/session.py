@@ -11,7 +11,7 @@ import aiohttp
 
 from collgs_async.errors import ConfigError
 from collgs_async.http.body_reading import read_at_most
-from collgs_async.http.connections import CheckedConnector, SendableCookies, was_used_before
+from collgs_async.http.connections import LONGEST_FIELD, MOST_FIELDS, CheckedConnector, SendableCookies, was_used_before
 from collgs_async.http.links import join_link, with_parameters
 from collgs_async.http.login_page import is_login_page
 from collgs_async.http.network_errors import NETWORK_ERRORS, BadRedirectError
@@ -147,6 +147,9 @@ class HttpSession:
             cookie_jar=jar,
             auto_decompress=False,
             trust_env=False,
+            max_line_size=LONGEST_FIELD,
+            max_field_size=LONGEST_FIELD,
+            max_headers=MOST_FIELDS,
         )
 
     def keep_secret(self, secret: str, username: str) -> None:

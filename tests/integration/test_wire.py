@@ -89,7 +89,7 @@ class Kept(RawServer):
 
     async def _answer_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         path = (await reader.readuntil(b"\r\n\r\n")).split(b" ")[1].decode()
-        name = path.strip("/").removesuffix(".zip")
+        name = path.partition("?")[0].strip("/").removesuffix(".zip")
         if name in self._bad and not self.honest:
             self.asked += 1
             return await self._bad[name](self, writer)
@@ -172,6 +172,16 @@ def late(first: bytes, second: bytes) -> Say:
     return say
 
 
+def to_signed_link(redirect: bytes, answer: bytes) -> Say:
+    """Redirect once, then answer."""
+
+    async def say(server: Kept, writer: asyncio.StreamWriter) -> bool:
+        await server.send(writer, redirect if server.asked == 1 else answer)
+        return True
+
+    return say
+
+
 def cut(answer: bytes) -> Say:
     """Say two thirds of an answer and hang up; when asked again, all of it."""
 
@@ -230,6 +240,9 @@ CASES = {
     "an extension of a chunk without end": Case(without_end(CHUNKED + b"5;", b"x"), slow=True),
     "an extension of a chunk that trickles": Case(without_end(CHUNKED + b"5;", b"x", each=0.1), words="no byte"),
     "trailers without end": Case(without_end(CHUNKED + b"4\r\nPK\3\4\r\n0\r\n", b"X: y\r\n"), slow=True),
+    "large trailers without end": Case(
+        without_end(CHUNKED + b"4\r\nPK\3\4\r\n0\r\n", b"X: %s\r\n" % (b"y" * 50_000)), words="trailer fields"
+    ),
     "trailers that trickle": Case(without_end(CHUNKED + b"4\r\nPK\3\4\r\n0\r\n", b"X: y\r\n", each=0.1)),
     "equal lengths": TAKEN(bytes_of(ok(BODY, f"Content-Length: {len(BODY)}"))),
     "equal lengths in one": TAKEN(bytes_of(head(f"Content-Length: {len(BODY)}, {len(BODY)}") + BODY)),
@@ -259,6 +272,15 @@ CASES = {
     "a control character in a cookie": TAKEN(cut(ok(BODY, "Set-Cookie: a=\x01b; Path=/"))),
     "a cookie that is no ASCII": TAKEN(cut(ok(BODY, "Set-Cookie: a=\xe9\xff; Path=/"))),
     "a hundred large cookies": TAKEN(cut(ok(BODY, *(f"Set-Cookie: a{n}={'x' * 4000}; Path=/" for n in range(100))))),
+    "a redirect to a long signed link": TAKEN(
+        to_signed_link(head(f"Location: /{BAD}.zip?{'s' * 20_000}", "Content-Length: 0", status="302 X"), ok(BODY))
+    ),
+    "a header of 90 kB": TAKEN(bytes_of(ok(BODY, f"X-Large: {'x' * 90_000}"))),
+    "a header beyond 100 kB": Case(bytes_of(ok(BODY, f"X-Large: {'x' * 110_000}"))),
+    "headers of 300 kB": TAKEN(bytes_of(ok(BODY, *(f"X-{n}: {'x' * 20_000}" for n in range(15))))),
+    "headers beyond 512 kB": Case(bytes_of(ok(BODY, *(f"X-{n}: {'x' * 20_000}" for n in range(30)))), words="512 kB"),
+    "a thousand headers": TAKEN(bytes_of(ok(BODY, *(f"X-{n}: {n}" for n in range(1000))))),
+    "300 cookies": TAKEN(bytes_of(ok(BODY, *(f"Set-Cookie: a{n}=b; Path=/" for n in range(300))))),
     "a control character in a redirect": Case(
         bytes_of(head("Location: /\x01\x7f", "Content-Length: 0", status="302 X"))
     ),
