@@ -18,6 +18,8 @@ box, geometry        the footprint's bounding box is elsewhere by      no footpr
                                                                        pole; latitude before longitude
 cloudCover           more than one percent outside the interval        unknown
 orbitDirection       the other direction                               unknown, or a third word
+orbitNumber          the entry has another one, and so has the name    unknown; an absolute one (above 385) against a
+                                                                       relative one
 identifier, uid      another name                                      a ``.SAFE`` or ``.zip`` suffix; a query with
                                                                        wildcards
 all others           never                                             always
@@ -63,6 +65,9 @@ _ZONES: Final = timedelta(hours=14)
 
 _NUMBER: Final = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _PAIR: Final = re.compile(rf"({_NUMBER})\s+({_NUMBER})")
+_MOST_TRACKS: Final = 385
+"""The most relative orbits of a mission: Sentinel-3 repeats its track after 385."""
+
 _MISSION: Final = re.compile(r"s[1-6][a-dp]?")
 _SUFFIX: Final = re.compile(r"(?:\.SAFE|\.SEN3)?(?:\.zip)?$", re.I)
 
@@ -269,6 +274,26 @@ def _orbit_direction(product: Product, asked: str, _: Mapping[str, str]) -> str:
     return "" if found not in known or found in wanted or wanted - known else f"is of a {product.orbit_direction} orbit"
 
 
+def _orbit_number(product: Product, asked: str, _: Mapping[str, str]) -> str:
+    """Compare with the relative or absolute orbits of a product, since catalogues use the parameter for either."""
+    name = parse(product.identifier)
+    known = {product.orbit_number, product.relative_orbit, name.relative_orbit if name else None} - {None}
+    numbers = [int(digits) for digits in re.findall(r"\d+", asked)]
+    if product.orbit_number is None or not re.fullmatch(r"[\d\s,{}\[\]]+", asked):
+        return ""
+    relative = {number <= _MOST_TRACKS for number in (*numbers, product.orbit_number)}
+    if len(relative) > 1 or any(_lies_in(number, asked, numbers) for number in known):
+        return ""
+    return f"is of orbit {product.orbit_number}"
+
+
+def _lies_in(number: int | None, asked: str, numbers: list[int]) -> bool:
+    """Whether a number is one of a set, or within an interval; any is where the interval is open."""
+    if not {"[", "]"} & set(asked):
+        return number in numbers
+    return number is None or len(numbers) != 2 or numbers[0] <= number <= numbers[1]
+
+
 def _identifier(product: Product, asked: str, _: Mapping[str, str]) -> str:
     if set(asked) & set("*%?[]"):
         return ""
@@ -287,6 +312,7 @@ _CHECKS: Final[Mapping[str, Callable[[Product, str, Mapping[str, str]], str]]] =
     "geometry": _geometry,
     "cloudCover": _cloud_cover,
     "orbitDirection": _orbit_direction,
+    "orbitNumber": _orbit_number,
     "identifier": _identifier,
     "uid": _identifier,
 }

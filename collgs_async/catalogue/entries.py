@@ -6,8 +6,10 @@ This is the only module that knows the server's field names.
 from __future__ import annotations
 
 import hashlib
+import re
+from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
 from urllib.parse import parse_qs, urlsplit
 
 from collgs_async.catalogue.lenient_json import is_torn
@@ -24,6 +26,12 @@ _TORN = "a byte is broken in"
 
 _GROUPS = ("acquisitionParameters", "productInformation")
 """Groups of properties, within ``acquisitionInformation`` or beside it."""
+
+_CLOUD_COVER = ("cloudCover", "cloudCoverPercentage", "eo:cloud_cover")
+_PERCENTAGE: Final = re.compile(r"\d{1,3}(?:\.\d*)?(?=\s*%?$)", re.ASCII)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECONDS: Final = range(10**12, 10**13)
+"""Numbers that are times in milliseconds: from 2001 to 2286. Others may be seconds, or digits such as 202109241630."""
 
 _MAX_ALTERNATIVES = 9
 """Limit on additional links kept per archive."""
@@ -51,7 +59,7 @@ def read_product(entry: object, download_base: str) -> Product:
         collection=facts.text("properties", "parentIdentifier"),
         raw=RawTimes(*facts.sensing_times()),
         footprint=facts.footprint(),
-        cloud_cover=facts.percentage("productInformation", "cloudCover"),
+        cloud_cover=facts.cloud_cover(),
         orbit_direction=facts.acquisition("acquisitionParameters", "orbitDirection")
         or facts.text("properties", "orbitDirection"),
         orbit_number=whole_number(facts.acquired("acquisitionParameters", "orbitNumber")),
@@ -107,12 +115,13 @@ class Entry:
                     return words
         return None
 
-    def percentage(self, part: str, name: str) -> float | None:
-        """Return a percentage, from this group of properties or the top level; None when it is invalid, such as -1."""
-        value = at(self._entry, "properties", part, name)
-        value = at(self._entry, "properties", name) if value is None else value
-        right = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 100
-        return value if right else None
+    def cloud_cover(self) -> float | None:
+        """Return the percentage of cloud, from the product information or the top level; None when it is invalid."""
+        for group in (self._properties.get("productInformation"), self._properties):
+            for name in _CLOUD_COVER:
+                if (value := at(group, name)) is not None:
+                    return _percentage(value)
+        return None
 
     def identifier(self) -> str | None:
         """Return the product's name; the last resort is the ``uid`` in `id`, which is the entry's own URL."""
@@ -147,16 +156,22 @@ class Entry:
 
     def sensing_times(self) -> tuple[str | None, str | None]:
         """Return start and end of sensing: the acquisition's own times, else those of the coarser ``date``."""
-        start, _, end = (self.text("properties", "date") or "").partition("/")
+        start, _, end = (self._time("date") or "").partition("/")
         parameters = "acquisitionParameters"
-        start = self.acquisition(parameters, "beginningDateTime") or start or self.text("properties", "startDate") or ""
-        last = self.text("properties", "completionDate")  # resto has both
-        return start or None, self.acquisition(parameters, "endingDateTime") or end or last or start or None
+        start = _time(self.acquired(parameters, "beginningDateTime")) or start or self._time("startDate", "datetime")
+        end = _time(self.acquired(parameters, "endingDateTime")) or end or self._time("completionDate")  # as in resto
+        return start or None, end or start or None
+
+    def _time(self, *names: str) -> str:
+        """Return the first of these properties that is a time; an empty string without one."""
+        return next((time for name in names if (time := _time(self._properties.get(name)))), "")
 
     def footprint(self) -> Mapping[str, Any] | None:
-        """Return what may be a GeoJSON geometry."""
+        """Return what may be a GeoJSON geometry, else the entry's ``bbox`` as one."""
         geometry = at(self._entry, "geometry")
-        return geometry if isinstance(geometry, dict) and isinstance(geometry.get("type"), str) else None
+        if isinstance(geometry, dict) and isinstance(geometry.get("type"), str):
+            return geometry
+        return _rectangle(at(self._entry, "bbox"))
 
     def platform(self) -> str | None:
         """Return the satellite's name, with its letter."""
@@ -200,6 +215,45 @@ def at(value: object, *path: str) -> Any:
 def objects(values: list[Any]) -> Iterator[Mapping[str, Any]]:
     """Yield the objects of a list."""
     return (value for value in values if isinstance(value, dict))
+
+
+def _time(value: object) -> str:
+    """Return a time as text; a number that can only be milliseconds since 1970 is converted to ISO 8601."""
+    text = value.strip() if isinstance(value, str) else ""
+    number = whole_number(text or value)
+    if number is None or number not in _MILLISECONDS:
+        return text
+    return (_EPOCH + timedelta(milliseconds=number)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _percentage(value: object) -> float | None:
+    """Read a percentage: a number, also as text with or without a percent sign, or in ``{"value": 85, "uom": "%"}``."""
+    if isinstance(value, dict) and value.get("uom", "%") == "%":
+        value = value.get("value")
+    if isinstance(value, str):
+        found = _PERCENTAGE.match(value.strip())
+        value = float(found[0]) if found else None
+    return value if _is_number(value) and 0 <= value <= 100 else None
+
+
+def _rectangle(bbox: object) -> Mapping[str, Any] | None:
+    """Return a bounding box (RFC 7946 §5) as a polygon; None when it is malformed, or wider than half the globe."""
+    match bbox:
+        case [west, south, east, north] | [west, south, _, east, north, _]:
+            pass
+        case _:
+            return None
+    if not (_is_number(west) and _is_number(south) and _is_number(east) and _is_number(north)):
+        return None
+    width = east - west if east >= west else east + 360 - west  # it may cross the antimeridian
+    if not (-90 <= south <= north <= 90 and -360 <= west <= 360 and 0 <= width <= 180):
+        return None
+    ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
+    return {"type": "Polygon", "coordinates": [ring]}
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def whole_number(value: object) -> int | None:

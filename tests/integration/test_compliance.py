@@ -154,6 +154,35 @@ def test_a_time_is_evidence_only_where_the_name_agrees() -> None:
     assert [] == found(replace(PRODUCT, raw=RawTimes()), timeStart="2021-09-25T10:00:00Z")
 
 
+@pytest.mark.parametrize(
+    ("orbit", "relative", "asked", "outside_of_it"),
+    [
+        (5, None, "7", True),
+        (5, 7, "7", False),
+        (7, None, "7", False),
+        (5, None, "[7,9]", True),
+        (8, None, "[7,9]", False),
+        (5, None, "[7", False),
+        (5, None, "{7,9}", True),
+        (9, None, "{7,9}", False),
+        (39_800, None, "7", False),
+        (7, None, "39800", False),
+        (39_801, None, "39800", True),
+        (None, 5, "7", False),
+        (5, None, "seven", False),
+    ],
+)
+def test_another_orbit_is_evidence(orbit: int | None, relative: int | None, asked: str, *, outside_of_it: bool) -> None:
+    one = anonymous(orbit_number=orbit, relative_orbit=relative)
+
+    assert (["orbitNumber"] if outside_of_it else []) == found(one, orbitNumber=asked)
+
+
+def test_the_orbit_of_the_name_is_no_evidence() -> None:
+    assert [] == found(replace(PRODUCT, orbit_number=5), orbitNumber="83")
+    assert ["orbitNumber"] == found(replace(PRODUCT, orbit_number=5), orbitNumber="7")
+
+
 @pytest.mark.parametrize("clockwise", [True, False])
 @pytest.mark.parametrize(
     ("footprint", "asked", "outside_of_it"),

@@ -232,6 +232,81 @@ def test_numbers_that_are_none_are_left_out(number: object) -> None:
     assert (None, None) == (found.cloud_cover, found.orbit_number)
 
 
+@pytest.mark.parametrize(
+    ("properties", "cover"),
+    [
+        ({"productInformation": {"cloudCover": "85.0"}}, 85),
+        ({"productInformation": {"cloudCover": " 85 % "}}, 85),
+        ({"productInformation": {"cloudCover": {"value": "85.5", "uom": "%"}}}, 85.5),
+        ({"cloudCover": "100"}, 100),
+        ({"cloudCoverPercentage": 85}, 85),
+        ({"eo:cloud_cover": 0}, 0),
+        ({"cloudCover": "85,5"}, None),
+        ({"cloudCover": "less than 85"}, None),
+        ({"cloudCover": "101 %"}, None),
+        ({"cloudCover": "-1"}, None),
+        ({"cloudCover": "٨٥"}, None),
+        ({"cloudCover": {"value": 8, "uom": "okta"}}, None),
+        ({"cloudCover": {"value": {"value": 8}}}, None),
+        ({"cloudCover": -1, "cloudCoverPercentage": 3}, None),
+    ],
+)
+def test_percentages_may_be_texts(properties: dict[str, Any], cover: float | None) -> None:
+    assert cover == product(**properties).cloud_cover
+
+
+@pytest.mark.parametrize(
+    ("properties", "start"),
+    [
+        ({"date": 1536661821024}, "2018-09-11T10:30:21.024Z"),
+        ({"date": "1536661821024"}, "2018-09-11T10:30:21.024Z"),
+        ({"datetime": "2018-09-11T10:30:21Z"}, "2018-09-11T10:30:21Z"),
+        (
+            {"acquisitionInformation": {"acquisitionParameters": {"beginningDateTime": 1536661821024}}},
+            "2018-09-11T10:30:21.024Z",
+        ),
+        ({"date": "2021-01-01", "datetime": "2018-09-11T10:30:21Z"}, "2021-01-01"),
+        ({"date": None, "datetime": None}, None),
+        ({"date": 1536661821}, None),
+        ({"date": 20180911}, None),
+        ({"date": "20180911"}, "20180911"),
+        ({"date": "201809111030"}, "201809111030"),
+        ({"date": 10**400}, None),
+        ({"date": True}, None),
+    ],
+)
+def test_times_may_be_milliseconds_since_1970(properties: dict[str, Any], start: str | None) -> None:
+    assert RawTimes(start, start) == product(**properties).raw
+
+
+@pytest.mark.parametrize(
+    ("bbox", "corners"),
+    [
+        ([100, 10, 101, 11], (100, 10, 101, 11)),
+        ([100, 10, 0, 101, 11, 500], (100, 10, 101, 11)),
+        ([179, 10, -179, 11], (179, 10, -179, 11)),
+        ([-180, -90, 180, 90], None),
+        ([100, 10, 101], None),
+        ([100, 11, 101, 10], None),
+        ([100, 10, 101, 91], None),
+        ([float("nan"), 10, 101, 11], None),
+        (["100", "10", "101", "11"], None),
+        ({"west": 100}, None),
+    ],
+)
+def test_bounding_box_of_an_entry_is_its_footprint(bbox: object, corners: tuple[int, int, int, int] | None) -> None:
+    entry = {"properties": {"identifier": "P"}, "geometry": None, "bbox": bbox}
+    found = read({"features": [entry, {**entry, "geometry": FOOTPRINT}]}).products
+
+    assert FOOTPRINT == found[1].footprint
+    if corners is None:
+        assert found[0].footprint is None
+    else:
+        west, south, east, north = corners
+        ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
+        assert {"type": "Polygon", "coordinates": [ring]} == found[0].footprint
+
+
 def test_one_instant_is_both_start_and_end() -> None:
     found = product(date="2021-09-24T16:30:21.024Z")
 
