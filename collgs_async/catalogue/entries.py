@@ -197,10 +197,9 @@ def _resolve(href: str | None, base: str) -> tuple[str | None, str | None]:
         return None, f"{_TORN} its download link: the catalogue's answer is not all UTF-8"
     try:
         url = join_link(base, href)
-        (url.raw_host or "").encode("idna")
-    except (ValueError, UnicodeError):
+    except ValueError:
         return None, f"its download link is no URL: {href[:200]!r}"
-    if url.scheme not in {"http", "https"} or not url.host:
+    if not url.host:
         return None, f"its download link is not http or https: {href[:200]!r}"
     return str(url), None
 

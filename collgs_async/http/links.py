@@ -47,18 +47,18 @@ def exact_url(link: str | URL) -> URL:
 def join_link(base: str | URL, reference: str) -> URL:
     """Resolve a link against the URL of its document (RFC 3986 §5.2).
 
-    Dot segments are removed only where a relative path is merged with that of the base. A link that is neither http
-    nor https, or has an empty host, is returned unresolved; it must not be requested.
+    Dot segments are removed only where a relative path is merged with that of the base. Of a link that is neither http
+    nor https, or has an empty host, only the scheme is returned; it must not be requested.
 
     Raises
     ------
     ValueError
-        The reference is not a link.
+        The reference is not a link, or its host is invalid.
     """
     found, at = _parse(reference), _parse(str(base))
     scheme = found.scheme.lower()
     if scheme not in {"", "http", "https"} or found.authority == "":
-        return URL(reference)
+        return URL.build(scheme=scheme or at.scheme)
     if found.authority is not None:
         return _url_of(found._replace(scheme=scheme or at.scheme))
     if scheme not in {"", at.scheme}:
@@ -90,7 +90,7 @@ def _parse(link: str) -> _Link:
 def _url_of(link: _Link) -> URL:
     if "\\" in (link.authority or ""):  # URL parsers disagree on which side of a backslash is the host
         raise ValueError(f"{link.authority!r} is no name of a host")
-    origin = str(URL(f"{link.scheme}://{link.authority or ''}").origin())
+    origin = _origin(link)
     target = _sendable((link.path or "/") + link.query)
     url = URL(origin + target, encoded=True)
     if url.raw_path_qs == target:
@@ -98,6 +98,21 @@ def _url_of(link: _Link) -> URL:
     # yarl drops an empty query; its question mark is kept as part of the path.
     scheme, _, authority = origin.partition("://")
     return URL.build(scheme=scheme, authority=authority, path=target, encoded=True)
+
+
+def _origin(link: _Link) -> str:
+    """Return scheme, host and port; raise ValueError for a host name that cannot be encoded, or is invalid punycode.
+
+    yarl decodes the host only when ``URL.host`` is read, and the resolver raises an unrelated exception.
+    """
+    try:
+        # Parsed twice: of "[::1 \u0130]", yarl makes a host that it cannot read.
+        origin = URL(str(URL(f"{link.scheme}://{link.authority or ''}").origin()))
+        (origin.raw_host or "").encode("idna")
+        _ = origin.host
+    except (UnicodeError, IndexError) as error:  # yarl raises IndexError for "[]@"
+        raise ValueError(f"{link.authority!r} is no name of a host") from error
+    return str(origin)
 
 
 def _sendable(text: str) -> str:

@@ -294,7 +294,6 @@ class HttpSession:
             raise BadRedirectError(f"its address is no URL ({error})") from error
         changed = False
         for _ in range(_MOST_REDIRECTS + 1):
-            _check_hostname(target)
             if not changed:
                 beginning()
             async with await self._send(method, target, fresh=fresh, headers=all_headers, **options) as response:
@@ -339,14 +338,6 @@ def _trusting(ca_file: Path) -> ssl.SSLContext:
         ) from error
 
 
-def _check_hostname(url: URL) -> None:
-    """Raise for a host name that cannot be encoded; the resolver itself would raise an unrelated exception."""
-    try:
-        (url.raw_host or "").encode("idna")
-    except UnicodeError as error:
-        raise BadRedirectError(f"{url.host!r} is no name of a host") from error
-
-
 def _next_hop(response: aiohttp.ClientResponse) -> URL:
     location = response.headers.get("Location")
     if not location:
@@ -355,8 +346,8 @@ def _next_hop(response: aiohttp.ClientResponse) -> URL:
         target = join_link(response.url, location)
     except ValueError as error:
         raise BadRedirectError(f"redirect to something that is no URL ({error})") from error
-    if target.scheme not in {"http", "https"} or not target.host:
-        raise BadRedirectError(f"redirect to {target.scheme or 'nowhere'}:, which is not followed")
+    if not target.host:
+        raise BadRedirectError(f"redirect to {target.scheme}:, which is not followed")
     if response.url.scheme == "https" and target.scheme == "http":
         raise BadRedirectError(f"redirect from https to http ({target.host}), which is not followed")
     return target

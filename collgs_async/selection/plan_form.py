@@ -8,8 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from yarl import URL
-
+from collgs_async.http.links import exact_url
 from collgs_async.models.parameter_values import quote_value
 
 if TYPE_CHECKING:
@@ -92,8 +91,7 @@ def _quote(value: object) -> str:
 def _is_address(value: Any) -> bool:
     """Whether a request to this URL is possible; an invalid port would otherwise fail during the run, too late."""
     try:
-        host = URL(value).raw_host if isinstance(value, str) and _HTTP.fullmatch(value) else None
-        return bool(host and host.encode("idna"))
+        return isinstance(value, str) and bool(_HTTP.fullmatch(value) and exact_url(value).host)
     except ValueError:
         return False
 

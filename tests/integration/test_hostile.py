@@ -242,6 +242,7 @@ async def test_redirects_without_end_are_final_after_ten(
         ("data:application/zip,PK", "redirect to data:, which is not followed"),
         ("ftp://127.0.0.1/a.zip", "redirect to ftp:, which is not followed"),
         ("http://[::1/", "redirect to something that is no URL"),
+        ("http://xn--a/x.zip", "redirect to something that is no URL ('xn--a' is no name of a host)"),
         ("", "HTTP 302 without a Location"),
     ],
 )

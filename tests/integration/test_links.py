@@ -152,7 +152,14 @@ def test_any_target_stays_as_it_is(text: str) -> None:
     assert link == str(join_link("http://else.example/x", link))
 
 
-@given(st.text(max_size=40))
+AUTHORITIES = st.lists(
+    st.sampled_from(
+        ["xn--", "xn--a", "a", ".", "[", "]", "::1", "@", ":", ":80", " ", "\u0130", "\u2100", "\ud800", "%"]
+    )
+).map("".join)
+
+
+@given(st.one_of(st.text(max_size=40), AUTHORITIES.map("//{}/x".format), AUTHORITIES.map("ftp://{}".format)))
 def test_any_text_is_a_link_or_is_refused(text: str) -> None:
     try:
         url = join_link("http://host.example/a/b?c", text)
@@ -193,10 +200,32 @@ def test_references_are_resolved(reference: str, result: str) -> None:
     assert result == str(join_link("http://a/b/c/d;p?q", reference))
 
 
-@pytest.mark.parametrize("link", ["https:/x", "http://[::1/", "http://a\\@b/", "http://a:b/", "http://h:99999/"])
+@pytest.mark.parametrize(
+    "link",
+    [
+        "https:/x",
+        "http://[::1/",
+        "http://a\\@b/",
+        "http://a:b/",
+        "http://h:99999/",
+        "http://xn--a/x",
+        "http://xn--/",
+        "//a.xn--0.lu/x",
+        "http://a..b/",
+        f"http://{'a' * 64}.lu/",
+        "http://b[]@",
+        "http://[::1 \u0130]/",
+    ],
+)
 def test_what_has_no_host_is_refused(link: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         join_link("http://a/b", link)
+
+
+def test_a_host_in_punycode_is_kept() -> None:
+    url = join_link("http://a/b", "http://xn--strae-oqa.example/x")
+
+    assert ("http://xn--strae-oqa.example/x", "stra\xdfe.example") == (str(url), url.host)
 
 
 def test_parameters_stand_beside_what_a_link_has() -> None:

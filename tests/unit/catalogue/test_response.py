@@ -383,9 +383,25 @@ def test_link_of_another_scheme_is_a_problem(href: str) -> None:
     assert f"its download link is not http or https: {href!r}" == found.problem
 
 
-@pytest.mark.parametrize("href", ["http://[::1", "http://host:99999/", "http://host:port/", "http://\u2100/"])
+@pytest.mark.parametrize(
+    "href",
+    [
+        "http://[::1",
+        "http://host:99999/",
+        "http://host:port/",
+        "http://\u2100/",
+        "http://xn--a/x.zip",
+        "//xn--/",
+        "http://b[]@",
+        "//[::1 \u0130]",
+    ],
+)
 def test_link_that_is_nonsense_is_a_problem(href: str) -> None:
     assert (None, f"its download link is no URL: {href!r}") == (linked(href).url, linked(href).problem)
+
+
+def test_preview_that_is_nonsense_is_none() -> None:
+    assert product(links={"previews": [{"href": "http://xn--a/q.jpg"}]}).quicklook is None
 
 
 @pytest.mark.parametrize("href", [None, 7, [], {}, "", "  "])

@@ -288,7 +288,9 @@ def test_a_broken_plan_is_one_line_with_its_place_and_is_not_of_the_form_either(
     assert not valid(text)
 
 
-@pytest.mark.parametrize("url", ["https://collgs.lu:99999/", "https://collgs.lu:x/", "http://[::1", "http://a\\b/"])
+@pytest.mark.parametrize(
+    "url", ["https://collgs.lu:99999/", "https://collgs.lu:x/", "http://[::1", "http://a\\b/", "http://xn--a/"]
+)
 @pytest.mark.parametrize("key", ["url", "quicklook"])
 def test_an_address_that_nothing_can_be_asked_of_is_refused_before_the_run(tmp_path: Path, key: str, url: str) -> None:
     values = json.loads(str(full()))
