@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -239,12 +240,19 @@ def _path(value: object) -> Path:
 def _folder(value: object) -> Path:
     """Parse the path of a folder, which need not exist."""
     path = _path(value)
-    try:
-        blocked = path.exists() and not path.is_dir()
-    except OSError as error:
-        raise ValueError(f"expected the name of a folder, found {quote_value(str(path))}: {error.strerror}") from None
-    if blocked:
-        raise ValueError(f"expected a folder, found a file of this name, {quote_value(str(path))}")
+    for place in (path, *path.parents):
+        found = quote_value(str(place))
+        try:
+            is_folder = stat.S_ISDIR(place.stat().st_mode)
+        except (FileNotFoundError, NotADirectoryError):
+            if place.is_symlink():
+                raise ValueError(f"expected a folder, found a link to nothing, {found}; is a disk missing?") from None
+            continue
+        except OSError as error:
+            raise ValueError(f"expected the name of a folder, found {found}: {error.strerror}") from None
+        if not is_folder:
+            raise ValueError(f"expected a folder, found a file of this name, {found}")
+        break
     return path
 
 

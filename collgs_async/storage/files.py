@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "NO_DESCRIPTOR",
     "create_file",
+    "create_folder",
     "is_at",
     "kind_of",
     "open_regular",
@@ -199,13 +200,29 @@ def read_small(path: Path, most: int) -> bytes | None:
         os.close(descriptor)
 
 
+def create_folder(path: Path) -> None:
+    """Create a folder and its parents if they are missing.
+
+    Raises
+    ------
+    NotADirectoryError
+        A file or a dangling link has its name. `Path.mkdir` raises `FileExistsError`, which means a lock that is held.
+    OSError
+        It cannot be created.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), error.filename) from error
+
+
 def create_file(path: Path) -> int:
     """Open a file for reading and writing; create it and its folder if they are missing."""
     flags = os.O_RDWR | os.O_CREAT
     try:
         return open_regular(path, flags)
     except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        create_folder(path.parent)
         return open_regular(path, flags)
 
 

@@ -23,7 +23,7 @@ from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Final
 
 from collgs_async.errors import StorageError, TakenOverError
-from collgs_async.storage.files import open_regular, read_small
+from collgs_async.storage.files import create_folder, open_regular, read_small
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -292,7 +292,7 @@ def _open_new(path: Path) -> int:
     try:
         return os.open(path, flags, 0o666)
     except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        create_folder(path.parent)
         return os.open(path, flags, 0o666)
 
 

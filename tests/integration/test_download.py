@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,7 +13,7 @@ from collgs_async import AuthenticationError, IntegrityError, NotAvailableError,
 from collgs_async.demo.faults import FAULTS
 from collgs_async.models.product import Status
 from collgs_async.transfer.action import Action, decide
-from tests.conftest import fault, is_archive, level2_scenes
+from tests.conftest import HANGS, fault, is_archive, level2_scenes
 from tests.support.faults import RECOVERABLE, served_version
 
 if TYPE_CHECKING:
@@ -309,13 +310,18 @@ async def test_folder_in_the_place_of_the_archive_fails_that_product_alone(serve
     assert "expected a file, found a folder" in str(report.failures[0].error)
 
 
-async def test_output_folder_that_cannot_be_made_stops_the_run(serve: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("instead", [Path.touch, lambda path: path.symlink_to("unmounted")], ids=["file", "link"])
+async def test_output_folder_that_cannot_be_made_stops_the_run(
+    serve: Callable[..., Any], instead: Callable[[Path], None]
+) -> None:
+    """Its settings are right when they are read: later, the disk is gone."""
     site = await serve(level2_scenes(2))
-    (site.folder.parent / "file").write_text("")
-    site.folder = site.folder.parent / "file" / "archives"
 
-    with pytest.raises(StorageError, match="Not a directory"):
-        await site.pull()
+    async with asyncio.timeout(HANGS):
+        async with site.client() as client:
+            instead(site.folder)
+            with pytest.raises(StorageError, match="Not a directory"):
+                await client.download_all()
 
 
 async def test_verify_levels_differ_in_what_they_let_through(serve: Callable[..., Any]) -> None:

@@ -195,6 +195,27 @@ def test_settings_cannot_be_changed() -> None:
         config.download_options.workers = 7  # type: ignore[misc]  # likewise
 
 
+@pytest.mark.parametrize("below", ["", "/x", "/x/y"])
+def test_output_below_a_dangling_link_is_refused(below: str) -> None:
+    """As when a disk is not mounted."""
+    Path("dangling").symlink_to("nowhere")
+    Path("outer").mkdir()
+    Path("outer/dangling").symlink_to("../nowhere")
+
+    for link in ("dangling", "outer/dangling"):
+        with pytest.raises(ConfigError) as caught:
+            loaded({"output_directory": link + below})
+        words = f'expected a folder, found a link to nothing, "{link}"; is a disk missing?'
+        assert [f"config.json: output_directory: {words}"] == list(caught.value.problems)
+
+
+def test_output_below_a_file_is_refused() -> None:
+    Path("file").touch()
+
+    with pytest.raises(ConfigError, match='expected a folder, found a file of this name, "file"'):
+        loaded({"output_directory": "file/x"})
+
+
 def test_an_existing_folder_is_a_right_output() -> None:
     Path("here").mkdir()
     assert loaded({"output_directory": "here"}).output_directory == Path("here")

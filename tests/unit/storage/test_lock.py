@@ -340,6 +340,15 @@ def test_trouble_with_the_folder_goes_up(tmp_path: Path) -> None:
         ProductLock(tmp_path / "file" / "S2A.zip.part").acquire()
 
 
+@pytest.mark.parametrize("deeper", [".", "deep"])
+def test_folder_that_is_a_dangling_link_is_no_lock_that_is_held(tmp_path: Path, deeper: str) -> None:
+    (tmp_path / "link").symlink_to("unmounted")
+
+    with pytest.raises(NotADirectoryError, match="link"):
+        ProductLock(tmp_path / "link" / deeper / "S2A.zip.part").acquire()
+    assert not (tmp_path / "unmounted").exists()
+
+
 @pytest.mark.parametrize("planted", [[], ["S2A.zip.part.lease"]], ids=["free", "stale"])
 def test_full_disk_goes_up_and_leaves_no_torn_lock(part: Path, planted: list[str]) -> None:
     lock = ProductLock(part)
