@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, Self
 from collgs_async.errors import ConfigError, StorageError
 from collgs_async.http.messages import json_text
 from collgs_async.models.product import ELSEWHERE, Report, Status
-from collgs_async.storage.atomic import STDOUT, is_stream, write_file
+from collgs_async.storage.atomic import STDOUT, is_stream, unwritable_kind, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -139,8 +139,8 @@ def _open_spool(path: Path) -> IO[bytes]:
     if path == STDOUT or is_stream(path):
         return TemporaryFile()
     folder = path.resolve().parent
-    if path.is_dir():
-        raise ConfigError(f"--report: expected a file, found the folder {path}")
+    if kind := unwritable_kind(path):
+        raise ConfigError(f"--report: expected a file, found {kind.replace('a ', 'the ', 1)} {path}")
     if not folder.is_dir():
         found = "something else" if folder.exists() else "nothing"
         raise ConfigError(f"--report: expected a folder at {folder}, found {found}")

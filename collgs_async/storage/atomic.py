@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
+import select
 import shutil
+import stat
 import sys
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+from collgs_async.storage.files import kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["STDOUT", "is_stream", "write_file", "write_whole"]
+__all__ = ["STDOUT", "is_stream", "unwritable_kind", "write_file", "write_whole"]
 
 STDOUT = Path("-")
+
+_READER_WITHIN: Final = 2.0
+"""Seconds to wait for a process that opens a pipe for reading."""
+
+_MAX_STALL: Final = 30.0
+"""Seconds for which the reader of a pipe may accept nothing."""
 
 
 def write_file(path: Path, chunks: Iterable[bytes]) -> None:
@@ -30,13 +42,13 @@ def write_file(path: Path, chunks: Iterable[bytes]) -> None:
     Raises
     ------
     OSError
-        The disk is full, the folder is missing or read-only, or the reader of a pipe has closed it.
+        The disk is full, the folder is missing or read-only, or a pipe has no reader, or one that has closed it or
+        accepts nothing.
     """
     if path == STDOUT:
         _write_to_stdout(chunks)
     elif is_stream(path):
-        with path.open("wb") as stream:
-            stream.writelines(chunks)
+        _write_to_stream(path, chunks)
     else:
         write_whole(path.resolve(), chunks)
 
@@ -90,7 +102,46 @@ def _link_or_copy(temporary: BinaryIO, name: Path) -> None:
 
 def is_stream(path: Path) -> bool:
     """Whether a path is a pipe or a device, such as ``/dev/stderr``, which must not be replaced."""
-    return path.exists() and not path.is_file() and not path.is_dir()
+    return path.is_fifo() or path.is_char_device()
+
+
+def unwritable_kind(path: Path) -> str | None:
+    """Return what is at a path if no file can be written there: a folder, a socket or a block device; else None."""
+    if is_stream(path) or not path.exists():
+        return None
+    mode = path.stat().st_mode
+    return "a block device" if stat.S_ISBLK(mode) else kind_of(mode)
+
+
+def _write_to_stream(path: Path, chunks: Iterable[bytes]) -> None:
+    """Write to a pipe or a device; its reader cannot block this process without end."""
+    descriptor = _open_stream(path)
+    try:
+        ready = select.poll()
+        ready.register(descriptor, select.POLLOUT)
+        for chunk in chunks:
+            rest = memoryview(chunk)
+            while rest:
+                try:
+                    rest = rest[os.write(descriptor, rest) :]
+                except BlockingIOError:
+                    if not ready.poll(1000 * _MAX_STALL):
+                        words = f"its reader has accepted nothing for {_MAX_STALL:.0f} s"
+                        raise TimeoutError(errno.ETIMEDOUT, words, str(path)) from None
+    finally:
+        os.close(descriptor)
+
+
+def _open_stream(path: Path) -> int:
+    until = time.monotonic() + _READER_WITHIN
+    while True:
+        try:
+            return os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno != errno.ENXIO or time.monotonic() > until:
+                words = "no process reads from it" if error.errno == errno.ENXIO else error.strerror
+                raise OSError(error.errno, words, str(path)) from None
+        time.sleep(0.05)
 
 
 def _write_to_stdout(chunks: Iterable[bytes]) -> None:

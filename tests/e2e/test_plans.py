@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from collgs_async import Client, sync
 from collgs_async.demo.constellation import make_constellation
 from collgs_async.selection.plan import Plan, plan_schema
 from tests.conftest import is_archive, level2_scenes
+from tests.support.servers import UNUSED_ORIGIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -337,6 +339,19 @@ async def test_a_pipe_is_written_to_and_not_replaced(
     assert 0 == said.code
     assert pipe.is_fifo()
     assert 2 == len(json.loads(read)["products"])
+
+
+@pytest.mark.parametrize("words", [("plan", "odd"), ("search", "--map", "odd")])
+async def test_a_socket_is_refused_and_left_alone(run_cli: CommandHere, cwd: Path, words: tuple[str, ...]) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("odd")
+
+        said = await run_cli(*words, "--base-url", UNUSED_ORIGIN, *COLLECTION)
+
+    assert (2, "") == (said.code, said.out)
+    assert "odd" in said.err
+    assert "expected the name of a file, found a socket" in said.err
+    assert (cwd / "odd").is_socket()
 
 
 async def test_a_plan_may_go_to_standard_output(serve: Callable[..., Any], tmp_path: Path) -> None:

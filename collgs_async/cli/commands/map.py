@@ -12,7 +12,7 @@ from collgs_async.errors import ConfigError
 from collgs_async.models.parameter_values import quote_value
 from collgs_async.models.text import format_bytes
 from collgs_async.reporting.summary import excluded_line
-from collgs_async.storage.atomic import write_file
+from collgs_async.storage.atomic import unwritable_kind, write_file
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -47,10 +47,10 @@ def check_place(path: Path) -> Path:
     Raises
     ------
     ConfigError
-        It is a folder, or its folder does not exist.
+        It is a folder, a socket or a block device, or its folder does not exist.
     """
-    if path.is_dir():
-        raise ConfigError(f"--map: expected the name of a file, found a folder, {quote_value(str(path))}")
+    if kind := unwritable_kind(path):
+        raise ConfigError(f"--map: expected the name of a file, found {kind}, {quote_value(str(path))}")
     if not path.absolute().parent.is_dir():
         raise ConfigError(f"--map: expected a file in a folder that exists, found {quote_value(str(path))}")
     return path

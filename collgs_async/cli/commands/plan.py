@@ -15,7 +15,7 @@ from collgs_async.models.text import format_bytes
 from collgs_async.reporting.summary import excluded_line, missing_lines
 from collgs_async.selection.plan import MISSING, TWIN, Plan
 from collgs_async.selection.plan_diff import compare
-from collgs_async.storage.atomic import STDOUT
+from collgs_async.storage.atomic import STDOUT, unwritable_kind
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -79,8 +79,8 @@ def _with_query_of(plan: Plan, name: str, config: Config) -> Config:
 
 def _refuse_to_replace(target: Path) -> None:
     """Refuse to overwrite anything but another plan."""
-    if target.is_dir():
-        raise ConfigError(f"{target}: expected the name of a file, found a folder")
+    if kind := unwritable_kind(target):
+        raise ConfigError(f"{target}: expected the name of a file, found {kind}")
     if not target.resolve().parent.is_dir():
         raise ConfigError(f"{target}: expected a folder at {target.resolve().parent}, found none")
     if target.exists() and target.stat().st_size:

@@ -5,6 +5,7 @@ import json
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -28,7 +29,8 @@ from collgs_async.errors import (
 from collgs_async.models.product import Outcome, Product, Report, Status
 from collgs_async.reporting.run_report import RunReportWriter
 from collgs_async.reporting.summary import summary_lines
-from collgs_async.storage.atomic import _link_or_copy, write_whole
+from collgs_async.storage.atomic import _link_or_copy, write_file, write_whole
+from tests.conftest import HANGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -224,6 +226,46 @@ def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
     reader.join(timeout=10)
     assert ["a"] == [product["id"] for product in json.loads(received[0])["products"]]
     assert pipe.is_fifo()
+
+
+def test_a_pipe_that_is_full_is_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    content = bytes(range(256)) * 2000
+    received = bytearray()
+
+    def read_in_pieces() -> None:
+        with pipe.open("rb", buffering=0) as stream:
+            while piece := stream.read(3000):
+                received.extend(piece)
+
+    reader = threading.Thread(target=read_in_pieces, daemon=True)
+    reader.start()
+    write_file(pipe, [content, content])
+    reader.join(timeout=HANGS)
+
+    assert 2 * content == received
+
+
+def test_a_pipe_without_a_reader_is_an_error(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+
+    with RunReportWriter(pipe) as report_writer:
+        report_writer.record(DOWNLOADED)
+        with pytest.raises(StorageError) as caught:
+            report_writer.write(report_writer.report(1, 1, None, 1.0))
+
+    assert f"--report: cannot write {pipe}: no process reads from it" == str(caught.value)
+
+
+def test_a_socket_is_refused_before_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # the name of a socket is limited to about 100 characters
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("odd")
+
+        with pytest.raises(ConfigError, match="--report: expected a file, found the socket odd"):
+            RunReportWriter(Path("odd"))
 
 
 def test_without_a_path_outcomes_are_only_counted() -> None:
