@@ -25,13 +25,15 @@ log = logging.getLogger("collgs_async")
 _LOCAL: Final = frozenset({"help", "completion", "init", "verify"})
 """Commands that need no network, except for `verify --repair`."""
 
+_LISTINGS: Final = frozenset({"search", "collections", "describe"})
+
 
 def entry_point() -> None:
     """Run the command line of this process, and exit with its code."""
     try:
+        has_stdout = sys.stdout is not None
         _reopen_closed_streams()
-        code = main(own_process=True)
-        sys.stdout.flush()
+        code = main(own_process=True, has_stdout=has_stdout)
     except BrokenPipeError:
         # The reader, such as `head`, has ended; the interpreter's own flush at exit must not find the pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -48,7 +50,7 @@ def _reopen_closed_streams() -> None:
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115  (open for the whole process)
 
 
-def main(argv: Sequence[str] | None = None, *, own_process: bool = False) -> int:
+def main(argv: Sequence[str] | None = None, *, own_process: bool = False, has_stdout: bool = True) -> int:
     """Run a command.
 
     Parameters
@@ -57,6 +59,8 @@ def main(argv: Sequence[str] | None = None, *, own_process: bool = False) -> int
         Its words, without the program's name; None: those of this process.
     own_process
         Whether no other code in this process uses aiohttp, so that it may be imported faster.
+    has_stdout
+        Whether standard output was open when the process started.
 
     Returns
     -------
@@ -72,9 +76,14 @@ def main(argv: Sequence[str] | None = None, *, own_process: bool = False) -> int
     try:
         args = parse(words)
         log.setLevel(logging.DEBUG if args.verbose else logging.ERROR if args.quiet else logging.INFO)
+        if not has_stdout and _needs_stdout(args):
+            log.error("standard output is closed, and the result would go there")
+            return 1
         if own_process and args.command not in _LOCAL:
             import_aiohttp()
-        return dispatch(args, console)
+        code = dispatch(args, console)
+        sys.stdout.flush()
+        return code
     except ConfigError as error:
         for problem in error.problems:
             log.error("%s", problem)
@@ -94,6 +103,14 @@ def main(argv: Sequence[str] | None = None, *, own_process: bool = False) -> int
         return 1
     finally:
         log.removeHandler(console)
+
+
+def _needs_stdout(args: Namespace) -> bool:
+    """Whether a command's result goes to standard output; messages and the paths of files are no result."""
+    from collgs_async.storage.atomic import STDOUT  # slow to import, and few processes start without standard output
+
+    listing = args.command in _LISTINGS or any(getattr(args, name, None) for name in ("dry_run", "diff"))
+    return listing or any(getattr(args, name, None) == STDOUT for name in ("report", "map", "file"))
 
 
 def dispatch(args: Namespace, console: ConsoleHandler) -> int:

@@ -19,6 +19,8 @@ from collgs_async.cli.topics import EXIT_CODES, FILES, TOPICS, VARIABLES
 from collgs_async.config.options import env_name
 from collgs_async.config.settings import OPTIONS
 from collgs_async.errors import ConfigError
+from tests.support.demo import listing
+from tests.support.servers import UNUSED_ORIGIN
 
 if TYPE_CHECKING:
     from tests.conftest import Command, CommandHere
@@ -197,6 +199,38 @@ def test_what_a_command_hides_it_still_understands() -> None:
 
     assert "--workers" in {flag for action in hidden for flag in action.option_strings}
     assert "8" == getattr(command_parser("login").parse_args(["--workers", "8"]), "download_options.workers")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "search --collection S2_MSIL2A",
+        "--collection S2_MSIL2A --dry-run",
+        "--collection S2_MSIL2A --report -",
+        "plan - --collection S2_MSIL2A",
+        "plan --diff plan.json",
+        "collections",
+        "describe S2_MSIL2A",
+    ],
+)
+async def test_a_result_that_has_nowhere_to_go_is_an_error(tmp_path: Path, words: str) -> None:
+    script = f'exec "{sys.executable}" -m collgs_async {words} --base-url {UNUSED_ORIGIN} >&-'
+    process = await asyncio.create_subprocess_exec("sh", "-c", script, cwd=tmp_path, stderr=asyncio.subprocess.PIPE)
+
+    _, err = await process.communicate()
+
+    assert (1, b"error: standard output is closed, and the result would go there\n") == (process.returncode, err)
+    assert [] == listing(tmp_path)
+
+
+async def test_a_short_result_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    """It stays in the buffer until the end."""
+    script = f'exec "{sys.executable}" -m collgs_async demo --fault list > /dev/full'
+    process = await asyncio.create_subprocess_exec("sh", "-c", script, cwd=tmp_path, stderr=asyncio.subprocess.PIPE)
+
+    _, err = await process.communicate()
+
+    assert (1, b"error: standard output: No space left on device\n") == (process.returncode, err)
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
