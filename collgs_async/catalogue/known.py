@@ -6,15 +6,25 @@ import hashlib
 import secrets
 from collections import Counter
 from typing import TYPE_CHECKING, Final, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
 __all__ = ["Entry", "Known", "Twin"]
 
 _SALT: Final = secrets.token_bytes(16)
 """Makes the digests unpredictable for servers."""
+
+_BITS: Final = 30
+
+_SIGNATURES: Final = ("x-amz-", "x-goog-", "x-oss-", "x-obs-", "x-cos-")
+_SIGNATURE: Final = frozenset(
+    {"sig", "se", "st", "sp", "sv", "sr", "spr", "skoid", "sktid", "skt", "ske", "sks", "skv"}  # Azure
+    | {"signature", "expires", "policy", "key-pair-id", "awsaccesskeyid", "googleaccessid", "ossaccesskeyid"}
+    | {"hdnea", "hdnts", "exp", "hmac", "token", "access_token", "auth", "auth_key", "nonce", "timestamp"}
+)
+"""Parameters of signed links (S3, CloudFront, Azure, Google, OSS, Akamai), which differ in each response."""
 
 
 class Entry(Protocol):
@@ -47,6 +57,8 @@ class Known:
         Entries of pages that do not overlap with any page before them (see `paging`).
     surplus
         Entries counted beyond one per name: repeats on one page, and twins.
+    barren
+        Lists in a row behind whose short last page nothing was found (see `paging`).
     """
 
     def __init__(self) -> None:
@@ -54,8 +66,9 @@ class Known:
         self._twins: set[int] = set()
         self._most: dict[int, int] = {}
         self._recent: dict[int, str | None] = {}
+        self._queries_change = False
         self.loose: set[int] = set()
-        self.surplus = 0
+        self.surplus = self.barren = 0
 
     def __len__(self) -> int:
         """Return the number of entries, twins included."""
@@ -72,37 +85,53 @@ class Known:
         """Return the digest of each name."""
         return [_digest(entry.identifier, 16) for entry in entries]
 
-    def take(self, entries: Sequence[Entry], keys: Sequence[int]) -> Iterator[tuple[int, Twin | None]]:
+    def take(
+        self, entries: Sequence[Entry], keys: Sequence[int], overlap: int = 0, repeated: Collection[int] = ()
+    ) -> Iterator[tuple[int, Twin | None]]:
         """Record the entries of a page; yield the indices of new entries and of twins.
 
         The same name with the same link is the same entry. Two entries on one page count as two, unless all of their
-        links are equal; across pages the query string of a link is ignored, since it may be a signature. An entry
-        without a link matches one that has a link; the linked one is yielded even if it comes later, and stands for
-        both.
+        links are equal. Across pages the query string of a link is ignored, since it may be a signature; but where a
+        name has two positions, it is compared without the parameters of signatures, unless it is known to change. An
+        entry without a link matches one that has a link; the linked one is yielded even if it comes later, and stands
+        for both.
+
+        Parameters
+        ----------
+        overlap
+            How many entries at the beginning of the page have the same positions as on an earlier page.
+        repeated
+            The indices of entries whose name has another position, too.
         """
         here: dict[int, str | None] = {}
         for index, (entry, key) in enumerate(zip(entries, keys, strict=True)):
             url: str | None = getattr(entry, "url", None)
             link = _link(url)
+            if index < overlap and link and self._links.get(key, 0) >> _BITS == link >> _BITS:
+                self._queries_change |= self._links[key] != link
             if key not in self._links or (self._links[key] == 0 and link):
                 self._links[key] = link
                 yield index, None
             elif not link:
                 self._count_without_link(key, here)
-            elif self._is_twin(key, url, link, here):
+            elif self._is_twin(key, url, link, here, apart=index in repeated):
                 self.surplus += key not in here  # repeats on one page are counted below
                 yield index, Twin(here.get(key, self._recent.get(key)))
             here[key] = here.get(key) or url
         self._recent = here
         self._count_repeats(keys)
 
-    def _is_twin(self, key: int, url: str | None, link: int, here: dict[int, str | None]) -> bool:
-        first = here.get(key)
-        other = url != first if first else link != self._links[key]
-        twin = _digest(f"{key} {url if first else link}", 8)
-        if not other or twin in self._twins:
+    def _is_twin(self, key: int, url: str | None, link: int, here: Mapping[int, str | None], *, apart: bool) -> bool:
+        address = link >> _BITS
+        if first := here.get(key):
+            other, mark = url != first, f"{key} {url}"
+        elif apart and not self._queries_change:
+            other, mark = link != self._links[key], f"{key} {link}"
+        else:
+            other, mark = address != self._links[key] >> _BITS, f"{key} {address}"
+        if not other or _digest(mark, 8) in self._twins:
             return False
-        self._twins |= {twin, _digest(f"{key} {link}", 8)}
+        self._twins |= {_digest(f"{key} {one}", 8) for one in (url, link, address)}
         return True
 
     def _count_without_link(self, key: int, here: Mapping[int, str | None]) -> None:
@@ -124,11 +153,20 @@ class Known:
 
 
 def _link(url: str | None) -> int:
-    """Return a short digest of an archive's URL; 0 without one."""
+    """Return short digests of an archive's URL: of host and path, then of its query without a signature.
+
+    It is 0 without a URL.
+    """
     if url is None:
         return 0
     parts = urlsplit(url)
-    return 1 + _digest(f"{parts.netloc}{parts.path}", 8) % (2**30 - 2)
+    address = 1 + _digest(f"{parts.netloc}{parts.path}", 8) % ((1 << _BITS) - 2)
+    query = [(name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True) if not _is_signature(name)]
+    return (address << _BITS) + (_digest(repr(query), 8) % (1 << _BITS) if query else 0)
+
+
+def _is_signature(name: str) -> bool:
+    return name.lower() in _SIGNATURE or name.lower().startswith(_SIGNATURES)
 
 
 def _digest(text: str, size: int) -> int:

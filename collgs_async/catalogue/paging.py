@@ -34,6 +34,9 @@ REPEATS: Final = 3
 MAX_FRUITLESS: Final = 12
 """Consecutive requests without an entry that is new to this reading."""
 
+MAX_BARREN: Final = 2
+"""Lists in a row of one search behind whose short last page nothing was found; then only the next page is tried."""
+
 MAX_EMPTY: Final = 3
 """Repeated requests for an empty first page when the server announces more."""
 
@@ -104,6 +107,7 @@ class Reading(Generic[E]):
         self._overlap = 1
         self._repeats = self._without_gain = 0
         self._insisted = False
+        self._probes: list[int] = []  # positions after a short page; what ends the list brings nothing at any of them
         self._order = hashlib.blake2b(digest_size=16)
         self._total: int | None = None
         self._counted: int | None = None  # the total at the last page that overlaps with others
@@ -149,8 +153,10 @@ class Reading(Generic[E]):
             keys = self._known.keys(page.products)
             earlier = {key for key in keys if key in (self._known if self._met is None else self._met)}
             settled = set(filter(self._known.linked, keys))
-            linked = position <= self._first or bool(settled) or self._largest == 1
-            for index, twin in self._known.take(page.products, keys):
+            linked = position <= self._first or bool(settled) or self._largest == 1 or self._probes == [position]
+            overlap = self._overlap_of(page, keys, position)
+            repeated = set() if overlap is None else {at for at in range(overlap, len(keys)) if keys[at] in earlier}
+            for index, twin in self._known.take(page.products, keys, overlap or 0, repeated):
                 if twin is None:
                     self.fresh += 1
                     self._known.loose.add(keys[index])
@@ -162,7 +168,9 @@ class Reading(Generic[E]):
             self._note(page)
             if self._enough is not None and self.came >= self._enough:
                 return
-            if keys and keys == self._page and position != self._begun:
+            if not gained and self._probes[:1] == [position]:
+                position = self._next_probe()
+            elif keys and keys == self._page and position != self._begun:
                 position = self._come_again(position, full=len(keys) >= asked)
             elif not self._is_fruitful(gained):
                 position = None
@@ -191,6 +199,13 @@ class Reading(Generic[E]):
         if self.total is None or self.total - self._first + 1 > self.came:
             self.refusal = CatalogueError(f"the catalogue gave nothing new in {self._without_gain} requests")
         return False
+
+    def _overlap_of(self, page: Page[E], keys: list[int], position: int) -> int | None:
+        """Return how many entries of this page the last one has, too; None when entries may have moved."""
+        steady = self.calm and (page.total is None or page.total == self._total)
+        if self._again or not steady or self._shift(keys, position) != 0:
+            return None
+        return self.end + 1 - position
 
     def _come_again(self, position: int, *, full: bool) -> int | None:
         """Continue after a repeated page, unless the server returns nothing else."""
@@ -249,13 +264,18 @@ class Reading(Generic[E]):
     def _go_on(self, page: Page[E], keys: list[int], position: int, asked: int) -> int | None:
         """Return the position of the next page; None after the last one."""
         end = position + len(keys) - 1
+        largest = max(self._largest, len(keys))
+        size = asked if page.size == asked or not largest else max(2, largest)
+        if self._probes == [position]:
+            self._known.barren = 0
+        self._probes = []
         more = page.more is True or (self.total is not None and self.total > end)
         if not keys and position <= self._first:
             again = MAX_EMPTY if more else 1 if page.total is None else 0
-            return position if self._without_gain <= again else None
+            return position if self._without_gain <= again else self._probe(page, self._first + size)
         if not keys or (self._page and keys[-1] == self._page[-1] and end == self.end and position > self._begun):
             full = len(keys) >= min(asked, max(2, self._largest))
-            return self._insist(more=more or full or not keys)
+            return self._insist() if more or full or not keys else self._probe(page, end + size)
         follows = bool(self._page)
         self._page, self._begun, self.end = keys, position, end
         self._insisted = False
@@ -264,13 +284,30 @@ class Reading(Generic[E]):
         whole = page.size == asked or page.more is False or (page.size is None and page.total == end)
         short = len(keys) < self._largest if follows else whole
         self._largest = max(self._largest, len(keys))
+        following = max(position + 1, end + 1 - min(self._overlap, max(1, len(keys) // 2)))
         if len(keys) < asked and short and not more:
-            return None
-        return max(position + 1, end + 1 - min(self._overlap, max(1, len(keys) // 2)))
+            return self._probe(page, following, end + size)
+        return following
 
-    def _insist(self, *, more: bool) -> int | None:
-        """Request once what should follow the last entry, when the server announces more."""
-        if not more or self._insisted:
+    def _insist(self) -> int | None:
+        """Request once what should follow the last entry."""
+        if self._insisted:
             return None
         self._insisted = True
         return self.end + 1
+
+    def _probe(self, page: Page[E], position: int, *positions: int) -> int | None:
+        """Read on after a short page, where the server neither counts nor links: entries may be hidden on it.
+
+        The next page may bring more, and so may the one behind it, since all entries of a page may be hidden.
+        """
+        if self.total is not None or page.more is not None:
+            return None
+        self._probes = [position, *(positions if self._known.barren < MAX_BARREN else ())]
+        return position
+
+    def _next_probe(self) -> int | None:
+        """Return the position to probe after one that brought nothing; None after the last one."""
+        self._probes = self._probes[1:]
+        self._known.barren += not self._probes
+        return self._probes[0] if self._probes else None

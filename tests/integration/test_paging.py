@@ -282,6 +282,61 @@ async def test_total_that_is_too_small_ends_nothing(
     assert len(catalogue.asked) <= 7
 
 
+HIDDEN = {
+    "nothing": range(0),
+    "the last of the first page": [9],
+    "some here and there": [3, 9, 15, 16, 17, 24, 30],
+    "more than a page": range(10, 22),
+    "the first page": range(10),
+    "the end of a page, and a page more": range(9, 20),
+}
+
+
+@pytest.mark.parametrize("hidden", HIDDEN)
+@pytest.mark.parametrize("says_size", [True, False])
+async def test_short_page_is_no_end_where_results_are_neither_counted_nor_linked(
+    tmp_path: Path, sleeps: RecordedSleeps, hidden: str, *, says_size: bool
+) -> None:
+    """Entries that the user may not see are left out after paging, so that any page may be short or empty."""
+    items = newest_first(38)
+    asked: list[int] = []
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        start, count = int(request.query["startIndex"]), int(request.query["count"])
+        asked.append(start)
+        page = range(start - 1, min(len(items), start - 1 + count))
+        page_of = {"features": [items[at].entry() for at in page if at not in HIDDEN[hidden]]}
+        return web.Response(text=json.dumps(page_of | ({"itemsPerPage": count} if says_size else {})))
+
+    found = await ask(answer, tmp_path, sleeps)
+
+    assert {item.name for at, item in enumerate(items) if at not in HIDDEN[hidden]} == set(found)
+    assert len(found) == len(set(found))
+    assert len(asked) <= (7 if hidden == "nothing" else 20)
+
+
+@pytest.mark.parametrize("short", [1, 4, 9])
+async def test_page_of_fewer_than_asked_for_is_no_end(tmp_path: Path, sleeps: RecordedSleeps, short: int) -> None:
+    items = newest_first(28)
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        start, count = int(request.query["startIndex"]), int(request.query["count"])
+        given = items[start - 1 : start - 1 + (max(2, short) if 8 < start < 15 else count)]
+        return web.Response(text=json.dumps({"features": [item.entry() for item in given], "itemsPerPage": len(given)}))
+
+    assert 28 == len(await ask(answer, tmp_path, sleeps))
+
+
+@pytest.mark.parametrize("says_size", [True, False])
+async def test_short_list_without_a_total_costs_two_requests_more(
+    tmp_path: Path, sleeps: RecordedSleeps, *, says_size: bool
+) -> None:
+    catalogue = Listing(newest_first(7), total=lambda _, __, ___: None, says_size=says_size)
+
+    assert 7 == len(await ask(catalogue, tmp_path, sleeps))
+    assert len(catalogue.asked) <= 3
+
+
 @pytest.mark.parametrize("size", [10, 100])
 async def test_total_beyond_what_comes_is_told(tmp_path: Path, sleeps: RecordedSleeps, size: int) -> None:
     catalogue = Listing([Item(f"P{number}") for number in range(28)], total=lambda _, found, __: len(found) + 3)

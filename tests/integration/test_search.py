@@ -119,7 +119,7 @@ async def test_search_ends_right_whatever_the_server_leaves_out(
     site = await serve(scenes, page_maximum=7, dialect=Dialect(total=total, links=links, echo=echo))
 
     assert names(scenes) == await found(site)
-    assert 3 == len(pages(site))
+    assert (3 if total or links else 5) == len(pages(site))  # a short page alone does not prove the end
 
 
 @pytest.mark.parametrize(

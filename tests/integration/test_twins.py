@@ -91,6 +91,45 @@ async def test_link_whose_signature_changes_is_the_same_link(tmp_path: Path, sle
     assert 30 == len(await ask(catalogue, tmp_path, sleeps))
 
 
+@pytest.mark.parametrize("counted", [True, False])
+@pytest.mark.parametrize("apart", [1, 5, 6, 7, 15])
+async def test_archives_that_differ_in_the_query_are_two_also_on_different_pages(
+    tmp_path: Path, sleeps: RecordedSleeps, apart: int, *, counted: bool
+) -> None:
+    items = [Item(one.name, one.start, f"store/get?uuid={number}") for number, one in enumerate(newest_first(30))]
+    items.insert(3 + apart, Item("P00003", items[3].start, "store/get?uuid=999"))
+    catalogue = Listing(items) if counted else Listing(items, total=lambda _, __, ___: None)
+
+    async with listening(catalogue) as origin, client(origin, tmp_path, sleeps) as one:
+        found = [product async for product in one.catalogue.search()]
+
+    twins = [product for product in found if product.is_twin]
+    assert 31 == len(found)
+    assert ["P00003"] == [product.identifier for product in twins]
+    assert twins[0].url is not None
+    assert twins[0].url.endswith("uuid=999")
+
+
+@pytest.mark.parametrize(
+    "link", ["store/{name}.zip?X-Amz-Signature={number}&X-Amz-Date={number}", "get/{name}?t={number}"]
+)
+@pytest.mark.parametrize("apart", [1, 15])
+async def test_entry_that_is_listed_twice_with_changing_signatures_is_one(
+    tmp_path: Path, sleeps: RecordedSleeps, link: str, apart: int
+) -> None:
+    items = newest_first(30)
+    items.insert(3 + apart, items[3])
+    catalogue = Listing([Item(one.name, one.start, link.format(name=one.name, number=0)) for one in items])
+
+    def sign(listing: Listing) -> None:
+        number = len(listing.asked)
+        listing.items[:] = [Item(one.name, one.start, link.format(name=one.name, number=number)) for one in items]
+
+    catalogue.before = sign
+
+    assert 30 == len(await ask(catalogue, tmp_path, sleeps))
+
+
 async def test_names_that_differ_in_case_are_two(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     report, _ = await pull([Item("S2A_A"), Item("s2a_a", link="store/other.zip")], tmp_path, sleeps)
 
