@@ -1,8 +1,9 @@
 """Determine which product an archive is of, by its top folder.
 
 Sentinel-1 and -2 name the folder ``<identifier>.SAFE/``, Sentinel-3 ``<identifier>.SEN3/``; other missions have a
-file of that name. Further entries beside it do not matter, nor does one more folder around it. An archive is rejected
-only if it names *another* product and not this one; an archive without any product name is accepted.
+file of that name. Further entries beside it do not matter, nor do more folders around it. An archive is rejected only
+if it names *another* product and not this one; an archive without any product name is accepted. An empty folder names
+no product if there are files elsewhere.
 """
 
 from __future__ import annotations
@@ -71,6 +72,7 @@ def refuse_another(names: Collection[str], identifier: str) -> bool:
     OtherProductError
         The top folder names another product.
     """
+    names = [name for name in names if not _is_folder(name)] or names
     ours = _stem(identifier).upper()
     said = [_stem(name) for name in _named(names)]
     if any(_are_same_product(ours, theirs.upper()) for theirs in said):
@@ -84,17 +86,17 @@ def refuse_another(names: Collection[str], identifier: str) -> bool:
 
 
 def _named(names: Collection[str]) -> list[str]:
-    """Return possible product names: those at the top level, otherwise also ``.SAFE`` folders one level below."""
+    """Return possible product names: those at the top level, otherwise also ``.SAFE`` folders below it."""
     tops: dict[str, None] = {} if (top := top_folder(names)) is None else {top: None}
     below: dict[str, None] = {}
     for name in names:
         folders = _pieces(name)
-        if name[-1:] not in ("/", "\\"):
+        if not _is_folder(name):
             file = folders.pop() if folders else ""
             if not folders and file.lower().endswith(".nc"):
                 tops[file] = None
         tops |= dict.fromkeys(folders[:1])
-        below |= dict.fromkeys(folder for folder in folders[1:2] if _FORMAT.search(folder))
+        below |= dict.fromkeys(filter(_FORMAT.search, folders))
     return [*tops] if any(map(_PRODUCT.match, tops)) else [*tops, *below]
 
 
@@ -120,6 +122,10 @@ def _are_different_products(ours: str, theirs: str) -> bool:
 
 def _stem(name: str) -> str:
     return _SUFFIX.sub("", name)
+
+
+def _is_folder(name: str) -> bool:
+    return name[-1:] in ("/", "\\")
 
 
 def _pieces(name: str) -> list[str]:

@@ -109,6 +109,23 @@ def test_a_name_that_may_be_of_the_same_product_says_which_one_it_is(identifier:
     assert refuse_another(names(top), identifier)
 
 
+@pytest.mark.parametrize("around", ["data/x/", "a/b/c/d/", "product.SAFE/", "data\\x\\"])
+def test_folder_of_another_product_is_refused_at_any_depth(around: str) -> None:
+    with pytest.raises(OtherProductError, match=f"it is the archive of '{S2_OTHER}'"):
+        refuse_another([f"{around}{S2_OTHER}.SAFE/manifest.safe"], S2)
+
+    assert refuse_another([f"{around}{S2}.SAFE/manifest.safe"], S2)
+
+
+@pytest.mark.parametrize("empty", [f"{S2}.SAFE/", f"{S2_OTHER}.SAFE/{S2}/", f"{S2}.SAFE\\"])
+def test_empty_folder_of_its_name_makes_no_archive_of_another_product_its_own(empty: str) -> None:
+    with pytest.raises(OtherProductError, match=f"it is the archive of '{S2_OTHER}'"):
+        refuse_another([empty, f"{S2_OTHER}.SAFE/manifest.safe"], S2)
+
+    assert refuse_another([f"{S2}.SAFE/"], S2)
+    assert refuse_another([f"{S2}.SAFE/manifest.safe", f"{S2_OTHER}.SAFE/"], S2)
+
+
 def test_granule_may_lie_in_the_folder_of_its_product() -> None:
     assert refuse_another([f"{S2_OLD}.SAFE/manifest.safe", f"{S2_OLD}.SAFE/GRANULE/{GRANULE}/B02.jp2"], GRANULE)
 
@@ -158,7 +175,8 @@ def test_another_product_is_refused_beside_other_files_and_one_folder_further_in
         ([f"product/{S2_OTHER}.SAFE/a", f"product/{S2}.SAFE/a"], True),
         ([f"{S2}.SAFE/{S2_OTHER}.SAFE/a"], True),
         ([f"data/{S2_OTHER}/a", "readme.txt"], False),
-        ([f"data/more/{S2_OTHER}.SAFE/a"], False),
+        ([f"data/more/{S2_OTHER}/a"], False),
+        ([f"{S1}.SAFE/support/{S2_OTHER}.SAFE/a", f"{S2}.SAFE/a"], True),
         ([f"{S2_OTHER}.xml", "B02.jp2"], False),
     ],
 )
