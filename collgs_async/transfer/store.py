@@ -19,7 +19,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Final
 
 from collgs_async.errors import AuthenticationError, ExhaustedError, ProductError
 from collgs_async.models.text import format_duration
@@ -283,7 +283,7 @@ class Store:
     def _blame(self, job: DownloadJob, error: UnavailableError) -> None:
         """Fail a product, or try it again while it is not certain that the failure is its own."""
         if isinstance(error, BusyError):
-            self._wait_for_a_slot(job, error)
+            raise PutOff(min(self._left_to_wait(job, error), job.history.refused.next_pause()))
         blamed = job.history.record_blame()
         # The store must also have served others right before the last attempt. One that was away before may have
         # accepted others by chance, so it takes several rounds to blame the product.
@@ -293,15 +293,16 @@ class Store:
             raise error
         job.retry.once_more()
 
-    def _wait_for_a_slot(self, job: DownloadJob, error: BusyError) -> NoReturn:
-        """Postpone a product whose request is one too many: other clients may hold all that the store allows.
+    def _left_to_wait(self, job: DownloadJob, error: BusyError) -> float:
+        """Return the seconds for which a product may still be refused; raise the error if there are none.
 
-        How often that happens is chance; only the time without any success is limited.
+        Other clients may hold all that the store allows. How often its requests are those that are too many is chance;
+        only the time without any success is limited.
         """
         left = job.history.refused.left(self._limit, self._timing.now())
         if left <= 0:
             raise error
-        raise PutOff(min(left, job.history.refused.next_pause()))
+        return left
 
     async def _suspect(self, job: DownloadJob, error: UnavailableError, *, several: bool) -> None:
         """Start an outage if there is evidence for one; otherwise postpone the product once, then fail it."""
@@ -310,7 +311,9 @@ class Store:
             raise PutOff(FIRST_PAUSE)
         if not (several or self.successes):
             raise error
-        if job.history.record_outage() > job.retry.tries:
+        if isinstance(error, BusyError):
+            self._left_to_wait(job, error)
+        elif job.history.record_outage() > job.retry.tries:
             raise error  # the store becomes unavailable each time that this product is requested
         now = self._timing.now()
         job.retry.begin_anew()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import resource
 from collections import Counter
 from contextlib import contextmanager
@@ -231,6 +232,19 @@ async def test_refusals_as_too_many_cost_no_product_however_often_they_hit_it(
 
     assert (len(NAMES), 0) == (report.downloaded, report.failed)
     assert 41 == store.turns[NAMES[3]]
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_refusals_as_too_many_cost_no_product_whichever_requests_they_hit(
+    tmp_path: Path, sleeps: RecordedSleeps, seed: int
+) -> None:
+    """Other clients are faster nine times of ten, also when the store is probed."""
+    rng = random.Random(seed)
+    store = Store(lambda *_: AWAY["429"] if rng.random() < 0.9 else None)
+
+    report, _ = await pull(store, tmp_path / "archives", sleeps, workers=8, outage="10h", retries=1)
+
+    assert (len(NAMES), 0) == (report.downloaded, report.failed)
 
 
 @pytest.mark.parametrize("workers", [1, 4])
