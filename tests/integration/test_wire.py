@@ -64,6 +64,8 @@ class Kept(RawServer):
         Bytes of all answers.
     asked, connections
         How many answers were told, and how many connections there were.
+    path
+        The last path whose answer was told.
     """
 
     def __init__(self, bad: Mapping[str, Say]) -> None:
@@ -73,6 +75,7 @@ class Kept(RawServer):
         self.honest = False
         self.sent = 0
         self.asked = 0
+        self.path = ""
         self.connections = 0
 
     async def _nothing(self) -> AsyncIterator[bytes]:
@@ -92,6 +95,7 @@ class Kept(RawServer):
         name = path.partition("?")[0].strip("/").removesuffix(".zip")
         if name in self._bad and not self.honest:
             self.asked += 1
+            self.path = path
             return await self._bad[name](self, writer)
         page = self._page.replace(b"Connection: close\r\n", b"")
         await self.send(writer, ok(self.archives[name]) if name in self.archives else page)
@@ -173,10 +177,10 @@ def late(first: bytes, second: bytes) -> Say:
 
 
 def to_signed_link(redirect: bytes, answer: bytes) -> Say:
-    """Redirect once, then answer."""
+    """Redirect, and answer where the link has a query."""
 
     async def say(server: Kept, writer: asyncio.StreamWriter) -> bool:
-        await server.send(writer, redirect if server.asked == 1 else answer)
+        await server.send(writer, answer if "?" in server.path else redirect)
         return True
 
     return say
