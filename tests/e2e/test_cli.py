@@ -540,10 +540,9 @@ async def test_a_sign_in_form_stops_the_run_with_one_line(serve: Callable[..., A
     assert [] == list(site.folder.iterdir())
 
 
-async def test_an_output_folder_below_a_file_ends_the_run_with_one_line(
+async def test_an_output_folder_below_a_file_is_refused_in_one_line(
     serve: Callable[..., Any], run_cli: CommandHere
 ) -> None:
-    """What root cannot write either; such a run has found nothing wrong with the search."""
     site = await serve(level2_scenes(8))
     site.folder.write_text("")
 
@@ -551,9 +550,10 @@ async def test_an_output_folder_below_a_file_ends_the_run_with_one_line(
         await run_cli("--base-url", site.server.url, *COLLECTION, "--output", site.folder / "archives")
     )
 
-    assert 1 == ended.code
-    assert 1 == ended.err.count("Not a directory")
-    assert "The search ended early" not in ended.err
+    assert 2 == ended.code
+    assert "error: --output: expected a folder, found a file of this name" in ended.err
+    assert 1 == len(ended.err.splitlines())
+    assert [] == site.server.requests
     assert "" == site.folder.read_text()
 
 

@@ -7,11 +7,12 @@ import json
 import signal
 import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from collgs_async import CatalogueError, Query, Status, StorageError, sync
+from collgs_async import CatalogueError, ConfigError, Query, Status, StorageError, sync
 from collgs_async.models.progress import SilentProgress
 from tests.conftest import HANGS, fault, is_archive, level2_scenes
 from tests.support.commands import until
@@ -19,7 +20,6 @@ from tests.support.threaded import served, settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from collgs_async.demo.server import DemoServer
     from collgs_async.models.product import Outcome
@@ -73,8 +73,10 @@ def test_errors_are_raised_as_they_are(tmp_path: Path, *, within_a_loop: bool) -
         def use() -> None:
             with pytest.raises(CatalogueError, match="Unknown parentId 'NOPE'"):
                 sync.search(settings(server, tmp_path / "elsewhere", parentIdentifier="NOPE"))
-            with pytest.raises(StorageError, match="Not a directory"):
+            with pytest.raises(ConfigError, match="output_directory: expected a folder, found a file of this name"):
                 sync.run(settings(server, tmp_path / "archives"))
+            with pytest.raises(StorageError, match="/proc"):
+                sync.run(settings(server, Path("/proc/archives")))  # no folder can be made there
 
         if within_a_loop:
             asyncio.run(called(use))
