@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import logging
 import os
@@ -55,12 +54,6 @@ for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIG
 def pytest_xdist_auto_num_workers() -> int:
     """Run more tests at once than there are cores: many of them wait for a server, a kill or a pause."""
     return 2 * (os.cpu_count() or 1)
-
-
-def pytest_collection_finish() -> None:
-    """Keep what was imported and collected out of each later collection of garbage: it stays until the end."""
-    gc.collect()
-    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
