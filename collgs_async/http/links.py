@@ -100,11 +100,18 @@ def _url_of(link: _Link) -> URL:
     return URL.build(scheme=scheme, authority=authority, path=target, encoded=True)
 
 
+_IPV6 = re.compile(r"\[[0-9A-Fa-f:.]+\](:[0-9]*)?")
+"""A host in brackets (RFC 3986 §3.2.2); yarl reads other brackets differently each time."""
+
+
 def _origin(link: _Link) -> str:
     """Return scheme, host and port; raise ValueError for a host name that cannot be encoded, or is invalid punycode.
 
     yarl decodes the host only when ``URL.host`` is read, and the resolver raises an unrelated exception.
     """
+    host = (link.authority or "").rpartition("@")[2]
+    if set("[]") & set(host) and not _IPV6.fullmatch(host):
+        raise ValueError(f"{link.authority!r} is no name of a host")
     try:
         # Parsed twice: of "[::1 \u0130]", yarl makes a host that it cannot read.
         origin = URL(str(URL(f"{link.scheme}://{link.authority or ''}").origin()))
