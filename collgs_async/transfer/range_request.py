@@ -166,9 +166,11 @@ def build_request(
         requested, and compared with what is in the part file.
     """
     first, end = gap
-    if not ranges or not held.total:
+    validator = strong_validator(remote) if conditions and remote and remote.url == url else None
+    # While the first block is being written, a helper already knows the version of which it wants a piece.
+    if not ranges or not (held.total or (first and validator)):
         return RangeRequest()
-    if conditions and remote and remote.url == url and (validator := strong_validator(remote)):
+    if validator:
         return RangeRequest(first, end, validator)
     return RangeRequest(held.held_before(first, OVERLAP), end) if joins else RangeRequest()
 
@@ -275,7 +277,7 @@ def _interpret_range(
         return AskAgain(f"a range that begins at byte {first}, although {request.first} was asked for", ranges=False)
     if known and known.size is not None and total is not None and known.size != total:
         return AskAgain("the archive has another length now", from_start=True)
-    proven = not held or _same_version(remote, known, request)
+    proven = (not held and request.if_range is None) or _same_version(remote, known, request)
     if not proven and first == wanted > 0:
         # The body starts right after the part file, so there is no overlap to compare: ask for one, without If-Range.
         # A server that was already asked for an overlap and did not send it cannot be resumed from.

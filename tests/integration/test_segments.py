@@ -15,7 +15,7 @@ from collgs_async.models.product import Status
 from collgs_async.storage.part import PartFile
 from collgs_async.storage.sidecar import RemoteVersion
 from collgs_async.transfer.job import DownloadJob
-from collgs_async.transfer.range_request import ResponseBody
+from collgs_async.transfer.range_request import RangeRequest, ResponseBody
 from collgs_async.transfer.segment import Segment
 from collgs_async.transfer.tuning import TransferTuning
 from tests.conftest import HANGS, level2_scenes
@@ -240,6 +240,16 @@ async def test_helpers_that_start_together_get_equal_pieces(tmp_path: Path) -> N
         shared and spans(shared[1]) for shared in pieces
     ], "four connections are the most"
     assert 20 * MIB == longest.unclaimed
+
+
+async def test_helper_of_a_line_that_has_brought_nothing_yet_asks_for_its_piece_only(tmp_path: Path) -> None:
+    job = job_with(tmp_path, [], 100 * MIB)
+    running(job, 0, 100 * MIB, 0, seconds=1.0)
+
+    shared = job.split_largest(100.0)
+
+    assert shared
+    assert RangeRequest(50 * MIB, None, '"tag"') == job.next_request(shared[1])
 
 
 async def promised(tmp_path: Path) -> tuple[DownloadJob, Segment, list[Segment], Callable[[Segment], bool]]:

@@ -180,6 +180,30 @@ def test_gap_between_what_is_here_is_asked_for_to_its_end(
     assert sent == build_request(gap, SCATTERED, remote, URL)
 
 
+@pytest.mark.parametrize(
+    ("gap", "remote", "sent"),
+    [
+        pytest.param((50_000, SIZE), TAGGED, RangeRequest(50_000, SIZE, '"tag"'), id="a piece of a known version"),
+        pytest.param((50_000, SIZE), WEAK, RangeRequest(), id="no validator"),
+        pytest.param((0, 50_000), TAGGED, RangeRequest(), id="the beginning"),
+    ],
+)
+def test_while_nothing_is_here_only_a_validator_allows_to_begin_elsewhere(
+    gap: tuple[int, int | None], remote: RemoteVersion | None, sent: RangeRequest
+) -> None:
+    assert sent == build_request(gap, ByteRanges(), remote, URL)
+
+
+def test_piece_of_another_version_proves_nothing_though_nothing_is_here() -> None:
+    sent = RangeRequest(50_000, SIZE, '"tag"')
+
+    same = decide(206, span(50_000, SIZE - 1, ETag='"tag"'), request=sent, held=0, wanted=50_000)
+    other = interpreted(206, span(50_000, SIZE - 1, ETag='"other"'), request=sent, held=0, wanted=50_000)
+
+    assert same.proven
+    assert isinstance(other, AskAgain)
+
+
 def test_server_that_mishandles_ranges_or_conditions_is_not_asked_for_them() -> None:
     rest, held = (HELD, None), beginning(HELD)
 
