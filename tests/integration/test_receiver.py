@@ -18,7 +18,7 @@ import threading
 import time
 import tracemalloc
 import weakref
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -153,14 +153,34 @@ def receivers() -> Iterator[Receivers]:
     setattr(PartFile, "write_sync", write)  # noqa: B010
 
 
-def descriptors() -> int:
-    """Descriptors of this process; one more is open while they are counted."""
-    folder = Path("/proc/self/fd")
-    return len(list(folder.iterdir())) if folder.exists() else 0
+def descriptors() -> list[str]:
+    """Descriptors of this process, with what they lead to; the one that lists them is gone by then."""
+    folder, found = Path("/proc/self/fd"), []
+    for path in folder.iterdir() if folder.exists() else ():
+        with suppress(OSError):
+            target = str(path.readlink())
+            ends = ends_of(int(path.name)) if target.startswith("socket:") else ""
+            found.append(f"descriptor {path.name}: {target}{ends}")
+    return found
+
+
+def ends_of(descriptor: int) -> str:
+    """Name both ends of a connection; what has only one tells that."""
+    with socket.socket(fileno=os.dup(descriptor)) as line:
+        try:
+            return f" {line.getsockname()} to {line.getpeername()}"
+        except OSError as error:
+            return f" {line.getsockname()}, {error.strerror}"
 
 
 def receiver_threads() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("receiver")]
+
+
+def new_descriptors(before: list[str]) -> list[str]:
+    """Name what is open beside what was; empty if no more is open, though another one may have the number."""
+    now = descriptors()
+    return sorted({*now} - {*before}) if len(now) > len(before) else []
 
 
 @asynccontextmanager
@@ -171,7 +191,7 @@ async def nothing_left_behind() -> AsyncIterator[None]:
     end = time.monotonic() + HANGS
     while left := [
         *receiver_threads(),
-        *(f"a descriptor more than {before}" for _ in range(descriptors() - before)),
+        *new_descriptors(before),
         *map(repr, asyncio.all_tasks() - tasks - {asyncio.current_task()}),
     ]:
         assert time.monotonic() < end, left
