@@ -8,10 +8,13 @@ import signal
 import sys
 import threading
 import time
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from contextlib import ExitStack, contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final
 
 from collgs_async.http.messages import json_text, printable
+from collgs_async.models.width import wrap
+from collgs_async.reporting.colour import has_colour, is_screen, paint
+from collgs_async.reporting.screen import terminal_size
 
 if TYPE_CHECKING:
     import asyncio
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 
     from collgs_async.config.settings import Config
     from collgs_async.models.progress import SilentProgress
+    from collgs_async.reporting.bars import TqdmProgress
+    from collgs_async.reporting.colour import Colour
     from collgs_async.reporting.progress import ProgressCounter
 
 __all__ = ["ConsoleHandler", "run_with_signals"]
@@ -28,8 +33,14 @@ __all__ = ["ConsoleHandler", "run_with_signals"]
 log = logging.getLogger("collgs_async")
 
 
+_LABELS: Final[dict[int, Colour]] = {logging.ERROR: "red", logging.WARNING: "yellow"}
+
+
 class ConsoleHandler(logging.Handler):
     """Writes log messages to standard error, above the progress bars if there are any.
+
+    On a terminal, long messages are wrapped between words. A record may have the attribute ``colour``, that of the
+    message where there are colours, and ``event``, further members of its JSON object.
 
     Attributes
     ----------
@@ -46,7 +57,7 @@ class ConsoleHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one message."""
-        line = self._json(record) if self.as_json else printable(self._words(record))
+        line = self._json(record) if self.as_json else _text(record)
         if self.write_line:
             self.write_line(line)
             return
@@ -59,26 +70,74 @@ class ConsoleHandler(logging.Handler):
         """Show the progress of a run, with messages above it."""
         from collgs_async.reporting.bars import TqdmProgress
         from collgs_async.reporting.choice import choose_progress
+        from collgs_async.reporting.plain import EventProgress
 
-        progress = choose_progress(config.download_options.workers, quiet=args.quiet or args.log_json)
-        if isinstance(progress, TqdmProgress):
-            self.write_line = progress.write_line
-        try:
-            yield progress
-        finally:
-            progress.close()
-            self.write_line = None
-
-    @staticmethod
-    def _words(record: logging.LogRecord) -> str:
-        label = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
-        return label + record.getMessage()
+        progress: ProgressCounter | SilentProgress
+        if args.log_json and not args.quiet:
+            progress = EventProgress(_log_progress)
+        else:
+            progress = choose_progress(config.download_options.workers, quiet=args.quiet)
+        with ExitStack() as stack:
+            if isinstance(progress, TqdmProgress):
+                self.write_line = progress.write_line
+                stack.enter_context(_hidden_while_stopped(progress))
+            try:
+                yield progress
+            finally:
+                progress.close()
+                self.write_line = None
 
     @staticmethod
     def _json(record: logging.LogRecord) -> str:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         moment = f"{stamp}.{int(record.msecs):03d}Z"
-        return json_text({"time": moment, "level": record.levelname.lower(), "message": record.getMessage()})
+        event = getattr(record, "event", {})
+        return json_text(
+            {"time": moment, "level": record.levelname.lower(), "message": record.getMessage(), **event},
+        )
+
+
+def _text(record: logging.LogRecord) -> str:
+    """Return a message as people read it: with its level, and on a terminal in lines and colours."""
+    label = f"{record.levelname.lower()}:" if record.levelno >= logging.WARNING else ""
+    text = printable(f"{label} {record.getMessage()}" if label else record.getMessage())
+    if is_screen(sys.stderr):
+        text = "\n".join(wrap(text, terminal_size(sys.stderr)[0]))
+    if not has_colour(sys.stderr):
+        return text
+    if label:
+        return paint(label, _LABELS.get(record.levelno)) + text.removeprefix(label)
+    return paint(text, getattr(record, "colour", None))
+
+
+def _log_progress(line: str, figures: dict[str, Any]) -> None:
+    log.info("%s", line, extra={"event": {"event": "progress", **figures}})
+
+
+@contextmanager
+def _hidden_while_stopped(progress: TqdmProgress) -> Iterator[None]:
+    """Remove the bars before Ctrl-Z stops the process, so that the shell does not write over them."""
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTSTP) != signal.SIG_DFL:
+        yield
+        return
+    import asyncio
+
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        progress.hide()
+        signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGTSTP)  # returns when the process goes on
+        signal.signal(signal.SIGTSTP, handler)
+
+    def handler(_: int, __: FrameType | None) -> None:
+        loop.call_soon_threadsafe(stop)  # not here: the handler may interrupt a redraw
+
+    signal.signal(signal.SIGTSTP, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTSTP, signal.SIG_DFL)
 
 
 def run_with_signals(work: Coroutine[Any, Any, int]) -> int:

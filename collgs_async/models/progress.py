@@ -11,7 +11,13 @@ __all__ = ["Progress", "SilentProgress"]
 
 
 class Progress(Protocol):
-    """Receives the progress of a run; every method returns at once and never raises."""
+    """Receives the progress of runs; every method returns at once and never raises.
+
+    A run calls `open`, then reports its events, and calls `close` however it ends; the next one may follow.
+    """
+
+    def open(self) -> None:
+        """Begin the display of a run, with all counts at zero."""
 
     def expect(self, products: int) -> None:
         """Set the expected number of products; called again whenever it changes."""
@@ -29,6 +35,13 @@ class Progress(Protocol):
     def checking(self, product: Product) -> None:
         """Report that all bytes are here, and verification begins."""
 
+    def delayed(self, product: Product, why: str | None, *, seconds: float | None = None) -> None:
+        """Report that a product has to wait, until it is `started`, `checking` or `finished`.
+
+        `why` is a phrase such as ``HTTP 503: busy`` or ``on tape``, with the server's own words, which may hold any
+        characters; None: it no longer waits. `seconds` is the time until the next attempt; None when unknown.
+        """
+
     def waiting(self, what: str | None) -> None:
         """Report what the run waits for, such as an outage or archives on tape; None: no longer."""
 
@@ -42,6 +55,9 @@ class Progress(Protocol):
 class SilentProgress:
     """Ignores all progress, of products or of archives by name."""
 
+    def open(self) -> None:
+        """Do nothing."""
+
     def expect(self, products: int) -> None:
         """Do nothing."""
 
@@ -52,6 +68,9 @@ class SilentProgress:
         """Do nothing."""
 
     def checking(self, product: Product) -> None:
+        """Do nothing."""
+
+    def delayed(self, product: Product, why: str | None, *, seconds: float | None = None) -> None:
         """Do nothing."""
 
     def waiting(self, what: str | None) -> None:

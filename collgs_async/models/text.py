@@ -1,17 +1,30 @@
-"""Format and parse amounts (decimal bytes, where 1 kB is 1000 B; bytes per second; durations), and shorten text."""
+"""Format and parse amounts: counts, decimal bytes (1 kB is 1000 B), bytes per second, durations."""
 
 from __future__ import annotations
 
 import math
 import re
 
-__all__ = ["elide", "format_bytes", "format_duration", "format_rate", "format_share", "parse_duration", "parse_rate"]
+__all__ = ["format_bytes", "format_duration", "format_rate", "format_share", "parse_duration", "parse_rate", "plural"]
 
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 _POWERS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
 _SECONDS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(s|min|m|h|d|)", re.IGNORECASE | re.ASCII)
 _RATE = re.compile(r"([0-9]+(?:\.[0-9]+)?)([kmg]?)", re.IGNORECASE)
+
+
+def plural(count: int, noun: str, nouns: str | None = None) -> str:
+    """Return a count with its noun, such as ``1 request`` and ``2 requests``.
+
+    Parameters
+    ----------
+    count
+        The number.
+    noun, nouns
+        The noun for one, and for any other number; None: with an s.
+    """
+    return f"{count} {noun if count == 1 else nouns or f'{noun}s'}"
 
 
 def format_bytes(n: float) -> str:
@@ -26,16 +39,18 @@ def format_bytes(n: float) -> str:
     return f"{_digits(n, power)} {_UNITS[power]}"
 
 
-def format_share(part: float, whole: float) -> str:
+def format_share(part: float, whole: float, *, estimated: bool = False) -> str:
     """Format a part of an amount, both in the unit of the whole, such as ``3.4/14.1 GB``.
 
     Parameters
     ----------
     part, whole
         Bytes, not negative.
+    estimated
+        Whether the whole is an estimate, which is marked: ``3.4/~14.1 GB``.
     """
     power = _power(whole)
-    return f"{_digits(part, power)}/{_digits(whole, power)} {_UNITS[power]}"
+    return f"{_digits(part, power)}/{'~' * estimated}{_digits(whole, power)} {_UNITS[power]}"
 
 
 def format_rate(bytes_per_second: float) -> str:
@@ -107,11 +122,3 @@ def _power(n: float) -> int:
 def _digits(n: float, power: int) -> str:
     value = n / 1000**power
     return f"{value:.1f}" if power and round(value, 1) < 100 else f"{value:.0f}"
-
-
-def elide(text: str, width: int | None) -> str:
-    """Replace the middle of a text with ``…`` when it is longer than `width` characters (1 or more; None: any)."""
-    if width is None or len(text) <= width:
-        return text
-    tail = (width - 1) // 2
-    return f"{text[: width - 1 - tail]}…{text[len(text) - tail :]}"

@@ -6,7 +6,9 @@ import sys
 from typing import TYPE_CHECKING, TextIO
 
 from collgs_async.models.progress import SilentProgress
-from collgs_async.reporting.bars import TqdmProgress, is_notebook
+from collgs_async.reporting.bars import TqdmProgress
+from collgs_async.reporting.colour import is_screen
+from collgs_async.reporting.notebook_bars import NotebookProgress, is_notebook
 from collgs_async.reporting.plain import PlainProgress
 
 if TYPE_CHECKING:
@@ -27,11 +29,11 @@ def choose_progress(
     quiet
         Whether to show nothing at all.
     file
-        The output; None means standard error.
+        The output; None means standard error. A terminal whose ``TERM`` is ``dumb`` gets plain lines, too.
     """
     file = sys.stderr if file is None else file
     if quiet:
         return SilentProgress()
-    if is_notebook() or file.isatty():
-        return TqdmProgress(workers, file=file)
-    return PlainProgress(file=file)
+    if is_notebook():
+        return NotebookProgress(workers, file=file)
+    return TqdmProgress(workers, file=file) if is_screen(file) else PlainProgress(file=file)

@@ -13,7 +13,8 @@ from urllib.parse import quote
 from collgs_async.errors import CollgsError, ConfigError
 from collgs_async.http.messages import json_text, printable
 from collgs_async.models.geojson import FLAT_FIELDS, properties, rewind
-from collgs_async.models.text import elide, format_bytes
+from collgs_async.models.text import format_bytes
+from collgs_async.models.width import elide
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence

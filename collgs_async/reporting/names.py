@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from collgs_async.http.messages import printable
-from collgs_async.models.text import elide
+from collgs_async.models.width import elide
 
 __all__ = ["short_name"]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
 from abc import ABC, abstractmethod
 from collections import deque
@@ -9,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from collgs_async.models.product import Status
+from collgs_async.models.text import format_bytes, format_share, plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +22,9 @@ __all__ = ["ProgressCounter", "Speed", "Transfer"]
 
 _WINDOW = 15.0
 _STEP = 0.5
+_TICK = 0.25
+_LONGEST_GAP = 3.0
+"""Seconds without a tick after which the process must have been stopped, as by Ctrl-Z."""
 
 
 class Speed:
@@ -61,6 +67,10 @@ class Transfer:
         Length of the archive in bytes; None while unknown.
     checking
         Whether all bytes are here and are being verified.
+    why
+        What it waits for; None while it does not wait.
+    until
+        When the wait ends, by the counter's clock; None when unknown.
     speed
         The rate of its bytes.
     """
@@ -69,6 +79,8 @@ class Transfer:
     have: int = 0
     size: int | None = None
     checking: bool = False
+    why: str | None = None
+    until: float | None = None
     speed: Speed = field(default_factory=Speed)
 
     @property
@@ -76,11 +88,17 @@ class Transfer:
         """Bytes that are here, at most the size: a byte transferred twice counts once."""
         return self.have if self.size is None else min(self.have, self.size)
 
+    def go_on(self, *, checking: bool = False) -> None:
+        """Record that it waits no longer."""
+        self.checking, self.why, self.until = checking, None, None
+
 
 class ProgressCounter(ABC):
     """Counts progress events, of products or of archives by name; subclasses display the counts whenever they change.
 
-    Finished products are folded into sums, so that a run of a million products stays small.
+    Finished products are folded into sums, so that a run of a million products stays small. While an event loop runs,
+    the display is also updated when nothing happens, so that a stalled rate falls to 0. Time in which the process is
+    stopped, as by Ctrl-Z, counts neither in rates nor in estimates.
 
     Parameters
     ----------
@@ -90,6 +108,13 @@ class ProgressCounter(ABC):
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
+        self._timer: asyncio.TimerHandle | None = None
+        self._reset()
+
+    def _reset(self) -> None:
+        self._began = self._seen_at = self._clock()
+        self._stopped = 0.0
+        self._is_closed = False
         self._speed = Speed()
         self._settled_bytes = 0
         self._sizes: tuple[int, int] = (0, 0)
@@ -101,12 +126,54 @@ class ProgressCounter(ABC):
         self.transfers: dict[str, Transfer] = {}
 
     @abstractmethod
-    def _changed(self) -> None:
-        """Display the new counts, or skip the update if it is too early."""
+    def _show(self) -> None:
+        """Display the counts, or skip the update if it is too early."""
 
     @abstractmethod
-    def close(self) -> None:
+    def _end(self) -> None:
         """End the display."""
+
+    def open(self) -> None:
+        """Begin the display of a run, with all counts at zero."""
+        self.close()
+        self._reset()
+
+    def close(self) -> None:
+        """End the display; further events are counted, but not displayed."""
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        if not self._is_closed:
+            self._is_closed = True
+            self._end()
+
+    def _changed(self) -> None:
+        if self._is_closed:
+            return
+        if self._timer is None:
+            self._tick_later()
+        self._show()
+
+    def _tick_later(self) -> None:
+        with contextlib.suppress(RuntimeError):  # without a loop, only events update the display
+            self._timer = asyncio.get_running_loop().call_later(_TICK, self._tick)
+            self._seen_at = self._clock()
+
+    def _tick(self) -> None:
+        self._now()
+        self._tick_later()
+        self._show()
+
+    def _now(self) -> float:
+        """Return the time without that in which the process was stopped.
+
+        There is a tick several times a second, so that a long gap between two looks at the clock is such a time.
+        """
+        now = self._clock()
+        if self._timer is not None and now - self._seen_at > _LONGEST_GAP:
+            self._stopped += now - self._seen_at
+        self._seen_at = now
+        return now - self._stopped
 
     def expect(self, products: int) -> None:
         """Set the expected number of products."""
@@ -120,7 +187,8 @@ class ProgressCounter(ABC):
     def begin(self, name: str, *, have: int = 0, size: int | None) -> None:
         """Count an archive of which `have` of `size` bytes are here."""
         transfer = self._transfer(name)
-        transfer.have, transfer.size, transfer.checking = have, size, False
+        transfer.have, transfer.size = have, size
+        transfer.go_on()
         self._changed()
 
     def advanced(self, product: Product, nbytes: int) -> None:
@@ -129,7 +197,7 @@ class ProgressCounter(ABC):
 
     def add(self, name: str, nbytes: int) -> None:
         """Add bytes of an archive."""
-        now = self._clock()
+        now = self._now()
         self.moved += nbytes
         self._speed.add(nbytes, now)
         if transfer := self.transfers.get(name):
@@ -139,7 +207,15 @@ class ProgressCounter(ABC):
 
     def checking(self, product: Product) -> None:
         """Mark a product as being verified."""
-        self._transfer(product.identifier).checking = True
+        self._transfer(product.identifier).go_on(checking=True)
+        self._changed()
+
+    def delayed(self, product: Product, why: str | None, *, seconds: float | None = None) -> None:
+        """Mark a product as waiting; None: it no longer waits."""
+        transfer = self._transfer(product.identifier)
+        transfer.go_on()
+        if why is not None:
+            transfer.why, transfer.until = why, None if seconds is None else self._now() + seconds
         self._changed()
 
     def waiting(self, what: str | None) -> None:
@@ -165,24 +241,32 @@ class ProgressCounter(ABC):
         self._changed()
 
     @property
+    def elapsed(self) -> float:
+        """Seconds since the run began, by the clock on the wall."""
+        return self._clock() - self._began
+
+    @property
     def here(self) -> int:
         """Bytes on disk of all products that were not skipped, those of earlier runs included."""
         return self._settled_bytes + sum(transfer.here for transfer in self.transfers.values())
 
     @property
     def total(self) -> int | None:
-        """Estimated bytes in total, with the average for products of unknown size; None without an estimate."""
-        running = [transfer.size for transfer in self.transfers.values() if transfer.size is not None]
+        """Bytes in total, with the average for products of unknown size; None without an estimate."""
         known, sized = self._known_sizes(*self.transfers.values())
         if self.expected is None or not sized:
             return None
-        unsized = max(0, self.expected - self.settled - len(running))
-        return max(self.here, round(self._settled_bytes + sum(running) + unsized * known / sized))
+        return max(self.here, round(self._settled_bytes + self._running_bytes() + self._unsized * known / sized))
+
+    @property
+    def is_estimate(self) -> bool:
+        """Whether `total` is an estimate, since products of unknown size are still to come."""
+        return self._unsized > 0
 
     @property
     def rate(self) -> float:
         """Bytes per second of this run, smoothed."""
-        return self._speed.rate(self._clock())
+        return self._speed.rate(self._now())
 
     @property
     def seconds_left(self) -> float | None:
@@ -193,8 +277,24 @@ class ProgressCounter(ABC):
     @property
     def products(self) -> str:
         """The number of products with an outcome, and the total when it is known: ``12/50 products``."""
-        promise = "" if self.expected is None else f"/{max(self.expected, self.settled)}"
-        return f"{self.settled}{promise} products"
+        if self.expected is None:
+            return plural(self.settled, "product")
+        most = max(self.expected, self.settled)
+        return f"{self.settled}/{plural(most, 'product')}"
+
+    @property
+    def amount(self) -> str:
+        """The bytes here, and in total when that is known: ``3.4/~14.1 GB``, with ``~`` before an estimate."""
+        total = self.total
+        return format_share(self.here, total, estimated=self.is_estimate) if total else format_bytes(self.here)
+
+    @property
+    def _unsized(self) -> int:
+        sized = sum(transfer.size is not None for transfer in self.transfers.values())
+        return max(0, (self.expected or 0) - self.settled - sized)
+
+    def _running_bytes(self) -> int:
+        return sum(transfer.size or 0 for transfer in self.transfers.values())
 
     def _transfer(self, name: str) -> Transfer:
         return self.transfers.setdefault(name, Transfer(name))
