@@ -48,7 +48,9 @@ def overview() -> str:
     for heading in dict.fromkeys(command.heading for command in COMMANDS.values()):
         named = {name: command.help for name, command in COMMANDS.items() if command.heading == heading}
         parts.append(f"{heading}:\n{_table(named, 15)}")
-    options = {f"{one.flag} {one.metavar}".rstrip(): one.help for one in OPTIONS if one.flag in _MOST_NEEDED}
+    options = {
+        f"{', '.join(one.flags)} {one.metavar}".rstrip(): one.help for one in OPTIONS if one.flag in _MOST_NEEDED
+    }
     options["--dry-run"] = "list what would be pulled, and leave"
     topics = _table({"collgs-async help TOPIC": ", ".join(TOPICS)}, 33)
     return "\n\n".join([*parts, f"options that are needed most:\n{_table(options, 28)}", f"{_EXAMPLES}\n{topics}\n"])

@@ -129,10 +129,9 @@ def dispatch(args: Namespace, console: ConsoleHandler) -> int:
 
             return initialise(args.file)
         case "login":
-            from collgs_async.cli.commands.setup import login
+            from collgs_async.cli.commands.setup import login, read_login
 
-            any_collection = {} if has_selection(args) else {"parameters.parentIdentifier": "S2_MSIL2A"}
-            return run_with_signals(login(read_config(args, any_collection)))
+            return run_with_signals(login(read_login(args)))
         case "demo":
             from collgs_async.cli.commands.demo import demo
 

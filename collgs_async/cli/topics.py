@@ -30,7 +30,10 @@ FILES: Final = {
 VARIABLES: Final = {
     "COLLGS_USERNAME": "the user name for the sign-in",
     "COLLGS_PASSWORD": "the password for the sign-in; there is no flag for it",
+    "COLLGS_PASSWORD_FILE": "a file with the password, as systemd and Docker give it to services",
+    "COLLGS_CONFIG": "the configuration file, unless --config names one",
     "HTTP_PROXY, HTTPS_PROXY": "the proxy to go through, unless --proxy names one",
+    "ALL_PROXY": "the same, for what neither of these two names; a SOCKS proxy is refused",
     "NO_PROXY": "hosts that are reached without the proxy",
 }
 """Environment variables beside those of the options table."""
@@ -63,7 +66,7 @@ def _meaning(option: Option) -> str:
 
 def _flags(*groups: Group) -> dict[str, str]:
     options = [option for option in OPTIONS if option.group in groups]
-    return {f"{option.flag} {option.metavar}".rstrip(): _meaning(option) for option in options}
+    return {f"{', '.join(option.flags)} {option.metavar}".rstrip(): _meaning(option) for option in options}
 
 
 TOPICS: Final = {

@@ -348,9 +348,11 @@ def _identifiers(value: object) -> str | Path | tuple[str, ...]:
 
 
 def _interval(words: str) -> object:
-    """Parse MIN,MAX to a closed interval; without brackets the catalogue would interpret "MIN or MAX"."""
-    bare = "," in words and not set("[]") & set(words)
-    return f"[{words}]" if bare else words
+    """Parse MAX or MIN,MAX to a closed interval; without brackets the catalogue would read "exactly" or "either"."""
+    bare = words.replace("%", "").strip()
+    if _NUMBER.fullmatch(bare):
+        return f"[0,{bare}]"
+    return f"[{bare}]" if "," in bare and not set("[]") & set(words) else words
 
 
 SEARCH_VALUE = Kind("", _as_it_is)

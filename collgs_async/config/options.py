@@ -49,6 +49,8 @@ class Option:
         Its purpose, in one line.
     default
         The value when nothing else is given; None: nothing, or no limit.
+    short
+        A second flag of one letter, such as ``-j``; empty: none.
     """
 
     key: str
@@ -58,6 +60,12 @@ class Option:
     group: Group
     help: str
     default: str | float | bool | None = None
+    short: str = ""
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Its names on the command line, the short one first."""
+        return (self.short, self.flag) if self.short else (self.flag,)
 
     @property
     def keyword(self) -> str:
@@ -88,19 +96,21 @@ def setting(
     default: Any,
     help: str,  # noqa: A002  (as the attribute)
     group: Group | None = None,
+    short: str = "",
 ) -> Any:
     """Declare a field of a section.
 
     Parameters
     ----------
-    flag, metavar, kind, help
-        As in `Option`.
+    flag, metavar, kind, help, short
+        As in `Option`; without a placeholder, the choices of the kind are one.
     default
         The value when nothing else is given. None makes None a valid value.
     group
         The heading of the help; None: that of the section.
     """
-    row = {"flag": flag, "metavar": metavar, "kind": kind, "group": group, "help": help}
+    words = metavar or "|".join(kind.choices)
+    row = {"flag": flag, "metavar": words, "kind": kind, "group": group, "help": help, "short": short}
     return field(default=default, metadata=row)
 
 

@@ -64,7 +64,7 @@ class Selection(Section):
     platform: _Words = setting("--platform", "NAME,...",
         kinds.criterion("platform", "platforms such as S2A,S2B or Sentinel-2A, or a mission such as S2"), default=None,
         help="only products of these satellites, such as S2A or Sentinel-2B")
-    orbit_direction: _Words = setting("--orbit-direction", "NAME",
+    orbit_direction: _Words = setting("--orbit-direction", "",
         kinds.criterion("orbit_direction", "ASCENDING or DESCENDING", "ASCENDING", "DESCENDING"), default=None,
         help="only products of ASCENDING or of DESCENDING orbits")
     polarisation: _Words = setting("--polarisation", "LIST",
@@ -78,7 +78,7 @@ class Selection(Section):
         help="of the products of one acquisition, only those of the newest processing baseline")
     best_per: _Words = setting("--best-per", "GROUP", kinds.BEST_PER, default=None,
         help="one product for each tile, day or month, or for each tile,month")
-    by: Literal["cloud", "coverage"] | None = setting("--by", "MERIT",
+    by: Literal["cloud", "coverage"] | None = setting("--by", "",
         kinds.one_of("cloud", "coverage", any_case=True), default=None,
         help="what makes it the best: cloud (the least, the default) or coverage (the most of the area)")
     ids: str | Path | tuple[str, ...] | None = setting("--ids", "FILE|-", kinds.IDENTIFIERS, default=None,
@@ -151,10 +151,10 @@ class DownloadOptions(Section):
     # fmt: off
     skip_existing: bool = setting("--skip-existing", "", kinds.SWITCH, default=True, group="output",
         help="do not fetch again what is in the folder")
-    verify: Literal["crc", "structure", "size"] = setting("--verify", "HOW",
+    verify: Literal["crc", "structure", "size"] = setting("--verify", "",
         kinds.one_of("crc", "structure", "size"), default="crc", group="output",
         help="how an archive is checked before it gets its name")
-    workers: int = setting("--workers", "N", kinds.whole(1, 64), default=4,
+    workers: int = setting("--workers", "N", kinds.whole(1, 64), default=4, short="-j",
         help="how many archives are fetched at the same time")
     segments: int = setting("--segments", "N", kinds.whole(1, 64), default=4,
         help="the most connections for one archive, when workers have nothing else to do")
@@ -200,7 +200,7 @@ class Connection(Section):
         help="how the program names itself to the server")
     auth_hosts: tuple[str, ...] = setting("--auth-hosts", "HOST,...", kinds.HOSTS, default=(),
         help="hosts that may be given the password, beside the catalogue's own and those below it")
-    sign_in: Literal["auto", "always"] = setting("--sign-in", "WHEN", kinds.one_of("auto", "always"), default="auto",
+    sign_in: Literal["auto", "always"] = setting("--sign-in", "", kinds.one_of("auto", "always"), default="auto",
         help="auto: where a form is met; always: before the search, for catalogues that list more to those they know")
     proxy: str | None = setting("--proxy", "URL", kinds.PROXY, default=None,
         help="the HTTP proxy to go through")
@@ -249,7 +249,7 @@ class Config(Section):
         default_factory=dict, metadata={"kind": kinds.Kind("an object", _read_parameters)}
     )
     output_directory: Path = setting("--output", "DIR", kinds.FOLDER, default=Path("downloads"),
-        help="the folder for the archives; it is made when it is missing")
+        short="-o", help="the folder for the archives; it is made when it is missing")
     selection: Selection = part(Selection)
     connection: Connection = part(Connection)
     download_options: DownloadOptions = part(DownloadOptions)
@@ -332,10 +332,10 @@ PARAMETERS = (
         help="only products sensed at or after this date, time or day: 30d and 2w ago, yesterday, today (UTC)"),
     Option("parameters.timeEnd", "--end", "TIME", kinds.SEARCH_VALUE, group="selection",
         help="only products sensed at or before this time (UTC); a day means its end"),
-    Option("parameters.cloudCover", "--cloud-cover", "MIN,MAX", kinds.INTERVAL,
-        group="selection", help="only optical products with this much cloud, in percent"),
+    Option("parameters.cloudCover", "--cloud-cover", "MAX|MIN,MAX", kinds.INTERVAL,
+        group="selection", help="only optical products with at most, or from to, this much cloud in percent"),
     Option("parameters.count", "--count", "N", kinds.SEARCH_VALUE,
-        group="selection", help="at most so many products, the newest first"),
+        group="selection", short="-n", help="at most so many products, the newest first"),
 )
 # fmt: on
 """Search parameters of the catalogue that have a flag; `Query` validates them."""

@@ -29,10 +29,11 @@ def options_table() -> str:
         default = (
             "" if option.default is None else f"`{str(option.default).lower() if option.is_switch else option.default}`"
         )
+        short = f"`{option.short}`, " if option.short else ""
         flag = (
             f"`{option.flag}`, `--no-{option.flag[2:]}`"
             if option.is_switch
-            else f"`{option.flag}{value}`".replace("|", "\\|")
+            else f"{short}`{option.flag}{value}`".replace("|", "\\|")
         )
         meaning = option.help.replace("|", "\\|")
         rows.append(f"| `{option.key}` | {flag} | `{env_name(option)}` | {meaning} | {default} |")

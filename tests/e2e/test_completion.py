@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from collgs_async.cli.arguments import SHELLS
 from collgs_async.cli.completion import completion_script
 from collgs_async.cli.main import main
-from collgs_async.cli.parser import COMMANDS, SHELLS, command_parser
+from collgs_async.cli.parser import COMMANDS, command_parser
 from collgs_async.cli.topics import TOPICS
 from collgs_async.config.settings import OPTIONS
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from collgs_async.cli.settings import DEFAULT_CONFIG
+from collgs_async.cli.settings import DEFAULT_CONFIG, read_settings
 from collgs_async.config.loading import sample_config
 from collgs_async.errors import ConfigError
 
 if TYPE_CHECKING:
+    from argparse import Namespace
     from pathlib import Path
 
     from collgs_async.config.settings import Config
 
-__all__ = ["first_steps", "initialise", "login"]
+__all__ = ["first_steps", "initialise", "login", "read_login"]
 
 log = logging.getLogger("collgs_async")
 
@@ -39,6 +40,12 @@ def first_steps() -> int:
     log.error("nothing says what to search for: there is no config.json, and no option such as --collection was given")
     initialise(DEFAULT_CONFIG)
     return 2
+
+
+def read_login(args: Namespace) -> Config:
+    """Load the settings of `login`; where nothing names a collection, that of Sentinel-2 is asked."""
+    config = read_settings(args)
+    return config if config.query else read_settings(args, {"parameters.parentIdentifier": "S2_MSIL2A"})
 
 
 async def login(config: Config) -> int:
