@@ -147,7 +147,7 @@ def dispatch(args: Namespace, console: ConsoleHandler) -> int:
         case "quicklooks":
             from collgs_async.cli.commands.search import quicklooks
 
-            return run_with_signals(quicklooks(read_config(args)))
+            return run_with_signals(quicklooks(read_config(args), dry_run=args.dry_run))
         case "collections":
             from collgs_async.cli.commands.catalogue import collections
 
@@ -169,7 +169,9 @@ def _plan(args: Namespace) -> int:
 
     if args.diff:
         return run_with_signals(compare_plans(read_plan_settings("--diff", args), args))
-    if args.file is None:
+    if args.exit_code:
+        raise ConfigError("--exit-code: expected --diff beside it, found none")
+    if args.file is None and not args.dry_run:
         raise ConfigError("plan: expected the name of a file to write, such as plan.json, found none")
     return run_with_signals(make_plan(read_config(args), args))
 

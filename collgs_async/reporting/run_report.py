@@ -21,7 +21,15 @@ if TYPE_CHECKING:
     from collgs_async.errors import CollgsError
     from collgs_async.models.product import Outcome
 
-__all__ = ["RunReportWriter", "bare_message"]
+__all__ = [
+    "RunReportWriter",
+    "bare_message",
+    "encoded",
+    "file_chunks",
+    "open_spool",
+    "product_entry",
+    "search_entry",
+]
 
 _USERINFO = re.compile(r"([a-z][a-z0-9+.-]*://)[^\s/?#]*@", re.IGNORECASE)
 
@@ -45,7 +53,7 @@ class RunReportWriter:
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
-        self._spool = None if path is None else _open_spool(path)
+        self._spool = None if path is None else open_spool(path)
         self._counts: Counter[Status] = Counter()
         self._elsewhere = 0
         self._bytes = 0
@@ -76,7 +84,7 @@ class RunReportWriter:
             self._failures.append(outcome)
         if self._spool is not None:
             try:
-                self._spool.write(_encoded(_product_entry(outcome)) + b"\n")
+                self._spool.write(encoded(product_entry(outcome)) + b"\n")
             except OSError as error:
                 raise self._cannot_write(error) from error
 
@@ -119,7 +127,7 @@ class RunReportWriter:
         if self._path is None or self._spool is None:
             return
         try:
-            write_file(self._path, _file_chunks(report, self._spooled()))
+            write_file(self._path, file_chunks(_summary_entry(report), search_entry(report), self._spooled()))
         except OSError as error:
             if self._path == STDOUT:
                 raise
@@ -134,7 +142,7 @@ class RunReportWriter:
         return StorageError(f"--report: cannot write {self._path}: {error.strerror}")
 
 
-def _open_spool(path: Path) -> IO[bytes]:
+def open_spool(path: Path) -> IO[bytes]:
     """Open a nameless file on the disk of the report, so that a full disk is noticed during the run."""
     if path == STDOUT or is_stream(path):
         return TemporaryFile()
@@ -150,10 +158,10 @@ def _open_spool(path: Path) -> IO[bytes]:
         raise ConfigError(f"--report: cannot write in {folder}: {error.strerror}") from error
 
 
-def _file_chunks(report: Report, products: Iterable[bytes]) -> Iterator[bytes]:
+def file_chunks(summary: dict[str, Any], search: dict[str, Any], products: Iterable[bytes]) -> Iterator[bytes]:
     """Yield the report with one product per line, for reading and for diff."""
-    yield b'{"summary": ' + _encoded(_summary_entry(report))
-    yield b',\n "search": ' + _encoded(_search_entry(report))
+    yield b'{"summary": ' + encoded(summary)
+    yield b',\n "search": ' + encoded(search)
     yield b',\n "products": ['
     separator = b"\n"
     for product in products:
@@ -162,7 +170,8 @@ def _file_chunks(report: Report, products: Iterable[bytes]) -> Iterator[bytes]:
     yield b"\n]}\n"
 
 
-def _encoded(entry: dict[str, Any]) -> bytes:
+def encoded(entry: dict[str, Any]) -> bytes:
+    """Return an entry as JSON in one line."""
     return json_text(entry, ascii_only=False).encode()  # escapes lone surrogates of a file name that is not UTF-8
 
 
@@ -177,7 +186,8 @@ def _summary_entry(report: Report) -> dict[str, Any]:
     }
 
 
-def _search_entry(report: Report) -> dict[str, Any]:
+def search_entry(report: Report) -> dict[str, Any]:
+    """Return the entry of the search."""
     return {
         "total": report.search_total,
         "pages": report.search_pages,
@@ -187,7 +197,8 @@ def _search_entry(report: Report) -> dict[str, Any]:
     }
 
 
-def _product_entry(outcome: Outcome) -> dict[str, Any]:
+def product_entry(outcome: Outcome) -> dict[str, Any]:
+    """Return the entry of one product."""
     return {
         "id": outcome.product.identifier,
         "status": outcome.status,

@@ -315,11 +315,13 @@ async def test_a_plan_in_a_folder_that_is_not_there_asks_nothing(
     assert [] == site.server.requests
 
 
-async def test_an_older_plan_is_written_over(serve: Callable[..., Any], run_cli: CommandHere, cwd: Path) -> None:
+async def test_an_older_plan_is_written_over_by_force(
+    serve: Callable[..., Any], run_cli: CommandHere, cwd: Path
+) -> None:
     site = await serve(level2_scenes(3))
 
     for count in (1, 2):
-        await run_cli("plan", "plan.json", "--base-url", site.server.url, *COLLECTION, "--count", count)
+        await run_cli("plan", "plan.json", "--base-url", site.server.url, *COLLECTION, "--count", count, "--force")
 
     assert 2 == len(Plan.read(cwd / "plan.json").products)
 

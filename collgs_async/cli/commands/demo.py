@@ -74,6 +74,8 @@ async def demo(args: Namespace, console: ConsoleHandler) -> int:
         scenes = make_constellation(count, tiles=(*LUXEMBOURG, *FIJI), first=date(2022, 7, 1), size=SMALL)
     else:
         scenes = make_scenes(max(count or 12, len(spoiled)), size=SIZE)
+    if args.dry_run:
+        return _log_scenes(scenes)
     with tempfile.TemporaryDirectory(prefix="collgs-store-") as store:
         server = DemoServer(
             scenes,
@@ -92,6 +94,13 @@ async def demo(args: Namespace, console: ConsoleHandler) -> int:
             return await (_serve(server) if args.serve else DemoRun(server, args, console).run())
         finally:
             await server.__aexit__(None, None, None)
+
+
+def _log_scenes(scenes: Sequence[Scene]) -> int:
+    for collection in COLLECTIONS:
+        sizes = [scene.size for scene in scenes if scene.collection == collection]
+        log.info("  %-10s  %2d would be pulled, %s", collection, len(sizes), format_bytes(sum(sizes)))
+    return 0
 
 
 def _select_faults(names: Sequence[str]) -> list[Fault]:

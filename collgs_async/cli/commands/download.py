@@ -29,8 +29,6 @@ async def download(config: Config, args: Namespace, console: ConsoleHandler) -> 
     _check_listing_flags(args)
     plan = Plan.read(args.plan) if args.plan else None
     if args.dry_run:
-        if args.report:
-            raise ConfigError("--report: expected a run that fetches, found --dry-run")
         from collgs_async.cli.commands.search import search
 
         return await search(config, args, plan)

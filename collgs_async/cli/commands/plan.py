@@ -29,18 +29,20 @@ log = logging.getLogger("collgs_async")
 async def make_plan(config: Config, args: Namespace) -> int:
     """Select products, and write the plan."""
     target = args.file
-    _refuse_to_replace(target)
+    if target is not None:
+        _refuse_to_replace(target, force=args.force)
     async with Client(config) as client:
         plan = await client.create_plan(sizes=args.sizes)
-    plan.write(target)
+    if not args.dry_run:
+        plan.write(target)
     missing = [one.identifier for one in plan.left_out if one.kind == MISSING]
     left_out = Counter(one.kind for one in plan.left_out if one.kind != MISSING)
     for line in missing_lines(missing):
         log.error("%s", line)
-    log.info("%s: %s", target, _summary(plan))
+    log.info("%s%s", f"{target or 'the plan'} would hold " if args.dry_run else f"{target}: ", _summary(plan))
     if left_out:
         log.info("%s", excluded_line(left_out))
-    if plan.products and target != STDOUT:
+    if plan.products and not args.dry_run and target != STDOUT:
         log.info("pull it with `collgs-async --plan %s`", target)
     return 1 if missing or left_out[TWIN] else 0
 
@@ -57,7 +59,7 @@ async def compare_plans(config: Config, args: Namespace) -> int:
     for line in comparison.lines():
         sys.stdout.write(printable(line) + "\n")
     log.info("%s", comparison)
-    return 0
+    return 1 if args.exit_code and comparison else 0
 
 
 def _with_query_of(plan: Plan, name: str, config: Config) -> Config:
@@ -77,8 +79,8 @@ def _with_query_of(plan: Plan, name: str, config: Config) -> Config:
         raise ConfigError([f"{name}: query.{problem}" for problem in error.problems]) from None
 
 
-def _refuse_to_replace(target: Path) -> None:
-    """Refuse to overwrite anything but another plan."""
+def _refuse_to_replace(target: Path, *, force: bool) -> None:
+    """Refuse to overwrite a plan, unless that is forced, and any other file."""
     if kind := unwritable_kind(target):
         raise ConfigError(f"{target}: expected the name of a file, found {kind}")
     if not target.resolve().parent.is_dir():
@@ -88,6 +90,8 @@ def _refuse_to_replace(target: Path) -> None:
             Plan.read(target)
         except ConfigError:
             raise ConfigError(f"{target}: expected no file or a plan, found another file; it was left alone") from None
+        if not force:
+            raise ConfigError(f"{target}: expected no plan of this name, found one; --force replaces it")
 
 
 def _summary(plan: Plan) -> str:

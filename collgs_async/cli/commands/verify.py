@@ -41,9 +41,18 @@ async def verify(folder: Path, config: Config, args: Namespace, console: Console
     with console.progress(config, args) as progress:
         audit = await verify_folder(folder, Level(config.download_options.verify), progress)
     log.info("%s", audit)
-    if args.repair and not audit.ok:
+    if args.repair and args.dry_run:
+        _log_repairs(audit.bad)
+    elif args.repair and not audit.ok:
         return await _repair(audit.bad, config)
     return 0 if audit.ok else 1
+
+
+def _log_repairs(bad: Sequence[DamagedArchive]) -> None:
+    for one in bad:
+        damaged = sum(end - first for first, end in one.damaged)
+        log.info("%s: would be repaired%s", one.path, f", {format_bytes(damaged)} of it" if damaged else "")
+    log.info("%d would be repaired", len(bad))
 
 
 async def _repair(bad: Sequence[DamagedArchive], config: Config) -> int:
