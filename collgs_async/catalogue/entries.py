@@ -166,7 +166,7 @@ class Entry:
         """Return the first of these properties that is a time; an empty string without one."""
         return next((time for name in names if (time := _time(self._properties.get(name)))), "")
 
-    def footprint(self) -> Mapping[str, Any] | None:
+    def footprint(self) -> dict[str, Any] | None:
         """Return what may be a GeoJSON geometry, else the entry's ``bbox`` as one."""
         geometry = at(self._entry, "geometry")
         if isinstance(geometry, dict) and isinstance(geometry.get("type"), str):
@@ -235,7 +235,7 @@ def _percentage(value: object) -> float | None:
     return value if _is_number(value) and 0 <= value <= 100 else None
 
 
-def _rectangle(bbox: object) -> Mapping[str, Any] | None:
+def _rectangle(bbox: object) -> dict[str, Any] | None:
     """Return a bounding box (RFC 7946 §5) as a polygon; None when it is malformed, or wider than half the globe."""
     match bbox:
         case [west, south, east, north] | [west, south, _, east, north, _]:

@@ -1,23 +1,29 @@
-"""Products and footprints as GeoJSON (RFC 7946)."""
+"""Products and footprints as GeoJSON (RFC 7946), and footprints as well-known text."""
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-from collgs_async.models.rings import close_over_pole, cut_at_antimeridian, shift_to, signed_area, unroll
+from collgs_async.models.rings import (
+    close_over_pole,
+    cut_at_antimeridian,
+    shift_to,
+    signed_area,
+    smallest_span,
+    unroll,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from collgs_async.models.product import Product
     from collgs_async.models.rings import Line, Polygon
 
     _Ring = Sequence[Sequence[float]]
 
-__all__ = ["FLAT_FIELDS", "feature", "properties", "rewind", "valid_geometry"]
+__all__ = ["FLAT_FIELDS", "bounding_box", "feature", "properties", "to_wkt", "valid_geometry"]
 
 log = logging.getLogger("collgs_async")
 
@@ -92,17 +98,24 @@ def _simple(geometry: Mapping[str, Any]) -> dict[str, Any]:
     def read(coordinates: Any, depth: int) -> list[Any]:
         if depth == 1:
             return list(_read_position(coordinates))
+        if not coordinates:
+            raise ValueError("no position")
         return [read(inner, depth - 1) for inner in coordinates]
 
     kind = geometry["type"]
     return {"type": kind, "coordinates": read(geometry["coordinates"], _SIMPLE[kind])}
 
 
-def _polygons(geometry: Mapping[str, Any]) -> Sequence[Any]:
-    if geometry.get("type") not in {"Polygon", "MultiPolygon"}:
-        raise ValueError("neither polygon, line nor point")
-    coordinates = geometry["coordinates"]
-    return [coordinates] if geometry["type"] == "Polygon" else coordinates
+def _polygons(geometry: Mapping[str, Any]) -> list[Any]:
+    """Return the coordinates of each polygon; of a collection, those of its members."""
+    match geometry.get("type"):
+        case "Polygon":
+            return [geometry["coordinates"]]
+        case "MultiPolygon":
+            return list(geometry["coordinates"])
+        case "GeometryCollection":
+            return [polygon for member in geometry["geometries"] for polygon in _polygons(member)]
+    raise ValueError("neither polygon, line nor point")
 
 
 def _read_polygon(rings: Sequence[_Ring]) -> Polygon:
@@ -129,30 +142,47 @@ def _read_position(position: Sequence[float]) -> tuple[float, float]:
     return east, north
 
 
-def rewind(geometry: Mapping[str, Any]) -> dict[str, Any]:
-    """Orient exterior rings counter-clockwise and holes clockwise (RFC 7946 §3.1.6).
-
-    Geometries other than Polygon and MultiPolygon are unchanged.
-
-    Raises
-    ------
-    TypeError, ValueError, LookupError
-        The coordinates are not those of a polygon, or no JSON can hold them.
-    """
-    match geometry.get("type"):
-        case "Polygon":
-            oriented = {**geometry, "coordinates": _rewind_polygon(geometry["coordinates"])}
-        case "MultiPolygon":
-            oriented = {**geometry, "coordinates": [_rewind_polygon(rings) for rings in geometry["coordinates"]]}
-        case _:
-            oriented = dict(geometry)
-    json.dumps(oriented, allow_nan=False)
-    return oriented
-
-
 def _rewind_polygon(rings: Sequence[_Ring]) -> list[_Ring]:
     exterior, *holes = rings
     return [
         exterior if signed_area(exterior) >= 0 else exterior[::-1],
         *(hole if signed_area(hole) <= 0 else hole[::-1] for hole in holes),
     ]
+
+
+def bounding_box(geometry: Mapping[str, Any]) -> list[float]:
+    """Return west, south, east and north of a valid geometry; across the antimeridian, west is greater than east.
+
+    That is RFC 7946 §5.2: a geometry that is cut there has parts that touch it from both sides.
+    """
+    parts = [list(_flattened(part)) for part in _parts(geometry)]
+    spans = sorted((min(east for east, _ in part), max(east for east, _ in part)) for part in parts)
+    west, east = smallest_span(spans)
+    norths = [north for part in parts for _, north in part]
+    return [west, min(norths), east, max(norths)]
+
+
+def _parts(geometry: Mapping[str, Any]) -> Sequence[Any]:
+    coordinates = geometry["coordinates"]
+    return coordinates if geometry["type"].startswith("Multi") else [coordinates]
+
+
+def _flattened(coordinates: Sequence[Any]) -> Iterator[Sequence[float]]:
+    if isinstance(coordinates[0], int | float):
+        yield coordinates
+    else:
+        for inner in coordinates:
+            yield from _flattened(inner)
+
+
+def to_wkt(geometry: Mapping[str, Any]) -> str:
+    """Write a valid geometry as well-known text (OGC 06-103r4 §7), longitude before latitude."""
+
+    def written(coordinates: Sequence[Any]) -> str:
+        if isinstance(coordinates[0], int | float):
+            return f"{coordinates[0]!r} {coordinates[1]!r}"
+        inner = (written(one) for one in coordinates)
+        return ", ".join(inner if isinstance(coordinates[0][0], int | float) else (f"({one})" for one in inner))
+
+    kind, coordinates = geometry["type"], geometry["coordinates"]
+    return f"{kind.upper()} ({written([[point] for point in coordinates] if kind == 'MultiPoint' else coordinates)})"

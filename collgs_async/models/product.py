@@ -42,9 +42,9 @@ class RawTimes:
 _NO_TIMES: Final = RawTimes()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Product:
-    """One entry of the catalogue, whose archive is one ZIP file.
+    """One entry of the catalogue, whose archive is one ZIP file; it can be a member of sets, and be pickled.
 
     Attributes
     ----------
@@ -85,7 +85,7 @@ class Product:
     url: str | None
     collection: str | None = None
     raw: RawTimes = _NO_TIMES
-    footprint: Mapping[str, Any] | None = None
+    footprint: dict[str, Any] | None = field(default=None, hash=False)
     cloud_cover: float | None = None
     orbit_direction: str | None = None
     orbit_number: int | None = None
@@ -118,6 +118,32 @@ class Product:
     def to_record(self) -> dict[str, Any]:
         """Return the fields by the names of plans and listings: `start` and `end` as the catalogue wrote them."""
         return _replaced(self, {"start": self.raw.start, "end": self.raw.end})
+
+    @property
+    def __geo_interface__(self) -> dict[str, Any]:
+        """A GeoJSON feature, by the name that shapely, geopandas and others look for; see `Products.to_geojson`."""
+        from collgs_async.models.geojson import feature
+
+        return feature(self)
+
+    def to_stac(self) -> dict[str, Any]:
+        """Return a STAC 1.1.0 item, such as ``pystac.Item.from_dict`` reads.
+
+        The archive is the asset ``data``, the preview the asset ``thumbnail``. Extensions (eo, file, grid, sar, sat)
+        are there where their facts are known, from the name or the entry. The footprint is cut at the antimeridian (RFC
+        7946 §3.1.9).
+
+        Raises
+        ------
+        ValueError
+            Neither name nor entry has a sensing time, which STAC requires.
+        """
+        from collgs_async.models.stac import stac_item
+
+        return stac_item(self)
+
+    def __repr__(self) -> str:
+        return f"Product({self.identifier!r})"
 
     @property
     def is_twin(self) -> bool:

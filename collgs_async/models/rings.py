@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["Line", "Polygon", "close_over_pole", "cut_at_antimeridian", "shift_to", "signed_area", "unroll"]
+__all__ = [
+    "Line",
+    "Polygon",
+    "close_over_pole",
+    "cut_at_antimeridian",
+    "shift_to",
+    "signed_area",
+    "smallest_span",
+    "unroll",
+]
 
 Line: TypeAlias = list[tuple[float, float]]
 """Longitude and latitude in degrees; of a ring, the last position is the first one again."""
@@ -58,6 +67,20 @@ def _middle(ring: Line) -> float:
     return (min(longitudes) + max(longitudes)) / 2
 
 
+def smallest_span(spans: list[tuple[float, float]]) -> tuple[float, float]:
+    """Return the smallest span of longitudes around sorted spans: the complement of their widest gap.
+
+    West greater than east crosses the antimeridian.
+    """
+    west, reached = spans[0]
+    widest, best = 0.0, (-180.0, 180.0)
+    for first, last in spans[1:]:
+        if first - reached > widest:
+            widest, best = first - reached, (first, reached)
+        reached = max(reached, last)
+    return (west, reached) if west + 360 - reached >= widest else best
+
+
 def signed_area(ring: Sequence[Sequence[float]]) -> float:
     """Return twice the area in square degrees; negative for a clockwise ring."""
     return math.fsum(
@@ -81,7 +104,9 @@ def cut_at_antimeridian(rings: Polygon) -> list[Polygon]:
         raise ValueError(f"more than {_MAX_POSITIONS} positions across the antimeridian")
     parts = []
     for turn in range(first, last + 1):
-        inside = [part for piece in _half(rings, 360 * turn - 180, -1) for part in _half(piece, 360 * turn + 180, 1)]
+        inside = [
+            part for piece in _half(rings, 360.0 * turn - 180, -1) for part in _half(piece, 360.0 * turn + 180, 1)
+        ]
         parts += [[[(east - 360 * turn, north) for east, north in ring] for ring in part] for part in inside]
     return parts
 

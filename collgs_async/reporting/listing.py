@@ -1,4 +1,4 @@
-"""List products as they are found: as a table, or as JSON, GeoJSON, CSV or URLs."""
+"""List products as they are found: as a table, or as JSON, GeoJSON, STAC, CSV or URLs."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from urllib.parse import quote
 
 from collgs_async.errors import CollgsError, ConfigError
 from collgs_async.http.messages import json_text, printable
-from collgs_async.models.geojson import FLAT_FIELDS, properties, rewind
+from collgs_async.models.geojson import FLAT_FIELDS, feature, properties, to_wkt, valid_geometry
 from collgs_async.models.text import format_bytes
 from collgs_async.models.width import elide
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
+    from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sequence
     from typing import TextIO
 
     from collgs_async.models.product import Product
 
 __all__ = ["FORMATS", "write_listing"]
 
-FORMATS: tuple[str, ...] = ("table", "json", "geojson", "csv", "urls")
+FORMATS: tuple[str, ...] = ("table", "json", "jsonl", "geojson", "stac", "csv", "urls")
 
 _IDENTIFIER_WIDTH = 67  # the names of Sentinel-1; those of Sentinel-2 have 60
 _NARROWEST_IDENTIFIER = 20
@@ -51,15 +51,15 @@ async def write_listing(
 ) -> int:
     """Write each product as soon as it is found, flushed per line, in constant memory.
 
-    However the search ends, JSON and GeoJSON are closed and stay valid.
+    However the search ends, JSON, GeoJSON and STAC are closed and stay valid.
 
     Parameters
     ----------
     products
         The products, in the order of the listing.
     format
-        One of `FORMATS`. GeoJSON follows RFC 7946; a product without URL is left out of ``urls``, with a warning that
-        names it.
+        One of `FORMATS`. ``jsonl`` has one object in each line, ``stac`` is an ItemCollection. A product without URL is
+        left out of ``urls``, and one without sensing time of ``stac``, with a warning that names it.
     out
         The output.
     width
@@ -152,13 +152,15 @@ def _layout(name: str, action: Callable[[Product], str] | None) -> _Layout:
         case "table":
             return _table(None, action, ())
         case "json":
-            return _Layout(partial(_json_line, action=action), "[", ",", "\n]\n")
-        case "geojson":
-            head = '{"type": "FeatureCollection", "features": ['
-            return _Layout(partial(_feature_line, action=action), head, ",", "\n]}\n")
+            return _Layout(lambda product: "\n" + _json_line(product, action), "[", ",", "\n]\n")
+        case "jsonl":
+            return _Layout(lambda product: _json_line(product, action) + "\n")
+        case "geojson" | "stac":
+            line = partial(_feature_line if name == "geojson" else _item_line, action=action)
+            return _Layout(line, '{"type": "FeatureCollection", "features": [', ",", "\n]}\n")
         case "csv":
-            columns = ("action", *FLAT_FIELDS) if action else FLAT_FIELDS
-            return _Layout(lambda product: _csv_line(_record(product, action).values()), _csv_line(columns))
+            columns = (*(("action",) if action else ()), *FLAT_FIELDS, "WKT")  # the name by which GDAL knows geometry
+            return _Layout(lambda product: _csv_line(_cells(product, action)), _csv_line(columns))
         case "urls":
             return _Layout(_url_line)
         case _:
@@ -170,20 +172,31 @@ def _record(product: Product, action: Callable[[Product], str] | None) -> dict[s
     return {"action": action(product), **properties(product)} if action else properties(product)
 
 
+def _cells(product: Product, action: Callable[[Product], str] | None) -> Iterator[object]:
+    geometry = valid_geometry(product.footprint)
+    yield from _record(product, action).values()
+    yield to_wkt(geometry) if geometry else None
+
+
 def _json_line(product: Product, action: Callable[[Product], str] | None) -> str:
     record = _record(product, action)
     problem = record.pop("problem")
-    return "\n" + json_text({**record, "footprint": _geometry(product), "problem": problem})
+    return json_text({**record, "footprint": valid_geometry(product.footprint), "problem": problem})
 
 
 def _feature_line(product: Product, action: Callable[[Product], str] | None) -> str:
-    feature = {
-        "type": "Feature",
-        "id": product.identifier,
-        "geometry": _geometry(product),
-        "properties": _record(product, action),
-    }
-    return "\n" + json_text(feature)
+    return "\n" + json_text({**feature(product), "properties": _record(product, action)})
+
+
+def _item_line(product: Product, action: Callable[[Product], str] | None) -> str | None:
+    try:
+        item = product.to_stac()
+    except ValueError as error:
+        log.warning("%s is left out: %s", product.identifier, error)
+        return None
+    if action:
+        item["properties"]["action"] = action(product)
+    return "\n" + json_text(item)
 
 
 def _csv_line(cells: Iterable[object]) -> str:
@@ -292,14 +305,3 @@ _SIZE = _Column("size", ">8", _size)
 
 _DETAILS: tuple[_Column, ...] = (_START, _CLOUD, _ORBIT, _OVERLAP, _SIZE)
 _BY_WEIGHT: tuple[_Column, ...] = (_CLOUD, _OVERLAP, _SIZE, _ORBIT, _START)
-
-
-def _geometry(product: Product) -> dict[str, Any] | None:
-    """Return the footprint as RFC 7946 requires; None when it is missing or malformed."""
-    if product.footprint is None:
-        return None
-    try:
-        return rewind(product.footprint)
-    except (TypeError, ValueError, LookupError):
-        log.debug("%s has a footprint that is no geometry", product.identifier)
-        return None

@@ -1,22 +1,28 @@
-"""A list of products: for notebooks a table and a map, for other programs GeoJSON and rows."""
+"""A list of products: for notebooks a table and a map, for other programs GeoJSON, STAC and rows."""
 
 from __future__ import annotations
 
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
-from collgs_async.models.geojson import feature
+from collgs_async.models.geojson import feature, valid_geometry
 from collgs_async.models.product import Product
 from collgs_async.selection.search import SelectedProducts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from typing import Self
 
 __all__ = ["Products", "SearchResults"]
 
+_SHOWN = 5
+_COLUMNS = tuple(name for name in Product("", None).to_dict() if name not in {"footprint", "alternatives"})
+"""The columns of a GeoDataFrame beside its geometry, also of an empty one."""
+
 
 class Products(list[Product]):
-    """A list of products, which a notebook displays as a table and on a map.
+    """A list of products, which a notebook displays as a table and on a map; so are its slices.
 
     Parameters
     ----------
@@ -35,6 +41,27 @@ class Products(list[Product]):
         super().__init__(products)
         self.area = area
 
+    @overload
+    def __getitem__(self, index: SupportsIndex, /) -> Product: ...
+
+    @overload
+    def __getitem__(self, index: slice, /) -> Self: ...
+
+    def __getitem__(self, index: SupportsIndex | slice, /) -> Product | Self:
+        found = super().__getitem__(index)
+        return self._like(found) if isinstance(found, list) else found
+
+    def copy(self) -> Self:
+        """Return a copy, with the area of interest."""
+        return self._like(self)
+
+    def _like(self, products: Iterable[Product]) -> Self:
+        return type(self)(products, area=self.area)
+
+    def __repr__(self) -> str:
+        shown = [repr(product) for product in self[:_SHOWN]]
+        return f"Products([{', '.join(shown)}{f', … {len(self) - _SHOWN:,} more' if len(self) > _SHOWN else ''}])"
+
     def to_geojson(self) -> dict[str, Any]:
         """Return a FeatureCollection (RFC 7946), with the properties that ``search --format geojson`` has.
 
@@ -48,6 +75,42 @@ class Products(list[Product]):
         """The same as `to_geojson`, by the name that geopandas, shapely and others look for."""
         return self.to_geojson()
 
+    def to_stac(self) -> dict[str, Any]:
+        """Return a STAC ItemCollection, such as ``pystac.ItemCollection.from_dict`` reads; see `Product.to_stac`.
+
+        Raises
+        ------
+        ValueError
+            A product has no sensing time, which STAC requires; its identifier is in the message.
+        """
+        return {"type": "FeatureCollection", "features": [_item(product) for product in self]}
+
+    def to_geodataframe(self) -> Any:
+        """Return a ``geopandas.GeoDataFrame`` in EPSG:4326, a row per product.
+
+        Columns are the attributes by name, but for ``alternatives``, which fit into no cell; sensing times are
+        timestamps in UTC. The geometry is the footprint, cut at the antimeridian (RFC 7946 §3.1.9).
+
+        Raises
+        ------
+        ImportError
+            geopandas is not installed; the message says how to install it.
+        """
+        try:
+            geopandas, pandas = import_module("geopandas"), import_module("pandas")
+        except ImportError as error:
+            raise ImportError(
+                f"a GeoDataFrame needs the package {error.name}: python -m pip install geopandas"
+            ) from None
+        import shapely.geometry
+
+        rows = pandas.DataFrame.from_records(self.to_dicts(), columns=_COLUMNS)
+        for name in ("sensing_start", "sensing_end"):
+            rows[name] = pandas.to_datetime(rows[name], utc=True)
+        footprints = [valid_geometry(product.footprint) for product in self]
+        shapes = [footprint and shapely.geometry.shape(footprint) for footprint in footprints]
+        return geopandas.GeoDataFrame(rows, geometry=shapes, crs="EPSG:4326")
+
     def to_dicts(self) -> list[dict[str, Any]]:
         """Return the attributes of each product by name, for ``pandas.DataFrame`` and the like.
 
@@ -60,6 +123,13 @@ class Products(list[Product]):
         from collgs_async.reporting.map.notebook import notebook_html
 
         return notebook_html(self, area=self.area, title=f"{len(self):,} {'product' if len(self) == 1 else 'products'}")
+
+
+def _item(product: Product) -> dict[str, Any]:
+    try:
+        return product.to_stac()
+    except ValueError as error:
+        raise ValueError(f"{product.identifier}: {error}") from None
 
 
 class SearchResults(SelectedProducts):

@@ -339,7 +339,7 @@ async def test_a_date_as_end_is_the_end_of_that_day_and_is_told(
 # ---------------------------------------------------------------------------------------------------- listings
 
 
-@pytest.mark.parametrize("name", ["table", "json", "geojson", "csv", "urls"])
+@pytest.mark.parametrize("name", ["table", "json", "jsonl", "geojson", "stac", "csv", "urls"])
 async def test_search_writes_a_listing_and_nothing_else_to_stdout(
     serve: Callable[..., Any], run_cli: CommandHere, name: str
 ) -> None:
@@ -375,13 +375,15 @@ def listed_in_geojson(text: str) -> list[str]:
 LISTED: dict[str, Callable[[str], list[str]]] = {
     "table": lambda text: [line.split()[0] for line in text.splitlines()[1:]],
     "json": lambda text: [product["identifier"] for product in json.loads(text)],
+    "jsonl": lambda text: [json.loads(line)["identifier"] for line in text.splitlines()],
     "geojson": listed_in_geojson,
+    "stac": lambda text: [item["id"] for item in json.loads(text)["features"]],
     "csv": lambda text: [row["identifier"] for row in csv.DictReader(text.splitlines())],
     "urls": listed_in_urls,
 }
 
 
-@pytest.mark.parametrize("name", ["json", "geojson", "csv", "urls"])
+@pytest.mark.parametrize("name", ["json", "jsonl", "geojson", "stac", "csv", "urls"])
 async def test_a_listing_of_nothing_is_valid_too(serve: Callable[..., Any], run_cli: CommandHere, name: str) -> None:
     site = await serve([])
 
@@ -391,7 +393,7 @@ async def test_a_listing_of_nothing_is_valid_too(serve: Callable[..., Any], run_
     assert [] == LISTED[name](said.out)
 
 
-@pytest.mark.parametrize("name", ["json", "geojson"])
+@pytest.mark.parametrize("name", ["json", "jsonl", "geojson", "stac"])
 async def test_a_listing_stays_valid_when_the_search_breaks_off(
     serve: Callable[..., Any], run_cli: CommandHere, name: str
 ) -> None:

@@ -135,7 +135,7 @@ async def test_an_empty_name_is_a_clear_failure(tmp_path: Path, sleeps: Recorded
     assert "the catalogue gives it no identifier" == str(failure.error)
 
 
-@pytest.mark.parametrize("layout", ["table", "json", "geojson", "urls"])
+@pytest.mark.parametrize("layout", ["table", "json", "jsonl", "geojson", "stac", "csv", "urls"])
 async def test_no_listing_carries_a_name_that_moves_the_cursor(
     tmp_path: Path, run_cli: CommandHere, layout: str
 ) -> None:

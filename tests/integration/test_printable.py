@@ -85,6 +85,8 @@ def test_a_listing(layout: str, text: str) -> None:
     hold_printable(out)
     if layout == "json":
         assert text == json.loads(out)[0]["identifier"]
+    if layout == "jsonl":
+        assert text == json.loads(out)["identifier"]
     if layout == "geojson":
         assert text == json.loads(out)["features"][0]["properties"]["platform"]
     if layout == "csv":

@@ -12,6 +12,7 @@ import numpy as np
 import shapely
 
 from collgs_async.errors import ConfigError
+from collgs_async.models.rings import smallest_span
 from collgs_async.selection.aoi.antimeridian import WINDOW, kilometres, of_dimension, square_kilometres, wrap_copies
 from collgs_async.selection.aoi.crossings import merged
 from collgs_async.selection.aoi.geojson import geometries_in
@@ -86,7 +87,7 @@ class Area:
     def box(self) -> tuple[float, float, float, float]:
         """The smallest bounding box, W, S, E, N in degrees; west greater than east crosses the antimeridian."""
         bounds = shapely.bounds(shapely.get_parts(self.shapes))
-        west, east = _smallest_span(sorted((float(first), float(last)) for first, _, last, _ in bounds))
+        west, east = smallest_span(sorted((float(first), float(last)) for first, _, last, _ in bounds))
         south, north = float(bounds[:, 1].min()), float(bounds[:, 3].max())
         return _floor(west), _floor(south), _ceil(east), _ceil(north)
 
@@ -228,17 +229,6 @@ def _footprint(geometry: Mapping[str, Any] | None) -> BaseGeometry | None:
         return None if whole.is_empty else wrap_copies(whole)
     except (ConfigError, RecursionError, shapely.GEOSException):
         return None
-
-
-def _smallest_span(spans: list[tuple[float, float]]) -> tuple[float, float]:
-    """Return the smallest span of longitudes around sorted spans: the complement of their widest gap."""
-    west, reached = spans[0]
-    widest, best = 0.0, (-180.0, 180.0)
-    for first, last in spans[1:]:
-        if first - reached > widest:
-            widest, best = first - reached, (first, reached)
-        reached = max(reached, last)
-    return (west, reached) if west + 360 - reached >= widest else best
 
 
 def _floor(degrees: float) -> float:

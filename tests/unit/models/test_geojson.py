@@ -15,7 +15,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from collgs_async import Product, Products, RawTimes
-from collgs_async.models.geojson import valid_geometry
+from collgs_async.models.geojson import bounding_box, to_wkt, valid_geometry
 from collgs_async.models.rings import signed_area
 
 SQUARE = [[0.0, 0.0], [10.0, 0.0], [10.0, 5.0], [0.0, 5.0], [0.0, 0.0]]
@@ -139,6 +139,43 @@ def test_whatever_a_catalogue_writes_is_a_geometry_or_none(kind: Any, coordinate
     found = valid_geometry({"type": kind, "coordinates": coordinates, "crs": "EPSG:2169"})
 
     assert found is None or json.loads(json.dumps(found, allow_nan=False)) == found
+    if found is not None:
+        shape = shapely.geometry.shape(found)
+        assert shape.bounds[1::2] == pytest.approx(bounding_box(found)[1::2])
+        assert shapely.from_wkt(to_wkt(found)).equals_exact(shape, 1e-9)
+
+
+position = st.tuples(st.integers(-180, 180), st.integers(-90, 90)).map(list)
+simple = st.one_of(
+    st.builds(lambda at: {"type": "Point", "coordinates": at}, position),
+    *(
+        st.builds(lambda of, kind=kind: {"type": kind, "coordinates": of}, st.lists(position, min_size=2, max_size=5))
+        for kind in ("MultiPoint", "LineString")
+    ),
+    st.builds(
+        lambda of: {"type": "MultiLineString", "coordinates": of}, st.lists(st.lists(position, min_size=2, max_size=5))
+    ),
+    st.builds(polygon, st.lists(position, min_size=3, max_size=6)),
+)
+
+
+@given(simple)
+def test_the_text_and_the_box_of_a_geometry_are_those_that_shapely_finds(written: dict[str, Any]) -> None:
+    found = valid_geometry(written)
+
+    if found is not None:
+        shape = shapely.geometry.shape(found)
+        assert shapely.from_wkt(to_wkt(found)) == shape
+        west, south, east, north = bounding_box(found)
+        assert (south, north) == shape.bounds[1::2]
+        assert west > east or (west, east) == shape.bounds[::2]
+
+
+def test_the_polygons_of_a_collection_are_a_footprint() -> None:
+    collection = {"type": "GeometryCollection", "geometries": [polygon(SQUARE), polygon(shifted(SQUARE, 20))]}
+
+    assert valid_geometry({**collection, "geometries": []}) is None
+    assert {"type": "MultiPolygon", "coordinates": [[SQUARE], [shifted(SQUARE, 20)]]} == valid_geometry(collection)
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from collgs_async.errors import CatalogueError, ConfigError
-from collgs_async.models.geojson import rewind
 from collgs_async.models.product import Product, RawTimes
 from collgs_async.reporting.listing import FORMATS, write_listing
 
@@ -117,7 +114,8 @@ async def test_every_product_is_seen_before_the_next_one_is_asked_for(format_nam
 
     async def products() -> AsyncIterator[Product]:
         for number in range(3):
-            yield Product(f"product-{number}", f"https://store.example/product-{number}")
+            raw = RawTimes("2021-09-24T16:30:21Z")
+            yield Product(f"product-{number}", f"https://store.example/product-{number}", raw=raw)
             seen.append(out.seen)
 
     assert 3 == await write_listing(products(), format_name, out)
@@ -125,7 +123,7 @@ async def test_every_product_is_seen_before_the_next_one_is_asked_for(format_nam
     assert out.getvalue() == out.seen
 
 
-@pytest.mark.parametrize("format_name", ["table", "csv", "urls"])
+@pytest.mark.parametrize("format_name", ["table", "csv", "urls", "jsonl"])
 async def test_a_line_is_whole_before_the_next_product_is_asked_for(format_name: str) -> None:
     out = LineByLine()
 
@@ -137,7 +135,8 @@ async def test_a_line_is_whole_before_the_next_product_is_asked_for(format_name:
 
 
 async def test_an_unknown_format_is_refused_by_name() -> None:
-    with pytest.raises(ConfigError, match=r"^--format: expected one of table, json, geojson, csv, urls, found 'xml'$"):
+    expected = r"^--format: expected one of table, json, jsonl, geojson, stac, csv, urls, found 'xml'$"
+    with pytest.raises(ConfigError, match=expected):
         await listing("xml")
 
 
@@ -178,6 +177,32 @@ async def test_json_has_one_product_a_line() -> None:
     assert [S2, "bare"] == [json.loads(line.rstrip(","))["identifier"] for line in lines[1:-1]]
 
 
+async def test_jsonl_has_the_objects_of_json_one_in_each_line() -> None:
+    lines = (await listing("jsonl", FULL, BARE)).splitlines()
+    assert json.loads(await listing("json", FULL, BARE)) == [json.loads(line) for line in lines]
+    assert "" == await listing("jsonl")
+
+
+async def test_stac_is_a_collection_of_the_items_of_the_products() -> None:
+    collection = json.loads(await listing("stac", FULL))
+    assert {"type": "FeatureCollection", "features": [FULL.to_stac()]} == collection
+
+
+async def test_a_product_without_sensing_time_is_left_out_of_stac_and_named(caplog: pytest.LogCaptureFixture) -> None:
+    (item,) = json.loads(await listing("stac", BARE, FULL))["features"]
+    assert S2 == item["id"]
+    assert ["bare is left out: a STAC item needs a sensing time, and none is known"] == caplog.messages
+
+
+@pytest.mark.parametrize("format_name", ["geojson", "stac", "json", "jsonl", "csv"])
+async def test_a_footprint_is_cut_at_the_antimeridian_in_every_format(format_name: str) -> None:
+    ring = [[179.0, 0.0], [-179.0, 0.0], [-179.0, 1.0], [179.0, 1.0], [179.0, 0.0]]
+    text = await listing(format_name, replace(FULL, footprint={"type": "Polygon", "coordinates": [ring]}))
+    assert "-179.0" in text
+    assert "180.0" in text
+    assert "multipolygon" in text.lower()
+
+
 async def test_a_geojson_feature_has_id_geometry_and_flat_properties() -> None:
     collection = json.loads(await listing("geojson", FULL, BARE))
     full, bare = collection["features"]
@@ -204,7 +229,7 @@ async def test_json_is_closed_when_the_search_fails_halfway(format_name: str, fo
     with pytest.raises(CatalogueError):
         await write_listing(products(), format_name, out)
     document = json.loads(out.getvalue())
-    assert len(found) == len(document["features"] if format_name == "geojson" else document)
+    assert len(found) == len(document if format_name == "json" else document["features"])
 
 
 @pytest.mark.parametrize("format_name", JSON_FORMATS)
@@ -252,6 +277,15 @@ async def test_gdal_opens_the_geojson(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(shutil.which("ogrinfo") is None, reason="GDAL is not installed")
+async def test_gdal_finds_the_footprints_in_csv(tmp_path: Path) -> None:
+    file = tmp_path / "found.csv"
+    file.write_text(await listing("csv", FULL, BARE, action=lambda _: "fetch"))
+    shown = output_of("ogrinfo", "-al", str(file))
+    assert f"identifier (String) = {S2}" in shown
+    assert "POLYGON ((0 0,2 0,2 2,0 2,0 0))" in shown
+
+
+@pytest.mark.skipif(shutil.which("ogrinfo") is None, reason="GDAL is not installed")
 async def test_gdal_opens_an_empty_geojson(tmp_path: Path) -> None:
     file = tmp_path / "found.geojson"
     file.write_text(await listing("geojson"))
@@ -261,50 +295,6 @@ async def test_gdal_opens_an_empty_geojson(tmp_path: Path) -> None:
 # --- winding
 
 
-def test_the_exterior_becomes_counter_clockwise_and_holes_clockwise() -> None:
-    hole = [[0.5, 0.5], [1.0, 0.5], [1.0, 1.0], [0.5, 1.0], [0.5, 0.5]]
-    expected = {"type": "Polygon", "coordinates": [CLOCKWISE[::-1], hole[::-1]]}
-    assert expected == rewind({"type": "Polygon", "coordinates": [CLOCKWISE, hole]})
-
-
-def test_each_polygon_of_a_multipolygon_is_rewound() -> None:
-    geometry = {"type": "MultiPolygon", "coordinates": [[CLOCKWISE], [CLOCKWISE[::-1]]]}
-    expected = {"type": "MultiPolygon", "coordinates": [[CLOCKWISE[::-1]], [CLOCKWISE[::-1]]]}
-    assert expected == rewind(geometry)
-
-
-@pytest.mark.parametrize(
-    "geometry",
-    [
-        {"type": "Point", "coordinates": [6.1, 49.6]},
-        {"type": "LineString", "coordinates": [[0, 0], [0, 1]]},
-        {"type": "GeometryCollection", "geometries": []},
-    ],
-)
-def test_other_geometries_pass_through(geometry: dict[str, Any]) -> None:
-    assert geometry == rewind(geometry)
-
-
-def test_a_third_coordinate_and_foreign_members_survive_rewinding() -> None:
-    ring = [[x, y, 100.0] for x, y in CLOCKWISE]
-    geometry = {"type": "Polygon", "coordinates": [ring], "bbox": [0, 0, 2, 2]}
-    assert {**geometry, "coordinates": [ring[::-1]]} == rewind(geometry)
-
-
-POSITIONS = st.tuples(st.integers(-180, 180), st.integers(-90, 90)).map(list)
-RINGS = st.lists(POSITIONS, min_size=3, max_size=8).map(lambda ring: [*ring, ring[0]])
-
-
-@given(st.lists(RINGS, min_size=1, max_size=3))
-def test_rewound_rings_run_the_right_way_with_the_same_positions(rings: list[list[list[float]]]) -> None:
-    exterior, *holes = rewind({"type": "Polygon", "coordinates": rings})["coordinates"]
-    assert area(exterior) >= 0
-    assert all(area(hole) <= 0 for hole in holes)
-    assert [True] * len(rings) == [
-        after in (before, before[::-1]) for before, after in zip(rings, [exterior, *holes], strict=True)
-    ]
-
-
 # --- CSV and URLs
 
 
@@ -312,18 +302,19 @@ async def test_csv_has_a_header_and_empty_cells_where_unknown() -> None:
     text = await listing("csv", FULL, BARE)
     header, full, bare = csv.reader(io.StringIO(text))
     assert "\r" not in text
-    assert FLAT_KEYS == header
+    assert [*FLAT_KEYS, "WKT"] == header
     assert [S2, "S2MSI2A", "12.34"] == [full[0], full[1], full[5]]
-    assert ["bare", *[""] * 11, "the entry has no download link"] == bare
+    assert "POLYGON ((0.0 0.0, 2.0 0.0, 2.0 2.0, 0.0 2.0, 0.0 0.0))" == full[-1]
+    assert ["bare", *[""] * 11, "the entry has no download link", ""] == bare
 
 
 async def test_csv_quotes_what_needs_it_and_has_no_formulas() -> None:
     (_, cells) = csv.reader(io.StringIO(await listing("csv", Product('=1+1,"a"', None, problem="one\ntwo"))))
-    assert ['\'=1+1,"a"', "one\ntwo"] == [cells[0], cells[-1]]
+    assert ['\'=1+1,"a"', "one\ntwo"] == [cells[0], cells[-2]]
 
 
 async def test_an_empty_csv_listing_is_its_header() -> None:
-    assert ",".join(FLAT_KEYS) + "\n" == await listing("csv")
+    assert ",".join([*FLAT_KEYS, "WKT"]) + "\n" == await listing("csv")
 
 
 async def test_urls_are_one_a_line() -> None:
