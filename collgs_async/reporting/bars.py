@@ -47,6 +47,7 @@ class TqdmProgress(ProgressCounter):
         super()._reset()
         self._format = RowFormat(colour=has_colour(self._file), encoding=getattr(self._file, "encoding", None))
         self._rows: list[str | None] = []
+        self._most = self._workers
         self._drawn_at = self._clock() - _REDRAW_SECONDS
 
     def write_line(self, text: str) -> None:
@@ -79,7 +80,8 @@ class TqdmProgress(ProgressCounter):
         """
         running = [name for name, transfer in self.transfers.items() if transfer.why is None]
         waiting = [name for name, transfer in self.transfers.items() if transfer.why is not None]
-        shown = [*running, *waiting][: min(room, max(self._workers, len(running)))]
+        self._most = max(self._most, len(running))
+        shown = [*running, *waiting][: min(room, self._most)]
         rows = [name if name in shown else None for name in self._rows]
         standing = [name for name in shown if name not in rows]
         while None in rows and standing:

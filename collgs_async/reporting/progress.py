@@ -92,6 +92,10 @@ class Transfer:
         """Record that it waits no longer."""
         self.checking, self.why, self.until = checking, None, None
 
+    def wait(self, why: str, until: float | None) -> None:
+        """Record what it waits for, and until when."""
+        self.checking, self.why, self.until = False, why, until
+
 
 class ProgressCounter(ABC):
     """Counts progress events, of products or of archives by name; subclasses display the counts whenever they change.
@@ -212,10 +216,11 @@ class ProgressCounter(ABC):
 
     def delayed(self, product: Product, why: str | None, *, seconds: float | None = None) -> None:
         """Mark a product as waiting; None: it no longer waits."""
-        transfer = self._transfer(product.identifier)
-        transfer.go_on()
         if why is not None:
-            transfer.why, transfer.until = why, None if seconds is None else self._now() + seconds
+            until = None if seconds is None else self._now() + seconds
+            self._transfer(product.identifier).wait(why, until)
+        elif transfer := self.transfers.get(product.identifier):
+            transfer.go_on()
         self._changed()
 
     def waiting(self, what: str | None) -> None:

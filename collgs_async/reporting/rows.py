@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -42,7 +43,7 @@ class RowFormat:
     columns
         Columns that a line may take.
     name
-        Columns of the names: as many as the longest so far takes, and what bar and figures leave, at least 8.
+        Columns of the names: as many as the longest so far takes, at most what bar and figures leave, and at least 8.
     has_bars
         Whether there is room for bars.
     """
@@ -50,24 +51,27 @@ class RowFormat:
     def __init__(self, *, colour: bool, encoding: str | None) -> None:
         self._colour = colour
         self._ascii = not _has_blocks(encoding)
-        self._longest = _SHORT_NAME
-        self.columns = 79
-        self.name = _SHORT_NAME
-        self.has_bars = True
+        self.columns = 0
+        self.name = 0
+        self.has_bars = False
+        self._room = 0
 
     def fit(self, columns: int, transfers: Iterable[Transfer]) -> None:
         """Adapt to the width of the terminal, and to the names that are shown."""
-        self._longest = max([self._longest, *(len(transfer.identifier) for transfer in transfers)])
-        self.columns = columns
-        self.has_bars = columns >= _WITH_BAR + _SHORT_NAME
-        room = columns - (_WITH_BAR if self.has_bars else _FIGURES)
-        self.name = max(_LEAST_NAME, min(room, self._longest))
+        if columns != self.columns:
+            self.columns = columns
+            self.has_bars = columns >= _WITH_BAR + _SHORT_NAME
+            self._room = max(_LEAST_NAME, columns - (_WITH_BAR if self.has_bars else _FIGURES))
+            self.name = min(self._room, _SHORT_NAME)
+        self.name = max([self.name, *(text_width(self._shortened(transfer)) for transfer in transfers)])
 
     def name_of(self, transfer: Transfer) -> str:
-        """Return the name of a product in the width of all names: whole where it fits, else shortened."""
+        """Return the name of a product, in the width of all names: whole where it fits, else shortened."""
+        return pad(self._shortened(transfer), self.name)
+
+    def _shortened(self, transfer: Transfer) -> str:
         whole = printable(transfer.identifier)
-        name = whole if text_width(whole) <= self.name else elide(short_name(transfer.identifier), self.name)
-        return pad(name, self.name)
+        return whole if text_width(whole) <= self._room else elide(short_name(transfer.identifier), self._room)
 
     def bar(self, fraction: float) -> str:
         """Return a bar with the space before it; nothing where there is no room."""
@@ -108,11 +112,19 @@ def transfer_row(transfer: Transfer, now: float, form: RowFormat) -> str:
 
 
 def _delayed_row(start: str, transfer: Transfer, now: float, form: RowFormat) -> str:
-    again = "" if transfer.until is None else f"; again in {format_duration(max(0.0, transfer.until - now))}"
-    room = form.columns - text_width(start) - 2 - len(again)
+    again = "" if transfer.until is None else f"; again in {_countdown(transfer.until - now)}"
+    room = form.columns - text_width(start) - len(_GAP) - len(again)
     if room < 1:
         return cut(start, form.columns)
-    return f"{start}  {form.paint(elide(printable(transfer.why or ''), room) + again, 'yellow')}"
+    why = printable(transfer.why or "")
+    why = why if text_width(why) <= room else f"{cut(why, room - 1)}…"
+    return f"{start}{_GAP}{form.paint(why + again, 'yellow')}"
+
+
+def _countdown(seconds: float) -> str:
+    """Return the time left, in whole seconds that end with 1."""
+    whole = max(1, math.ceil(seconds))
+    return f"{whole} s" if whole < 60 else format_duration(whole)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from collgs_async.transfer.helpers import IDLE_POLL
 from collgs_async.transfer.history import History
 from collgs_async.transfer.holdings import Holdings
 from collgs_async.transfer.job import DownloadJob
+from collgs_async.transfer.outcome_log import log_outcome
 from collgs_async.transfer.put_off import PutOff, put_off_until_descriptors_are_free, put_off_while_elsewhere
 from collgs_async.transfer.repair import ArchiveRepair
 from collgs_async.transfer.scheduler import SegmentScheduler
@@ -160,12 +161,17 @@ class Downloader:
         try:
             return await self._run_job(self._job(product, history))
         except PutOff as later:
-            self._waits.for_product(history, waits=True)
+            self._wait(product, history, later)
             return Later(partial(self._one_of_many, product, history), later.seconds, later.store)
         finally:
             self._running -= 1
             if not self._running:
                 self._none_running.set()
+
+    def _wait(self, product: Product, history: History, later: PutOff) -> None:
+        """Show that a product waits."""
+        self._waits.for_product(history, waits=True)
+        self._progress.delayed(product, later.why, seconds=later.seconds or None)
 
     async def assist(self) -> None:
         """Download pieces of running jobs, until no job is running.
@@ -201,7 +207,7 @@ class Downloader:
             except PutOff as later:
                 if not self.path_for(product).exists():
                     damaged = None  # the archive has become a part file without these ranges
-                self._waits.for_product(history, waits=True)
+                self._wait(product, history, later)
                 await self._timing.sleep(later.seconds)
 
     def _job(self, product: Product, history: History, *, standalone: bool = False) -> DownloadJob:
@@ -231,17 +237,18 @@ class Downloader:
                 log.warning("%s: %s", product.identifier, caught)  # from releasing the lock; the archive is published
             else:
                 status, error = Status.FAILED, _without_frames(caught)
-                log.error("%s: %s; it is left out", product.identifier, caught)
         except PutOff:
             job.save_counters()
             raise
         except BaseException:
             if job.part.published:  # cancelled after the rename: the archive is here, so its outcome must be reported
-                self._unreported.append(_outcome(job, Status.DOWNLOADED))
+                self._unreported.append(outcome := _outcome(job, Status.DOWNLOADED))
+                log_outcome(outcome)
             raise
         finally:
             self.moved += job.bytes_received - before
         outcome = _outcome(job, status, reason, error)
+        log_outcome(outcome)
         self._progress.finished(outcome)
         return outcome
 

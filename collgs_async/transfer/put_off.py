@@ -38,12 +38,15 @@ class PutOff(Exception):  # noqa: N818 - not an error: nothing is known to be wr
         Seconds to wait; ignored with `store`.
     store
         The store to wait for; None to wait only for the time.
+    why
+        What the product waits for, for the progress display.
     """
 
-    def __init__(self, seconds: float = 0.0, store: Store | None = None) -> None:
-        super().__init__(seconds, store)
+    def __init__(self, seconds: float = 0.0, store: Store | None = None, *, why: str) -> None:
+        super().__init__(seconds, store, why)
         self.seconds = seconds
         self.store = store
+        self.why = why
 
 
 def put_off_until_staged(job: DownloadJob, error: StagingError, *, limit: float, now: float) -> NoReturn:
@@ -84,7 +87,7 @@ def put_off_until_staged(job: DownloadJob, error: StagingError, *, limit: float,
         *(job.product.identifier, error, format_duration(round(left))),
     )
     # Random jitter, so that products that were requested together are not requested together again each time.
-    raise PutOff(min(left, pause + random.uniform(0, pause / 10)))
+    raise PutOff(min(left, pause + random.uniform(0, pause / 10)), why="on tape")
 
 
 def put_off_while_elsewhere(
@@ -113,7 +116,7 @@ def put_off_while_elsewhere(
     if history.elsewhere.since is None:
         log.info("%s: another run is fetching it; waiting as long as that makes progress", product.identifier)
     if (left := history.elsewhere.left(limit, now, trace)) > 0:
-        raise PutOff(min(left, history.elsewhere.next_pause()))
+        raise PutOff(min(left, history.elsewhere.next_pause()), why="another run is fetching it")
     log.warning("%s: the other run has made no progress for %s", product.identifier, format_duration(limit))
 
 
@@ -140,4 +143,4 @@ def put_off_until_descriptors_are_free(
     """
     log.debug("%s: %s", product.identifier, error)
     if (left := history.exhausted.left(limit, now, moved)) > 0:
-        raise PutOff(min(left, history.exhausted.next_pause()))
+        raise PutOff(min(left, history.exhausted.next_pause()), why="no file can be opened")

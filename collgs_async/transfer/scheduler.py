@@ -345,4 +345,5 @@ def _others_are_served(job: DownloadJob, store: Store) -> bool:
 def _announce(job: DownloadJob, state: RetryCallState) -> None:
     error = state.outcome.exception() if state.outcome else None
     here = f", {format_bytes(job.most_held)} are here" if job.most_held else ""
+    job.progress.delayed(job.product, str(error), seconds=state.upcoming_sleep)
     log.warning("%s: %s%s; trying again in %.1f s", job.product.identifier, error, here, state.upcoming_sleep)

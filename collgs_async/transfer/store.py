@@ -39,6 +39,8 @@ __all__ = ["Store"]
 
 log = logging.getLogger("collgs_async")
 
+_AWAY: Final = "the store is unavailable"
+
 _MIN_FAILING: Final = 2
 """Number of products that must fail, without a success in between, for an outage of a store that never had one."""
 
@@ -151,6 +153,8 @@ class Store:
         OutageError
             The time limit of the outage has passed.
         """
+        if not self.has_come():
+            job.progress.delayed(job.product, _AWAY)
         while (outage := self._outage) is not None and outage.prober is not job:
             job.retry.begin_anew()
             job.history.clear_blame()
@@ -159,7 +163,8 @@ class Store:
             elif job.standalone:
                 await self.wait()
             else:
-                raise PutOff(store=self)
+                raise PutOff(store=self, why=_AWAY)
+        job.progress.delayed(job.product, None)
         job.begin_attempt(self.successes)
 
     def has_come(self) -> bool:
@@ -238,7 +243,7 @@ class Store:
         if outage.lost:
             raise self._lost(outage)
         if not (outage.busy or job.standalone):
-            raise PutOff(store=self)
+            raise PutOff(store=self, why=_AWAY)
 
     def _suspect_product(self, job: DownloadJob) -> None:
         now = self._timing.now()
@@ -283,7 +288,7 @@ class Store:
     def _blame(self, job: DownloadJob, error: UnavailableError) -> None:
         """Fail a product, or try it again while it is not certain that the failure is its own."""
         if isinstance(error, BusyError):
-            raise PutOff(min(self._left_to_wait(job, error), job.history.refused.next_pause()))
+            raise PutOff(min(self._left_to_wait(job, error), job.history.refused.next_pause()), why=str(error))
         blamed = job.history.record_blame()
         # The store must also have served others right before the last attempt. One that was away before may have
         # accepted others by chance, so it takes several rounds to blame the product.
@@ -308,7 +313,7 @@ class Store:
         """Start an outage if there is evidence for one; otherwise postpone the product once, then fail it."""
         several = several or isinstance(error, BusyError) or len(self._failing) >= _MIN_FAILING
         if not (several or job.standalone) and job.history.put_off_once():
-            raise PutOff(FIRST_PAUSE)
+            raise PutOff(FIRST_PAUSE, why=str(error))
         if not (several or self.successes):
             raise error
         if isinstance(error, BusyError):
