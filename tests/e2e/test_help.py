@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import html
 import json
 import re
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,11 +21,12 @@ from collgs_async.config.settings import OPTIONS
 from collgs_async.errors import ConfigError
 from tests.support.demo import listing
 from tests.support.servers import UNUSED_ORIGIN
+from tools import reference_pages
 
 if TYPE_CHECKING:
-    from tests.conftest import Command, CommandHere
+    from pathlib import Path
 
-README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    from tests.conftest import Command, CommandHere
 
 COLLECTION = ("--collection", "S2_MSIL2A")
 
@@ -40,13 +41,10 @@ print(json.dumps(sorted(sys.modules)))
 """
 
 
-def readme_table(heading: str) -> dict[str, str]:
-    """The rows of the table below a heading."""
-    section = README.partition(f"### {heading}\n")[2].partition("\n##")[0]
-    rows = [
-        [cell.strip(" `") for cell in line.strip("|").split("|")] for line in re.findall(r"^\|.*\|$", section, re.M)
-    ]
-    return dict(rows[2:])
+def reference_table(name: str) -> dict[str, str]:
+    """The rows of a table of the reference."""
+    rows = [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in reference_pages.meanings(name)]
+    return {html.unescape(name): html.unescape(meaning) for name, meaning in rows[2:]}
 
 
 def too_long(text: str) -> list[str]:
@@ -149,8 +147,8 @@ def test_topics_name_all_that_the_tables_have() -> None:
 
 
 def test_the_tables_are_those_of_the_readme() -> None:
-    assert EXIT_CODES == readme_table("Exit codes")
-    assert FILES == readme_table("What lies in the folder")
+    assert EXIT_CODES == reference_table("exit-codes")
+    assert FILES == reference_table("files")
 
 
 def test_a_topic_is_needed_by_its_name() -> None:

@@ -395,10 +395,10 @@ async def test_a_year_is_only_served(run_cli: CommandHere, words: list[str]) -> 
     assert (2, "error: --constellation: expected --serve and no --fault beside it\n") == (said.code, said.err)
 
 
-async def test_the_walk_of_the_readme(command: Command) -> None:
+async def test_the_walk_of_the_tutorial(command: Command) -> None:
     root = Path(__file__).parents[2]
-    readme = (root / "README.md").read_text("utf-8")
-    walk = re.search(r"<!-- the walk: .*?-->\n```sh\n(.*?)```", readme, re.S)
+    page = (root / "docs" / "tutorial" / "choose-scenes.md").read_text("utf-8")
+    walk = re.search(r"<!-- the walk: .*?-->\n```sh\n(.*?)```", page, re.S)
     assert walk is not None
     question, review, plan, pull = (shlex.split(line)[1:] for line in walk[1].splitlines())
     shutil.copy(root / "collgs_async" / "demo" / "luxembourg.geojson", command.folder)

@@ -1,4 +1,4 @@
-"""The types that users see: README's Python examples pass ``mypy --strict`` outside of the repository."""
+"""The types that users see: the Python examples pass ``mypy --strict`` outside of the repository."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ import pytest
 import collgs_async
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text("utf-8")
-EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.S)
+PAGES = (ROOT / "README.md", ROOT / "docs" / "tutorial" / "python.md")
+EXAMPLES = [code for page in PAGES for code in re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), re.S)]
 
 USE = """
 from datetime import datetime
@@ -77,11 +77,11 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     files = [*examples, "use.py", "wrong.py"]
     command = [sys.executable, "-m", "mypy", "--strict", f"--config-file={os.devnull}", python, *files]
     ended = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True)
-    assert "checked 5 source files" in ended.stdout, ended.stdout + ended.stderr
+    assert f"checked {len(files)} source files" in ended.stdout, ended.stdout + ended.stderr
     return [line for line in ended.stdout.splitlines() if "error:" in line]
 
 
-def test_the_examples_of_the_readme_and_all_that_a_client_returns_have_types(said: list[str]) -> None:
+def test_the_examples_of_the_documentation_and_all_that_a_client_returns_have_types(said: list[str]) -> None:
     assert [] == [line for line in said if not line.startswith("wrong.py")]
 
 

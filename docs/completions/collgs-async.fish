@@ -1,0 +1,109 @@
+# collgs-async: completion for fish. Put it into ~/.config/fish/completions/collgs-async.fish
+function __collgs_async_is
+    set -l waiting
+    set -l command
+    for word in (commandline -opc)[2..]
+        if test -n "$waiting"
+            set waiting
+            continue
+        end
+        switch $word
+            case --aoi --auth-hosts --base-url --bbox --best-per --by --ca-file --chunk-size --cloud-cover --collection --config --count --diff --download-base-url --end --fault --format --ids --limit-rate --map --min-overlap --min-rate --months --orbit-direction --outage --output --page-size --plan --platform --polarisation --port --product-type --products --proxy --relative-orbit --report --retries --segments --set --sign-in --sort --staging --start --tile --timeout --user-agent --verify --workers -c -j -n -o
+                set waiting yes
+            case search collections describe quicklooks plan download verify init login demo completion help
+                test -n "$command"; or set command $word
+        end
+    end
+    test -n "$command"; or set command none
+    contains -- $command $argv
+end
+complete -c collgs-async -f
+complete -c collgs-async -n '__collgs_async_is none' -a search -d 'list what matches, as a table or on a map'
+complete -c collgs-async -n '__collgs_async_is none' -a collections -d 'list the collections of the catalogue'
+complete -c collgs-async -n '__collgs_async_is none' -a describe -d 'show what can be asked of a collection'
+complete -c collgs-async -n '__collgs_async_is none' -a quicklooks -d 'save small pictures of what matches'
+complete -c collgs-async -n '__collgs_async_is none' -a plan -d 'write down what would be pulled, for --plan, or compare plans'
+complete -c collgs-async -n '__collgs_async_is none' -a download -d 'pull everything that matches (also without a command)'
+complete -c collgs-async -n '__collgs_async_is none' -a verify -d 'check the archives in a folder'
+complete -c collgs-async -n '__collgs_async_is none' -a init -d 'write the sample configuration'
+complete -c collgs-async -n '__collgs_async_is none' -a login -d 'try the credentials, and say who one is'
+complete -c collgs-async -n '__collgs_async_is none' -a demo -d 'try it all on an embedded catalogue: no account, no internet'
+complete -c collgs-async -n '__collgs_async_is none' -a completion -d 'print the completion of words for bash, zsh or fish'
+complete -c collgs-async -n '__collgs_async_is none' -a help -d 'explain a topic or a command'
+complete -c collgs-async -n '__collgs_async_is search collections describe quicklooks plan none download verify init login demo completion help' -s h -l help -d 'show this and leave'
+complete -c collgs-async -n '__collgs_async_is search collections describe quicklooks plan none download verify init login demo completion help' -s V -l version -d 'show the version and leave'
+complete -c collgs-async -n '__collgs_async_is search collections describe quicklooks plan none download verify init login demo completion help' -s c -l config -r -F -d 'the configuration (COLLGS_CONFIG, or config.json where it exists)'
+complete -c collgs-async -n '__collgs_async_is search collections describe quicklooks plan none download verify init login demo completion help' -s q -l quiet -d 'say nothing but errors'
+complete -c collgs-async -n '__collgs_async_is search collections describe quicklooks plan none download verify init login demo completion help' -s v -l verbose -d 'say more'
+complete -c collgs-async -n '__collgs_async_is search collections describe quicklooks plan none download verify init login demo completion help' -l log-json -d 'messages as JSON, one a line, and no bars'
+complete -c collgs-async -n '__collgs_async_is search' -l format -r -f -a 'table json jsonl geojson stac csv urls' -d 'how to list (default: table)'
+complete -c collgs-async -n '__collgs_async_is search none download' -l sort -r -f -d 'in this order: time, cloud, orbit, overlap, size or identifier; a minus before it means backwards'
+complete -c collgs-async -n '__collgs_async_is search plan none download' -l sizes -d 'ask the store how large each archive is'
+complete -c collgs-async -n '__collgs_async_is search none download' -l map -r -F -d 'write a page with map, timeline and table, too'
+complete -c collgs-async -n '__collgs_async_is search none download' -l quicklooks -l no-quicklooks -d 'whether that page shows small pictures of the scenes (default: yes)'
+complete -c collgs-async -n '__collgs_async_is search quicklooks plan none download' -l collection -r -f -d 'the collection to search, such as S2_MSIL1C'
+complete -c collgs-async -n '__collgs_async_is search quicklooks plan none download' -l bbox -r -f -d 'only products that meet this box, in degrees; W above E crosses the antimeridian'
+complete -c collgs-async -n '__collgs_async_is search quicklooks plan none download' -l start -r -f -d 'only products sensed at or after this date, time or day: 30d and 2w ago, yesterday, today (UTC)'
+complete -c collgs-async -n '__collgs_async_is search quicklooks plan none download' -l end -r -f -d 'only products sensed at or before this time (UTC); a day means its end'
+complete -c collgs-async -n '__collgs_async_is search quicklooks plan none download' -l cloud-cover -r -f -d 'only optical products with at most, or from to, this much cloud in percent'
+complete -c collgs-async -n '__collgs_async_is search quicklooks plan none download' -s n -l count -r -f -d 'at most so many products, the newest first'
+complete -c collgs-async -n '__collgs_async_is search quicklooks plan none download' -l aoi -r -F -d 'only products whose footprint meets this area: GeoJSON, WKT, KML, GeoPackage or shapefile'
+complete -c collgs-async -n '__collgs_async_is search quicklooks plan none download' -l min-overlap -r -f -d 'only products that cover so much of the area'
+complete -c collgs-async -n '__collgs_async_is search quicklooks plan none download' -l months -r -f -d 'only products sensed in these months of any year, such as 5-9 or 11-2'
+complete -c collgs-async -n '__collgs_async_is search quicklooks plan none download' -l tile -r -f -d 'only products of these tiles, such as 31UGR'
+complete -c collgs-async -n '__collgs_async_is search quicklooks plan none download' -l relative-orbit -r -f -d 'only products of these tracks'
+complete -c collgs-async -n '__collgs_async_is search quicklooks plan none download' -l platform -r -f -d 'only products of these satellites, such as S2A or Sentinel-2B'
+complete -c collgs-async -n '__collgs_async_is search quicklooks plan none download' -l orbit-direction -r -f -a 'ASCENDING DESCENDING' -d 'only products of ASCENDING or of DESCENDING orbits'
+complete -c collgs-async -n '__collgs_async_is search quicklooks plan none download' -l polarisation -r -f -d 'only radar products with all of these channels, such as VV,VH, or of one of these codes, such as DV'
+complete -c collgs-async -n '__collgs_async_is search quicklooks plan none download' -l product-type -r -f -d 'only products of these types, such as MSIL2A or GRD'
+complete -c collgs-async -n '__collgs_async_is search quicklooks plan none download' -l latest-baseline -l no-latest-baseline -d 'of the products of one acquisition, only those of the newest processing baseline'
+complete -c collgs-async -n '__collgs_async_is search quicklooks plan none download' -l best-per -r -f -d 'one product for each tile, day or month, or for each tile,month'
+complete -c collgs-async -n '__collgs_async_is search quicklooks plan none download' -l by -r -f -a 'cloud coverage' -d 'what makes it the best: cloud (the least, the default) or coverage (the most of the area)'
+complete -c collgs-async -n '__collgs_async_is search quicklooks plan none download' -l ids -r -F -d 'exactly the products that this file, or standard input, names, one a line'
+complete -c collgs-async -n '__collgs_async_is search quicklooks plan none download' -l strict -l no-strict -d 'refuse search parameters that the collection does not have, rather than warn'
+complete -c collgs-async -n '__collgs_async_is search quicklooks plan none download' -l set -r -f -d 'any other search parameter of the catalogue; may be given several times'
+complete -c collgs-async -n '__collgs_async_is search collections describe quicklooks plan none download verify login' -l base-url -r -f -d 'the search address of the catalogue (default: https://collgs.lu/catalog/oseo/search)'
+complete -c collgs-async -n '__collgs_async_is search collections describe quicklooks plan none download verify login' -l download-base-url -r -f -d 'what relative download links start from, when it is not the catalogue\'s own host'
+complete -c collgs-async -n '__collgs_async_is search collections describe quicklooks plan none download verify login' -l timeout -r -f -d 'how long to wait for a connection, and for the next byte; never for a whole file (default: 120)'
+complete -c collgs-async -n '__collgs_async_is search collections describe quicklooks plan none download verify login' -l retries -r -f -d 'tries in a row that bring no new byte before a product is given up; 0 and 1 both mean a single try (default: 3)'
+complete -c collgs-async -n '__collgs_async_is search collections describe quicklooks plan none download verify login' -l page-size -r -f -d 'results of a search that are asked for at once, at most; a catalogue that gives fewer is asked for fewer (default: 100)'
+complete -c collgs-async -n '__collgs_async_is search collections describe quicklooks plan none download verify login' -l outage -r -f -d 'how long to wait for a store or catalogue that is away altogether: seconds, or with m, h or d; 0: never (default: 900)'
+complete -c collgs-async -n '__collgs_async_is search collections describe quicklooks plan none download verify login' -l staging -r -f -d 'how long to wait for an archive that the store brings from tape (HTTP 202), likewise; 0: never (default: 7200)'
+complete -c collgs-async -n '__collgs_async_is search collections describe quicklooks plan none download verify login' -l user-agent -r -f -d 'how the program names itself to the server (default: collgs-async/0.1.0)'
+complete -c collgs-async -n '__collgs_async_is search collections describe quicklooks plan none download verify login' -l auth-hosts -r -f -d 'hosts that may be given the password, beside the catalogue\'s own and those below it'
+complete -c collgs-async -n '__collgs_async_is search collections describe quicklooks plan none download verify login' -l sign-in -r -f -a 'auto always' -d 'auto: where a form is met; always: before the search, for catalogues that list more to those they know (default: auto)'
+complete -c collgs-async -n '__collgs_async_is search collections describe quicklooks plan none download verify login' -l proxy -r -f -d 'the HTTP proxy to go through'
+complete -c collgs-async -n '__collgs_async_is search collections describe quicklooks plan none download verify login' -l ca-file -r -F -d 'certificates to trust instead of the system\'s, in PEM format'
+complete -c collgs-async -n '__collgs_async_is collections describe' -l format -r -f -a 'table json' -d 'how to list (default: table)'
+complete -c collgs-async -n '__collgs_async_is quicklooks' -l dry-run -d 'list what would be saved, and leave'
+complete -c collgs-async -n '__collgs_async_is quicklooks none download verify demo' -s o -l output -r -f -a '(__fish_complete_directories)' -d 'the folder for the archives; it is made when it is missing (default: downloads)'
+complete -c collgs-async -n '__collgs_async_is quicklooks none download verify demo' -l skip-existing -l no-skip-existing -d 'do not fetch again what is in the folder'
+complete -c collgs-async -n '__collgs_async_is quicklooks none download verify demo' -l verify -r -f -a 'crc structure size' -d 'how an archive is checked before it gets its name (default: crc)'
+complete -c collgs-async -n '__collgs_async_is plan' -l diff -r -F -d 'say what is new, gone or changed since this plan: in the catalogue, or in the other plan that is named'
+complete -c collgs-async -n '__collgs_async_is plan' -l exit-code -d 'with --diff: exit with 1 if anything differs, as git diff does'
+complete -c collgs-async -n '__collgs_async_is plan' -l force -d 'replace a plan that is there'
+complete -c collgs-async -n '__collgs_async_is plan' -l dry-run -d 'say what the plan would hold, and write nothing'
+complete -c collgs-async -n '__collgs_async_is none download' -l dry-run -d 'list what would be pulled, and leave; --report tells the same as JSON'
+complete -c collgs-async -n '__collgs_async_is none download' -l plan -r -F -d 'pull what this plan names; nothing is searched'
+complete -c collgs-async -n '__collgs_async_is none download' -l report -r -F -d 'write what became of each product, as JSON'
+complete -c collgs-async -n '__collgs_async_is none download' -l format -r -f -a 'table json jsonl geojson stac csv urls' -d 'how --dry-run lists (default: table)'
+complete -c collgs-async -n '__collgs_async_is none download verify demo' -s j -l workers -r -f -d 'how many archives are fetched at the same time (default: 4)'
+complete -c collgs-async -n '__collgs_async_is none download verify demo' -l segments -r -f -d 'the most connections for one archive, when workers have nothing else to do (default: 4)'
+complete -c collgs-async -n '__collgs_async_is none download verify demo' -l chunk-size -r -f -d 'the least that is read and written at once (default: 65536)'
+complete -c collgs-async -n '__collgs_async_is none download verify demo' -l limit-rate -r -f -d 'at most so many bytes a second, over all archives; k, M and G count in thousands'
+complete -c collgs-async -n '__collgs_async_is none download verify demo' -l min-rate -r -f -d 'a connection that is slower than this for half a minute is made anew; bytes a second, with k, M or G'
+complete -c collgs-async -n '__collgs_async_is verify' -l repair -d 'fetch again what is wrong; needs --collection'
+complete -c collgs-async -n '__collgs_async_is verify' -l dry-run -d 'with --repair: say what would be fetched again, and leave'
+complete -c collgs-async -n '__collgs_async_is demo' -l products -r -f -d 'how many products there are (default: 12)'
+complete -c collgs-async -n '__collgs_async_is demo' -l constellation -d 'serve a year of Sentinel-1 and -2 over Luxembourg and Fiji, with real tiles, orbits and reprocessings'
+complete -c collgs-async -n '__collgs_async_is demo' -l fault -r -f -d 'what the store does wrong, one product each: all, list, or names'
+complete -c collgs-async -n '__collgs_async_is demo' -l sign-in -r -f -a 'html script' -d 'let the store ask for a sign-in, by a form in html or put together by a script (demo, demo)'
+complete -c collgs-async -n '__collgs_async_is demo' -l serve -d 'only serve, and say how to use it'
+complete -c collgs-async -n '__collgs_async_is demo' -l dry-run -d 'list what the demo would pull, and leave'
+complete -c collgs-async -n '__collgs_async_is demo' -l port -r -f -d 'where to serve (default: any free port)'
+complete -c collgs-async -n '__collgs_async_is describe' -f
+complete -c collgs-async -n '__collgs_async_is plan' -F
+complete -c collgs-async -n '__collgs_async_is verify' -f -a '(__fish_complete_directories)'
+complete -c collgs-async -n '__collgs_async_is init' -F
+complete -c collgs-async -n '__collgs_async_is completion' -f -a 'bash zsh fish'
+complete -c collgs-async -n '__collgs_async_is help' -f -a 'selection plans files config environment sign-in transfer exit-codes search collections describe quicklooks plan download verify init login demo completion help'
