@@ -17,10 +17,10 @@ from collgs_async.http.credentials import find_credentials, passwords_at_hand
 from collgs_async.http.requester import StoreRequester
 from collgs_async.http.session import HttpSession, Session
 from collgs_async.models.product import Report
-from collgs_async.models.progress import SilentProgress
 from collgs_async.models.query import Query
 from collgs_async.models.timing import Timing
 from collgs_async.pipeline import in_order
+from collgs_async.reporting.choice import SharedProgress
 from collgs_async.reporting.products import SearchResults
 from collgs_async.selection.planned import GivenProducts, PlannedProducts
 from collgs_async.transfer.named_archive import repair_named
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collgs_async.http.auth import Identity
     from collgs_async.http.credentials import Credentials
     from collgs_async.models.product import Outcome, Product
-    from collgs_async.models.progress import Progress
+    from collgs_async.models.progress import GivenProgress
     from collgs_async.selection.filters import Excluded
     from collgs_async.selection.plan import Plan
     from collgs_async.transfer.action import Action
@@ -57,7 +57,8 @@ class Client:
     config
         The settings; None: those of `settings`.
     progress
-        Receives progress events; None disables them.
+        Shows the progress of downloads: ``"auto"`` chooses what fits the terminal, notebook or log, on standard error;
+        any `Progress` receives the events; None, the default here, is silence. Each run begins and ends the display.
     credentials
         Returns user name and password when the store requires a login; None: from ``COLLGS_USERNAME`` and
         ``COLLGS_PASSWORD``, else from ``~/.netrc``.
@@ -95,7 +96,7 @@ class Client:
     def __init__(
         self,
         config: Config | None = None,
-        progress: Progress | None = None,
+        progress: GivenProgress = None,
         *,
         credentials: Callable[[], Credentials | None] | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -105,7 +106,7 @@ class Client:
         if config is not None and settings:
             raise TypeError(f"expected a configuration or settings by name, found both: {', '.join(settings)}")
         self._config = Config.create(**settings) if config is None else config
-        self._progress = progress or SilentProgress()
+        self._progress = SharedProgress(progress, self._config.download_options.workers)
         connection = self._config.connection
         http = HttpSession(connection, self._config.download_options.min_rate)
         self._host = urlsplit(self._config.base_url).hostname or ""
@@ -136,7 +137,7 @@ class Client:
     def _downloader(self) -> Downloader:
         from collgs_async.transfer.downloader import Downloader  # deferred: a search needs nothing of it
 
-        return Downloader(self._session, self._config, self._progress, self._tuning)
+        return Downloader(self._session, self._config, self._progress.listener, self._tuning)
 
     async def _open_downloader(self) -> Downloader:
         """Return the downloader, whose threads start with the first call."""
@@ -237,10 +238,8 @@ class Client:
 
         Raises
         ------
-        AuthenticationError
-            Credentials are missing or were rejected.
-        CatalogueError, TransferError
-            A request failed.
+        AuthenticationError, CatalogueError, TransferError
+            Credentials are missing or were rejected, or a request failed.
         """
         async with aclosing(aiter(self.catalogue.search_anonymously())) as found:
             async for product in found:
@@ -275,7 +274,9 @@ class Client:
         AuthenticationError, StorageError
             As for `download_all`.
         """
-        return await (await self._open_downloader()).download(product)
+        downloader = await self._open_downloader()
+        with self._progress:
+            return await downloader.download(product)
 
     async def repair(self, archive: Path, damaged: Iterable[tuple[int, int]] = ()) -> Outcome:
         """Repair an archive on disk: find it in the catalogue, and fetch its damaged parts again.
@@ -292,14 +293,13 @@ class Client:
 
         Raises
         ------
-        CatalogueError
-            The request failed.
-        AuthenticationError, StorageError
-            As for `download`.
+        CatalogueError, AuthenticationError, StorageError
+            The request failed; or as for `download`.
         """
         collection, search = self._config.needed_query().collection, self.catalogue.search
         downloader = await self._open_downloader()
-        return await repair_named(archive, damaged, collection=collection, search=search, downloader=downloader)
+        with self._progress:
+            return await repair_named(archive, damaged, collection=collection, search=search, downloader=downloader)
 
     async def download_all(
         self,
@@ -342,7 +342,7 @@ class Client:
         Parameters
         ----------
         query
-            The query; None: that of the configuration's ``parameters``.
+            As for `search`.
         sizes
             Whether to request the length of each archive; see `fetch_sizes`.
 
@@ -375,25 +375,24 @@ class Client:
 
         Raises
         ------
-        ConfigError
-            The report cannot be written there.
-        AuthenticationError, StorageError
+        ConfigError, AuthenticationError, StorageError
             As for `download_all`.
         """
         return await self._run(PlannedProducts(plan), report)
 
     async def _run(self, products: ToDownload, report: str | Path | None) -> Report:
-        workers = self._config.download_options.workers
-        run = Run(await self._open_downloader(), self._progress, workers=workers, timing=self._session.timing)
+        workers, progress = self._config.download_options.workers, self._progress
+        run = Run(await self._open_downloader(), progress.listener, workers=workers, timing=self._session.timing)
         try:
-            await run.download(products, None if report is None else Path(report))
+            with progress:
+                await run.download(products, None if report is None else Path(report))
         finally:
             self.report = run.report
         return self.report
 
 
 async def run(
-    config: Config, query: Query | None = None, *, progress: Progress | None = None, report: str | Path | None = None
+    config: Config, query: Query | None = None, *, progress: GivenProgress = None, report: str | Path | None = None
 ) -> Report:
     """Download all selected products of a search in a session of its own; see `Client.download_all`."""
     async with Client(config, progress) as client:

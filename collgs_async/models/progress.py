@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collgs_async.models.product import Outcome, Product
 
-__all__ = ["Progress", "SilentProgress"]
+__all__ = ["GivenProgress", "Progress", "SilentProgress"]
 
 
 class Progress(Protocol):
@@ -50,6 +50,10 @@ class Progress(Protocol):
 
     def close(self) -> None:
         """End the display: the run is over, however it ended."""
+
+
+GivenProgress: TypeAlias = Progress | Literal["auto"] | None
+"""What callers of the library give: an object, ``"auto"`` for one that fits the output device, None for silence."""
 
 
 class SilentProgress:

@@ -1,4 +1,4 @@
-"""The library without ``await``, for scripts and notebooks.
+"""The library without ``await``, for scripts and notebooks, which see the progress of downloads; see `SyncClient`.
 
 Each function opens a session of its own, and signs in anew where the store requires it; for many calls in a row, use
 `SyncClient`.
@@ -6,16 +6,18 @@ Each function opens a session of its own, and signs in anew where the store requ
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
+from collgs_async.models.product import Product
 from collgs_async.sync.client import SyncClient
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from collgs_async.config.settings import Config
-    from collgs_async.models.product import Outcome, Product, Report
-    from collgs_async.models.progress import Progress
+    from collgs_async.models.product import Outcome, Report
+    from collgs_async.models.progress import GivenProgress
     from collgs_async.models.query import Query
     from collgs_async.reporting.products import Products
     from collgs_async.selection.plan import Plan
@@ -45,14 +47,49 @@ def search(config: Config, query: Query | None = None) -> Products:
         return client.search(query).collect()
 
 
-def download(config: Config, product: Product, *, progress: Progress | None = None) -> Outcome:
-    """Download one product; see `Client.download`."""
+@overload
+def download(config: Config, products: Product, *, progress: GivenProgress = "auto") -> Outcome: ...
+
+
+@overload
+def download(
+    config: Config, products: Iterable[Product], *, progress: GivenProgress = "auto", report: str | Path | None = None
+) -> Report: ...
+
+
+def download(
+    config: Config,
+    products: Product | Iterable[Product],
+    *,
+    progress: GivenProgress = "auto",
+    report: str | Path | None = None,
+) -> Outcome | Report:
+    """Download one product, or all of a list in one session with one sign-in.
+
+    Parameters
+    ----------
+    products
+        A product: see `Client.download`. Or products, such as a list: see `Client.download_all`.
+    progress
+        As for `SyncClient`.
+    report
+        Path of the report as JSON, for a list only; None: no report.
+
+    Returns
+    -------
+    Outcome or Report
+        Of one product its outcome, also when it failed; of several the report.
+    """
     with SyncClient(config, progress) as client:
-        return client.download(product)
+        if isinstance(products, Product):
+            if report is not None:
+                raise TypeError("report: expected a list of products beside it, found a single one")
+            return client.download(products)
+        return client.download_all(products, report=report)
 
 
 def run(
-    config: Config, query: Query | None = None, *, progress: Progress | None = None, report: str | Path | None = None
+    config: Config, query: Query | None = None, *, progress: GivenProgress = "auto", report: str | Path | None = None
 ) -> Report:
     """Download all selected products of a search; see `Client.download_all`."""
     with SyncClient(config, progress) as client:
@@ -65,7 +102,7 @@ def plan(config: Config, query: Query | None = None, *, sizes: bool = False) -> 
         return client.create_plan(query, sizes=sizes)
 
 
-def pull(config: Config, plan: Plan, *, progress: Progress | None = None, report: str | Path | None = None) -> Report:
+def pull(config: Config, plan: Plan, *, progress: GivenProgress = "auto", report: str | Path | None = None) -> Report:
     """Download exactly the products of a plan; see `Client.download_plan`."""
     with SyncClient(config, progress) as client:
         return client.download_plan(plan, report=report)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collgs_async.http.auth import Identity
     from collgs_async.http.credentials import Credentials
     from collgs_async.models.product import Outcome, Product, Report
-    from collgs_async.models.progress import Progress
+    from collgs_async.models.progress import GivenProgress
     from collgs_async.selection.filters import Excluded
     from collgs_async.selection.plan import Plan
     from collgs_async.transfer.action import Action
@@ -42,8 +42,11 @@ class SyncClient:
 
     Parameters
     ----------
-    config, progress, credentials, **settings
+    config, credentials, **settings
         As for `Client`.
+    progress
+        Shows the progress of downloads: ``"auto"``, the default, chooses what fits the terminal, notebook or log, on
+        standard error; any `Progress` object receives the events; None is silence.
 
     Attributes
     ----------
@@ -71,7 +74,7 @@ class SyncClient:
     def __init__(
         self,
         config: Config | None = None,
-        progress: Progress | None = None,
+        progress: GivenProgress = "auto",
         *,
         credentials: Callable[[], Credentials | None] | None = None,
         **settings: Any,

@@ -333,6 +333,45 @@ async def test_progress_hears_of_both_tries_of_a_bad_archive(serve: Callable[...
     assert scene.size < progress.advances(scene.identifier) < 2 * scene.size
 
 
+class Display(SilentProgress):
+    """A listener that writes down when its display begins and ends."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def open(self) -> None:
+        self.told.append("open")
+
+    def finished(self, outcome: Outcome) -> None:
+        self.told.append(str(outcome.status))
+
+    def close(self) -> None:
+        self.told.append("close")
+
+
+async def test_each_run_begins_and_ends_the_display_and_downloads_at_the_same_time_share_it(
+    serve: Callable[..., Any], sleeps: RecordedSleeps
+) -> None:
+    site = await serve(level2_scenes(3))
+    display = Display()
+    async with Client(site.config(), display, sleep=sleeps) as client:
+        products = await client.search().collect()
+        assert [] == display.told
+        await client.download_all(products[:1])
+        await asyncio.gather(*map(client.download, products))
+        with pytest.raises(ZeroDivisionError):
+            await client.download_all(product for product in products if 1 // 0)
+
+    first, second = ["open", "downloaded", "close"], ["open", *display.told[4:7], "close"]
+    assert [*first, *second, "open", "close"] == display.told
+    assert ["downloaded", "downloaded", "skipped"] == sorted(second[1:-1])
+
+
+async def test_progress_of_another_word_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"^progress: expected a Progress object, None or 'auto', found 'yes'$"):
+        Client(progress="yes")  # type: ignore[arg-type]  # as it is meant to be
+
+
 @pytest.mark.parametrize("count", [None, 4])
 async def test_progress_expects_what_the_search_will_give(
     serve: Callable[..., Any], sleeps: RecordedSleeps, count: int | None

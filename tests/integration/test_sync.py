@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
 import sys
 from dataclasses import replace
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from collgs_async import CatalogueError, ConfigError, Query, Status, StorageError, sync
+from collgs_async.demo.login import SignIn
 from collgs_async.models.progress import SilentProgress
 from tests.conftest import HANGS, fault, is_archive, level2_scenes
 from tests.support.commands import until
@@ -128,6 +130,43 @@ def test_progress_is_told(tmp_path: Path, *, within_a_loop: bool) -> None:
             use()
 
     assert sorted(scene.identifier for scene in server.scenes) == sorted(finished)
+
+
+def test_progress_is_shown_unless_it_is_not_wanted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """To a log, as here, in lines; the last one has all counts."""
+    with served(level2_scenes(2), tmp_path / "store") as server:
+        config = settings(server, tmp_path)
+        found = sync.search(config)
+        assert ("", "") == capsys.readouterr()
+
+        sync.download(config, found[0])
+        first = capsys.readouterr()
+        sync.run(config)
+        second = capsys.readouterr()
+        sync.run(config, progress=None)
+        third = capsys.readouterr()
+
+    assert ["", "", "", ""] == [first.out, second.out, third.out, third.err]
+    assert re.fullmatch(r"00:00:\d\d  1 product  [^\n]*\n", first.err)
+    assert re.fullmatch(r"00:00:\d\d  2/2 products  [^\n]*\n", second.err)
+
+
+def test_a_list_of_products_is_downloaded_in_one_session(tmp_path: Path) -> None:
+    with served(level2_scenes(3), tmp_path / "store", sign_in=SignIn("demo", "demo")) as server:
+        with pytest.MonkeyPatch.context() as environ:
+            environ.setenv("COLLGS_USERNAME", "demo")
+            environ.setenv("COLLGS_PASSWORD", "demo")
+            config = settings(server, tmp_path)
+            products = sync.search(config)
+
+            report = sync.download(config, products[:2], report=tmp_path / "report.json")
+            outcome = sync.download(config, products[2])
+        posted = [request for request in server.requests if request.method == "POST"]
+
+    assert (2, Status.DOWNLOADED, 2) == (report.downloaded, outcome.status, len(posted))
+    assert 2 == len(json.loads((tmp_path / "report.json").read_bytes())["products"])
+    with pytest.raises(TypeError, match=r"^report: expected a list of products beside it, found a single one"):
+        sync.download(config, products[2], report="x")  # type: ignore[call-overload]  # as it is meant to be
 
 
 SCRIPT = """

@@ -230,7 +230,7 @@ FORGETFUL = """
 import sys
 from collgs_async import SyncClient
 
-client = SyncClient(base_url=sys.argv[1], collection="S2_MSIL2A", output_directory=sys.argv[2])
+client = SyncClient(base_url=sys.argv[1], collection="S2_MSIL2A", output_directory=sys.argv[2], progress=None)
 products = iter(client.search())
 print(client.download(next(products)).status)
 """
@@ -250,7 +250,8 @@ import asyncio, signal, sys
 from collgs_async import SyncClient
 
 def use():
-    with SyncClient(base_url=sys.argv[2], collection="S2_MSIL2A", output_directory=sys.argv[3]) as client:
+    settings = {"base_url": sys.argv[2], "collection": "S2_MSIL2A", "output_directory": sys.argv[3]}
+    with SyncClient(progress=None, **settings) as client:
         try:
             client.download_all()
         except KeyboardInterrupt:
