@@ -355,6 +355,215 @@ def test_where_the_clipboard_is_closed_the_identifiers_are_offered_as_text(show:
     assert not tab.ask("document.querySelector('dialog').open")
 
 
+def test_the_chosen_identifiers_are_saved_as_a_file_for_the_next_command(
+    show: Callable[..., Tab], tmp_path: Path
+) -> None:
+    command = "collgs-async download --collection S2_MSIL2A --ids chosen.txt"
+    tab = show(row_of_three(), command=command)
+    tab.browser.call(
+        "Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path / "saved"), eventsEnabled=True
+    )
+    assert tab.ask("document.querySelector('#save').disabled")
+    assert tab.ask("document.querySelector('#tray-next').hidden")
+    tab.click(check(1))
+    tab.click(check(3))
+
+    tab.click("#save")
+
+    tab.until_event("Browser.downloadProgress", state="completed")
+    assert f"{EAST}\n{WEST}\n" == (tmp_path / "saved/chosen.txt").read_text("utf-8")
+    assert command == tab.text("#tray-command")
+    assert not tab.ask("document.querySelector('#tray-next').hidden")
+
+
+def test_the_next_command_is_copied(show: Callable[..., Tab]) -> None:
+    tab = show(row_of_three(), command="collgs-async download --ids chosen.txt")
+    tab.ask("navigator.clipboard.writeText = (text) => { globalThis.copied = text; return Promise.resolve(); }")
+    tab.click("#pick-all")
+
+    tab.click("#tray-copy-command")
+
+    tab.until("globalThis.copied === 'collgs-async download --ids chosen.txt'")
+
+
+def test_without_a_command_there_is_none_to_copy(show: Callable[..., Tab]) -> None:
+    tab = show(row_of_three())
+    tab.click("#pick-all")
+
+    assert tab.ask("document.querySelector('#tray-next').hidden")
+
+
+def test_a_chosen_scene_that_the_filters_hide_is_told_before_copying(show: Callable[..., Tab]) -> None:
+    tab = show(row_of_three())
+    tab.ask("navigator.clipboard.writeText = (text) => { globalThis.copied = text; return Promise.resolve(); }")
+    tab.click("#pick-all")
+    assert tab.ask("document.querySelector('#tray-hidden').hidden")
+
+    tab.drag(on_timeline(tab, 0.0), on_timeline(tab, 0.3))  # the oldest one goes
+    assert "1 chosen is hidden by the filter" == tab.text("#tray-hidden-text")
+    tab.drag(on_timeline(tab, 0.3), on_timeline(tab, 0.7))  # and the newest
+    assert "2 chosen are hidden by the filter" == tab.text("#tray-hidden-text")
+    tab.click("#tray-leave")
+
+    assert tab.ask("document.querySelector('#tray-hidden').hidden")
+    tab.click("#copy")
+    tab.until(f"globalThis.copied === '{MIDDLE}\\n'")
+
+
+def with_names() -> list[Product]:
+    """Make scenes of two tiles, three orbits in two directions, and two platforms, by their names alone."""
+    names_ = [
+        ("S2A_MSIL2A_20250601T103021_N0511_R108_T31UGR_20250601T150000", "DESCENDING"),
+        ("S2B_MSIL2A_20250602T103021_N0511_R008_T31UGR_20250602T150000", "DESCENDING"),
+        ("S2B_MSIL2A_20250603T103021_N0511_R008_T32ULV_20250603T150000", "DESCENDING"),
+        ("S2A_MSIL2A_20250604T103021_N0511_R051_T32ULV_20250604T150000", "ASCENDING"),
+    ]
+    return [
+        product(name, f"2025-06-0{day}T10:00:00Z", orbit_direction=direction, footprint=box(5, 49, 7, 50))
+        for day, (name, direction) in enumerate(names_, 1)
+    ]
+
+
+def choose(tab: Tab, selector: str, value: str) -> None:
+    tab.ask(
+        f"""(() => {{
+            const select = document.querySelector("{selector}");
+            select.value = "{value}";
+            select.dispatchEvent(new Event("change"));
+        }})()"""
+    )
+    tab.settle()
+
+
+def test_the_list_is_filtered_by_tile_orbit_and_platform(show: Callable[..., Tab]) -> None:
+    tab = show(with_names())
+    assert ["All tiles", "31UGR", "32ULV"] == tab.texts("#only-tile option")
+    orbits = ["All orbits", "Ascending 51", "Descending", "Descending 8", "Descending 108"]
+    assert orbits == tab.texts("#only-orbit option")
+    assert ["All platforms", "S2A", "S2B"] == tab.texts("#only-unit option")
+
+    def days() -> str:
+        return "".join(name[18] for name in names(tab))
+
+    choose(tab, "#only-tile", "31UGR")
+    assert "21" == days()
+    choose(tab, "#only-unit", "S2A")
+    assert "1" == days()
+    choose(tab, "#only-tile", "")
+    assert "41" == days()
+    choose(tab, "#only-orbit", "DESC")
+    assert "1" == days()
+    choose(tab, "#only-unit", "")
+    assert "321" == days()
+    choose(tab, "#only-orbit", "DESC 8")
+    assert "32" == days()
+    choose(tab, "#only-tile", "31UGR")
+    choose(tab, "#only-unit", "S2A")
+    assert "" == days()
+    tab.click("#empty-reset")
+    assert "4321" == days()
+    assert ["", "", ""] == [
+        tab.ask(f"document.querySelector('#only-{name}').value") for name in ("tile", "orbit", "unit")
+    ]
+
+
+def test_a_filter_with_nothing_to_choose_is_not_shown(show: Callable[..., Tab]) -> None:
+    tab = show(with_names()[1:3])  # one orbit, one platform
+
+    shown = tab.ask(
+        "[...document.querySelectorAll('#choices select')].filter((one) => !one.hidden).map((one) => one.id)"
+    )
+    assert ["only-tile"] == shown
+    assert show(row_of_three()[:1]).ask("document.querySelector('#choices').hidden")
+
+
+def test_footprints_and_area_are_switched_off(show: Callable[..., Tab]) -> None:
+    area = {"type": "LineString", "coordinates": [[0, 47], [29, 47]]}
+
+    def seen(tab: Tab) -> str:
+        return str(tab.ask("document.getElementById('ground').toDataURL()"))
+
+    tab = show(row_of_three(), area=area)
+    both = seen(tab)
+    tab.click("#show-footprints")
+    area_alone = seen(tab)
+    tab.click("#show-area")
+    neither = seen(tab)
+    tab.click("#show-footprints")
+    footprints_alone = seen(tab)
+
+    assert 4 == len({both, area_alone, neither, footprints_alone})
+    tab.click("#show-area")
+    assert both == seen(tab)
+
+
+def test_a_layer_that_the_page_lacks_has_no_switch(show: Callable[..., Tab]) -> None:
+    layers = (
+        "[...document.querySelectorAll('.layers label')].filter((one) => !one.hidden).map((one) => one.textContent)"
+    )
+
+    assert ["Footprints"] == show(row_of_three()).ask(layers)
+    assert ["Footprints", "Pictures", "Area"] == show(
+        row_of_three(), area=box(0, 0, 1, 1), quicklooks={WEST: png(2, 2)}
+    ).ask(layers)
+    assert show([]).ask("document.querySelector('#legend').hidden")
+
+
+@pytest.mark.parametrize("size", [{}, {"width": 390, "height": 844, "touch": True}, {"width": 900, "height": 500}])
+def test_at_first_nothing_covers_a_scene(show: Callable[..., Tab], size: dict[str, Any]) -> None:
+    tab = show(
+        [product("S2A_ALL", footprint=box(0, 45, 29, 51)), product("S2A_TALL", footprint=box(28, 30, 29, 60))], **size
+    )
+
+    legend = tab.ask("document.querySelector('.legend').getBoundingClientRect().bottom")
+    assert legend <= tab.ask("document.querySelector('#map').getBoundingClientRect().top")
+    below = tab.ask(
+        """[...document.querySelectorAll(".map .card:not([hidden])")].map((card) => {
+            const { left, top, width, height } = card.getBoundingClientRect();
+            const surface = document.getElementById("raised");
+            return [card.className, [...Array(400).keys()].some((step) => {
+                const [x, y] = [left + (width * (step % 20)) / 19, top + (height * Math.floor(step / 20)) / 19];
+                const where = { clientX: x, clientY: y, pointerType: "mouse" };
+                surface.dispatchEvent(new PointerEvent("pointermove", where));
+                return surface.classList.contains("over");
+            })];
+        })"""
+    )
+    assert [["zoom card", False]] == below
+
+
+def test_a_tooltip_ends_with_its_scene(show: Callable[..., Tab]) -> None:
+    tab = show(row_of_three())
+    hidden = "document.querySelector('#tip').hidden"
+    tab.hover(*on_map(tab, 0.2))
+    assert not tab.ask(hidden)
+
+    tab.ask("document.querySelector('#cloud').focus()")
+    tab.press("Home")  # the filter leaves it out, and the mouse has not moved
+    assert tab.ask(hidden)
+    tab.press("End")
+    assert not tab.ask(hidden)
+
+    tab.ask("document.querySelector('#raised').focus()")
+    tab.press(*["ArrowDown"] * 12)  # the map moves away below the mouse
+    assert tab.ask(hidden)
+    assert [] == names(tab, ".row.hovered")
+    tab.press("0")
+    assert "3 Jun 2025" in tab.text("#tip")
+    assert not tab.ask(hidden)
+
+    tab.hover(*tab.middle(row(1)))
+    assert tab.ask(hidden)
+
+
+def test_the_header_names_the_query(show: Callable[..., Tab]) -> None:
+    query = ["luxembourg.geojson", "sensed 2022-07-01 to 2023-06-30", "at most 20 % cloud", "<b>x</b>"]
+    tab = show(row_of_three(), query=query)
+
+    assert "  ·  ".join(query) == tab.text("#query")
+    assert show(row_of_three()).ask("document.querySelector('#query').hidden")
+
+
 def test_the_list_is_used_by_keyboard(show: Callable[..., Tab]) -> None:
     tab = show(row_of_three())
     tab.ask("document.querySelector('#grid').focus()")
@@ -581,7 +790,7 @@ def test_what_is_touched_is_as_wide_as_a_finger(show: Callable[..., Tab]) -> Non
 
     sizes: dict[str, list[float]] = tab.ask(
         """Object.fromEntries([...document.querySelectorAll("button, input, .check")].map((control) => {
-            const { width, height } = control.getBoundingClientRect();
+            const { width, height } = (control.closest("label") ?? control).getBoundingClientRect();
             return [control.id || control.textContent || control.className, [width, height]];
         }).filter(([, [width]]) => width))"""
     )
@@ -615,10 +824,10 @@ def test_on_a_phone_the_card_does_not_cover_the_scene_that_it_is_about(show: Cal
 def test_where_dates_tell_nothing_apart_the_legend_shows_no_ramp(show: Callable[..., Tab]) -> None:
     tab = show(row_of_three()[:1])
     assert tab.ask("document.querySelector('#ramp').hidden")
-    assert ["3 Jun 2025, 10:00", ""] == tab.texts("#ramp-ends span")
+    assert ["3 Jun 2025, 10:00", ""] == tab.texts("#ramp-first, #ramp-last")
 
     tab = show([product(WEST, "2025-06-03T10:00:00Z"), product(EAST, "2025-06-03T10:20:00Z")])
-    assert ["3 Jun 2025, 10:00", "3 Jun 2025, 10:20"] == tab.texts("#ramp-ends span")
+    assert ["3 Jun 2025, 10:00", "3 Jun 2025, 10:20"] == tab.texts("#ramp-first, #ramp-last")
     assert not tab.ask("document.querySelector('#time').hidden")
 
     assert show([Product(WEST, None)]).ask("document.querySelector('#time').hidden")
@@ -795,14 +1004,16 @@ def test_a_notebook_gets_a_table_and_the_same_page_in_a_frame() -> None:
     table, _, frame = text.partition("<iframe")
     assert 10 == table.count("<tr><td>")
     assert "… and 3 more" in table
-    assert 'sandbox="allow-scripts"' in frame
+    assert 'sandbox="allow-scripts allow-downloads"' in frame
     inside = html.unescape(frame.partition('srcdoc="')[2].rpartition('"></iframe>')[0])
     assert page(products, area=box(0, 0, 1, 1), title="Twelve") == inside
 
 
 def test_a_frame_that_gets_its_room_later_shows_the_map_then(browser: Browser, tmp_path: Path) -> None:
     """As notebooks do; the frame is without its sandbox here, so that one can look into it."""
-    frame = notebook_html(row_of_three()).replace('sandbox="allow-scripts"', "onload=\"performance.mark('ready')\"")
+    frame = notebook_html(row_of_three()).replace(
+        'sandbox="allow-scripts allow-downloads"', "onload=\"performance.mark('ready')\""
+    )
     path = tmp_path / "notebook.html"
     path.write_text(f"<!doctype html><style>iframe {{ height: 0 !important }}</style>{frame}", "utf-8")
 

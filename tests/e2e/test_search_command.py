@@ -17,6 +17,7 @@ import pytest
 
 from collgs_async import Config, Product, Products, Selection, sync
 from collgs_async.cli.commands import map as map_command
+from collgs_async.cli.parser import parse
 from collgs_async.demo.dialects import Dialect
 from collgs_async.demo.faults import QUICKLOOK_FAULTS
 from collgs_async.demo.scenes import make_scenes
@@ -217,6 +218,29 @@ async def test_a_map_holds_the_scenes_the_area_and_the_pictures(
     assert 5 == page.count("data:image/png;base64,")
     assert "the map is in scenes.html" in ended.err
     assert 5 == len(identifiers(ended))  # the list is there all the same
+
+
+async def test_a_map_names_the_query_and_the_command_that_comes_next(
+    serve: Callable[..., Any], run_cli: CommandHere
+) -> None:
+    site = await serve(level2_scenes(1))
+
+    await run_cli("search", *at(site), "--start", "2015-07-01", "--cloud-cover", "0,90", "--map", "scenes.html")
+
+    page = (run_cli.folder / "scenes.html").read_text("utf-8")
+    data = json.loads(page.partition('id="scenes-data">')[2].partition("</script>")[0])
+    assert ["sensed since 2015-07-01", "at most 90 % cloud"] == data["query"]
+    assert (
+        f"collgs-async download --base-url {site.server.url} --collection S2_MSIL2A --ids chosen.txt" == data["command"]
+    )
+
+
+def test_the_next_command_has_the_configuration_but_no_password() -> None:
+    arguments = ["search", "--base-url", "https://user:secret@catalogue.example/search", "--config", "my own.json"]
+
+    command = map_command.download_command(parse(arguments), "S2_MSIL2A")
+
+    assert "collgs-async download --config 'my own.json' --collection S2_MSIL2A --ids chosen.txt" == command
 
 
 async def test_it_is_told_how_many_pictures_have_come(

@@ -133,6 +133,15 @@ class Tab:
         while not self.ask(expression):
             assert time.monotonic() < end, f"not true within {LONGEST_WAIT} s: {expression}"
 
+    def until_event(self, method: str, **values: Any) -> None:
+        """Wait for an event of the browser with these values."""
+        end = time.monotonic() + LONGEST_WAIT
+        while not any(
+            event["method"] == method and values.items() <= event["params"].items() for event in self.browser.events
+        ):
+            assert time.monotonic() < end, f"no {method} with {values} within {LONGEST_WAIT} s"
+            self.settle()
+
     def settle(self) -> None:
         """Let the page draw what has changed."""
         self.ask("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))")

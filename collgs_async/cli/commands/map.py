@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shlex
 import time
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
@@ -15,6 +16,7 @@ from collgs_async.reporting.summary import excluded_line
 from collgs_async.storage.atomic import unwritable_kind, write_file
 
 if TYPE_CHECKING:
+    from argparse import Namespace
     from collections.abc import AsyncGenerator, Sequence
     from pathlib import Path
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from collgs_async.selection.planned import PlannedProducts
     from collgs_async.selection.search import SelectedProducts
 
-__all__ = ["check_place", "write_map"]
+__all__ = ["check_place", "download_command", "write_map"]
 
 log = logging.getLogger("collgs_async")
 
@@ -56,6 +58,17 @@ def check_place(path: Path) -> Path:
     return path
 
 
+def download_command(args: Namespace, collection: str) -> str:
+    """Return the command that downloads the products named in ``chosen.txt``, from the catalogue of this command."""
+    words = ["collgs-async", "download"]
+    if args.config:
+        words += ["--config", str(args.config)]
+    address = str(args.flags.get("base_url") or "")
+    if address and "@" not in address:  # a page is no place for a password
+        words += ["--base-url", address]
+    return shlex.join([*words, "--collection", collection, "--ids", "chosen.txt"])
+
+
 async def write_map(
     path: Path,
     products: Sequence[Product],
@@ -64,6 +77,8 @@ async def write_map(
     *,
     quicklooks: bool,
     error: CatalogueError | None,
+    query: Sequence[str] = (),
+    command: str | None = None,
 ) -> None:
     """Write the page, atomically.
 
@@ -77,6 +92,8 @@ async def write_map(
         Whether previews are fetched and embedded.
     error
         The error that ended the search early; None: it was complete.
+    query, command
+        As for `page`.
     """
     from collgs_async.reporting.map.page import page
 
@@ -87,9 +104,11 @@ async def write_map(
         products,
         area=selected.area.geojson() if selected.area else None,
         title=selected.queries[0].collection,
+        query=query,
         quicklooks=await _pictures(client, products) if quicklooks else None,
         overlap={product.identifier: product.overlap for product in products if product.overlap is not None},
         notes=notes,
+        command=command,
     )
     data = text.encode()
     await asyncio.to_thread(write_file, path, [data])

@@ -11,7 +11,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from collgs_async.cli.commands.dry_run import NoListing, incomplete, log_free_space, of_search, recorded
-from collgs_async.cli.commands.map import check_place, write_map
+from collgs_async.cli.commands.map import check_place, download_command, write_map
 from collgs_async.client import Client
 from collgs_async.errors import CatalogueError
 from collgs_async.http.messages import printable
@@ -19,6 +19,7 @@ from collgs_async.models.images import IMAGE_TYPES
 from collgs_async.reporting.dry_run import DryRunReport
 from collgs_async.reporting.listing import write_listing
 from collgs_async.reporting.ordering import read_order, sort_by
+from collgs_async.reporting.query_words import describe_query
 from collgs_async.reporting.summary import excluded_line, missing_lines
 from collgs_async.reporting.totals import ListingTotals
 from collgs_async.selection.filters import closing_iter
@@ -28,7 +29,7 @@ from collgs_async.storage.atomic import STDOUT, write_whole
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import AsyncGenerator, AsyncIterable
+    from collections.abc import AsyncGenerator, AsyncIterable, Mapping
     from pathlib import Path
     from typing import TextIO
 
@@ -83,7 +84,7 @@ async def _list(config: Config, args: Namespace, plan: Plan | None, report: DryR
             except CatalogueError as failure:
                 error = failure
         if place:
-            await write_map(place, kept, client, selected, quicklooks=args.quicklooks, error=error)
+            await _write_map(place, kept, client, selected, args, plan, error)
     if report is not None:
         report.write(of_search(selected, error))
     return _conclude(config, selected, totals, error, dry_run=dry_run)
@@ -108,6 +109,31 @@ def _conclude(
     words = totals.words(selected.total, dry_run=dry_run)
     log.info("%s%s", words, f". {excluded_line(selected.excluded)}" if selected.excluded else "")
     return 1 if selected.missing else 0
+
+
+async def _write_map(
+    place: Path,
+    kept: list[Product],
+    client: Client,
+    selected: SelectedProducts | PlannedProducts,
+    args: Namespace,
+    plan: Plan | None,
+    error: CatalogueError | None,
+) -> None:
+    """Write the map of the products, with the words of the query or of the plan's query."""
+    config = client.config
+    parameters: Mapping[str, object] = plan.parameters if plan else config.needed_query().to_dict()
+    selection = plan.selection if plan else config.selection.to_dict()
+    await write_map(
+        place,
+        kept,
+        client,
+        selected,
+        quicklooks=args.quicklooks,
+        error=error,
+        query=describe_query(parameters, selection),
+        command=download_command(args, selected.queries[0].collection),
+    )
 
 
 async def quicklooks(config: Config, *, dry_run: bool = False) -> int:

@@ -40,8 +40,8 @@ def notebook_html(products: Sequence[Product], *, area: Mapping[str, Any] | None
     inside = html.escape(page(products, area=area, title=title))
     return (
         f'<table style="white-space: nowrap"><thead><tr>{head}</tr></thead><tbody>{rows}{rest}</tbody></table>'
-        f'<iframe title="{html.escape(printable(title))}" sandbox="allow-scripts" allow="clipboard-write" '
-        f'style="width: 100%; height: {_HEIGHT}px; border: 0" srcdoc="{inside}"></iframe>'
+        f'<iframe title="{html.escape(printable(title))}" sandbox="allow-scripts allow-downloads" '
+        f'allow="clipboard-write" style="width: 100%; height: {_HEIGHT}px; border: 0" srcdoc="{inside}"></iframe>'
     )
 
 

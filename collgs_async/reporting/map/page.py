@@ -27,6 +27,7 @@ _SCRIPTS: Final = (
     "text",
     "colours",
     "store",
+    "pictures",
     "projection",
     "canvas",
     "world",
@@ -37,6 +38,8 @@ _SCRIPTS: Final = (
     "table",
     "card",
     "tray",
+    "filters",
+    "legend",
     "main",
 )
 """The parts of the script, in the order in which they are joined into one module."""
@@ -49,9 +52,11 @@ def page(
     *,
     area: Mapping[str, Any] | None = None,
     title: str = "Sentinel scenes",
+    query: Sequence[str] = (),
     quicklooks: Mapping[str, bytes] | None = None,
     overlap: Mapping[str, float] | None = None,
     notes: Sequence[str] = (),
+    command: str | None = None,
 ) -> str:
     """Return a page with map, timeline and table of products, which needs no network.
 
@@ -63,12 +68,16 @@ def page(
         The area of interest: GeoJSON as in RFC 7946, so nothing in it crosses the antimeridian. None: no area.
     title
         The heading of the page and the title of the browser's tab.
+    query
+        What was asked for, such as the area, the dates and the cloud cover: the line below the heading.
     quicklooks
         Small previews (JPEG, PNG, GIF or WebP) by identifier; other formats are left out. They are embedded unchanged.
     overlap
         The percentage of the area that each product covers, by identifier.
     notes
         Further sentences for the reader, such as why the search ended early.
+    command
+        The command that downloads what ``chosen.txt`` names, the file that the page saves; None: the page shows none.
 
     Returns
     -------
@@ -79,7 +88,9 @@ def page(
     script = "\n".join(_read(f"{name}.js") for name in _SCRIPTS)
     data = {
         "title": printable(title),
+        "query": [printable(part) for part in query],
         "notes": [printable(note) for note in notes],
+        "command": command and printable(command),
         "area": outlines(area, unroll=False),
         "scenes": [feature(product, overlap or {}) for product in products],
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from collgs_async.models.facts import facts_of
 from collgs_async.reporting.map.outlines import outlines
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ _LATEST: Final = datetime(2100, 1, 1, tzinfo=UTC).timestamp()
 
 def feature(product: Product, overlap: Mapping[str, float]) -> dict[str, Any]:
     """Return what the page shows of a product; unknown values are left out."""
+    known = facts_of(product)
     facts = {
         "id": product.identifier,
         "start": _seconds(product.sensing_start),
@@ -28,6 +30,8 @@ def feature(product: Product, overlap: Mapping[str, float]) -> dict[str, Any]:
         "overlap": _finite(overlap.get(product.identifier)),
         "size": _finite(product.size),
         "platform": product.platform,
+        "unit": known.platform or product.platform,
+        "tile": known.tile or product.tile,
         "problem": product.problem,
         "shape": outlines(product.footprint) or None,
     }
@@ -46,7 +50,12 @@ def _finite(number: float | None) -> float | None:
 
 
 def orbit(product: Product) -> str | None:
-    """Format direction and orbit number, such as ``DESC 108``; None when neither is known."""
-    direction = (product.orbit_direction or "").upper().removesuffix("ENDING")
-    number = "" if product.orbit_number is None else str(product.orbit_number)
+    """Format direction and relative orbit, such as ``DESC 108``; None when neither is known.
+
+    Where only an absolute orbit is known, its number stands for the relative one.
+    """
+    known = facts_of(product)
+    direction = (known.orbit_direction or product.orbit_direction or "").upper().removesuffix("ENDING")
+    track = product.orbit_number if known.relative_orbit is None else known.relative_orbit
+    number = "" if track is None else str(track)
     return f"{direction} {number}".strip() or None

@@ -1,9 +1,8 @@
 // The card of the selected scene: its quicklook and properties.
 
-function createCard(store, map) {
+function createCard(store, map, pictures) {
   const card = document.getElementById("scene");
   const part = (name) => document.getElementById(`scene-${name}`);
-  const quicklooks = lazily(() => new Map(Object.entries(carried("quicklooks"))));
 
   function show() {
     const place = store.current;
@@ -18,7 +17,7 @@ function createCard(store, map) {
       fact.append(element("dt", { textContent: title }), element("dd", { textContent: text }));
       return fact;
     }));
-    const look = quicklooks().get(scene.id);
+    const look = pictures.address(scene.id);
     image.hidden = !look;
     if (look) Object.assign(image, { src: look, alt: `Quicklook of ${nameText(scene.id)}` });
     else image.removeAttribute("src");
@@ -38,6 +37,7 @@ function createCard(store, map) {
   function facts(scene) {
     const known = [
       ["Platform", scene.platform && nameText(scene.platform)],
+      ["Tile", scene.tile && nameText(scene.tile)],
       ["Cloud", scene.cloud !== undefined && percentText(scene.cloud)],
       ["Orbit", scene.orbit && nameText(scene.orbit)],
       ["Overlap", scene.overlap !== undefined && percentText(scene.overlap)],

@@ -4,7 +4,12 @@ function carried(name) {
   return JSON.parse(document.getElementById(`${name}-data`).textContent);
 }
 
-// Quicklooks may be megabytes, so they are parsed on first use.
+// Whether there is anything in it, without reading it.
+function carriesAny(name) {
+  return document.getElementById(`${name}-data`).textContent.length > 2;
+}
+
+// Some of it may be megabytes, and is parsed on first use.
 function lazily(make) {
   let made;
   return () => (made ??= make());

@@ -1,28 +1,44 @@
 // Assemble the page.
 
-const { title, notes, area, scenes } = carried("scenes");
+const { title, query, notes, command, area, scenes } = carried("scenes");
 const byId = (id) => document.getElementById(id);
 const store = createStore(scenes);
 const colours = createColours();
+const pictures = createPictures();
 
 byId("title").textContent = title;
+byId("query").textContent = query.join("  ·  ");
+byId("query").hidden = !query.length;
 byId("notes").append(...notes.map((note) => element("li", { textContent: note })));
 byId("notes").hidden = !notes.length;
 showSummary();
-showLegend();
 
+const layers = {
+  footprints: scenes.some(({ shape }) => shape),
+  pictures: !pictures.isEmpty,
+  area: Object.keys(area).length > 0,
+  tiles: false,
+};
+const legend = createLegend(store, colours, layers); // first, for it takes from the map's room
 const map = createMap(store, colours, area, createProjection(linesOf([area, ...scenes.map(({ shape }) => shape)])));
 const timeline = createTimeline(store, colours, map);
-const table = createTable(store, colours, map);
+const table = createTable(store, colours, map, pictures);
 createPointing(map, store);
-createCard(store, map);
-createTray(store);
-connectFilters();
+createCard(store, map, pictures);
+createTray(store, command);
+createFilters(store);
 showShown();
 byId("time").hidden = !store.limits;
 store.subscribe((changed) => {
-  if (changed.has("colour")) showLegend();
   if (changed.has("shown")) showShown();
+});
+byId("theme").addEventListener("click", () => {
+  colours.toggle();
+  repaint();
+});
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+  colours.read();
+  repaint();
 });
 performance.mark("ready");
 
@@ -47,62 +63,8 @@ function showShown() {
   byId("empty-reset").hidden = !scenes.length;
 }
 
-function showLegend() {
-  const isCloud = store.colour === "cloud";
-  byId("by-date").ariaPressed = String(!isCloud);
-  byId("by-cloud").ariaPressed = String(isCloud);
-  const stops = Array.from({ length: 13 }, (_, step) => colours.ramp(store.colour, step / 12));
-  byId("ramp").style.background = `linear-gradient(to right, ${stops.join(", ")})`;
-  const [first, last] = isCloud ? ["0 %", "100 %"] : dateEnds();
-  byId("ramp-first").textContent = first;
-  byId("ramp-last").textContent = last === first ? "" : last;
-  byId("key-area").hidden = !Object.keys(area).length;
-  byId("key-unknown").hidden = scenes.every((scene) => store.share(scene) !== undefined);
-  byId("unknown-name").textContent = isCloud ? "No cloud value" : "No date";
-  byId("ramp").hidden = first === last;
-  byId("ramp-ends").hidden = !isCloud && !store.limits;
-  byId("legend").hidden = !scenes.length;
-}
-
-// The ends of the ramp of dates; within one day, its times; for a single moment, no range.
-function dateEnds() {
-  const days = store.limits?.map(dateText) ?? [UNKNOWN, UNKNOWN];
-  return days[0] === days[1] && store.limits ? store.limits.map((end) => `${dateText(end)}, ${clockText(end)}`) : days;
-}
-
-function connectFilters() {
-  const slider = byId("cloud");
-  const hasClouds = scenes.some((scene) => scene.cloud !== undefined);
-  byId("cloud-filter").hidden = byId("by-cloud").hidden = !hasClouds;
-  const label = () => {
-    byId("cloud-value").textContent = `${slider.value} %`;
-    slider.style.setProperty("--share", `${slider.value}%`);
-  };
-  slider.addEventListener("input", () => {
-    label();
-    store.change({ cloud: Number(slider.value) });
-  });
-  byId("by-date").addEventListener("click", () => store.change({ colour: "date" }));
-  byId("by-cloud").addEventListener("click", () => store.change({ colour: "cloud" }));
-  byId("empty-reset").addEventListener("click", () => {
-    slider.value = "100";
-    label();
-    store.change({ cloud: 100, from: -Infinity, to: Infinity });
-  });
-  byId("theme").addEventListener("click", () => {
-    colours.toggle();
-    repaint();
-  });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-    colours.read();
-    repaint();
-  });
-  slider.value = "100"; // browsers remember what a page was left with
-  label();
-}
-
 function repaint() {
-  showLegend();
+  legend.show();
   map.redraw();
   timeline.draw();
   table.arrange();

@@ -14,24 +14,30 @@ function createMap(store, colours, area, projection) {
   const shapes = store.scenes.map((scene) => projectedShape(scene.shape, projection));
   const areaShape = projectedShape(area, projection);
   const whole = extent([...shapes, areaShape].filter(Boolean).flatMap((shape) => shape.boxes));
+  const followers = []; // called once the view has changed
   let settling = 0;
   let isWaiting = false;
+  let isFitted = true; // until the reader moves the map: it shows everything at any size
 
+  // Nothing covers a scene then: the legend is above the map, and the buttons are within the insets.
   function fit() {
-    const isNarrow = view.width < 480;
-    const inset = isNarrow ? 24 : 56;
-    const legend = document.getElementById("legend");
-    const top = isNarrow ? legend.offsetTop + legend.offsetHeight + 12 : inset; // there is no room beside it
-    const room = { left: inset, right: inset + 14, top, bottom: inset };
-    view.fit(whole ?? { left: 0, right: 1, top: 0.2, bottom: 0.75 }, room);
-    moved();
+    const inset = view.width < 480 ? 24 : 56;
+    view.fit(whole ?? { left: 0, right: 1, top: 0.2, bottom: 0.75 }, { left: inset, right: 70, top: inset, bottom: inset });
+    isFitted = true;
+    follow();
+  }
+
+  function moved() {
+    isFitted = false;
+    follow();
   }
 
   // After a change of view: draw in the next frame, and place the labels once the view is at rest.
-  function moved() {
+  function follow() {
     clearTimeout(settling);
     settling = setTimeout(settle, 120);
     redraw();
+    for (const follower of followers) follower();
   }
 
   function settle() {
@@ -56,26 +62,25 @@ function createMap(store, colours, area, projection) {
     names.fit();
     if (!ground.fit() && !isFirst) return;
     view.resize(ground.width, ground.height);
-    if (isFirst) {
-      fit();
-      labels.settle(names.context, view);
-    }
+    if (isFitted) fit();
+    else follow();
+    if (isFirst) labels.settle(names.context, view);
     drawGround(); // at once, for a canvas of a new size is empty
     drawRaised();
-    moved();
   }
 
   function drawGround() {
     const { context } = ground;
     const { theme } = colours;
     const grid = graticule(view, projection, view.width < 480 ? 90 : 120);
-    const places = seen(pickedLast());
+    const { layers } = store;
+    const places = layers.footprints ? seen(pickedLast()) : [];
     world.drawLand(context, view, theme);
     drawTints(context, places);
     world.drawLines(context, view, theme);
     drawGraticule(context, grid, theme);
     drawOutlines(context, places);
-    drawArea(context, theme);
+    if (layers.area) drawArea(context, theme);
     names.clear();
     labels.draw(names.context, view, theme, covered(), grid);
     drawScale();
@@ -249,18 +254,20 @@ function createMap(store, colours, area, projection) {
   }
 
   function uncover(y) {
-    const [legend, card] = ["legend", "scene"].map((id) => document.getElementById(id));
+    const card = document.getElementById("scene");
     if (card.hidden || y < card.offsetTop) return;
-    view.move(0, (legend.offsetTop + legend.offsetHeight + card.offsetTop) / 2 - y);
+    view.move(0, card.offsetTop / 2 - y);
     moved();
   }
 
   store.subscribe((changed) => {
-    if (["shown", "colour", "picked", "current"].some((name) => changed.has(name))) redraw();
+    if (["shown", "colour", "picked", "current", "layers"].some((name) => changed.has(name))) redraw();
     else if (changed.has("hovered")) drawRaised();
   });
   new ResizeObserver(resize).observe(frame);
+  new IntersectionObserver(resize).observe(frame); // a frame below the fold may get its size only when it is reached
   resize();
 
-  return { view, raised: raised.element, fit, moved, redraw, under, show, shape: (place) => shapes[place] };
+  const whenMoved = (follower) => followers.push(follower);
+  return { view, raised: raised.element, fit, moved, whenMoved, redraw, under, show };
 }

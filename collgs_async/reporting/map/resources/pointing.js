@@ -6,6 +6,7 @@ function createPointing(map, store) {
   const { raised: surface, view } = map;
   const tip = document.getElementById("tip");
   const pointers = new Map();
+  let mouse = null; // where the mouse is on the map; null: elsewhere, or it drags
   let travelled = 0;
   let spread = 0;
 
@@ -26,13 +27,14 @@ function createPointing(map, store) {
     const now = at(event);
     const before = pointers.get(event.pointerId);
     if (!before) {
-      if (event.pointerType === "mouse") hover(now);
-      return;
+      if (event.pointerType !== "mouse") return;
+      mouse = now;
+      return hover();
     }
     travelled += Math.hypot(now.x - before.x, now.y - before.y);
     pointers.set(event.pointerId, now);
     if (travelled < DRAG_PIXELS) return;
-    hideTip();
+    leave();
     surface.classList.add("dragged");
     view.move((now.x - before.x) / pointers.size, (now.y - before.y) / pointers.size);
     if (pointers.size > 1) {
@@ -51,10 +53,7 @@ function createPointing(map, store) {
   };
   surface.addEventListener("pointerup", release);
   surface.addEventListener("pointercancel", release);
-  surface.addEventListener("pointerleave", () => {
-    hideTip();
-    if (store.hovered.length) store.change({ hovered: [] });
-  });
+  surface.addEventListener("pointerleave", leave);
 
   surface.addEventListener(
     "wheel",
@@ -81,8 +80,9 @@ function createPointing(map, store) {
       "+": () => view.zoom(1.5),
       "=": () => view.zoom(1.5),
       "-": () => view.zoom(1 / 1.5),
-      0: map.fit,
     };
+    if (event.key === "0") return map.fit();
+    if (event.key === "Escape") return hideTip();
     if (!actions[event.key]) return;
     event.preventDefault();
     actions[event.key]();
@@ -97,9 +97,23 @@ function createPointing(map, store) {
   };
   press("zoom-in", () => view.zoom(1.6));
   press("zoom-out", () => view.zoom(1 / 1.6));
-  press("zoom-fit", map.fit);
+  document.getElementById("zoom-fit").addEventListener("click", map.fit);
 
-  function hover({ x, y }) {
+  // What is under the mouse, also after the map has moved or the filters have changed: the tip ends with its scene.
+  map.whenMoved(() => mouse && hover());
+  store.subscribe((changed) => {
+    if (changed.has("shown") && mouse) hover();
+    else if (!mouse) hideTip();
+  });
+
+  function leave() {
+    mouse = null;
+    hideTip();
+    if (store.hovered.length) store.change({ hovered: [] });
+  }
+
+  function hover() {
+    const { x, y } = mouse;
     const found = map.under(x, y);
     const [top] = found;
     if (store.hovered.length !== (found.length ? 1 : 0) || store.hovered[0] !== top) {

@@ -12,6 +12,8 @@ function createStore(scenes) {
     from: -Infinity,
     to: Infinity,
     cloud: 100,
+    only: {}, // the wanted value of each of CHOICES, as `isOne` reads it; absent: any
+    layers: { footprints: true, pictures: true, area: true, tiles: true },
     colour: "date",
     sort: { by: "start", down: true },
     picked: new Set(),
@@ -23,13 +25,13 @@ function createStore(scenes) {
     subscribe: (listener) => listeners.push(listener),
     share,
     total: (places) => totalText(places.map((place) => scenes[place])),
-    isFiltered: () => store.cloud < 100 || store.from > -Infinity || store.to < Infinity,
   };
 
   function passes(scene) {
     const isDated = scene.start === undefined ? store.from === -Infinity && store.to === Infinity : true;
     const isInside = scene.start === undefined || (scene.start >= store.from && scene.start < store.to);
-    return isDated && isInside && (scene.cloud === undefined || scene.cloud <= store.cloud);
+    const isClear = scene.cloud === undefined || scene.cloud <= store.cloud;
+    return isDated && isInside && isClear && Object.entries(store.only).every(([name, value]) => isOne(scene[name], value));
   }
 
   // The position of a scene between the two ends of the ramp, 0 to 1.
@@ -54,7 +56,7 @@ function createStore(scenes) {
   function change(values) {
     const names = Object.keys(values);
     Object.assign(store, values);
-    if (names.some((name) => ["from", "to", "cloud", "sort"].includes(name))) {
+    if (names.some((name) => ["from", "to", "cloud", "only", "sort"].includes(name))) {
       refresh();
       names.push("shown");
       store.hovered = [];
@@ -77,6 +79,9 @@ function createStore(scenes) {
   refresh();
   return store;
 }
+
+// Whether a text is the wanted one, or begins with its words: "DESC" is any of the descending orbits.
+const isOne = (text, wanted) => text === wanted || (text !== undefined && text.startsWith(`${wanted} `));
 
 // Math.min(...numbers) overflows the stack for long arrays.
 const smallest = (numbers) => numbers.reduce((least, number) => (number < least ? number : least), Infinity);

@@ -15,7 +15,7 @@ const COLUMNS = [
 
 const optional = (value, text) => (value === undefined ? UNKNOWN : text(value));
 
-function createTable(store, colours, map) {
+function createTable(store, colours, map, pictures) {
   const grid = document.getElementById("grid");
   const head = document.getElementById("columns");
   const scroller = document.getElementById("scroller");
@@ -27,7 +27,8 @@ function createTable(store, colours, map) {
   let position = new Map(); // where each scene stands in the list
 
   grid.style.setProperty("--cells", columns.slice(2).map(({ share }) => `minmax(0, ${share}fr)`).join(" ") || "1fr");
-  grid.ariaColCount = String(columns.length + 1);
+  grid.classList.toggle("pictured", !pictures.isEmpty);
+  grid.ariaColCount = String(columns.length + (pictures.isEmpty ? 1 : 2));
   head.append(...columns.map(headCell));
 
   function headCell({ name, title }) {
@@ -96,12 +97,23 @@ function createTable(store, colours, map) {
     row.style.transform = `translateY(${index * ROW_HEIGHT}px)`;
     const check = element("span", { className: "check", role: "gridcell" });
     check.append(element("i", { role: "checkbox", ariaLabel: "Choose" }));
-    row.append(check, nameCell(scene));
+    row.append(check, ...(pictures.isEmpty ? [] : [pictureCell(scene)]), nameCell(scene));
     for (const { name, text } of columns.slice(1)) {
       row.append(element("span", { className: `cell ${name}`, role: "gridcell", textContent: text(scene) }));
     }
     row.style.setProperty("--colour", colours.ramp(store.colour, store.share(scene)));
     return row;
+  }
+
+  function pictureCell(scene) {
+    const cell = element("span", { className: "thumb", role: "gridcell" });
+    const address = pictures.address(scene.id);
+    if (!address) return cell;
+    const image = element("img", { alt: "", draggable: false, decoding: "async" });
+    image.addEventListener("error", () => image.remove()); // cut, or no picture after all
+    image.src = address;
+    cell.append(image);
+    return cell;
   }
 
   function nameCell(scene) {
@@ -184,6 +196,8 @@ function createTable(store, colours, map) {
   });
   scroller.addEventListener("scroll", fill, { passive: true });
   addEventListener("scroll", fill, { passive: true });
+  new ResizeObserver(fill).observe(scroller);
+  new IntersectionObserver(fill).observe(scroller);
   addEventListener("resize", fill);
   arrange();
   return { arrange };
