@@ -61,12 +61,23 @@ def many(count: int) -> list[Product]:
     ]
 
 
-def png(width: int, height: int) -> bytes:
+QUARTERS = [(200, 0, 0), (0, 160, 0), (0, 0, 200), (200, 200, 0)]
+"""The upper left, upper right, lower left and lower right quarter of a picture: red, green, blue, yellow."""
+
+
+def quartered(size: int = 32) -> bytes:
+    """Make a picture whose quarters have a colour each."""
+    half = size // 2
+    upper, lower = (b"\0" + bytes(one) * half + bytes(other) * half for one, other in (QUARTERS[:2], QUARTERS[2:]))
+    return png(size, size, upper * half + lower * half, colour=2)
+
+
+def png(width: int, height: int, rows: bytes | None = None, colour: int = 0) -> bytes:
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    rows = (b"\0" + b"\x80" * width) * height
+    header = struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0)
+    rows = (b"\0" + b"\x80" * width) * height if rows is None else rows
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
@@ -633,6 +644,88 @@ def test_a_quicklook_that_is_no_picture_is_not_shown(show: Callable[..., Tab]) -
     tab.click(row(2))
     tab.until("document.querySelector('#scene-image').naturalWidth === 4")
     assert not tab.ask("document.querySelector('#scene-image').hidden")
+
+
+def quarters_on_map(tab: Tab, reach: float) -> list[str]:
+    """Name the colours on the map to the north-west, north-east, south-west and south-east of its middle."""
+    frame = tab.ask("document.querySelector('#raised').getBoundingClientRect().toJSON()")
+    x, y = frame["x"] + frame["width"] / 2 - 7, frame["y"] + frame["height"] / 2
+    found = []
+    for right, down in ((-1, -1), (1, -1), (-1, 1), (1, 1)):
+        seen = colour(tab, (x + reach * right, y + reach * down))
+        nearest = min(range(4), key=lambda at: sum(abs(a - b) for a, b in zip(seen, QUARTERS[at], strict=True)))
+        exact = sum(abs(a - b) for a, b in zip(seen, QUARTERS[nearest], strict=True)) < 12
+        found.append(("red", "green", "blue", "yellow")[nearest] if exact else str(seen))
+    return found
+
+
+RADAR = "S1A_IW_GRDH_1SDV_20230630T054312_20230630T054337_049211_3DCE89_224E"
+
+
+@pytest.mark.parametrize(
+    ("identifier", "direction", "expected"),
+    [
+        ("S2A_PICTURE", "DESCENDING", ["red", "green", "blue", "yellow"]),
+        (RADAR, "DESCENDING", ["green", "red", "yellow", "blue"]),  # mirrored
+        (RADAR, "ASCENDING", ["blue", "yellow", "red", "green"]),  # upside down
+    ],
+)
+def test_a_quicklook_is_draped_over_its_footprint_the_right_way_round(
+    show: Callable[..., Tab], identifier: str, direction: str, expected: list[str]
+) -> None:
+    scene = product(identifier, footprint=box(-42, 37, -38, 41), orbit_direction=direction)  # the open ocean
+    tab = show([scene], quicklooks={identifier: quartered()})
+    until_drawn(tab, lambda: expected == quarters_on_map(tab, 60))
+    tab.click("#show-pictures")
+    assert not {"red", "green", "blue", "yellow"} & set(quarters_on_map(tab, 60))
+    tab.click("#show-pictures")
+    assert expected == quarters_on_map(tab, 60)
+
+
+def until_drawn(tab: Tab, is_drawn: Callable[[], bool]) -> None:
+    """Let the page draw until something is seen: pictures are decoded on their own time."""
+    for _ in range(200):
+        if is_drawn():
+            return
+        tab.settle()
+    assert is_drawn(), "it never was"
+
+
+def test_a_quicklook_is_warped_into_a_slanted_footprint_and_cut_to_it(show: Callable[..., Tab]) -> None:
+    slanted = {"type": "Polygon", "coordinates": [[[4, 50], [8, 51], [9, 48], [5, 47], [4, 50]]]}
+    tab = show([product("S2A_SLANTED", footprint=slanted)], quicklooks={"S2A_SLANTED": quartered()})
+
+    until_drawn(tab, lambda: quarters_on_map(tab, 60) == ["red", "green", "blue", "yellow"])
+    frame = tab.ask("document.querySelector('#raised').getBoundingClientRect().toJSON()")
+    corner = (frame["x"] + 60, frame["y"] + 60)
+    bare = colour(tab, corner)
+    assert max(bare) - min(bare) < 30, "the picture reaches out of its footprint"
+
+
+def test_of_two_quicklooks_the_newer_one_is_above_until_the_other_is_chosen(show: Callable[..., Tab]) -> None:
+    grey = png(32, 32)
+    old, new = (product(name, f"2025-06-0{day}", footprint=box(5, 47, 9, 51)) for name, day in ((WEST, 1), (EAST, 2)))
+    tab = show([old, new], quicklooks={WEST: quartered(), EAST: grey})
+
+    until_drawn(tab, lambda: colour(tab, on_map(tab, 0.45)) == (128, 128, 128))
+    tab.click(row(2))
+
+    raised = """(() => {
+        const canvas = document.getElementById("raised");
+        const { data } = canvas.getContext("2d").getImageData(canvas.width / 2 - 67, canvas.height / 2 - 60, 1, 1);
+        return [...data];
+    })()"""
+    until_drawn(tab, lambda: tab.ask(raised)[:3] == [200, 0, 0])
+
+
+def test_the_list_has_thumbnails(show: Callable[..., Tab]) -> None:
+    looks = {WEST: png(7, 5), MIDDLE: png(4, 4)[:20], EAST: b"<svg onload='hit = 1'></svg>"}
+    tab = show(row_of_three(), quicklooks=looks)
+
+    tab.until("[...document.querySelectorAll('.thumb img')].map((image) => image.naturalWidth).join() === '7'")
+    assert [WEST] == names(tab, ".row:has(.thumb img)")
+    assert 3 == tab.ask("document.querySelectorAll('.thumb').length")
+    assert 0 == show(row_of_three()).ask("document.querySelectorAll('.thumb').length")
 
 
 def test_a_name_of_any_length_leaves_the_map_and_the_way_out(show: Callable[..., Tab]) -> None:

@@ -32,6 +32,7 @@ _SCRIPTS: Final = (
     "canvas",
     "world",
     "labels",
+    "drape",
     "map",
     "pointing",
     "timeline",
@@ -85,6 +86,7 @@ def page(
         HTML, to be written as UTF-8.
     """
     style = _read("style.css")
+    pictures = _images(quicklooks or {})
     script = "\n".join(_read(f"{name}.js") for name in _SCRIPTS)
     data = {
         "title": printable(title),
@@ -92,7 +94,7 @@ def page(
         "notes": [printable(note) for note in notes],
         "command": command and printable(command),
         "area": outlines(area, unroll=False),
-        "scenes": [feature(product, overlap or {}) for product in products],
+        "scenes": [feature(product, overlap or {}, pictured=product.identifier in pictures) for product in products],
     }
     return Template(_read("page.html")).substitute(
         policy=_policy(script, style),
@@ -101,7 +103,7 @@ def page(
         script=script,
         world=_embedded(json.loads(_read("world.json"))),
         data=_embedded(data),
-        quicklooks=_embedded(_images(quicklooks or {})),
+        quicklooks=_embedded(pictures),
     )
 
 

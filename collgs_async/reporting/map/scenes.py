@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from collgs_async.models.facts import facts_of
+from collgs_async.reporting.map.frames import frame
 from collgs_async.reporting.map.outlines import outlines
 
 if TYPE_CHECKING:
@@ -19,9 +20,13 @@ _MAX_NUMBER: Final = 1e18
 _LATEST: Final = datetime(2100, 1, 1, tzinfo=UTC).timestamp()
 
 
-def feature(product: Product, overlap: Mapping[str, float]) -> dict[str, Any]:
-    """Return what the page shows of a product; unknown values are left out."""
+def feature(product: Product, overlap: Mapping[str, float], *, pictured: bool = False) -> dict[str, Any]:
+    """Return what the page shows of a product; unknown values are left out.
+
+    `pictured` is whether the page has a picture of it, whose frame is among the values then.
+    """
     known = facts_of(product)
+    shape = outlines(product.footprint)
     facts = {
         "id": product.identifier,
         "start": _seconds(product.sensing_start),
@@ -33,7 +38,8 @@ def feature(product: Product, overlap: Mapping[str, float]) -> dict[str, Any]:
         "unit": known.platform or product.platform,
         "tile": known.tile or product.tile,
         "problem": product.problem,
-        "shape": outlines(product.footprint) or None,
+        "shape": shape or None,
+        "frame": frame(product, shape) if pictured else None,
     }
     return {name: value for name, value in facts.items() if value is not None}
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from collgs_async.models.tiles import tile_corners
 from tools import make_passes
-from tools.make_passes import corners
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from tools.make_passes import corners
     ],
 )
 def test_tiles_lie_where_the_archive_has_them(tile: str, west: float, south: float, east: float, north: float) -> None:
-    square = corners(tile)
+    square = tile_corners(tile)
 
     found = [function(point[axis] for point in square) for function in (min, max) for axis in (0, 1)]
     assert [west, south, east, north] == pytest.approx(found, abs=5e-5)

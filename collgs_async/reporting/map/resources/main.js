@@ -20,7 +20,7 @@ const layers = {
   tiles: false,
 };
 const legend = createLegend(store, colours, layers); // first, for it takes from the map's room
-const map = createMap(store, colours, area, createProjection(linesOf([area, ...scenes.map(({ shape }) => shape)])));
+const map = createMap(store, colours, area, createProjection(linesOf([area, ...scenes.map(({ shape }) => shape)])), pictures);
 const timeline = createTimeline(store, colours, map);
 const table = createTable(store, colours, map, pictures);
 createPointing(map, store);

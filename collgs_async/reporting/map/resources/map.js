@@ -1,8 +1,9 @@
 // The map: a canvas for everything static, one above it for highlighted scenes, and one for labels.
 
 const DEEPEST = 12; // scenes in a stack that shine through
+const MOST_PICTURES = 160; // that are draped at a time, the topmost ones
 
-function createMap(store, colours, area, projection) {
+function createMap(store, colours, area, projection, pictures) {
   const ground = createCanvas(document.getElementById("ground"));
   const raised = createCanvas(document.getElementById("raised"));
   const names = createCanvas(document.getElementById("names"));
@@ -12,6 +13,7 @@ function createMap(store, colours, area, projection) {
   const world = createWorld(projection);
   const labels = createLabels(world);
   const shapes = store.scenes.map((scene) => projectedShape(scene.shape, projection));
+  const frames = store.scenes.map((scene) => projectedFrame(scene, projection));
   const areaShape = projectedShape(area, projection);
   const whole = extent([...shapes, areaShape].filter(Boolean).flatMap((shape) => shape.boxes));
   const followers = []; // called once the view has changed
@@ -74,9 +76,11 @@ function createMap(store, colours, area, projection) {
     const { theme } = colours;
     const grid = graticule(view, projection, view.width < 480 ? 90 : 120);
     const { layers } = store;
-    const places = layers.footprints ? seen(pickedLast()) : [];
+    const drawn = pickedLast();
+    const places = layers.footprints ? seen(drawn) : [];
     world.drawLand(context, view, theme);
     drawTints(context, places);
+    if (layers.pictures) drawPictures(context, drawn);
     world.drawLines(context, view, theme);
     drawGraticule(context, grid, theme);
     drawOutlines(context, places);
@@ -102,6 +106,30 @@ function createMap(store, colours, area, projection) {
     context.globalAlpha = 0.38;
     context.drawImage(canvas, 0, 0);
     context.restore();
+  }
+
+  // Pictures hide what is below them, so of scenes that coincide only the topmost one has its picture drawn.
+  function drawPictures(context, places) {
+    const isHere = (place) => frames[place] && view.turns(frames[place]).length > 0;
+    for (const place of seen(places.filter(isHere), 1).slice(-MOST_PICTURES)) drawPicture(context, place);
+  }
+
+  function drawPicture(context, place) {
+    const image = frames[place] && pictures.image(store.scenes[place].id, redraw);
+    if (!image) return;
+    for (const turn of view.turns(frames[place])) {
+      const onScreen = frames[place].points.map((value, at) => (at % 2 ? view.screenY(value) : view.screenX(value + turn)));
+      context.save();
+      context.beginPath();
+      for (const rings of shapes[place].polygons) {
+        for (const ringTurn of view.turns(rings[0])) {
+          for (const ring of rings) trace(context, view, ring, ringTurn, true);
+        }
+      }
+      context.clip("evenodd");
+      drape(context, image, onScreen);
+      context.restore();
+    }
   }
 
   // The more scenes there are, the thinner their lines, which would hide each other.
@@ -168,15 +196,15 @@ function createMap(store, colours, area, projection) {
   }
 
   // Of scenes that coincide on the screen, those hidden by the topmost ones are not drawn.
-  function seen(places) {
+  function seen(places, deepest = DEEPEST) {
     const depths = new Map();
     const isSeen = (place) => {
       const key = shapes[place].marks.map((mark) => Math.round((mark * view.scale) / 2)).join();
       const depth = depths.get(key) ?? 0;
       depths.set(key, depth + 1);
-      return depth < DEEPEST;
+      return depth < deepest;
     };
-    return places.reverse().filter(isSeen).reverse();
+    return places.toReversed().filter(isSeen).toReversed();
   }
 
   function drawArea(context, theme) {
@@ -201,7 +229,10 @@ function createMap(store, colours, area, projection) {
     raised.clear();
     const { theme } = colours;
     for (const place of store.hovered) raise(context, place, theme, store.hovered.length > 1 ? 1.2 : 2, 0.08);
-    if (store.current !== null) raise(context, store.current, theme, 2.6, 0.1);
+    if (store.current === null) return;
+    const isPictured = store.layers.pictures && frames[store.current];
+    if (isPictured) drawPicture(context, store.current);
+    raise(context, store.current, theme, 2.6, isPictured ? 0 : 0.1);
   }
 
   function raise(context, place, theme, width, fill) {
