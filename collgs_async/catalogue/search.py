@@ -19,6 +19,7 @@ from collgs_async.catalogue.recognition import foreign_names
 from collgs_async.catalogue.response import AddressTooLongError, Page, read_page
 from collgs_async.catalogue.spans import Span
 from collgs_async.errors import AuthenticationError, CatalogueError, ConfigError
+from collgs_async.http.network_errors import root_of
 from collgs_async.http.requester import CatalogueRequester
 from collgs_async.models.criteria import CRITERIA_KEYS
 
@@ -301,7 +302,7 @@ def _announces_more(page: Page[Product]) -> bool:
 
 def _may_be_too_long(error: CatalogueError) -> bool:
     """Whether a shorter URL may help: some servers reset the connection instead of answering 414."""
-    cause = error.__cause__
+    cause = root_of(error.__cause__ or error)
     cut = isinstance(cause, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError | ConnectionResetError)
     return isinstance(error, AddressTooLongError) or (cut and not isinstance(cause, aiohttp.ClientConnectorError))
 

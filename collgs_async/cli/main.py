@@ -129,9 +129,9 @@ def dispatch(args: Namespace, console: ConsoleHandler) -> int:
 
             return initialise(args.file)
         case "login":
-            from collgs_async.cli.commands.setup import login, read_login
+            from collgs_async.cli.commands.setup import login
 
-            return run_with_signals(login(read_login(args)))
+            return login(args)
         case "demo":
             from collgs_async.cli.commands.demo import demo
 

@@ -8,10 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from collgs_async.config.loading import load_config
+from collgs_async.config.environment import CONFIG, unknown_variables
+from collgs_async.config.json_file import has_key
+from collgs_async.config.loading import load_config, name_origins
 from collgs_async.config.options import env_name
-from collgs_async.config.settings import BY_KEY, OPTIONS
+from collgs_async.config.paths import read_path
+from collgs_async.config.settings import BY_KEY, KNOWN_KEYS, OPTIONS
 from collgs_async.errors import ConfigError
+from collgs_async.models.parameter_values import quote_value
 from collgs_async.models.query import given_names
 
 if TYPE_CHECKING:
@@ -28,19 +32,63 @@ DEFAULT_CONFIG = Path("config.json")
 
 
 def read_settings(
-    args: Namespace, more: Mapping[str, object] | None = None, *, needs_collection: bool = False
+    args: Namespace,
+    more: Mapping[str, object] | None = None,
+    *,
+    needs_collection: bool = False,
+    is_local: bool = False,
 ) -> Config:
-    """Load the settings, with `more` flags by key; a missing collection is an error only if one is needed."""
-    file = args.config or (DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None)
+    """Load the settings, and log what of the environment and of the current folder is ignored.
+
+    Parameters
+    ----------
+    more
+        Further flags by key; None: none.
+    needs_collection
+        Whether a missing collection is an error.
+    is_local
+        Whether the command makes no requests, so that a password is not needed.
+    """
+    for message in unknown_variables(os.environ):
+        log.warning("%s", message)
+    if not is_local:
+        from collgs_async.http.credentials import check_password_file
+
+        check_password_file(os.environ)
+    file = _config_file(args)
+    if file is None and DEFAULT_CONFIG.exists():
+        log.info("note: %s has no key of this program, and is ignored", DEFAULT_CONFIG)
     flags = {**args.flags, **(more or {})}
     return load_config(file, environ=os.environ, flags=flags, needs_collection=needs_collection)
+
+
+def _config_file(args: Namespace) -> Path | None:
+    """Return the file of ``--config``, else that of ``COLLGS_CONFIG``, else ``config.json`` if it has a key of ours."""
+    if args.config:
+        named: Path = args.config
+        return named
+    if written := os.environ.get(CONFIG):
+        try:
+            path = read_path(written)
+        except ValueError as error:
+            problem = str(error) or f"expected the name of a file, found {quote_value(written)}"
+            raise ConfigError(f"{CONFIG}: {problem}") from None
+        if not path.exists():
+            raise ConfigError(f"{CONFIG}: expected a JSON file, found {quote_value(written)}: it is missing")
+        return path
+    return DEFAULT_CONFIG if DEFAULT_CONFIG.exists() and has_key(DEFAULT_CONFIG, (*_SECTIONS, *KNOWN_KEYS)) else None
+
+
+_SECTIONS = ("base_url", "parameters", "output_directory", "selection", "connection", "download_options")
 
 
 def read_config(args: Namespace, more: Mapping[str, object] | None = None) -> Config:
     """Load the settings of a search, and log notes on reinterpreted values."""
     config = read_settings(args, more, needs_collection=True)
+    typed = name_origins(os.environ, args.flags)
     for note in config.query.notes if config.query else ():
-        log.info("note: %s", note)
+        key, space, words = note.partition(" ")
+        log.info("note: %s", typed.get(f"parameters.{key}", key) + space + words)
     if config.selection.ids != "-":
         return config
     from collgs_async.selection.identifiers import read_identifiers
@@ -68,6 +116,8 @@ def read_plan_settings(plan_flag: str, args: Namespace) -> Config:
         *(f"selection.{name}" for name in config.selection.to_dict()),
     ]
     if idle:
+        typed = name_origins(os.environ, args.flags)
+        idle = [typed.get(key, key) for key in idle]
         log.info("note: %s goes by the plan alone; without effect here: %s", plan_flag, ", ".join(idle))
     return config
 
@@ -76,10 +126,9 @@ def has_selection(args: Namespace) -> bool:
     """Whether anything selects what to search for: a file, a flag or a variable."""
     variables = (env_name(option) for option in OPTIONS if option.group == "selection")
     return bool(
-        args.config
+        _config_file(args)
         or any(_selects(key) for key in args.flags)
         or any(os.environ.get(name) for name in variables)
-        or DEFAULT_CONFIG.exists()
     )
 
 

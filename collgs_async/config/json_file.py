@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from typing import TYPE_CHECKING, Any, Final
 
@@ -9,9 +10,10 @@ from collgs_async.errors import ConfigError
 from collgs_async.models.parameter_values import quote_value
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
-__all__ = ["read_object"]
+__all__ = ["has_key", "read_object"]
 
 MAX_BYTES: Final = 200_000_000
 """Limit in bytes; a plan of a hundred thousand products has a hundred million."""
@@ -39,12 +41,32 @@ def read_object(file: Path) -> dict[str, Any]:
         raise ConfigError(f"{file}: expected UTF-8 text, found another encoding at byte {error.start}") from None
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{file}: {error}") from None
+    except FileNotFoundError:
+        raise ConfigError(f"{file}: expected a JSON file, found none: it is missing") from None
     except OSError as error:
         raise ConfigError(f"{file}: expected a JSON file, found: {error.strerror}") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{file}: expected a JSON object, found {quote_value(values)}")
     values.pop("$schema", None)
     return values
+
+
+def has_key(file: Path, keys: Collection[str]) -> bool:
+    """Whether a JSON file has one of these keys, or one like them; of a file that is not right JSON, whether it may.
+
+    An empty object counts as having them, and so does a file that cannot be read.
+    """
+    try:
+        values = read_object(file)
+    except ConfigError:
+        try:
+            text = file.read_bytes()
+        except IsADirectoryError:
+            return False
+        except OSError:
+            return True
+        return any(f'"{key}"'.encode() in text for key in keys)
+    return not values or any(difflib.get_close_matches(key, keys, n=1, cutoff=0.8) for key in values)
 
 
 def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

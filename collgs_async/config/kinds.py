@@ -25,6 +25,10 @@ _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _HOST = re.compile(
     r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*"
 )
+_COMMENT = re.compile(r"[!-'*-\[\]-~]+")
+"""What may stand in a comment of a header field, without blanks, parentheses and backslashes (RFC 9110 §5.6.5)."""
+
+_MAIL = re.compile(r"[^@:/]+@[^@:/]+")
 _PRINTABLE_ASCII = re.compile(r"[!-~]([ -~]*[!-~])?")
 
 
@@ -215,6 +219,13 @@ def _is_address(value: object) -> bool:
         return False
 
 
+def _is_contact(value: object) -> bool:
+    """Whether this is a mail address, or a URL without user information, that may stand in a header field."""
+    if not isinstance(value, str) or not _COMMENT.fullmatch(value):
+        return False
+    return bool(_MAIL.fullmatch(value)) or (_is_address(value) and "@" not in value)
+
+
 _address = _only_if(_is_address)
 
 
@@ -228,6 +239,13 @@ def _base_url(value: object) -> str:
         raise ValueError(f"expected no query (search parameters belong under parameters), {found}")
     if "#" in url:
         raise ValueError(f"expected no fragment, {found}")
+    return url
+
+
+def _proxy(value: object) -> str:
+    if isinstance(value, str) and value.lower().startswith("socks"):
+        raise ValueError(f"expected an http or https address, found {_quote_url(value)}; SOCKS is not supported")
+    url: str = _address(value)
     return url
 
 
@@ -256,14 +274,17 @@ def _folder(value: object) -> Path:
     return path
 
 
-def _existing_file(value: object) -> Path:
+def _existing_file(value: object, *, expected: str = "an existing file") -> Path:
     path = _path(value)
     try:
-        if path.exists() and not path.is_dir():  # a pipe is valid
+        if not stat.S_ISDIR(path.stat().st_mode):  # a pipe is valid
             return path
-    except OSError:
-        pass
-    raise ValueError
+        problem = "it is a folder"
+    except FileNotFoundError:
+        problem = "it is missing"
+    except OSError as error:
+        problem = error.strerror or str(error)
+    raise ValueError(f"expected {expected}, found {quote_value(str(value))}: {problem}")
 
 
 def _certificates(value: object) -> Path:
@@ -279,7 +300,8 @@ def _certificates(value: object) -> Path:
 
 
 BARE_ADDRESS = Kind("an http or https address", _base_url, may_hold_password=True)
-PROXY = Kind("an http or https address", _address, may_hold_password=True)
+CONTACT = Kind("a mail or web address such as ada@example.org", _only_if(_is_contact), may_hold_password=True)
+PROXY = Kind("an http or https address", _proxy, may_hold_password=True)
 FOLDER = Kind("the name of a folder", _folder)
 CERTIFICATES = Kind("an existing file", _certificates)
 
@@ -324,13 +346,17 @@ def _best_per(value: object) -> str | tuple[str, ...]:
     return words
 
 
+_AREA = "a file, WKT or a GeoJSON object"
+_IDENTIFIERS = "a file with identifiers, - for standard input, or a list of identifiers"
+
+
 def _area(value: object) -> str | Path | dict[str, Any]:
     """Accept a file name, WKT or a GeoJSON object; it is parsed when needed."""
     if isinstance(value, dict):
         return dict(value)
     if isinstance(value, str) and (value.lstrip().startswith("{") or _is_wkt(value)):
         return value
-    return _existing_file(value)
+    return _existing_file(value, expected=_AREA)
 
 
 def _is_wkt(text: str) -> bool:
@@ -344,7 +370,7 @@ def _identifiers(value: object) -> str | Path | tuple[str, ...]:
         return "-"
     if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
         return tuple(value)
-    return _existing_file(value)
+    return _existing_file(value, expected=_IDENTIFIERS)
 
 
 def _interval(words: str) -> object:
@@ -360,5 +386,5 @@ SEARCH_VALUE = Kind("", _as_it_is)
 
 INTERVAL = Kind("", _as_it_is, _interval)
 BEST_PER = Kind("tile, day, month or several of these", _best_per)
-AREA = Kind("a file, WKT or a GeoJSON object", _area)
-IDENTIFIERS = Kind("a file with identifiers, - for standard input, or a list of identifiers", _identifiers)
+AREA = Kind(_AREA, _area)
+IDENTIFIERS = Kind(_IDENTIFIERS, _identifiers)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from collgs_async.config.options import Option
 
-__all__ = ["config_from_keywords", "load_config", "sample_config"]
+__all__ = ["config_from_keywords", "load_config", "name_origins", "sample_config"]
 
 
 def load_config(
@@ -47,20 +47,27 @@ def load_config(
         With one line per invalid value, beginning with its flag, variable or file.
     """
     values = read_object(file) if file else {}
-    origins = {} if file else {key: option.flag for key, option in BY_KEY.items()}
     for key, option, words in _from_environment(environ):
         _set_value(values, key, option.kind.from_text(words))
-        origins[key] = env_name(option)
     for key, value in _from_flags(flags):
         _set_value(values, key, value)
-        origins[key] = BY_KEY[key].flag if key in BY_KEY else f"--set {key.removeprefix('parameters.')}"
     parameters = values.get("parameters", {})
     if needs_collection and isinstance(parameters, dict) and not names_collection(parameters):
         _set_value(values, "parameters.parentIdentifier", None)  # reported together with all other errors
     try:
         return Config(**values)
     except ConfigError as error:
+        origins = {} if file else {key: option.flag for key, option in BY_KEY.items()}
+        origins |= name_origins(environ, flags)
         raise ConfigError([_with_origin(line, origins, file) for line in error.problems]) from None
+
+
+def name_origins(environ: Mapping[str, str], flags: Mapping[str, object]) -> dict[str, str]:
+    """Return by key what sets it, a variable or a flag, as the user typed it; keys of a file are not among them."""
+    origins = {key: env_name(option) for key, option, _ in _from_environment(environ)}
+    for key, _ in _from_flags(flags):
+        origins[key] = BY_KEY[key].flag if key in BY_KEY else f"--set {key.removeprefix('parameters.')}"
+    return origins
 
 
 def config_from_keywords(settings: Mapping[str, object]) -> Config:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from collgs_async import __version__
@@ -32,9 +32,14 @@ if TYPE_CHECKING:
 
     from collgs_async.models.criteria import BestOf, Criteria
 
-__all__ = ["BY_KEY", "KNOWN_KEYS", "OPTIONS", "Config", "Connection", "DownloadOptions", "Selection"]
+__all__ = ["BY_KEY", "KNOWN_KEYS", "OPTIONS", "PROJECT_URL", "Config", "Connection", "DownloadOptions", "Selection"]
 
 _Words: TypeAlias = str | tuple[str, ...] | None
+
+PROJECT_URL: Final = "https://pypi.org/project/collgs-async/"
+"""Where the project and its maintainers are found; the contact in the user agent, unless there is another one."""
+
+_USER_AGENT: Final = f"collgs-async/{__version__}"
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -196,8 +201,10 @@ class Connection(Section):
         help="how long to wait for a store or catalogue that is away altogether: seconds, or with m, h or d; 0: never")
     staging: float = setting("--staging", "TIME", kinds.duration("2h"), default=7200,
         help="how long to wait for an archive that the store brings from tape (HTTP 202), likewise; 0: never")
-    user_agent: str = setting("--user-agent", "TEXT", kinds.ASCII_TEXT, default=f"collgs-async/{__version__}",
+    user_agent: str = setting("--user-agent", "TEXT", kinds.ASCII_TEXT, default=_USER_AGENT,
         help="how the program names itself to the server")
+    contact: str | None = setting("--contact", "ADDRESS", kinds.CONTACT, default=None,
+        help="where operators of the server can reach you, by mail or web; sent with the user agent")
     auth_hosts: tuple[str, ...] = setting("--auth-hosts", "HOST,...", kinds.HOSTS, default=(),
         help="hosts that may be given the password, beside the catalogue's own and those below it")
     sign_in: Literal["auto", "always"] = setting("--sign-in", "", kinds.one_of("auto", "always"), default="auto",
@@ -207,6 +214,13 @@ class Connection(Section):
     ca_file: Path | None = setting("--ca-file", "FILE", kinds.CERTIFICATES, default=None,
         help="certificates to trust instead of the system's, in PEM format")
     # fmt: on
+
+    @property
+    def user_agent_field(self) -> str:
+        """The User-Agent header field: the name of the program and a contact, by default that of the project."""
+        if self.contact is None and self.user_agent != _USER_AGENT:
+            return self.user_agent
+        return f"{self.user_agent} (+{self.contact or PROJECT_URL})"
 
 
 def _read_parameters(value: object) -> dict[str, Any]:

@@ -9,12 +9,28 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from collgs_async.config.paths import read_path
 from collgs_async.errors import ConfigError
+from collgs_async.models.parameter_values import quote_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["Credentials", "find_credentials", "passwords_at_hand"]
+__all__ = [
+    "Credentials",
+    "check_password_file",
+    "find_credentials",
+    "has_password",
+    "passwords_at_hand",
+    "read_password",
+]
+
+_USERNAME: Final = "COLLGS_USERNAME"
+_PASSWORD: Final = "COLLGS_PASSWORD"  # noqa: S105  (the name of a variable)
+_PASSWORD_FILE: Final = "COLLGS_PASSWORD_FILE"  # noqa: S105
+
+_LONGEST_PASSWORD: Final = 4096
+"""Maximum size in bytes of a file with a password."""
 
 _LARGEST: Final = 2**20
 """Maximum size in bytes of a netrc file that is read only to find passwords to redact."""
@@ -29,7 +45,7 @@ class Credentials:
 
 
 def find_credentials(environ: Mapping[str, str], host: str, *, netrc_file: Path | None = None) -> Credentials | None:
-    """Return ``COLLGS_USERNAME`` and ``COLLGS_PASSWORD``, else the host's entry in a netrc file, else None.
+    """Return ``COLLGS_USERNAME`` and the password of `read_password`, else the host's entry in a netrc file, else None.
 
     Parameters
     ----------
@@ -43,18 +59,77 @@ def find_credentials(environ: Mapping[str, str], host: str, *, netrc_file: Path 
     Raises
     ------
     ConfigError
-        Only one of the two variables is set; or the file is malformed, its entry incomplete, or readable by others.
+        Only one of user name and password is set, or `read_password` fails; or the netrc file is malformed, its entry
+        incomplete, or readable by others.
     """
-    names = ("COLLGS_USERNAME", "COLLGS_PASSWORD")
-    missing = [name for name in names if not environ.get(name)]
-    if not missing:
-        return Credentials(environ[names[0]], environ[names[1]])
-    if len(missing) == 1:
-        (other,) = set(names) - set(missing)
-        raise ConfigError(f"{missing[0]}: expected to be set, as {other} is; found nothing")
+    username, password = environ.get(_USERNAME), read_password(environ)
+    if username and password:
+        return Credentials(username, password)
+    if username:
+        raise ConfigError(f"{_PASSWORD}: expected to be set, as {_USERNAME} is; found nothing")
+    if password:
+        given = _PASSWORD if environ.get(_PASSWORD) else _PASSWORD_FILE
+        raise ConfigError(f"{_USERNAME}: expected to be set, as {given} is; found nothing")
     if netrc_file is None:
         netrc_file = _netrc_file(environ)
     return _from_netrc(netrc_file, host) if netrc_file else None
+
+
+def has_password(environ: Mapping[str, str]) -> bool:
+    """Whether a variable holds or names a password."""
+    return bool(environ.get(_PASSWORD) or environ.get(_PASSWORD_FILE))
+
+
+def read_password(environ: Mapping[str, str]) -> str | None:
+    """Return ``COLLGS_PASSWORD``, else the only line of the file that ``COLLGS_PASSWORD_FILE`` names, else None.
+
+    Such a file is how systemd (``LoadCredential=``) and containers hand a secret to a service. Its name may hold
+    variables, such as ``$CREDENTIALS_DIRECTORY/collgs``, and its mode is that of the service manager.
+
+    Raises
+    ------
+    ConfigError
+        Both are set; or the file is missing, unreadable, empty, or has several lines.
+    """
+    given, named = environ.get(_PASSWORD), environ.get(_PASSWORD_FILE)
+    if not named:
+        return given or None
+    if given:
+        raise ConfigError(f"{_PASSWORD_FILE}: expected no {_PASSWORD} beside it, found both")
+    password, problem = _read_line(named)
+    if problem:
+        # Raised outside of the except blocks, since an exception in its chain may hold what was read.
+        raise ConfigError(f"{_PASSWORD_FILE}: expected a file with the password, found {quote_value(named)}: {problem}")
+    return password
+
+
+def check_password_file(environ: Mapping[str, str]) -> None:
+    """Raise the errors of `read_password` before anything is done."""
+    if environ.get(_PASSWORD_FILE):
+        read_password(environ)
+
+
+def _read_line(named: str) -> tuple[str, str]:
+    """Return the only line of a file, and what is wrong with it; one of them is empty."""
+    try:
+        path = read_path(named)
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            return "", "it is a folder" if stat.S_ISDIR(status.st_mode) else "it is no regular file"
+        if status.st_size > _LONGEST_PASSWORD:
+            return "", f"it has more than {_LONGEST_PASSWORD} bytes"
+        text = path.read_text("utf-8").rstrip("\r\n")
+    except FileNotFoundError:
+        return "", "it is missing"
+    except OSError as error:
+        return "", f"it cannot be read: {error.strerror}"
+    except UnicodeDecodeError:
+        return "", "it is not UTF-8 text"
+    except ValueError as error:
+        return "", str(error) or "that is no name of a file"
+    if "\n" in text or "\0" in text:
+        return "", "it has several lines" if "\n" in text else "it is no text"
+    return text, "" if text.strip() else "it is empty"
 
 
 def passwords_at_hand(environ: Mapping[str, str], host: str) -> Iterator[tuple[str, str]]:
@@ -62,8 +137,12 @@ def passwords_at_hand(environ: Mapping[str, str], host: str) -> Iterator[tuple[s
 
     Errors are ignored here; `find_credentials` raises them when the credentials are needed.
     """
-    if password := environ.get("COLLGS_PASSWORD"):
-        yield environ.get("COLLGS_USERNAME", ""), password
+    try:
+        password = read_password(environ)
+    except ConfigError:
+        password = environ.get(_PASSWORD)
+    if password:
+        yield environ.get(_USERNAME, ""), password
     try:
         file = _netrc_file(environ)
         status = file.stat() if file else None

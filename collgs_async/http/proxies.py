@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import urllib.request
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
 from collgs_async.errors import ConfigError
@@ -16,9 +18,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Proxies"]
 
+_SCHEMES: Final = ("http", "https")
+
 
 class Proxies:
-    """The configured proxy, else that of ``HTTP(S)_PROXY`` unless ``NO_PROXY`` contains the host.
+    """The configured proxy, else that of ``HTTP(S)_PROXY`` or ``ALL_PROXY`` unless ``NO_PROXY`` contains the host.
 
     The variables are read here, once, rather than by aiohttp, whose ``trust_env`` would also send the credentials in
     ``~/.netrc``.
@@ -35,29 +39,57 @@ class Proxies:
 
     def credentials(self) -> Iterator[tuple[str, str]]:
         """Yield user name and password of each proxy that has them."""
-        for proxy in {self._configured, *self._from_environment.values()} - {None}:
-            parts = urlsplit(proxy or "")
-            if parts.password:
-                yield unquote(parts.username or ""), unquote(parts.password)
+        proxies = [self._configured or "", *(proxy for proxy, _ in self._from_environment.values())]
+        for proxy in dict.fromkeys(proxies):
+            with suppress(ValueError):  # one that is no URL is refused when it is needed
+                if password := urlsplit(proxy).password:
+                    yield unquote(urlsplit(proxy).username or ""), unquote(password)
 
     def proxy_for(self, url: URL) -> str | None:
-        """Return the proxy for a URL; None for a direct connection."""
+        """Return the proxy for a URL; None for a direct connection.
+
+        Raises
+        ------
+        ConfigError
+            The variable for this URL names something else than an HTTP proxy.
+        """
         if self._configured or not self._from_environment:
             return self._configured
         if url.host is None or _is_loopback(url.host) or urllib.request.proxy_bypass(url.host):
             return None
-        return self._from_environment.get(url.scheme)
+        found = self._from_environment.get(url.scheme)
+        return _checked(*found) if found else None
 
 
-def _proxies_from_environment() -> dict[str, str]:
-    """Read ``HTTP_PROXY`` and ``HTTPS_PROXY``; like curl and wget, read ``host:port`` as an HTTP proxy."""
-    found = {scheme: proxy for scheme, proxy in urllib.request.getproxies().items() if scheme in {"http", "https"}}
-    proxies = {scheme: proxy if "://" in proxy else f"http://{proxy}" for scheme, proxy in found.items()}
-    for scheme, proxy in proxies.items():
-        if not proxy.startswith(("http://", "https://")):
-            kind = proxy.partition(":")[0]
-            raise ConfigError(f"{scheme.upper()}_PROXY: expected an http proxy, found a {kind} one")
-    return proxies
+def _proxies_from_environment() -> dict[str, tuple[str, str]]:
+    """Return by scheme its proxy, and the variable; like curl, read ``host:port`` as HTTP, and ``ALL_PROXY`` last."""
+    given = urllib.request.getproxies()
+    found = {}
+    for scheme in _SCHEMES:
+        name = scheme if given.get(scheme) else "all"
+        if proxy := given.get(name):
+            found[scheme] = (proxy if "://" in proxy else f"http://{proxy}", _variable(name))
+    return found
+
+
+def _variable(name: str) -> str:
+    """Return the variable as it is set: the lower-case name is read first."""
+    lower, upper = f"{name}_proxy", f"{name}_proxy".upper()
+    return lower if os.environ.get(lower) or not os.environ.get(upper) else upper
+
+
+def _checked(proxy: str, variable: str) -> str:
+    kind = proxy.partition("://")[0].lower()
+    if kind not in _SCHEMES:
+        hint = "; SOCKS is not supported, and --proxy can name another one" if kind.startswith("socks") else ""
+        raise ConfigError(f"{variable}: expected an http proxy, found a {kind} one{hint}")
+    try:
+        is_right = bool(urlsplit(proxy).hostname) and urlsplit(proxy).port != 0
+    except ValueError:
+        is_right = False
+    if not is_right:
+        raise ConfigError(f"{variable}: expected an http proxy such as http://proxy:3128, found no host and port")
+    return proxy
 
 
 def _is_loopback(host: str) -> bool:

@@ -26,12 +26,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
-from collgs_async.errors import CatalogueError, CollgsError, TransferError
+from collgs_async.errors import CatalogueError, CollgsError, NotAvailableError, ProductError, TransferError
 from collgs_async.http.limits import ConcurrencyLimiter
 from collgs_async.http.links import with_parameters
 from collgs_async.http.login_page import is_login_page
 from collgs_async.http.messages import error_text, is_html, is_rate_limit_text
-from collgs_async.http.network_errors import NETWORK_ERRORS, describe_error, is_away
+from collgs_async.http.network_errors import NETWORK_ERRORS, describe_error, is_away, is_permanent
 from collgs_async.http.retry import MAX_RETRY_AFTER, OutageRetryPolicy, RetryPolicy, parse_retry_after, retry_call
 from collgs_async.models.text import format_duration
 
@@ -178,8 +178,9 @@ class CatalogueRequester(Requester):
             raise
 
     def _failure(self, url: str, error: BaseException) -> CatalogueError:
-        failure = CatalogueError(f"the catalogue at {url}: {describe_error(error)}", retryable=True)
-        failure.away = is_away(error)
+        again = self._has_answered or not is_permanent(error)
+        failure = CatalogueError(f"the catalogue at {url}: {describe_error(error)}", retryable=again)
+        failure.away = again and is_away(error)
         return failure
 
 
@@ -227,8 +228,8 @@ class StoreRequester(Requester):
             self._raise_if_temporary(answer, started)
         return answer
 
-    def _failure(self, _: str, error: BaseException) -> TransferError:
-        return TransferError(describe_error(error))
+    def _failure(self, _: str, error: BaseException) -> ProductError:
+        return (NotAvailableError if is_permanent(error) else TransferError)(describe_error(error))
 
     def _raise_if_temporary(self, answer: SmallResponse, started: float) -> None:
         """Raise TransferError for a temporary failure: a server error, or a rejection by status or message."""

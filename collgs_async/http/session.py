@@ -6,6 +6,7 @@ import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -14,7 +15,7 @@ from collgs_async.http.body_reading import read_at_most
 from collgs_async.http.connections import LONGEST_FIELD, MOST_FIELDS, CheckedConnector, SendableCookies, was_used_before
 from collgs_async.http.links import join_link, with_parameters
 from collgs_async.http.login_page import is_login_page
-from collgs_async.http.network_errors import NETWORK_ERRORS, BadRedirectError
+from collgs_async.http.network_errors import NETWORK_ERRORS, BadRedirectError, ProxyError
 from collgs_async.http.proxies import Proxies
 from collgs_async.http.retry import parse_retry_after
 from collgs_async.http.tls import trusting
@@ -143,7 +144,7 @@ class HttpSession:
         return aiohttp.ClientSession(
             connector=CheckedConnector(ssl=self._tls or True, force_close=force_close),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=timeout, sock_read=timeout),
-            headers={"User-Agent": self._settings.user_agent},
+            headers={"User-Agent": self._settings.user_agent_field},
             cookie_jar=jar,
             auto_decompress=False,
             trust_env=False,
@@ -211,8 +212,12 @@ class HttpSession:
         try:
             async with asyncio.timeout(_TIMEOUTS * self._settings.timeout):
                 return await session.request(method, url, headers=headers, allow_redirects=False, **route, **options)
-        except NETWORK_ERRORS:
+        except (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError):
             raise
+        except NETWORK_ERRORS as error:
+            if route["proxy"] is None:
+                raise
+            raise ProxyError(error, _host_and_port(route["proxy"])) from error
         except Exception as error:
             raise aiohttp.ClientError(f"a request could not be made ({type(error).__name__}: {error})") from error
 
@@ -336,6 +341,11 @@ def _trusting(ca_file: Path) -> ssl.SSLContext:
         raise ConfigError(
             f"connection.ca_file: expected certificates in PEM form, found {ca_file} ({error})"
         ) from error
+
+
+def _host_and_port(proxy: str) -> str:
+    parts = urlsplit(proxy)
+    return f"{parts.hostname}:{parts.port or {'http': 80}.get(parts.scheme, 443)}"
 
 
 def _next_hop(response: aiohttp.ClientResponse) -> URL:

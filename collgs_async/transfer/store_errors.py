@@ -8,7 +8,7 @@ from collgs_async.errors import AuthenticationError, ExhaustedError, NotAvailabl
 from collgs_async.http.body_reading import read_what_comes
 from collgs_async.http.login_page import is_login_page
 from collgs_async.http.messages import error_text, is_rate_limit_text
-from collgs_async.http.network_errors import describe_error, is_away
+from collgs_async.http.network_errors import describe_error, is_away, is_permanent, root_of
 from collgs_async.http.retry import parse_retry_after
 from collgs_async.models.redaction import redacted
 from collgs_async.models.text import format_duration
@@ -68,11 +68,14 @@ def check_is_zip(head: bytes, headers: Mapping[str, str], longest_wait: float) -
     raise _temporary_error(message, parse_retry_after(headers), longest_wait, busy=is_rate_limit_text(words))
 
 
-def error_from_network(error: BaseException) -> TransferError | ExhaustedError:
+def error_from_network(error: BaseException) -> TransferError | ExhaustedError | NotAvailableError:
     """Convert an error of the connection, or the lack of a file descriptor for one."""
-    if isinstance(error, OSError) and error.errno in NO_DESCRIPTOR:
+    root = root_of(error)
+    if isinstance(root, OSError) and root.errno in NO_DESCRIPTOR:
         return ExhaustedError(describe_error(error))
-    return (UnavailableError if is_away(error) else TransferError)(describe_error(error))
+    if is_away(error):
+        return UnavailableError(describe_error(error))
+    return (NotAvailableError if is_permanent(error) else TransferError)(describe_error(error))
 
 
 async def error_from_response(

@@ -8,7 +8,7 @@ function __collgs_async_is
             continue
         end
         switch $word
-            case --aoi --auth-hosts --base-url --bbox --best-per --by --ca-file --chunk-size --cloud-cover --collection --config --count --diff --download-base-url --end --fault --format --ids --limit-rate --map --min-overlap --min-rate --months --orbit-direction --outage --output --page-size --plan --platform --polarisation --port --product-type --products --proxy --relative-orbit --report --retries --segments --set --sign-in --sort --staging --start --tile --timeout --user-agent --verify --workers -c -j -n -o
+            case --aoi --auth-hosts --base-url --bbox --best-per --by --ca-file --chunk-size --cloud-cover --collection --config --contact --count --diff --download-base-url --end --fault --format --ids --limit-rate --map --min-overlap --min-rate --months --orbit-direction --outage --output --page-size --plan --platform --polarisation --port --product-type --products --proxy --relative-orbit --report --retries --segments --set --sign-in --sort --staging --start --tile --timeout --user-agent --verify --workers -c -j -n -o
                 set waiting yes
             case search collections describe quicklooks plan download verify init login demo completion help
                 test -n "$command"; or set command $word
@@ -70,6 +70,7 @@ complete -c collgs-async -n '__collgs_async_is search collections describe quick
 complete -c collgs-async -n '__collgs_async_is search collections describe quicklooks plan none download verify login' -l outage -r -f -d 'how long to wait for a store or catalogue that is away altogether: seconds, or with m, h or d; 0: never (default: 900)'
 complete -c collgs-async -n '__collgs_async_is search collections describe quicklooks plan none download verify login' -l staging -r -f -d 'how long to wait for an archive that the store brings from tape (HTTP 202), likewise; 0: never (default: 7200)'
 complete -c collgs-async -n '__collgs_async_is search collections describe quicklooks plan none download verify login' -l user-agent -r -f -d 'how the program names itself to the server (default: collgs-async/0.1.0)'
+complete -c collgs-async -n '__collgs_async_is search collections describe quicklooks plan none download verify login' -l contact -r -f -d 'where operators of the server can reach you, by mail or web; sent with the user agent'
 complete -c collgs-async -n '__collgs_async_is search collections describe quicklooks plan none download verify login' -l auth-hosts -r -f -d 'hosts that may be given the password, beside the catalogue\'s own and those below it'
 complete -c collgs-async -n '__collgs_async_is search collections describe quicklooks plan none download verify login' -l sign-in -r -f -a 'auto always' -d 'auto: where a form is met; always: before the search, for catalogues that list more to those they know (default: auto)'
 complete -c collgs-async -n '__collgs_async_is search collections describe quicklooks plan none download verify login' -l proxy -r -f -d 'the HTTP proxy to go through'

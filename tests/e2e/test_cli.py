@@ -14,7 +14,7 @@ import pytest
 from collgs_async import __version__
 from collgs_async.config.loading import sample_config
 from collgs_async.config.options import env_name
-from collgs_async.config.settings import OPTIONS
+from collgs_async.config.settings import OPTIONS, PROJECT_URL
 from collgs_async.selection.plan import Plan
 from tests.conftest import fault, is_archive, level2_scenes
 from tests.support.commands import COLLECTION, assert_clean_exit, at, files_below
@@ -112,8 +112,11 @@ WRONG_FLAGS = [
     (["--retries", "-1"], '--retries: expected a whole number, at least 0, found "-1"'),
     (["--base-url", "collgs.lu"], '--base-url: expected an http or https address, found "collgs.lu"'),
     (["--base-url", "http://u:sekret@h/"], r'--base-url: expected no user name or password .*"http://\*\*\*@h/"'),
-    (["--proxy", "socks5://u:sekret@h"], r'--proxy: expected an http or https address, found "socks5://\*\*\*@h"'),
-    (["--ca-file", "missing.pem"], '--ca-file: expected an existing file, found "missing.pem"'),
+    (
+        ["--proxy", "socks5://u:sekret@h"],
+        r'--proxy: expected an http or https address, found "socks5://\*\*\*@h"; SOCKS is not supported',
+    ),
+    (["--ca-file", "missing.pem"], '--ca-file: expected an existing file, found "missing.pem": it is missing'),
     (["--output", "a-file"], '--output: expected a folder, found a file of this name, "a-file"'),
     (["--output", ""], '--output: expected the name of a folder, found ""'),
     (["--user-agent", "a\nb"], r'--user-agent: expected printable ASCII text, found "a\\nb"'),
@@ -122,7 +125,7 @@ WRONG_FLAGS = [
     (["--report", "no-folder/report.json"], "--report: expected a folder at .*no-folder, found nothing"),
     (["--report", "."], "--report: expected a file, found the folder .*"),
     (["--format", "xml"], "--format: .*'xml'.*"),
-    (["--config", "missing.json"], "missing.json: expected a JSON file, found: No such file or directory"),
+    (["--config", "missing.json"], "missing.json: expected a JSON file, found none: it is missing"),
     (["--workers"], "--workers: expected one argument"),
     (["--work=3"], "--work: unknown here; did you mean --workers.*"),
     (["--work", "3"], "--work: unknown here; did you mean --workers.*"),
@@ -275,7 +278,7 @@ async def test_options_stand_before_and_after_the_command_and_values_may_begin_w
         (("file", "variable", "flag"), "from-flag"),
         (("file", "flag"), "from-flag"),
         (("variable",), "from-variable"),
-        ((), f"collgs-async/{__version__}"),
+        ((), f"collgs-async/{__version__} (+{PROJECT_URL})"),
     ],
 )
 async def test_flag_goes_before_variable_before_file_before_default(
@@ -353,7 +356,7 @@ async def test_search_writes_a_listing_and_nothing_else_to_stdout(
     assert 0 == ended.code
     assert {scene.identifier for scene in scenes} == set(LISTED[name](ended.out))
     assert 25 == len(LISTED[name](ended.out))
-    assert "note: timeEnd" in ended.err
+    assert "note: --end 2022-01-01 means the end of that day" in ended.err
     assert "25 of 25 that match" in ended.err
     assert [] == site.archive_hits()
     assert [] == files_below(run_cli.folder)
@@ -716,7 +719,10 @@ async def test_verify_of_a_missing_folder_is_wrong_usage(run_cli: CommandHere, t
     said = await run_cli("verify", tmp_path / "nowhere")
 
     assert 2 == said.code
-    assert f"error: DIR: expected a folder with archives, found nothing at {tmp_path / 'nowhere'}\n" == said.err
+    assert (
+        f"error: DIR: expected a folder with archives, found nothing at {tmp_path / 'nowhere'}: it is missing\n"
+        == said.err
+    )
 
 
 async def test_verify_without_a_folder_takes_the_output_folder(
@@ -779,5 +785,5 @@ async def test_the_password_of_a_proxy_that_is_gone_is_not_told(serve: Callable[
     ended = assert_clean_exit(await command(*words, "--report", "-"))
 
     assert 1 == ended.code
-    assert "no connection to 127.0.0.1:9" in ended.err
+    assert "no connection to the proxy 127.0.0.1:9" in ended.err
     assert "sekret" not in ended.err + ended.out

@@ -275,7 +275,7 @@ async def test_a_plan_does_not_say_which_host_is_asked(serve: Callable[..., Any]
         (["--plan", "p.json", "--tile", "31UGR"], "--plan: expected no selection beside it, found --tile"),
         (["--plan", "p.json", "--set", "track=3"], "--plan: expected no selection beside it, found --set"),
         (["plan", "--diff", "p.json", "--start", "2w"], "--diff: expected no selection beside it, found --start"),
-        (["--plan", "p.json"], "p.json: expected a JSON file, found: No such file or directory"),
+        (["--plan", "p.json"], "p.json: expected a JSON file, found none: it is missing"),
         (
             ["plan", "mine.json", *COLLECTION],
             "mine.json: expected no file or a plan, found another file; it was left alone",

@@ -160,6 +160,13 @@ async def test_parameters_are_escaped_and_join_those_of_the_url() -> None:
         ({"http_proxy": "http://p:1"}, "http://[::1]:8000/", None),
         ({"http_proxy": "http://p:1"}, "http://localhost:8000/", None),
         ({"ftp_proxy": "ftp://p:1"}, "http://store/", None),
+        ({"ALL_PROXY": "http://p:1"}, "http://store/", "http://p:1"),
+        ({"all_proxy": "p:1"}, "https://store/", "http://p:1"),
+        ({"ALL_PROXY": "http://p:1", "HTTPS_PROXY": "http://p:2"}, "https://store/", "http://p:2"),
+        ({"ALL_PROXY": "socks5://p:1", "HTTPS_PROXY": "http://p:2"}, "https://store/", "http://p:2"),
+        ({"ALL_PROXY": "socks5://p:1"}, "http://127.0.0.1:8000/", None),
+        ({"ALL_PROXY": "socks5://p:1", "NO_PROXY": "store"}, "https://store/", None),
+        ({"ALL_PROXY": ""}, "https://store/", None),
     ],
 )
 def test_proxy_is_that_of_the_environment(
@@ -184,8 +191,8 @@ def test_proxy_of_another_kind_is_a_wrong_setting_and_its_password_is_not_said(
 ) -> None:
     monkeypatch.setenv("https_proxy", proxy)
 
-    with pytest.raises(ConfigError, match=r"HTTPS_PROXY: expected an http proxy, found a (socks5|ftp) one") as caught:
-        Proxies(None)
+    with pytest.raises(ConfigError, match=r"https_proxy: expected an http proxy, found a (socks5|ftp) one") as caught:
+        Proxies(None).proxy_for(URL("https://store/"))
     assert "secret" not in str(caught.value)
 
 

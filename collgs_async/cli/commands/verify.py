@@ -29,10 +29,10 @@ log = logging.getLogger("collgs_async")
 
 def read_verify(args: Namespace) -> tuple[Path, Config]:
     """Load the settings of a command that rarely queries the catalogue, and so needs no collection."""
-    config = read_settings(args, needs_collection=args.repair)
+    config = read_settings(args, needs_collection=args.repair, is_local=not args.repair)
     folder = args.folder or config.output_directory
     if not folder.exists():
-        raise ConfigError(f"DIR: expected a folder with archives, found nothing at {folder}")
+        raise ConfigError(f"DIR: expected a folder with archives, found nothing at {folder}: it is missing")
     return folder, config
 
 

@@ -65,6 +65,7 @@ OTHER_VALUES = {
     "connection.outage": "2h",
     "connection.staging": "90",
     "connection.user_agent": "me/2.0 (test)",
+    "connection.contact": "me@example.org",
     "connection.proxy": "http://me:hush@proxy.example:3128",
     "connection.ca_file": "ca.pem",
     "connection.auth_hosts": "sso.example.org",
@@ -425,12 +426,13 @@ def test_a_collection_that_is_empty_is_missing_in_any_spelling(spelling: str) ->
         ("connection", "user_agent", "", 'expected printable ASCII text, found ""'),
         ("connection", "user_agent", "a\nb", 'expected printable ASCII text, found "a\\nb"'),
         ("connection", "user_agent", "a\n", 'expected printable ASCII text, found "a\\n"'),
+        ("connection", "contact", "me", 'expected a mail or web address such as ada@example.org, found "me"'),
         ("connection", "user_agent", "é", 'expected printable ASCII text, found "é"'),
-        ("connection", "ca_file", "none.pem", 'expected an existing file, found "none.pem"'),
-        ("connection", "ca_file", "x" * 5000, f'expected an existing file, found "{"x" * 79}…'),
+        ("connection", "ca_file", "none.pem", 'expected an existing file, found "none.pem": it is missing'),
+        ("connection", "ca_file", "x" * 5000, f'expected an existing file, found "{"x" * 79}…: File name too long'),
         ("connection", "proxy", "proxy:3128", f'{ADDRESS}, found "proxy:3128"'),
         ("connection", "proxy", "me:hush@proxy:3128", f'{ADDRESS}, found "***@proxy:3128"'),
-        ("connection", "proxy", "socks5://me:hu/s@h", f'{ADDRESS}, found "socks5://***@h"'),
+        ("connection", "proxy", "socks5://me:hu/s@h", f'{ADDRESS}, found "socks5://***@h"; SOCKS is not supported'),
         ("connection", "proxy", ["http://me:hush@h"], f"{ADDRESS}, found a value of type list"),
         ("connection", "download_base_url", "data", f'{ADDRESS}, found "data"'),
         ("connection", "segments", 4, "unknown key; did you mean download_options.segments?"),
@@ -581,11 +583,13 @@ def test_a_file_that_is_no_json_object_is_refused_in_one_line(text: str | bytes,
     assert len(str(caught.value).splitlines()) == 1
 
 
-@pytest.mark.parametrize(("name", "line"), [("absent.json", "No such file or directory"), (".", "Is a directory")])
+@pytest.mark.parametrize(
+    ("name", "line"), [("absent.json", "found none: it is missing"), (".", "found: Is a directory")]
+)
 def test_a_file_that_cannot_be_read_is_named(name: str, line: str) -> None:
     with pytest.raises(ConfigError) as caught:
         Config.from_file(name)
-    assert caught.value.problems == (f"{name}: expected a JSON file, found: {line}",)
+    assert caught.value.problems == (f"{name}: expected a JSON file, {line}",)
 
 
 def test_library_users_get_a_config_error_without_a_file_name() -> None:

@@ -338,7 +338,7 @@ def test_a_foreign_file_is_told_from_a_plan(tmp_path: Path, text: str | bytes, m
 
 
 def test_a_plan_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="expected a JSON file, found: No such file or directory"):
+    with pytest.raises(ConfigError, match="expected a JSON file, found none: it is missing"):
         Plan.read(tmp_path / "plan.json")
 
 
