@@ -34,10 +34,6 @@ def entry_point() -> None:
         has_stdout = sys.stdout is not None
         _reopen_closed_streams()
         code = main(own_process=True, has_stdout=has_stdout)
-    except BrokenPipeError:
-        # The reader, such as `head`, has ended; the interpreter's own flush at exit must not find the pipe.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 1
     except KeyboardInterrupt:
         code = 130
     sys.exit(code)
@@ -92,7 +88,9 @@ def main(argv: Sequence[str] | None = None, *, own_process: bool = False, has_st
         log.error("%s", error)
         return 1
     except BrokenPipeError:
-        raise
+        if own_process:  # the interpreter's own flush at exit must not find the pipe
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0 if _is_for_reading(args) else 1
     except RuntimeError as error:
         if "start new thread" not in str(error):
             raise
@@ -111,6 +109,17 @@ def _needs_stdout(args: Namespace) -> bool:
 
     listing = args.command in _LISTINGS or any(getattr(args, name, None) for name in ("dry_run", "diff"))
     return listing or any(getattr(args, name, None) == STDOUT for name in ("report", "map", "file"))
+
+
+def _is_for_reading(args: Namespace) -> bool:
+    """Whether the result is a text of which a reader, such as `head`, may take as much as it wants.
+
+    That is no file, such as a report; nor does it matter whether the command has come to its end.
+    """
+    if getattr(args, "report", None) is not None or getattr(args, "exit_code", False):
+        return False
+    named = any(getattr(args, name, None) for name in ("dry_run", "diff"))
+    return named or args.command in _LISTINGS | {"help", "completion"} or "list" in getattr(args, "fault", ())
 
 
 def dispatch(args: Namespace, console: ConsoleHandler) -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import logging
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -14,7 +15,8 @@ from collgs_async.errors import CollgsError, ConfigError
 from collgs_async.http.messages import json_text, printable
 from collgs_async.models.geojson import FLAT_FIELDS, feature, properties, to_wkt, valid_geometry
 from collgs_async.models.text import format_bytes
-from collgs_async.models.width import elide
+from collgs_async.models.width import cut, elide, pad, text_width
+from collgs_async.reporting.colour import has_colour, paint
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sequence
@@ -63,8 +65,8 @@ async def write_listing(
     out
         The output.
     width
-        Columns of the terminal, for the table only: no line is longer, and the first products decide which columns are
-        shown. None: not a terminal; nothing is truncated, and nothing is delayed.
+        Columns of the terminal, for the table only: no line is longer, and the header may be bold. None: not a
+        terminal; nothing is truncated. The first 20 products decide which columns a table has: none without a value.
     action
         Returns what a download would do with a product ("fetch", "resume", "skip"), for the first column or key, except
         with ``urls``. None: no such column.
@@ -81,13 +83,13 @@ async def write_listing(
     OSError
         Writing failed; BrokenPipeError when the reader, such as ``head``, has ended.
     """
-    if format == "table" and width is not None:
+    if format == "table":
         return await _write_table(products, out, width, action)
     return await _write(products, _layout(format, action), out)
 
 
 async def _write_table(
-    products: AsyncIterable[Product], out: TextIO, width: int, action: Callable[[Product], str] | None
+    products: AsyncIterable[Product], out: TextIO, width: int | None, action: Callable[[Product], str] | None
 ) -> int:
     """Buffer the first products to choose the columns: those without any values are left out."""
     first: list[Product] = []
@@ -110,7 +112,10 @@ async def _write_table(
             async for product in rest:
                 yield product
 
-    return await _write(all_of_them(), _table(width, action, first), out)
+    table = _table(width, action, first)
+    if width is not None and has_colour(out):
+        table = replace(table, head=paint(table.head.rstrip("\n"), "bold") + "\n")
+    return await _write(all_of_them(), table, out)
 
 
 async def _write(products: AsyncIterable[Product], layout: _Layout, out: TextIO) -> int:
@@ -149,8 +154,6 @@ class _Layout:
 
 def _layout(name: str, action: Callable[[Product], str] | None) -> _Layout:
     match name:
-        case "table":
-            return _table(None, action, ())
         case "json":
             return _Layout(lambda product: "\n" + _json_line(product, action), "[", ",", "\n]\n")
         case "jsonl":
@@ -228,20 +231,23 @@ class _Column:
     def width(self) -> int:
         return int(self.alignment[1:])
 
+    def padded(self, cell: str) -> str:
+        return pad(cell, self.width, right=self.alignment[0] == ">")
+
 
 def _table(width: int | None, action: Callable[[Product], str] | None, first: Sequence[Product]) -> _Layout:
     lead = [_Column("action", "<6", action)] if action else []
-    longest = max((len(product.identifier) for product in first), default=_IDENTIFIER_WIDTH)
-    details = _DETAILS if width is None else _choose_columns(width, lead, min(longest, _IDENTIFIER_WIDTH), first)
+    longest = max([len("identifier"), *(text_width(product.identifier) for product in first)])
+    details = _choose_columns(width, lead, min(longest, _IDENTIFIER_WIDTH), first)
     room = _room_for_identifier(width, [*lead, *details])
     padding = min(room or _IDENTIFIER_WIDTH, longest)
     # The platform and the type are at the start of a name, the tile and the baseline near its end.
-    identifier = _Column("identifier", f"<{padding}", lambda product: elide(product.identifier, room))
+    identifier = _Column("identifier", f"<{padding}", lambda product: elide(printable(product.identifier), room))
     columns = [*lead, identifier, *details]
 
     def row(cells: Iterable[str]) -> str:
-        padded = (f"{printable(cell):{column.alignment}}" for column, cell in zip(columns, cells, strict=True))
-        return _GAP.join(padded)[:width].rstrip() + "\n"
+        line = _GAP.join(column.padded(printable(cell)) for column, cell in zip(columns, cells, strict=True))
+        return (line if width is None else cut(line, width)).rstrip() + "\n"
 
     return _Layout(
         line=lambda product: row(column.cell(product) for column in columns),
@@ -251,13 +257,13 @@ def _table(width: int | None, action: Callable[[Product], str] | None, first: Se
 
 
 def _choose_columns(
-    width: int, lead: Sequence[_Column], identifier: int, first: Sequence[Product]
+    width: int | None, lead: Sequence[_Column], identifier: int, first: Sequence[Product]
 ) -> tuple[_Column, ...]:
-    """Choose the columns that fit beside the whole identifier; those that it does not contain itself come first.
+    """Choose the columns that have values and fit beside the whole identifier; first those that it does not contain.
 
     A truncated name lacks the tile, so a narrow terminal shows fewer columns rather than shorter names.
     """
-    left = width - sum(len(_GAP) + column.width for column in lead) - identifier
+    left = math.inf if width is None else width - sum(len(_GAP) + column.width for column in lead) - identifier
     chosen = set()
     for column in _BY_WEIGHT:
         tells = any(column.cell(product) != _UNKNOWN for product in first)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import json
+import os
 import re
 import sys
 from typing import TYPE_CHECKING, Any
@@ -425,7 +426,41 @@ async def test_a_reader_that_has_had_enough_ends_a_listing_quietly(
 
     assert 1 == out.count(b"\n")
     assert "" == (command.folder / "err").read_text()
-    assert "1\n" == (command.folder / "code").read_text()
+    assert "0\n" == (command.folder / "code").read_text()
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (0, ["help", "config"]),
+        (0, ["completion", "bash"]),
+        (0, ["--help"]),
+        (0, ["demo", "--fault", "list"]),
+        (0, ["search"]),
+        (0, ["--dry-run", "--format", "json"]),
+        (1, ["--dry-run", "--report", "-"]),
+        (1, ["plan", "-"]),
+    ],
+)
+async def test_without_a_reader_what_is_for_reading_ends_well_and_what_is_a_file_does_not(
+    serve: Callable[..., Any], command: Command, code: int, words: list[str]
+) -> None:
+    site = await serve(level2_scenes(2))
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "collgs_async", *words),
+        cwd=command.folder,
+        env={**os.environ, "COLLGS_BASE_URL": site.server.url, "COLLGS_COLLECTION": "S2_MSIL2A"},
+        stdout=writer,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    os.close(writer)
+    _, err = await process.communicate()
+
+    assert code == process.returncode
+    assert b"Traceback" not in err
+    assert b"BrokenPipe" not in err
 
 
 async def test_a_map_is_complete_also_if_the_listing_is_not_read_to_its_end(

@@ -159,7 +159,7 @@ async def test_a_dry_run_with_sizes_tells_what_the_disk_needs(serve: Callable[..
 # ---------------------------------------------------------------------------------------------- the terminal
 
 
-def on_terminal(columns: int, *words: object) -> list[str]:
+def on_terminal(columns: int, *words: object, **environ: str) -> list[str]:
     """Run the command on a terminal of so many columns, and give the lines of its standard output."""
     ours, theirs = pty.openpty()
     ioctl(theirs, TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
@@ -167,7 +167,7 @@ def on_terminal(columns: int, *words: object) -> list[str]:
     pid = os.posix_spawn(
         sys.executable,
         [sys.executable, "-m", "collgs_async", *map(str, words)],
-        {**clean, "COLUMNS": str(columns)},
+        {**clean, "TERM": "xterm-256color", "COLUMNS": str(columns), **environ},
         file_actions=[
             (os.POSIX_SPAWN_DUP2, theirs, 1),
             (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
@@ -192,13 +192,25 @@ async def test_a_table_fits_its_terminal_with_whole_identifiers(serve: Callable[
     scenes = level2_scenes(25)
     site = await serve(scenes)
 
-    header, *lines = await asyncio.to_thread(on_terminal, columns, "search", *at(site))
+    header, *lines = await asyncio.to_thread(on_terminal, columns, "search", *at(site), NO_COLOR="1")
 
     assert max(map(len, [header, *lines])) <= columns
     assert {scene.identifier for scene in scenes} == {line.split()[0] for line in lines}
     assert "cloud %" in header
     assert ("sensing start" in header) == (columns == 200)
     assert "size" not in header  # none is known
+
+
+async def test_a_header_is_bold_on_a_terminal_only(serve: Callable[..., Any], run_cli: CommandHere) -> None:
+    site = await serve(level2_scenes(2))
+
+    header, *lines = await asyncio.to_thread(on_terminal, 80, "search", *at(site))
+    piped = await run_cli("search", *at(site), FORCE_COLOR="1")
+
+    assert header.startswith("\x1b[1midentifier")
+    assert header.endswith("\x1b[0m")
+    assert "\x1b" not in "".join(lines)
+    assert "\x1b" not in piped.out
 
 
 # ---------------------------------------------------------------------------------------------- the map
