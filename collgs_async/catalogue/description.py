@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from collgs_async.errors import CatalogueError
 from collgs_async.http.messages import error_text, is_html
+from collgs_async.models.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -191,7 +192,7 @@ def read_description(body: bytes, *, of: str = "results") -> Description | None:
         It is no OpenSearch description document.
     """
     if len(body) > _MAX_DOCUMENT_BYTES:
-        raise CatalogueError(f"expected an OpenSearch description document, found {len(body)} bytes")
+        raise CatalogueError(f"expected an OpenSearch description document, found {plural(len(body), 'byte')}")
     root = _tree(body)
     if root.tag != "OpenSearchDescription":
         raise CatalogueError(f"expected an OpenSearch description document, found XML of <{root.tag[:80]}>")

@@ -11,6 +11,7 @@ from collgs_async.catalogue.known import Known
 from collgs_async.catalogue.rounds import Rounds
 from collgs_async.catalogue.spans import Span, Times
 from collgs_async.errors import CatalogueError
+from collgs_async.models.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -121,7 +122,7 @@ class Division:
         """Return how many results of the whole list came; an empty string when none is missing."""
         if self._wanted is None or len(self._known) >= self._wanted:
             return ""
-        return f"{len(self._known)} of {self._wanted} results came, by the catalogue's count"
+        return f"{len(self._known)} of {plural(self._wanted, 'result')} came, by the catalogue's count"
 
     def _divide(self, span: Span, times: Times, rounds: Rounds[Product], doubt: CatalogueError | None) -> None:
         """Divide a list that was not read to its end; its unread part is read first.
@@ -172,4 +173,4 @@ def _doubt(rounds: Rounds[Product]) -> CatalogueError | None:
         return rounds.reading.refusal
     if (total is not None and total > came) or not came or all(place % CAPS for place in _places(rounds)):
         return None
-    return CatalogueError(f"the catalogue gave {came} results, and whether it has more of them cannot be known")
+    return CatalogueError(f"the catalogue gave {plural(came, 'result')}, and whether it has more cannot be known")

@@ -28,6 +28,7 @@ from collgs_async.errors import CatalogueError
 from collgs_async.http.messages import error_text
 from collgs_async.models.parameter_values import quote_value
 from collgs_async.models.redaction import redacted
+from collgs_async.models.text import plural
 
 __all__ = ["is_torn", "read_json"]
 
@@ -85,7 +86,7 @@ def _malformed(body: bytes, text: str, start: int, error: json.JSONDecodeError) 
     """Return the error for JSON that is truncated or malformed, or for another format; all are worth a retry."""
     rest = text[error.pos :]
     if error.msg.startswith("Unterminated string") or _CUT.fullmatch(rest):
-        return CatalogueError(f"the catalogue's answer broke off after {len(body)} bytes", retryable=True)
+        return CatalogueError(f"the catalogue's answer broke off after {plural(len(body), 'byte')}", retryable=True)
     if error.pos == start:
         what = "data that is no text" if is_torn(text) or "\0" in text else f"text instead of JSON: {error_text(body)}"
         return CatalogueError(f"the catalogue answered with {what}", retryable=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from collgs_async.catalogue.response import AddressTooLongError, PageLimitError
 from collgs_async.errors import CatalogueError
+from collgs_async.models.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -148,7 +149,7 @@ class PageSizes:
     def _learn(self, smaller: int, refused: int) -> int:
         self._hints.accepted = max(self._hints.accepted, smaller)
         if smaller < refused:
-            log.debug("the catalogue gives at most %d results a page", smaller)
+            log.debug("the catalogue gives at most %s a page", plural(smaller, "result"))
             self._hints.page_size = smaller
         return smaller
 

@@ -17,6 +17,7 @@ import logging
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from collgs_async.errors import CatalogueError
+from collgs_async.models.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -197,7 +198,7 @@ class Reading(Generic[E]):
             return True
         self.calm = False
         if self.total is None or self.total - self._first + 1 > self.came:
-            self.refusal = CatalogueError(f"the catalogue gave nothing new in {self._without_gain} requests")
+            self.refusal = CatalogueError(f"the catalogue gave nothing new in {plural(self._without_gain, 'request')}")
         return False
 
     def _overlap_of(self, page: Page[E], keys: list[int], position: int) -> int | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 from collgs_async.catalogue.known import Entry
 from collgs_async.catalogue.paging import Reading
 from collgs_async.errors import CatalogueError
+from collgs_async.models.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -156,7 +157,9 @@ class Rounds(Generic[E]):
         self.deep = self._calm and last.steady and self._divisible is not None and self._divisible(last.tail)
         if self.deep or without_gain or self._readings >= MAX_READINGS:
             again = ", also when it was asked again" if self._readings > 1 else ""
-            self.shortfall = CatalogueError(f"{last.came} of {total} results came, by the catalogue's count{again}")
+            self.shortfall = CatalogueError(
+                f"{last.came} of {plural(total, 'result')} came, by the catalogue's count{again}"
+            )
             return True
         self._again = True
         return False

@@ -10,6 +10,8 @@ from collections import deque
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
+from collgs_async.models.text import plural
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -163,7 +165,7 @@ class ConcurrencyLimiter:
         self.limit = max(1, lower)
         self._probed_at = None
         self._reduced_at = now
-        log.warning("%s; continuing with %d connection%s", why, self.limit, "" if self.limit == 1 else "s")
+        log.warning("%s; continuing with %s", why, plural(self.limit, "connection"))
 
     def _probe(self) -> None:
         """Raise the limit by one if there was no rejection for `_probe_after` seconds."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
 from collgs_async.models.geojson import feature, valid_geometry
 from collgs_async.models.product import Product
+from collgs_async.models.text import plural
 from collgs_async.selection.search import SelectedProducts
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ class Products(list[Product]):
         """Return a table of the first products, and a map of all that needs no network."""
         from collgs_async.reporting.map.notebook import notebook_html
 
-        return notebook_html(self, area=self.area, title=f"{len(self):,} {'product' if len(self) == 1 else 'products'}")
+        return notebook_html(self, area=self.area, title=plural(len(self), "product"))
 
 
 def _item(product: Product) -> dict[str, Any]:

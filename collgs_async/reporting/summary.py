@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from collgs_async.errors import AuthenticationError, NotAvailableError, StorageError
 from collgs_async.http.messages import printable
-from collgs_async.models.text import format_bytes, format_duration, format_rate
+from collgs_async.models.text import format_bytes, format_duration, format_rate, plural
 from collgs_async.reporting.run_report import bare_message
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def _amount(report: Report) -> str:
 def _search_line(report: Report, error: CollgsError) -> str:
     if report.search_total is None or not report.found:
         return f"The search ended early: {_one_line(error)}"
-    return f"The search ended early, at {report.found} of {report.search_total} products: {_one_line(error)}"
+    return f"The search ended early, at {report.found} of {plural(report.search_total, 'product')}: {_one_line(error)}"
 
 
 def _failure_lines(failures: Iterable[Outcome]) -> list[str]:

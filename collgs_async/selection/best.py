@@ -12,6 +12,7 @@ from collgs_async.errors import CatalogueError, ConfigError
 from collgs_async.models.criteria import MERITS
 from collgs_async.models.facts import sensing_time
 from collgs_async.models.sentinel import recognise
+from collgs_async.models.text import plural
 from collgs_async.selection.filters import Excluded, closing_iter
 
 if TYPE_CHECKING:
@@ -79,7 +80,8 @@ async def best(
     except CatalogueError as error:
         broken = error
     if ungrouped:
-        log.warning("%d products belong to no %s and are all kept", ungrouped, " and ".join(best_of.per))
+        words = "%s belongs to no %s and is kept" if ungrouped == 1 else "%s belong to no %s and are all kept"
+        log.warning(words, plural(ungrouped, "product"), " and ".join(best_of.per))
     for leader in leading.values():
         yield leader.product
     if broken is not None:

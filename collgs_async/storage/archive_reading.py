@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from collgs_async.errors import IntegrityError
+from collgs_async.models.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from io import BufferedReader
 
-__all__ = ["Stopped", "check_cancelled", "counted", "exactly", "never", "quoted"]
+__all__ = ["Stopped", "check_cancelled", "exactly", "never", "quoted"]
 
 
 class Stopped(Exception):  # noqa: N818 - not an error of the archive: the caller cancelled
@@ -39,15 +40,10 @@ def exactly(file: BufferedReader, at: int, length: int) -> bytes:
     file.seek(at)
     data = file.read(length)
     if len(data) != length:
-        raise IntegrityError(f"the file ends within the {counted(length, 'byte')} from byte {at} on")
+        raise IntegrityError(f"the file ends within the {plural(length, 'byte')} from byte {at} on")
     return data
 
 
 def quoted(name: str) -> str:
     """Quote a name for a one-line message; unprintable characters are escaped, long names truncated."""
     return repr(name if len(name) <= 200 else f"…{name[-199:]}")
-
-
-def counted(count: int, noun: str) -> str:
-    """Return a number with its noun, such as ``1 byte`` or ``3 members``."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

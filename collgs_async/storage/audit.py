@@ -13,8 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from collgs_async.errors import FileError, IntegrityError, ProductError
-from collgs_async.models.text import format_bytes, format_duration
-from collgs_async.storage.archive_reading import counted
+from collgs_async.models.text import format_bytes, format_duration, plural
 from collgs_async.storage.files import refuse_odd
 from collgs_async.storage.verify import DamagedMembersError, Level, Verdict, verify_archive
 
@@ -83,7 +82,7 @@ class FolderAudit:
             return "no archives there"
         verdict = f"{len(self.bad)} of them bad" if self.bad else "all of them right"
         if self.unchecked:
-            verdict = f"{len(self.bad) or 'none'} of them bad; {counted(self.unchecked, 'member')} could not be checked"
+            verdict = f"{len(self.bad) or 'none'} of them bad; {plural(self.unchecked, 'member')} could not be checked"
         if self.unnamed:
             verdict += f"; {self.unnamed} {'does' if self.unnamed == 1 else 'do'} not say of which product"
         return f"{self.checked} checked ({format_bytes(self.bytes)} in {format_duration(self.seconds)}), {verdict}"

@@ -10,7 +10,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from collgs_async.errors import IntegrityError
-from collgs_async.storage.archive_reading import counted, never, quoted
+from collgs_async.models.text import plural
+from collgs_async.storage.archive_reading import never, quoted
 from collgs_async.storage.files import readable
 from collgs_async.storage.identity import refuse_another
 from collgs_async.storage.zip_directory import read_members
@@ -98,7 +99,7 @@ class DamagedMembersError(IntegrityError):
         self.damaged = damaged
         named = "; ".join(f"{quoted(damage.name)} ({damage.problem})" for damage in damaged[:3])
         more = f"; and {len(damaged) - 3} more" if len(damaged) > 3 else ""
-        super().__init__(f"{len(damaged)} of {counted(members, 'member')} damaged: {named}{more}")
+        super().__init__(f"{len(damaged)} of {plural(members, 'member')} damaged: {named}{more}")
 
 
 class UnprovenError(IntegrityError):
@@ -216,7 +217,7 @@ def _check_head_and_length(path: Path, size: int | None) -> tuple[int, str]:
         if looks := describe_non_zip(head):
             raise IntegrityError(f"expected a ZIP archive with members, found {looks}")
         if size is not None and length != size:
-            raise IntegrityError(f"expected {counted(size, 'byte')}, found {length}")
+            raise IntegrityError(f"expected {plural(size, 'byte')}, found {length}")
         first = head.index(LOCAL_SIGNATURE)
         file.seek(first)
         header = file.read(LOCAL.size)
@@ -240,6 +241,6 @@ def _names_product(names: list[str], identifier: str | None) -> bool:
 def _doubts(warnings: tuple[str, ...], findings: Findings) -> Iterator[str]:
     yield from warnings
     if unchecked := findings.unchecked.total():
-        yield f"{counted(unchecked, 'member')} could not be checked"
+        yield f"{plural(unchecked, 'member')} could not be checked"
     if findings.unproven:
-        yield f"of {counted(findings.unproven, 'member')} the directory does not tell every byte"
+        yield f"of {plural(findings.unproven, 'member')} the directory does not tell every byte"

@@ -15,7 +15,8 @@ from struct import unpack_from
 from typing import TYPE_CHECKING
 
 from collgs_async.errors import IntegrityError
-from collgs_async.storage.archive_reading import check_cancelled, counted, exactly, never, quoted
+from collgs_async.models.text import plural
+from collgs_async.storage.archive_reading import check_cancelled, exactly, never, quoted
 from collgs_async.storage.zip_format import (
     BZIP2,
     CENTRAL,
@@ -120,9 +121,9 @@ class Directory:
     def warnings(self) -> Iterator[str]:
         """Yield descriptions of harmless peculiarities."""
         if before := self.members[0].header:
-            yield f"{counted(before, 'byte')} before the first member"
+            yield f"{plural(before, 'byte')} before the first member"
         if self.surplus:
-            yield f"{counted(self.surplus, 'byte')} after the end record"
+            yield f"{plural(self.surplus, 'byte')} after the end record"
 
     def extents(self) -> Iterator[tuple[Member, int]]:
         """Pair each member with the offset in bytes of the next member or of the directory."""
@@ -156,7 +157,7 @@ def read_members(path: Path, *, stop: Callable[[], bool] = never) -> Directory:
         members = sorted(_entries(file, end, stop), key=lambda member: member.header)
         if not _counts(end.entries, len(members)):
             raise IntegrityError(
-                f"the end record counts {counted(end.entries, 'member')}, the directory has {len(members)}"
+                f"the end record counts {plural(end.entries, 'member')}, the directory has {len(members)}"
             )
         directory = Directory(tuple(members), end.start, end.shift, end.surplus)
         _refuse_overlaps(directory)
@@ -190,7 +191,7 @@ def _find_end(file: BufferedReader) -> _End:
     records = list(_end_records(tail))
     # If a record ends exactly at the end of the file, an earlier one is a remnant of another archive.
     exact = [(at, surplus) for at, surplus in records if surplus == 0]
-    problem = IntegrityError(f"no end record in the last {counted(window, 'byte')}: the archive is cut short")
+    problem = IntegrityError(f"no end record in the last {plural(window, 'byte')}: the archive is cut short")
     for found, (at, surplus) in enumerate(exact or records):
         try:
             return _end_at(file, length - window + at, surplus)
@@ -214,7 +215,7 @@ def _end_records(tail: bytes) -> Iterator[tuple[int, int]]:
 def _end_at(file: BufferedReader, at: int, surplus: int) -> _End:
     """Read the end record at this offset, and find the directory right before it or before the ZIP64 end record."""
     if surplus < 0:
-        raise IntegrityError(f"the comment of the end record lacks its last {counted(-surplus, 'byte')}")
+        raise IntegrityError(f"the comment of the end record lacks its last {plural(-surplus, 'byte')}")
     _, disk, first_disk, here, entries, size, start, _ = END.unpack(exactly(file, at, END.size))
     narrow = (disk, first_disk, here, entries, size, start)
     if at >= LOCATOR.size:
@@ -274,7 +275,7 @@ def _place_directory(file: BufferedReader, edge: int, values: Sequence[int], sur
     if size > _LARGEST_DIRECTORY:
         raise IntegrityError(f"the central directory claims {size} bytes, at most {_LARGEST_DIRECTORY} are read")
     if entries * CENTRAL.size > size:
-        raise IntegrityError(f"{counted(entries, 'member')} cannot fit in a directory of {size} bytes")
+        raise IntegrityError(f"{plural(entries, 'member')} cannot fit in a directory of {plural(size, 'byte')}")
     shift = edge - size - start
     if shift < 0:
         raise IntegrityError(f"the central directory should end at byte {edge}, it claims {start + size}")
@@ -289,7 +290,7 @@ def _place_directory(file: BufferedReader, edge: int, values: Sequence[int], sur
 def _refuse_another_archive(file: BufferedReader, surplus: int) -> None:
     file.seek(-surplus, os.SEEK_END)
     if file.read(len(LOCAL_SIGNATURE)) == LOCAL_SIGNATURE:
-        raise IntegrityError(f"another archive begins {counted(surplus, 'byte')} before the end of the file")
+        raise IntegrityError(f"another archive begins {plural(surplus, 'byte')} before the end of the file")
 
 
 def _entries(file: BufferedReader, end: _End, stop: Callable[[], bool]) -> Iterator[Member]:

@@ -15,7 +15,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from collgs_async.errors import IntegrityError
-from collgs_async.storage.archive_reading import check_cancelled, counted, exactly, never
+from collgs_async.models.text import plural
+from collgs_async.storage.archive_reading import check_cancelled, exactly, never
 from collgs_async.storage.unpack import TooLargeError, Unpacking
 from collgs_async.storage.zip_format import (
     DEFLATED,
@@ -120,7 +121,7 @@ class Findings:
     def warnings(self) -> Iterator[str]:
         """Yield a description of each kind, with the number of members."""
         for oddity, count in self.odd.items():
-            yield f"{counted(count, 'member')}: {oddity}"
+            yield f"{plural(count, 'member')}: {oddity}"
         for reason, count in self.unchecked.items():
             subject = "1 member uses" if count == 1 else f"{count} members use"
             whose = "its" if count == 1 else "their"
@@ -310,7 +311,7 @@ def _read_local(file: BufferedReader, member: Member, end: int) -> _Local:
         raise IntegrityError("it has no local header")
     data: int = member.header + LOCAL.size + name + extra
     if data + member.compressed > end:
-        raise IntegrityError(f"it reaches {counted(data + member.compressed - end, 'byte')} into what follows")
+        raise IntegrityError(f"it reaches {plural(data + member.compressed - end, 'byte')} into what follows")
     words = exactly(file, member.header + LOCAL.size, name + extra)
     modified = date << 16 | time
     return _Local(
@@ -379,13 +380,13 @@ def _check_content(member: Member, pieces: Iterable[bytes | memoryview]) -> None
         length += len(piece)
         crc = codec.crc32(piece, crc)
         if length > member.uncompressed:
-            raise IntegrityError(f"it unpacks to more than the {counted(member.uncompressed, 'byte')} expected")
+            raise IntegrityError(f"it unpacks to more than the {plural(member.uncompressed, 'byte')} expected")
     _compare_content(member, length, crc)
 
 
 def _compare_content(member: Member, length: int, crc: int) -> None:
     if length != member.uncompressed:
-        raise IntegrityError(f"it unpacks to {length} bytes, {member.uncompressed} expected")
+        raise IntegrityError(f"it unpacks to {plural(length, 'byte')}, {member.uncompressed} expected")
     if crc != member.crc:
         raise IntegrityError(f"its CRC-32 is {crc:08x}, {member.crc:08x} expected")
 

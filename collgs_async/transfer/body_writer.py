@@ -79,7 +79,7 @@ class BodyWriter:
             return False
         after = self.position + len(block)
         if self._answer.end is not None and after > self._answer.end:
-            raise TransferError(f"more than the {self._answer.end} bytes that were announced")
+            raise TransferError(f"more bytes than the {self._answer.end} that were announced")
         if not await self._place(block):
             self.result = AskAgain("what is here is of another version", from_start=True)
             return False

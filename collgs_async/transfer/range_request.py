@@ -32,6 +32,7 @@ from multidict import MultiMapping
 
 from collgs_async.errors import TransferError
 from collgs_async.http.connections import is_sendable
+from collgs_async.models.text import plural
 from collgs_async.storage.sidecar import RemoteVersion
 
 if TYPE_CHECKING:
@@ -322,7 +323,7 @@ def _interpret_416(
         # A 416 does not prove which version the part file is of; the checksums will.
         return ResponseBody(held, held, RemoteVersion(url, total), proven=False)
     if total is not None and request.first < total and same_length:
-        return AskAgain(f"HTTP 416 for a range of the archive's {total} bytes", ranges=False)
+        return AskAgain(f"HTTP 416 for a range of an archive of {plural(total, 'byte')}", ranges=False)
     return AskAgain("the archive is shorter than what is here", from_start=True, ranges=total is not None)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from collgs_async.errors import IntegrityError, NotAvailableError, StorageError, TransferError, UnreadableError
 from collgs_async.http.limits import ConcurrencyLimiter, RateLimiter
 from collgs_async.http.retry import MAX_RETRY_AFTER, retry_call
-from collgs_async.models.text import format_bytes, format_duration
+from collgs_async.models.text import format_bytes, format_duration, plural
 from collgs_async.storage.verify import Level
 from collgs_async.transfer.fetch import SegmentFetcher
 from collgs_async.transfer.helpers import IDLE_POLL, SegmentHelpers
@@ -163,7 +163,7 @@ class SegmentScheduler:
             return await (self._helpers.accompany(job, own_work) if job.standalone else own_work)
         except TransferError as error:
             # An outage fails many products for the same reason, so per-product counters would only be noise.
-            requests = "" if isinstance(error, OutageError) else f"; given up after {job.attempts} requests"
+            requests = "" if isinstance(error, OutageError) else f"; given up after {plural(job.attempts, 'request')}"
             kept = f"; {format_bytes(job.most_held)} are kept" if job.most_held > 0 else ""
             raise TransferError(f"{error}{requests}{kept}") from error
         finally:
@@ -279,9 +279,9 @@ class SegmentScheduler:
             segment.extend(size)
         if product.size is not None and size is not None and product.size != size and job.attempts == 1:
             log.warning(
-                "%s: the catalogue says %d bytes, the store %d; using the size from the store",
+                "%s: the catalogue says %s, the store %d; using the size from the store",
                 product.identifier,
-                product.size,
+                plural(product.size, "byte"),
                 size,
             )
         await self._require_space(job)

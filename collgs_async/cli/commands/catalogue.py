@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from collgs_async.client import Client
 from collgs_async.config.settings import OPTIONS
 from collgs_async.http.messages import json_text, printable
+from collgs_async.models.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +44,7 @@ async def collections(config: Config, form: str) -> int:
         sys.stdout.write(json_text([asdict(collection) for collection in found], indent=1) + "\n")
     else:
         _write_table(["collection", "since", "what it is"], [_row(collection) for collection in found])
-    log.info("%s", f"{len(found)} collections" if found else "the catalogue lists no collections")
+    log.info("%s", plural(len(found), "collection") if found else "the catalogue lists no collections")
     return 0
 
 
@@ -71,7 +72,10 @@ async def describe(config: Config, form: str) -> int:
     _write_table(["parameter", "set by", "values"], rows)
     most = description.page_maximum
     log.info(
-        "%d search parameters of %s%s", len(rows), collection, f"; a page has at most {most} products" if most else ""
+        "%s of %s%s",
+        plural(len(rows), "search parameter"),
+        collection,
+        f"; a page has at most {plural(most, 'product')}" if most else "",
     )
     return 0
 

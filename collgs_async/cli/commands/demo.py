@@ -25,7 +25,7 @@ from collgs_async.demo.server import DemoServer
 from collgs_async.errors import ConfigError, did_you_mean
 from collgs_async.http.credentials import Credentials
 from collgs_async.http.messages import json_text
-from collgs_async.models.text import format_bytes, format_duration
+from collgs_async.models.text import format_bytes, format_duration, plural
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -144,7 +144,7 @@ async def _serve(server: DemoServer) -> int:
     }
     sys.stdout.write(json_text(config, indent=2) + "\n")
     sys.stdout.flush()
-    log.info("%d products in %s. Ctrl-C ends it.", len(server.scenes), ", ".join(COLLECTIONS))
+    log.info("%s in %s. Ctrl-C ends it.", plural(len(server.scenes), "product"), ", ".join(COLLECTIONS))
     await asyncio.Event().wait()
     return 0
 
@@ -227,14 +227,18 @@ class DemoRun:
             came = {"downloaded": "arrived whole", "failed": "not had"}.get(outcome["status"], outcome["status"])
             share = outcome["bytes"] / scene.size
             log.info(
-                "  %-18s %-13s  %d requests, %.2f times its size moved", fault.name, came, outcome["attempts"], share
+                "  %-18s %-13s  %s, %.2f times its size moved",
+                fault.name,
+                came,
+                plural(outcome["attempts"], "request"),
+                share,
             )
         log.info("")
 
     def _log_result(self, first: _Pull, second: _Pull) -> None:
         log.info(
-            "First run: %d archives downloaded and verified, %s in %s.",
-            first.count("downloaded"),
+            "First run: %s downloaded and verified, %s in %s.",
+            plural(first.count("downloaded"), "archive"),
             format_bytes(first.archive_bytes),
             format_duration(first.seconds),
         )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from collgs_async.errors import ConfigError
 from collgs_async.models.parameter_values import quote_value
-from collgs_async.models.text import format_bytes
+from collgs_async.models.text import format_bytes, plural
 from collgs_async.reporting.summary import excluded_line
 from collgs_async.storage.atomic import unwritable_kind, write_file
 
@@ -120,7 +120,7 @@ async def _pictures(client: Client, products: Sequence[Product]) -> dict[str, by
     wanted = [product for product in products if product.quicklook]
     if not wanted:
         return {}
-    log.info("fetching %d quicklooks; --no-quicklooks leaves them out", len(wanted))
+    log.info("fetching %s; --no-quicklooks leaves them out", plural(len(wanted), "quicklook"))
 
     async def one_by_one() -> AsyncGenerator[Product, None]:
         for product in wanted:
@@ -132,7 +132,7 @@ async def _pictures(client: Client, products: Sequence[Product]) -> dict[str, by
         async for product, picture in pictures:
             if time.monotonic() - reported_at >= REPORT_INTERVAL:
                 reported_at = time.monotonic()
-                log.info("%d of %d quicklooks so far", len(found) + failed, len(wanted))
+                log.info("%d of %s so far", len(found) + failed, plural(len(wanted), "quicklook"))
             if picture is None:
                 failed, in_a_row = failed + 1, in_a_row + 1
                 if in_a_row == _MAX_FAILURES:
@@ -142,9 +142,9 @@ async def _pictures(client: Client, products: Sequence[Product]) -> dict[str, by
             in_a_row = 0
             room -= len(picture.data)
             if room < 0:
-                log.info("the map holds quicklooks of the first %d products, more would make it too large", len(found))
+                log.info("the map has only the first %s, more would make it too large", plural(len(found), "quicklook"))
                 break
             found[product.identifier] = picture.data
     if failed:
-        log.info("%d quicklooks could not be had", failed)
+        log.info("%s could not be had", plural(failed, "quicklook"))
     return found

@@ -11,7 +11,7 @@ from collgs_async.client import Client
 from collgs_async.config.settings import Config, Selection
 from collgs_async.errors import ConfigError
 from collgs_async.http.messages import printable
-from collgs_async.models.text import format_bytes
+from collgs_async.models.text import format_bytes, plural
 from collgs_async.reporting.summary import excluded_line, missing_lines
 from collgs_async.selection.plan import MISSING, TWIN, Plan
 from collgs_async.selection.plan_diff import compare
@@ -96,7 +96,7 @@ def _refuse_to_replace(target: Path, *, force: bool) -> None:
 
 def _summary(plan: Plan) -> str:
     """Summarise a plan: number of products, range of dates, and size, as far as known."""
-    number = f"{len(plan.products)} {'product' if len(plan.products) == 1 else 'products'}"
+    number = plural(len(plan.products), "product")
     days = sorted(product.raw.start[:10] for product in plan.products if product.raw.start)
     span = f", sensed {days[0]} to {days[-1]}" if days else ""
     sizes = [product.size for product in plan.products if product.size is not None]

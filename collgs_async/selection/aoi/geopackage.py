@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from collgs_async.errors import ConfigError
 from collgs_async.models.parameter_values import quote_value
+from collgs_async.models.text import plural
 from collgs_async.selection.aoi.places import check_count, refusal
 from collgs_async.selection.aoi.systems import check_system
 from collgs_async.selection.aoi.wellknown import parse_wkb
@@ -136,5 +137,5 @@ def _geometry(blob: bytes, place: str, notes: ParseNotes) -> Iterator[ParsedGeom
     flags = blob[3] if len(blob) > 8 else -1
     start = 8 + _ENVELOPES.get(flags >> 1 & 7, -8)
     if blob[:2] != b"GP" or flags < 0 or flags & _EXTENDED or start < 8:
-        raise refusal(place, "a GeoPackage geometry", f"{len(blob)} bytes that are none")
+        raise refusal(place, "a GeoPackage geometry", f"{plural(len(blob), 'byte')} of something else")
     yield from parse_wkb(blob[start:], place, notes)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from collgs_async.models.text import plural
 from collgs_async.selection.aoi.places import ParsedGeometry, refusal
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ def parse(
             try:
                 yield from _record(data[start:end], feature)
             except (struct.error, ValueError):  # ValueError: fewer bytes than numpy expects
-                raise refusal(feature, "a whole record", f"{end - start} bytes that are cut or wrong") from None
+                found = f"{plural(end - start, 'byte')} that cannot be read"
+                raise refusal(feature, "a whole record", found) from None
 
 
 def _indexed(data: bytes, index: bytes | None) -> list[tuple[int, int]] | None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from collgs_async.models.parameter_values import quote_value
+from collgs_async.models.text import plural
 from collgs_async.selection.aoi.curves import chords, joined
 from collgs_async.selection.aoi.places import ParsedGeometry, check_count, refusal
 from collgs_async.selection.aoi.systems import check_system
@@ -99,7 +100,7 @@ def parse_wkb(blob: bytes, place: str, notes: ParseNotes) -> Iterator[ParsedGeom
     try:
         tree = _Binary(blob, place, notes).geometry()
     except (struct.error, ValueError):  # ValueError: fewer bytes than numpy expects
-        raise refusal(place, "a whole WKB geometry", f"{len(blob)} bytes that are cut") from None
+        raise refusal(place, "a whole WKB geometry", f"one cut after {plural(len(blob), 'byte')}") from None
     yield from _flatten(tree, place)
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from collgs_async.catalogue.lenient_json import read_json
 from collgs_async.catalogue.response import read_page
 from collgs_async.errors import CatalogueError
+from collgs_async.models.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -164,7 +165,7 @@ def test_every_cut_of_a_page_is_worth_another_try() -> None:
 
     for end in range(len(body)):
         error = refused(body[:end])
-        assert (f"the catalogue's answer broke off after {end} bytes", True) == (str(error), error.retryable)
+        assert (f"the catalogue's answer broke off after {plural(end, 'byte')}", True) == (str(error), error.retryable)
 
 
 VALUES = st.recursive(
