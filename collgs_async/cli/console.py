@@ -67,7 +67,7 @@ class ConsoleHandler(logging.Handler):
 
     @contextmanager
     def progress(self, config: Config, args: Namespace) -> Iterator[ProgressCounter | SilentProgress]:
-        """Show the progress of a run, with messages above it."""
+        """Yield the display for a run, which begins and ends it, with messages above it."""
         from collgs_async.reporting.bars import TqdmProgress
         from collgs_async.reporting.choice import choose_progress
         from collgs_async.reporting.plain import EventProgress
@@ -80,12 +80,9 @@ class ConsoleHandler(logging.Handler):
         with ExitStack() as stack:
             if isinstance(progress, TqdmProgress):
                 self.write_line = progress.write_line
+                stack.callback(setattr, self, "write_line", None)
                 stack.enter_context(_hidden_while_stopped(progress))
-            try:
-                yield progress
-            finally:
-                progress.close()
-                self.write_line = None
+            yield progress
 
     @staticmethod
     def _json(record: logging.LogRecord) -> str:

@@ -91,6 +91,9 @@ class FolderAudit:
 class AuditProgress(Protocol):
     """Receives the progress of an audit; every method returns at once and never raises."""
 
+    def open(self) -> None:
+        """Begin the display."""
+
     def expect(self, products: int) -> None:
         """Set the number of archives."""
 
@@ -102,6 +105,9 @@ class AuditProgress(Protocol):
 
     def end(self, name: str, *, failed: bool) -> None:
         """Report that an archive was verified."""
+
+    def close(self) -> None:
+        """End the display."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +131,14 @@ async def verify_folder(folder: Path, level: Level, progress: AuditProgress) -> 
     progress
         Receives progress events.
     """
+    progress.open()
+    try:
+        return await _verify_folder(folder, level, progress)
+    finally:
+        progress.close()
+
+
+async def _verify_folder(folder: Path, level: Level, progress: AuditProgress) -> FolderAudit:
     began = time.monotonic()
     paths = await asyncio.to_thread(_archives, folder)
     progress.expect(len(paths))

@@ -26,7 +26,14 @@ class Recorded:
 
     def __init__(self) -> None:
         self.expected = 0
+        self.shown: list[bool] = []
         self.events: list[Event] = []
+
+    def open(self) -> None:
+        self.shown.append(True)
+
+    def close(self) -> None:
+        self.shown.append(False)
 
     def expect(self, products: int) -> None:
         self.expected = products
@@ -112,4 +119,5 @@ async def test_a_failure_of_the_display_is_raised_as_it_is_and_ends_the_audit(tm
         await verify_folder(tmp_path, Level.CRC, progress)
 
     assert tasks == asyncio.all_tasks()
+    assert [True, False] == progress.shown
     assert len([event for event in progress.events if event.what == "begin"]) < 40
