@@ -9,20 +9,18 @@ import json
 import struct
 import sys
 from collections import Counter
-from itertools import pairwise
-from math import hypot, isclose
+from math import isclose
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+from collgs_async.reporting.map.arcs import GRID, encode, simplify
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    _Point = tuple[float, float]
+    from collgs_async.reporting.map.arcs import Point
 
 __all__ = ["main"]
-
-GRID: Final = 200
-"""Steps per degree: a coast is kept to 0.005°, about half a kilometre."""
 
 _HOME: Final = (1.0, 46.5, 11.0, 53.0)
 """West, south, east, north of the most detailed region: Luxembourg, where the archive is, and its surroundings."""
@@ -35,7 +33,6 @@ _SHARE: Final = 0.011
 _SMALLEST_ISLANDS: Final = {"home": 0.03, "world": 0.1, "polar": 0.25}
 """Minimum extent in degrees."""
 
-_DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 _SHAPEFILE_HEADER = 100
 
 
@@ -60,7 +57,7 @@ def main(topology: str, cities: str) -> None:
     uses = Counter(max(arc, ~arc) for _, found in countries for ring in found for arc in ring)
     world = {
         "grid": GRID,
-        "arcs": [_text(_simplified(arcs[index])) for index in kept],
+        "arcs": [encode(_simplified(arcs[index])) for index in kept],
         "borders": sorted(arc for arc, countries_at_it in uses.items() if countries_at_it > 1),
         "countries": [country for country in countries if country[1]],
         "cities": _cities(Path(cities)),
@@ -69,12 +66,12 @@ def main(topology: str, cities: str) -> None:
     sys.stdout.write(json.dumps(world, ensure_ascii=False, separators=(",", ":")).replace('","', '",\n"') + "\n")
 
 
-def _arcs(source: dict[str, Any]) -> Iterable[list[_Point]]:
+def _arcs(source: dict[str, Any]) -> Iterable[list[Point]]:
     """Decode TopoJSON's quantisation; lines across the antimeridian continue beyond 180°."""
     (wide, high), (west, south) = source["transform"]["scale"], source["transform"]["translate"]
     for arc in source["arcs"]:
         x = y = 0
-        points: list[_Point] = []
+        points: list[Point] = []
         for east, north in arc:
             x, y = x + east, y + north
             longitude = x * wide + west
@@ -96,70 +93,29 @@ def _renumbered(rings: Iterable[Sequence[int]], numbers: Mapping[int, int]) -> l
     return [[numbers[arc] if arc >= 0 else ~numbers[~arc] for arc in ring] for ring in kept]
 
 
-def _is_tiny(arc: Sequence[_Point]) -> bool:
+def _is_tiny(arc: Sequence[Point]) -> bool:
     """Whether an island with this shore is too small to include."""
     return _size(arc) < _SMALLEST_ISLANDS[_region(arc)]
 
 
-def _size(arc: Sequence[_Point]) -> float:
+def _size(arc: Sequence[Point]) -> float:
     longitudes, latitudes = zip(*arc, strict=True)
     return float(max(max(longitudes) - min(longitudes), max(latitudes) - min(latitudes)))
 
 
-def _region(arc: Sequence[_Point]) -> str:
+def _region(arc: Sequence[Point]) -> str:
     west, south, east, north = _HOME
     if any(west < longitude < east and south < latitude < north for longitude, latitude in arc):
         return "home"
     return "polar" if max(abs(latitude) for _, latitude in arc) > _POLAR else "world"
 
 
-def _simplified(points: Sequence[_Point]) -> list[_Point]:
+def _simplified(points: Sequence[Point]) -> list[Point]:
     """Simplify by Douglas-Peucker; ends are kept, so that neighbours still meet, and so is the antimeridian."""
     least, most = _TOLERANCES[_region(points)]
     tolerance = min(max(_size(points) * _SHARE, least), most)
-    far = max(range(len(points)), key=lambda at: hypot(points[at][0] - points[0][0], points[at][1] - points[0][1]))
     seam = [at for at, (longitude, _) in enumerate(points) if isclose(longitude % 360, 180, abs_tol=1e-6)]
-    keep = {0, far, len(points) - 1, *seam}
-    pieces = list(pairwise(sorted(keep)))
-    while pieces:
-        begin, end = pieces.pop()
-        between = range(begin + 1, end)
-        at = max(between, key=lambda at: _distance(points[at], points[begin], points[end]), default=None)
-        if at is not None and _distance(points[at], points[begin], points[end]) > tolerance:
-            keep.add(at)
-            pieces += [(begin, at), (at, end)]
-    return [points[at] for at in sorted(keep)]
-
-
-def _distance(point: _Point, begin: _Point, end: _Point) -> float:
-    (x, y), (left, bottom) = point, begin
-    wide, high = end[0] - left, end[1] - bottom
-    length = hypot(wide, high)
-    if length == 0:
-        return hypot(x - left, y - bottom)
-    return abs(wide * (y - bottom) - high * (x - left)) / length
-
-
-def _text(points: Iterable[_Point]) -> str:
-    """Encode the steps from point to point as numbers of variable length, five bits per letter, as in source maps."""
-    letters: list[str] = []
-    x = y = 0
-    for longitude, latitude in points:
-        east, north = round(longitude * GRID) - x, round(latitude * GRID) - y
-        if letters and not east and not north:
-            continue
-        letters += [_number(east), _number(north)]
-        x, y = x + east, y + north
-    return "".join(letters)
-
-
-def _number(value: int) -> str:
-    rest = value << 1 if value >= 0 else -value << 1 | 1
-    text = ""
-    while rest > 31:
-        text += _DIGITS[rest & 31 | 32]
-        rest >>= 5
-    return text + _DIGITS[rest]
+    return [points[at] for at in simplify(points, tolerance, seam)]
 
 
 def _cities(shapes: Path) -> list[list[Any]]:

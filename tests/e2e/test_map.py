@@ -1099,7 +1099,41 @@ def test_a_notebook_gets_a_table_and_the_same_page_in_a_frame() -> None:
     assert "… and 3 more" in table
     assert 'sandbox="allow-scripts allow-downloads"' in frame
     inside = html.unescape(frame.partition('srcdoc="')[2].rpartition('"></iframe>')[0])
-    assert page(products, area=box(0, 0, 1, 1), title="Twelve") == inside
+    assert page(products, area=box(0, 0, 1, 1), title="Twelve", whole_world=False) == inside
+
+
+def test_a_notebook_carries_only_the_part_of_the_world_that_is_shown() -> None:
+    one = [product("S2A", footprint=box(5, 49, 7, 50))]
+
+    assert len(notebook_html(one)) < 200_000 < len(page(one)) - 150_000
+
+
+def test_rivers_and_towns_add_no_more_than_their_room_to_the_page() -> None:
+    bare, whole = page([]), page([product("S2A", footprint=box(-180, -80, 180, 80))])
+
+    assert 100_000 < len(whole) - len(bare) < 152_000
+
+
+def test_rivers_and_towns_are_drawn_around_the_scenes(show: Callable[..., Tab]) -> None:
+    def blue(scene: Product) -> int:
+        river = (169, 198, 214)
+        tab = show([scene])
+        tab.click("#show-footprints")
+        found: int = tab.ask(
+            f"""(() => {{
+                const canvas = document.getElementById("ground");
+                const {{ data }} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+                let found = 0;
+                for (let at = 0; at < data.length; at += 4) {{
+                    found += {list(river)}.every((part, index) => Math.abs(data[at + index] - part) < 6);
+                }}
+                return found;
+            }})()"""
+        )
+        return found
+
+    assert blue(product("S2A", footprint=box(5, 49, 7, 50))) > 100  # Mosel and Meuse
+    assert 0 == blue(product("S2A", footprint=box(10, 23, 12, 24)))  # the Sahara
 
 
 def test_a_frame_that_gets_its_room_later_shows_the_map_then(browser: Browser, tmp_path: Path) -> None:
@@ -1132,6 +1166,7 @@ def test_the_world_is_small_and_says_where_it_is_from() -> None:
     resources = Path(notebook.__file__).with_name("resources")
 
     assert (resources / "world.json").stat().st_size < 250_000
+    assert (resources / "details.json").stat().st_size < 450_000
     assert "public domain" in (resources / "NOTICE.md").read_text("utf-8")
 
 

@@ -37,7 +37,7 @@ def notebook_html(products: Sequence[Product], *, area: Mapping[str, Any] | None
     rows = "".join(_row(product) for product in products[:_MAX_ROWS])
     more = len(products) - _MAX_ROWS
     rest = f'<tr><td colspan="{len(_COLUMNS)}">… and {more:,} more</td></tr>' if more > 0 else ""
-    inside = html.escape(page(products, area=area, title=title))
+    inside = html.escape(page(products, area=area, title=title, whole_world=False))
     return (
         f'<table style="white-space: nowrap"><thead><tr>{head}</tr></thead><tbody>{rows}{rest}</tbody></table>'
         f'<iframe title="{html.escape(printable(title))}" sandbox="allow-scripts allow-downloads" '

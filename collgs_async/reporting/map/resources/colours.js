@@ -23,7 +23,7 @@ function createColours() {
     probe.style.color = `var(--${name})`;
     return getComputedStyle(probe).color;
   };
-  const names = ["sea", "land", "coast", "border", "grid", "ink", "quiet", "halo", "accent", "unknown", "paper", "faint"];
+  const names = ["sea", "land", "coast", "border", "river", "water", "grid", "ink", "quiet", "halo", "accent", "unknown", "paper", "faint"];
   const colours = { theme: {}, isDark: false, ramp, toggle, read };
 
   function read() {

@@ -41,14 +41,19 @@ function decodedArc(text, grid) {
 }
 
 function readWorld() {
-  const { grid, arcs, borders, countries, cities } = carried("world");
+  const { grid, arcs, borders, countries, cities, rivers, towns } = carried("world");
   const lines = arcs.map((text) => decodedArc(text, grid));
   const isBorder = new Set(borders);
   return {
     coasts: lines.filter((_, index) => !isBorder.has(index)),
     borders: borders.map((index) => lines[index]),
     countries: countries.map(([name, rings]) => ({ name, rings: rings.map((ring) => joined(ring, lines)) })),
-    cities: cities.map(([name, east, north]) => ({ name, east, north })).reverse(), // the largest ones first
+    // The largest ones first.
+    cities: [
+      ...cities.map(([name, east, north]) => ({ name, east, north, rank: 0 })).reverse(),
+      ...towns.map(([rank, name, east, north]) => ({ name, east, north, rank })),
+    ],
+    rivers: rivers.map(([rank, name, text]) => ({ name, rank, degrees: decodedArc(text, grid) })),
   };
 }
 

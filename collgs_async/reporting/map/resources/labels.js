@@ -21,6 +21,7 @@ function createLabels(world) {
     drawDegrees(context, view, theme, room, grid);
     drawCountries(context, view, theme, room);
     if (view.scale > 4000) drawCities(context, view, theme, room);
+    drawRiverNames(context, view, theme, room, world.rivers);
   }
 
   function drawDegrees(context, view, theme, room, grid) {
@@ -44,7 +45,8 @@ function createLabels(world) {
 
   function drawCities(context, view, theme, room) {
     prepare(context, "city");
-    for (const { name, x, y } of world.cities) {
+    for (const { name, rank, x, y } of world.cities) {
+      if (!isShown(rank, view)) continue;
       for (const turn of view.turns({ left: x, right: x, top: y, bottom: y })) {
         const [left, top] = [view.screenX(x + turn), view.screenY(y)];
         const width = context.measureText(name).width;
@@ -64,6 +66,7 @@ function createLabels(world) {
 const FONTS = {
   country: { font: `500 10.5px ${SANS}`, letterSpacing: "1.6px", textAlign: "center" },
   city: { font: `500 11px ${SANS}`, letterSpacing: "0px", textAlign: "left" },
+  river: { font: `italic 400 10.5px ${SANS}`, letterSpacing: "0.3px", textAlign: "center" },
   degrees: { font: `400 10px ${SANS}`, letterSpacing: "0.2px", textAlign: "center" },
 };
 

@@ -9,8 +9,12 @@ function createWorld(projection) {
   const coasts = project(world.coasts);
   const borders = project(world.borders);
   const countries = world.countries.map(({ name, rings }) => ({ name, rings: project(rings) }));
-  const cities = world.cities.map(({ name, east, north }) => ({
+  const rivers = world.rivers
+    .filter(({ degrees }) => isThere(degrees))
+    .map(({ name, rank, degrees }) => ({ name, rank, line: projectedLine(degrees, projection) }));
+  const cities = world.cities.map(({ name, rank, east, north }) => ({
     name,
+    rank,
     x: projection.x(east, north),
     y: projection.y(east, north),
   }));
@@ -29,6 +33,7 @@ function createWorld(projection) {
   }
 
   function drawLines(context, view, theme) {
+    drawRivers(context, view, theme, rivers);
     stroke(context, view, borders, theme.border, 0.9);
     stroke(context, view, coasts, theme.coast, 0.9);
   }
@@ -45,7 +50,7 @@ function createWorld(projection) {
     context.stroke();
   }
 
-  return { drawLand, drawLines, countries, cities };
+  return { drawLand, drawLines, countries, cities, rivers };
 }
 
 // The meridians and parallels on the screen, about `apart` pixels from each other: paths, and positions of labels.
