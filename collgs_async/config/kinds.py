@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -351,12 +352,38 @@ _IDENTIFIERS = "a file with identifiers, - for standard input, or a list of iden
 
 
 def _area(value: object) -> str | Path | dict[str, Any]:
-    """Accept a file name, WKT or a GeoJSON object; it is parsed when needed."""
-    if isinstance(value, dict):
+    """Accept a file name, WKT, GeoJSON, and objects that give it; it is parsed when needed."""
+    if isinstance(value, Mapping):
         return dict(value)
+    if (geometry := _from_geo_interface(value)) is not None:
+        return geometry
     if isinstance(value, str) and (value.lstrip().startswith("{") or _is_wkt(value)):
         return value
     return _existing_file(value, expected=_AREA)
+
+
+def _from_geo_interface(value: Any) -> dict[str, Any] | None:
+    """Return the geometries of an object of shapely, geopandas or the like, or of a row that has such a geometry.
+
+    Of features only the geometry is kept; a coordinate system (``crs``) is named as old GeoJSON does.
+    """
+    holder = value if hasattr(value, "__geo_interface__") else getattr(value, "geometry", None)
+    found = getattr(holder, "__geo_interface__", None)
+    if not isinstance(found, Mapping):
+        return None
+    try:
+        if found.get("type") == "FeatureCollection":
+            features = [{"type": "Feature", "geometry": one["geometry"]} for one in found["features"]]
+            geometry: dict[str, Any] = {"type": "FeatureCollection", "features": features}
+        else:
+            geometry = dict(found["geometry"] if found.get("type") == "Feature" else found)
+        if (system := getattr(holder, "crs", None)) is not None:
+            code = system.to_epsg(min_confidence=100)
+            name = f"EPSG:{code}" if code else system.to_wkt()
+            geometry["crs"] = {"type": "name", "properties": {"name": name}}
+    except (AttributeError, LookupError, TypeError):
+        raise ValueError from None
+    return geometry
 
 
 def _is_wkt(text: str) -> bool:

@@ -16,7 +16,8 @@ from collgs_async.models.parameter_values import quote_value
 from collgs_async.selection.aoi import geojson, geopackage, kml, shapefile, wellknown
 from collgs_async.selection.aoi.area import Area
 from collgs_async.selection.aoi.places import ParseNotes, refusal
-from collgs_async.selection.aoi.systems import check_system
+from collgs_async.selection.aoi.reprojection import reprojected
+from collgs_async.selection.aoi.systems import read_system
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -119,12 +120,12 @@ def _read_companion(path: Path, place: str) -> bytes | None:
 def _shapefile(
     data: bytes, beside: Callable[[str], bytes | None], place: str, notes: ParseNotes
 ) -> Iterable[ParsedGeometry]:
-    projection = beside(".prj")
+    projection, system = beside(".prj"), None
     if projection is None:
         notes.add(place, "has no .prj beside it; its coordinates are taken for longitude and latitude in WGS 84")
     else:
-        check_system(_decode(projection), f"{place}, its .prj", notes)
-    return shapefile.parse(data, beside(".shx"), beside(".dbf"), place, notes)
+        system = read_system(_decode(projection), f"{place}, its .prj", notes)
+    return reprojected(shapefile.parse(data, beside(".shx"), beside(".dbf"), place, notes), system)
 
 
 def _zip(data: bytes, place: str, notes: ParseNotes) -> Iterable[ParsedGeometry]:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from collgs_async.models.parameter_values import quote_value
 from collgs_async.selection.aoi.places import MAX_POINTS, ParsedGeometry, check_count, refusal
-from collgs_async.selection.aoi.systems import check_system
+from collgs_async.selection.aoi.systems import read_system
 
 if TYPE_CHECKING:
     from collgs_async.selection.aoi.places import ParseNotes
+    from collgs_async.selection.aoi.reprojection import Reprojection
 
 __all__ = ["geometries_in", "parse"]
 
@@ -53,23 +54,29 @@ def _documents(text: str, place: str) -> Iterator[object]:
         at = _BETWEEN.match(text, at).end()  # type: ignore[union-attr]
 
 
-def geometries_in(member: object, place: str, notes: ParseNotes) -> Iterator[ParsedGeometry]:
-    """Yield the geometries of collections and features, ignoring other members."""
+def geometries_in(
+    member: object, place: str, notes: ParseNotes, system: Reprojection | None = None
+) -> Iterator[ParsedGeometry]:
+    """Yield the geometries of collections and features in longitude and latitude, ignoring other members.
+
+    `system` is that of what the member is part of.
+    """
     if not isinstance(member, Mapping):
         raise refusal(place, "a GeoJSON object", quote_value(member))
-    _check_crs(member, place, notes)
+    system = _read_crs(member, place, notes, system)
     match member.get("type"):
         case "FeatureCollection":
-            yield from _each(member, "features", place, "feature", notes)
+            yield from _each(member, "features", place, "feature", notes, system)
         case "Feature":
             if member.get("geometry") is not None:
-                yield from geometries_in(member["geometry"], place, notes)
+                yield from geometries_in(member["geometry"], place, notes, system)
             elif member.get("bbox") is not None:
                 notes.add(place, "has a bbox but no geometry, and is left out")
         case "GeometryCollection":
-            yield from _each(member, "geometries", place, "geometry", notes)
+            yield from _each(member, "geometries", place, "geometry", notes, system)
         case str(kind) if kind in _KINDS:
-            yield ParsedGeometry(place, member)
+            found = ParsedGeometry(place, member)
+            yield found if system is None else system(found)
         case other:
             kinds = ", ".join(("FeatureCollection", "Feature", "GeometryCollection", *_KINDS))
             raise refusal(f"{place}, type", f"one of {kinds}", _other_format(member) or quote_value(other))
@@ -83,7 +90,7 @@ def _other_format(member: Mapping[str, Any]) -> str | None:
 
 
 def _each(
-    collection: Mapping[str, Any], key: str, place: str, name: str, notes: ParseNotes
+    collection: Mapping[str, Any], key: str, place: str, name: str, notes: ParseNotes, system: Reprojection | None
 ) -> Iterator[ParsedGeometry]:
     """Iterate over members; null, which some programs write for deleted features, is skipped."""
     members = collection.get(key)
@@ -91,14 +98,16 @@ def _each(
         raise refusal(f"{place}, {key}", "a list", quote_value(members))
     for number, member in enumerate(members, 1):
         if member is not None:
-            yield from geometries_in(member, f"{place}, {name} {number}", notes)
+            yield from geometries_in(member, f"{place}, {name} {number}", notes, system)
 
 
-def _check_crs(member: Mapping[str, Any], place: str, notes: ParseNotes) -> None:
-    """Refuse another system than longitude and latitude: RFC 7946 dropped the ``crs`` member, but old files have it."""
+def _read_crs(
+    member: Mapping[str, Any], place: str, notes: ParseNotes, system: Reprojection | None
+) -> Reprojection | None:
+    """Read the ``crs`` member, which RFC 7946 dropped, but which old files and geopandas have."""
     crs = member.get("crs")
     if crs is None:
-        return
+        return system
     name = crs.get("properties") if isinstance(crs, Mapping) else crs
     if isinstance(name, Mapping):
         name = next((name[key] for key in ("name", "href", "url", "urn", "code") if key in name), None)
@@ -106,4 +115,4 @@ def _check_crs(member: Mapping[str, Any], place: str, notes: ParseNotes) -> None
         name = f"EPSG:{name}"  # {"type": "EPSG", "properties": {"code": 4326}}
     if not isinstance(name, str) or not name.strip():
         raise refusal(f"{place}, crs", _EXPECTED_SYSTEM, quote_value(crs))
-    check_system(name, f"{place}, crs", notes, expected=_EXPECTED_SYSTEM)
+    return read_system(name, f"{place}, crs", notes, expected=_EXPECTED_SYSTEM)

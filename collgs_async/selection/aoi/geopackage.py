@@ -14,13 +14,15 @@ from collgs_async.errors import ConfigError
 from collgs_async.models.parameter_values import quote_value
 from collgs_async.models.text import plural
 from collgs_async.selection.aoi.places import check_count, refusal
-from collgs_async.selection.aoi.systems import check_system
+from collgs_async.selection.aoi.reprojection import MissingPyprojError, reprojected
+from collgs_async.selection.aoi.systems import read_system
 from collgs_async.selection.aoi.wellknown import parse_wkb
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from collgs_async.selection.aoi.places import ParsedGeometry, ParseNotes
+    from collgs_async.selection.aoi.reprojection import Reprojection
 
 __all__ = ["SIDE_FILES", "read"]
 
@@ -79,7 +81,7 @@ def _layers(database: sqlite3.Connection, place: str, biggest: int, notes: Parse
         steps = itertools.count(1)
         database.set_progress_handler(partial(_is_enough, steps), _STEPS_EACH)
         try:
-            _check_layer(system, layer, notes)
+            reprojection = _layer_system(system, layer, notes)
             rows = database.execute(_select(table, column))
         except (ConfigError, sqlite3.OperationalError) as error:
             if _is_enough(steps):
@@ -93,7 +95,7 @@ def _layers(database: sqlite3.Connection, place: str, biggest: int, notes: Parse
                 if biggest < 0:
                     raise refusal(layer, "an area of interest", "more bytes of geometry than a file may have")
                 check_count(number, layer, "features")
-                yield from _geometry(blob, f"{layer}, feature {number}", notes)
+                yield from reprojected(_geometry(blob, f"{layer}, feature {number}", notes), reprojection)
         except sqlite3.OperationalError:
             if _is_enough(steps):
                 raise _endless(layer) from None
@@ -113,17 +115,25 @@ def _endless(layer: str) -> ConfigError:
     return refusal(layer, "rows that come to an end", f"a view that takes more than {_MOST_STEPS} million steps")
 
 
-def _check_layer(system: list[Any], layer: str, notes: ParseNotes) -> None:
-    """Refuse a layer in another system; 0 is undefined geographic, -1 Cartesian (OGC 12-128r19 §1.1.2.1.2)."""
+def _layer_system(system: list[Any], layer: str, notes: ParseNotes) -> Reprojection | None:
+    """Read the system of a layer, by its definition or else its code.
+
+    0 is undefined geographic, -1 Cartesian (OGC 12-128r19 §1.1.2.1.2).
+    """
     srs_id, name, code, definition = system
     if srs_id == 0:
-        check_system("", layer, notes)
-    elif code != "EPSG:4326":
+        return read_system("", layer, notes)
+    if code == "EPSG:4326":
+        return None
+    for text in ([str(definition)] if "[" in str(definition) else []) + [str(code)]:
         try:
-            check_system(definition if "[" in str(definition) else str(code), layer, notes)
+            return read_system(text, layer, notes)
+        except MissingPyprojError:
+            raise
         except ConfigError:
-            found = f"{code or f'srs_id {srs_id}'} ({name or 'not described'})"
-            raise refusal(layer, "EPSG:4326 (WGS 84)", found) from None
+            pass  # a definition that is none may have a code that is one
+    found = f"{code or f'srs_id {srs_id}'} ({name or 'not described'})"
+    raise refusal(layer, "EPSG:4326 (WGS 84)", found)
 
 
 def _select(table: object, column: object) -> str:

@@ -1,4 +1,4 @@
-"""Check whether a coordinate system is longitude and latitude in WGS 84.
+"""Read a coordinate system: whether it is longitude and latitude in WGS 84, or how it is converted.
 
 The check uses spheroid, unit, prime meridian and authority, since every program spells names in its own way. Supported
 are both generations of WKT (OGC 01-009, ISO 19162), codes and their URNs, PROJ strings, and the lines of an ArcInfo
@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Final
 
 from collgs_async.models.parameter_values import quote_value
 from collgs_async.selection.aoi.places import refusal
+from collgs_async.selection.aoi.reprojection import Reprojection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from collgs_async.selection.aoi.places import ParseNotes
 
-__all__ = ["check_system"]
+__all__ = ["read_system"]
 
 _MAX_CHARACTERS: Final = 2**16
 """Limit in characters; the rest is ignored."""
@@ -45,8 +46,8 @@ _GEOGRAPHIC = {"GEOGCS", "GEOGCRS", "GEOGRAPHICCRS", "GEODCRS", "GEODETICCRS"}
 _DEGREE: Final = math.pi / 180
 
 
-def check_system(text: str, place: str, notes: ParseNotes, *, expected: str = _EXPECTED) -> None:
-    """Refuse another coordinate system than longitude and latitude in WGS 84, or one within metres of it.
+def read_system(text: str, place: str, notes: ParseNotes, *, expected: str = _EXPECTED) -> Reprojection | None:
+    """Return how coordinates are converted; None: they are longitude and latitude in WGS 84, or within metres of it.
 
     Parameters
     ----------
@@ -55,34 +56,51 @@ def check_system(text: str, place: str, notes: ParseNotes, *, expected: str = _E
     place
         Its place, for messages.
     notes
-        Receives a note when the system is another one, but near enough.
+        Receives a note when the system is another one.
     expected
         The expected system, for messages.
 
     Raises
     ------
     ConfigError
-        With the name of the system and how it differs.
+        The system cannot be converted, or only with pyproj; the line has its name and how it differs.
     """
     text = text[:_MAX_CHARACTERS].strip("\ufeff\x00 \t\r\n")
     if not text:
         notes.add(place, f"says no coordinate system; {_EXPECTED} is assumed")
-        return
+        return None
     system = _coded(text) or _proj(text) or _coverage(text) or _wkt(text) or _System(text, "")
     wrong = "a datum elsewhere" if system.wrong is None and _FAR.search(system.names) else system.wrong
     if wrong is not None:
-        raise refusal(place, expected, quote_value(system.name) + (f" ({wrong})" if wrong else ""))
+        refused = refusal(place, expected, quote_value(system.name) + (f" ({wrong})" if wrong else ""))
+        if not system.definition:
+            raise refused
+        return Reprojection(system.definition, place, notes, refused)
     if not _WGS84.search(system.names):
         notes.add(place, f"is in {quote_value(system.name)}, within a few metres of WGS 84, and is taken as it is")
+    return None
 
 
 @dataclass(frozen=True, slots=True)
 class _System:
-    """A coordinate system: its name, how it differs (None: not at all), and further names beside that of its datum."""
+    """A coordinate system.
+
+    Attributes
+    ----------
+    name
+        Its name.
+    wrong
+        How it differs from WGS 84; None: not at all.
+    names
+        Its name and that of its datum.
+    definition
+        What PROJ knows it by; empty: nothing that is no guess.
+    """
 
     name: str
     wrong: str | None = None
     names: str = ""
+    definition: str = ""
 
 
 def _coded(text: str) -> _System | None:
@@ -93,7 +111,9 @@ def _coded(text: str) -> _System | None:
         return None
     code = found[1].upper()
     name = "WGS 84" if code in _RIGHT else _NEAR.get(code, "")
-    return _System(name, None, name) if name else _System(text, "")
+    if name:
+        return _System(name, None, name)
+    return _System(text, "", definition=f"EPSG:{code}" if code.isdecimal() else f"OGC:{code}")
 
 
 def _proj(text: str) -> _System | None:
@@ -112,7 +132,7 @@ def _proj(text: str) -> _System | None:
         and not {"+to_meter", "+nadgrids"} & {key for key, value in terms.items() if value != "@null"}
     )
     name = terms.get("+datum", terms.get("+ellps", ""))
-    return _System(name, None, name) if right else _System(text, "")
+    return _System(name, None, name) if right else _System(text, "", definition=text)
 
 
 def _coverage(text: str) -> _System | None:
@@ -133,13 +153,14 @@ def _coverage(text: str) -> _System | None:
 
 def _wkt(text: str) -> _System | None:
     """Parse WKT; a compound or bound system is judged by its first member."""
-    node = _tree(text)
+    root = node = _tree(text)
     while node and node.keyword in _WRAPPERS:
         node = next(node.nodes(), None)
     if node is None:
         return None
     datum = next(node.descendants("DATUM", "ENSEMBLE", "GEODETICDATUM", "TRF"), node)
-    return _System(node.name or node.keyword, _difference(node), f"{node.name} {datum.name}")
+    names = f"{node.name} {datum.name}"
+    return _System(node.name or node.keyword, _difference(node), names, text if root else "")
 
 
 def _difference(system: _Node) -> str | None:

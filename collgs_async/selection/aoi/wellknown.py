@@ -16,13 +16,15 @@ from collgs_async.models.parameter_values import quote_value
 from collgs_async.models.text import plural
 from collgs_async.selection.aoi.curves import chords, joined
 from collgs_async.selection.aoi.places import ParsedGeometry, check_count, refusal
-from collgs_async.selection.aoi.systems import check_system
+from collgs_async.selection.aoi.reprojection import reprojected
+from collgs_async.selection.aoi.systems import read_system
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from collgs_async.errors import ConfigError
     from collgs_async.selection.aoi.places import ParseNotes
+    from collgs_async.selection.aoi.reprojection import Reprojection
 
     _Tree = tuple[str, Any]
 
@@ -80,33 +82,34 @@ def looks_like_wkb(data: bytes) -> bool:
 
 
 def parse_wkt(text: str, place: str, notes: ParseNotes) -> Iterator[ParsedGeometry]:
-    """Parse WKT, EWKT in the SRID of WGS 84, or WKB in hexadecimal digits."""
+    """Parse WKT, EWKT of any SRID, or WKB in hexadecimal digits."""
     if (blob := _from_digits(text)) is not None:
         yield from parse_wkb(blob, place, notes)
         return
     check_count(text.count(","), place)
     srid = _SRID.match(text)
-    if srid:
-        _check_srid(srid[1].strip(), place, notes)
+    system = _read_srid(srid[1].strip(), place, notes) if srid else None
     tokens = _Tokens(text, srid.end() if srid else 0, place)
     tree = _geometry(tokens)
     if tokens.next:
         raise tokens.refusal("the end")
-    yield from _flatten(tree, place)
+    yield from reprojected(_flatten(tree, place), system)
 
 
 def parse_wkb(blob: bytes, place: str, notes: ParseNotes) -> Iterator[ParsedGeometry]:
     """Parse ISO WKB, or PostGIS's with flags for height, measure and SRID."""
+    binary = _Binary(blob, place, notes)
     try:
-        tree = _Binary(blob, place, notes).geometry()
+        tree = binary.geometry()
     except (struct.error, ValueError):  # ValueError: fewer bytes than numpy expects
         raise refusal(place, "a whole WKB geometry", f"one cut after {plural(len(blob), 'byte')}") from None
-    yield from _flatten(tree, place)
+    yield from reprojected(_flatten(tree, place), binary.system)
 
 
-def _check_srid(srid: str, place: str, notes: ParseNotes) -> None:
-    if srid != "0":  # 0 means unknown
-        check_system(f"EPSG:{srid}", place, notes, expected="an SRID of WGS 84, such as 4326")
+def _read_srid(srid: str, place: str, notes: ParseNotes) -> Reprojection | None:
+    if srid == "0":  # it means unknown
+        return None
+    return read_system(f"EPSG:{srid}", place, notes, expected="an SRID of WGS 84, such as 4326")
 
 
 def _flatten(tree: _Tree, place: str) -> Iterator[ParsedGeometry]:
@@ -217,12 +220,16 @@ def _points(tokens: _Tokens) -> list[list[float]]:
 
 
 class _Binary:
+    """Reads WKB; `system` is that of the SRID, which PostGIS writes into the outermost header."""
+
     def __init__(self, blob: bytes, place: str, notes: ParseNotes) -> None:
         self._blob = blob
         self._place = place
         self._notes = notes
         self._at = 0
         self._order = "<"
+        self._srid: str | None = None
+        self.system: Reprojection | None = None
 
     def geometry(self) -> _Tree:
         kind, width = self._read_header()
@@ -245,12 +252,19 @@ class _Binary:
         self._at += 1
         code = self._count()
         if code & 0x20000000:
-            _check_srid(str(self._count()), self._place, self._notes)
+            self._take_srid(str(self._count()))
         extra = bool(code & 0x80000000) + bool(code & 0x40000000)
         dimensions, number = divmod(code & 0x0FFFFFFF, 1000)
         if number not in _BY_NUMBER:
             raise refusal(self._place, "points, lines or polygons", f"WKB geometry of type {number}")
         return _BY_NUMBER[number], 2 + extra + (0, 1, 1, 2)[dimensions % 4]
+
+    def _take_srid(self, srid: str) -> None:
+        """Read the system of the first SRID; members may repeat it, and have no other."""
+        if self._srid is None:
+            self._srid, self.system = srid, _read_srid(srid, self._place, self._notes)
+        elif srid != self._srid:
+            raise refusal(self._place, f"one SRID, {self._srid}", f"{quote_value(srid)} in it")
 
     def _count(self) -> int:
         (number,) = struct.unpack_from(f"{self._order}I", self._blob, self._at)

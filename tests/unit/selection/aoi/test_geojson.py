@@ -98,6 +98,7 @@ class TestGeoJson:
 
         assert "are latitude and longitude swapped?" in problem(lambda: Area.of(swapped))
 
+    @pytest.mark.usefixtures("without_pyproj")
     @pytest.mark.parametrize("name", ["urn:ogc:def:crs:EPSG::3857", "EPSG:31467", "EPSG:43260", "EPSG:4314"])
     def test_another_system_is_refused_by_name(self, name: str) -> None:
         crs = {"type": "name", "properties": {"name": name}}

@@ -60,6 +60,7 @@ class TestShapefile:
 
         assert read_area(path).geojson() == read_area(tmp_path / "aoi.zip").geojson()
 
+    @pytest.mark.usefixtures("without_pyproj")
     @pytest.mark.parametrize(
         ("projection", "name"),
         [

@@ -1,4 +1,7 @@
-"""Coordinate systems: right by what they say, whatever they are called; another one is refused by its name."""
+"""Coordinate systems: right by what they say, whatever they are called; another one is refused by its name.
+
+What pyproj makes of others is in `test_reprojection`.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import pytest
 
 from collgs_async.errors import ConfigError
 from collgs_async.selection.aoi.places import ParseNotes
-from collgs_async.selection.aoi.systems import check_system
+from collgs_async.selection.aoi.systems import read_system
 
 
 def wkt(
@@ -36,7 +39,7 @@ COVERAGE = "Projection    GEOGRAPHIC\nDatum         WGS84\nSpheroid      WGS84\n
 
 def notes_on(text: str) -> str:
     notes = ParseNotes()
-    check_system(text, "here", notes)
+    read_system(text, "here", notes)
     return "\n".join(notes.lines())
 
 
@@ -128,6 +131,7 @@ def test_what_says_nothing_is_taken_with_a_word(text: str) -> None:
         ("GEOGCS[[[", '"GEOGCS[[["'),
     ],
 )
+@pytest.mark.usefixtures("without_pyproj")
 def test_another_one_is_refused_by_what_it_says(text: str, found: str) -> None:
     with pytest.raises(ConfigError) as caught:
         notes_on(text)
@@ -135,6 +139,14 @@ def test_another_one_is_refused_by_what_it_says(text: str, found: str) -> None:
     (line,) = caught.value.problems
     assert line.startswith("here: expected longitude and latitude in WGS 84, found ")
     assert found in line
+
+
+@pytest.mark.parametrize(
+    "text", ["nonsense", "LUREF / Luxembourg TM", "WGS 84 / UTM zone 32N", "GEOGCS[[[", 'LOCAL_CS["m"]']
+)
+def test_pyproj_is_not_asked_to_guess(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"^here: expected longitude and latitude in WGS 84, found "):
+        notes_on(text)
 
 
 @pytest.mark.parametrize("text", [wkt() * 5000, "GEOGCS[" * 50_000, '"' * 100_000, "]" * 9, "+proj=" * 9999])
