@@ -160,7 +160,9 @@ class Segment:
 
     def last_piece(self, now: float, helpers: int, tuning: TransferTuning) -> Segment | None:
         """Return the last of equal pieces for itself and `helpers` others; None if splitting gains nothing."""
-        if self.response is None or now - self.begun < _MIN_RATE_AGE:
+        # Until its first block is written, its rate says nothing: the disk may be busy, or the line long.
+        settled = _MIN_RATE_AGE if self.position > self.first else tuning.min_split_seconds
+        if self.response is None or now - self.begun < settled:
             return None
         left, worth_it = self.unclaimed, int(tuning.min_split_seconds * self.rate(now))
         pieces = min(helpers + 1, left // max(tuning.min_piece_bytes, worth_it // 2))

@@ -326,8 +326,9 @@ os.execv(sys.argv[1], sys.argv[1:])
 """Runs a command that may write no file of more than 3 MB."""
 
 
+@pytest.mark.parametrize("segments", [1, 4])
 async def test_a_limit_of_file_size_fails_what_is_larger_and_nothing_else(
-    serve: Callable[..., Any], command: Command
+    serve: Callable[..., Any], command: Command, segments: int
 ) -> None:
     """As on FAT, which takes no file of 4 GiB; without the limit the next run goes on."""
     large, small = stored_scenes(4, 6_000_000)[:2], stored_scenes(4, 200_000)[2:]
@@ -336,6 +337,7 @@ async def test_a_limit_of_file_size_fails_what_is_larger_and_nothing_else(
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", SMALL_FILES_ONLY),
         *(sys.executable, "-m", "collgs_async", *map(str, at(site)), "--report", "report.json"),
+        *("--segments", str(segments)),
         cwd=command.folder,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -356,7 +358,10 @@ async def test_a_limit_of_file_size_fails_what_is_larger_and_nothing_else(
     assert sorted(right) == files_below(site.folder)
     assert [] == wrong_finals(site.folder, right)
     # A block of each connection, and what was on its way, which on a busy machine is what fits into a socket.
-    assert site.moved() <= sum(map(len, right.values())) + 4 * 3 * MIB
+    told = "\n".join(map(str, site.archive_hits()))
+    # Each further connection of an archive may be sent its whole piece before the disk refuses the first byte of it.
+    helpers = sum(hit.range is not None for hit in site.archive_hits()) if segments > 1 else 0
+    assert site.moved() <= sum(map(len, right.values())) + (4 + helpers) * 3 * MIB, told
 
 
 async def test_a_folder_that_goes_away_stops_the_run_and_the_next_one_starts_anew(

@@ -68,7 +68,7 @@ async def running(
     auth_hosts: tuple[str, ...] = (),
     host: str = "127.0.0.1",
 ) -> AsyncIterator[Run]:
-    async with HttpSession(Connection(timeout=5)) as session:
+    async with HttpSession(Connection(timeout=60)) as session:
         authenticator = Authenticator(session, host, lambda: credentials, auth_hosts=auth_hosts)
         yield Run(session, authenticator, origin)
 
@@ -460,7 +460,7 @@ class TestOddEnds:
             loop.call_soon_threadsafe(looked.set)
             return RIGHT
 
-        async with store(tmp_path) as server, HttpSession(Connection(timeout=5)) as session:
+        async with store(tmp_path) as server, HttpSession(Connection(timeout=60)) as session:
             run = Run(session, Authenticator(session, "127.0.0.1", look), server.origin)
             first = asyncio.create_task(run.fetch(SCENES[0].location))
             await looked.wait()

@@ -371,7 +371,7 @@ async def search(server: Deaf, folder: Path, sleeps: RecordedSleeps, **parameter
             base_url=f"{origin}/search",
             parameters={"parentIdentifier": "X", **parameters},
             output_directory=folder,
-            connection=Connection(timeout=5),
+            connection=Connection(timeout=60),
         )
         async with Client(config, sleep=sleeps) as client:
             return [product.identifier async for product in client.catalogue.search()]

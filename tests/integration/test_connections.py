@@ -40,7 +40,7 @@ async def ask_twice(say: Callable[[asyncio.StreamWriter], Awaitable[None]]) -> t
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     host, port = server.sockets[0].getsockname()
     bodies = []
-    async with server, HttpSession(Connection(timeout=2)) as transport:
+    async with server, HttpSession(Connection(timeout=60)) as transport:
         for _ in range(2):
             async with asyncio.timeout(10), transport.get(f"http://{host}:{port}/") as response:
                 bodies.append((await read_at_most(response, 100))[0])

@@ -77,7 +77,7 @@ async def search(
             base_url=f"{origin}/search",
             parameters={"parentIdentifier": "X"},
             output_directory=folder,
-            connection=Connection(timeout=5, retries=2, **connection),
+            connection=Connection(timeout=60, retries=2, **connection),
         )
         found = None if password is None else Credentials("ada", password)
         async with Client(config, credentials=lambda: found, sleep=sleeps) as client:

@@ -76,7 +76,7 @@ async def test_links_are_asked_as_the_catalogue_gives_them(tmp_path: Path, sleep
             if target[:2] != "//"
             else [("A", f"{server.origin}{target}")]
         )
-        async with Client(settings_for(server, tmp_path, timeout=5), sleep=sleeps) as client:
+        async with Client(settings_for(server, tmp_path, timeout=60), sleep=sleeps) as client:
             found = [product async for product in client.catalogue.search()]
             report = await client.download_all()
 
@@ -96,7 +96,7 @@ async def test_links_are_asked_as_redirects_give_them(
             continue
         folder = tmp_path / str(number)
         async with store_of("/first", *hops, certificate=certificate if secure else None) as server:
-            config = settings_for(server, folder, timeout=5, **({"ca_file": certificate} if secure else {}))
+            config = settings_for(server, folder, timeout=60, **({"ca_file": certificate} if secure else {}))
             async with Client(config, sleep=sleeps) as client:
                 report = await client.download_all()
 

@@ -138,7 +138,7 @@ async def pull(store: Store, folder: Path, sleeps: RecordedSleeps) -> Report:
             base_url=f"{origin}/search",
             parameters={"parentIdentifier": "X"},
             output_directory=folder,
-            connection=Connection(timeout=5, retries=2),
+            connection=Connection(timeout=60, retries=2),
         )
         async with Client(config, sleep=sleeps) as client:
             return await client.download_all()

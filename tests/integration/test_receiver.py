@@ -798,7 +798,7 @@ async def test_tls_within_tls_is_left_to_asyncio(
 async def answer_of(content: bytes, certificate: Path | None, *, buffer: int) -> AsyncIterator[ClientResponse]:
     async with (
         raw_server([], Store(content), tls=tls_of(certificate)) as server,
-        HttpSession(Connection(timeout=5, ca_file=certificate)) as transport,
+        HttpSession(Connection(timeout=60, ca_file=certificate)) as transport,
         transport.get(f"{server.origin}/a.zip", buffer=buffer) as response,
     ):
         yield response
@@ -995,7 +995,7 @@ async def test_superseded_receiver_writes_nothing_any_more(tmp_path: Path, recei
 
     async with (
         raw_server([], Store(CONTENT, MOST, wait)) as server,
-        HttpSession(Connection(timeout=5)) as transport,
+        HttpSession(Connection(timeout=60)) as transport,
         transport.get(f"{server.origin}/a.zip") as response,
         PartFile(tmp_path / "A.zip") as part,
     ):
@@ -1005,7 +1005,7 @@ async def test_superseded_receiver_writes_nothing_any_more(tmp_path: Path, recei
         receiver = BodyReceiver(
             *(connection, part, segment, len(connection.head), len(CONTENT)),
             share=lambda: 64 * KIB,
-            timeout=5,
+            timeout=60,
             tuning=SMALL_SCALE,
         )
 

@@ -203,6 +203,7 @@ async def test_next_segment(
         pytest.param(100 * MIB, 10 * MIB, 10.0, None, 4, False, id="no validator"),
         pytest.param(100 * MIB, 10 * MIB, 10.0, '"tag"', 1, False, id="one connection is the most"),
         pytest.param(100 * MIB, 0, 10.0, '"tag"', 4, True, id="nothing comes at all"),
+        pytest.param(100 * MIB, 0, 0.5, '"tag"', 4, False, id="its first block may be about to be written"),
     ],
 )
 async def test_share(

@@ -47,7 +47,7 @@ class Recording:
 
 
 async def get(url: str, *, settings: Connection | None = None, **options: Any) -> tuple[int, bytes]:
-    async with HttpSession(settings or Connection(timeout=5)) as session, session.get(url, **options) as response:
+    async with HttpSession(settings or Connection(timeout=60)) as session, session.get(url, **options) as response:
         return response.status, await response.read()
 
 
@@ -255,7 +255,7 @@ async def test_certificate_of_ones_own_is_trusted_by_ca_file_only(certificate: P
 @pytest.mark.parametrize("scheme", ["https", "HTTPS"])
 async def test_a_proxy_over_tls_is_trusted_by_ca_file_also_on_the_way_to_http(certificate: Path, scheme: str) -> None:
     async with listening(Recording(), certificate) as origin:
-        through = Connection(timeout=5, proxy=origin.replace("https", scheme), ca_file=certificate)
+        through = Connection(timeout=60, proxy=origin.replace("https", scheme), ca_file=certificate)
 
         assert 200 == (await get("http://store.invalid/", settings=through))[0]
 

@@ -14,6 +14,7 @@ from collgs_async import CatalogueError, Client, Config, Connection, Product, Tr
 from collgs_async.http.body_reading import read_at_most
 from collgs_async.http.network_errors import describe_error
 from collgs_async.http.session import HttpSession
+from tests.conftest import HANGS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -71,30 +72,34 @@ async def at_a_pace(writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(0.05)
 
 
-def config(origin: str, folder: Path) -> Config:
+SOON = 0.4
+"""Seconds: the time-out where one is expected; elsewhere there is none, however busy the machine."""
+
+
+def config(origin: str, folder: Path, timeout: float) -> Config:
     return Config(
         base_url=f"{origin}/search",
         parameters={"parentIdentifier": "X"},
         output_directory=folder,
-        connection=Connection(timeout=0.4, retries=1),
+        connection=Connection(timeout=timeout, retries=1),
     )
 
 
-async def search(origin: str, folder: Path, sleeps: RecordedSleeps) -> list[Product]:
-    async with Client(config(origin, folder), sleep=sleeps) as client:
+async def search(origin: str, folder: Path, sleeps: RecordedSleeps, *, timeout: float = HANGS) -> list[Product]:
+    async with Client(config(origin, folder, timeout), sleep=sleeps) as client:
         return [product async for product in client.catalogue.search()]
 
 
 async def test_a_page_that_trickles_is_given_up(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     async with answering(trickle) as origin:
         with pytest.raises(CatalogueError, match=r"the connection broke \(only .* over \d+ s\)"):
-            await search(origin, tmp_path, sleeps)
+            await search(origin, tmp_path, sleeps, timeout=SOON)
 
 
 async def test_a_head_that_trickles_is_given_up(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     async with answering(trickling_head) as origin:
         with pytest.raises(CatalogueError, match="the catalogue at"):
-            await search(origin, tmp_path, sleeps)
+            await search(origin, tmp_path, sleeps, timeout=SOON)
 
 
 async def test_a_page_at_a_pace_may_take_longer() -> None:
@@ -110,7 +115,7 @@ async def test_a_page_at_a_pace_may_take_longer() -> None:
 
 
 async def test_a_quicklook_that_trickles_is_given_up(tmp_path: Path, sleeps: RecordedSleeps) -> None:
-    async with answering(trickle) as origin, Client(config(origin, tmp_path), sleep=sleeps) as client:
+    async with answering(trickle) as origin, Client(config(origin, tmp_path, SOON), sleep=sleeps) as client:
         requester = client._store_requester()
         with pytest.raises(TransferError, match=r"only .* over \d+ s"):
             await requester.request(f"{origin}/x.jpg", limit=10**6)

@@ -42,8 +42,8 @@ command that was halted nine tenths of the time moved up to 2.1 MB more than the
 with 16 KiB less than half of that.
 """
 
-TIMEOUT: Final = 2
-"""Seconds without a byte after which the command connects anew."""
+TIMEOUT: Final = 6
+"""Seconds without a byte after which the command connects anew; a busy machine is silent for two of them."""
 
 LONGEST_SILENCE: Final = TIMEOUT + 10.0
 """Seconds without a byte and without a request; all waits that these faults can lead to are shorter."""
@@ -343,7 +343,7 @@ class _Play:
         if code not in expected:
             self.problems.append(f"exit code {code} after {stopped}")
         if code == 1 and spoilt < 2:
-            self.problems.append(f"it failed although only {spoilt} of its requests were spoilt")
+            self.problems.append(f"it failed although only {spoilt} of its requests were spoilt: {said[-1500:]}")
         for word in ("Traceback", "Exception ignored", "never awaited", "never retrieved", "elsewhere"):
             if word in said:
                 self.problems.append(f"{word!r} on stderr")

@@ -239,7 +239,7 @@ async def ask(origin: str, folder: Path, sleeps: RecordedSleeps, **parameters: A
         base_url=f"{origin}/search",
         parameters={"parentIdentifier": "X", **parameters},
         output_directory=folder,
-        connection=Connection(timeout=5, retries=3),
+        connection=Connection(timeout=60, retries=3),
     )
     async with Client(config, sleep=sleeps) as client:
         return [product.identifier async for product in client.catalogue.search()]

@@ -39,5 +39,5 @@ def settings(server: DemoServer, folder: Path, **parameters: object) -> Config:
         base_url=server.url,
         parameters={"parentIdentifier": "S2_MSIL2A", **parameters},
         output_directory=folder / "archives",
-        connection=Connection(timeout=5, retries=1),
+        connection=Connection(timeout=60, retries=1),
     )
