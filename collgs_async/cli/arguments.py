@@ -40,7 +40,7 @@ def add_general(parser: ArgumentParser) -> None:
     add("-c", "--config", **_FILE, help="the configuration (COLLGS_CONFIG, or config.json where it exists)")
     add("-q", "--quiet", action="store_true", help="say nothing but errors")
     add("-v", "--verbose", action="store_true", help="say more")
-    add("--log-json", action="store_true", help="messages as JSON, one a line, and no bars")
+    add("--log-json", action="store_true", help="messages and progress as JSON, one a line, and no bars")
 
 
 def _one_of(*choices: str) -> dict[str, Any]:

@@ -35,6 +35,9 @@ VARIABLES: Final = {
     "HTTP_PROXY, HTTPS_PROXY": "the proxy to go through, unless --proxy names one",
     "ALL_PROXY": "the same, for what neither of these two names; a SOCKS proxy is refused",
     "NO_PROXY": "hosts that are reached without the proxy",
+    "NO_COLOR": "if it is not empty, nothing has colours",
+    "FORCE_COLOR": "if it is not empty, messages have colours also without a terminal",
+    "TERM": "if it is dumb, the terminal gets neither colours nor bars",
 }
 """Environment variables beside those of the options table."""
 

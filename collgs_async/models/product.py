@@ -242,6 +242,8 @@ class Report:
         The number of excluded products by reason, such as ``older baseline``.
     missing
         Requested identifiers that the catalogue does not list.
+    unfinished_bytes
+        Those of `bytes` that belong to products without an outcome, since the run was stopped.
     """
 
     downloaded: int = 0
@@ -257,6 +259,7 @@ class Report:
     left_out: Mapping[str, int] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
     elsewhere: int = 0
+    unfinished_bytes: int = 0
 
     @property
     def found(self) -> int:

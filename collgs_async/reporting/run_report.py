@@ -107,6 +107,7 @@ class RunReportWriter:
             failed=self._counts[Status.FAILED],
             elsewhere=self._elsewhere,
             bytes=max(self._bytes, moved),
+            unfinished_bytes=max(0, moved - self._bytes),
             seconds=seconds,
             failures=tuple(self._failures),
             search_total=search_total,
@@ -182,6 +183,7 @@ def _summary_entry(report: Report) -> dict[str, Any]:
         "skipped": report.skipped,
         "failed": report.failed,
         "bytes": report.bytes,
+        "unfinished_bytes": report.unfinished_bytes,
         "seconds": round(report.seconds, 3),
     }
 

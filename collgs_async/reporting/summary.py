@@ -86,7 +86,10 @@ def _headline(report: Report, *, interrupted: bool) -> str:
 
 def _tallies(report: Report, *, interrupted: bool) -> Iterator[str]:
     if report.downloaded:
-        yield f"{report.downloaded} downloaded ({_amount(report)})"
+        rest = (
+            f", {format_bytes(report.unfinished_bytes)} of it in unfinished archives" if report.unfinished_bytes else ""
+        )
+        yield f"{report.downloaded} downloaded ({_amount(report)}{rest})"
     if here := report.skipped - report.elsewhere:
         yield f"{here} already here"
     if report.elsewhere:

@@ -35,7 +35,7 @@ complete -c collgs-async -n '__collgs_async_is search collections describe quick
 complete -c collgs-async -n '__collgs_async_is search collections describe quicklooks plan none download verify init login demo completion help' -s c -l config -r -F -d 'the configuration (COLLGS_CONFIG, or config.json where it exists)'
 complete -c collgs-async -n '__collgs_async_is search collections describe quicklooks plan none download verify init login demo completion help' -s q -l quiet -d 'say nothing but errors'
 complete -c collgs-async -n '__collgs_async_is search collections describe quicklooks plan none download verify init login demo completion help' -s v -l verbose -d 'say more'
-complete -c collgs-async -n '__collgs_async_is search collections describe quicklooks plan none download verify init login demo completion help' -l log-json -d 'messages as JSON, one a line, and no bars'
+complete -c collgs-async -n '__collgs_async_is search collections describe quicklooks plan none download verify init login demo completion help' -l log-json -d 'messages and progress as JSON, one a line, and no bars'
 complete -c collgs-async -n '__collgs_async_is search' -l format -r -f -a 'table json jsonl geojson stac csv urls' -d 'how to list (default: table)'
 complete -c collgs-async -n '__collgs_async_is search none download' -l sort -r -f -d 'in this order: time, cloud, orbit, overlap, size or identifier; a minus before it means backwards'
 complete -c collgs-async -n '__collgs_async_is search plan none download' -l sizes -d 'ask the store how large each archive is'

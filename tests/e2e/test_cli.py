@@ -522,7 +522,8 @@ async def test_report_names_every_product_also_those_that_failed(serve: Callable
     assert ["summary", "search", "products"] == list(report)
     seconds = report["summary"].pop("seconds")
     assert 0 < seconds < 60
-    assert {"found": 3, "downloaded": 1, "skipped": 1, "failed": 1, "bytes": scenes[2].size} == report["summary"]
+    counts = {"found": 3, "downloaded": 1, "skipped": 1, "failed": 1}
+    assert {**counts, "bytes": scenes[2].size, "unfinished_bytes": 0} == report["summary"]
     assert {"total": 3, "pages": 1, "error": None, "left_out": {}, "missing": []} == report["search"]
     assert all(PRODUCT_KEYS == list(entry) for entry in entries.values())
     assert {"kind": "NotAvailableError", "message": "HTTP 404: Not Found"} == failed["error"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
+from contextlib import suppress
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +13,13 @@ import pytest
 
 from collgs_async import Client, SilentProgress
 from collgs_async.models.text import format_bytes
-from tests.conftest import fault, level2_scenes
+from tests.conftest import HANGS, fault, level2_scenes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from collgs_async.models.product import Product
+    from collgs_async.models.product import Outcome, Product
 
 
 class Recorded(SilentProgress):
@@ -73,6 +75,33 @@ async def test_while_a_store_is_away_its_products_say_so(serve: Callable[..., An
 
     told = {why for states in progress.states.values() for kind, *rest in states if kind == "delayed" for why in rest}
     assert "the store is unavailable" in told
+
+
+async def test_a_run_that_is_stopped_counts_all_bytes_that_moved(serve: Callable[..., Any], tmp_path: Path) -> None:
+    scenes = level2_scenes(6, size=2_000_000)
+    site = await serve(scenes, rate=2_000_000.0)
+    some_done, some_here = asyncio.Event(), asyncio.Event()
+
+    class Stopping(SilentProgress):
+        def finished(self, _: Outcome) -> None:
+            some_done.set()
+
+        def advanced(self, _: Product, __: int) -> None:
+            if some_done.is_set():
+                some_here.set()
+
+    async with Client(site.config(workers=2), Stopping(), sleep=site.sleeps) as client:
+        run = asyncio.create_task(client.download_all(report=tmp_path / "report.json"))
+        await asyncio.wait_for(some_here.wait(), HANGS)
+        run.cancel()
+        with suppress(asyncio.CancelledError):
+            await run
+
+    summary = json.loads((tmp_path / "report.json").read_bytes())["summary"]
+    done = sum(path.stat().st_size for path in site.folder.glob("*.zip"))
+    assert 0 < summary["unfinished_bytes"] == sum(site.held().values())
+    assert done + summary["unfinished_bytes"] == summary["bytes"] == client.report.bytes
+    assert client.report.unfinished_bytes == summary["unfinished_bytes"]
 
 
 async def test_each_product_that_is_done_is_logged_with_its_entry_of_the_report(

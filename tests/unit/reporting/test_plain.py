@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -120,6 +121,14 @@ def test_an_event_has_the_figures_of_the_run(clock: Clock) -> None:
             "waiting_for": None,
         }
     ] == events
+
+
+def test_the_documentation_names_each_figure(clock: Clock) -> None:
+    events: list[dict[str, Any]] = []
+    progress = EventProgress(lambda _, figures: events.append(figures), interval=0, clock=clock)
+    progress.expect(1)
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "log.md").read_text("utf-8")
+    assert [] == [name for name in events[0] if f"`{name}`" not in page or f'"{name}": ' not in page]
 
 
 def test_what_an_event_does_not_know_is_null(clock: Clock) -> None:

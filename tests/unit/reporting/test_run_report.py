@@ -87,7 +87,15 @@ def nameless_files_work(folder: Path) -> bool:
 def test_the_report_has_the_layout_that_scripts_rely_on(tmp_path: Path) -> None:
     found = written(tmp_path / "report.json", DOWNLOADED, SKIPPED, FAILED)
     expected: dict[str, Any] = {
-        "summary": {"found": 3, "downloaded": 1, "skipped": 1, "failed": 1, "bytes": 1007, "seconds": 4.568},
+        "summary": {
+            "found": 3,
+            "downloaded": 1,
+            "skipped": 1,
+            "failed": 1,
+            "bytes": 1007,
+            "unfinished_bytes": 0,
+            "seconds": 4.568,
+        },
         "search": {"total": 3, "pages": 2, "error": None, "left_out": {}, "missing": []},
         "products": [
             {
@@ -500,6 +508,12 @@ def test_a_search_that_ended_early_says_so_in_the_words_of_the_server() -> None:
 def test_a_search_that_found_nothing_before_it_failed_is_no_empty_result() -> None:
     lines = summary_lines(Report(search_error=CatalogueError("HTTP 500")), Path("downloads"))
     assert ["Nothing was downloaded.", "The search ended early: HTTP 500", AGAIN] == lines
+
+
+def test_bytes_of_unfinished_archives_are_told_apart() -> None:
+    report = Report(downloaded=2, bytes=30_000_000, unfinished_bytes=10_000_000, seconds=10)
+    amount = "30.0 MB in 00:10, 3.0 MB/s, 10.0 MB of it in unfinished archives"
+    assert f"Interrupted: 2 downloaded ({amount})" == summary_lines(report, Path("downloads"), interrupted=True)[0]
 
 
 @pytest.mark.parametrize(
