@@ -77,7 +77,7 @@ def picture(screen: pyte.Screen) -> str:
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" {size}>',
             '<rect width="100%" height="100%" rx="8" fill="#16191d"/>',
-            f'<g xml:space="preserve" style="{style}" fill="{COLOURS["default"]}">',
+            f'<g style="{style}" fill="{COLOURS["default"]}">',
             *rows,
             "</g>",
             "</svg>",
@@ -94,11 +94,12 @@ def _row(cells: Any, y: int) -> str:
         colour, end = cells[x].fg, x
         while end < COLUMNS and cells[end].fg == colour:
             end += 1
-        text = "".join(cells[at].data for at in range(x, end))
-        if text.strip():
+        text = "".join(cells[at].data for at in range(x, end)).rstrip()
+        if text:
             fill = f' fill="{COLOURS.get(colour, COLOURS["default"])}"' if colour != "default" else ""
             place = f'x="{16 + x * width:.1f}" y="{16 + (y + 0.75) * height:.1f}" textLength="{len(text) * width:.1f}"'
-            pieces.append(f"<text {place}{fill}>{escape(text)}</text>")
+            words = escape(text).replace(" ", "&#160;")  # of several blanks, SVG would keep one
+            pieces.append(f"<text {place}{fill}>{words}</text>")
         x = end
     return "".join(pieces)
 
