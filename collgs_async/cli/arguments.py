@@ -70,6 +70,13 @@ def _add_listing(add: Callable[..., object], of: str) -> None:
         default=True,
         help="whether that page shows small pictures of the scenes (default: yes)",
     )
+    add(
+        "--tiles",
+        metavar="URL",
+        help="a background for that page: tiles of a server, such as https://tiles.example/{z}/{x}/{y}.png, which "
+        "the page then requests; without it the page makes no request",
+    )
+    add("--tiles-credit", metavar="TEXT", help="whom that page credits for the tiles (default: their host)")
 
 
 def _add_search(parser: ArgumentParser) -> None:

@@ -8,7 +8,7 @@ function __collgs_async_is
             continue
         end
         switch $word
-            case --aoi --auth-hosts --base-url --bbox --best-per --by --ca-file --chunk-size --cloud-cover --collection --config --contact --count --diff --download-base-url --end --fault --format --ids --limit-rate --map --min-overlap --min-rate --months --orbit-direction --outage --output --page-size --plan --platform --polarisation --port --product-type --products --proxy --relative-orbit --report --retries --segments --set --sign-in --sort --staging --start --tile --timeout --user-agent --verify --workers -c -j -n -o
+            case --aoi --auth-hosts --base-url --bbox --best-per --by --ca-file --chunk-size --cloud-cover --collection --config --contact --count --diff --download-base-url --end --fault --format --ids --limit-rate --map --min-overlap --min-rate --months --orbit-direction --outage --output --page-size --plan --platform --polarisation --port --product-type --products --proxy --relative-orbit --report --retries --segments --set --sign-in --sort --staging --start --tile --tiles --tiles-credit --timeout --user-agent --verify --workers -c -j -n -o
                 set waiting yes
             case search collections describe quicklooks plan download verify init login demo completion help
                 test -n "$command"; or set command $word
@@ -41,6 +41,8 @@ complete -c collgs-async -n '__collgs_async_is search none download' -l sort -r 
 complete -c collgs-async -n '__collgs_async_is search plan none download' -l sizes -d 'ask the store how large each archive is'
 complete -c collgs-async -n '__collgs_async_is search none download' -l map -r -F -d 'write a page with map, timeline and table, too'
 complete -c collgs-async -n '__collgs_async_is search none download' -l quicklooks -l no-quicklooks -d 'whether that page shows small pictures of the scenes (default: yes)'
+complete -c collgs-async -n '__collgs_async_is search none download' -l tiles -r -f -d 'a background for that page: tiles of a server, such as https://tiles.example/{z}/{x}/{y}.png, which the page then requests; without it the page makes no request'
+complete -c collgs-async -n '__collgs_async_is search none download' -l tiles-credit -r -f -d 'whom that page credits for the tiles (default: their host)'
 complete -c collgs-async -n '__collgs_async_is search quicklooks plan none download' -l collection -r -f -d 'the collection to search, such as S2_MSIL1C'
 complete -c collgs-async -n '__collgs_async_is search quicklooks plan none download' -l bbox -r -f -d 'only products that meet this box, in degrees; W above E crosses the antimeridian'
 complete -c collgs-async -n '__collgs_async_is search quicklooks plan none download' -l start -r -f -d 'only products sensed at or after this date, time or day: 30d and 2w ago, yesterday, today (UTC)'

@@ -9,7 +9,9 @@ import socket
 import struct
 import zlib
 from html.parser import HTMLParser
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,6 +20,7 @@ from hypothesis import strategies as st
 
 from collgs_async import Product, RawTimes
 from collgs_async.reporting.map import notebook
+from collgs_async.reporting.map.background import Background
 from collgs_async.reporting.map.notebook import notebook_html
 from collgs_async.reporting.map.outlines import outlines
 from collgs_async.reporting.map.page import page
@@ -813,6 +816,90 @@ def test_no_request_leaves_the_page(show: Callable[..., Tab]) -> None:
         )
         with pytest.raises(BlockingIOError):
             listener.accept()
+
+
+@pytest.fixture
+def tile_server() -> Iterator[tuple[str, list[str]]]:
+    """Serve a tile for any path; what was asked for is noted."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            body = png(256, 256)
+            self.send_response(200)
+            self.send_header("Content-Type", "image/png")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/{{z}}/{{x}}/{{y}}.png", asked
+        server.shutdown()
+        thread.join()
+
+
+def test_tiles_are_requested_from_their_server_and_named_on_the_page(
+    show: Callable[..., Tab], tile_server: tuple[str, list[str]]
+) -> None:
+    template, asked = tile_server
+    tab = show(row_of_three(), background=Background.parse(template, "© Somebody"))
+
+    tab.until("document.getElementById('credit').textContent === '© Somebody'")
+    note = "The background is requested from 127.0.0.1, which learns what area is looked at."
+    assert [note] == tab.texts("#notes li")
+    tab.until("performance.getEntriesByType('resource').length >= 6")
+    assert {"5"} == {path.split("/")[1] for path in asked}
+    assert {"15", "16", "17", "18"} <= {path.split("/")[2] for path in asked}  # 0° is where column 16 begins
+    assert {"10", "11"} <= {path.split("/")[3].removesuffix(".png") for path in asked}  # and so 41° to 56° N
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        tab.ask(
+            f"""new Promise((done) => {{
+                setTimeout(done, 2000);
+                Object.assign(new Image(), {{ onerror: done, src: '{address}' }});
+            }})"""
+        )
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+
+    tab.click("#show-tiles")
+    tab.until("document.getElementById('credit').textContent === 'Natural Earth'")
+    before = len(asked)
+    tab.ask("document.querySelector('#raised').focus()")
+    tab.press("+", "+", "+", "+", "+")
+    tab.ask("new Promise((done) => setTimeout(done, 400))")  # the map settles after 120 ms
+    assert before == len(asked)
+    tab.click("#show-tiles")
+    tab.until("document.getElementById('credit').textContent === '© Somebody'")
+
+
+def test_across_the_antimeridian_tiles_are_those_of_both_ends_of_the_world(
+    show: Callable[..., Tab], tile_server: tuple[str, list[str]]
+) -> None:
+    template, asked = tile_server
+    tab = show([product(WEST, footprint=CROSSING["beyond 180"])], background=Background.parse(template))
+
+    tab.until("document.getElementById('credit').textContent === '127.0.0.1'")
+    tab.until("performance.getEntriesByType('resource').length >= 8")
+    zoom = int(asked[0].split("/")[1])
+    columns = {int(path.split("/")[2]) for path in asked}
+    assert {0, 2**zoom - 1} <= columns <= set(range(2**zoom))
+
+
+def test_around_a_pole_there_are_no_tiles(show: Callable[..., Tab], tile_server: tuple[str, list[str]]) -> None:
+    template, asked = tile_server
+    tab = show([product(WEST, footprint=box(-180, 84, 180, 90))], background=Background.parse(template))
+
+    tab.ask("new Promise((done) => setTimeout(done, 400))")
+    assert [] == asked
+    assert tab.ask("document.querySelector('label:has(#show-tiles)').hidden")
 
 
 def test_an_empty_result_says_so(show: Callable[..., Tab]) -> None:

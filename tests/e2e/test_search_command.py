@@ -247,6 +247,42 @@ async def test_a_map_names_the_query_and_the_command_that_comes_next(
     )
 
 
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (["--tiles", "https://tiles.example/{z}/{x}/{y}"], "error: --tiles: expected --map beside it, found none"),
+        (["--tiles-credit", "A"], "error: --tiles-credit: expected --tiles beside it, found none"),
+        (
+            ["--map", "a.html", "--tiles", "https://user:secret@tiles.example/{z}/{x}/{y}"],
+            "error: --tiles: expected",
+        ),
+    ],
+)
+async def test_tiles_that_cannot_be_shown_are_refused_before_the_search(
+    serve: Callable[..., Any], run_cli: CommandHere, words: list[str], error: str
+) -> None:
+    site = await serve(level2_scenes(1))
+
+    ended = await run_cli("search", *at(site), *words)
+
+    assert 2 == ended.code
+    assert ended.err.startswith(error)
+    assert "secret" not in ended.err
+    assert [] == site.server.requests
+
+
+async def test_a_map_with_tiles(serve: Callable[..., Any], run_cli: CommandHere) -> None:
+    site = await serve(level2_scenes(1))
+    tiles = ("--tiles", "https://tiles.example/{z}/{x}/{y}.png", "--tiles-credit", "© Somebody")
+
+    ended = await run_cli("search", *at(site), "--map", "scenes.html", *tiles)
+
+    assert 0 == ended.code
+    page = (run_cli.folder / "scenes.html").read_text("utf-8")
+    assert "img-src data: https://tiles.example;" in page
+    assert "\\u00a9 Somebody" in page
+
+
 def test_the_next_command_has_the_configuration_but_no_password() -> None:
     arguments = ["search", "--base-url", "https://user:secret@catalogue.example/search", "--config", "my own.json"]
 

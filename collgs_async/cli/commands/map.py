@@ -23,10 +23,11 @@ if TYPE_CHECKING:
     from collgs_async.client import Client
     from collgs_async.errors import CatalogueError
     from collgs_async.models.product import Product
+    from collgs_async.reporting.map.background import Background
     from collgs_async.selection.planned import PlannedProducts
     from collgs_async.selection.search import SelectedProducts
 
-__all__ = ["check_place", "download_command", "write_map"]
+__all__ = ["check_place", "download_command", "read_background", "write_map"]
 
 log = logging.getLogger("collgs_async")
 
@@ -58,6 +59,28 @@ def check_place(path: Path) -> Path:
     return path
 
 
+def read_background(args: Namespace) -> Background | None:
+    """Read the server of tiles, before any request is made; None: the page is to make no request.
+
+    Raises
+    ------
+    ConfigError
+        It is no address of tiles, or there is no map to show it on.
+    """
+    if args.tiles is None:
+        if args.tiles_credit is not None:
+            raise ConfigError("--tiles-credit: expected --tiles beside it, found none")
+        return None
+    if not args.map:
+        raise ConfigError("--tiles: expected --map beside it, found none")
+    from collgs_async.reporting.map.background import Background
+
+    try:
+        return Background.parse(args.tiles, args.tiles_credit)
+    except ValueError as error:
+        raise ConfigError(f"--tiles: {error}") from None
+
+
 def download_command(args: Namespace, collection: str) -> str:
     """Return the command that downloads the products named in ``chosen.txt``, from the catalogue of this command."""
     words = ["collgs-async", "download"]
@@ -79,6 +102,7 @@ async def write_map(
     error: CatalogueError | None,
     query: Sequence[str] = (),
     command: str | None = None,
+    background: Background | None = None,
 ) -> None:
     """Write the page, atomically.
 
@@ -92,7 +116,7 @@ async def write_map(
         Whether previews are fetched and embedded.
     error
         The error that ended the search early; None: it was complete.
-    query, command
+    query, command, background
         As for `page`.
     """
     from collgs_async.reporting.map.page import page
@@ -109,6 +133,7 @@ async def write_map(
         overlap={product.identifier: product.overlap for product in products if product.overlap is not None},
         notes=notes,
         command=command,
+        background=background,
     )
     data = text.encode()
     await asyncio.to_thread(write_file, path, [data])

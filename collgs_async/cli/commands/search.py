@@ -11,7 +11,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from collgs_async.cli.commands.dry_run import NoListing, incomplete, log_free_space, of_search, recorded
-from collgs_async.cli.commands.map import check_place, download_command, write_map
+from collgs_async.cli.commands.map import check_place, download_command, read_background, write_map
 from collgs_async.client import Client
 from collgs_async.errors import CatalogueError
 from collgs_async.http.messages import printable
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from collgs_async.config.settings import Config
     from collgs_async.models.product import Product
+    from collgs_async.reporting.map.background import Background
     from collgs_async.selection.plan import Plan
     from collgs_async.transfer.quicklooks import Picture
 
@@ -57,6 +58,7 @@ async def _list(config: Config, args: Namespace, plan: Plan | None, report: DryR
     dry_run = getattr(args, "dry_run", False)
     order = read_order(args.sort) if args.sort else None
     place = check_place(args.map) if args.map else None
+    background = read_background(args)
     totals = ListingTotals()
     kept: list[Product] = []
     error: CatalogueError | None = None
@@ -84,7 +86,7 @@ async def _list(config: Config, args: Namespace, plan: Plan | None, report: DryR
             except CatalogueError as failure:
                 error = failure
         if place:
-            await _write_map(place, kept, client, selected, args, plan, error)
+            await _write_map(place, kept, client, selected, args, plan, error, background)
     if report is not None:
         report.write(of_search(selected, error))
     return _conclude(config, selected, totals, error, dry_run=dry_run)
@@ -119,6 +121,7 @@ async def _write_map(
     args: Namespace,
     plan: Plan | None,
     error: CatalogueError | None,
+    background: Background | None,
 ) -> None:
     """Write the map of the products, with the words of the query or of the plan's query."""
     config = client.config
@@ -133,6 +136,7 @@ async def _write_map(
         error=error,
         query=describe_query(parameters, selection),
         command=download_command(args, selected.queries[0].collection),
+        background=background,
     )
 
 

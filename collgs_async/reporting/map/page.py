@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from collgs_async.models.product import Product
+    from collgs_async.reporting.map.background import Background
 
 __all__ = ["page"]
 
@@ -32,6 +33,7 @@ _SCRIPTS: Final = (
     "canvas",
     "world",
     "rivers",
+    "tiles",
     "labels",
     "drape",
     "map",
@@ -66,6 +68,7 @@ def page(
     notes: Sequence[str] = (),
     command: str | None = None,
     whole_world: bool = True,
+    background: Background | None = None,
 ) -> str:
     """Return a page with map, timeline and table of products, which needs no network.
 
@@ -90,6 +93,9 @@ def page(
     whole_world
         Whether the world is detailed everywhere. Otherwise it is coarse outside the surroundings of products and area,
         which makes the page smaller by 200 kB.
+    background
+        The server whose tiles are shown below the scenes; the page says so, and requests images from it. None: the page
+        makes no request.
 
     Returns
     -------
@@ -106,13 +112,15 @@ def page(
     data = {
         "title": printable(title),
         "query": [printable(part) for part in query],
-        "notes": [printable(note) for note in notes],
+        "notes": [printable(note) for note in (*notes, *_background_note(background))],
+        "background": background and {"template": background.template, "credit": printable(background.credit)},
         "command": command and printable(command),
         "area": outline,
         "scenes": scenes,
     }
     return Template(_read("page.html")).substitute(
-        policy=_policy(script, style),
+        policy=_policy(script, style, background),
+        referrer="strict-origin" if background else "no-referrer",  # servers of tiles may refuse requests without
         title=html.escape(printable(title)),
         style=style,
         script=script,
@@ -126,10 +134,17 @@ def _read(name: str) -> str:
     return (_RESOURCES / name).read_text("utf-8")
 
 
-def _policy(script: str, style: str) -> str:
-    """Return a content security policy that permits this script, this style and embedded images only."""
+def _background_note(background: Background | None) -> list[str]:
+    if background is None:
+        return []
+    return [f"The background is requested from {background.host}, which learns what area is looked at."]
+
+
+def _policy(script: str, style: str, background: Background | None) -> str:
+    """Return a content security policy that permits this script, this style, embedded images and those tiles only."""
+    images = " ".join(["data:", *([background.origin] if background else [])])
     return (
-        f"default-src 'none'; script-src {_digest(script)}; style-src {_digest(style)}; img-src data:; "
+        f"default-src 'none'; script-src {_digest(script)}; style-src {_digest(style)}; img-src {images}; "
         "base-uri 'none'; form-action 'none'"
     )
 

@@ -16,9 +16,10 @@ function createLabels(world) {
     }
   }
 
-  function draw(context, view, theme, taken, grid) {
+  function draw(context, view, theme, taken, grid, { areDegreesOnly }) {
     const room = createRoom(view, taken);
     drawDegrees(context, view, theme, room, grid);
+    if (areDegreesOnly) return; // tiles have their own names
     drawCountries(context, view, theme, room);
     if (view.scale > 4000) drawCities(context, view, theme, room);
     drawRiverNames(context, view, theme, room, world.rivers);

@@ -1,6 +1,6 @@
 // Assemble the page.
 
-const { title, query, notes, command, area, scenes } = carried("scenes");
+const { title, query, notes, command, background, area, scenes } = carried("scenes");
 const byId = (id) => document.getElementById(id);
 const store = createStore(scenes);
 const colours = createColours();
@@ -13,14 +13,15 @@ byId("notes").append(...notes.map((note) => element("li", { textContent: note })
 byId("notes").hidden = !notes.length;
 showSummary();
 
+const projection = createProjection(linesOf([area, ...scenes.map(({ shape }) => shape)]));
 const layers = {
   footprints: scenes.some(({ shape }) => shape),
   pictures: !pictures.isEmpty,
   area: Object.keys(area).length > 0,
-  tiles: false,
+  tiles: Boolean(background) && areTilesFor(projection),
 };
 const legend = createLegend(store, colours, layers); // first, for it takes from the map's room
-const map = createMap(store, colours, area, createProjection(linesOf([area, ...scenes.map(({ shape }) => shape)])), pictures);
+const map = createMap(store, colours, area, projection, pictures, background);
 const timeline = createTimeline(store, colours, map);
 const table = createTable(store, colours, map, pictures);
 createPointing(map, store);

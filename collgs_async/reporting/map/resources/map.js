@@ -3,7 +3,7 @@
 const DEEPEST = 12; // scenes in a stack that shine through
 const MOST_PICTURES = 160; // that are draped at a time, the topmost ones
 
-function createMap(store, colours, area, projection, pictures) {
+function createMap(store, colours, area, projection, pictures, background) {
   const ground = createCanvas(document.getElementById("ground"));
   const raised = createCanvas(document.getElementById("raised"));
   const names = createCanvas(document.getElementById("names"));
@@ -11,6 +11,7 @@ function createMap(store, colours, area, projection, pictures) {
   const frame = document.getElementById("map");
   const view = createView(projection);
   const world = createWorld(projection);
+  const tiles = createTiles(background, view, projection, redraw);
   const labels = createLabels(world);
   const shapes = store.scenes.map((scene) => projectedShape(scene.shape, projection));
   const frames = store.scenes.map((scene) => projectedFrame(scene, projection));
@@ -44,6 +45,7 @@ function createMap(store, colours, area, projection, pictures) {
 
   function settle() {
     labels.settle(names.context, view);
+    if (store.layers.tiles) tiles.request();
     redraw();
   }
 
@@ -79,15 +81,26 @@ function createMap(store, colours, area, projection, pictures) {
     const drawn = pickedLast();
     const places = layers.footprints ? seen(drawn) : [];
     world.drawLand(context, view, theme);
+    const hasTiles = layers.tiles && tiles.draw(context);
+    if (hasTiles && colours.isDark) darken(context, theme);
     drawTints(context, places);
     if (layers.pictures) drawPictures(context, drawn);
-    world.drawLines(context, view, theme);
+    if (!hasTiles) world.drawLines(context, view, theme);
     drawGraticule(context, grid, theme);
     drawOutlines(context, places);
     if (layers.area) drawArea(context, theme);
     names.clear();
-    labels.draw(names.context, view, theme, covered(), grid);
+    labels.draw(names.context, view, theme, covered(), grid, { areDegreesOnly: hasTiles });
+    document.getElementById("credit").textContent = hasTiles ? background.credit : "Natural Earth";
     drawScale();
+  }
+
+  // Tiles are usually drawn on white, which would glare.
+  function darken(context, theme) {
+    context.save();
+    Object.assign(context, { globalAlpha: 0.45, fillStyle: theme.land });
+    context.fillRect(0, 0, view.width, view.height);
+    context.restore();
   }
 
   // However many scenes overlap, the map stays visible: their colours are blended first, and drawn as one layer.
@@ -292,6 +305,7 @@ function createMap(store, colours, area, projection, pictures) {
   }
 
   store.subscribe((changed) => {
+    if (changed.has("layers")) settle();
     if (["shown", "colour", "picked", "current", "layers"].some((name) => changed.has(name))) redraw();
     else if (changed.has("hovered")) drawRaised();
   });
