@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from collgs_async.catalogue.catalogue import Catalogue
 from collgs_async.config.settings import Config
+from collgs_async.errors import ConciseErrors
 from collgs_async.http.auth import Authenticator
 from collgs_async.http.credentials import find_credentials, passwords_at_hand
 from collgs_async.http.requester import StoreRequester
@@ -384,7 +385,7 @@ class Client:
         workers, progress = self._config.download_options.workers, self._progress
         run = Run(await self._open_downloader(), progress.listener, workers=workers, timing=self._session.timing)
         try:
-            with progress:
+            with ConciseErrors(), progress:
                 await run.download(products, None if report is None else Path(report))
         finally:
             self.report = run.report

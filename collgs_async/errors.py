@@ -24,11 +24,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from types import TracebackType
 
 __all__ = [
     "AuthenticationError",
     "CatalogueError",
     "CollgsError",
+    "ConciseErrors",
     "ConfigError",
     "ExhaustedError",
     "FileError",
@@ -145,3 +147,20 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return a suggestion to append to an error message: the known word most like `word`; empty if none is close."""
     near = difflib.get_close_matches(word, list(known), n=1)
     return f"; did you mean {near[0]}?" if near else ""
+
+
+class ConciseErrors:
+    """A context manager at the border of the library: errors of this package leave it without what is behind them.
+
+    The words of a cause are in the message; its traceback, through HTTP and the event loop, has hundreds of lines. The
+    traceback begins where the error leaves the context.
+    """
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, CollgsError):
+            error.__cause__, error.__suppress_context__, error.__traceback__ = None, True, None

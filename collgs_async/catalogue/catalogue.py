@@ -10,7 +10,7 @@ from collgs_async.catalogue.description import find_description
 from collgs_async.catalogue.first_sign_in import FirstSignIn
 from collgs_async.catalogue.page_sizes import CatalogueHints
 from collgs_async.catalogue.search import Search
-from collgs_async.errors import AuthenticationError, CatalogueError
+from collgs_async.errors import AuthenticationError, CatalogueError, ConciseErrors
 from collgs_async.http.requester import CatalogueRequester
 from collgs_async.models.query import Query
 
@@ -89,9 +89,10 @@ class Catalogue:
         CatalogueError
             The request failed, or the response holds no results.
         """
-        if self._first_sign_in is not None:
-            await self._first_sign_in(self._config.query)
-        return await self._collections()
+        with ConciseErrors():
+            if self._first_sign_in is not None:
+                await self._first_sign_in(self._config.query)
+            return await self._collections()
 
     async def _collections(self) -> list[Collection]:
         return await list_collections(CatalogueRequester(self._session), self._config.base_url, self._hints)
@@ -115,9 +116,10 @@ class Catalogue:
             The request failed, or there is no such collection.
         """
         collection = collection or self._config.needed_query().collection
-        if self._first_sign_in is not None:
-            await self._first_sign_in(Query.create(collection))
-        return await self._description(collection, CatalogueRequester(self._session))
+        with ConciseErrors():
+            if self._first_sign_in is not None:
+                await self._first_sign_in(Query.create(collection))
+            return await self._description(collection, CatalogueRequester(self._session))
 
     async def _look_up(self, collection: str) -> Description | None:
         """Return the description of a collection for a search; a failure is not repeated.

@@ -18,7 +18,7 @@ from collgs_async.catalogue.page_sizes import CatalogueHints, PageSizes
 from collgs_async.catalogue.recognition import foreign_names
 from collgs_async.catalogue.response import AddressTooLongError, Page, read_page
 from collgs_async.catalogue.spans import Span
-from collgs_async.errors import AuthenticationError, CatalogueError, ConfigError
+from collgs_async.errors import AuthenticationError, CatalogueError, ConciseErrors, ConfigError
 from collgs_async.http.network_errors import root_of
 from collgs_async.http.requester import CatalogueRequester
 from collgs_async.models.criteria import CRITERIA_KEYS
@@ -116,6 +116,12 @@ class Search:
         ConfigError
             The collection does not have one of the parameters, and `strict` is set.
         """
+        with ConciseErrors():
+            async with aclosing(self._found()) as products:
+                async for product in products:
+                    yield product
+
+    async def _found(self) -> AsyncGenerator[Product, None]:
         if self._before is not None:
             await self._before(self._query)
         await self._check_parameters()

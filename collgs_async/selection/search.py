@@ -10,6 +10,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from collgs_async.errors import ConciseErrors
 from collgs_async.models.criteria import Criteria
 from collgs_async.selection.aoi import read_area
 from collgs_async.selection.background import in_background
@@ -170,16 +171,17 @@ class SelectedProducts:
         CatalogueError
             A request failed, or the response holds no results.
         """
-        await self.prepare()
-        self._log_query()
-        async with aclosing(self._stages()) as products:
-            while self._count is None or self.yielded < self._count:
-                try:
-                    product = await anext(products)
-                except StopAsyncIteration:
-                    return
-                self.yielded += 1
-                yield product
+        with ConciseErrors():
+            await self.prepare()
+            self._log_query()
+            async with aclosing(self._stages()) as products:
+                while self._count is None or self.yielded < self._count:
+                    try:
+                        product = await anext(products)
+                    except StopAsyncIteration:
+                        return
+                    self.yielded += 1
+                    yield product
 
     def _stages(self) -> AsyncGenerator[Product, None]:
         """Chain the stages: filters first, so that the newest and the best are chosen among products that match."""

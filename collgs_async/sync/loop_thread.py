@@ -11,6 +11,8 @@ from concurrent.futures import Future, wait
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from collgs_async.errors import ConciseErrors
+
 if TYPE_CHECKING:
     from collections.abc import Coroutine
     from contextlib import AbstractAsyncContextManager
@@ -68,7 +70,8 @@ class LoopThread:
         except BaseException:
             coroutine.close()
             raise
-        return running.call(coroutine)
+        with ConciseErrors():
+            return running.call(coroutine)
 
     def clean_up(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """Run a coroutine in the loop without waiting for it; the loop does not end before it.
