@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from collgs_async.models.redaction import redacted
+from collgs_async.models.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,13 +84,6 @@ def html_words(body: bytes) -> str:
 def is_rate_limit_text(words: str) -> bool:
     """Whether an error message rejects one request too many."""
     return any(phrase in words.lower() for phrase in _TOO_MANY)
-
-
-def printable(text: str) -> str:
-    """Replace each unprintable character by a question mark, since a server's text could control the terminal."""
-    if text.isprintable():
-        return text
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def json_text(value: object, *, ascii_only: bool = True, **layout: Any) -> str:

@@ -7,8 +7,10 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
+from collgs_async.models.text import format_bytes, format_duration, plural
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from collgs_async.errors import CollgsError, ProductError
@@ -159,6 +161,9 @@ def _replaced(product: Product, times: Mapping[str, object]) -> dict[str, Any]:
     return record
 
 
+_SHOWN: Final = 10
+"""Rows of a table in a notebook."""
+
 _FIELDS: Final = tuple(one.name for one in fields(Product))
 
 EXISTS: Final = "exists"
@@ -181,7 +186,7 @@ class Status(StrEnum):
     """The archive is missing; the error says why."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Outcome:
     """The outcome of one product.
 
@@ -210,13 +215,55 @@ class Outcome:
     reason: str | None = None
     error: ProductError | None = None
 
+    def checksum(self, algorithm: str = "sha256") -> str:
+        """Return the digest of the archive in hexadecimal digits; the file is read for it now, once.
 
-@dataclass(frozen=True, slots=True)
+        Parameters
+        ----------
+        algorithm
+            A name that `hashlib` knows.
+
+        Raises
+        ------
+        ValueError
+            The product failed, so there is no archive.
+        OSError
+            The archive cannot be read, or has gone.
+        """
+        import hashlib
+
+        if self.path is None:
+            raise ValueError(f"{self.product.identifier} has no archive: {self.error}")
+        with self.path.open("rb") as file:
+            return hashlib.file_digest(file, algorithm).hexdigest()
+
+    @property
+    def _facts(self) -> dict[str, object]:
+        moved = f"{format_bytes(self.bytes)} in {format_duration(self.seconds)}" if self.bytes else None
+        return {
+            "status": str(self.status),
+            "why": self.reason if self.error is None else f"{type(self.error).__name__}: {self.error}",
+            "path": self.path,
+            "moved": moved,
+            "requests": self.attempts or None,
+        }
+
+    def __repr__(self) -> str:
+        shown = "".join(f", {name}={str(value)!r}" for name, value in self._facts.items() if value is not None)
+        return f"Outcome({self.product.identifier!r}{shown})"
+
+    def _repr_html_(self) -> str:
+        """Return a table for notebooks."""
+        from collgs_async.models.tables import facts_table
+
+        return facts_table(self.product.identifier, self._facts)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class Report:
-    """The outcome of a run.
+    """The outcome of a run, which a notebook displays as a table.
 
-    Successful outcomes are only counted, so that the report of a million products stays small; the file of ``--report``
-    has a line for every product.
+    The report of a million products stays small: `outcomes` is read as it is iterated.
 
     Attributes
     ----------
@@ -224,6 +271,8 @@ class Report:
         The number of products by status.
     elsewhere
         The number of skipped products that are missing, since another run was still fetching them.
+    outcomes
+        All outcomes, in order of time; each iteration reads them anew. Unpickled, it is a tuple.
     bytes
         Archive bytes transferred in this run.
     seconds
@@ -260,6 +309,7 @@ class Report:
     missing: tuple[str, ...] = ()
     elsewhere: int = 0
     unfinished_bytes: int = 0
+    outcomes: Collection[Outcome] = field(default=(), compare=False)
 
     @property
     def found(self) -> int:
@@ -271,3 +321,32 @@ class Report:
         """Whether the search was complete and every product found is here."""
         broken = self.search_error is not None or self.stopped_by is not None
         return not (self.failed or self.missing or self.elsewhere or broken)
+
+    @property
+    def _facts(self) -> dict[str, object]:
+        return {
+            "downloaded": self.downloaded,
+            "skipped": self.skipped,
+            "failed": self.failed,
+            "moved": f"{format_bytes(self.bytes)} in {format_duration(self.seconds)}",
+            "elsewhere": self.elsewhere or None,
+            "not in the catalogue": ", ".join(self.missing[:_SHOWN]) + ("…" if len(self.missing) > _SHOWN else ""),
+            "left out": ", ".join(f"{count} {reason}" for reason, count in self.left_out.items()),
+            "search error": self.search_error,
+            "stopped by": self.stopped_by,
+        }
+
+    def __repr__(self) -> str:
+        counts = f"downloaded={self.downloaded}, skipped={self.skipped}, failed={self.failed}"
+        return f"Report({counts}, bytes={self.bytes}, seconds={self.seconds:.1f}, ok={self.ok})"
+
+    def _repr_html_(self) -> str:
+        """Return tables for notebooks: the counts, and what failed."""
+        from collgs_async.models.tables import facts_table, rows_table
+
+        title = plural(self.found, "product")
+        summary = facts_table(title if self.ok else f"{title}; not everything is here", self._facts)
+        if not self.failures:
+            return summary
+        rows = [(one.product.identifier, one.error) for one in self.failures[:_SHOWN]]
+        return summary + rows_table(("failed", "why"), rows, more=len(self.failures) - _SHOWN)

@@ -5,7 +5,16 @@ from __future__ import annotations
 import math
 import re
 
-__all__ = ["format_bytes", "format_duration", "format_rate", "format_share", "parse_duration", "parse_rate", "plural"]
+__all__ = [
+    "format_bytes",
+    "format_duration",
+    "format_rate",
+    "format_share",
+    "parse_duration",
+    "parse_rate",
+    "plural",
+    "printable",
+]
 
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 _POWERS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
@@ -122,3 +131,10 @@ def _power(n: float) -> int:
 def _digits(n: float, power: int) -> str:
     value = n / 1000**power
     return f"{value:.1f}" if power and round(value, 1) < 100 else f"{value:.0f}"
+
+
+def printable(text: str) -> str:
+    """Replace each unprintable character by a question mark, since a server's text could control the terminal."""
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else "?" for letter in text)

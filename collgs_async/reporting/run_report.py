@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, Self
 from collgs_async.errors import ConfigError, StorageError
 from collgs_async.http.messages import json_text
 from collgs_async.models.product import ELSEWHERE, Report, Status
+from collgs_async.reporting.outcomes import Outcomes
 from collgs_async.storage.atomic import STDOUT, is_stream, unwritable_kind, write_file
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ _USERINFO = re.compile(r"([a-z][a-z0-9+.-]*://)[^\s/?#]*@", re.IGNORECASE)
 
 
 class RunReportWriter:
-    """Collects all outcomes of a run in little memory: successful ones are counted and spooled to disk.
+    """Collects all outcomes of a run in little memory: they are counted, and spooled to disk.
 
     A context manager; leaving it drops the spool, which has no name on disk and so does not outlive a killed process.
 
@@ -58,6 +59,7 @@ class RunReportWriter:
         self._elsewhere = 0
         self._bytes = 0
         self._failures: list[Outcome] = []
+        self._outcomes = Outcomes()
 
     def __enter__(self) -> Self:
         return self
@@ -82,6 +84,7 @@ class RunReportWriter:
         self._bytes += outcome.bytes
         if outcome.status is Status.FAILED:
             self._failures.append(outcome)
+        self._outcomes.add(outcome)
         if self._spool is not None:
             try:
                 self._spool.write(encoded(product_entry(outcome)) + b"\n")
@@ -110,6 +113,7 @@ class RunReportWriter:
             unfinished_bytes=max(0, moved - self._bytes),
             seconds=seconds,
             failures=tuple(self._failures),
+            outcomes=self._outcomes,
             search_total=search_total,
             search_pages=search_pages,
             search_error=search_error,

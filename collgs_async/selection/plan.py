@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -18,6 +19,7 @@ from collgs_async.errors import ConfigError, StorageError
 from collgs_async.http.messages import json_text
 from collgs_async.models.product import Product, RawTimes, read_time
 from collgs_async.models.query import Query
+from collgs_async.models.text import format_bytes, plural
 from collgs_async.selection.plan_form import FORMAT, VERSION, check_form
 from collgs_async.storage.atomic import write_file
 
@@ -34,6 +36,9 @@ MISSING: Final = "not in the catalogue"
 
 TWIN: Final = "with the name of another product"
 """The kind of exclusion for products whose name another product has as well."""
+
+_SHOWN: Final = 10
+"""Rows of a table in a notebook."""
 
 _USERINFO = re.compile(r"^([a-z][a-z0-9+.-]*://)[^\s/?#]*@", re.IGNORECASE)
 
@@ -60,9 +65,11 @@ class PlanExclusion:
         return cls(excluded.product.identifier, excluded.reason, excluded.kind)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Plan:
-    """The products to download, as selected at some time.
+    """The products to download, as selected at some time; a notebook displays the first ones as a table.
+
+    ``Products(plan.products)`` has them on a map, too.
 
     Attributes
     ----------
@@ -173,6 +180,31 @@ class Plan:
             write_file(path, (text.encode("utf-8", "backslashreplace") for text in self._texts()))
         except OSError as error:
             raise StorageError(f"{path}: the plan cannot be written: {error.strerror}") from error
+
+    def __repr__(self) -> str:
+        counts = f"{plural(len(self.products), 'product')}, {len(self.left_out):,} left out"
+        return f"<Plan of {counts}, {self.catalogue}, {self.created:%Y-%m-%d %H:%M} UTC>"
+
+    def _repr_html_(self) -> str:
+        """Return tables for notebooks: what was searched for, and the first products."""
+        from collgs_async.models.tables import facts_table, rows_table
+
+        reasons = Counter(one.kind or one.reason for one in self.left_out)
+        sizes = [product.size for product in self.products if product.size is not None]
+        facts = {
+            "catalogue": self.catalogue,
+            **{str(name): value for name, value in self.parameters.items()},
+            **{str(name): "an area" if name == "aoi" else value for name, value in self.selection.items()},
+            "size": f"{format_bytes(sum(sizes))} of {plural(len(sizes), 'product')}" if sizes else None,
+            "left out": ", ".join(f"{count} {reason}" for reason, count in reasons.items()),
+        }
+        rows = [
+            (one.identifier, (one.raw.start or "")[:19], "" if one.cloud_cover is None else f"{one.cloud_cover:.1f}")
+            for one in self.products[:_SHOWN]
+        ]
+        title = f"Plan of {plural(len(self.products), 'product')}, {self.created:%Y-%m-%d %H:%M} UTC"
+        heads = ("identifier", "sensing start", "cloud %")
+        return facts_table(title, facts) + rows_table(heads, rows, more=len(self.products) - _SHOWN)
 
     def __str__(self) -> str:
         return "".join(self._texts())

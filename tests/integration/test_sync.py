@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
+import pickle
 import re
 import signal
 import sys
+import traceback
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from collgs_async import CatalogueError, ConfigError, Query, Status, StorageError, sync
+from collgs_async import CatalogueError, Client, Config, ConfigError, Query, Status, StorageError, sync
 from collgs_async.demo.login import SignIn
 from collgs_async.models.progress import SilentProgress
 from tests.conftest import HANGS, fault, is_archive, level2_scenes
@@ -149,6 +152,48 @@ def test_progress_is_shown_unless_it_is_not_wanted(tmp_path: Path, capsys: pytes
     assert ["", "", "", ""] == [first.out, second.out, third.out, third.err]
     assert re.fullmatch(r"00:00:\d\d  1 product  [^\n]*\n", first.err)
     assert re.fullmatch(r"00:00:\d\d  2/2 products  [^\n]*\n", second.err)
+
+
+def test_the_report_has_each_outcome_with_path_and_checksum(tmp_path: Path) -> None:
+    scenes = level2_scenes(3)
+    with served(scenes, tmp_path / "store", faults={scenes[0].identifier: fault("missing")}) as server:
+        report = sync.run(settings(server, tmp_path), progress=None)
+
+    assert 3 == len(report.outcomes) == len(list(report.outcomes)) == len(list(report.outcomes))
+    for outcome in report.outcomes:
+        if outcome.path is None:
+            assert "HTTP 404: Not Found" == str(outcome.error)
+            with pytest.raises(ValueError, match="has no archive: HTTP 404"):
+                outcome.checksum()
+        else:
+            assert hashlib.sha256(outcome.path.read_bytes()).hexdigest() == outcome.checksum()
+            assert outcome.bytes == outcome.path.stat().st_size
+    copy = pickle.loads(pickle.dumps(report))
+    assert (2, 1, repr(report)) == (copy.downloaded, copy.failed, repr(copy))
+    assert list(map(repr, report.outcomes)) == list(map(repr, copy.outcomes))
+    assert "<td" in report._repr_html_()
+    assert "not everything is here" in report._repr_html_()
+
+
+def test_an_error_leaves_without_what_is_behind_it(tmp_path: Path) -> None:
+    """A notebook would print hundreds of lines, through HTTP and the event loop."""
+    config = Config.create(base_url="http://127.0.0.1:9/s", collection="S2_MSIL2A", retries=1, outage=0)
+
+    async def search() -> None:
+        async with Client(config) as client:
+            await client.search().collect()
+
+    async def download() -> None:
+        async with Client(config) as client:
+            async for product in client.catalogue.search():
+                await client.download(product)
+
+    for use in (lambda: sync.search(config), lambda: asyncio.run(search()), lambda: asyncio.run(download())):
+        with pytest.raises(CatalogueError, match=r"no connection to 127\.0\.0\.1:9") as caught:
+            use()
+        text = "".join(traceback.format_exception(caught.value))
+        assert len(text.splitlines()) < 40
+        assert "aiohttp" not in text
 
 
 def test_a_list_of_products_is_downloaded_in_one_session(tmp_path: Path) -> None:

@@ -436,3 +436,22 @@ def test_no_file_is_read_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(ConfigError, match="/dev/zero: expected at most 2 MB of JSON, found more"):
         Plan.read(Path("/dev/zero"))
+
+
+def test_a_plan_is_shown_in_few_words_and_in_a_table() -> None:
+    products = [Product(f"P{number}<", "https://h", cloud_cover=1.5, size=10**9) for number in range(12)]
+    shown = Plan.of(
+        "https://c",
+        products,
+        [PlanExclusion("X", "an older one", "older baseline")],
+        parameters={"parentIdentifier": "S2"},
+        selection={"aoi": {"type": "Point", "coordinates": [1, 2]}},
+    )
+
+    assert repr(shown).startswith("<Plan of 12 products, 1 left out, https://c, 20")
+    text = shown._repr_html_()
+    assert "P0&lt;" in text
+    assert "… and 2 more" in text
+    assert "12.0 GB of 12 products" in text
+    assert "1 older baseline" in text
+    assert "an area" in text
