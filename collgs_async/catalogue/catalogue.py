@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from collgs_async.catalogue.description import find_description
 from collgs_async.catalogue.first_sign_in import FirstSignIn
 from collgs_async.catalogue.page_sizes import CatalogueHints
 from collgs_async.catalogue.search import Search
+from collgs_async.catalogue.unknown import is_about_collection, unknown_collection
 from collgs_async.errors import AuthenticationError, CatalogueError, ConciseErrors
 from collgs_async.http.requester import CatalogueRequester
 from collgs_async.models.query import Query
@@ -77,6 +79,7 @@ class Catalogue:
             query or self._config.needed_query(),
             look_up=self._look_up,
             before=before,
+            explain=self._explained,
             strict=self._config.selection.strict,
             hints=self._hints,
         )
@@ -119,7 +122,22 @@ class Catalogue:
         with ConciseErrors():
             if self._first_sign_in is not None:
                 await self._first_sign_in(Query.create(collection))
-            return await self._description(collection, CatalogueRequester(self._session))
+            try:
+                return await self._description(collection, CatalogueRequester(self._session))
+            except CatalogueError as error:
+                if (explained := await self._explained(error, collection)) is error:
+                    raise
+                raise explained from error
+
+    async def _explained(self, error: CatalogueError, collection: str) -> CatalogueError:
+        """Return an error that names the nearest collection, if this one is refused; any other error is unchanged."""
+        if not is_about_collection(error):
+            return error
+        once = CatalogueRequester(replace(self._session, retries=1))
+        known: list[str] = []
+        with suppress(CatalogueError, AuthenticationError):
+            known = [one.identifier for one in await list_collections(once, self._config.base_url, self._hints)]
+        return error if collection in known else unknown_collection(error, collection, known)
 
     async def _look_up(self, collection: str) -> Description | None:
         """Return the description of a collection for a search; a failure is not repeated.

@@ -58,6 +58,8 @@ class Search:
         checked.
     before
         Called with the query before the first request, for instance to log in.
+    explain
+        Returns a better description of an error about a collection, when the first page fails; None: there is none.
     strict
         Whether unknown parameters are an error; otherwise they cause a warning.
     hints
@@ -81,6 +83,7 @@ class Search:
         *,
         look_up: Callable[[str], Awaitable[Description | None]] | None = None,
         before: Callable[[Query], Awaitable[None]] | None = None,
+        explain: Callable[[CatalogueError, str], Awaitable[CatalogueError]] | None = None,
         strict: bool = False,
         hints: CatalogueHints | None = None,
     ) -> None:
@@ -88,6 +91,7 @@ class Search:
         self._query = query
         self._look_up = look_up
         self._before = before
+        self._explain = explain
         self._strict = strict
         self._hints = hints or CatalogueHints(config.connection.page_size)
         requester = CatalogueRequester(session, outage=config.connection.outage)
@@ -142,6 +146,8 @@ class Search:
                     break
                 except CatalogueError as error:
                     failure = error
+                    if self._explain is not None and self.pages == 0:
+                        failure = await self._explain(error, self._query.collection)
                     break
                 is_new = without_link.pop(product.identifier, None) is None
                 if product.url is None:

@@ -24,6 +24,7 @@ import logging
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from collgs_async.errors import CatalogueError, CollgsError, NotAvailableError, ProductError, TransferError
@@ -171,6 +172,8 @@ class CatalogueRequester(Requester):
             # Parsing a large page would block the event loop, and with it the handling of signals.
             return await asyncio.to_thread(read, status, body) if len(body) > LARGE else read(status, body)
         except CatalogueError as error:
+            if status == HTTPStatus.NOT_FOUND and not self._has_answered:
+                error.args = (f"{error}; is {url} the right address (--base-url)?",)
             error.retry_after = parse_retry_after(answer.headers)
             error.away = error.retryable and (status in _AWAY or is_html(body))
             if (error.retry_after or 0) > max(MAX_RETRY_AFTER, self._outage):

@@ -100,7 +100,8 @@ def _box(value: object) -> tuple[str, str]:
     if max(abs(west), abs(east)) > 360:
         raise ValueError(f"expected longitudes from -360 to 360, found {quote_value(value)}")
     if max(abs(south), abs(north)) > 90:
-        raise ValueError(f"expected latitudes from -90 to 90, found {quote_value(value)}")
+        swapped = "; longitude comes first" if max(abs(west), abs(east)) <= 90 else ""
+        raise ValueError(f"expected latitudes from -90 to 90, found {quote_value(value)}{swapped}")
     if south > north:
         raise ValueError(f"expected south below north (W,S,E,N), found {quote_value(value)}")
     if max(abs(west), abs(east)) <= 180:

@@ -34,7 +34,7 @@ def summary_lines(report: Report, folder: Path, *, interrupted: bool = False) ->
     return [
         _headline(report, interrupted=interrupted),
         *([f"The archives are in {_format_path(folder)}."] if report.downloaded else []),
-        *([_search_line(report, report.search_error)] if report.search_error else []),
+        *([_search_line(report, report.search_error)] if report.search_error and report.found else []),
         *_failure_lines(report.failures),
         *missing_lines(report.missing),
         *_advice(report, interrupted=interrupted),
@@ -110,7 +110,7 @@ def _amount(report: Report) -> str:
 
 
 def _search_line(report: Report, error: CollgsError) -> str:
-    if report.search_total is None or not report.found:
+    if report.search_total is None:
         return f"The search ended early: {_one_line(error)}"
     return f"The search ended early, at {report.found} of {plural(report.search_total, 'product')}: {_one_line(error)}"
 
@@ -142,10 +142,16 @@ def _advice(report: Report, *, interrupted: bool) -> Iterator[str]:
         return
     if isinstance(report.stopped_by, StorageError):
         yield "Make room or mend the folder, then run the same command again: what has arrived is kept."
-    elif interrupted or report.search_error or report.elsewhere or len(final) < report.failed:
+    elif interrupted or _may_go_on(report) or report.elsewhere or len(final) < report.failed:
         yield "Run the same command again: what is here is kept, unfinished files go on where they stopped."
     elif final:
         yield "The store does not hand these out; running the same command again soon will not help."
+
+
+def _may_go_on(report: Report) -> bool:
+    """Whether a search that ended early may get further the next time; one that was refused at its start will not."""
+    error = report.search_error
+    return error is not None and bool(report.found or getattr(error, "retryable", True))
 
 
 def _one_line(error: CollgsError | None) -> str:

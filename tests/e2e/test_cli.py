@@ -91,7 +91,7 @@ async def test_the_sample_is_a_right_configuration(
 WRONG_FLAGS = [
     (["--bbox", "5,49,6"], '--bbox: expected four numbers W,S,E,N in degrees, found "5,49,6"'),
     (["--bbox", "5,50,6,49"], r'--bbox: expected south below north \(W,S,E,N\), found "5,50,6,49"'),
-    (["--bbox", "5,-91,6,49"], '--bbox: expected latitudes from -90 to 90, found "5,-91,6,49"'),
+    (["--bbox", "5,-91,6,49"], '--bbox: expected latitudes from -90 to 90, found "5,-91,6,49"; longitude comes first'),
     (["--bbox", "-73.4,x,-73.2,45.9"], '--bbox: expected four numbers W,S,E,N in degrees, found "-73.4,x,-73.2,45.9"'),
     (["--start", "tomorrow"], '--start: expected an ISO 8601 date or time such as .*, found "tomorrow"'),
     (["--end", "2025-02-30"], '--end: expected an ISO 8601 date or time such as .*, found "2025-02-30"'),

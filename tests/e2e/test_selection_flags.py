@@ -340,7 +340,7 @@ async def test_what_is_missing_is_named_and_the_exit_code_tells(
         (["--tile", "99ABC"], '--tile: expected tiles such as 31UGR,32ULV, found "99ABC"'),
         (["--best-per", "year"], '--best-per: expected tile, day, month or several of these, found "year"'),
         (["--best-per", "day", "--by", "beauty"], '--by: expected cloud or coverage, found "beauty"'),
-        (["--ids", "nowhere.txt"], '--ids: expected a file with identifiers, .*, found "nowhere.txt"'),
+        (["--ids", "nowhere.txt"], '--ids: expected a file with identifiers, .*, found "nowhere.txt": it is missing'),
         (["--ids", "empty.txt"], "empty.txt: expected identifiers, one a line, found none"),
         (["--ids", "odd.txt"], 'odd.txt, line 2: expected the identifier of a product, found "<html>"'),
         (

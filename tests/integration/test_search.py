@@ -207,8 +207,10 @@ async def test_unknown_collection_is_told_in_the_servers_words_and_not_asked_for
 
     error = await refused(site, parameters={"parentIdentifier": "S9_NONE"})
 
-    assert "the catalogue answered HTTP 400: Unknown parentId 'S9_NONE'" == str(error)
-    assert (1, []) == (len(site.server.requests), sleeps.seconds)
+    words = "the catalogue answered HTTP 400: Unknown parentId 'S9_NONE'"
+    assert f"{words}; `collgs-async collections` lists all" == str(error)
+    assert ["S9_NONE", None] == [hit.query.get("parentIdentifier") for hit in site.server.requests]
+    assert [] == sleeps.seconds
 
 
 async def test_page_maximum_is_learnt_from_an_xml_refusal_too(serve: Callable[..., Any]) -> None:

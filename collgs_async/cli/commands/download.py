@@ -7,6 +7,7 @@ import logging
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from collgs_async.cli.nothing import describe_nothing
 from collgs_async.client import Client
 from collgs_async.errors import CollgsError, ConfigError
 from collgs_async.models.product import Report
@@ -34,12 +35,13 @@ async def download(config: Config, args: Namespace, console: ConsoleHandler) -> 
         return await search(config, args, plan)
     failure: CollgsError | None = None
     interrupted = False
+    nothing: list[str] = []
     with ExitStack() as display:
         client = Client(config, display.enter_context(console.progress(config, args)))
         try:
             async with client:
                 if plan is None:
-                    await client.download_all(report=args.report)
+                    nothing = await _download_all(client, args)
                 else:
                     await client.download_plan(plan, report=args.report)
         except ConfigError:
@@ -54,9 +56,19 @@ async def download(config: Config, args: Namespace, console: ConsoleHandler) -> 
             if failure is not None:
                 log.error("%s", failure)
             if interrupted or client.report != Report():
-                for line in summary_lines(client.report, config.output_directory, interrupted=interrupted):
+                summary = summary_lines(client.report, config.output_directory, interrupted=interrupted)
+                for line in [*summary, *nothing]:
                     log.info("%s", line)
     return 0 if client.report.ok and failure is None else 1
+
+
+async def _download_all(client: Client, args: Namespace) -> list[str]:
+    """Download all that the search finds; return what to say if that is nothing."""
+    selected = client.search()
+    report = await client.download_all(selected, report=args.report)
+    if report.found or report.missing or report.search_error:
+        return []
+    return await describe_nothing(client, report.left_out, selected.area.box if selected.area else None)
 
 
 def _check_listing_flags(args: Namespace) -> None:

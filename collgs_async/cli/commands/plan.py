@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from collgs_async.cli.nothing import describe_nothing
 from collgs_async.client import Client
 from collgs_async.config.settings import Config, Selection
 from collgs_async.errors import ConfigError
@@ -33,6 +34,7 @@ async def make_plan(config: Config, args: Namespace) -> int:
         _refuse_to_replace(target, force=args.force)
     async with Client(config) as client:
         plan = await client.create_plan(sizes=args.sizes)
+        nothing = [] if plan.products or plan.left_out else await describe_nothing(client, (), None)
     if not args.dry_run:
         plan.write(target)
     missing = [one.identifier for one in plan.left_out if one.kind == MISSING]
@@ -42,6 +44,8 @@ async def make_plan(config: Config, args: Namespace) -> int:
     log.info("%s%s", f"{target or 'the plan'} would hold " if args.dry_run else f"{target}: ", _summary(plan))
     if left_out:
         log.info("%s", excluded_line(left_out))
+    for line in nothing:
+        log.info("%s", line)
     if plan.products and not args.dry_run and target != STDOUT:
         log.info("pull it with `collgs-async --plan %s`", target)
     return 1 if missing or left_out[TWIN] else 0

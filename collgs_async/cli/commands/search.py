@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from collgs_async.cli.commands.dry_run import NoListing, incomplete, log_free_space, of_search, recorded
 from collgs_async.cli.commands.map import check_place, download_command, read_background, write_map
+from collgs_async.cli.nothing import describe_nothing
 from collgs_async.client import Client
 from collgs_async.errors import CatalogueError
 from collgs_async.http.messages import printable
@@ -87,13 +88,13 @@ async def _list(config: Config, args: Namespace, plan: Plan | None, report: DryR
                 error = failure
         if place:
             await _write_map(place, kept, client, selected, args, plan, error, background)
-    if report is not None:
-        report.write(of_search(selected, error))
-    return _conclude(config, selected, totals, error, dry_run=dry_run)
+        if report is not None:
+            report.write(of_search(selected, error))
+        return await _conclude(client, selected, totals, error, dry_run=dry_run)
 
 
-def _conclude(
-    config: Config,
+async def _conclude(
+    client: Client,
     selected: SelectedProducts | PlannedProducts,
     totals: ListingTotals,
     error: CatalogueError | None,
@@ -107,10 +108,19 @@ def _conclude(
         log.error("%s", error)
         return 1
     if dry_run and totals.bytes:
-        log_free_space(config.output_directory, totals.bytes - totals.here)
+        log_free_space(client.config.output_directory, totals.bytes - totals.here)
     words = totals.words(selected.total, dry_run=dry_run)
     log.info("%s%s", words, f". {excluded_line(selected.excluded)}" if selected.excluded else "")
-    return 1 if selected.missing else 0
+    if selected.missing:
+        return 1
+    if isinstance(selected, SelectedProducts) and not (totals.count or totals.skipped):
+        for line in await describe_nothing(client, selected.excluded, _box(selected)):
+            log.info("%s", line)
+    return 0
+
+
+def _box(selected: SelectedProducts) -> tuple[float, float, float, float] | None:
+    return selected.area.box if selected.area else None
 
 
 async def _write_map(
@@ -158,6 +168,8 @@ async def quicklooks(config: Config, *, dry_run: bool = False) -> int:
                 await _fetch(client, wanted, counts)
         except CatalogueError as failure:
             error = failure
+        is_empty = not (counts or error or selected.missing)
+        nothing = await describe_nothing(client, selected.excluded, _box(selected)) if is_empty else []
     for line in missing_lines(selected.missing):
         log.error("%s", line)
     if error:
@@ -165,6 +177,8 @@ async def quicklooks(config: Config, *, dry_run: bool = False) -> int:
     first = "would be saved" if dry_run else "saved"
     words = ", ".join(f"{counts[what]} {what}" for what in (first, *_OTHERS) if counts[what] or what == first)
     log.info("%s%s", words, f". {excluded_line(selected.excluded)}" if selected.excluded else "")
+    for line in nothing:
+        log.info("%s", line)
     return 1 if counts["failed"] or error or selected.missing else 0
 
 

@@ -506,8 +506,14 @@ def test_a_search_that_ended_early_says_so_in_the_words_of_the_server() -> None:
 
 
 def test_a_search_that_found_nothing_before_it_failed_is_no_empty_result() -> None:
-    lines = summary_lines(Report(search_error=CatalogueError("HTTP 500")), Path("downloads"))
-    assert ["Nothing was downloaded.", "The search ended early: HTTP 500", AGAIN] == lines
+    """The error itself has been logged when it happened, and nothing has been logged since."""
+    lines = summary_lines(Report(search_error=CatalogueError("HTTP 500", retryable=True)), Path("downloads"))
+    assert ["Nothing was downloaded.", AGAIN] == lines
+
+
+def test_running_again_is_not_advised_where_the_search_was_refused() -> None:
+    lines = summary_lines(Report(search_error=CatalogueError("HTTP 400: Unknown parentId")), Path("downloads"))
+    assert ["Nothing was downloaded."] == lines
 
 
 def test_bytes_of_unfinished_archives_are_told_apart() -> None:
