@@ -1236,10 +1236,48 @@ def test_a_frame_that_gets_its_room_later_shows_the_map_then(browser: Browser, t
 
     inside = "document.querySelector('iframe').contentDocument"
     tab.until(f"{inside}.querySelectorAll('.row').length === 3")
+    tab.until(f"{inside}.getElementById('time-title').textContent === 'Acquisitions by day'")
     tab.until(f"/^[0-9,]+ km$/.test({inside}.getElementById('scale-text').textContent)")
     x, y = tab.middle("iframe")
     tab.click((x - 200, y))
     tab.until(f"!{inside}.getElementById('scene').hidden")
+
+
+def resized(tab: Tab, width: int, height: int) -> tuple[float, float]:
+    """Give the page another size, and say from where to where the scenes reach then, as shares of the map."""
+    tab.call("Emulation.setDeviceMetricsOverride", mobile=False, width=width, height=height, deviceScaleFactor=1)
+    tab.ask("new Promise((done) => setTimeout(done, 300))")  # the map settles after 120 ms
+    reach: list[float] = tab.ask(
+        """(() => {
+            const surface = document.getElementById("raised");
+            const { left, top, width, height } = surface.getBoundingClientRect();
+            const isOver = [...Array(101).keys()].filter((step) => {
+                const where = { clientX: left + (width * step) / 100, clientY: top + height / 2, pointerType: "mouse" };
+                surface.dispatchEvent(new PointerEvent("pointermove", where));
+                return surface.classList.contains("over");
+            });
+            return [isOver[0] / 100, isOver.at(-1) / 100];
+        })()"""
+    )
+    return reach[0], reach[1]
+
+
+def test_the_map_shows_everything_at_any_size_until_the_reader_moves_it(show: Callable[..., Tab]) -> None:
+    """A frame below the fold of a notebook may begin with another size than it is read with."""
+    tab = show(row_of_three(), width=300, height=150)
+
+    for width, height in ((1440, 900), (500, 700), (1000, 680)):
+        first, last = resized(tab, width, height)
+        assert 0 < first < 0.25, (width, height)
+        assert 0.75 < last < 1, (width, height)
+
+    tab.ask("document.querySelector('#raised').focus()")
+    tab.press("+", "+", "+")
+    assert (0.0, 1.0) == resized(tab, 1440, 900)
+    tab.press("0")
+    first, last = resized(tab, 1200, 800)
+    assert 0 < first < 0.25
+    assert 0.75 < last < 1
 
 
 def test_a_notebook_with_little_to_show_has_no_more_rows() -> None:

@@ -57,6 +57,7 @@ function createTimeline(store, colours, map) {
     const span = Math.max(limits[1] - limits[0], 1);
     unit = BIN_UNITS.find((candidate) => (innerWidth() / (span + unitWidth(candidate))) * unitWidth(candidate) >= 8);
     unit ??= BIN_UNITS.at(-1);
+    document.getElementById("time-title").textContent = `Acquisitions by ${unit.name}`;
     domain = [unitStart(unit, limits[0]), unitStart(unit, limits[1], 1)];
     all = binsOf([...scenes.keys()]);
     tallest = largest(all.map(({ places }) => places.length));
@@ -204,7 +205,6 @@ function createTimeline(store, colours, map) {
   canvas.fit();
   arrange();
   draw();
-  document.getElementById("time-title").textContent = limits ? `Acquisitions by ${unit.name}` : "Acquisitions";
   plot.classList.toggle("without", !limits);
   return { draw };
 
