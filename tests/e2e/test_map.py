@@ -616,7 +616,7 @@ def test_every_control_is_reached_by_the_tab_key(show: Callable[..., Tab]) -> No
         reached.add(tab.ask("document.activeElement.id"))
 
     wanted = {"theme", "raised", "by-date", "by-cloud", "zoom-in", "zoom-out", "zoom-fit", "handle-from", "handle-to"}
-    assert {*wanted, "cloud", "grid", "pick-all"} <= reached
+    assert {*wanted, "show-footprints", "cloud", "grid", "pick-all"} <= reached
 
 
 def test_sorting_by_a_column(show: Callable[..., Tab]) -> None:
@@ -1325,6 +1325,13 @@ def test_the_world_is_made_of_a_topology_and_a_shapefile(tmp_path: Path, capsys:
     assert [0] == made["borders"]
     assert [["Lëtzebuerg", 6.13, 49.61]] == made["cities"]
     assert 3 == len(made["arcs"])
+
+
+def test_a_picture_of_gigapixels_is_left_out() -> None:
+    """Its file has a few kilobytes, and to show it a browser would need gigabytes."""
+    bomb = png(1, 1)[:16] + struct.pack(">II", 60_000, 60_000) + png(1, 1)[24:]
+
+    assert ["S2B"] == [*json.loads(between(page([], quicklooks={"S2A": bomb, "S2B": png(2, 2)}), "quicklooks-data"))]
 
 
 def test_quicklooks_are_carried_as_they_are() -> None:

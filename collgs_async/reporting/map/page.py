@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
+import math
 from importlib.resources import files
 from string import Template
 from typing import TYPE_CHECKING, Any, Final
 
 from collgs_async.http.messages import json_text, printable
-from collgs_async.models.images import image_type
+from collgs_async.models.images import image_size, image_type
 from collgs_async.reporting.map.outlines import outlines
 from collgs_async.reporting.map.scenes import feature
 from collgs_async.reporting.map.world import box_around, details, read_world, world_around
@@ -54,6 +55,9 @@ _DETAIL_BYTES: Final = 150_000
 _FEW_DETAIL_BYTES: Final = 30_000
 """The same where the page is to be small."""
 
+_MOST_PIXELS: Final = 4_000_000
+"""Of a preview: some kilobytes may hold gigapixels, and the list shows many previews at a time."""
+
 _RESOURCES = files("collgs_async.reporting.map") / "resources"
 
 
@@ -83,7 +87,8 @@ def page(
     query
         What was asked for, such as the area, the dates and the cloud cover: the line below the heading.
     quicklooks
-        Small previews (JPEG, PNG, GIF or WebP) by identifier; other formats are left out. They are embedded unchanged.
+        Small previews (JPEG, PNG, GIF or WebP) by identifier, embedded unchanged; other formats, and more than four
+        megapixels, are left out.
     overlap
         The percentage of the area that each product covers, by identifier.
     notes
@@ -160,9 +165,9 @@ def _embedded(data: object) -> str:
 
 
 def _images(quicklooks: Mapping[str, bytes]) -> dict[str, str]:
-    """Return each preview as a data URL."""
+    """Return each preview as a data URL, but none that would take the browser's memory."""
     return {
         identifier: f"data:{kind.media_type};base64,{base64.b64encode(image).decode()}"
         for identifier, image in quicklooks.items()
-        if (kind := image_type(image))
+        if (kind := image_type(image)) and math.prod(image_size(image) or (0,)) <= _MOST_PIXELS
     }
