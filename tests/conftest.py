@@ -57,8 +57,9 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 @pytest.fixture(autouse=True)
-def _clean_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test may depend on the proxies or settings of the user who runs it."""
+def _clean_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No test may depend on the proxies or settings of the user who runs it, or write into that user's cache."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
     for name in list(os.environ):
         if name.upper().endswith("_PROXY") or name.startswith("COLLGS_"):
             monkeypatch.delenv(name)

@@ -1,6 +1,7 @@
 """Completion scripts for three shells, generated from the tree of commands.
 
-Each script is self-contained: completing does not start Python.
+Each script is self-contained: completing does not start Python. The names of collections are read from the file that
+`known_collections` writes.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ _CHOICES: Final = {**{option.key: option.choices for option in OPTIONS}, "topic"
 """Values of what argparse itself does not restrict."""
 
 
+_Takes: TypeAlias = Literal["nothing", "text", "file", "folder", "collection"]
+
+
 @dataclass(frozen=True, slots=True)
 class _Word:
     """A flag or an argument, and its values.
@@ -41,7 +45,7 @@ class _Word:
 
     names: tuple[str, ...]
     help: str
-    takes: Literal["nothing", "text", "file", "folder"]
+    takes: _Takes
     choices: tuple[str, ...]
 
 
@@ -72,13 +76,15 @@ def _command(name: str) -> _Command:
 
 def _word(action: argparse.Action) -> _Word:
     metavar = str(action.metavar)
-    takes: Literal["nothing", "text", "file", "folder"] = "text"
+    takes: _Takes = "text"
     if action.nargs == 0:
         takes = "nothing"
     elif "FILE" in metavar:
         takes = "file"
     elif "DIR" in metavar:
         takes = "folder"
+    elif action.dest == "parameters.parentIdentifier" or metavar == "COLLECTION":
+        takes = "collection"
     choices = tuple(map(str, action.choices or _CHOICES.get(action.dest, ())))
     return _Word(tuple(action.option_strings), (action.help or "").replace("%%", "%"), takes, choices)
 
@@ -143,6 +149,14 @@ _collgs_async_among() {{
   compopt +o default 2>/dev/null
   COMPREPLY=($(compgen -W "$1" -- "$current"))
 }}
+_collgs_async_collections() {{
+  local name cache=$HOME/.cache
+  [[ ${{XDG_CACHE_HOME-}} == /* ]] && cache=$XDG_CACHE_HOME
+  compopt +o default 2>/dev/null
+  while IFS= read -r name; do
+    [[ $name == "$current"* ]] && COMPREPLY+=("$name")
+  done 2>/dev/null <"$cache/collgs-async/collections"
+}}
 _collgs_async_folders() {{
   local IFS=$'\\n'
   compopt -o filenames 2>/dev/null
@@ -155,7 +169,8 @@ def _bash_values(word: _Word) -> str:
     if word.choices:
         return f"_collgs_async_among {shlex.quote(' '.join(word.choices))}"
     # Bash itself completes files where the script returns nothing.
-    return {"file": ":", "folder": "_collgs_async_folders"}.get(word.takes, "_collgs_async_among ''")
+    completers = {"file": ":", "folder": "_collgs_async_folders", "collection": "_collgs_async_collections"}
+    return completers.get(word.takes, "_collgs_async_among ''")
 
 
 # ----------------------------------------------------------------------------------------------------------- zsh
@@ -195,6 +210,13 @@ _collgs_async() {{
     yield from """\
   esac
 }
+_collgs_async_collections() {
+  local cache=$HOME/.cache
+  [[ ${XDG_CACHE_HOME-} == /* ]] && cache=$XDG_CACHE_HOME
+  local -a names
+  [[ -r $cache/collgs-async/collections ]] && names=(${(f)"$(<$cache/collgs-async/collections)"})
+  compadd -a names
+}
 if [[ ${funcstack[1]} == _collgs-async ]]; then
   _collgs_async "$@"
 else
@@ -213,7 +235,12 @@ def _zsh_value(word: _Word) -> str:
     """Return the name and the choices of a value, in the syntax of ``_arguments``."""
     if word.choices:
         return f"value:({' '.join(word.choices)})"
-    return {"file": "file:_files", "folder": "folder:_files -/"}.get(word.takes, "value: ")
+    completers = {
+        "file": "file:_files",
+        "folder": "folder:_files -/",
+        "collection": "collection:_collgs_async_collections",
+    }
+    return completers.get(word.takes, "value: ")
 
 
 # ---------------------------------------------------------------------------------------------------------- fish
@@ -240,6 +267,11 @@ function __collgs_async_is
     test -n "$command"; or set command none
     contains -- $command $argv
 end
+function __collgs_async_collections
+    set -l cache ~/.cache
+    string match -q '/*' -- "$XDG_CACHE_HOME"; and set cache $XDG_CACHE_HOME
+    test -r $cache/collgs-async/collections; and cat $cache/collgs-async/collections
+end
 complete -c collgs-async -f""".splitlines()
     for command in commands:
         yield f"complete -c collgs-async -n '__collgs_async_is none' -a {command.name} -d {_fish_quoted(command.help)}"
@@ -265,7 +297,8 @@ def _fish_value(word: _Word) -> str:
         return f"{required} -f -a {_fish_quoted(' '.join(word.choices))}"
     if word.takes == "file":
         return f"{required} -F"
-    return f"{required} -f" + (" -a '(__fish_complete_directories)'" if word.takes == "folder" else "")
+    completers = {"folder": "__fish_complete_directories", "collection": "__collgs_async_collections"}
+    return f"{required} -f" + (f" -a '({completers[word.takes]})'" if word.takes in completers else "")
 
 
 def _fish_quoted(text: str) -> str:

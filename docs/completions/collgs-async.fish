@@ -17,6 +17,11 @@ function __collgs_async_is
     test -n "$command"; or set command none
     contains -- $command $argv
 end
+function __collgs_async_collections
+    set -l cache ~/.cache
+    string match -q '/*' -- "$XDG_CACHE_HOME"; and set cache $XDG_CACHE_HOME
+    test -r $cache/collgs-async/collections; and cat $cache/collgs-async/collections
+end
 complete -c collgs-async -f
 complete -c collgs-async -n '__collgs_async_is none' -a search -d 'list what matches, as a table or on a map'
 complete -c collgs-async -n '__collgs_async_is none' -a collections -d 'list the collections of the catalogue'
@@ -43,7 +48,7 @@ complete -c collgs-async -n '__collgs_async_is search none download' -l map -r -
 complete -c collgs-async -n '__collgs_async_is search none download' -l quicklooks -l no-quicklooks -d 'whether that page shows small pictures of the scenes (default: yes)'
 complete -c collgs-async -n '__collgs_async_is search none download' -l tiles -r -f -d 'a background for that page: tiles of a server, such as https://tiles.example/{z}/{x}/{y}.png, which the page then requests; without it the page makes no request'
 complete -c collgs-async -n '__collgs_async_is search none download' -l tiles-credit -r -f -d 'whom that page credits for the tiles (default: their host)'
-complete -c collgs-async -n '__collgs_async_is search quicklooks plan none download' -l collection -r -f -d 'the collection to search, such as S2_MSIL1C'
+complete -c collgs-async -n '__collgs_async_is search quicklooks plan none download' -l collection -r -f -a '(__collgs_async_collections)' -d 'the collection to search, such as S2_MSIL1C'
 complete -c collgs-async -n '__collgs_async_is search quicklooks plan none download' -l bbox -r -f -d 'only products that meet this box, in degrees; W above E crosses the antimeridian'
 complete -c collgs-async -n '__collgs_async_is search quicklooks plan none download' -l start -r -f -d 'only products sensed at or after this date, time or day: 30d and 2w ago, yesterday, today (UTC)'
 complete -c collgs-async -n '__collgs_async_is search quicklooks plan none download' -l end -r -f -d 'only products sensed at or before this time (UTC); a day means its end'
@@ -104,7 +109,7 @@ complete -c collgs-async -n '__collgs_async_is demo' -l sign-in -r -f -a 'html s
 complete -c collgs-async -n '__collgs_async_is demo' -l serve -d 'only serve, and say how to use it'
 complete -c collgs-async -n '__collgs_async_is demo' -l dry-run -d 'list what the demo would pull, and leave'
 complete -c collgs-async -n '__collgs_async_is demo' -l port -r -f -d 'where to serve (default: any free port)'
-complete -c collgs-async -n '__collgs_async_is describe' -f
+complete -c collgs-async -n '__collgs_async_is describe' -f -a '(__collgs_async_collections)'
 complete -c collgs-async -n '__collgs_async_is plan' -F
 complete -c collgs-async -n '__collgs_async_is verify' -f -a '(__fish_complete_directories)'
 complete -c collgs-async -n '__collgs_async_is init' -F

@@ -47,6 +47,7 @@ class Terminal:
     def __init__(self, words: list[str], folder: Path) -> None:
         self.line, theirs = pty.openpty()
         environ = {**os.environ, "TERM": "dumb", "HISTFILE": "/dev/null", "HOME": str(folder)}
+        environ.pop("XDG_CACHE_HOME", None)
         starter = [sys.executable, "-c", ON_A_TERMINAL, str(theirs), *words]
         self.process = subprocess.Popen(starter, cwd=folder, env=environ, pass_fds=[theirs])
         os.close(theirs)
@@ -77,6 +78,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     inside.mkdir()
     (inside / "my plan.json").touch()
     (inside / "mylake").mkdir()
+    kept = inside / ".cache" / "collgs-async" / "collections"  # bash and zsh have their home there
+    kept.parent.mkdir(parents=True)
+    kept.write_text("S2_MSIL1C\nS1_SAR_GRD\n")
     return inside
 
 
@@ -96,6 +100,11 @@ def terminal(request: pytest.FixtureRequest, folder: Path) -> Iterator[Terminal]
 COMPLETED = [
     ("sea", "<search>"),
     ("--collection S2_MSIL2A --latest-b", "<--collection> <S2_MSIL2A> <--latest-baseline>"),
+    ("--collection S2", "<--collection> <S2_MSIL1C>"),
+    ("search --collection=S1", "<search> <--collection=S1_SAR_GRD>"),
+    ("describe S1", "<describe> <S1_SAR_GRD>"),
+    ("describe S9", "<describe> <S9>"),
+    ("-j 2 -o myl", "<-j> <2> <-o> <mylake/?>"),
     ("--verify str", "<--verify> <structure>"),
     ("--verify=str", "<--verify=structure>"),
     ("--output search pla", "<--output> <search> <plan>"),
@@ -127,7 +136,7 @@ def test_what_another_command_has_is_not_offered(terminal: Terminal) -> None:
 def fish(folder: Path, typed: str) -> list[str]:
     """What fish offers, each without its description."""
     words = f"source ../script.fish; complete -C 'collgs-async {typed}'"
-    environ = {**os.environ, "HOME": str(folder.parent)}
+    environ = {**os.environ, "HOME": str(folder.parent), "XDG_CACHE_HOME": str(folder / ".cache")}
     ended = subprocess.run([shell("fish"), "-N", "-c", words], cwd=folder, env=environ, capture_output=True, text=True)
     assert (0, "") == (ended.returncode, ended.stderr)
     return [line.split("\t")[0] for line in ended.stdout.splitlines()]
@@ -138,6 +147,8 @@ def fish(folder: Path, typed: str) -> list[str]:
     [
         ("", [*sorted(COMMANDS)]),
         ("sea", ["search"]),
+        ("--collection S", ["S1_SAR_GRD", "S2_MSIL1C"]),
+        ("describe S2", ["S2_MSIL1C"]),
         ("--verify s", ["size", "structure"]),
         ("--verify=s", ["--verify=size", "--verify=structure"]),
         ("--output my", ["mylake/"]),

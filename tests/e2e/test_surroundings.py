@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from collgs_async import Config, __version__
+from collgs_async.cli.known_collections import keep_names
 from collgs_async.config.settings import PROJECT_URL
 from collgs_async.demo.login import SignIn
 from collgs_async.errors import ConfigError
@@ -271,6 +272,45 @@ async def test_a_malformed_proxy_is_refused_in_one_line(run_cli: CommandHere) ->
 
     line = "error: ALL_PROXY: expected an http proxy such as http://proxy:3128, found no host and port\n"
     assert (2, line) == (ended.code, ended.err)
+
+
+# ------------------------------------------------------------------------------------------- names for completion
+
+
+async def test_the_names_of_collections_are_kept_for_completion(
+    serve: Callable[..., Any], run_cli: CommandHere, tmp_path: Path
+) -> None:
+    site = await serve(level2_scenes(2))
+    words = ("collections", "--base-url", site.server.url)
+    at_home = tmp_path / "home" / ".cache" / "collgs-async" / "collections"
+    elsewhere = tmp_path / "cache" / "collgs-async" / "collections"
+
+    by_cache = await run_cli(*words, XDG_CACHE_HOME=str(tmp_path / "cache"))
+    by_home = await run_cli(*words, "--format", "json", XDG_CACHE_HOME="relative", HOME=str(tmp_path / "home"))
+
+    assert (0, 0) == (by_cache.code, by_home.code)
+    assert "S1_SAR_GRD\nS2_MSIL1C\nS2_MSIL2A\n" == elsewhere.read_text() == at_home.read_text()
+    assert [] == files_below(run_cli.folder)
+
+
+async def test_a_cache_that_cannot_be_written_is_no_error(
+    serve: Callable[..., Any], run_cli: CommandHere, tmp_path: Path
+) -> None:
+    site = await serve(level2_scenes(2))
+    (tmp_path / "file").touch()
+
+    ended = await run_cli("collections", "--base-url", site.server.url, XDG_CACHE_HOME=str(tmp_path / "file"))
+
+    assert 0 == ended.code
+    assert "warning" not in ended.err
+
+
+def test_a_name_that_a_shell_would_run_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+    keep_names(["A_1", "$(reboot)", "a b", "`x`", "-rf", "B;ls", "B.2-x", "x" * 200, "C\nD"])
+
+    assert "A_1\nB.2-x\n" == (tmp_path / "collgs-async" / "collections").read_text()
 
 
 # ------------------------------------------------------------------------------------------------ login on a terminal

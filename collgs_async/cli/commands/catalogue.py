@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import shutil
 import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from collgs_async.cli.known_collections import keep_names
 from collgs_async.client import Client
 from collgs_async.config.settings import OPTIONS
 from collgs_async.http.messages import json_text, printable
@@ -40,6 +42,7 @@ async def collections(config: Config, form: str) -> int:
     """List the collections of the catalogue."""
     async with Client(config) as client:
         found = await client.catalogue.collections()
+    await asyncio.to_thread(keep_names, [collection.identifier for collection in found])
     if form == "json":
         sys.stdout.write(json_text([asdict(collection) for collection in found], indent=1) + "\n")
     else:
