@@ -16,7 +16,7 @@ import pytest
 import collgs_async
 
 ROOT = Path(__file__).parents[2]
-PAGES = (ROOT / "README.md", ROOT / "docs" / "tutorial" / "python.md")
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*/*.md")))
 EXAMPLES = [code for page in PAGES for code in re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), re.S)]
 
 USE = """
