@@ -27,6 +27,7 @@ from collgs_async.storage.verify import Level
 from collgs_async.transfer.helpers import IDLE_POLL
 from collgs_async.transfer.history import History
 from collgs_async.transfer.holdings import Holdings
+from collgs_async.transfer.internals import is_known_loop
 from collgs_async.transfer.job import DownloadJob
 from collgs_async.transfer.outcome_log import log_outcome
 from collgs_async.transfer.put_off import PutOff, put_off_until_descriptors_are_free, put_off_while_elsewhere
@@ -104,6 +105,9 @@ class Downloader:
 
     async def __aenter__(self) -> Self:
         await self._disk.__aenter__()
+        if self.tuning.thread_receiver and not is_known_loop(loop := asyncio.get_running_loop()):
+            kind = f"{type(loop).__module__}.{type(loop).__qualname__}"
+            log.debug("%s: bodies are read through the event loop, at more processor time than in threads", kind)
         self._watcher = asyncio.create_task(self._watch_locks_and_clocks())
         return self
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from aiohttp import StreamReader
     from aiohttp.client_proto import ResponseHandler
 
-__all__ = ["Layers", "are_known", "holds_back", "layers_of", "unread_bytes"]
+__all__ = ["Layers", "are_known", "holds_back", "is_known_loop", "layers_of", "unread_bytes"]
 
 _OLDEST_PYTHON: Final = (3, 11)
 _NEWEST_PYTHON: Final = (3, 14)
@@ -53,6 +53,11 @@ def are_known(python: tuple[int, int], implementation: str, aiohttp_version: str
 
 
 _KNOWN: Final = are_known(sys.version_info[:2], sys.implementation.name, aiohttp.__version__)
+
+
+def is_known_loop(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether the connections of this event loop are such as `layers_of` knows."""
+    return _KNOWN and isinstance(loop, asyncio.SelectorEventLoop)
 
 
 def layers_of(transport: asyncio.Transport, protocol: ResponseHandler) -> Layers | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import gc
+import logging
 import os
 import shutil
 import signal
@@ -766,8 +767,17 @@ def another_loop() -> Any:
 
 @lines
 def test_another_event_loop_brings_the_bytes_itself(
-    another_loop: Any, tmp_path: Path, sleeps: RecordedSleeps, certificate: Path, receivers: Receivers, *, tls: bool
+    another_loop: Any,
+    tmp_path: Path,
+    sleeps: RecordedSleeps,
+    certificate: Path,
+    receivers: Receivers,
+    caplog: pytest.LogCaptureFixture,
+    *,
+    tls: bool,
 ) -> None:
+    caplog.set_level(logging.DEBUG, "collgs_async")
+
     async def run() -> Outcome:
         async with raw_server([], Store(CONTENT), tls=tls_of(certificate if tls else None)) as server:
             return await fetch(server, tmp_path / "archives", sleeps, certificate=certificate)
@@ -777,6 +787,7 @@ def test_another_event_loop_brings_the_bytes_itself(
 
     assert_whole(outcome, tmp_path / "archives")
     assert 0 == receivers.begun
+    assert 1 == caplog.text.count("uvloop.Loop: bodies are read through the event loop, at more processor time")
 
 
 @pytest.mark.parametrize(("secure_proxy", "begun"), [(False, 1), (True, 0)], ids=["http proxy", "https proxy"])
