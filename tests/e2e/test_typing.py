@@ -24,8 +24,21 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, assert_type
 
-from collgs_async import Action, Client, Outcome, Plan, Product, Products, Query, Report, SearchResults, SyncClient
-from collgs_async import sync
+import shapely.geometry
+
+from collgs_async import Action, Client, Config, Outcome, Plan, Product, Products, Query, Report, SearchResults
+from collgs_async import DownloadOptions, Selection, SyncClient, sync
+
+point = shapely.geometry.Point(6, 49)
+config = Config(
+    parameters={"parentIdentifier": "S2_MSIL2A"},
+    output_directory="luxembourg",
+    selection={"aoi": "lux.geojson"},
+    download_options={"limit_rate": "20M", "workers": 8},
+    connection={"outage": "15m", "auth_hosts": "a.example,b.example", "ca_file": Path("ca.pem")},
+)
+other = Config(output_directory=Path("here"), selection=Selection(aoi=point, tile=["31UGR"], relative_orbit=8))
+options = DownloadOptions(limit_rate="20M", min_rate=1)
 
 def use(client: SyncClient, product: Product) -> None:
     assert_type(product.sensing_start, datetime | None)
@@ -40,6 +53,23 @@ def use(client: SyncClient, product: Product) -> None:
     assert_type(client.local_state(product), Action)
     assert_type([found.size for found in client.fetch_sizes([product])], list[int | None])
     assert_type(sync.search(client.config), Products)
+    assert_type(product.footprint, dict[str, Any] | None)
+    if product.footprint:
+        shapely.geometry.shape(product.footprint)
+    shapely.geometry.shape(product)
+    products = client.search().collect()
+    assert_type(products[:3], Products)
+    assert_type(products[0], Product)
+    assert_type(len({*products}), int)
+    assert_type(products.to_stac(), dict[str, Any])
+    assert_type(product.to_stac(), dict[str, Any])
+    for outcome in client.download_all(products[:3], report="report.json").outcomes:
+        assert_type(outcome.path, Path | None)
+        assert_type(outcome.checksum(), str)
+    assert_type(sync.download(config, product), Outcome)
+    assert_type(sync.download(config, products, report=Path("report.json"), progress=None), Report)
+    assert_type(sync.download(config, [product], progress="auto"), Report)
+    SyncClient(collection="S2_MSIL2A", aoi=point, output_directory="here", limit_rate="20M", progress=None)
 
 async def use_async(client: Client) -> None:
     assert_type(client.search(), SearchResults)
