@@ -7,7 +7,7 @@ function createMap(store, colours, area, projection, pictures, background) {
   const ground = createCanvas(document.getElementById("ground"));
   const raised = createCanvas(document.getElementById("raised"));
   const names = createCanvas(document.getElementById("names"));
-  const tints = document.createElement("canvas").getContext("2d");
+  const [tints, layer] = [1, 2].map(() => document.createElement("canvas").getContext("2d"));
   const frame = document.getElementById("map");
   const view = createView(projection);
   const world = createWorld(projection);
@@ -19,6 +19,8 @@ function createMap(store, colours, area, projection, pictures, background) {
   const whole = extent([...shapes, areaShape].filter(Boolean).flatMap((shape) => shape.boxes));
   const followers = []; // called once the view has changed
   let settling = 0;
+  let isMoving = false;
+  let draped = null; // the view in which the pictures were drawn; null: not in this size
   let isWaiting = false;
   let isFitted = true; // until the reader moves the map: it shows everything at any size
 
@@ -38,12 +40,14 @@ function createMap(store, colours, area, projection, pictures, background) {
   // After a change of view: draw in the next frame, and place the labels once the view is at rest.
   function follow() {
     clearTimeout(settling);
+    isMoving = true;
     settling = setTimeout(settle, 120);
     redraw();
     for (const follower of followers) follower();
   }
 
   function settle() {
+    isMoving = false;
     labels.settle(names.context, view);
     if (store.layers.tiles) tiles.request();
     redraw();
@@ -66,6 +70,7 @@ function createMap(store, colours, area, projection, pictures, background) {
     names.fit();
     if (!ground.fit() && !isFirst) return;
     view.resize(ground.width, ground.height);
+    draped = null;
     if (isFitted) fit();
     else follow();
     if (isFirst) labels.settle(names.context, view);
@@ -105,11 +110,7 @@ function createMap(store, colours, area, projection, pictures, background) {
 
   // However many scenes overlap, the map stays visible: their colours are blended first, and drawn as one layer.
   function drawTints(context, places) {
-    const { canvas } = tints;
-    const { width, height } = ground.element;
-    if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
-    tints.setTransform(context.getTransform());
-    tints.clearRect(0, 0, view.width, view.height);
+    prepareLayer(tints);
     for (const place of places) {
       tints.fillStyle = colours.ramp(store.colour, store.share(store.scenes[place]), store.picked.has(place) ? 0.8 : 0.3);
       fillShape(tints, shapes[place]);
@@ -117,14 +118,35 @@ function createMap(store, colours, area, projection, pictures, background) {
     context.save();
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.globalAlpha = 0.38;
-    context.drawImage(canvas, 0, 0);
+    context.drawImage(tints.canvas, 0, 0);
     context.restore();
   }
 
-  // Pictures hide what is below them, so of scenes that coincide only the topmost one has its picture drawn.
+  // Clear a layer, and give it the size and scale of the ground.
+  function prepareLayer(context) {
+    const { width, height } = ground.element;
+    if (context.canvas.width !== width || context.canvas.height !== height) Object.assign(context.canvas, { width, height });
+    context.setTransform(ground.context.getTransform());
+    context.clearRect(0, 0, view.width, view.height);
+  }
+
+  // While the map moves, the pictures move as they were drawn last, and are drawn anew once it is at rest.
   function drawPictures(context, places) {
+    if (!isMoving || !draped) drapeAll(places);
+    const factor = view.scale / draped.scale;
+    const shift = draped.x - view.x;
+    const turns = projection.isRound ? Math.round(shift) : 0;
+    const left = view.width / 2 + (shift - turns) * view.scale - (view.width / 2) * factor;
+    const top = view.height / 2 + (draped.y - view.y) * view.scale - (view.height / 2) * factor;
+    context.drawImage(layer.canvas, left, top, view.width * factor, view.height * factor);
+  }
+
+  // Pictures hide what is below them, so of scenes that coincide only the topmost one has its picture drawn.
+  function drapeAll(places) {
+    draped = { x: view.x, y: view.y, scale: view.scale };
+    prepareLayer(layer);
     const isHere = (place) => frames[place] && view.turns(frames[place]).length > 0;
-    for (const place of seen(places.filter(isHere), 1).slice(-MOST_PICTURES)) drawPicture(context, place);
+    for (const place of seen(places.filter(isHere), 1).slice(-MOST_PICTURES)) drawPicture(layer, place);
   }
 
   function drawPicture(context, place) {
