@@ -7,6 +7,7 @@ which a page carries those around its products, the important ones first, as far
 from __future__ import annotations
 
 import json
+import math
 from functools import cache
 from importlib.resources import files
 from itertools import chain
@@ -29,8 +30,9 @@ _COARSE: Final = 0.6
 _LEAST_EXTENT: Final = 4.0
 """Degrees that an island outside the box must measure to be kept."""
 
+_GROWTH: Final = 0.9
 _MARGIN: Final = 1.0
-"""Degrees by which the box is grown, so that what lies outside it is not seen at first."""
+"""The part of its size, and the least degrees, by which a box is grown: what lies outside is not seen at first."""
 
 
 class Box(NamedTuple):
@@ -48,7 +50,9 @@ class Box(NamedTuple):
 
 
 def box_around(shapes: Iterable[Mapping[str, Any]]) -> Box | None:
-    """Return the smallest box around shapes, grown by half its size on each side, and by a degree at least.
+    """Return the smallest box around shapes, grown by nearly its size on each side, and by a degree at least.
+
+    What a map shows of the world depends on its own shape, too, so both sides are grown by the larger extent.
 
     Parameters
     ----------
@@ -66,7 +70,9 @@ def box_around(shapes: Iterable[Mapping[str, Any]]) -> Box | None:
     spans = sorted((min(line[::2]) % 360, max(line[::2]) - min(line[::2])) for line in lines)
     west, width = _hull(spans)
     south, north = (function(function(line[1::2]) for line in lines) for function in (min, max))
-    aside, above = max(width / 2, _MARGIN), max((north - south) / 2, _MARGIN)
+    narrow = max(math.cos(math.radians((south + north) / 2)), 0.1)
+    above = max(_GROWTH * max(north - south, width * narrow), _MARGIN)
+    aside = above / narrow
     south, north = max(south - above, -90.0), min(north + above, 90.0)
     if width + 2 * aside >= 360:
         return Box(-180.0, south, 180.0, north)
