@@ -24,8 +24,9 @@ _GAP: Final = "  "
 _BAR: Final = 10
 _SHORT_NAME: Final = 29
 _LEAST_NAME: Final = 8
-_FIGURES: Final = len(" 100%") + len("  0.4/~1.0 GB") + len("  85.3 MB/s") + 2
-_WITH_BAR: Final = _FIGURES + _BAR + 3
+_LEAST_FIGURES: Final = len(" 100%") + len("   85.3 MB/s")
+_FIGURES: Final = _LEAST_FIGURES + len("    0.4/1.0 GB")
+_WITH_BAR: Final = _FIGURES + len(" ||") + _BAR
 
 
 class RowFormat:
@@ -44,8 +45,8 @@ class RowFormat:
         Columns that a line may take.
     name
         Columns of the names: as many as the longest so far takes, at most what bar and figures leave, and at least 8.
-    has_bars
-        Whether there is room for bars.
+    has_bars, has_shares
+        Whether there is room for bars, and for the amounts.
     """
 
     def __init__(self, *, colour: bool, encoding: str | None) -> None:
@@ -53,7 +54,7 @@ class RowFormat:
         self._ascii = not _has_blocks(encoding)
         self.columns = 0
         self.name = 0
-        self.has_bars = False
+        self.has_bars = self.has_shares = False
         self._room = 0
 
     def fit(self, columns: int, transfers: Iterable[Transfer]) -> None:
@@ -61,7 +62,9 @@ class RowFormat:
         if columns != self.columns:
             self.columns = columns
             self.has_bars = columns >= _WITH_BAR + _SHORT_NAME
-            self._room = max(_LEAST_NAME, columns - (_WITH_BAR if self.has_bars else _FIGURES))
+            self.has_shares = columns >= _FIGURES + _SHORT_NAME
+            figures = _WITH_BAR if self.has_bars else _FIGURES if self.has_shares else _LEAST_FIGURES
+            self._room = max(_LEAST_NAME, columns - figures)
             self.name = min(self._room, _SHORT_NAME)
         self.name = max([self.name, *(text_width(self._shortened(transfer)) for transfer in transfers)])
 
@@ -106,9 +109,10 @@ def transfer_row(transfer: Transfer, now: float, form: RowFormat) -> str:
     if transfer.why is not None:
         return _delayed_row(f"{name}{percent}", transfer, now, form)
     bar = form.bar(here / size) if size else form.no_bar()
-    share = format_share(here, size) if size else format_bytes(here)
+    amount = format_share(here, size) if size else format_bytes(here)
+    share = f"  {amount:>12}" if form.has_shares else ""
     state = "verifying" if transfer.checking else format_rate(transfer.speed.rate(now))
-    return cut(f"{name}{percent}{bar}  {share:>12}  {state:>9}", form.columns)
+    return cut(f"{name}{percent}{bar}{share}  {state:>9}", form.columns)
 
 
 def _delayed_row(start: str, transfer: Transfer, now: float, form: RowFormat) -> str:

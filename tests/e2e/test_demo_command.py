@@ -47,12 +47,12 @@ def only_entry(folder: Path) -> Path:
 
 
 async def test_demo_ends_well_and_tells_that_nothing_moved_the_second_time(command: Command, temporary: Path) -> None:
-    words = ("--products", 3, "--segments", 1)  # a helper would fetch a little more than the archives
-
-    ended = assert_clean_exit(await command("demo", *words, TMPDIR=str(temporary)))
+    ended = assert_clean_exit(await command("demo", "--products", 3, TMPDIR=str(temporary)))
 
     assert (0, "") == (ended.code, ended.out)
-    assert re.search(r"First run: 3 archives downloaded and verified, 20\.\d MB", ended.err)
+    listed = re.search(r"It lists 3 products, (.* MB) of archives, in 2 collections\.", ended.err)
+    assert listed
+    assert f"First run: 3 archives downloaded and verified, {listed[1]} in " in ended.err
     assert "Second run: 3 were already here; 0 B of archives moved" in ended.err
     named = re.search(r"The files are in (\S+)", ended.err)
     assert named is not None
@@ -68,6 +68,8 @@ async def test_demo_into_a_named_folder_leaves_nothing_elsewhere(
     ended = await demo("--products", 1, "--output", "mine")
 
     assert 0 == ended.code
+    assert "It lists 1 product, " in ended.err
+    assert "Second run: 1 was already here; " in ended.err
     assert "The files are in mine\n" in ended.err
     assert 1 == len(list((cwd / "mine").glob("*.zip"))) == len(list((cwd / "mine").iterdir()))
     assert [] == files_below(temporary)

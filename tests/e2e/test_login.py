@@ -375,7 +375,7 @@ async def test_the_show_with_a_sign_in_ends_well(run_cli: CommandHere, home: dic
     ended = assert_clean_exit(await run_cli(*words, **home))
 
     assert 0 == ended.code
-    assert "First run: 1 archives downloaded and verified" in ended.err
+    assert "First run: 1 archive downloaded and verified" in ended.err
 
 
 @pytest.fixture

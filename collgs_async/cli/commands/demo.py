@@ -29,7 +29,7 @@ from collgs_async.models.text import format_bytes, format_duration, plural
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from collgs_async.cli.console import ConsoleHandler
     from collgs_async.demo.faults import Fault
@@ -164,6 +164,11 @@ class _Pull:
         return sum(outcome["status"] == status for outcome in self.outcomes.values())
 
 
+def _downloaded_bytes(products: Iterable[dict[str, Any]]) -> int:
+    """Return the size of the archives; what moved for them is more where a range was transferred twice."""
+    return sum(Path(product["path"]).stat().st_size for product in products if product["status"] == "downloaded")
+
+
 class DemoRun:
     """One demonstration: everything is downloaded, and then once more."""
 
@@ -179,7 +184,9 @@ class DemoRun:
     async def run(self) -> int:
         total = format_bytes(sum(scene.size for scene in self._server.scenes))
         log.info("An embedded catalogue listens on %s.", self._server.origin)
-        log.info("It lists %d products, %s of archives, in %d collections.", len(self._server.scenes), total, 3)
+        collections = {scene.collection for scene in self._server.scenes}
+        numbers = plural(len(self._server.scenes), "product"), total, plural(len(collections), "collection")
+        log.info("It lists %s, %s of archives, in %s.", *numbers)
         log.info("")
         log.info("Pulling all of them into %s:", self._flags["output_directory"])
         first = await self._pull()
@@ -215,7 +222,7 @@ class DemoRun:
             report.downloaded,
             report.skipped,
             report.failed,
-            format_bytes(report.bytes),
+            format_bytes(_downloaded_bytes(products)),
             format_duration(report.seconds),
         )
         return {product["id"]: product for product in products}
@@ -239,12 +246,12 @@ class DemoRun:
         log.info(
             "First run: %s downloaded and verified, %s in %s.",
             plural(first.count("downloaded"), "archive"),
-            format_bytes(first.archive_bytes),
+            format_bytes(_downloaded_bytes(first.outcomes.values())),
             format_duration(first.seconds),
         )
         log.info(
-            "Second run: %d were already here; %s of archives moved, in %.1f s.",
-            second.count("skipped"),
+            "Second run: %s already here; %s of archives moved, in %.1f s.",
+            plural(second.count("skipped"), "was", "were"),
             format_bytes(second.archive_bytes),
             second.seconds,
         )
