@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
+import select
 import struct
 import termios
+from typing import TYPE_CHECKING
 
 import pyte
+
+from tests.conftest import HANGS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Terminal:
@@ -17,6 +25,8 @@ class Terminal:
     ----------
     file
         Where to write.
+    name
+        Its device, for another process.
     written
         What was written before the last look at the screen, and after the one before.
     """
@@ -26,6 +36,7 @@ class Terminal:
         self.master, slave = os.openpty()
         self.emulated = pyte.Screen(columns, lines)
         self._stream = pyte.ByteStream(self.emulated)
+        self.name = os.ttyname(slave)
         self._resize_kernel(slave, columns, lines)
         self.file = os.fdopen(slave, "w", encoding="utf-8")
         self.written = b""
@@ -54,6 +65,28 @@ class Terminal:
         self.written = data[:-1]
         self._stream.feed(self.written)
         return self.shown()
+
+    async def until(self, condition: Callable[[list[str]], bool]) -> list[str]:
+        """Read what another process writes until the screen fulfils a condition, and return its lines."""
+        loop, readable = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(self.master, readable.set)
+        try:
+            async with asyncio.timeout(HANGS):
+                while not condition(self.shown()):
+                    await readable.wait()
+                    readable.clear()
+                    while select.select([self.master], [], [], 0)[0]:  # the event may be that of an earlier read
+                        self.written += (data := os.read(self.master, 65536))
+                        self._stream.feed(data)
+        except TimeoutError:
+            raise AssertionError("\n".join(["the screen shows:", *self.shown()])) from None
+        finally:
+            loop.remove_reader(self.master)
+        return self.shown()
+
+    def type(self, text: str) -> None:
+        """Press keys."""
+        os.write(self.master, text.encode())
 
     def shown(self) -> list[str]:
         """Return the lines of the screen without reading more."""

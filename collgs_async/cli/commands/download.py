@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from collgs_async.cli.console import ConsoleHandler
     from collgs_async.config.settings import Config
+    from collgs_async.reporting.colour import Colour
 
 __all__ = ["download"]
 
@@ -56,8 +57,9 @@ async def download(config: Config, args: Namespace, console: ConsoleHandler) -> 
             if failure is not None:
                 log.error("%s", failure)
             if interrupted or client.report != Report():
-                summary = summary_lines(client.report, config.output_directory, interrupted=interrupted)
-                for line in [*summary, *nothing]:
+                headline, *rest = summary_lines(client.report, config.output_directory, interrupted=interrupted)
+                log.info("%s", headline, extra={"colour": _colour(client.report, interrupted=interrupted)})
+                for line in [*rest, *nothing]:
                     log.info("%s", line)
     return 0 if client.report.ok and failure is None else 1
 
@@ -69,6 +71,13 @@ async def _download_all(client: Client, args: Namespace) -> list[str]:
     if report.found or report.missing or report.search_error:
         return []
     return await describe_nothing(client, report.left_out, selected.area.box if selected.area else None)
+
+
+def _colour(report: Report, *, interrupted: bool) -> Colour:
+    """Return the colour of the headline of a summary."""
+    if interrupted:
+        return "yellow"
+    return "green" if report.ok else "red"
 
 
 def _check_listing_flags(args: Namespace) -> None:

@@ -40,7 +40,7 @@ async def verify(folder: Path, config: Config, args: Namespace, console: Console
     """Verify all archives of a folder, several at once; list the damaged ones."""
     with console.progress(config, args) as progress:
         audit = await verify_folder(folder, Level(config.download_options.verify), progress)
-    log.info("%s", audit)
+    log.info("%s", audit, extra={"colour": "green" if audit.ok else "red"})
     if args.repair and args.dry_run:
         _log_repairs(audit.bad)
     elif args.repair and not audit.ok:
