@@ -16,6 +16,7 @@ from collgs_async.cli.parser import COMMANDS, command_parser, parse
 from collgs_async.demo.constellation import make_constellation
 from collgs_async.demo.faults import FAULTS
 from collgs_async.errors import ConfigError
+from collgs_async.reporting.listing import FORMATS
 from tests.conftest import level2_scenes
 from tests.support.commands import at
 
@@ -128,7 +129,7 @@ def test_an_unknown_word_is_told_whose_it_is_or_what_is_near(words: str, line: s
     [
         ("download", "--verify crc|structure|size"),
         ("verify", "--verify crc|structure|size"),
-        ("search", "--format table|json|geojson|csv|urls"),
+        ("search", f"--format {'|'.join(FORMATS)}"),
         ("collections", "--format table|json"),
         ("search", "--orbit-direction ASCENDING|DESCENDING"),
         ("search", "--by cloud|coverage"),

@@ -102,7 +102,7 @@ def _summary(plan: Plan) -> str:
     """Summarise a plan: number of products, range of dates, and size, as far as known."""
     number = plural(len(plan.products), "product")
     days = sorted(product.raw.start[:10] for product in plan.products if product.raw.start)
-    span = f", sensed {days[0]} to {days[-1]}" if days else ""
+    span = f", sensed {' to '.join(dict.fromkeys((days[0], days[-1])))}" if days else ""
     sizes = [product.size for product in plan.products if product.size is not None]
     unknown = len(plan.products) - len(sizes)
     size = f", {format_bytes(sum(sizes))}{f' and {unknown} of unknown size' if unknown else ''}" if sizes else ""
