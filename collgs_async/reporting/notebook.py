@@ -67,7 +67,7 @@ class NotebookProgress(ProgressCounter):
         if self._display_id is None and not self.settled:
             return
         line = _final_line(self)
-        self._draw(line, f"<span>{html.escape(line)}</span>")
+        self._draw(line, f"<span>{_text(line)}</span>")
 
     def _draw(self, text: str, shown: str) -> None:
         """Replace the output; the first call adds it to the cell that is being run."""
@@ -84,9 +84,14 @@ def _row(bar: float | None, *cells: str, line: bool = False) -> str:
     """Return a row of the table: name, bar and figures, or the bar and a line over the whole width."""
     inner = "" if bar is None else f'<progress value="{bar:.3f}" max="1" style="width: 12em"></progress>'
     if line:
-        return f'<tr><td colspan="3" style="text-align: left">{inner} {html.escape(printable(cells[0]))}</td></tr>'
-    name, figures = (html.escape(printable(cell)) for cell in cells)
+        return f'<tr><td colspan="3" style="text-align: left">{inner} {_text(cells[0])}</td></tr>'
+    name, figures = map(_text, cells)
     return f'<tr><td style="text-align: left">{name}</td><td>{inner}</td><td>{figures}</td></tr>'
+
+
+def _text(line: str) -> str:
+    """Return text as HTML, in which two spaces would separate nothing."""
+    return html.escape(printable(line)).replace("  ", " · ")
 
 
 def _transfer_row(transfer: Transfer, now: float) -> str:
@@ -124,4 +129,5 @@ def _total_line(counter: ProgressCounter, hidden: int) -> str:
 def _final_line(counter: ProgressCounter) -> str:
     """Return what stays in the notebook: ``12/12 products  3.4 GB moved in 01:40``."""
     failed = f"  {counter.failed} failed" if counter.failed else ""
-    return f"{counter.products}  {format_bytes(counter.moved)} moved in {format_duration(counter.elapsed)}{failed}"
+    moved = f"{format_bytes(counter.moved)} moved" if counter.moved else "nothing moved"
+    return f"{counter.products}  {moved} in {format_duration(counter.elapsed)}{failed}"

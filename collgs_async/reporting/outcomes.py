@@ -38,7 +38,7 @@ class Outcomes(Collection[Outcome]):
         self._file = SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115  (it is closed by the finalizer)
         weakref.finalize(self, self._file.close)
         self._lock = Lock()
-        self._latest: list[Outcome] = []
+        self._latest: list[bytes] = []
         self._ends = 0
         self._count = 0
         self._lost: str | None = None
@@ -46,7 +46,7 @@ class Outcomes(Collection[Outcome]):
     def add(self, outcome: Outcome) -> None:
         """Add the outcome of a product."""
         self._count += 1
-        self._latest.append(outcome)
+        self._latest.append(pickle.dumps(outcome))
         if len(self._latest) >= _AT_ONCE:
             self._store()
 
@@ -84,11 +84,15 @@ class Outcomes(Collection[Outcome]):
                 (length,) = _LENGTH.unpack(self._file.read(_LENGTH.size))
                 packed = self._file.read(length)
             at += _LENGTH.size + length
-            yield from pickle.loads(zlib.decompress(packed))  # noqa: S301  (this process wrote it, in a nameless file)
-        yield from latest
+            yield from map(_unpickled, _unpickled(zlib.decompress(packed)))
+        yield from map(_unpickled, latest)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return tuple, (tuple(self),)
 
     def __repr__(self) -> str:
         return f"<{self._count:,} outcomes>"
+
+
+def _unpickled(data: bytes) -> Any:
+    return pickle.loads(data)  # noqa: S301  (this process wrote it, into a file without a name)

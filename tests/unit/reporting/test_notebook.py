@@ -68,7 +68,7 @@ def test_a_run_has_one_output_and_leaves_one_line(
     assert "0/1 product " in first[1]["text/plain"]
     for contents in (first, second):
         assert "1/1 product  1.0 kB moved in 00:02" == contents[-1]["text/plain"]
-        assert "<span>1/1 product  1.0 kB moved in 00:02</span>" == contents[-1]["text/html"]
+        assert "<span>1/1 product · 1.0 kB moved in 00:02</span>" == contents[-1]["text/html"]
     assert ("", "") == capsys.readouterr()
 
 
