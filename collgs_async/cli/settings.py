@@ -59,7 +59,22 @@ def read_settings(
     if file is None and DEFAULT_CONFIG.exists():
         log.info("note: %s has no key of this program, and is ignored", DEFAULT_CONFIG)
     flags = {**args.flags, **(more or {})}
-    return load_config(file, environ=os.environ, flags=flags, needs_collection=needs_collection)
+    config = load_config(file, environ=os.environ, flags=flags, needs_collection=needs_collection)
+    if not is_local:
+        _log_unusable_proxy(config)
+    return config
+
+
+def _log_unusable_proxy(config: Config) -> None:
+    """Log a proxy of the environment that could not be used, where none is; where one is, the request is refused."""
+    if not any(name.upper() in {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"} for name in os.environ):
+        return
+    from yarl import URL
+
+    from collgs_async.http.proxies import Proxies
+
+    if note := Proxies(config.connection.proxy).unusable(URL(config.base_url)):
+        log.info("note: %s", note)
 
 
 def _config_file(args: Namespace) -> Path | None:

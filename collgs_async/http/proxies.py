@@ -55,10 +55,24 @@ class Proxies:
         """
         if self._configured or not self._from_environment:
             return self._configured
-        if url.host is None or _is_loopback(url.host) or urllib.request.proxy_bypass(url.host):
-            return None
         found = self._from_environment.get(url.scheme)
-        return _checked(*found) if found else None
+        return _checked(*found) if found and not _is_direct(url) else None
+
+    def unusable(self, url: URL) -> str | None:
+        """Return what to say of a variable that names no HTTP proxy, and that does not matter for a URL; else None."""
+        found = self._from_environment.get(url.scheme)
+        if found is None or not _is_direct(url):
+            return None
+        try:
+            _checked(*found)
+        except ConfigError as error:
+            return f"{error}; it does not matter for {url.host}, which is reached without a proxy"
+        return None
+
+
+def _is_direct(url: URL) -> bool:
+    """Whether a host is reached without the proxies of the environment."""
+    return url.host is None or _is_loopback(url.host) or bool(urllib.request.proxy_bypass(url.host))
 
 
 def _proxies_from_environment() -> dict[str, tuple[str, str]]:

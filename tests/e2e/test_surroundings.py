@@ -265,6 +265,17 @@ async def test_a_socks_proxy_is_refused_in_one_line(run_cli: CommandHere, name: 
     assert (2, f"error: {name}: {line}\n") == (ended.code, ended.err)
 
 
+async def test_a_socks_proxy_that_does_not_matter_is_a_note(serve: Callable[..., Any], run_cli: CommandHere) -> None:
+    site = await serve(level2_scenes(1))
+
+    ended = await run_cli("search", *at(site), ALL_PROXY="socks5://me:secret7@127.0.0.1:1080")
+
+    assert 0 == ended.code
+    assert "note: ALL_PROXY: expected an http proxy, found a socks5 one; " in ended.err
+    assert "it does not matter for 127.0.0.1, which is reached without a proxy\n" in ended.err
+    assert "secret7" not in ended.err
+
+
 async def test_a_malformed_proxy_is_refused_in_one_line(run_cli: CommandHere) -> None:
     words = ("search", *COLLECTION, "--base-url", "http://collgs.invalid/search")
 
