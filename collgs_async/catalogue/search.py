@@ -18,6 +18,7 @@ from collgs_async.catalogue.page_sizes import CatalogueHints, PageSizes
 from collgs_async.catalogue.recognition import foreign_names
 from collgs_async.catalogue.response import AddressTooLongError, Page, read_page
 from collgs_async.catalogue.spans import Span
+from collgs_async.config.settings import BY_KEY
 from collgs_async.errors import AuthenticationError, CatalogueError, ConciseErrors, ConfigError
 from collgs_async.http.network_errors import root_of
 from collgs_async.http.requester import CatalogueRequester
@@ -196,7 +197,7 @@ class Search:
             hint = f"; --{criterion.replace('_', '-')} (selection.{criterion}) is checked on this side"
         elif near := description.nearest(name):
             hint = f"; did you mean {near}?"
-        return f"{self._query.collection} has no search parameter {name}{hint}"
+        return f"{self._query.collection} has no search parameter {_with_flag(name)}{hint}"
 
     async def _page(self, span: Span | None, start: int) -> tuple[Page[Product], int]:
         """Request one page of a span (None: the whole list), with older parameter names if the server needs them."""
@@ -255,7 +256,7 @@ class Search:
         if unchecked := self._unreported(name for name in ignored if name not in here):
             log.warning(
                 "the catalogue ignored %s: its answer does not repeat it, so more may be found than you asked for",
-                " and ".join(unchecked),
+                " and ".join(map(_with_flag, unchecked)),
             )
         return True
 
@@ -288,7 +289,7 @@ class Search:
         if new := self._unreported(name for name in found if name in self.honoured or name == "parentIdentifier"):
             log.warning(
                 "the catalogue says that it goes by %s and does not: asked for %s; more may be found than was wanted",
-                " and ".join(new),
+                " and ".join(map(_with_flag, new)),
                 evidence,
             )
 
@@ -303,6 +304,12 @@ class Search:
                 log.debug("the catalogue does not know %s; it is asked by %s", name, other)
                 changed = True
         return changed
+
+
+def _with_flag(name: str) -> str:
+    """Return the name of a search parameter, with the flag that sets it."""
+    option = BY_KEY.get(f"parameters.{name}")
+    return f"{name} ({option.flag})" if option else name
 
 
 def _announces_more(page: Page[Product]) -> bool:
