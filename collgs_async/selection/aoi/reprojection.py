@@ -114,8 +114,8 @@ class Reprojection:
         if self._is_projected and (np.abs(points) <= (180, 90)).all():
             raise refusal(place, expected, f"{quote_value(points[0].tolist())}, which looks like degrees")
         dense = self._dense(points, place) if edges else points
-        east, north = self._transformer.transform(dense[:, 0], dense[:, 1])
-        converted = np.column_stack([east, north])
+        # Lists, since pyproj takes an array of one number for a number, with a warning of numpy.
+        converted = np.column_stack(self._transformer.transform(*dense.T.tolist()))
         if not np.isfinite(converted).all():
             wrong = dense[~np.isfinite(converted).all(axis=1)][0].tolist()
             raise refusal(place, expected, f"{quote_value(wrong)}, which is outside of it")

@@ -26,7 +26,7 @@ CODES = [2169, 3857, 3035, 25832, 31466, 4258, 4314]
 def turned(shape: Any, code: int, *, back: bool = False) -> Any:
     systems = (f"EPSG:{code}", "OGC:CRS84") if back else ("OGC:CRS84", f"EPSG:{code}")
     to = pyproj.Transformer.from_crs(*systems, always_xy=True)
-    return shapely.transform(shape, lambda points: np.column_stack(to.transform(*points.T)))
+    return shapely.transform(shape, lambda points: np.column_stack(to.transform(*points.T.tolist())))
 
 
 def geojson(folder: Path, code: int) -> Path:
