@@ -411,7 +411,7 @@ def test_a_chosen_scene_that_the_filters_hide_is_told_before_copying(show: Calla
     tab = show(row_of_three())
     tab.ask("navigator.clipboard.writeText = (text) => { globalThis.copied = text; return Promise.resolve(); }")
     tab.click("#pick-all")
-    assert tab.ask("document.querySelector('#tray-hidden').hidden")
+    assert tab.ask("document.querySelector('#tray-leave').hidden")
 
     tab.drag(on_timeline(tab, 0.0), on_timeline(tab, 0.3))  # the oldest one goes
     assert "1 chosen is hidden by the filter" == tab.text("#tray-hidden-text")
@@ -419,7 +419,7 @@ def test_a_chosen_scene_that_the_filters_hide_is_told_before_copying(show: Calla
     assert "2 chosen are hidden by the filter" == tab.text("#tray-hidden-text")
     tab.click("#tray-leave")
 
-    assert tab.ask("document.querySelector('#tray-hidden').hidden")
+    assert tab.ask("document.querySelector('#tray-leave').hidden")
     tab.click("#copy")
     tab.until(f"globalThis.copied === '{MIDDLE}\\n'")
 

@@ -17,7 +17,7 @@ function createTray(store, command) {
     part("hidden-text").textContent = hidden.length
       ? `${hidden.length.toLocaleString("en")} chosen ${hidden.length === 1 ? "is" : "are"} hidden by the filter`
       : "";
-    part("hidden").hidden = !hidden.length;
+    part("leave").hidden = !hidden.length;
     part("next").hidden = !picked.length || !command;
     copy.disabled = save.disabled = none.disabled = !picked.length;
     all.disabled = !store.shown.length;
