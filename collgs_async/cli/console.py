@@ -154,7 +154,7 @@ async def _guarded(work: Coroutine[Any, Any, int]) -> int:
     def stop(number: int, _: FrameType | None) -> None:
         # Not a handler of the loop: a second Ctrl-C must work also while the loop is blocked in a write.
         if caught:
-            os.write(2, b"\n")
+            os.write(2, b"\r\x1b[J" if is_screen(sys.stderr) else b"\n")  # the bars are below the cursor
             os._exit(128 + number)
         caught.append(number)
         loop.call_soon_threadsafe(_begin_to_stop, task, number)

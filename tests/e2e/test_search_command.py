@@ -17,6 +17,7 @@ import pytest
 
 from collgs_async import Config, Product, Products, Selection, sync
 from collgs_async.cli.commands import map as map_command
+from collgs_async.cli.commands.catalogue import _write_table as write_table
 from collgs_async.cli.parser import parse
 from collgs_async.demo.dialects import Dialect
 from collgs_async.demo.faults import QUICKLOOK_FAULTS
@@ -429,6 +430,11 @@ async def test_a_quicklook_that_cannot_be_had_is_named_and_the_others_are_saved(
 
 
 # ---------------------------------------------------------------------------------------------- asking
+
+
+def test_a_table_of_the_catalogue_has_no_column_of_dashes(capsys: pytest.CaptureFixture[str]) -> None:
+    write_table(["name", "since", "what"], [["A", "-", "漢字"], ["B", "-", "-"]])
+    assert ["name  what", "A     漢字", "B     -"] == capsys.readouterr().out.splitlines()
 
 
 async def test_collections_are_listed(serve: Callable[..., Any], run_cli: CommandHere) -> None:

@@ -14,6 +14,8 @@ from collgs_async.client import Client
 from collgs_async.config.settings import OPTIONS
 from collgs_async.http.messages import json_text, printable
 from collgs_async.models.text import plural
+from collgs_async.models.width import cut, pad, text_width
+from collgs_async.reporting.colour import has_colour, paint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,10 +98,13 @@ def _write_json(collection: str, description: Description) -> None:
 
 
 def _write_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Write columns as wide as their content; on a terminal, lines are truncated to its width."""
+    """Write the columns that have values, as wide as these; on a terminal, lines are cut to its width."""
     most = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    lines = [[printable(cell) for cell in row] for row in (titles, *rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines if rows else []:
-        text = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        sys.stdout.write(text[:most].rstrip() + "\n")
+    columns = [[printable(cell) for cell in column] for column in zip(titles, *rows, strict=True)]
+    columns = [column for column in columns if {*column[1:]} != {"-"}]
+    widths = [max(map(text_width, column)) for column in columns]
+    for number, line in enumerate(zip(*columns, strict=True) if rows else ()):
+        text = "  ".join(map(pad, line, widths)).rstrip()
+        text = text if most is None else cut(text, most)
+        bold = number == 0 and most is not None and has_colour(sys.stdout)
+        sys.stdout.write((paint(text, "bold") if bold else text) + "\n")
