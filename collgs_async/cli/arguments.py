@@ -80,7 +80,9 @@ def _add_listing(add: Callable[..., object], of: str) -> None:
 
 
 def _add_search(parser: ArgumentParser) -> None:
-    _add_listing(parser.add_argument_group("the list").add_argument, "to list")
+    add = parser.add_argument_group("the list").add_argument
+    _add_listing(add, "to list")
+    _add_dry_run(add, "list only what a download would pull, as download --dry-run does")
 
 
 def _add_collections(parser: ArgumentParser) -> None:

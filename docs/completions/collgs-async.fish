@@ -48,6 +48,7 @@ complete -c collgs-async -n '__collgs_async_is search none download' -l map -r -
 complete -c collgs-async -n '__collgs_async_is search none download' -l quicklooks -l no-quicklooks -d 'whether that page shows small pictures of the scenes (default: yes)'
 complete -c collgs-async -n '__collgs_async_is search none download' -l tiles -r -f -d 'a background for that page: tiles of a server, such as https://tiles.example/{z}/{x}/{y}.png, which the page then requests; without it the page makes no request'
 complete -c collgs-async -n '__collgs_async_is search none download' -l tiles-credit -r -f -d 'whom that page credits for the tiles (default: their host)'
+complete -c collgs-async -n '__collgs_async_is search' -l dry-run -d 'list only what a download would pull, as download --dry-run does'
 complete -c collgs-async -n '__collgs_async_is search quicklooks plan none download' -l collection -r -f -a '(__collgs_async_collections)' -d 'the collection to search, such as S2_MSIL1C'
 complete -c collgs-async -n '__collgs_async_is search quicklooks plan none download' -l bbox -r -f -d 'only products that meet this box, in degrees; W above E crosses the antimeridian'
 complete -c collgs-async -n '__collgs_async_is search quicklooks plan none download' -l start -r -f -d 'only products sensed at or after this date, time or day: 30d and 2w ago, yesterday, today (UTC)'

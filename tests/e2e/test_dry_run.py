@@ -84,6 +84,17 @@ async def test_a_search_that_ends_early_is_in_the_report(serve: Callable[..., An
     assert "CatalogueError" == report["search"]["error"]["kind"]
 
 
+async def test_a_search_may_list_only_what_would_be_pulled(serve: Callable[..., Any], run_cli: CommandHere) -> None:
+    site = await serve(level2_scenes(3))
+    await run_cli(*at(site), "--count", "1")
+
+    searched = await run_cli("search", *at(site), "--dry-run", "--format", "json")
+    rehearsed = await run_cli(*at(site), "--dry-run", "--format", "json")
+
+    assert (0, 2) == (searched.code, len(json.loads(searched.out)))
+    assert rehearsed.out == searched.out
+
+
 async def test_a_report_that_cannot_be_written_is_known_before(serve: Callable[..., Any], run_cli: CommandHere) -> None:
     site = await serve(level2_scenes(1))
 

@@ -47,7 +47,7 @@ log = logging.getLogger("collgs_async")
 
 async def search(config: Config, args: Namespace, plan: Plan | None = None) -> int:
     """List matching products, or those of a plan, on stdout; in a dry run, only those to download."""
-    if not (getattr(args, "dry_run", False) and args.report):
+    if not (args.dry_run and getattr(args, "report", None)):
         return await _list(config, args, plan, None, sys.stdout)
     with DryRunReport(args.report) as report:
         # A report on standard output is all that is written there.
@@ -56,7 +56,7 @@ async def search(config: Config, args: Namespace, plan: Plan | None = None) -> i
 
 async def _list(config: Config, args: Namespace, plan: Plan | None, report: DryRunReport | None, out: TextIO) -> int:
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    dry_run = getattr(args, "dry_run", False)
+    dry_run = args.dry_run
     order = read_order(args.sort) if args.sort else None
     place = check_place(args.map) if args.map else None
     background = read_background(args)
