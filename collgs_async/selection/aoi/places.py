@@ -42,10 +42,13 @@ class ParseNotes:
         Whether the format defines the orientation of rings, so that a wrong one is worth a note.
     points
         The number of points read so far.
+    systems
+        The definitions of coordinate systems that were converted.
     """
 
     winding: bool = False
     points: int = 0
+    systems: set[str] = field(default_factory=set)
     _met: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, place: str, words: str) -> None:

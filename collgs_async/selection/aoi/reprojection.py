@@ -32,6 +32,9 @@ _DEPTHS: Final = {"Point": -1, "MultiPoint": 0, "LineString": 0, "MultiLineStrin
                   "MultiPolygon": 2}  # fmt: skip
 """How deep the lists of positions are in each kind of geometry."""
 
+_MAX_SYSTEMS: Final = 20
+"""Limit on the systems of one area, since each takes up to a tenth of a second."""
+
 _NEARBY: Final = 0.5
 """Degrees around the area of use of a system in which its coordinates raise no question."""
 
@@ -61,6 +64,9 @@ class Reprojection:
     """
 
     def __init__(self, definition: str, place: str, notes: ParseNotes, refused: ConfigError) -> None:
+        notes.systems.add(definition)
+        if len(notes.systems) > _MAX_SYSTEMS:
+            raise refusal(place, f"at most {_MAX_SYSTEMS} coordinate systems in an area", "more")
         try:
             self._transformer, system = _transformer(definition)
         except ImportError:
@@ -141,7 +147,7 @@ class Reprojection:
             self._notes.add(place, f"lies outside of the area in which {quote_value(self._name)} is used")
 
 
-@lru_cache(maxsize=8)  # a file may name its system in each feature
+@lru_cache(maxsize=_MAX_SYSTEMS)  # a file may name its system in each feature
 def _transformer(definition: str) -> tuple[Any, Any]:
     """Return the transformer of a system to WGS 84, and the system as pyproj has it."""
     pyproj = import_module("pyproj")

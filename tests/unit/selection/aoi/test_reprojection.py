@@ -137,6 +137,16 @@ def test_a_line_of_too_many_pieces_is_refused() -> None:
     assert "expected an area of at most" in problem(lambda: read_area("SRID=3857;LINESTRING(0 200, 1e30 0)"))
 
 
+def test_an_area_may_repeat_a_system_but_has_not_any_number_of_them() -> None:
+    def area(codes: list[int]) -> dict[str, Any]:
+        crs = [{"type": "name", "properties": {"name": f"EPSG:{code}"}} for code in codes]
+        points = [{"type": "Point", "coordinates": [500_000, 5_500_000], "crs": one} for one in crs]
+        return {"type": "GeometryCollection", "geometries": points}
+
+    assert 1 == len(Area.of(area([25832] * 500)).shapes)
+    assert "expected at most 20 coordinate systems" in problem(lambda: Area.of(area(list(range(32601, 32641)))))
+
+
 def test_the_system_of_a_member_goes_before_that_of_the_whole() -> None:
     crs = {"type": "name", "properties": {"name": "EPSG:2169"}}
     feature = {"type": "Feature", "crs": {"type": "name", "properties": {"name": "EPSG:4326"}}}
