@@ -22,8 +22,8 @@ __all__ = ["Outcomes"]
 _AT_ONCE: Final = 100
 """Outcomes that are compressed together, since their names and addresses are much alike."""
 
-_IN_MEMORY: Final = 2**20
-"""Bytes from which on they are on disk: some seven thousand outcomes."""
+_IN_MEMORY: Final = 2**16
+"""Bytes from which on they are on disk: some hundreds of outcomes."""
 
 _LENGTH: Final = struct.Struct(">I")
 
@@ -51,7 +51,8 @@ class Outcomes(Collection[Outcome]):
             self._store()
 
     def _store(self) -> None:
-        packed = zlib.compress(pickle.dumps(self._latest), 1)
+        packing = zlib.compressobj(1, zlib.DEFLATED, 13, 6)  # 40 kB, rather than 270 kB
+        packed = packing.compress(pickle.dumps(self._latest)) + packing.flush()
         self._latest = []
         try:
             with self._lock:
