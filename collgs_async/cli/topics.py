@@ -104,15 +104,15 @@ A pull from a plan asks the catalogue nothing. Nor does a plan say where a passw
         "what lies in the output folder",
         """\
 A second run skips what is here and goes on with what is unfinished. An identifier that is no safe file name is
-changed, and gets eight digits of its SHA-256 so that two never share a file.""",
+changed, and gets 32 digits of its SHA-256 so that two never share a file.""",
         FILES,
     ),
     "config": Topic(
         "the configuration file, and all its keys",
         """\
-A JSON file, named by --config, or config.json where it exists. A flag goes before the variable, that before the
-file, that before the default. `collgs-async init` writes a sample. The section parameters may hold any other search
-parameter of the catalogue.""",
+A JSON file, named by --config or COLLGS_CONFIG, or config.json where it exists. A flag goes before the variable, that
+before the file, that before the default. `collgs-async init` writes a sample. The section parameters may hold any other
+search parameter of the catalogue.""",
         {option.key: _meaning(option) for option in OPTIONS},
     ),
     "environment": Topic(
@@ -132,7 +132,7 @@ else from ~/.netrc, which only its owner may be able to read:
 There is no flag and no key for a password, and none is ever written to a log, a report or a plan. It is posted only
 over https, and only to the catalogue's host, to those below it, or to hosts that --auth-hosts names.
 `collgs-async login` tries them, and says who one is.""",
-        {name: meaning for name, meaning in VARIABLES.items() if name.startswith("COLLGS")},
+        {name: VARIABLES[name] for name in ("COLLGS_USERNAME", "COLLGS_PASSWORD", "COLLGS_PASSWORD_FILE")},
     ),
     "transfer": Topic(
         "how archives are fetched, kept and checked",

@@ -307,7 +307,7 @@ async def test_identifiers_come_from_standard_input(
     assert sorted(wanted) == sorted(listed(said.out))
 
 
-@pytest.mark.parametrize("words", [["search"], [], ["--dry-run"]], ids=["search", "run", "dry run"])
+@pytest.mark.parametrize("words", [["search"], [], ["-q"], ["--dry-run"]], ids=["search", "run", "quiet", "dry run"])
 async def test_what_is_missing_is_named_and_the_exit_code_tells(
     serve: Callable[..., Any], run_cli: CommandHere, folder: Path, words: list[str]
 ) -> None:

@@ -11,7 +11,7 @@ from collgs_async.cli.nothing import describe_nothing
 from collgs_async.client import Client
 from collgs_async.errors import CollgsError, ConfigError
 from collgs_async.models.product import Report
-from collgs_async.reporting.summary import summary_lines
+from collgs_async.reporting.summary import missing_lines, summary_lines
 from collgs_async.selection.plan import Plan
 
 if TYPE_CHECKING:
@@ -57,11 +57,18 @@ async def download(config: Config, args: Namespace, console: ConsoleHandler) -> 
             if failure is not None:
                 log.error("%s", failure)
             if interrupted or client.report != Report():
-                headline, *rest = summary_lines(client.report, config.output_directory, interrupted=interrupted)
-                log.info("%s", headline, extra={"colour": _colour(client.report, interrupted=interrupted)})
-                for line in [*rest, *nothing]:
-                    log.info("%s", line)
+                _log_summary(client.report, config, nothing, interrupted=interrupted)
     return 0 if client.report.ok and failure is None else 1
+
+
+def _log_summary(report: Report, config: Config, nothing: list[str], *, interrupted: bool) -> None:
+    """Log a summary: as errors what is a reason for exit code 1 that no message before has told, also with ``-q``."""
+    headline, *rest = summary_lines(report, config.output_directory, interrupted=interrupted)
+    level = logging.ERROR if report.elsewhere and not interrupted else logging.INFO
+    log.log(level, "%s", headline, extra={"colour": _colour(report, interrupted=interrupted)})
+    untold = missing_lines(report.missing)
+    for line in [*rest, *nothing]:
+        log.log(logging.ERROR if line in untold else logging.INFO, "%s", line)
 
 
 async def _download_all(client: Client, args: Namespace) -> list[str]:
