@@ -8,6 +8,7 @@ import io
 import json
 import logging
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,9 +81,12 @@ def listed(layout: str, one: Product, width: int | None = None) -> str:
 @given(text=HOSTILE)
 @example(text=EXAMPLE)
 def test_a_listing(layout: str, text: str) -> None:
-    out = listed(layout, product(text))
+    times = RawTimes("2021-06-05T18:42:28Z", "2021-06-05T18:42:28Z")  # without one there is no STAC item
+    out = listed(layout, replace(product(text), raw=times) if layout == "stac" else product(text))
 
     hold_printable(out)
+    if layout == "stac":
+        assert text == json.loads(out)["features"][0]["id"]
     if layout == "json":
         assert text == json.loads(out)[0]["identifier"]
     if layout == "jsonl":
