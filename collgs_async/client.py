@@ -276,7 +276,7 @@ class Client:
             As for `download_all`.
         """
         downloader = await self._open_downloader()
-        with self._progress:
+        with ConciseErrors(), self._progress:
             return await downloader.download(product)
 
     async def repair(self, archive: Path, damaged: Iterable[tuple[int, int]] = ()) -> Outcome:
@@ -299,7 +299,7 @@ class Client:
         """
         collection, search = self._config.needed_query().collection, self.catalogue.search
         downloader = await self._open_downloader()
-        with self._progress:
+        with ConciseErrors(), self._progress:
             return await repair_named(archive, damaged, collection=collection, search=search, downloader=downloader)
 
     async def download_all(

@@ -164,3 +164,6 @@ class ConciseErrors:
     ) -> None:
         if isinstance(error, CollgsError):
             error.__cause__, error.__suppress_context__, error.__traceback__ = None, True, None
+        if error is not None and error.__suppress_context__:
+            # Nothing shows it; but with a group of exceptions in it, IPython prints the error to stderr as plain text.
+            error.__context__ = None

@@ -7,13 +7,13 @@ from collections.abc import AsyncIterable, Sized
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
+from collgs_async.models.product import Product
 from collgs_async.models.query import Query
 from collgs_async.selection.filters import closing_iter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
 
-    from collgs_async.models.product import Product
     from collgs_async.selection.aoi.area import Area
     from collgs_async.selection.plan import Plan
 
@@ -49,14 +49,20 @@ class GivenProducts:
 
     @staticmethod
     async def stream(products: Iterable[Product] | AsyncIterable[Product]) -> AsyncGenerator[Product, None]:
-        """Yield products from either kind of iterable, and close it on every exit."""
+        """Yield products from either kind of iterable, and close it on every exit.
+
+        Raises
+        ------
+        TypeError
+            Something given is no product.
+        """
         if isinstance(products, AsyncIterable):
             async with closing_iter(products) as source:
                 async for product in source:
-                    yield product
+                    yield _checked(product)
         else:
             for product in products:
-                yield product
+                yield _checked(product)
 
     async def __aiter__(self) -> AsyncGenerator[Product, None]:
         """Yield each product, in the order given."""
@@ -90,3 +96,10 @@ class PlannedProducts(GivenProducts):
         from collgs_async.selection.aoi.area import Area
 
         return Area.of(geometry)
+
+
+def _checked(given: object) -> Product:
+    if not isinstance(given, Product):
+        kind = type(given).__name__
+        raise TypeError(f"products: expected products, as a search yields them, found one of type {kind}")
+    return given

@@ -16,7 +16,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from collgs_async import CatalogueError, Client, Config, ConfigError, Query, Status, StorageError, sync
+from collgs_async import (
+    AuthenticationError,
+    CatalogueError,
+    Client,
+    Config,
+    ConfigError,
+    Query,
+    Status,
+    StorageError,
+    sync,
+)
 from collgs_async.demo.login import SignIn
 from collgs_async.models.progress import SilentProgress
 from tests.conftest import HANGS, fault, is_archive, level2_scenes
@@ -194,6 +204,43 @@ def test_an_error_leaves_without_what_is_behind_it(tmp_path: Path) -> None:
         text = "".join(traceback.format_exception(caught.value))
         assert len(text.splitlines()) < 40
         assert "aiohttp" not in text
+
+
+def test_an_error_of_a_run_leaves_without_the_group_that_it_was_in(tmp_path: Path) -> None:
+    """IPython prints such an error to stderr as plain text: the notebook has no error output."""
+    with served(level2_scenes(2), tmp_path / "store", sign_in=SignIn("demo", "demo")) as server:
+        config = settings(server, tmp_path)
+        products = sync.search(config)
+
+        async def download_all() -> None:
+            async with Client(config) as client:
+                await client.download_all()
+
+        async def download() -> None:
+            async with Client(config) as client:
+                await client.download(products[0])
+
+        for use in (
+            lambda: sync.run(config, progress=None),
+            lambda: asyncio.run(download_all()),
+            lambda: asyncio.run(download()),
+            lambda: sync.download(config, products[0], progress=None),
+        ):
+            with pytest.raises(AuthenticationError, match="there are no credentials") as caught:
+                use()
+            assert caught.value.__context__ is None
+            assert len(traceback.format_exception(caught.value)) < 15
+
+
+@pytest.mark.parametrize("wrong", ["S2A_MSIL2A", ["S2A_MSIL2A"], [7]])
+def test_what_is_no_product_is_refused(tmp_path: Path, wrong: Any) -> None:
+    config = Config.create(base_url="http://127.0.0.1:9/s", collection="S2_MSIL2A", output_directory=tmp_path)
+
+    with pytest.raises(
+        TypeError, match=r"^products: expected products, as a search yields them, found one of type"
+    ) as caught:
+        sync.download(config, wrong, progress=None)
+    assert caught.value.__context__ is None
 
 
 def test_a_list_of_products_is_downloaded_in_one_session(tmp_path: Path) -> None:
