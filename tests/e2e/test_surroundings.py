@@ -405,8 +405,7 @@ async def test_login_ends_where_nothing_is_given(
         await login.until("user name at 127.0.0.1: ")
         login.type(key)
         assert code == await login.process.wait()
-        if code == 1:
-            await login.until("error: no user name was given; nothing was sent")
+        await login.until("\r\nerror: no user name was given; nothing was sent" if code == 1 else "^C\r\n")
 
     assert "Traceback" not in login.shown
 

@@ -72,7 +72,11 @@ def login(args: Namespace) -> int:
     except AuthenticationError:
         if not lacking.were_needed:
             raise
-    credentials = _ask(host)
+    try:
+        credentials = _ask(host)
+    except KeyboardInterrupt:
+        sys.stderr.write("\n")  # else the shell's prompt comes behind the question
+        raise
     code = run_with_signals(_login(config, lambda: credentials))
     log.info(
         "for other commands, set COLLGS_USERNAME and COLLGS_PASSWORD or COLLGS_PASSWORD_FILE, or add "
@@ -106,7 +110,10 @@ def _ask(host: str) -> Credentials:
     if not username:
         sys.stderr.write(f"user name at {host}: ")
         sys.stderr.flush()
-        username = sys.stdin.readline().strip()
+        line = sys.stdin.readline()
+        if not line.endswith("\n"):  # Ctrl-D
+            sys.stderr.write("\n")
+        username = line.strip()
     password = read_password(os.environ) or ""
     if username and not password:
         try:
