@@ -56,7 +56,8 @@ def _rivers(path: Path) -> Iterator[list[Any]]:
     """Yield rank, name and line of each river; one of several parts has a line for each."""
     for row, body in zip(_table(path.with_suffix(".dbf")), _shapes(path), strict=True):
         for line in _lines(body):
-            yield [round(float(row["scalerank"])), row["name"], encode(line[at] for at in simplify(line, _TOLERANCE))]
+            name = row["name"].rstrip("?")  # Natural Earth 3.0.0 has "Ob?" for Ob'
+            yield [round(float(row["scalerank"])), name, encode(line[at] for at in simplify(line, _TOLERANCE))]
 
 
 def _towns(path: Path) -> Iterator[list[Any]]:

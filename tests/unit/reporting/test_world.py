@@ -173,7 +173,7 @@ def test_details_are_made_of_two_shapefiles(tmp_path: Path, capsys: pytest.Captu
         rivers.field("name", "C", size=40)
         rivers.field("scalerank", "N", size=19, decimal=9)
         rivers.line([[[6, 49], [6.5, 49.001], [7, 49]], [[7, 50], [8, 51]]])
-        rivers.record("Möhne", 7.0)
+        rivers.record("Möhne?", 7.0)
     with shapefile.Writer(str(tmp_path / "towns"), shapefile.POINT, encoding="cp1252") as towns:
         for name, kind, size_ in (("name", "C", 40), ("scalerank", "N", 4), ("pop_max", "N", 9)):
             towns.field(name, kind, size=size_)
