@@ -6,13 +6,13 @@ import re
 from collections import Counter
 from contextlib import suppress
 from tempfile import TemporaryFile
-from typing import IO, TYPE_CHECKING, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Final, Self
 
 from collgs_async.errors import ConfigError, StorageError
 from collgs_async.http.messages import json_text
 from collgs_async.models.product import ELSEWHERE, Report, Status
 from collgs_async.reporting.outcomes import Outcomes
-from collgs_async.storage.atomic import STDOUT, is_stream, unwritable_kind, write_file
+from collgs_async.storage.atomic import STDOUT, is_stream, may_replace, unwritable_kind, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -31,6 +31,8 @@ __all__ = [
     "product_entry",
     "search_entry",
 ]
+
+_BEGINNING: Final = b'{"summary":'
 
 _USERINFO = re.compile(r"([a-z][a-z0-9+.-]*://)[^\s/?#]*@", re.IGNORECASE)
 
@@ -157,6 +159,8 @@ def open_spool(path: Path) -> IO[bytes]:
     if not folder.is_dir():
         found = "something else" if folder.exists() else "nothing"
         raise ConfigError(f"--report: expected a folder at {folder}, found {found}")
+    if not may_replace(path, _BEGINNING):
+        raise ConfigError(f"--report: expected no file or a report, found another file at {path}; it was left alone")
     try:
         return TemporaryFile(dir=folder)
     except OSError as error:
@@ -165,7 +169,7 @@ def open_spool(path: Path) -> IO[bytes]:
 
 def file_chunks(summary: dict[str, Any], search: dict[str, Any], products: Iterable[bytes]) -> Iterator[bytes]:
     """Yield the report with one product per line, for reading and for diff."""
-    yield b'{"summary": ' + encoded(summary)
+    yield _BEGINNING + b" " + encoded(summary)
     yield b',\n "search": ' + encoded(search)
     yield b',\n "products": ['
     separator = b"\n"

@@ -18,7 +18,7 @@ from collgs_async.storage.files import kind_of
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["STDOUT", "is_stream", "unwritable_kind", "write_file", "write_whole"]
+__all__ = ["STDOUT", "is_stream", "may_replace", "unwritable_kind", "write_file", "write_whole"]
 
 STDOUT = Path("-")
 
@@ -111,6 +111,21 @@ def unwritable_kind(path: Path) -> str | None:
         return None
     mode = path.stat().st_mode
     return "a block device" if stat.S_ISBLK(mode) else kind_of(mode)
+
+
+def may_replace(path: Path, beginning: bytes) -> bool:
+    """Whether nothing but an earlier result is at a path: no file, an empty one, or one that begins with these bytes.
+
+    Results that each run writes anew are overwritten without a question; a configuration or a plan must not be.
+    """
+    if not path.is_file():
+        return True
+    try:
+        with path.open("rb") as file:
+            found = file.read(len(beginning))
+    except OSError:
+        return True  # whether it can be written, writing will show
+    return found in (b"", beginning)
 
 
 def _write_to_stream(path: Path, chunks: Iterable[bytes]) -> None:

@@ -105,6 +105,36 @@ async def test_a_report_that_cannot_be_written_is_known_before(serve: Callable[.
     assert [] == site.server.requests
 
 
+@pytest.mark.parametrize(
+    ("words", "result"),
+    [(("--dry-run",), ("--report", "a report")), ((), ("--report", "a report")), (("search",), ("--map", "a page"))],
+    ids=["dry run", "download", "search"],
+)
+async def test_no_result_replaces_what_a_command_was_given(
+    serve: Callable[..., Any], run_cli: CommandHere, words: tuple[str, ...], result: tuple[str, str]
+) -> None:
+    site = await serve(level2_scenes(1))
+    given = run_cli.folder / "given.json"
+    given.write_text(json.dumps({"base_url": site.server.url}), "utf-8")
+    before = given.read_bytes()
+    flag, kind = result
+
+    ended = await run_cli(*words, "--config", "given.json", "--collection", "S2_MSIL2A", flag, "given.json")
+
+    expected = f"error: {flag}: expected no file or {kind}, found another file at given.json; it was left alone\n"
+    assert (2, "", expected) == (ended.code, ended.out, ended.err)
+    assert (before, []) == (given.read_bytes(), site.server.requests)
+
+
+async def test_results_of_the_run_before_are_replaced(serve: Callable[..., Any], run_cli: CommandHere) -> None:
+    site = await serve(level2_scenes(1))
+
+    for _ in range(2):
+        assert 0 == (await run_cli(*at(site), "--report", "report.json")).code
+        assert 0 == (await run_cli(*at(site), "--dry-run", "--report", "report.json")).code
+        assert 0 == (await run_cli("search", *at(site), "--map", "map.html")).code
+
+
 async def test_quicklooks_are_listed_and_not_fetched(serve: Callable[..., Any], run_cli: CommandHere) -> None:
     site = await serve(level2_scenes(3))
     await run_cli("quicklooks", *at(site), "--count", "1")

@@ -13,7 +13,7 @@ from collgs_async.errors import ConfigError
 from collgs_async.models.parameter_values import quote_value
 from collgs_async.models.text import format_bytes, plural
 from collgs_async.reporting.summary import excluded_line
-from collgs_async.storage.atomic import unwritable_kind, write_file
+from collgs_async.storage.atomic import may_replace, unwritable_kind, write_file
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -50,12 +50,14 @@ def check_place(path: Path) -> Path:
     Raises
     ------
     ConfigError
-        It is a folder, a socket or a block device, or its folder does not exist.
+        It is a folder, a socket, a block device or a file that is no page, or its folder does not exist.
     """
     if kind := unwritable_kind(path):
         raise ConfigError(f"--map: expected the name of a file, found {kind}, {quote_value(str(path))}")
     if not path.absolute().parent.is_dir():
         raise ConfigError(f"--map: expected a file in a folder that exists, found {quote_value(str(path))}")
+    if not may_replace(path, b"<!doctype html>"):
+        raise ConfigError(f"--map: expected no file or a page, found another file at {path}; it was left alone")
     return path
 
 

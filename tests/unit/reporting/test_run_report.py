@@ -65,6 +65,10 @@ def a_report_of(*failures: Outcome, **fields: Any) -> Report:
     return Report(failed=len(failures), failures=failures, **fields)
 
 
+OLDER = '{"summary": {}}'
+"""The report of a run before."""
+
+
 def nameless_files_work(folder: Path) -> bool:
     """Ask the system itself, not the code under test."""
     try:
@@ -185,7 +189,7 @@ def test_names_stay_readable_and_those_that_are_no_utf8_stay_json(tmp_path: Path
 
 def test_an_older_report_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "report.json"
-    path.write_text("x" * 10_000)
+    path.write_text(OLDER + " " * 10_000)
     assert 1 == len(written(path, DOWNLOADED)["products"])
     assert [path] == list(tmp_path.iterdir())
 
@@ -318,6 +322,23 @@ def test_a_file_in_place_of_the_folder_is_refused_before_the_run(tmp_path: Path)
         RunReportWriter(tmp_path / "file" / "report.json")
 
 
+@pytest.mark.parametrize("content", [b'{"base_url": "https://example.org"}\n', b"{", b"SRTM\0"])
+def test_another_file_in_place_of_a_report_is_left_alone(tmp_path: Path, content: bytes) -> None:
+    """Such as the configuration that the run was started with."""
+    other = tmp_path / "config.json"
+    other.write_bytes(content)
+
+    with pytest.raises(
+        ConfigError, match=r"^--report: expected no file or a report, found another file at .*; it was left alone$"
+    ):
+        RunReportWriter(other)
+
+    assert content == other.read_bytes()
+    other.write_bytes(b"")
+    with RunReportWriter(other):
+        pass
+
+
 def test_a_folder_in_place_of_the_file_is_refused_before_the_run(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as refusal:
         RunReportWriter(tmp_path)
@@ -353,13 +374,13 @@ def no_file_beyond(nbytes: int) -> Iterator[None]:
 
 def test_a_full_disk_is_a_storage_error_and_the_older_report_stays(tmp_path: Path) -> None:
     path = tmp_path / "report.json"
-    path.write_text("older")
+    path.write_text(OLDER)
     with no_file_beyond(20_000), RunReportWriter(path) as report_writer:
         with pytest.raises(StorageError, match=r"^--report: cannot write .*report\.json: File too large$"):
             add_many(report_writer, 1000)
         with pytest.raises(StorageError):
             report_writer.write(report_writer.report(1, 1, None, 1.0))
-    assert "older" == path.read_text()
+    assert path.read_text() == OLDER
     assert [path] == list(tmp_path.iterdir())
 
 
@@ -400,10 +421,10 @@ def test_not_even_a_kill_leaves_litter(tmp_path: Path) -> None:
         write_whole(path, chunks())
     """
     path = tmp_path / "report.json"
-    path.write_bytes(b"older")
+    path.write_text(OLDER)
     run = subprocess.run([sys.executable, "-c", textwrap.dedent(script), str(path)])
     assert -signal.SIGKILL == run.returncode
-    assert b"older" == path.read_bytes()
+    assert path.read_text() == OLDER
     assert [path] == list(tmp_path.iterdir())
 
 
