@@ -235,5 +235,5 @@ def _contradictions(given: Mapping[str, object], sent: Mapping[str, str]) -> lis
         found.append(NO_COLLECTION)
     start, end = sent.get("timeStart"), sent.get("timeEnd")
     if start and end and end < start:
-        found.append(f"parameters.timeEnd: expected a time not before timeStart, {start}, found {end}")
+        found.append(f"parameters.timeEnd: expected a time not before the start, {start}, found {end}")
     return found

@@ -97,7 +97,7 @@ WRONG_FLAGS = [
     (["--end", "2025-02-30"], '--end: expected an ISO 8601 date or time such as .*, found "2025-02-30"'),
     (
         ["--start", "2025-06-02", "--end", "2025-06-01"],
-        "--end: expected a time not before timeStart, 2025-06-02T00:00:00.000Z, found 2025-06-01T23:59:59.999Z",
+        "--end: expected a time not before the start, 2025-06-02T00:00:00.000Z, found 2025-06-01T23:59:59.999Z",
     ),
     (["--cloud-cover", "20,0"], r'--cloud-cover: expected an interval within 0 to 100 percent.*, found "\[20,0\]"'),
     (["--cloud-cover", "little"], '--cloud-cover: expected an interval such as .*, found "little"'),

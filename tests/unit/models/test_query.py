@@ -210,7 +210,7 @@ WHOLE = "expected a whole number, at least 1, found"
         ("box", "1,2,1e999,4", BOX + 'four numbers W,S,E,N in degrees, found "1,2,1e999,4"'),
         ("box", 5, BOX + "four numbers W,S,E,N in degrees, found 5"),
         ("box", "1,46,3,45", BOX + 'south below north (W,S,E,N), found "1,46,3,45"'),
-        ("box", "1,2,3,91", BOX + 'latitudes from -90 to 90, found "1,2,3,91"'),
+        ("box", "1,2,3,91", BOX + 'latitudes from -90 to 90, found "1,2,3,91"; longitude comes first'),
         ("box", "1,2,361,3", BOX + 'longitudes from -360 to 360, found "1,2,361,3"'),
         ("timeStart", "tomorrow", f'parameters.timeStart: expected {TIME}, found "tomorrow"'),
         ("timeEnd", 20250826, f"parameters.timeEnd: expected {TIME}, found 20250826"),
@@ -284,7 +284,7 @@ def test_a_search_without_a_collection_is_refused(parameters: dict[str, object])
 def test_an_end_before_the_start_is_refused() -> None:
     assert problems_of(timeStart="2025-08-26", timeEnd="2025-08-25") == (
         (
-            "parameters.timeEnd: expected a time not before timeStart, 2025-08-26T00:00:00.000Z, "
+            "parameters.timeEnd: expected a time not before the start, 2025-08-26T00:00:00.000Z, "
             "found 2025-08-25T23:59:59.999Z"
         ),
     )
