@@ -320,7 +320,11 @@ def _check_position(point: object, place: str) -> None:
         raise refusal(place, f"{expected}, finite numbers", quote_value(pair))
     longitude, latitude = pair
     if abs(latitude) > 90:
-        swapped = "; are latitude and longitude swapped?" if abs(longitude) <= 90 and abs(latitude) <= _FURTHEST else ""
-        raise refusal(place, "a latitude from -90 to 90, after the longitude", f"{quote_value(latitude)}{swapped}")
+        hint = ""
+        if abs(latitude) > _FURTHEST:
+            hint = "; an area in another reference system has to name it"
+        elif abs(longitude) <= 90:
+            hint = "; are latitude and longitude swapped?"
+        raise refusal(place, "a latitude from -90 to 90, after the longitude", f"{quote_value(latitude)}{hint}")
     if abs(longitude) > _FURTHEST:
         raise refusal(place, "a longitude from -360 to 360, before the latitude", quote_value(longitude))
