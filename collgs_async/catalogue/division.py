@@ -173,4 +173,6 @@ def _doubt(rounds: Rounds[Product]) -> CatalogueError | None:
         return rounds.reading.refusal
     if (total is not None and total > came) or not came or all(place % CAPS for place in _places(rounds)):
         return None
-    return CatalogueError(f"the catalogue gave {plural(came, 'result')}, and whether it has more cannot be known")
+    return CatalogueError(
+        f"the catalogue gave {plural(came, 'result')}, and whether it has more of them cannot be known"
+    )
