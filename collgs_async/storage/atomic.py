@@ -73,6 +73,10 @@ def write_whole(path: Path, chunks: Iterable[bytes]) -> None:
             if os.fstat(temporary.fileno()).st_nlink == 0:
                 _link_or_copy(temporary, sibling)
         sibling.replace(path)
+    except OSError as error:
+        if error.filename == str(sibling):
+            error.filename = str(path)  # the name that the user gave
+        raise
     finally:
         sibling.unlink(missing_ok=True)
 

@@ -173,6 +173,21 @@ async def test_serve_prints_a_configuration_with_which_the_real_command_works(
     assert [] == files_below(temporary)
 
 
+async def test_a_fault_is_served_in_the_collection_of_the_printed_configuration(
+    command: Command, run_cli: CommandHere, temporary: Path
+) -> None:
+    server = await command.start("demo", "--serve", "--fault", "missing", TMPDIR=str(temporary))
+    assert server.stdout is not None
+    (command.folder / "config.json").write_bytes(await server.stdout.readuntil(b"\n}\n"))
+
+    ended = await run_cli()
+    server.send_signal(signal.SIGINT)
+    await command.end(server)
+
+    assert 1 == ended.code
+    assert "1 failed" in ended.err
+
+
 async def test_ctrl_c_in_the_middle_of_the_demo_leaves_only_its_downloads(command: Command, temporary: Path) -> None:
     process = await command.start("demo", TMPDIR=str(temporary))
     await until(lambda: any(temporary.glob("collgs-demo-*/*.part")), process)

@@ -82,7 +82,7 @@ async def demo(args: Namespace, console: ConsoleHandler) -> int:
             Path(store),
             page_maximum=PAGE_OF_A_YEAR if args.constellation else PAGE,
             rate=None if args.serve else RATE,
-            faults=_assign_faults(faults, scenes),
+            faults=_assign_faults(faults, _served_first(scenes) if args.serve else scenes),
             port=port,
             sign_in=SignIn("demo", "demo", form=args.sign_in) if args.sign_in else None,
         )
@@ -94,6 +94,10 @@ async def demo(args: Namespace, console: ConsoleHandler) -> int:
             return await (_serve(server) if args.serve else DemoRun(server, args, console).run())
         finally:
             await server.__aexit__(None, None, None)
+
+
+_SERVED: Final = "S2_MSIL2A"
+"""The collection of the configuration that ``--serve`` prints."""
 
 
 def _log_scenes(scenes: Sequence[Scene]) -> int:
@@ -124,6 +128,11 @@ def _assign_faults(faults: Sequence[Fault], scenes: Sequence[Scene]) -> dict[str
     return {**dealt, "catalogue": pages} if pages else dealt
 
 
+def _served_first(scenes: Sequence[Scene]) -> list[Scene]:
+    """Order scenes so that the collection of the printed configuration gets the faults."""
+    return sorted(scenes, key=lambda scene: scene.collection != _SERVED)
+
+
 def _products(report: Path) -> list[dict[str, Any]]:
     products: list[dict[str, Any]] = json.loads(report.read_bytes())["products"]
     return products
@@ -139,7 +148,7 @@ async def _serve(server: DemoServer) -> int:
     """Serve until Ctrl-C; a matching config.json is written to stdout."""
     config = {
         "base_url": server.url,
-        "parameters": {"parentIdentifier": "S2_MSIL2A", "count": None},
+        "parameters": {"parentIdentifier": _SERVED, "count": None},
         "output_directory": "downloads",
     }
     sys.stdout.write(json_text(config, indent=2) + "\n")

@@ -428,6 +428,11 @@ def test_not_even_a_kill_leaves_litter(tmp_path: Path) -> None:
     assert [path] == list(tmp_path.iterdir())
 
 
+def test_a_folder_that_takes_no_file_is_refused_by_the_name_that_was_given() -> None:
+    with pytest.raises(OSError, match=r"'/proc/report\.json'"):
+        write_whole(Path("/proc/report.json"), [b"whole"])
+
+
 def test_a_draft_that_cannot_be_given_a_name_is_copied(tmp_path: Path) -> None:
     path = tmp_path / "report.json"
     with (tmp_path / "draft").open("x+b") as draft:
