@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 import stat
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 CREDENTIALS = "credentials belong in COLLGS_USERNAME and COLLGS_PASSWORD"
 
 _INTEGER = re.compile(r"\s*([+-]?[0-9]{1,300})(?:\.0+)?\s*")
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _HOST = re.compile(
     r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*"
 )
@@ -33,7 +32,8 @@ _MAIL = re.compile(r"[^@:/]+@[^@:/]+")
 _PRINTABLE_ASCII = re.compile(r"[!-~]([ -~]*[!-~])?")
 
 
-def _as_it_is(value: Any) -> Any:
+def as_it_is(value: Any) -> Any:
+    """Accept a value, whatever it is."""
     return value
 
 
@@ -58,7 +58,7 @@ class Kind:
 
     expected: str
     read: Callable[[Any], Any]
-    from_text: Callable[[str], object] = _as_it_is
+    from_text: Callable[[str], object] = as_it_is
     choices: tuple[str, ...] = ()
     may_hold_password: bool = False
 
@@ -149,7 +149,7 @@ def duration(such_as: str) -> Kind:
 
 
 def _number(text: str) -> float:
-    if not _NUMBER.fullmatch(text.strip()):
+    if not NUMBER.fullmatch(text.strip()):
         raise ValueError
     return float(text)
 
@@ -275,7 +275,8 @@ def _folder(value: object) -> Path:
     return path
 
 
-def _existing_file(value: object, *, expected: str = "an existing file") -> Path:
+def existing_file(value: object, *, expected: str = "an existing file") -> Path:
+    """Accept the name of something that exists and is no folder."""
     path = _path(value)
     try:
         if not stat.S_ISDIR(path.stat().st_mode):  # a pipe is valid
@@ -292,7 +293,7 @@ def _certificates(value: object) -> Path:
     """Validate the path of a file with certificates in PEM format."""
     import ssl
 
-    path = _existing_file(value)
+    path = existing_file(value)
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=path)
     except OSError:  # includes ssl.SSLError
@@ -305,113 +306,3 @@ CONTACT = Kind("a mail or web address such as ada@example.org", _only_if(_is_con
 PROXY = Kind("an http or https address", _proxy, may_hold_password=True)
 FOLDER = Kind("the name of a folder", _folder)
 CERTIFICATES = Kind("an existing file", _certificates)
-
-
-# Selection
-
-
-def _words(value: object) -> str | tuple[str, ...]:
-    """Accept text, a number, and a list of these."""
-    items = value if isinstance(value, list | tuple) else [value]
-    if not all(isinstance(item, str | int) and not isinstance(item, bool) for item in items):
-        raise ValueError
-    texts = tuple(str(item) for item in items)
-    return texts if isinstance(value, list | tuple) else texts[0]
-
-
-def criterion(name: str, expected: str, *choices: str) -> Kind:
-    """Accept what `Criteria` accepts by this name: text with commas, or a list; an empty one means no criterion."""
-
-    def read(value: object) -> str | tuple[str, ...]:
-        from collgs_async.models.criteria import Criteria
-
-        words = _words(value)
-        try:
-            Criteria.parse({name: words} if words else {})
-        except ConfigError:
-            raise ValueError from None
-        return words
-
-    return Kind(expected, read, choices=choices)
-
-
-def _best_per(value: object) -> str | tuple[str, ...]:
-    from collgs_async.models.criteria import BestOf
-
-    words = _words(value)
-    try:
-        if words:
-            BestOf.parse(words if isinstance(words, str) else ",".join(words))
-    except ConfigError as error:
-        raise ValueError(error.problems[0].partition(": ")[2]) from None
-    return words
-
-
-_AREA = "a file, WKT or a GeoJSON object"
-_IDENTIFIERS = "a file with identifiers, - for standard input, or a list of identifiers"
-
-
-def _area(value: object) -> str | Path | dict[str, Any]:
-    """Accept a file name, WKT, GeoJSON, and objects that give it; it is parsed when needed."""
-    if isinstance(value, Mapping):
-        return dict(value)
-    if (geometry := _from_geo_interface(value)) is not None:
-        return geometry
-    if isinstance(value, str) and (value.lstrip().startswith("{") or _is_wkt(value)):
-        return value
-    return _existing_file(value, expected=_AREA)
-
-
-def _from_geo_interface(value: Any) -> dict[str, Any] | None:
-    """Return the geometries of an object of shapely, geopandas or the like, or of a row that has such a geometry.
-
-    Of features only the geometry is kept; a coordinate system (``crs``) is named as old GeoJSON does.
-    """
-    holder = value if hasattr(value, "__geo_interface__") else getattr(value, "geometry", None)
-    found = getattr(holder, "__geo_interface__", None)
-    if not isinstance(found, Mapping):
-        return None
-    try:
-        if found.get("type") == "FeatureCollection":
-            features = [{"type": "Feature", "geometry": one["geometry"]} for one in found["features"]]
-            geometry: dict[str, Any] = {"type": "FeatureCollection", "features": features}
-        else:
-            geometry = dict(found["geometry"] if found.get("type") == "Feature" else found)
-        if (system := getattr(holder, "crs", None)) is not None:
-            code = system.to_epsg(min_confidence=100)
-            name = f"EPSG:{code}" if code else system.to_wkt()
-            geometry["crs"] = {"type": "name", "properties": {"name": name}}
-    except (AttributeError, LookupError, TypeError):
-        raise ValueError from None
-    return geometry
-
-
-def _is_wkt(text: str) -> bool:
-    """Whether this may be WKT, which always has a parenthesis; a file name may, too, which shows when it is read."""
-    return "(" in text and "$" not in text and not text.startswith("~")
-
-
-def _identifiers(value: object) -> str | Path | tuple[str, ...]:
-    """Accept identifiers, or the name of a file with identifiers, which is read when needed."""
-    if value == "-":
-        return "-"
-    if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
-        return tuple(value)
-    return _existing_file(value, expected=_IDENTIFIERS)
-
-
-def _interval(words: str) -> object:
-    """Parse MAX or MIN,MAX to a closed interval; without brackets the catalogue would read "exactly" or "either"."""
-    bare = words.replace("%", "").strip()
-    if _NUMBER.fullmatch(bare):
-        return f"[0,{bare}]"
-    return f"[{bare}]" if "," in bare and not set("[]") & set(words) else words
-
-
-SEARCH_VALUE = Kind("", _as_it_is)
-"""Any search parameter: `Query` validates all of them together, with messages of its own."""
-
-INTERVAL = Kind("", _as_it_is, _interval)
-BEST_PER = Kind("tile, day, month or several of these", _best_per)
-AREA = Kind(_AREA, _area)
-IDENTIFIERS = Kind(_IDENTIFIERS, _identifiers)

@@ -17,6 +17,7 @@ from collgs_async import __version__
 from collgs_async.config import kinds
 from collgs_async.config.options import GROUPS, Option, Section, part, setting
 from collgs_async.config.paths import read_path
+from collgs_async.config.selection_kinds import AREA, BEST_PER, IDENTIFIERS, INTERVAL, SEARCH_VALUE, criterion
 from collgs_async.errors import ConfigError
 from collgs_async.models.parameter_values import quote_value
 from collgs_async.models.query import (
@@ -55,39 +56,39 @@ class Selection(Section):
     group = "selection"
 
     # fmt: off
-    aoi: str | Path | dict[str, Any] | None = setting("--aoi", "FILE|WKT", kinds.AREA, default=None,
+    aoi: str | Path | dict[str, Any] | None = setting("--aoi", "FILE|WKT", AREA, default=None,
         help="only products whose footprint meets this area: GeoJSON, WKT, KML, GeoPackage or shapefile")
     min_overlap: float | None = setting("--min-overlap", "PERCENT", kinds.PERCENT, default=None,
         help="only products that cover so much of the area")
     months: _Words = setting("--months", "LIST",
-        kinds.criterion("months", "months from 1 to 12, such as 5-9, 11-2 or 1,5-9"), default=None,
+        criterion("months", "months from 1 to 12, such as 5-9, 11-2 or 1,5-9"), default=None,
         help="only products sensed in these months of any year, such as 5-9 or 11-2")
-    tile: _Words = setting("--tile", "TILE,...", kinds.criterion("tile", "tiles such as 31UGR,32ULV"), default=None,
+    tile: _Words = setting("--tile", "TILE,...", criterion("tile", "tiles such as 31UGR,32ULV"), default=None,
         help="only products of these tiles, such as 31UGR")
     relative_orbit: _Words = setting("--relative-orbit", "N,...",
-        kinds.criterion("relative_orbit", "relative orbits from 1 to 385, such as 8,108"), default=None,
+        criterion("relative_orbit", "relative orbits from 1 to 385, such as 8,108"), default=None,
         help="only products of these tracks")
     platform: _Words = setting("--platform", "NAME,...",
-        kinds.criterion("platform", "platforms such as S2A,S2B or Sentinel-2A, or a mission such as S2"), default=None,
+        criterion("platform", "platforms such as S2A,S2B or Sentinel-2A, or a mission such as S2"), default=None,
         help="only products of these satellites, such as S2A or Sentinel-2B")
     orbit_direction: _Words = setting("--orbit-direction", "",
-        kinds.criterion("orbit_direction", "ASCENDING or DESCENDING", "ASCENDING", "DESCENDING"), default=None,
+        criterion("orbit_direction", "ASCENDING or DESCENDING", "ASCENDING", "DESCENDING"), default=None,
         help="only products of ASCENDING or of DESCENDING orbits")
     polarisation: _Words = setting("--polarisation", "LIST",
-        kinds.criterion("polarisation",
+        criterion("polarisation",
             "channels that one product has, such as VV or VV,VH or HH,HV, or codes such as DV,SV"), default=None,
         help="only radar products with all of these channels, such as VV,VH, or of one of these codes, such as DV")
     product_type: _Words = setting("--product-type", "NAME,...",
-        kinds.criterion("product_type", "product types such as MSIL2A, GRD or OL_1_EFR"), default=None,
+        criterion("product_type", "product types such as MSIL2A, GRD or OL_1_EFR"), default=None,
         help="only products of these types, such as MSIL2A or GRD")
     latest_baseline: bool = setting("--latest-baseline", "", kinds.SWITCH, default=False,
         help="of the products of one acquisition, only those of the newest processing baseline")
-    best_per: _Words = setting("--best-per", "GROUP", kinds.BEST_PER, default=None,
+    best_per: _Words = setting("--best-per", "GROUP", BEST_PER, default=None,
         help="one product for each tile, day or month, or for each tile,month")
     by: Literal["cloud", "coverage"] | None = setting("--by", "",
         kinds.one_of("cloud", "coverage", any_case=True), default=None,
         help="what makes it the best: cloud (the least, the default) or coverage (the most of the area)")
-    ids: str | Path | tuple[str, ...] | None = setting("--ids", "FILE|-", kinds.IDENTIFIERS, default=None,
+    ids: str | Path | tuple[str, ...] | None = setting("--ids", "FILE|-", IDENTIFIERS, default=None,
         help="exactly the products that this file, or standard input, names, one a line")
     strict: bool = setting("--strict", "", kinds.SWITCH, default=False,
         help="refuse search parameters that the collection does not have, rather than warn")
@@ -339,17 +340,17 @@ class Config(Section):
 
 # fmt: off
 PARAMETERS = (
-    Option("parameters.parentIdentifier", "--collection", "NAME", kinds.SEARCH_VALUE,
+    Option("parameters.parentIdentifier", "--collection", "NAME", SEARCH_VALUE,
         group="selection", help="the collection to search, such as S2_MSIL1C"),
-    Option("parameters.box", "--bbox", "W,S,E,N", kinds.SEARCH_VALUE,
+    Option("parameters.box", "--bbox", "W,S,E,N", SEARCH_VALUE,
         group="selection", help="only products that meet this box, in degrees; W above E crosses the antimeridian"),
-    Option("parameters.timeStart", "--start", "TIME", kinds.SEARCH_VALUE, group="selection",
+    Option("parameters.timeStart", "--start", "TIME", SEARCH_VALUE, group="selection",
         help="only products sensed at or after this date, time or day: 30d and 2w ago, yesterday, today (UTC)"),
-    Option("parameters.timeEnd", "--end", "TIME", kinds.SEARCH_VALUE, group="selection",
+    Option("parameters.timeEnd", "--end", "TIME", SEARCH_VALUE, group="selection",
         help="only products sensed at or before this time (UTC); a day means its end"),
-    Option("parameters.cloudCover", "--cloud-cover", "MAX|MIN,MAX", kinds.INTERVAL,
+    Option("parameters.cloudCover", "--cloud-cover", "MAX|MIN,MAX", INTERVAL,
         group="selection", help="only optical products with at most, or from to, this much cloud in percent"),
-    Option("parameters.count", "--count", "N", kinds.SEARCH_VALUE,
+    Option("parameters.count", "--count", "N", SEARCH_VALUE,
         group="selection", short="-n", help="at most so many products, the newest first"),
 )
 # fmt: on

@@ -142,7 +142,8 @@ def _zip(data: bytes, place: str, notes: ParseNotes) -> Iterable[ParsedGeometry]
             shape = _shapefile_members(archive, names, shapes[0], place) if shapes else {}
             texts = {} if shapes else _documents(archive, [names[name] for name in documents], place)
     except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError) as error:
-        # ValueError: a name that is not the UTF-8 it claims to be, or an offset before the file.
+        # ValueError: a name that is not the UTF-8 it claims to be, or an offset before the file. NotImplementedError: a
+        # version of the format that is yet to come.
         raise refusal(place, "a ZIP archive that can be read", f"one that cannot: {error}") from None
     if shapes:
         return _shapefile(shape[".shp"], shape.get, f"{place}, {printable(names[shapes[0]])}", notes)

@@ -1,0 +1,121 @@
+"""Kinds of values of a search and a selection: criteria, areas, identifiers, intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from collgs_async.config.kinds import NUMBER, Kind, as_it_is, existing_file
+from collgs_async.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["AREA", "BEST_PER", "IDENTIFIERS", "INTERVAL", "SEARCH_VALUE", "criterion"]
+
+
+def _words(value: object) -> str | tuple[str, ...]:
+    """Accept text, a number, and a list of these."""
+    items = value if isinstance(value, list | tuple) else [value]
+    if not all(isinstance(item, str | int) and not isinstance(item, bool) for item in items):
+        raise ValueError
+    texts = tuple(str(item) for item in items)
+    return texts if isinstance(value, list | tuple) else texts[0]
+
+
+def criterion(name: str, expected: str, *choices: str) -> Kind:
+    """Accept what `Criteria` accepts by this name: text with commas, or a list; an empty one means no criterion."""
+
+    def read(value: object) -> str | tuple[str, ...]:
+        from collgs_async.models.criteria import Criteria
+
+        words = _words(value)
+        try:
+            Criteria.parse({name: words} if words else {})
+        except ConfigError:
+            raise ValueError from None
+        return words
+
+    return Kind(expected, read, choices=choices)
+
+
+def _best_per(value: object) -> str | tuple[str, ...]:
+    from collgs_async.models.criteria import BestOf
+
+    words = _words(value)
+    try:
+        if words:
+            BestOf.parse(words if isinstance(words, str) else ",".join(words))
+    except ConfigError as error:
+        raise ValueError(error.problems[0].partition(": ")[2]) from None
+    return words
+
+
+_AREA = "a file, WKT or a GeoJSON object"
+_IDENTIFIERS = "a file with identifiers, - for standard input, or a list of identifiers"
+
+
+def _area(value: object) -> str | Path | dict[str, Any]:
+    """Accept a file name, WKT, GeoJSON, and objects that give it; it is parsed when needed."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    if (geometry := _from_geo_interface(value)) is not None:
+        return geometry
+    if isinstance(value, str) and (value.lstrip().startswith("{") or _is_wkt(value)):
+        return value
+    return existing_file(value, expected=_AREA)
+
+
+def _from_geo_interface(value: Any) -> dict[str, Any] | None:
+    """Return the geometries of an object of shapely, geopandas or the like, or of a row that has such a geometry.
+
+    Of features only the geometry is kept; a coordinate system (``crs``) is named as old GeoJSON does.
+    """
+    holder = value if hasattr(value, "__geo_interface__") else getattr(value, "geometry", None)
+    found = getattr(holder, "__geo_interface__", None)
+    if not isinstance(found, Mapping):
+        return None
+    try:
+        if found.get("type") == "FeatureCollection":
+            features = [{"type": "Feature", "geometry": one["geometry"]} for one in found["features"]]
+            geometry: dict[str, Any] = {"type": "FeatureCollection", "features": features}
+        else:
+            geometry = dict(found["geometry"] if found.get("type") == "Feature" else found)
+        if (system := getattr(holder, "crs", None)) is not None:
+            code = system.to_epsg(min_confidence=100)
+            name = f"EPSG:{code}" if code else system.to_wkt()
+            geometry["crs"] = {"type": "name", "properties": {"name": name}}
+    except (AttributeError, LookupError, TypeError):
+        raise ValueError from None
+    return geometry
+
+
+def _is_wkt(text: str) -> bool:
+    """Whether this may be WKT, which always has a parenthesis; a file name may, too, which shows when it is read."""
+    return "(" in text and "$" not in text and not text.startswith("~")
+
+
+def _identifiers(value: object) -> str | Path | tuple[str, ...]:
+    """Accept identifiers, or the name of a file with identifiers, which is read when needed."""
+    if value == "-":
+        return "-"
+    if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
+        return tuple(value)
+    return existing_file(value, expected=_IDENTIFIERS)
+
+
+def _interval(words: str) -> object:
+    """Parse MAX or MIN,MAX to a closed interval; without brackets the catalogue would read "exactly" or "either"."""
+    bare = words.replace("%", "").strip()
+    if NUMBER.fullmatch(bare):
+        return f"[0,{bare}]"
+    return f"[{bare}]" if "," in bare and not set("[]") & set(words) else words
+
+
+SEARCH_VALUE = Kind("", as_it_is)
+"""Any search parameter: `Query` validates all of them together, with messages of its own."""
+
+INTERVAL = Kind("", as_it_is, _interval)
+BEST_PER = Kind("tile, day, month or several of these", _best_per)
+AREA = Kind(_AREA, _area)
+IDENTIFIERS = Kind(_IDENTIFIERS, _identifiers)
