@@ -9,7 +9,7 @@ from __future__ import annotations
 import unicodedata
 from typing import Final
 
-__all__ = ["cut", "elide", "pad", "text_width", "wrap"]
+__all__ = ["cut", "elide", "from_a_letter", "pad", "text_width", "wrap"]
 
 _EMOJI_STYLE: Final = "\ufe0f"
 """Makes a narrow character before it a wide one, so that it counts as a column itself."""
@@ -62,10 +62,16 @@ def elide(text: str, width: int | None) -> str:
     if width is None or text_width(text) <= width:
         return text
     tail = (width - 1) // 2
-    end = cut(text[::-1], tail)[::-1]
-    while end and not _width(end[0]):  # a mark without the letter that it belongs to
-        end = end[1:]
+    end = from_a_letter(cut(text[::-1], tail)[::-1])
     return f"{cut(text, width - 1 - tail)}…{end}"
+
+
+def from_a_letter(text: str) -> str:
+    """Drop marks at the beginning, which belong to no letter: a terminal puts them onto whatever stands before."""
+    for at, letter in enumerate(text):
+        if _width(letter):
+            return text[at:]
+    return ""
 
 
 def wrap(text: str, width: int) -> list[str]:

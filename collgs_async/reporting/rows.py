@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from collgs_async.http.messages import printable
 from collgs_async.models.text import format_bytes, format_duration, format_rate, format_share
-from collgs_async.models.width import cut, elide, pad, text_width
+from collgs_async.models.width import cut, elide, from_a_letter, pad, text_width
 from collgs_async.reporting.colour import paint
 from collgs_async.reporting.names import short_name
 
@@ -73,8 +73,8 @@ class RowFormat:
         return pad(self._shortened(transfer), self.name)
 
     def _shortened(self, transfer: Transfer) -> str:
-        whole = printable(transfer.identifier)
-        return whole if text_width(whole) <= self._room else elide(short_name(transfer.identifier), self._room)
+        whole = from_a_letter(printable(transfer.identifier))
+        return whole if text_width(whole) <= self._room else from_a_letter(elide(short_name(whole), self._room))
 
     def bar(self, fraction: float) -> str:
         """Return a bar with the space before it; nothing where there is no room."""

@@ -13,7 +13,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from collgs_async.models.product import Status
@@ -437,6 +437,7 @@ def test_no_line_is_wider_than_the_terminal(columns: int, clock: Clock) -> None:
 names = st.text(max_size=80) | st.text(st.sampled_from("漢ก็é️🇱🇺👩‍🚀a"), max_size=80)
 
 
+@example(columns=2, name="\u0859", why="", stands=True)
 @given(columns=st.integers(2, 120), name=names, why=names, stands=st.booleans())
 def test_wide_characters_never_break_the_width(columns: int, name: str, why: str, stands: bool) -> None:
     with closing(Terminal(columns, lines=12)) as terminal:
