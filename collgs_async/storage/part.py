@@ -22,7 +22,6 @@ from collgs_async.storage.files import (
     is_at,
     open_regular,
     readable,
-    refuse_odd,
     remove_file,
     separate,
     start_writeback,
@@ -47,7 +46,8 @@ T = TypeVar("T")
 Block: TypeAlias = bytes | bytearray | memoryview
 
 SMALL: Final = 4 * 2**20
-"""Size in bytes up to which an archive gets no sidecar: downloading it again costs less than writing the sidecars."""
+"""Size in bytes up to which an archive gets its sidecar only when its download is interrupted. If the process is
+killed, downloading it again costs less than writing all these sidecars would."""
 
 _RECORD_INTERVAL: Final = 2**20
 """Bytes written between two updates of the ranges in the sidecar; they are lost if the process is killed."""
@@ -72,7 +72,7 @@ class PartFile:
         Called with the offset of each block and the block, right before it is written, in the writing thread; None to
         disable it.
     small
-        Size in bytes up to which an archive gets no sidecar.
+        Size in bytes up to which an archive gets its sidecar only when it is left unfinished.
 
     Attributes
     ----------
@@ -110,6 +110,7 @@ class PartFile:
         self._users = 0
         self._absent = False
         self.has_gaps = self.published = False
+        self._has_sidecar = False
         self._unrecorded = 0
         self._opening, self._recording = asyncio.Lock(), asyncio.Lock()
 
@@ -130,7 +131,7 @@ class PartFile:
                 return
             try:
                 with suppress(TakenOverError):  # the sidecar belongs to another run now
-                    if self.has_gaps and self._unrecorded:
+                    if (self.has_gaps and self._unrecorded) or self._lacks_sidecar():
                         await self._record()
             finally:
                 if not self._is_complete():  # a complete one is published next, which closes it
@@ -146,6 +147,13 @@ class PartFile:
                 self._discard()
             self._close()
         self._absent = not self.held.total
+
+    def _lacks_sidecar(self) -> bool:
+        """Whether a small archive is left unfinished, with a version that the next run could not know."""
+        return not self._has_sidecar and self.remote is not None and self.held.total > 0 and not self._is_complete()
+
+    def _is_small(self, remote: RemoteVersion | None) -> bool:
+        return remote is not None and remote.size is not None and remote.size <= self._small
 
     def _is_complete(self) -> bool:
         return self.remote is not None and self.remote.size == self.held.total
@@ -211,7 +219,11 @@ class PartFile:
             length = os.fstat(self._descriptor).st_size
         if self.remote and self.held.end == length:
             return  # unchanged since the last attempt
-        self.remote, self.held = None, ByteRanges([(0, length)])
+        if self._is_small(self.remote) and not self.has_gaps:
+            # Changed by others since it was left, or by a write that failed midway: the version is not certain.
+            self._require_ownership()
+            remove_file(self.sidecar)
+        self.remote, self.held, self._has_sidecar = None, ByteRanges([(0, length)]), False
         if length == 0:
             # A sidecar without bytes would be applied to whatever is written next.
             self._require_ownership()
@@ -219,6 +231,7 @@ class PartFile:
             return
         with readable():
             self.remote, recorded = read_sidecar(self.sidecar)
+        self._has_sidecar = self.remote is not None
         if recorded is not None:
             recorded.remove(length, recorded.end)
             self.held, self.has_gaps = recorded, True
@@ -306,7 +319,7 @@ class PartFile:
         if remote == self.remote:
             return
         self.remote = remote
-        if self.has_gaps or (remote and (remote.size is None or remote.size > self._small)):
+        if self.has_gaps or (remote and (self._has_sidecar or not self._is_small(remote))):
             await self._record()
         elif remote is None:
             async with self._recording:
@@ -315,16 +328,19 @@ class PartFile:
     def _forget(self) -> None:
         self._require_ownership(now=True)
         remove_file(self.sidecar)
+        self._has_sidecar = False
 
     async def _record(self, *, has_gaps: bool = False) -> None:
         async with self._recording:
             self._unrecorded = 0
             ranges = self.held if has_gaps or self.has_gaps else None
-            await self._do(self._write_sidecar, sidecar_text(self.remote, ranges))
+            await self._do(self.write_sidecar, sidecar_text(self.remote, ranges))
 
-    def _write_sidecar(self, text: bytes) -> None:
+    def write_sidecar(self, text: bytes) -> None:
+        """Replace the sidecar, in the calling thread."""
         self._require_ownership()
         write_sidecar(self.sidecar, text)
+        self._has_sidecar = True
 
     def publish(self) -> None:
         """Publish in the calling thread.
@@ -348,28 +364,6 @@ class PartFile:
             self.path.replace(self.final)
             self.published = True
 
-    def reopen_as_part(self, damaged: Iterable[tuple[int, int]]) -> None:
-        """Turn a published archive back into a part file with missing ranges.
-
-        Raises
-        ------
-        FileError
-            The archive, or what has the name of its part file, is not a regular file.
-        StorageError
-            The folder cannot be written.
-        """
-        with storage_trouble(self.final):
-            status = self.final.lstat()
-            refuse_odd(self.final, status.st_mode)
-            held = ByteRanges([(0, status.st_size)])
-            for first, end in damaged:
-                held.remove(first, end)
-            remove_file(self.path)
-            remove_file(self.sidecar)
-            # If the process is killed in between, the part file has no sidecar, so it is verified by checksum.
-            self.final.replace(self.path)
-            self._write_sidecar(sidecar_text(None, held))
-
     async def discard(self) -> None:
         """Remove the part file and its sidecar."""
         await self._do(self._discard)
@@ -384,7 +378,8 @@ class PartFile:
         self._forget_all()
 
     def _forget_all(self) -> None:
-        self.held, self.remote, self.has_gaps, self._unrecorded = ByteRanges(), None, False, 0
+        self.held, self.remote, self._unrecorded = ByteRanges(), None, 0
+        self.has_gaps = self._has_sidecar = False
 
     def _remove(self) -> None:
         # In this order: a sidecar without a part file is dropped, but a part file without its sidecar would be used.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from collgs_async.errors import FileError, NotAvailableError
 from collgs_async.models.product import ELSEWHERE, EXISTS
 from collgs_async.storage.filenames import file_name, folds_case, former_file_name
+from collgs_async.storage.reopen import reopen_as_part
 from collgs_async.transfer.action import Action, inspect_local
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class Holdings:
             return ELSEWHERE
         # The previous owner of the lock may have finished the archive since it was inspected above.
         if damaged is not None:
-            part.reopen_as_part(damaged)
+            reopen_as_part(part, damaged)
         elif _version(part.final) not in {None, before} and self._inspect(product, part.final) is Action.SKIP:
             return EXISTS
         part.open_existing()

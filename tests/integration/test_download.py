@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -236,13 +237,27 @@ async def test_a_part_that_is_complete_is_verified_and_published_without_a_byte(
     assert (Status.DOWNLOADED, 0, 0) == (outcome.status, outcome.bytes, outcome.attempts)
 
 
-async def test_a_small_archive_gets_no_sidecar(serve: Callable[..., Any]) -> None:
+async def test_a_small_archive_gets_a_sidecar_when_it_is_left_unfinished(serve: Callable[..., Any]) -> None:
     scene = level2_scenes(1, size=SIZE)[0]
     site = await serve([scene], faults={scene.identifier: STOPS_MIDWAY})
 
     await download(site, retries=0)
 
-    assert [f"{scene.identifier}.zip.part"] == site.litter()
+    assert [f"{scene.identifier}.zip.part", f"{scene.identifier}.zip.part.json"] == sorted(site.litter())
+
+
+async def test_an_interrupted_small_archive_is_never_fetched_whole_again(serve: Callable[..., Any]) -> None:
+    """Its members cannot be read, so that only its version proves that the rest belongs to what is here."""
+    scene = replace(level2_scenes(1, size=SIZE)[0], unreadable=True)
+    site = await serve([scene], faults={scene.identifier: STOPS_MIDWAY})
+    interrupted = await download(site, retries=0)
+    site.server.forget()
+
+    outcome = await download(site)
+
+    assert (Status.FAILED, Status.DOWNLOADED) == (interrupted.status, outcome.status)
+    assert len(site.original(scene)) == interrupted.bytes + outcome.bytes
+    assert [206] == [hit.status for hit in site.archive_hits()]
 
 
 async def test_existing_archive_is_skipped_and_a_truncated_one_is_not(serve: Callable[..., Any]) -> None:
@@ -268,8 +283,6 @@ async def test_no_skip_existing_fetches_again(serve: Callable[..., Any]) -> None
 
 
 async def test_catalogue_that_lies_about_the_size_does_no_harm(serve: Callable[..., Any]) -> None:
-    from dataclasses import replace
-
     site = await serve(level2_scenes(1))
     async with site.client() as client:
         async for product in client.catalogue.search():

@@ -19,6 +19,7 @@ from collgs_async.storage.executor import DiskExecutor
 from collgs_async.storage.filenames import file_name
 from collgs_async.storage.part import SMALL, PartFile
 from collgs_async.storage.ranges import ByteRanges
+from collgs_async.storage.reopen import reopen_as_part
 from collgs_async.storage.sidecar import RemoteVersion, parse_sidecar
 
 if TYPE_CHECKING:
@@ -472,7 +473,7 @@ async def test_shorter_record_leaves_no_trace_of_a_longer_one(final: Path) -> No
 async def test_reopened_archive_is_a_part_without_what_is_damaged(final: Path) -> None:
     lay(final, b"abcdefghij")
 
-    PartFile(final).reopen_as_part([(2, 4), (9, 10)])
+    reopen_as_part(PartFile(final), [(2, 4), (9, 10)])
 
     assert [".zip.part", ".zip.part.json"] == files(final)
     async with PartFile(final) as part:
@@ -481,4 +482,4 @@ async def test_reopened_archive_is_a_part_without_what_is_damaged(final: Path) -
 
 def test_archive_that_cannot_be_reopened_is_storage_trouble(final: Path) -> None:
     with pytest.raises(StorageError, match=r"\.zip: No such file"):
-        PartFile(final).reopen_as_part([])
+        reopen_as_part(PartFile(final), [])
