@@ -7,16 +7,17 @@ spanned archives (APPNOTE.TXT §8.5.3), whether or not the offsets include them.
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from dataclasses import dataclass
+from io import BytesIO
 from itertools import chain, islice
 from struct import unpack_from
 from typing import TYPE_CHECKING
 
 from collgs_async.errors import IntegrityError
 from collgs_async.models.text import plural
-from collgs_async.storage.archive_reading import check_cancelled, exactly, never, quoted
+from collgs_async.storage.archive_reading import MissingBytesError, SparseFile, check_cancelled, exactly, never, quoted
+from collgs_async.storage.ranges import ByteRanges
 from collgs_async.storage.zip_format import (
     BZIP2,
     CENTRAL,
@@ -42,13 +43,13 @@ from collgs_async.storage.zip_names import decoded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from io import BufferedReader
     from pathlib import Path
 
-__all__ = ["Directory", "Member", "read_members"]
+__all__ = ["Directory", "Member", "members_of_tail", "read_members"]
 
 _MIB = 1024 * 1024
 _END_WINDOW = _MIB
+_FIRST_WINDOW = 64 * 1024
 _LARGEST_DIRECTORY = 256 * _MIB
 _READABLE = frozenset({STORED, DEFLATED, BZIP2, LZMA})
 
@@ -131,7 +132,7 @@ class Directory:
         return zip(self.members, following, strict=True)
 
 
-def read_members(path: Path, *, stop: Callable[[], bool] = never) -> Directory:
+def read_members(path: Path, *, held: ByteRanges | None = None, stop: Callable[[], bool] = never) -> Directory:
     """Read the central directory and check it against the file.
 
     Members must not overlap, so that together they are never larger than the file.
@@ -140,11 +141,17 @@ def read_members(path: Path, *, stop: Callable[[], bool] = never) -> Directory:
     ----------
     path
         The file.
+    held
+        Ranges of its bytes that are here, if it is a sparse file with the length of the whole archive; None: all of
+        them. The end record is then sought in the last 64 KiB first, and in the last 1 MiB if it is not there, or if
+        bytes follow it.
     stop
         Called before every entry; returns True to cancel.
 
     Raises
     ------
+    MissingBytesError
+        Bytes outside `held` are needed, which are named; of a directory, all of it at once.
     IntegrityError
         The directory is missing, incomplete, or does not match the file.
     Stopped
@@ -152,20 +159,51 @@ def read_members(path: Path, *, stop: Callable[[], bool] = never) -> Directory:
     OSError
         The file cannot be read.
     """
-    with path.open("rb") as file:
-        end = _find_end(file)
-        members = sorted(_entries(file, end, stop), key=lambda member: member.header)
-        if not _counts(end.entries, len(members)):
-            raise IntegrityError(
-                f"the end record counts {plural(end.entries, 'member')}, the directory has {len(members)}"
-            )
-        directory = Directory(tuple(members), end.start, end.shift, end.surplus)
-        _refuse_overlaps(directory)
-        if end.shift and exactly(file, members[0].header, len(LOCAL_SIGNATURE)) != LOCAL_SIGNATURE:
-            raise IntegrityError(
-                f"the central directory should end at byte {end.edge}, it claims {end.edge - end.shift}"
-            )
+    with path.open("rb") as opened:
+        file = SparseFile(opened, held)
+        directory, edge = _read_directory(file, stop)
+        if directory.shift and exactly(file, directory.members[0].header, len(LOCAL_SIGNATURE)) != LOCAL_SIGNATURE:
+            raise IntegrityError(f"the central directory should end at byte {edge}, it claims {edge - directory.shift}")
     return directory
+
+
+def members_of_tail(tail: bytes, size: int, *, stop: Callable[[], bool] = never) -> Directory:
+    """Read the central directory from the end of an archive that `read_members` has accepted before.
+
+    Parameters
+    ----------
+    tail
+        The last bytes of the archive, from its central directory on.
+    size
+        Length of the archive in bytes.
+    stop
+        As for `read_members`.
+
+    Raises
+    ------
+    IntegrityError
+        They are not the end of such an archive.
+    Stopped
+        `stop()` returned True.
+    """
+    base = size - len(tail)
+    if base < 0:
+        raise IntegrityError(f"{plural(len(tail), 'byte')} are not the end of an archive of {size}")
+    try:
+        return _read_directory(SparseFile(BytesIO(tail), ByteRanges([(base, size)]), base), stop)[0]
+    except MissingBytesError as error:
+        raise IntegrityError(f"they do not hold the whole central directory: {error}") from error
+
+
+def _read_directory(file: SparseFile, stop: Callable[[], bool]) -> tuple[Directory, int]:
+    """Return the directory and the offset of its end."""
+    end = _find_end(file)
+    members = sorted(_entries(file, end, stop), key=lambda member: member.header)
+    if not _counts(end.entries, len(members)):
+        raise IntegrityError(f"the end record counts {plural(end.entries, 'member')}, the directory has {len(members)}")
+    directory = Directory(tuple(members), end.start, end.shift, end.surplus)
+    _refuse_overlaps(directory)
+    return directory, end.edge
 
 
 def _counts(stated: int, found: int) -> bool:
@@ -184,17 +222,24 @@ class _End:
     surplus: int
 
 
-def _find_end(file: BufferedReader) -> _End:
-    length = file.seek(0, os.SEEK_END)
-    window = min(length, _END_WINDOW)
-    tail = exactly(file, length - window, window)
+def _find_end(file: SparseFile) -> _End:
+    longest = file.length - file.base
+    if file.held is not None and longest > _FIRST_WINDOW:
+        # Only a record that ends exactly at the end of the file would also be the first choice in the larger window.
+        with suppress(IntegrityError):
+            return _find_end_within(file, _FIRST_WINDOW, only_exact=True)
+    return _find_end_within(file, min(longest, _END_WINDOW))
+
+
+def _find_end_within(file: SparseFile, window: int, *, only_exact: bool = False) -> _End:
+    tail = exactly(file, file.length - window, window)
     records = list(_end_records(tail))
     # If a record ends exactly at the end of the file, an earlier one is a remnant of another archive.
     exact = [(at, surplus) for at, surplus in records if surplus == 0]
     problem = IntegrityError(f"no end record in the last {plural(window, 'byte')}: the archive is cut short")
-    for found, (at, surplus) in enumerate(exact or records):
+    for found, (at, surplus) in enumerate(exact if exact or only_exact else records):
         try:
-            return _end_at(file, length - window + at, surplus)
+            return _end_at(file, file.length - window + at, surplus)
         except IntegrityError as error:
             problem = problem if found else error
     raise problem
@@ -212,7 +257,7 @@ def _end_records(tail: bytes) -> Iterator[tuple[int, int]]:
         at = tail.rfind(END_SIGNATURE, 0, at + len(END_SIGNATURE) - 1)
 
 
-def _end_at(file: BufferedReader, at: int, surplus: int) -> _End:
+def _end_at(file: SparseFile, at: int, surplus: int) -> _End:
     """Read the end record at this offset, and find the directory right before it or before the ZIP64 end record."""
     if surplus < 0:
         raise IntegrityError(f"the comment of the end record lacks its last {plural(-surplus, 'byte')}")
@@ -236,7 +281,7 @@ def _end_at(file: BufferedReader, at: int, surplus: int) -> _End:
     return _place_directory(file, at, narrow, surplus)
 
 
-def _end64_before(file: BufferedReader, at: int, locator: bytes) -> tuple[int, int, tuple[int, ...]]:
+def _end64_before(file: SparseFile, at: int, locator: bytes) -> tuple[int, int, tuple[int, ...]]:
     """Read the ZIP64 end record that the locator at this offset points to.
 
     Returns
@@ -250,6 +295,8 @@ def _end64_before(file: BufferedReader, at: int, locator: bytes) -> tuple[int, i
     if stated + END64.size > at:
         raise IntegrityError(f"the ZIP64 end record cannot begin at byte {stated}: its locator is at {at}")
     for start in (stated, at - END64.size):  # the latter if the offset does not include bytes before the archive
+        if start < file.base:
+            continue
         signature, length, _, _, *values = END64.unpack(exactly(file, start, END64.size))
         if signature == END64_SIGNATURE and start + 12 + length == at:
             return start, start - stated, tuple(values)
@@ -265,7 +312,7 @@ def _widened(narrow: Sequence[int], wide: Sequence[int]) -> Iterator[int]:
     return (large if small == most else small for small, large, most in zip(narrow, wide, full, strict=True))
 
 
-def _place_directory(file: BufferedReader, edge: int, values: Sequence[int], surplus: int) -> _End:
+def _place_directory(file: SparseFile, edge: int, values: Sequence[int], surplus: int) -> _End:
     """Check that a directory with these values ends at this offset, allowing for bytes before the archive."""
     disk, first_disk, here, entries, size, start = values
     if disk or first_disk or here != entries:
@@ -279,6 +326,7 @@ def _place_directory(file: BufferedReader, edge: int, values: Sequence[int], sur
     shift = edge - size - start
     if shift < 0:
         raise IntegrityError(f"the central directory should end at byte {edge}, it claims {start + size}")
+    file.require(start + shift, edge)
     if exactly(file, start + shift, len(CENTRAL_SIGNATURE)) != CENTRAL_SIGNATURE:
         if shift:
             raise IntegrityError(f"the central directory should end at byte {edge}, it claims {start + size}")
@@ -287,13 +335,13 @@ def _place_directory(file: BufferedReader, edge: int, values: Sequence[int], sur
     return _End(start + shift, edge, entries, shift, surplus)
 
 
-def _refuse_another_archive(file: BufferedReader, surplus: int) -> None:
-    file.seek(-surplus, os.SEEK_END)
+def _refuse_another_archive(file: SparseFile, surplus: int) -> None:
+    file.seek(file.length - surplus)
     if file.read(len(LOCAL_SIGNATURE)) == LOCAL_SIGNATURE:
         raise IntegrityError(f"another archive begins {plural(surplus, 'byte')} before the end of the file")
 
 
-def _entries(file: BufferedReader, end: _End, stop: Callable[[], bool]) -> Iterator[Member]:
+def _entries(file: SparseFile, end: _End, stop: Callable[[], bool]) -> Iterator[Member]:
     at, edge = end.start, end.edge
     while at < edge:
         check_cancelled(stop)
