@@ -33,9 +33,10 @@ _RADAR_FILE: Final = re.compile(
 )
 _RADAR_LAYERS: Final = {"calibration": "CAL", "noise": "NOISE", "rfi": "RFI"}
 _RADIANCE: Final = re.compile("(Oa(?:0[1-9]|1[0-9]|2[01]))_radiance[.]nc")
+_LONGEST_IDENTIFIER: Final = 255
 _BY_MEMBER: Final = re.compile(
-    "(?:^|/)(?:(?P<L1C>MTD_MSIL1C[.]xml)|(?P<L2A>MTD_MSIL2A[.]xml)|(?P<GRD>s1[a-d]-[a-z]{2}-grd-[hv]{2}-)"
-    "|(?P<SLC>s1[a-d]-[a-z]{2}[0-9]?-slc-[hv]{2}-)|(?P<OLCI>Oa01_radiance[.]nc))"
+    "(?P<L1C>MTD_MSIL1C[.]xml$)|(?P<L2A>MTD_MSIL2A[.]xml$)|(?P<GRD>s1[a-d]-[a-z0-9]{2}-grd-[hv]{2}-)"
+    "|(?P<SLC>s1[a-d]-[a-z0-9]{2,3}-slc-[hv]{2}-)|(?P<OLCI>Oa[0-9]{2}_radiance[.]nc$)"
 )
 _MEMBER_TYPES: Final = {"L1C": "S2MSI1C", "L2A": "S2MSI2A", "GRD": "GRD", "SLC": "SLC", "OLCI": "OL_1"}
 _OLCI_FILES: Final = {"geo_coordinates.nc": "GEO", "qualityFlags.nc": "FLAGS"}
@@ -110,7 +111,7 @@ def words_of_product(identifier: str, names: Iterable[str]) -> BandWords:
     if known := _product_words(identifier):
         return known
     for name in names:
-        if (found := _BY_MEMBER.search(name)) is not None:
+        if found := _BY_MEMBER.match(name.rpartition("/")[2]):
             return BAND_WORDS[_MEMBER_TYPES[found.lastgroup or ""]]
     return NO_WORDS
 
@@ -124,7 +125,7 @@ def is_old_sentinel_2(identifier: str) -> bool:
 @lru_cache(maxsize=64)
 def _product_words(identifier: str) -> BandWords | None:
     """Return the words of a product by its identifier; None: it is of no known scheme."""
-    if (name := recognise(identifier)) is None:
+    if len(identifier) > _LONGEST_IDENTIFIER or (name := recognise(identifier)) is None:
         return None
     if is_old_sentinel_2(identifier):
         return NO_WORDS
