@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["file_name", "folds_case", "former_file_name", "part_of", "sidecar_of"]
+__all__ = ["file_name", "folds_case", "former_file_name", "is_parts_folder", "part_of", "parts_folder", "sidecar_of"]
 
 _LONGEST_NAME = 255 - len(".zip.part.lease~~~")
 _DIGITS = 32
@@ -20,6 +20,7 @@ _FORMER_DIGITS = 8
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 _LOOKS_CHANGED = re.compile(r"-([0-9a-f]{8}|[0-9a-f]{32})$")
+_PARTS = re.compile(r"(?i).+\.parts(\.[0-9]+)?")
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\.|$)")
 
 
@@ -68,6 +69,16 @@ def part_of(final: Path) -> Path:
 def sidecar_of(final: Path) -> Path:
     """Return the path of the sidecar of an archive's part file."""
     return final.with_name(f"{final.name}.part.json")
+
+
+def parts_folder(final: Path) -> Path:
+    """Return the folder for members of an archive that is not here as a whole."""
+    return final.with_name(f"{final.name.removesuffix('.zip')}.parts")
+
+
+def is_parts_folder(name: str) -> bool:
+    """Whether a folder's name is that of a tree of members, also of one that was set aside."""
+    return _PARTS.fullmatch(name) is not None
 
 
 def _named(identifier: str, digits: int, *, folds_case: bool) -> str:

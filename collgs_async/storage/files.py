@@ -137,7 +137,7 @@ def kind_of(mode: int) -> str | None:
     return next((name for is_one, name in _KINDS if is_one(mode)), None)
 
 
-def open_regular(path: Path, flags: int) -> int:
+def open_regular(path: Path, flags: int, *, within: int | None = None) -> int:
     """Open a regular file; never block on a FIFO, and never follow a symbolic link of that name.
 
     Parameters
@@ -146,6 +146,8 @@ def open_regular(path: Path, flags: int) -> int:
         The file; symbolic links to its folder are followed.
     flags
         As for `os.open`.
+    within
+        Descriptor of its folder; None to find that by the path.
 
     Raises
     ------
@@ -154,11 +156,13 @@ def open_regular(path: Path, flags: int) -> int:
     OSError
         As from `os.open`.
     """
+    name = path if within is None else path.name
+    flags |= os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
     try:
-        descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY, 0o666)
+        descriptor = os.open(name, flags, 0o666, dir_fd=within)
     except OSError:
         with suppress(OSError):
-            refuse_odd(path, path.lstat().st_mode)
+            refuse_odd(path, os.stat(name, dir_fd=within, follow_symlinks=False).st_mode)
         raise
     try:
         refuse_odd(path, os.fstat(descriptor).st_mode)

@@ -18,7 +18,7 @@ from collgs_async.storage.archive_reading import quoted
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["RECORD", "TEMPORARY", "is_folder", "refuse_twins", "safe_path", "twins"]
+__all__ = ["RECORD", "TEMPORARY", "is_folder", "name_problem", "refuse_twins", "safe_path", "twins"]
 
 RECORD: Final = "parts.json"
 """Name of the record at the top of a tree."""
@@ -59,12 +59,13 @@ def safe_path(name: str) -> PurePosixPath:
         The name is absolute, too long, or reserved, or contains ``..``, a drive, a backslash, or characters that are
         not printable.
     """
-    if problem := _problem(name):
+    if problem := name_problem(name):
         raise IntegrityError(f"{quoted(name)} cannot be the name of a file here: {problem}")
     return PurePosixPath(name)
 
 
-def _problem(name: str) -> str | None:
+def name_problem(name: str) -> str | None:
+    """Describe why a name cannot be that of a file here; None if it can."""
     if not name.isprintable():
         return "it has characters that are not printable"
     if name.startswith("/"):
@@ -121,7 +122,7 @@ def twins(names: Iterable[str]) -> frozenset[str]:
     occurrences: Counter[str] = Counter()
     folders: set[str] = set()
     for name in names:
-        if _problem(name):
+        if name_problem(name):
             continue
         path = PurePosixPath(_folded(name))
         folders.update(map(str, path.parents))

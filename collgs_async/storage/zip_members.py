@@ -7,30 +7,24 @@ like that.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from functools import cached_property
-from struct import pack
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from collgs_async.errors import IntegrityError
 from collgs_async.models.text import plural
-from collgs_async.storage.archive_reading import check_cancelled, exactly, never
-from collgs_async.storage.unpack import TooLargeError, Unpacking
-from collgs_async.storage.zip_format import (
-    DEFLATED,
-    DESCRIPTOR_SIGNATURE,
-    ENCRYPTED,
-    FULL32,
-    LOCAL,
-    LOCAL_SIGNATURE,
-    SIZES_FOLLOW,
-    STORED,
-    ZIP64_FIELD,
-    codec,
-    extra_fields,
+from collgs_async.storage.archive_reading import check_cancelled, never
+from collgs_async.storage.local_header import (
+    describe_contradiction,
+    follows_from_directory,
+    is_empty,
+    lengths,
+    read_local_header,
 )
+from collgs_async.storage.unpack import TooLargeError, Unpacking
+from collgs_async.storage.zip_format import DEFLATED, ENCRYPTED, SIZES_FOLLOW, STORED, codec
 from collgs_async.storage.zip_names import canonical, decoded, encoded, spell_the_same, spellings
 
 if TYPE_CHECKING:
@@ -38,9 +32,10 @@ if TYPE_CHECKING:
     from io import BufferedReader
     from pathlib import Path
 
+    from collgs_async.storage.local_header import LocalHeader
     from collgs_async.storage.zip_directory import Directory, Member
 
-__all__ = ["Damage", "Findings", "KnownCrc", "damaged_members"]
+__all__ = ["Damage", "Findings", "KnownCrc", "MemberReader", "damaged_members", "method_name"]
 
 _MIB: Final = 1024 * 1024
 _METHOD_NAMES = {9: "Deflate64", 12: "bzip2", 14: "LZMA", 93: "Zstandard", 95: "XZ", 98: "PPMd"}
@@ -165,7 +160,7 @@ def damaged_members(
         The file cannot be read.
     """
     with path.open("rb") as file:
-        reader = _Reader(file, directory, findings or Findings(), block, stop)
+        reader = MemberReader(file, directory, findings or Findings(), block, stop)
         for member, end in directory.extents():
             check_cancelled(stop)
             try:
@@ -179,23 +174,22 @@ def damaged_members(
                     yield Damage(member.name, member.header, end, contradiction, header_only=True)
 
 
-class _Local(NamedTuple):
-    """Values of a local header, with names and units as in `Member`; `data` is the offset of the data."""
+class MemberReader:
+    """Reads the members of one open archive.
 
-    version: int
-    flags: int
-    method: int
-    modified: int
-    crc: int
-    compressed: int
-    uncompressed: int
-    name: bytes
-    extra: bytes
-    data: int
-
-
-class _Reader:
-    """Reads the members of one open archive."""
+    Parameters
+    ----------
+    file
+        The archive.
+    directory
+        Its directory.
+    findings
+        Collects findings of `check`.
+    block
+        Maximum bytes to read, or to unpack, at once.
+    stop
+        Called before every block; returns True to cancel.
+    """
 
     def __init__(
         self, file: BufferedReader, directory: Directory, findings: Findings, block: int, stop: Callable[[], bool]
@@ -205,6 +199,7 @@ class _Reader:
         self.findings = findings
         self._buffer = memoryview(bytearray(block))
         self._stop = stop
+        self._surplus = False
         self._may_unpack = _ALWAYS_UNPACKED + _PACKED_BEST * directory.start
 
     def check(self, member: Member, end: int, seen: KnownCrc | None) -> str | None:
@@ -215,19 +210,13 @@ class _Reader:
         str or None
             Description of a contradiction between local header and directory if the data are correct; otherwise None.
         """
-        local = _read_local(self._file, member, end)
-        facts = (local.method, local.crc, local.compressed, local.uncompressed, decoded(local.name, member.flags))
-        oddities: list[str] = []
-        contradiction = None
-        if facts != (member.method, member.crc, member.compressed, member.uncompressed, member.name):
-            oddities += self._compare(member, local)
-            contradiction = _contradiction(member, local)
+        local, oddities, contradiction = self.compare(member, end)
         obstacle = self._obstacle(member)
         if obstacle is None:
             try:
                 oddities += self._check_data(member, local.data, seen)
             except TooLargeError:
-                obstacle = _method_name(member)
+                obstacle = method_name(member)
         if oddities:
             self.findings.odd.update(oddities)
         if obstacle is not None:
@@ -235,36 +224,55 @@ class _Reader:
             if contradiction:
                 raise IntegrityError(contradiction)
         elif self.findings.proving and (
-            oddities or contradiction or not _follows_from_directory(self._file, member, local, end)
+            oddities or contradiction or not follows_from_directory(self._file, member, local, end)
         ):
             self.findings.unproven += 1
         return contradiction
+
+    def compare(self, member: Member, end: int) -> tuple[LocalHeader, list[str], str | None]:
+        """Read the local header of a member that ends before an offset, and compare it with the directory.
+
+        Returns
+        -------
+        tuple
+            The header, its harmless differences from the directory, and the description of a contradiction or None.
+
+        Raises
+        ------
+        IntegrityError
+            The header is missing, or another member's, or the data would reach beyond the end.
+        """
+        local = read_local_header(self._file, member, end)
+        facts = (local.method, local.crc, local.compressed, local.uncompressed, decoded(local.name, member.flags))
+        if facts == (member.method, member.crc, member.compressed, member.uncompressed, member.name):
+            return local, [], None
+        return local, list(self._differences(member, local)), describe_contradiction(member, local)
 
     def _obstacle(self, member: Member) -> str | None:
         """Return the reason why a member's data cannot be checked; None if they can."""
         if member.flags & ENCRYPTED:
             return "encryption"
         if not member.readable:
-            return _method_name(member)
+            return method_name(member)
         if member.method not in (STORED, DEFLATED):
             if member.uncompressed > self._may_unpack:
-                return _method_name(member)
+                return method_name(member)
             self._may_unpack -= member.uncompressed
         return None
 
-    def _compare(self, member: Member, local: _Local) -> Iterator[str]:
+    def _differences(self, member: Member, local: LocalHeader) -> Iterator[str]:
         """Yield harmless differences between a local header and the directory entry."""
         if decoded(local.name, member.flags) != member.name:
             self._refuse_another_name(member, local)
             yield "another spelling of the name in the local header"
-        if local.method != member.method and _is_empty(member):
+        if local.method != member.method and is_empty(member):
             yield "empty, with another method in the local header"
         if not (local.flags | member.flags) & SIZES_FOLLOW and any(
-            stated == 0 != true for stated, true in zip(_lengths(local), _lengths(member), strict=True)
+            stated == 0 != true for stated, true in zip(lengths(local), lengths(member), strict=True)
         ):
             yield "no CRC-32 or length in the local header"
 
-    def _refuse_another_name(self, member: Member, local: _Local) -> None:
+    def _refuse_another_name(self, member: Member, local: LocalHeader) -> None:
         name = encoded(member.name, member.flags)
         ours = spellings(local.name, local.flags, local.extra)
         theirs = spellings(name, member.flags, member.extra)
@@ -277,20 +285,41 @@ class _Reader:
 
     def _check_data(self, member: Member, data: int, seen: KnownCrc | None) -> Iterator[str]:
         """Check the data against their length and CRC-32; yield harmless peculiarities."""
-        # A stored member may have bytes after its data that are included in the compressed length.
-        length = member.compressed
-        if member.method == STORED:
-            length = min(length, member.uncompressed)
-            if seen is not None and (seen.data, seen.length) == (data, member.compressed) == (data, length):
+        if member.method == STORED and seen is not None:
+            known = (seen.data, seen.length)
+            if known == (data, member.compressed) and member.compressed <= member.uncompressed:
                 _compare_content(member, seen.length, seen.crc)
                 return
+        deque(self.unpack(member, data), maxlen=0)
+        if self._surplus:
+            yield "bytes after the end of the packed data"
+
+    def unpack(self, member: Member, data: int) -> Iterator[bytes | memoryview]:
+        """Yield the data of a member in pieces of limited length, each of which is valid until the next one.
+
+        Parameters
+        ----------
+        member
+            A member that is readable.
+        data
+            Offset of its packed data in bytes.
+
+        Raises
+        ------
+        IntegrityError
+            The data are damaged, are longer than the directory says, or, at their end, have another CRC-32 than in
+            the directory; no piece is yielded that reaches beyond the length in the directory.
+        TooLargeError
+            Unpacking would need too much memory.
+        """
+        # A stored member may have bytes after its data that are included in the compressed length.
+        length = min(member.compressed, member.uncompressed) if member.method == STORED else member.compressed
         self._file.seek(data)
         pieces: Iterable[bytes | memoryview] = self._blocks(length)
         if member.method != STORED and member.compressed:
             pieces = Unpacking(member, pieces, len(self._buffer), self._stop)
-        _check_content(member, pieces)
-        if length < member.compressed or (isinstance(pieces, Unpacking) and pieces.surplus):
-            yield "bytes after the end of the packed data"
+        yield from _checked(member, pieces)
+        self._surplus = length < member.compressed or (isinstance(pieces, Unpacking) and pieces.surplus)
 
     def _blocks(self, length: int) -> Iterator[memoryview]:
         """Yield the next `length` bytes in pieces; each piece is valid only until the next one is requested."""
@@ -303,84 +332,14 @@ class _Reader:
             length -= got
 
 
-def _read_local(file: BufferedReader, member: Member, end: int) -> _Local:
-    signature, version, flags, method, time, date, crc, compressed, uncompressed, name, extra = LOCAL.unpack(
-        exactly(file, member.header, LOCAL.size)
-    )
-    if signature != LOCAL_SIGNATURE:
-        raise IntegrityError("it has no local header")
-    data: int = member.header + LOCAL.size + name + extra
-    if data + member.compressed > end:
-        raise IntegrityError(f"it reaches {plural(data + member.compressed - end, 'byte')} into what follows")
-    words = exactly(file, member.header + LOCAL.size, name + extra)
-    modified = date << 16 | time
-    return _Local(
-        version, flags, method, modified, crc, compressed, uncompressed, words[:name], words[name:], data
-    )  # fmt: skip
-
-
-def _lengths(header: Member | _Local) -> tuple[int, int, int]:
-    return header.crc, header.compressed, header.uncompressed
-
-
-def _is_empty(member: Member) -> bool:
-    return not (member.uncompressed or member.crc)
-
-
-def _contradiction(member: Member, local: _Local) -> str | None:
-    """Describe a contradiction between local header and directory; fields of 0 or 0xFFFFFFFF are not contradictions."""
-    if local.method != member.method and not _is_empty(member):
-        return f"its local header says method {local.method}, the directory {member.method}"
-    pairs = zip(_lengths(local), _lengths(member), strict=True)
-    if (local.flags | member.flags) & SIZES_FOLLOW or all(stated in (true, 0, FULL32) for stated, true in pairs):
-        return None
-    return "its local header and the directory differ in CRC-32 or length"
-
-
-def _follows_from_directory(file: BufferedReader, member: Member, local: _Local, end: int) -> bool:
-    """Whether every byte of a member other than its data follows from the directory entry."""
-    ours = (local.version, local.flags, local.method, local.modified, local.name)
-    theirs = (member.version, member.flags, member.method, member.modified, encoded(member.name, member.flags))
-    if ours != theirs or not _extras_follow_from_directory(member, local):
-        return False
-    gap = end - local.data - member.compressed
-    if not member.flags & SIZES_FOLLOW:
-        return gap == 0
-    sizes = (member.crc, member.compressed, member.uncompressed)
-    expected = (sizes, (0, 0, 0), (0, FULL32, FULL32), (member.crc, FULL32, FULL32))
-    return (local.crc, local.compressed, local.uncompressed) in expected and _is_descriptor(file, end - gap, gap, sizes)
-
-
-def _extras_follow_from_directory(member: Member, local: _Local) -> bool:
-    """Whether all extra fields of a local header are in the directory entry, or repeat its lengths."""
-    lengths = {pack("<2Q", member.uncompressed, member.compressed)}
-    if member.flags & SIZES_FOLLOW:
-        lengths.add(bytes(16))
-    elsewhere = list(extra_fields(member.extra))
-    fields = list(extra_fields(local.extra))
-    whole = sum(4 + len(data) for _, data in fields) == len(local.extra)
-    return whole and all(
-        data in lengths if number == ZIP64_FIELD else (number, data) in elsewhere for number, data in fields
-    )
-
-
-def _is_descriptor(file: BufferedReader, at: int, length: int, sizes: tuple[int, int, int]) -> bool:
-    """Whether these bytes are a data descriptor (APPNOTE.TXT §4.3.9): with or without signature, of 32 or 64 bits."""
-    forms = {4 * 3: "<3I", 4 + 8 * 2: "<I2Q"}
-    signature = DESCRIPTOR_SIGNATURE if length - len(DESCRIPTOR_SIGNATURE) in forms else b""
-    form = forms.get(length - len(signature))
-    if form is None or (form == "<3I" and max(sizes) > FULL32):
-        return False
-    return exactly(file, at, length) == signature + pack(form, *sizes)
-
-
-def _check_content(member: Member, pieces: Iterable[bytes | memoryview]) -> None:
+def _checked(member: Member, pieces: Iterable[bytes | memoryview]) -> Iterator[bytes | memoryview]:
     length = crc = 0
     for piece in pieces:
         length += len(piece)
-        crc = codec.crc32(piece, crc)
         if length > member.uncompressed:
             raise IntegrityError(f"it unpacks to more than the {plural(member.uncompressed, 'byte')} expected")
+        crc = codec.crc32(piece, crc)
+        yield piece
     _compare_content(member, length, crc)
 
 
@@ -391,6 +350,7 @@ def _compare_content(member: Member, length: int, crc: int) -> None:
         raise IntegrityError(f"its CRC-32 is {crc:08x}, {member.crc:08x} expected")
 
 
-def _method_name(member: Member) -> str:
+def method_name(member: Member) -> str:
+    """Return the name and number of a member's compression method."""
     name = _METHOD_NAMES.get(member.method, "an unusual compression")
     return f"{name} (method {member.method})"
