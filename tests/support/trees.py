@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from collgs_async.models.wish import Wish
 
-__all__ = ["ID", "extracted", "files_below", "names_in", "record_of"]
+__all__ = ["ID", "extracted", "files_below", "record_of"]
 
 ID = "S2A_MSIL2A_20250501T103021_N0511_R008_T31UGR_20250501T120000"
 
@@ -49,8 +49,3 @@ def files_below(folder: Path) -> dict[str, bytes]:
     """The content of each regular file below a folder, by its path."""
     files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
-
-
-def names_in(folder: Path) -> list[str]:
-    """The names of what is in a folder, in order."""
-    return sorted(path.name for path in folder.iterdir())

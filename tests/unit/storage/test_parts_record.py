@@ -18,7 +18,8 @@ from collgs_async.storage.parts_record import HeldMember, PartsRecord, load_reco
 from collgs_async.storage.sidecar import RemoteVersion
 from tests.support.archives import written
 from tests.support.odd_archives import entries
-from tests.support.trees import names_in, record_of
+from tests.support.servers import files_in
+from tests.support.trees import record_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +44,7 @@ def test_what_was_written_is_read(folder: Path) -> None:
     write_record(folder, RECORD)
 
     assert RECORD == read_record(folder)
-    assert ["parts.json"] == names_in(folder)
+    assert ["parts.json"] == files_in(folder)
 
 
 def test_the_file_has_the_agreed_form(folder: Path) -> None:
@@ -177,7 +178,7 @@ def test_something_else_in_the_place_of_the_record_is_neither_followed_nor_repla
 
     assert before.st_ino == path.lstat().st_ino
     assert ("{}" if kind == "link" else None) == (outside.read_text() if outside.exists() else None)
-    assert ["parts.json"] == names_in(folder)
+    assert ["parts.json"] == files_in(folder)
 
 
 def test_a_link_in_the_place_of_the_tree_is_not_followed(folder: Path) -> None:
@@ -189,7 +190,7 @@ def test_a_link_in_the_place_of_the_tree_is_not_followed(folder: Path) -> None:
     with pytest.raises(FileError, match=r"P.parts: expected a folder, found a symbolic link"):
         write_record(folder, RECORD)
 
-    assert [] == names_in(folder.parent / "elsewhere")
+    assert [] == files_in(folder.parent / "elsewhere")
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC])
@@ -206,7 +207,7 @@ def test_without_the_confirmation_of_the_disk_the_old_record_stays(
         write_record(folder, RECORD.without([MEMBER.name]))
 
     assert RECORD == read_record(folder)
-    assert ["parts.json"] == names_in(folder)
+    assert ["parts.json"] == files_in(folder)
 
 
 NUMBERS = st.integers(0, 2**63 - 1)
