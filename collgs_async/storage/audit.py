@@ -1,4 +1,4 @@
-"""Verify the existing archives of a folder, several at once."""
+"""Verify the existing archives of a folder, and the trees of members of others, several at once."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from pathlib import Path
+from typing import Protocol
 
-from collgs_async.errors import FileError, IntegrityError, ProductError
+from collgs_async.errors import IntegrityError, ProductError, StorageError
 from collgs_async.models.text import format_bytes, format_duration, plural
+from collgs_async.storage.filenames import is_parts_folder
 from collgs_async.storage.files import refuse_odd
+from collgs_async.storage.parts_tree import SET_ASIDE
 from collgs_async.storage.verify import DamagedMembersError, Level, Verdict, verify_archive
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from collgs_async.storage.verify_tree import tree_size, verify_tree
 
 __all__ = ["AuditProgress", "DamagedArchive", "FolderAudit", "verify_folder"]
 
@@ -27,21 +28,28 @@ log = logging.getLogger("collgs_async")
 
 @dataclass(frozen=True, slots=True)
 class DamagedArchive:
-    """An archive that failed verification.
+    """An archive, or a tree of members, that failed verification.
 
     Attributes
     ----------
     path
-        Path of the archive.
+        Path of the archive or of the top folder of the tree.
     problem
         The error.
     damaged
-        Damaged byte ranges ``(first, one past the last)``; empty if the damage is not limited to members.
+        Damaged byte ranges ``(first, one past the last)`` of the archive; empty if the damage is not limited to
+        members.
+    members
+        Names of the damaged members; empty if the damage is not limited to members.
+    is_tree
+        Whether it is a tree.
     """
 
     path: Path
     problem: ProductError
     damaged: tuple[tuple[int, int], ...]
+    members: tuple[str, ...] = ()
+    is_tree: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +70,8 @@ class FolderAudit:
         Number of members of the other archives that could not be checked.
     unnamed
         Number of other archives whose members do not identify a product, so that the file name was trusted.
+    trees
+        Number of trees of members, which are counted with the archives.
     """
 
     checked: int
@@ -70,6 +80,7 @@ class FolderAudit:
     bad: tuple[DamagedArchive, ...]
     unchecked: int = 0
     unnamed: int = 0
+    trees: int = 0
 
     @property
     def ok(self) -> bool:
@@ -85,6 +96,8 @@ class FolderAudit:
             verdict = f"{len(self.bad) or 'none'} of them bad; {plural(self.unchecked, 'member')} could not be checked"
         if self.unnamed:
             verdict += f"; {self.unnamed} {'does' if self.unnamed == 1 else 'do'} not say of which product"
+        if self.trees:
+            verdict += f"; {self.trees} {'is a part of an archive' if self.trees == 1 else 'are parts of archives'}"
         return f"{self.checked} checked ({format_bytes(self.bytes)} in {format_duration(self.seconds)}), {verdict}"
 
 
@@ -122,10 +135,12 @@ class _Checked:
 async def verify_folder(folder: Path, level: Level, progress: AuditProgress) -> FolderAudit:
     """Verify each ``*.zip`` in a folder and its subfolders, as many at once as there are processors.
 
+    Each ``*.parts`` is verified as a tree of members; an archive inside it is only one of its files.
+
     Parameters
     ----------
     folder
-        The folder, or a single archive.
+        The folder, or a single archive, or a single tree.
     level
         How much is verified.
     progress
@@ -178,35 +193,53 @@ async def _verify_folder(folder: Path, level: Level, progress: AuditProgress) ->
         bad=tuple(sorted(bad, key=lambda one: one.path)),
         unchecked=sum(verdict.unchecked for verdict in verdicts),
         unnamed=sum(not verdict.named for verdict in verdicts),
+        trees=sum(_is_tree(one.path) for one in checked),
     )
 
 
 def _bad(path: Path, problem: ProductError) -> DamagedArchive:
     damaged = problem.damaged if isinstance(problem, DamagedMembersError) else ()
-    return DamagedArchive(path, problem, tuple((damage.start, damage.end) for damage in damaged))
+    ranges = tuple((damage.start, damage.end) for damage in damaged)
+    return DamagedArchive(path, problem, ranges, tuple(damage.name for damage in damaged), is_tree=_is_tree(path))
+
+
+def _is_tree(path: Path) -> bool:
+    return is_parts_folder(path.name) and path.is_dir()
 
 
 def _archives(folder: Path) -> dict[str, Path]:
-    """Return the archives by their display names."""
-    if not folder.is_dir():
+    """Return the archives and trees by their display names."""
+    if not folder.is_dir() or _is_tree(folder):
         return {folder.name: folder}
-    found = sorted(path for path in folder.rglob("*.zip") if not path.is_dir())
-    return {str(path.relative_to(folder)): path for path in found}
+    found: list[Path] = []
+    for where, folders, files in os.walk(folder):
+        here = Path(where)
+        trees = [name for name in folders if is_parts_folder(name)]
+        folders[:] = [name for name in folders if name not in trees]
+        if not here.is_relative_to(folder / SET_ASIDE):
+            found += [here / name for name in trees]
+        found += [here / name for name in files if name.endswith(".zip")]
+    return {str(path.relative_to(folder)): path for path in sorted(found)}
 
 
 def _size(path: Path) -> int | None:
     try:
-        return path.stat().st_size
+        return tree_size(path) if _is_tree(path) else path.stat().st_size
     except OSError:
         return None  # removed in the meantime, or not accessible; reading it raises the error
 
 
 def _examine(path: Path, level: Level, stop: threading.Event) -> Verdict | ProductError:
     try:
-        refuse_odd(path, path.stat().st_mode)
-        verdict = verify_archive(path, level=level, identifier=path.stem, lenient=True, stop=stop.is_set)
-    except (FileError, IntegrityError) as error:
+        if _is_tree(path):
+            verdict = verify_tree(path, level, stop.is_set)
+        else:
+            refuse_odd(path, path.stat().st_mode)
+            verdict = verify_archive(path, level=level, identifier=path.stem, lenient=True, stop=stop.is_set)
+    except ProductError as error:
         return error
+    except StorageError as error:
+        return IntegrityError(f"cannot be read: {error}")
     except OSError as error:
         return IntegrityError(f"cannot be read: {error.strerror}")
     for warning in verdict.warnings:

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["file_name", "folds_case", "former_file_name", "is_parts_folder", "part_of", "parts_folder", "sidecar_of"]
+__all__ = [
+    "archive_of",
+    "file_name",
+    "folds_case",
+    "former_file_name",
+    "is_parts_folder",
+    "part_of",
+    "parts_folder",
+    "sidecar_of",
+]
 
 _LONGEST_NAME = 255 - len(".zip.part.lease~~~")
 _DIGITS = 32
@@ -74,6 +83,11 @@ def sidecar_of(final: Path) -> Path:
 def parts_folder(final: Path) -> Path:
     """Return the folder for members of an archive that is not here as a whole."""
     return final.with_name(f"{final.name.removesuffix('.zip')}.parts")
+
+
+def archive_of(folder: Path) -> Path:
+    """Return the path of the archive whose members a folder is for; the inverse of `parts_folder`."""
+    return folder.with_name(f"{folder.name.removesuffix('.parts')}.zip")
 
 
 def is_parts_folder(name: str) -> bool:

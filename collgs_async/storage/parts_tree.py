@@ -10,12 +10,23 @@ import hashlib
 import os
 from dataclasses import replace
 from itertools import count
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from collgs_async.errors import FileError, IntegrityError
 from collgs_async.models.text import plural
 from collgs_async.storage.archive_reading import check_cancelled, exactly, never
-from collgs_async.storage.files import open_regular, readable, start_writeback, storage_trouble, trouble, write_all
+from collgs_async.storage.filenames import archive_of, part_of
+from collgs_async.storage.files import (
+    open_regular,
+    readable,
+    separate,
+    start_writeback,
+    storage_trouble,
+    trouble,
+    write_all,
+)
+from collgs_async.storage.lock import ProductLock
 from collgs_async.storage.member_names import is_folder, safe_path
 from collgs_async.storage.member_refusals import refuse_members
 from collgs_async.storage.member_spans import member_end
@@ -34,7 +45,7 @@ if TYPE_CHECKING:
     from collgs_async.storage.ranges import ByteRanges
     from collgs_async.storage.zip_directory import Directory, Member
 
-__all__ = ["PartsTree", "problem_of_file"]
+__all__ = ["SET_ASIDE", "PartsTree", "problem_of_file"]
 
 _MIB: Final = 2**20
 _WRITEBACK: Final = 16 * _MIB
@@ -44,7 +55,7 @@ _LONGEST_TRAILER: Final = 256
 """Maximum bytes of a local header, and of what follows a member's data, that are recorded; those of Sentinel archives
 have at most 300 and 24. Longer ones are downloaded again when the archive is completed."""
 
-_OLD: Final = (".collgs", "old", "replaced")
+SET_ASIDE: Final = PurePosixPath(".collgs/old/replaced")
 """Where trees are moved that belong to another version of the archive, below the output folder."""
 
 
@@ -177,6 +188,37 @@ class PartsTree:
             files.sync()
         return held, damaged
 
+    def drop(self, names: Collection[str]) -> bool:
+        """Drop members from the record, so that the next run downloads them again; their files stay until then.
+
+        Unlike for the other methods, the caller does not hold the product's lock.
+
+        Parameters
+        ----------
+        names
+            Names of members whose files are wrong.
+
+        Returns
+        -------
+        bool
+            Whether they were dropped; False if another run has the lock.
+
+        Raises
+        ------
+        FileError, StorageError
+            The record cannot be read or written.
+        """
+        lock = ProductLock(part_of(archive_of(self.folder)), separate)
+        with storage_trouble(self.folder):
+            if not lock.acquire():
+                return False
+            try:
+                if record := self.read_record():
+                    self.write_record(record.without(names))
+            finally:
+                lock.release()
+        return True
+
     def seed(self, part: Path, record: PartsRecord, stop: Callable[[], bool] = never) -> ByteRanges:
         """Write the archive's bytes that follow from the tree into a new part file; see `parts_seed.seed_part`."""
         return seed_part(self.folder, part, record, stop)
@@ -206,9 +248,9 @@ class PartsTree:
             return None
         except OSError as error:
             raise trouble(error, self.folder, output) from error
-        with storage_trouble(output / _OLD[0]):
+        with storage_trouble(output / SET_ASIDE.parts[0]):
             old = output
-            for name in _OLD:
+            for name in SET_ASIDE.parts:
                 old /= name
                 os.close(open_folder(old, create=True))
             for number in count():
@@ -219,7 +261,9 @@ class PartsTree:
         return target
 
 
-def problem_of_file(files: TreeFiles, member: HeldMember, stop: Callable[[], bool], *, trusts_time: bool) -> str | None:
+def problem_of_file(
+    files: TreeFiles, member: HeldMember, stop: Callable[[], bool], *, reads: bool | None = None
+) -> str | None:
     """Describe why a member's file in a tree is not right; None if it is.
 
     Parameters
@@ -230,8 +274,9 @@ def problem_of_file(files: TreeFiles, member: HeldMember, stop: Callable[[], boo
         The member, as recorded.
     stop
         Called before every block; returns True to cancel.
-    trusts_time
-        Whether a file is not read if it has the recorded length and time of change.
+    reads
+        Whether the file is read, or only its length compared; None: it is read if its time of change is not the
+        recorded one.
 
     Raises
     ------
@@ -246,16 +291,16 @@ def problem_of_file(files: TreeFiles, member: HeldMember, stop: Callable[[], boo
         if descriptor is None:
             return "it is missing"
         with files.trouble(path), readable(), os.fdopen(descriptor, "rb", buffering=0) as file:
-            return _problem_of_content(file, member, stop, trusts_time=trusts_time)
+            return _problem_of_content(file, member, stop, reads)
     except (FileError, IntegrityError) as error:
         return str(error)
 
 
-def _problem_of_content(file: FileIO, member: HeldMember, stop: Callable[[], bool], *, trusts_time: bool) -> str | None:
+def _problem_of_content(file: FileIO, member: HeldMember, stop: Callable[[], bool], reads: bool | None) -> str | None:
     status = os.fstat(file.fileno())
     if status.st_size != member.size:
         return f"it has {plural(status.st_size, 'byte')}, {member.size} expected"
-    if trusts_time and status.st_mtime_ns == member.mtime_ns:
+    if reads is False or (reads is None and status.st_mtime_ns == member.mtime_ns):
         return None
     crc = 0
     for piece in _pieces(file, stop):
@@ -278,7 +323,7 @@ def _confirmed(files: TreeFiles, member: HeldMember, stop: Callable[[], bool]) -
         modified = files.modified(safe_path(member.name))
     except (FileError, IntegrityError):
         return None
-    if modified is None or problem_of_file(files, member, stop, trusts_time=True) is not None:
+    if modified is None or problem_of_file(files, member, stop) is not None:
         return None
     return replace(member, mtime_ns=modified)
 

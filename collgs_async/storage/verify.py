@@ -72,16 +72,19 @@ class Verdict:
         Number of members whose data could not be checked, such as encrypted ones.
     named
         Whether the names of its members identify a product, or none was expected.
+    remarks
+        Facts about the tree of its members, if it is not here as a whole.
     """
 
     warnings: tuple[str, ...] = ()
     unchecked: int = 0
     named: bool = True
+    remarks: tuple[str, ...] = ()
 
     @property
     def notes(self) -> tuple[str, ...]:
         """Facts that are no peculiarity, but worth reporting."""
-        return () if self.named else ("the archive does not say which product it is of",)
+        return self.remarks if self.named else (*self.remarks, "the archive does not say which product it is of")
 
 
 class DamagedMembersError(IntegrityError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -9,8 +10,10 @@ from typing import TYPE_CHECKING
 from collgs_async.cli.settings import read_settings
 from collgs_async.errors import CollgsError, ConfigError
 from collgs_async.models.product import Status
-from collgs_async.models.text import format_bytes
+from collgs_async.models.text import format_bytes, plural
 from collgs_async.storage.audit import verify_folder
+from collgs_async.storage.parts_record import read_record
+from collgs_async.storage.parts_tree import PartsTree
 from collgs_async.storage.verify import Level
 
 if TYPE_CHECKING:
@@ -51,16 +54,22 @@ async def verify(folder: Path, config: Config, args: Namespace, console: Console
 def _log_repairs(bad: Sequence[DamagedArchive]) -> None:
     for one in bad:
         damaged = sum(end - first for first, end in one.damaged)
+        if one.is_tree:
+            log.info("%s: %s would be dropped from its record", one.path, plural(len(one.members), "member"))
+            continue
         log.info("%s: would be repaired%s", one.path, f", {format_bytes(damaged)} of it" if damaged else "")
-    log.info("%d would be repaired", len(bad))
+    log.info("%d would be repaired", sum(not one.is_tree for one in bad))
 
 
 async def _repair(bad: Sequence[DamagedArchive], config: Config) -> int:
-    """Repair each damaged archive that the catalogue lists."""
+    """Repair each damaged archive that the catalogue lists; drop damaged members of trees from their records."""
     from collgs_async.client import Client
 
     repaired = 0
     for one in bad:
+        if one.is_tree:
+            await asyncio.to_thread(_drop, one)
+            continue
         beside = replace(config, output_directory=one.path.parent)
         async with Client(beside) as client:
             try:
@@ -75,3 +84,20 @@ async def _repair(bad: Sequence[DamagedArchive], config: Config) -> int:
             log.error("%s: not repaired: %s", one.path, outcome.error or "another run is fetching it")
     log.info("%d of %d repaired", repaired, len(bad))
     return 0 if repaired == len(bad) else 1
+
+
+def _drop(tree: DamagedArchive) -> None:
+    """Drop the damaged members of a tree from its record, and say what fetches them again."""
+    try:
+        dropped = PartsTree(tree.path).drop(tree.members) if tree.members else True
+        record = read_record(tree.path)
+    except CollgsError as error:
+        log.error("%s: not repaired: %s", tree.path, error)
+        return
+    if not dropped:
+        log.error("%s: not repaired: another run is fetching it", tree.path)
+        return
+    flags = str(record.wish) if record else ""
+    what = plural(len(tree.members), "member") if tree.members else "its members"
+    again = f"the same download again, with {flags}," if flags else "the same download again"
+    log.error("%s: not repaired: %s dropped; %s fetches what is missing", tree.path, what, again)

@@ -1,0 +1,103 @@
+"""Verify the tree of an archive's members by its record."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from collgs_async.errors import IntegrityError
+from collgs_async.models.text import plural
+from collgs_async.storage.archive_reading import check_cancelled, never, quoted
+from collgs_async.storage.member_names import RECORD, TEMPORARY, safe_path
+from collgs_async.storage.member_spans import member_end
+from collgs_async.storage.parts_record import load_record
+from collgs_async.storage.parts_tree import problem_of_file
+from collgs_async.storage.tree_files import TreeFiles
+from collgs_async.storage.verify import DamagedMembersError, Level, Verdict
+from collgs_async.storage.zip_members import Damage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path, PurePosixPath
+
+    from collgs_async.storage.parts_record import PartsRecord
+    from collgs_async.storage.zip_directory import Directory
+
+__all__ = ["tree_size", "verify_tree"]
+
+
+def verify_tree(folder: Path, level: Level = Level.CRC, stop: Callable[[], bool] = never) -> Verdict:
+    """Verify that the files that a tree's record lists are there and right.
+
+    Parameters
+    ----------
+    folder
+        The top folder of the tree.
+    level
+        How much is verified: with `Level.CRC` every file is read, otherwise only its length is compared.
+    stop
+        Called before every file and every block; returns True to cancel.
+
+    Returns
+    -------
+    Verdict
+        With notes: how many members of the archive are here, and which files belong to none.
+
+    Raises
+    ------
+    IntegrityError
+        The record is damaged or missing; `DamagedMembersError` if files are missing or wrong, with the ranges of their
+        members in the archive.
+    FileError
+        A later release wrote the record, or something that is no folder or no file has one of the names.
+    StorageError
+        The disk failed.
+    Stopped
+        `stop()` returned True.
+    """
+    record = load_record(folder)
+    with TreeFiles(folder) as files:
+        if record is None:
+            if next(_extra(files, frozenset()), None) is None:
+                return Verdict(remarks=("no member of the archive is here yet",))
+            raise IntegrityError(f"there is no {RECORD}, which says what the files must be")
+        directory = record.read_directory(stop)
+        ends = {member.header: member_end(member, following) for member, following in directory.extents()}
+        damaged = tuple(_damaged(files, record, ends, level, stop))
+        if damaged:
+            raise DamagedMembersError(damaged, len(record.here))
+        return Verdict(remarks=tuple(_remarks(files, record, directory)))
+
+
+def tree_size(folder: Path) -> int | None:
+    """Return the length of all files that a tree's record lists; None if there is no usable record."""
+    try:
+        record = load_record(folder)
+    except Exception:
+        return None
+    return sum(member.size for member in record.here) if record else None
+
+
+def _damaged(
+    files: TreeFiles, record: PartsRecord, ends: dict[int, int], level: Level, stop: Callable[[], bool]
+) -> Iterator[Damage]:
+    for member in record.here:
+        check_cancelled(stop)
+        problem = problem_of_file(files, member, stop, reads=level is Level.CRC)
+        if problem:
+            end = ends.get(member.header, member.header)
+            yield Damage(member.name, member.header, end, problem)
+
+
+def _remarks(files: TreeFiles, record: PartsRecord, directory: Directory) -> Iterator[str]:
+    count = sum(not member.name.endswith("/") for member in directory.members)
+    yield f"{len(record.here)} of {plural(count, 'member')} of the archive are here"
+    extra = sorted(_extra(files, frozenset(safe_path(member.name) for member in record.here)))
+    if extra:
+        yield f"{plural(len(extra), 'file')} of no member that is here, such as {quoted(str(extra[0]))}"
+
+
+def _extra(files: TreeFiles, known: frozenset[PurePosixPath]) -> Iterator[PurePosixPath]:
+    """Yield the paths of files in a tree that do not belong there."""
+    for path in files.paths():
+        if path not in known and str(path) != RECORD and not TEMPORARY.fullmatch(str(path)):
+            yield path
