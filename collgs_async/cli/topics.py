@@ -25,6 +25,7 @@ FILES: Final = {
         "which version of it that is: address, length, validators, and which ranges are here"
     ),
     "<identifier>.zip.part.lease": "some run is fetching it now",
+    "<identifier>.parts": "chosen members of an archive as files, each complete and verified; parts.json lists them",
 }
 
 VARIABLES: Final = {
