@@ -1,31 +1,35 @@
-"""Create SAFE-shaped ZIP archives whose bytes depend only on the scene and its version."""
+"""Create archives shaped as real products, whose bytes depend only on the scene and its version."""
 
 from __future__ import annotations
 
 import random
 import struct
 import zipfile
+import zlib
 from typing import TYPE_CHECKING
 
-from collgs_async.demo.scenes import COLLECTIONS
+from collgs_async.demo.layouts import header_bytes, layout
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
     from typing import BinaryIO
 
+    from collgs_async.demo.layouts import Part
     from collgs_async.demo.scenes import Scene
 
 __all__ = ["member_byte", "write_archive"]
 
 _BLOCK = 1 << 20
 _YEAR = 2021
+_LOCAL_HEADER = 30
 _END_RECORD = 22
-_DEFLATE64 = 9
-_MEMBER_RECORDS = 30 + 46
-_ROOM_FOR_IMAGES = 4_096
+_STORED, _DEFLATED, _DEFLATE64 = 0, 8, 9
+_UTF8 = 1 << 11
+_UNIX_FILE = 0o100644 << 16
 _MANIFEST = b'<?xml version="1.0"?><xfdu:XFDU xmlns:xfdu="urn:ccsds:schema:xfdu:1" version="2.1"/>\n'
 _METADATA = b'<?xml version="1.0"?><metadata><mission>%s</mission><start>%s</start></metadata>\n'
+_ROW = b"<!-- 0.42 0.07 -->\n"
 
 
 def write_archive(scene: Scene, path: Path, version: int = 0, edition: int = 0) -> None:
@@ -35,7 +39,7 @@ def write_archive(scene: Scene, path: Path, version: int = 0, edition: int = 0) 
     ----------
     scene
         Its `size` is the length of the file in bytes: exact from 640 bytes to 2 GiB, and at least that of the smallest
-        archive.
+        archive. The members have the names of its product type; a small archive lacks some of them.
     path
         The file, which is overwritten.
     version
@@ -44,91 +48,97 @@ def write_archive(scene: Scene, path: Path, version: int = 0, edition: int = 0) 
         Another edition holds the same data, zipped in another year: only its headers differ.
     """
     rng = random.Random(f"{scene.identifier}/{version}")
-    year = _YEAR + edition
-    method = zipfile.ZIP_DEFLATED if scene.deflated else zipfile.ZIP_STORED
-    with zipfile.ZipFile(path, "w", allowZip64=True) as archive:
-        archive.writestr(_entry(f"{scene.identifier}.SAFE/manifest.safe", method, year), _MANIFEST)
-        images = list(_images(scene))
-        if scene.size >= _ROOM_FOR_IMAGES:
-            name, text = _metadata(scene)
-            archive.writestr(_entry(name, method, year), text)
-            share = (scene.size * 24 // 25 - 2_000) // len(images)
-            for image in images[:-1]:
-                _write_noise(archive, _entry(image, method, year), share, rng)
-        # The length of deflated noise is unknown in advance; the last member, stored, fills the rest.
-        last = _entry(images[-1], zipfile.ZIP_STORED, year)
-        _write_noise(archive, last, _rest(scene, archive, images[-1]), rng)
-    if scene.unreadable:
-        _claim_method(path, images)
+    method = _DEFLATED if scene.deflated else _STORED
+    folder, parts = layout(scene)
+    room = scene.size - _END_RECORD - sum(header_bytes(folder, parts))
+    with path.open("wb") as file:
+        archive = _Archive(file, _YEAR + edition)
+        for part, data in _contents(parts, scene, room, rng):
+            name = f"{folder}/{part.name}"
+            claimed = _DEFLATE64 if scene.unreadable and part.is_image else None
+            if (
+                part is parts[-1]
+            ):  # the length of deflated noise is unknown in advance: this one, stored, fills the rest
+                archive.add(name, _noise(rng, max(1, room - archive.packed)), _STORED, claimed)
+            else:
+                archive.add(name, data, method, claimed)
+        archive.close()
 
 
 def member_byte(path: Path) -> int:
     """Return the position of a byte in the middle of the largest member's data."""
     with zipfile.ZipFile(path) as archive:
         member = max(archive.infolist(), key=lambda info: info.compress_size)
-    return member.header_offset + 30 + len(member.filename.encode()) + member.compress_size // 2
+    return member.header_offset + _LOCAL_HEADER + len(member.filename.encode()) + member.compress_size // 2
 
 
-def _images(scene: Scene) -> Iterator[str]:
-    """Yield the names of the image members: few and short in a tiny archive, where each byte counts."""
-    top = f"{scene.identifier}.SAFE"
-    if scene.size < _ROOM_FOR_IMAGES:
-        yield f"{top}/image.tiff" if _is_radar(scene) else f"{top}/B02.jp2"
-    elif _is_radar(scene):
-        yield from (f"{top}/measurement/s1-iw-grd-{polarisation}-001.tiff" for polarisation in ("vv", "vh"))
+def _contents(parts: list[Part], scene: Scene, room: int, rng: random.Random) -> Iterator[tuple[Part, Iterable[bytes]]]:
+    """Yield each part with its data, which all together fit into the room when they are packed."""
+    total = sum(part.weight for part in parts)
+    texts = {part.name: _text(part, scene, room * part.weight // total) for part in parts if not part.is_image}
+    # Deflate adds to noise five bytes a block, and some to each member.
+    room -= sum(map(len, texts.values())) + (room // 256 + 32 * len(parts) if scene.deflated else 0)
+    total = sum(part.weight for part in parts if part.is_image)
+    for part in parts:
+        if part.is_image:
+            yield part, _noise(rng, max(1, room * part.weight // total))
+        else:
+            yield part, [texts[part.name]]
+
+
+def _text(part: Part, scene: Scene, length: int) -> bytes:
+    """Return a document of about this length, and at least the shortest of its kind."""
+    if "manifest" in part.name:
+        text = _MANIFEST
     else:
-        images = f"{top}/GRANULE/L_{scene.start:%Y%m%dT%H%M%S}/IMG_DATA/{scene.start:%Y%m%dT%H%M%S}"
-        yield from (f"{images}_{band}.jp2" for band in ("B02", "B03", "B04", "B08"))
+        text = _METADATA % (scene.platform.encode(), scene.start.isoformat().encode())
+    return text + _ROW * ((length - len(text)) // len(_ROW))
 
 
-def _is_radar(scene: Scene) -> bool:
-    return not COLLECTIONS[scene.collection].optical
+def _noise(rng: random.Random, length: int) -> Iterator[bytes]:
+    for position in range(0, length, _BLOCK):
+        yield rng.randbytes(min(_BLOCK, length - position))
 
 
-def _metadata(scene: Scene) -> tuple[str, bytes]:
-    name = "annotation/s1-iw-grd-vv-001.xml" if _is_radar(scene) else "MTD_MSI.xml"
-    text = _METADATA % (scene.platform.encode(), scene.start.isoformat().encode())
-    return f"{scene.identifier}.SAFE/{name}", text
+class _Archive:
+    """A ZIP archive that is being written; `zipfile` takes several times as long for many small members."""
 
+    def __init__(self, file: BinaryIO, year: int) -> None:
+        self._file = file
+        self._date = year - 1980 << 9 | 1 << 5 | 1
+        self._headers: list[tuple[int, bytes, bytes]] = []
+        self._end = 0
+        self.packed = 0
+        """Bytes of packed data so far."""
 
-def _claim_method(path: Path, names: Sequence[str]) -> None:
-    """Change headers to claim a compression method that hardly any program supports."""
-    with zipfile.ZipFile(path) as archive:
-        headers = [archive.getinfo(name).header_offset for name in names]
-        place = archive.start_dir
-        members = archive.infolist()
-    with path.open("r+b") as file:
-        for member in members:
-            lengths = struct.unpack("<3H", _read_at(file, place + 28, 6))
-            if member.header_offset in headers:
-                for offset in (member.header_offset + 8, place + 10):
-                    file.seek(offset)
-                    file.write(_DEFLATE64.to_bytes(2, "little"))
-            place += 46 + sum(lengths)
+    def add(self, name: str, blocks: Iterable[bytes], method: int, claimed: int | None = None) -> None:
+        """Add a member, packed by a method; its headers may claim another one."""
+        encoded = name.encode()
+        self._file.write(bytes(_LOCAL_HEADER) + encoded)
+        crc = size = packed = 0
+        # Noise is not worth a search for repetitions: it deflates to the same blocks without.
+        packer = zlib.compressobj(wbits=-15, strategy=zlib.Z_HUFFMAN_ONLY) if method == _DEFLATED else None
+        for block in blocks:
+            crc = zlib.crc32(block, crc)
+            size += len(block)
+            packed += self._file.write(packer.compress(block) if packer else block)
+        packed += self._file.write(packer.flush()) if packer else 0
+        flags = 0 if name.isascii() else _UTF8
+        method = method if claimed is None else claimed
+        facts = 20, flags, method, 0, self._date, crc, packed, size, len(encoded), 0
+        self._headers.append((self._end, struct.pack("<5H3I2H", *facts), encoded))
+        self._end += _LOCAL_HEADER + len(encoded) + packed
+        self.packed += packed
 
-
-def _read_at(file: BinaryIO, offset: int, count: int) -> bytes:
-    file.seek(offset)
-    return file.read(count)
-
-
-def _entry(name: str, method: int, year: int) -> zipfile.ZipInfo:
-    entry = zipfile.ZipInfo(name, (year, 1, 1, 0, 0, 0))
-    entry.compress_type = method
-    entry.external_attr = 0o644 << 16
-    return entry
-
-
-def _rest(scene: Scene, archive: zipfile.ZipFile, last: str) -> int:
-    """Return the bytes the last member must hold, stored, for the archive to have the scene's size."""
-    directory = sum(46 + len(info.filename.encode()) for info in archive.infolist())
-    end = archive.infolist()[-1]
-    used = end.header_offset + 30 + len(end.filename.encode()) + end.compress_size
-    return max(1, scene.size - used - directory - _MEMBER_RECORDS - 2 * len(last.encode()) - _END_RECORD)
-
-
-def _write_noise(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, length: int, rng: random.Random) -> None:
-    entry.file_size = length
-    with archive.open(entry, "w") as member:
-        for position in range(0, length, _BLOCK):
-            member.write(rng.randbytes(min(_BLOCK, length - position)))
+    def close(self) -> None:
+        """Write the directory, and the headers of the members, whose fields are known only after their data."""
+        directory = b"".join(
+            b"PK\1\2\x14\3" + fields + struct.pack("<3H2I", 0, 0, 0, _UNIX_FILE, offset) + name
+            for offset, fields, name in self._headers
+        )
+        count = len(self._headers)
+        self._file.write(directory)
+        self._file.write(struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, count, count, len(directory), self._end, 0))
+        for offset, fields, _ in self._headers:
+            self._file.seek(offset)
+            self._file.write(b"PK\3\4" + fields)
