@@ -14,6 +14,7 @@ import random
 import struct
 import zlib
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -96,6 +97,7 @@ class GoldenProduct:
         return tuple(member.name for member in self.members)
 
 
+@cache
 def crc_of(start: bytes, zeros: int) -> int:
     """Compute the CRC-32 of these bytes and zeros after them, in a time that hardly grows with their number."""
     power, square = 1 << 31, 1 << 23
