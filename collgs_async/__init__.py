@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collgs_async.catalogue.search import Search
     from collgs_async.client import Client, run
     from collgs_async.config.loading import load_config
-    from collgs_async.config.settings import Config, Connection, DownloadOptions, Selection
+    from collgs_async.config.settings import Config, Connection, DownloadOptions, PartsOptions, Selection
     from collgs_async.errors import (
         AuthenticationError,
         CatalogueError,
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from collgs_async.models.product import Outcome, Product, RawTimes, Report, Status
     from collgs_async.models.progress import Progress, SilentProgress
     from collgs_async.models.query import Query
+    from collgs_async.models.wish import Wish
     from collgs_async.reporting.bars import TqdmProgress
     from collgs_async.reporting.choice import choose_progress
     from collgs_async.reporting.plain import PlainProgress
@@ -74,6 +75,7 @@ __all__ = [
     "IntegrityError",
     "NotAvailableError",
     "Outcome",
+    "PartsOptions",
     "Picture",
     "PlainProgress",
     "Plan",
@@ -97,6 +99,7 @@ __all__ = [
     "TqdmProgress",
     "TransferError",
     "TransferTuning",
+    "Wish",
     "__version__",
     "choose_progress",
     "load_config",
@@ -110,12 +113,13 @@ _MODULES = {
     "catalogue.description": ("Description",),
     "catalogue.response": ("Collection",),
     "catalogue.search": ("Search",),
-    "config": ("Config", "Connection", "DownloadOptions", "Selection", "load_config"),
+    "config": ("Config", "Connection", "DownloadOptions", "PartsOptions", "Selection", "load_config"),
     "http.auth": ("Identity",),
     "http.credentials": ("Credentials",),
     "models.product": ("Outcome", "Product", "RawTimes", "Report", "Status"),
     "models.progress": ("Progress", "SilentProgress"),
     "models.query": ("Query",),
+    "models.wish": ("Wish",),
     "reporting.bars": ("TqdmProgress",),
     "reporting.choice": ("choose_progress",),
     "reporting.plain": ("PlainProgress",),

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from collgs_async.catalogue.catalogue import Catalogue
 from collgs_async.config.settings import Config
-from collgs_async.errors import ConciseErrors
+from collgs_async.errors import ConciseErrors, ConfigError
 from collgs_async.http.auth import Authenticator
 from collgs_async.http.credentials import find_credentials, passwords_at_hand
 from collgs_async.http.requester import StoreRequester
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from collgs_async.http.credentials import Credentials
     from collgs_async.models.product import Outcome, Product
     from collgs_async.models.progress import GivenProgress
+    from collgs_async.models.wish import Wish
     from collgs_async.selection.filters import Excluded
     from collgs_async.selection.plan import Plan
     from collgs_async.transfer.action import Action
@@ -142,6 +143,7 @@ class Client:
 
     async def _open_downloader(self) -> Downloader:
         """Return the downloader, whose threads start with the first call."""
+        _refuse(self._config.parts.wish)
         if not self._downloads:
             self._downloads = True  # before the await, for calls at the same time; opening does not suspend
             await self._stack.enter_async_context(self._downloader)
@@ -197,6 +199,7 @@ class Client:
         """
         from collgs_async.transfer.archive_sizes import ArchiveSizes
 
+        _refuse(self._config.parts.wish)
         sizes = ArchiveSizes(self._store_requester())
         return in_order(GivenProducts.stream(products), sizes, at_once=self._requested_ahead)
 
@@ -363,7 +366,8 @@ class Client:
         selected = self.search(query, on_excluded=lambda excluded: left_out.append(PlanExclusion.of(excluded)))
         async with aclosing(self.fetch_sizes(selected) if sizes else aiter(selected)) as products:
             found = [product async for product in products]
-        written = {"parameters": query.to_dict(), "selection": selected.to_dict()}
+        written: dict[str, Any] = {"parameters": query.to_dict(), "selection": selected.to_dict()}
+        written["wish"] = self._config.parts.wish
         return Plan.from_search(self._config.base_url, found, left_out, selected.missing, **written)
 
     async def download_plan(self, plan: Plan, *, report: str | Path | None = None) -> Report:
@@ -379,6 +383,7 @@ class Client:
         ConfigError, AuthenticationError, StorageError
             As for `download_all`.
         """
+        _refuse(plan.wish)
         return await self._run(PlannedProducts(plan), report)
 
     async def _run(self, products: ToDownload, report: str | Path | None) -> Report:
@@ -390,6 +395,11 @@ class Client:
         finally:
             self.report = run.report
         return self.report
+
+
+def _refuse(wish: Wish) -> None:
+    if wish:
+        raise ConfigError(f"parts: expected none, since this version fetches whole archives only, found {wish}")
 
 
 async def run(

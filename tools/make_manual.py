@@ -56,7 +56,7 @@ def _parts() -> Iterator[list[str]]:
     yield [".SH EXIT STATUS", *_meanings(EXIT_CODES)]
     yield [".SH ENVIRONMENT", _text("Beside the variables of the settings:"), *_meanings(VARIABLES)]
     yield [".SH FILES", *_meanings(FILES)]
-    for name in ("selection", "plans", "sign-in"):
+    for name in ("selection", "parts", "plans", "sign-in"):
         yield [f".SH {_text(name.upper())}", *_prose(TOPICS[name].prose)]
 
 

@@ -24,7 +24,10 @@ _CHOICES: Final = {**{option.key: option.choices for option in OPTIONS}, "topic"
 """Values of what argparse itself does not restrict."""
 
 
-_Takes: TypeAlias = Literal["nothing", "text", "file", "folder", "collection"]
+_ITEMS: Final = {option.key: option.items for option in OPTIONS if option.items}
+"""Items of lists with commas."""
+
+_Takes: TypeAlias = Literal["nothing", "text", "file", "folder", "collection", "list"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ class _Word:
     takes
         The kind of its value; "nothing" for a switch.
     choices
-        The only values; empty: many.
+        The only values, or items of a list; empty: many.
     """
 
     names: tuple[str, ...]
@@ -85,7 +88,9 @@ def _word(action: argparse.Action) -> _Word:
         takes = "folder"
     elif action.dest == "parameters.parentIdentifier" or metavar == "COLLECTION":
         takes = "collection"
-    choices = tuple(map(str, action.choices or _CHOICES.get(action.dest, ())))
+    elif action.dest in _ITEMS:
+        takes = "list"
+    choices = tuple(map(str, action.choices or _ITEMS.get(action.dest) or _CHOICES.get(action.dest, ())))
     return _Word(tuple(action.option_strings), (action.help or "").replace("%%", "%"), takes, choices)
 
 
@@ -149,6 +154,12 @@ _collgs_async_among() {{
   compopt +o default 2>/dev/null
   COMPREPLY=($(compgen -W "$1" -- "$current"))
 }}
+_collgs_async_list() {{
+  local before=
+  [[ $current == *,* ]] && before=${{current%,*}},
+  compopt +o default -o nospace 2>/dev/null
+  COMPREPLY=($(compgen -P "$before" -W "$1" -- "${{current##*,}}"))
+}}
 _collgs_async_collections() {{
   local name cache=$HOME/.cache
   [[ ${{XDG_CACHE_HOME-}} == /* ]] && cache=$XDG_CACHE_HOME
@@ -167,7 +178,8 @@ complete -o default -F _collgs_async collgs-async""".splitlines()
 
 def _bash_values(word: _Word) -> str:
     if word.choices:
-        return f"_collgs_async_among {shlex.quote(' '.join(word.choices))}"
+        function = "_collgs_async_list" if word.takes == "list" else "_collgs_async_among"
+        return f"{function} {shlex.quote(' '.join(word.choices))}"
     # Bash itself completes files where the script returns nothing.
     completers = {"file": ":", "folder": "_collgs_async_folders", "collection": "_collgs_async_collections"}
     return completers.get(word.takes, "_collgs_async_among ''")
@@ -233,6 +245,8 @@ def _zsh_flag(name: str, flag: _Word) -> str:
 
 def _zsh_value(word: _Word) -> str:
     """Return the name and the choices of a value, in the syntax of ``_arguments``."""
+    if word.takes == "list":
+        return f"list:_sequence compadd - {' '.join(word.choices)}"
     if word.choices:
         return f"value:({' '.join(word.choices)})"
     completers = {
@@ -272,6 +286,10 @@ function __collgs_async_collections
     string match -q '/*' -- "$XDG_CACHE_HOME"; and set cache $XDG_CACHE_HOME
     test -r $cache/collgs-async/collections; and cat $cache/collgs-async/collections
 end
+function __collgs_async_list
+    set -l before (commandline -ct | string replace -r '^--[a-z-]+=' '' | string match -r '^.*,')
+    printf '%s\\n' "$before"$argv
+end
 complete -c collgs-async -f""".splitlines()
     for command in commands:
         yield f"complete -c collgs-async -n '__collgs_async_is none' -a {command.name} -d {_fish_quoted(command.help)}"
@@ -293,6 +311,9 @@ def _fish_value(word: _Word) -> str:
     if word.takes == "nothing":
         return ""
     required = " -r" if word.names else ""
+    if word.takes == "list":
+        items = " ".join(word.choices)
+        return f"{required} -f -a {_fish_quoted(f'(__collgs_async_list {items})')}"
     if word.choices:
         return f"{required} -f -a {_fish_quoted(' '.join(word.choices))}"
     if word.takes == "file":

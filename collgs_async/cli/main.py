@@ -152,7 +152,7 @@ def dispatch(args: Namespace, console: ConsoleHandler) -> int:
         case "search":
             from collgs_async.cli.commands.search import search
 
-            return run_with_signals(search(read_config(args), args))
+            return run_with_signals(search(read_config(args, has_parts=True), args))
         case "quicklooks":
             from collgs_async.cli.commands.search import quicklooks
 
@@ -177,12 +177,12 @@ def _plan(args: Namespace) -> int:
     from collgs_async.cli.commands.plan import compare_plans, make_plan
 
     if args.diff:
-        return run_with_signals(compare_plans(read_plan_settings("--diff", args), args))
+        return run_with_signals(compare_plans(*read_plan_settings("--diff", args, args.diff), args))
     if args.exit_code:
         raise ConfigError("--exit-code: expected --diff beside it, found none")
     if args.file is None and not args.dry_run:
         raise ConfigError("plan: expected the name of a file to write, such as plan.json, found none")
-    return run_with_signals(make_plan(read_config(args), args))
+    return run_with_signals(make_plan(read_config(args, has_parts=True), args))
 
 
 def _download(args: Namespace, console: ConsoleHandler) -> int:
@@ -193,8 +193,10 @@ def _download(args: Namespace, console: ConsoleHandler) -> int:
         return first_steps()
     from collgs_async.cli.commands.download import download
 
-    config = read_plan_settings("--plan", args) if args.plan else read_config(args)
-    return run_with_signals(download(config, args, console))
+    if args.plan:
+        plan, config = read_plan_settings("--plan", args, args.plan)
+        return run_with_signals(download(config, args, console, plan))
+    return run_with_signals(download(read_config(args, has_parts=True), args, console))
 
 
 def _print(text: str) -> int:

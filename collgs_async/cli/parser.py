@@ -26,6 +26,7 @@ __all__ = ["COMMANDS", "Command", "command_parser", "parse"]
 
 _HEADINGS: Final[dict[Group, str]] = {
     "selection": "what to search for",
+    "parts": "which parts of an archive",
     "output": "what is kept",
     "transfer": "how it is fetched",
     "connection": "where from",
@@ -97,14 +98,14 @@ class Command:
 
 
 COMMANDS: Final = {
-    "search": Command("choose", "list what matches, as a table or on a map", ("selection", "connection")),
+    "search": Command("choose", "list what matches, as a table or on a map", ("selection", "parts", "connection")),
     "collections": Command("choose", "list the collections of the catalogue", ("connection",)),
     "describe": Command("choose", "show what can be asked of a collection", ("connection",)),
     "quicklooks": Command("choose", "save small pictures of what matches", ("selection", "output", "connection")),
     "plan": Command(
         "choose",
         "write down what would be pulled, for --plan, or compare plans",
-        ("selection", "connection"),
+        ("selection", "parts", "connection"),
     ),
     "download": Command("pull", "pull everything that matches (also without a command)", GROUPS),
     "verify": Command("pull", "check the archives in a folder", ("output", "transfer", "connection")),

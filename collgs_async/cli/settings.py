@@ -16,13 +16,15 @@ from collgs_async.config.paths import read_path
 from collgs_async.config.settings import BY_KEY, KNOWN_KEYS, OPTIONS
 from collgs_async.errors import ConfigError
 from collgs_async.models.parameter_values import quote_value
-from collgs_async.models.query import given_names
+from collgs_async.models.query import Query, given_names
+from collgs_async.models.wish import Wish
 
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Mapping
 
     from collgs_async.config.settings import Config
+    from collgs_async.selection.plan import Plan
 
 __all__ = ["DEFAULT_CONFIG", "has_selection", "read_config", "read_plan_settings", "read_settings"]
 
@@ -37,6 +39,7 @@ def read_settings(
     *,
     needs_collection: bool = False,
     is_local: bool = False,
+    has_parts: bool = False,
 ) -> Config:
     """Load the settings, and log what of the environment and of the current folder is ignored.
 
@@ -48,6 +51,8 @@ def read_settings(
         Whether a missing collection is an error.
     is_local
         Whether the command makes no requests, so that a password is not needed.
+    has_parts
+        Whether the command takes parts of archives; otherwise the settings of them have no effect.
     """
     for message in unknown_variables(os.environ):
         log.warning("%s", message)
@@ -58,7 +63,7 @@ def read_settings(
     file = _config_file(args)
     if file is None and DEFAULT_CONFIG.exists():
         log.info("note: %s has no key of this program, and is ignored", DEFAULT_CONFIG)
-    flags = {**args.flags, **(more or {})}
+    flags = {**args.flags, **({} if has_parts else _parts_of(Wish())), **(more or {})}
     config = load_config(file, environ=os.environ, flags=flags, needs_collection=needs_collection)
     if not is_local:
         _log_unusable_proxy(config)
@@ -94,12 +99,12 @@ def _config_file(args: Namespace) -> Path | None:
     return DEFAULT_CONFIG if DEFAULT_CONFIG.exists() and has_key(DEFAULT_CONFIG, (*_SECTIONS, *KNOWN_KEYS)) else None
 
 
-_SECTIONS = ("base_url", "parameters", "output_directory", "selection", "connection", "download_options")
+_SECTIONS = ("base_url", "parameters", "output_directory", "selection", "parts", "connection", "download_options")
 
 
-def read_config(args: Namespace, more: Mapping[str, object] | None = None) -> Config:
-    """Load the settings of a search, and log notes on reinterpreted values."""
-    config = read_settings(args, more, needs_collection=True)
+def read_config(args: Namespace, more: Mapping[str, object] | None = None, *, has_parts: bool = False) -> Config:
+    """Load the settings of a search, and log notes on reinterpreted values; see `read_settings`."""
+    config = read_settings(args, more, needs_collection=True, has_parts=has_parts)
     typed = name_origins(os.environ, args.flags)
     for note in config.query.notes if config.query else ():
         key, space, words = note.partition(" ")
@@ -112,19 +117,35 @@ def read_config(args: Namespace, more: Mapping[str, object] | None = None) -> Co
     return replace(config, selection=replace(config.selection, ids=read_identifiers("-")))
 
 
-def read_plan_settings(plan_flag: str, args: Namespace) -> Config:
-    """Load the settings beside a plan: all but the selection, which the plan replaces.
+def _parts_of(wish: Wish) -> dict[str, object]:
+    """Return the settings of a wish by key, also those that are not set."""
+    unset: dict[str, object] = {"bands": (), "resolution": (), "metadata_only": False, "members": ()}
+    return {f"parts.{name}": value for name, value in {**unset, **wish.as_dict()}.items()}
+
+
+def read_plan_settings(plan_flag: str, args: Namespace, path: Path) -> tuple[Plan, Config]:
+    """Read a plan, and load the settings beside it: all but the selection, which the plan replaces.
+
+    A plan's wish for parts of archives goes before file and environment; a flag goes before it, key by key.
 
     Raises
     ------
     ConfigError
-        A flag sets a selection. Selections in file or environment are meant for searches, and only logged as ignored.
+        The plan or a setting is invalid, or a flag sets a selection. Selections in file or environment are meant for
+        searches, and only logged as ignored.
     """
+    from collgs_async.selection.plan import Plan
+
     for key in args.flags:
         if _selects(key):
             found = BY_KEY[key].flag if key in BY_KEY else "--set"
             raise ConfigError(f"{plan_flag}: expected no selection beside it, found {found}")
-    config = read_settings(args)
+    plan = Plan.read(path)
+    more: dict[str, object] = {"parameters.parentIdentifier": Query.parse(plan.parameters).collection}
+    if plan.wish:
+        more |= {key: value for key, value in _parts_of(plan.wish).items() if key not in args.flags}
+        log.info("note: %s asks for parts of each archive: %s", plan_flag, plan.wish)
+    config = read_settings(args, more, has_parts=True)
     asked = given_names(config.parameters) - {"parentIdentifier", "parentId", "httpAccept"}
     idle = [
         *(f"parameters.{name}" for name in sorted(asked)),
@@ -134,7 +155,7 @@ def read_plan_settings(plan_flag: str, args: Namespace) -> Config:
         typed = name_origins(os.environ, args.flags)
         idle = [typed.get(key, key) for key in idle]
         log.info("note: %s goes by the plan alone; without effect here: %s", plan_flag, ", ".join(idle))
-    return config
+    return plan, config
 
 
 def has_selection(args: Namespace) -> bool:

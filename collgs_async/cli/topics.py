@@ -84,6 +84,27 @@ then the newest of what passes them, then the best of these, then --count.
 A collection must be named. Times are UTC; a date as the end means the end of that day.""",
         _flags("selection"),
     ),
+    "parts": Topic(
+        "only some bands of each archive",
+        """\
+Of each archive only the members that are wanted are fetched, into a folder <identifier>.parts. Bands of one kind of
+product have these words, in any case; B2 is read as B02:
+
+  S2 L1C   B01 to B12, B8A, TCI, PVI, MASKS
+  S2 L2A   B01 to B09, B8A, B11, B12, AOT, WVP, SCL, TCI, CLD, SNW, PVI, MASKS
+  S1 GRD   VV, VH, HH, HV, CAL, NOISE, RFI
+  S1 SLC   the same, and IW1 to IW3, EW1 to EW5
+  S3 OL_1  Oa01 to Oa21, GEO, TIE, FLAGS
+
+With a band come the files that GDAL needs to open it. Polarisations and swaths narrow each other down: VV,IW2 is VV of
+IW2. A product that lacks a band fails, and its message names those that it has. Of other products, and of those of
+Sentinel-2 before December 2016, files are chosen by --members alone: patterns as for file names, for the path below the
+top folder of the archive, in any case, in which * also matches slashes. What bands and patterns choose adds up.
+
+A plan remembers what was wanted when it was made. That goes before file and variables, and a flag goes before it:
+--bands "" with --plan fetches all bands again.""",
+        _flags("parts"),
+    ),
     "plans": Topic(
         "choosing now, pulling later or elsewhere",
         """\

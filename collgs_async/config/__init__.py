@@ -6,7 +6,7 @@ setting, `options` defines a row, `kinds` the valid values, and `loading` merges
 
 from collgs_async.config.loading import load_config, sample_config
 from collgs_async.config.options import Option, env_name, search_parameter
-from collgs_async.config.settings import OPTIONS, Config, Connection, DownloadOptions, Selection
+from collgs_async.config.settings import OPTIONS, Config, Connection, DownloadOptions, PartsOptions, Selection
 
 __all__ = [
     "OPTIONS",
@@ -14,6 +14,7 @@ __all__ = [
     "Connection",
     "DownloadOptions",
     "Option",
+    "PartsOptions",
     "Selection",
     "env_name",
     "load_config",

@@ -52,6 +52,8 @@ class Kind:
         Converts the text of a flag or a variable to a value as in a file.
     choices
         The only valid values; empty: many.
+    items
+        The valid items of a list with commas; empty: many, or it is no list.
     may_hold_password
         Whether it is a URL, whose password must not appear in a message or a repr.
     """
@@ -60,6 +62,7 @@ class Kind:
     read: Callable[[Any], Any]
     from_text: Callable[[str], object] = as_it_is
     choices: tuple[str, ...] = ()
+    items: tuple[str, ...] = ()
     may_hold_password: bool = False
 
     def check(self, key: str, value: object) -> Any:

@@ -96,7 +96,7 @@ def config_from_keywords(settings: Mapping[str, object]) -> Config:
 
 
 _BY_KEYWORD = {option.keyword: option for option in OPTIONS}
-_SECTIONS = ("parameters", "selection", "connection", "download_options")
+_SECTIONS = ("parameters", "selection", "parts", "connection", "download_options")
 
 
 def _unknown_keyword(name: str) -> str:

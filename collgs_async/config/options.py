@@ -23,10 +23,10 @@ __all__ = ["GROUPS", "Group", "Option", "Section", "env_name", "is_secret", "par
 
 _SECRETS = {"username", "user", "password", "credentials", "auth", "token"}
 
-Group: TypeAlias = Literal["selection", "output", "transfer", "connection"]
+Group: TypeAlias = Literal["selection", "parts", "output", "transfer", "connection"]
 """Headings of the help."""
 
-GROUPS: tuple[Group, ...] = ("selection", "output", "transfer", "connection")
+GROUPS: tuple[Group, ...] = ("selection", "parts", "output", "transfer", "connection")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +81,11 @@ class Option:
     def choices(self) -> tuple[str, ...]:
         """The only valid values; empty: many."""
         return self.kind.choices
+
+    @property
+    def items(self) -> tuple[str, ...]:
+        """The valid items of a list with commas; empty: many, or it is no list."""
+        return self.kind.items
 
     @property
     def is_switch(self) -> bool:

@@ -1,4 +1,4 @@
-"""Kinds of values of a search and a selection: criteria, areas, identifiers, intervals."""
+"""Kinds of values of a selection of products and of their parts: criteria, areas, identifiers, intervals, bands."""
 
 from __future__ import annotations
 
@@ -7,11 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 from collgs_async.config.kinds import NUMBER, Kind, as_it_is, existing_file
 from collgs_async.errors import ConfigError
+from collgs_async.models.band_words import BAND_WORDS
+from collgs_async.models.wish import EXPECTED, RESOLUTIONS, read_bands, read_members, read_resolution
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["AREA", "BEST_PER", "IDENTIFIERS", "INTERVAL", "SEARCH_VALUE", "criterion"]
+__all__ = [
+    "AREA",
+    "BANDS",
+    "BEST_PER",
+    "IDENTIFIERS",
+    "INTERVAL",
+    "MEMBERS",
+    "RESOLUTION",
+    "SEARCH_VALUE",
+    "criterion",
+]
 
 
 def _words(value: object) -> str | tuple[str, ...]:
@@ -119,3 +131,8 @@ INTERVAL = Kind("", as_it_is, _interval)
 BEST_PER = Kind("tile, day, month or several of these", _best_per)
 AREA = Kind(_AREA, _area)
 IDENTIFIERS = Kind(_IDENTIFIERS, _identifiers)
+
+_ALL_BANDS = tuple(dict.fromkeys(word for table in BAND_WORDS.values() for word in table.words))
+BANDS = Kind(EXPECTED["bands"], read_bands, items=_ALL_BANDS)
+RESOLUTION = Kind(EXPECTED["resolution"], read_resolution, items=(*map(str, RESOLUTIONS), "all"))
+MEMBERS = Kind(EXPECTED["members"], read_members)

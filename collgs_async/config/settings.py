@@ -16,9 +16,11 @@ from urllib.parse import urlsplit
 from collgs_async import __version__
 from collgs_async.config import kinds
 from collgs_async.config.options import GROUPS, Option, Section, part, setting
+from collgs_async.config.parts_options import PartsOptions
 from collgs_async.config.paths import read_path
 from collgs_async.config.selection_kinds import AREA, BEST_PER, IDENTIFIERS, INTERVAL, SEARCH_VALUE, criterion
 from collgs_async.errors import ConfigError
+from collgs_async.models.band_words import wish_problems
 from collgs_async.models.parameter_values import quote_value
 from collgs_async.models.query import (
     NO_COLLECTION,
@@ -33,7 +35,17 @@ if TYPE_CHECKING:
 
     from collgs_async.models.criteria import BestOf, Criteria
 
-__all__ = ["BY_KEY", "KNOWN_KEYS", "OPTIONS", "PROJECT_URL", "Config", "Connection", "DownloadOptions", "Selection"]
+__all__ = [
+    "BY_KEY",
+    "KNOWN_KEYS",
+    "OPTIONS",
+    "PROJECT_URL",
+    "Config",
+    "Connection",
+    "DownloadOptions",
+    "PartsOptions",
+    "Selection",
+]
 
 _Words: TypeAlias = str | tuple[str, ...] | None
 
@@ -251,7 +263,7 @@ class Config(Section):
     ----------
     parameters
         The search parameters as written by the user; `query` is their interpretation. Without a collection: no search.
-    selection, connection, download_options
+    selection, parts, connection, download_options
         The sections of these names, which may be given as mappings.
     """
 
@@ -267,12 +279,15 @@ class Config(Section):
     output_directory: Path = setting("--output", "DIR", kinds.FOLDER, default=Path("downloads"),
         short="-o", help="the folder for the archives; it is made when it is missing")
     selection: Selection = part(Selection)
+    parts: PartsOptions = part(PartsOptions)
     connection: Connection = part(Connection)
     download_options: DownloadOptions = part(DownloadOptions)
     # fmt: on
 
     def _contradictions(self) -> Iterator[str]:
-        return self.selection.conflicts(given_names(self.parameters))
+        yield from self.selection.conflicts(given_names(self.parameters))
+        for name, problem in wish_problems(self.parts.wish, [self.query.collection] if self.query else []):
+            yield f"parts.{name}: {problem}"
 
     @classmethod
     def from_file(cls, path: str | Path) -> Config:
@@ -358,7 +373,7 @@ PARAMETERS = (
 
 _ALL = (
     *PARAMETERS,
-    *(option for section in (Selection, Config, DownloadOptions, Connection) for option in section.options()),
+    *(row for section in (Selection, PartsOptions, Config, DownloadOptions, Connection) for row in section.options()),
 )
 OPTIONS: tuple[Option, ...] = tuple(sorted(_ALL, key=lambda option: GROUPS.index(option.group)))
 """All settings that have a flag, in the order of the help."""
@@ -371,6 +386,6 @@ KNOWN_KEYS = {
     "output_dir": "output_directory",
     **{option.flag.removeprefix("--").replace("-", "_"): option.key for option in OPTIONS},
     **{key.rpartition(".")[2]: key for key in BY_KEY},
-    **{section: section for section in ("parameters", "selection", "connection", "download_options")},
+    **{section: section for section in ("parameters", "selection", "parts", "connection", "download_options")},
 }
 """Suggestions for unknown keys: names in old samples, names of flags, and the current ones."""

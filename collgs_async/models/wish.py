@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -12,7 +13,7 @@ from collgs_async.models.parameter_values import quote_value
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["RESOLUTIONS", "Wish", "read_bands", "read_members", "read_resolution"]
+__all__ = ["EXPECTED", "RESOLUTIONS", "Wish", "read_bands", "read_members", "read_resolution"]
 
 RESOLUTIONS: Final = (10, 20, 60)
 """Resolutions that images of Sentinel-2 have, in metres."""
@@ -54,10 +55,14 @@ class Wish:
 
     def __str__(self) -> str:
         """Say what is wanted, as the flags that ask for it."""
+        return shlex.join(self.as_flags())
+
+    def as_flags(self) -> list[str]:
+        """Return the words of a command line that ask for this."""
         resolution = "all" if self.every_resolution else ",".join(map(str, self.resolutions))
-        flags = {"bands": ",".join(self.bands), "resolution": resolution, "members": ",".join(self.members)}
-        words = [f"--{name} {value}" for name, value in flags.items() if value]
-        return " ".join([*words, *(["--metadata-only"] if self.metadata_only else [])])
+        values = {"bands": ",".join(self.bands), "resolution": resolution, "members": ",".join(self.members)}
+        words = [word for name, value in values.items() if value for word in (f"--{name}", value)]
+        return [*words, *(["--metadata-only"] if self.metadata_only else [])]
 
     def as_dict(self) -> dict[str, Any]:
         """Return the form for JSON: ``bands``, ``resolution``, ``metadata_only`` and ``members``, without defaults."""
@@ -80,19 +85,31 @@ class Wish:
         """
         if (unknown := next((name for name in values if name not in _READERS), None)) is not None:
             raise ValueError(f"{quote_value(unknown)}: unknown key")
-        values = {name: _at(name, read, values[name]) for name, read in _READERS.items() if name in values}
-        resolution = values.pop("resolution", ())
-        every = resolution == "all"
-        wish = cls(resolutions=() if every else resolution, every_resolution=every, **values)
+        read = {name: _at(name, read, values[name]) for name, read in _READERS.items() if name in values}
+        wish = cls.from_settings(**read)
         if problem := wish.contradiction():
             raise ValueError(problem)
         return wish
+
+    @classmethod
+    def from_settings(
+        cls,
+        bands: tuple[str, ...] = (),
+        resolution: tuple[int, ...] | Literal["all"] = (),
+        *,
+        metadata_only: bool = False,
+        members: tuple[str, ...] = (),
+    ) -> Wish:
+        """Create a wish from values that `read_bands`, `read_resolution` and `read_members` return."""
+        if resolution == "all":
+            return cls(bands, (), True, metadata_only, members)
+        return cls(bands, resolution, False, metadata_only, members)
 
     def contradiction(self) -> str | None:
         """Return the error for wishes that exclude each other, beginning with its key; None: there is none."""
         if self.metadata_only and (self.bands or self.resolutions or self.every_resolution):
             beside = "bands" if self.bands else "resolution"
-            return f"metadata_only: expected no {beside} beside it, found some"
+            return f"metadata_only: expected no {beside} beside it, found {quote_value(self.as_dict()[beside])}"
         return None
 
 
@@ -176,17 +193,18 @@ _READERS: Final[Mapping[str, Callable[[object], Any]]] = {
     "metadata_only": _read_switch,
     "members": read_members,
 }
-_EXPECTED: Final = {
+EXPECTED: Final = {
     "bands": "a list of bands such as B02, SCL, VV or Oa03",
     "resolution": "a list of resolutions of 10, 20 and 60, or all",
     "metadata_only": "true or false",
     "members": "a list of patterns such as *_B02_10m.jp2",
 }
+"""What is expected of each key, for messages."""
 
 
 def _at(key: str, read: Callable[[object], Any], value: object) -> Any:
     try:
         return read(value)
     except ValueError as error:
-        problem = str(error) or f"expected {_EXPECTED[key]}, found {quote_value(value)}"
+        problem = str(error) or f"expected {EXPECTED[key]}, found {quote_value(value)}"
         raise ValueError(f"{key}: {problem}") from None

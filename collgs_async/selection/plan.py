@@ -10,7 +10,7 @@ import json
 import math
 import re
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -20,6 +20,8 @@ from collgs_async.http.messages import json_text
 from collgs_async.models.product import Product, RawTimes, read_time
 from collgs_async.models.query import Query
 from collgs_async.models.text import format_bytes, plural
+from collgs_async.models.wish import Wish
+from collgs_async.selection.bands import check_wish
 from collgs_async.selection.plan_form import FORMAT, VERSION, check_form
 from collgs_async.storage.atomic import write_file
 
@@ -83,6 +85,8 @@ class Plan:
         The products that were excluded, by name.
     created
         The time of the search.
+    wish
+        Which members of each archive to download; false: all.
     """
 
     catalogue: str
@@ -91,6 +95,7 @@ class Plan:
     products: tuple[Product, ...]
     left_out: tuple[PlanExclusion, ...] = ()
     created: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
+    wish: Wish = field(default_factory=Wish)
 
     @classmethod
     def of(
@@ -101,12 +106,14 @@ class Plan:
         *,
         parameters: Mapping[str, Any],
         selection: Mapping[str, Any] | None = None,
+        wish: Wish | None = None,
     ) -> Self:
         """Create a plan from a selection, sorted and cleaned for the file; see the attributes."""
         by_name = sorted(map(_normalise, products), key=lambda product: product.identifier)
         newest_first = sorted(by_name, key=lambda product: product.raw.start or "", reverse=True)
         unwanted = sorted(left_out, key=lambda one: (one.identifier, one.reason))
-        return cls(catalogue, dict(parameters), dict(selection or {}), tuple(newest_first), tuple(unwanted))
+        plan = cls(catalogue, dict(parameters), dict(selection or {}), tuple(newest_first), tuple(unwanted))
+        return plan if wish is None else replace(plan, wish=wish)
 
     @classmethod
     def from_search(
@@ -118,6 +125,7 @@ class Plan:
         *,
         parameters: Mapping[str, Any],
         selection: Mapping[str, Any],
+        wish: Wish | None = None,
     ) -> Self:
         """Create a plan from the results of a search: each name once, those of other products excluded.
 
@@ -136,9 +144,8 @@ class Plan:
             elif product.identifier not in by_name or product.url is not None:
                 by_name[product.identifier] = product
         lacking = [PlanExclusion(name, "the catalogue does not list it", MISSING) for name in missing]
-        return cls.of(
-            catalogue, by_name.values(), [*left_out, *twins, *lacking], parameters=parameters, selection=selection
-        )
+        unwanted = [*left_out, *twins, *lacking]
+        return cls.of(catalogue, by_name.values(), unwanted, parameters=parameters, selection=selection, wish=wish)
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -156,9 +163,14 @@ class Plan:
             raise ConfigError(f"{path}: {error}") from None
         query = values["query"]
         try:
-            Query.parse(query["parameters"])
+            collection = Query.parse(query["parameters"]).collection
         except ConfigError as error:
             raise ConfigError(f"{path}: query.{error.problems[0]}") from None
+        try:
+            wish = Wish.from_dict(query.get("parts", {}))
+            check_wish(wish, [collection])
+        except ValueError as error:
+            raise ConfigError(f"{path}: query.parts.{error}") from None
         return cls(
             values["catalogue"],
             query["parameters"],
@@ -166,6 +178,7 @@ class Plan:
             tuple(map(_product, values["products"])),
             tuple(PlanExclusion(**entry) for entry in values.get("left_out", ())),
             datetime.fromisoformat(values["created"]),
+            wish,
         )
 
     def write(self, path: Path) -> None:
@@ -195,6 +208,7 @@ class Plan:
             "catalogue": self.catalogue,
             **{str(name): value for name, value in self.parameters.items()},
             **{str(name): "an area" if name == "aoi" else value for name, value in self.selection.items()},
+            "parts": str(self.wish),
             "size": f"{format_bytes(sum(sizes))} of {plural(len(sizes), 'product')}" if sizes else None,
             "left out": ", ".join(f"{count} {reason}" for reason, count in reasons.items()),
         }
@@ -213,7 +227,8 @@ class Plan:
         yield f'{{"format": {_json(FORMAT)}, "version": {VERSION},\n'
         yield f' "created": {_json(self.created.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))},\n'
         yield f' "catalogue": {_json(self.catalogue)},\n'
-        yield f' "query": {{"parameters": {_json(self.parameters)},\n  "selection": {_json(self.selection)}}},\n'
+        yield f' "query": {{"parameters": {_json(self.parameters)},\n  "selection": {_json(self.selection)}'
+        yield f',\n  "parts": {_json(self.wish.as_dict())}}},\n' if self.wish else "},\n"
         yield ' "products": ['
         yield from _lines(map(_to_entry, self.products))
         yield '],\n "left_out": ['

@@ -61,21 +61,26 @@ class Comparison:
         Products of both that differ.
     same
         The number of unchanged products.
+    parts
+        How the parts of each archive that are wanted differ; empty: they are the same.
     """
 
     new: tuple[Change, ...]
     gone: tuple[Change, ...]
     changed: tuple[Change, ...]
     same: int
+    parts: str = ""
 
     def __bool__(self) -> bool:
-        return bool(self.new or self.gone or self.changed)
+        return bool(self.new or self.gone or self.changed or self.parts)
 
     def __str__(self) -> str:
         return f"{len(self.new)} new, {len(self.gone)} gone, {len(self.changed)} changed, {self.same} the same"
 
     def lines(self) -> Iterator[str]:
         """Yield one line per difference, marked as in ``diff``: + is new, - is gone, ~ has changed."""
+        if self.parts:
+            yield f"~ parts of each archive: {self.parts}"
         for mark, changes in (("+", self.new), ("-", self.gone), ("~", self.changed)):
             for change in changes:
                 yield f"{mark} {change.identifier}{f': {change.details}' if change.details else ''}"
@@ -94,6 +99,7 @@ def compare(earlier: Plan, later: Plan) -> Comparison:
         gone=tuple(Change(name, _is(unwanted_after.get(name))) for name in before if name not in after),
         changed=tuple(changes),
         same=len(both) - len(changes),
+        parts="" if earlier.wish == later.wish else f"{earlier.wish or 'all'} -> {later.wish or 'all'}",
     )
 
 

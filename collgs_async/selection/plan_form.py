@@ -168,6 +168,14 @@ _LEFT_OUT: Final = _object({"identifier": _NAME, "reason": _TEXT, "kind": _TEXT}
 _QUERY: Final = _object(
     {
         "parameters": _object({}),
+        "parts": _object(
+            {
+                "bands": _list(_TEXT),
+                "resolution": _Form("a list of metres or all", lambda value: value == "all" or isinstance(value, list)),
+                "metadata_only": _Form("true or false", lambda value: isinstance(value, bool)),
+                "members": _list(_TEXT),
+            }
+        ),
         "selection": _Form("an object, its aoi one of GeoJSON and its ids a list", _is_selection),
     },
     "parameters",

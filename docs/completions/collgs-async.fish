@@ -8,7 +8,7 @@ function __collgs_async_is
             continue
         end
         switch $word
-            case --aoi --auth-hosts --base-url --bbox --best-per --by --ca-file --chunk-size --cloud-cover --collection --config --contact --count --diff --download-base-url --end --fault --format --ids --limit-rate --map --min-overlap --min-rate --months --orbit-direction --outage --output --page-size --plan --platform --polarisation --port --product-type --products --proxy --relative-orbit --report --retries --segments --set --sign-in --sort --staging --start --tile --tiles --tiles-credit --timeout --user-agent --verify --workers -c -j -n -o
+            case --aoi --auth-hosts --bands --base-url --bbox --best-per --by --ca-file --chunk-size --cloud-cover --collection --config --contact --count --diff --download-base-url --end --fault --format --ids --limit-rate --map --members --min-overlap --min-rate --months --orbit-direction --outage --output --page-size --plan --platform --polarisation --port --product-type --products --proxy --relative-orbit --report --resolution --retries --segments --set --sign-in --sort --staging --start --tile --tiles --tiles-credit --timeout --user-agent --verify --workers -c -j -n -o
                 set waiting yes
             case search collections describe quicklooks plan download verify init login demo completion help
                 test -n "$command"; or set command $word
@@ -21,6 +21,10 @@ function __collgs_async_collections
     set -l cache ~/.cache
     string match -q '/*' -- "$XDG_CACHE_HOME"; and set cache $XDG_CACHE_HOME
     test -r $cache/collgs-async/collections; and cat $cache/collgs-async/collections
+end
+function __collgs_async_list
+    set -l before (commandline -ct | string replace -r '^--[a-z-]+=' '' | string match -r '^.*,')
+    printf '%s\n' "$before"$argv
 end
 complete -c collgs-async -f
 complete -c collgs-async -n '__collgs_async_is none' -a search -d 'list what matches, as a table or on a map'
@@ -70,6 +74,12 @@ complete -c collgs-async -n '__collgs_async_is search quicklooks plan none downl
 complete -c collgs-async -n '__collgs_async_is search quicklooks plan none download' -l ids -r -F -d 'exactly the products that this file, or standard input, names, one a line'
 complete -c collgs-async -n '__collgs_async_is search quicklooks plan none download' -l strict -l no-strict -d 'refuse search parameters that the collection does not have, rather than warn'
 complete -c collgs-async -n '__collgs_async_is search quicklooks plan none download' -l set -r -f -d 'any other search parameter of the catalogue; may be given several times'
+complete -c collgs-async -n '__collgs_async_is search plan none download' -l bands -r -f -a '(__collgs_async_list B01 B02 B03 B04 B05 B06 B07 B08 B8A B09 B10 B11 B12 TCI PVI MASKS AOT WVP SCL CLD SNW VV VH HH HV CAL NOISE RFI IW1 IW2 IW3 EW1 EW2 EW3 EW4 EW5 Oa01 Oa02 Oa03 Oa04 Oa05 Oa06 Oa07 Oa08 Oa09 Oa10 Oa11 Oa12 Oa13 Oa14 Oa15 Oa16 Oa17 Oa18 Oa19 Oa20 Oa21 GEO TIE FLAGS)' -d 'only these bands of each archive, and what is needed to open them: B02,SCL, VV,IW2 or Oa03,GEO'
+complete -c collgs-async -n '__collgs_async_is search plan none download' -l resolution -r -f -a '(__collgs_async_list 10 20 60 all)' -d 'of each band of Sentinel-2 the first of these that it has, such as 20,10, or all; else the finest'
+complete -c collgs-async -n '__collgs_async_is search plan none download' -l metadata-only -l no-metadata-only -d 'only the metadata of each archive, and no image'
+complete -c collgs-async -n '__collgs_async_is search plan none download' -l members -r -f -d 'only files of each archive that one of these patterns matches, beside the bands, if any are named'
+complete -c collgs-async -n '__collgs_async_is search plan none download' -l else-whole -l no-else-whole -d 'fetch whole archives from a store that cannot send parts of them'
+complete -c collgs-async -n '__collgs_async_is search plan none download' -l keep-part -l no-keep-part -d 'keep the .part beside the files that were taken from it, so that the rest can be added without them'
 complete -c collgs-async -n '__collgs_async_is search collections describe quicklooks plan none download verify login' -l base-url -r -f -d 'the search address of the catalogue (default: https://collgs.lu/catalog/oseo/search)'
 complete -c collgs-async -n '__collgs_async_is search collections describe quicklooks plan none download verify login' -l download-base-url -r -f -d 'what relative download links start from, when it is not the catalogue\'s own host'
 complete -c collgs-async -n '__collgs_async_is search collections describe quicklooks plan none download verify login' -l timeout -r -f -d 'how long to wait for a connection, and for the next byte; never for a whole file (default: 120)'
@@ -115,4 +125,4 @@ complete -c collgs-async -n '__collgs_async_is plan' -F
 complete -c collgs-async -n '__collgs_async_is verify' -f -a '(__fish_complete_directories)'
 complete -c collgs-async -n '__collgs_async_is init' -F
 complete -c collgs-async -n '__collgs_async_is completion' -f -a 'bash zsh fish'
-complete -c collgs-async -n '__collgs_async_is help' -f -a 'selection plans files config environment sign-in transfer exit-codes search collections describe quicklooks plan download verify init login demo completion help'
+complete -c collgs-async -n '__collgs_async_is help' -f -a 'selection parts plans files config environment sign-in transfer exit-codes search collections describe quicklooks plan download verify init login demo completion help'

@@ -116,6 +116,10 @@ COMPLETED = [
     ("help exit", "<help> <exit-codes>"),
     ("completion fi", "<completion> <fish>"),
     ("search --forma", "<search> <--format>"),
+    ("--bands SC", "<--bands> <SCL>"),
+    ("--bands B02,SC", "<--bands> <B02,SCL>"),
+    ("--bands=B02,SC", "<--bands=B02,SCL>"),
+    ("search --resolution 20,al", "<search> <--resolution> <20,all>"),
 ]
 
 
@@ -162,6 +166,9 @@ def fish(folder: Path, typed: str) -> list[str]:
         ("search --repor", []),
         ("--repor", ["--report"]),
         ("download --repor", ["--report"]),
+        ("--bands SC", ["SCL"]),
+        ("--bands VV,B02,IW", ["VV,B02,IW1", "VV,B02,IW2", "VV,B02,IW3"]),
+        ("--bands=VV,IW", ["--bands=VV,IW1", "--bands=VV,IW2", "--bands=VV,IW3"]),
     ],
 )
 def test_fish_offers(folder: Path, typed: str, offered: list[str]) -> None:

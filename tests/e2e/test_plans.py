@@ -417,6 +417,42 @@ async def test_a_configuration_that_only_names_a_collection_is_no_reason_for_a_n
     assert "note" not in said.err
 
 
+async def test_a_plan_carries_which_parts_are_wanted(
+    serve: Callable[..., Any], run_cli: CommandHere, cwd: Path
+) -> None:
+    site = await serve(level2_scenes(2))
+    made = await run_cli("plan", "plan.json", "--base-url", site.server.url, *COLLECTION, "--bands", "b2,scl")
+
+    values = json.loads((cwd / "plan.json").read_text("utf-8"))
+    Draft202012Validator(plan_schema()).validate(values)
+    compared = await run_cli("plan", "--diff", "plan.json", "--base-url", site.server.url, "--exit-code")
+    other = await run_cli("plan", "--diff", "plan.json", "--base-url", site.server.url, "--bands", "B08", "--exit-code")
+    whole = await run_cli("--plan", "plan.json", "--output", site.folder, "--bands", "")
+
+    assert 0 == made.code
+    assert {"bands": ["B02", "SCL"]} == values["query"]["parts"]
+    assert (0, "") == (compared.code, compared.out)
+    assert (1, "~ parts of each archive: --bands B02,SCL -> --bands B08\n") == (other.code, other.out)
+    assert 0 == whole.code
+    assert "note: --plan asks for parts of each archive: --bands B02,SCL" in whole.err
+    assert 2 == len(pulled(site))
+
+
+@pytest.mark.parametrize("words", [["search"], ["plan", "new.json"], ["download"], ["download", "--dry-run"]])
+async def test_a_band_that_a_collection_lacks_is_refused_before_any_request(
+    serve: Callable[..., Any], run_cli: CommandHere, cwd: Path, words: list[str]
+) -> None:
+    site = await serve(level2_scenes(1))
+
+    said = await run_cli(*words, "--base-url", site.server.url, *COLLECTION, "--bands", "B02,B10")
+
+    assert (2, "") == (said.code, said.out)
+    assert said.err.startswith("error: --bands: expected bands of S2_MSIL2A (B01 to B09, ")
+    assert said.err.endswith("), found B10; did you mean B09?\n")
+    assert (0, []) == (asked(site), site.archive_hits())
+    assert [] == names_in(cwd)
+
+
 async def test_a_plan_of_nothing_gives_no_advice_about_a_search(
     serve: Callable[..., Any], run_cli: CommandHere, cwd: Path
 ) -> None:

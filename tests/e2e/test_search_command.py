@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from collgs_async import Config, Product, Products, Selection, sync
+from collgs_async import Config, Product, Products, Selection, Wish, sync
 from collgs_async.cli.commands import map as map_command
 from collgs_async.cli.commands.catalogue import _write_table as write_table
 from collgs_async.cli.parser import parse
@@ -287,9 +287,11 @@ async def test_a_map_with_tiles(serve: Callable[..., Any], run_cli: CommandHere)
 def test_the_next_command_has_the_configuration_but_no_password() -> None:
     arguments = ["search", "--base-url", "https://user:secret@catalogue.example/search", "--config", "my own.json"]
 
-    command = map_command.download_command(parse(arguments), "S2_MSIL2A")
+    command = map_command.download_command(parse(arguments), "S2_MSIL2A", Wish())
+    of_parts = map_command.download_command(parse(arguments), "S2_MSIL2A", Wish(bands=("SCL",), members=("*.png",)))
 
     assert "collgs-async download --config 'my own.json' --collection S2_MSIL2A --ids chosen.txt" == command
+    assert f"{command} --bands SCL --members '*.png'" == of_parts
 
 
 async def test_it_is_told_how_many_pictures_have_come(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from collgs_async.cli.nothing import describe_nothing
@@ -12,7 +13,6 @@ from collgs_async.client import Client
 from collgs_async.errors import CollgsError, ConfigError
 from collgs_async.models.product import Report
 from collgs_async.reporting.summary import missing_lines, summary_lines
-from collgs_async.selection.plan import Plan
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -20,16 +20,18 @@ if TYPE_CHECKING:
     from collgs_async.cli.console import ConsoleHandler
     from collgs_async.config.settings import Config
     from collgs_async.reporting.colour import Colour
+    from collgs_async.selection.plan import Plan
 
 __all__ = ["download"]
 
 log = logging.getLogger("collgs_async")
 
 
-async def download(config: Config, args: Namespace, console: ConsoleHandler) -> int:
+async def download(config: Config, args: Namespace, console: ConsoleHandler, plan: Plan | None = None) -> int:
     """Download all matching products, or those of a plan."""
     _check_listing_flags(args)
-    plan = Plan.read(args.plan) if args.plan else None
+    if plan is not None:
+        plan = replace(plan, wish=config.parts.wish)
     if args.dry_run:
         from collgs_async.cli.commands.search import search
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collgs_async.client import Client
     from collgs_async.errors import CatalogueError
     from collgs_async.models.product import Product
+    from collgs_async.models.wish import Wish
     from collgs_async.reporting.map.background import Background
     from collgs_async.selection.planned import PlannedProducts
     from collgs_async.selection.search import SelectedProducts
@@ -83,15 +84,15 @@ def read_background(args: Namespace) -> Background | None:
         raise ConfigError(f"--tiles: {error}") from None
 
 
-def download_command(args: Namespace, collection: str) -> str:
-    """Return the command that downloads the products named in ``chosen.txt``, from the catalogue of this command."""
+def download_command(args: Namespace, collection: str, wish: Wish) -> str:
+    """Return the command that downloads these parts of the products named in ``chosen.txt``, from this catalogue."""
     words = ["collgs-async", "download"]
     if args.config:
         words += ["--config", str(args.config)]
     address = str(args.flags.get("base_url") or "")
     if address and "@" not in address:  # a page is no place for a password
         words += ["--base-url", address]
-    return shlex.join([*words, "--collection", collection, "--ids", "chosen.txt"])
+    return shlex.join([*words, "--collection", collection, "--ids", "chosen.txt", *wish.as_flags()])
 
 
 async def write_map(

@@ -51,9 +51,8 @@ async def make_plan(config: Config, args: Namespace) -> int:
     return 1 if missing or left_out[TWIN] else 0
 
 
-async def compare_plans(config: Config, args: Namespace) -> int:
+async def compare_plans(earlier: Plan, config: Config, args: Namespace) -> int:
     """List what is new, gone or changed since a plan was made: in another plan, or in the catalogue."""
-    earlier = Plan.read(args.diff)
     if args.file:
         later = Plan.read(args.file)
     else:
@@ -76,7 +75,9 @@ def _with_query_of(plan: Plan, name: str, config: Config) -> Config:
             f"{name}: catalogue: expected the one of the settings, {config.base_url}, found {plan.catalogue}; "
             f"to ask that one, add --base-url {plan.catalogue}"
         )
-    sections = {one: getattr(config, one) for one in ("base_url", "output_directory", "connection", "download_options")}
+    sections = {
+        one: getattr(config, one) for one in ("base_url", "output_directory", "parts", "connection", "download_options")
+    }
     try:
         return Config(**sections, parameters=dict(plan.parameters), selection=Selection(**plan.selection))
     except ConfigError as error:

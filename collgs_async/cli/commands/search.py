@@ -145,7 +145,7 @@ async def _write_map(
         quicklooks=args.quicklooks,
         error=error,
         query=describe_query(parameters, selection),
-        command=download_command(args, selected.queries[0].collection),
+        command=download_command(args, selected.queries[0].collection, config.parts.wish),
         background=background,
     )
 

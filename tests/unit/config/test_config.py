@@ -51,6 +51,12 @@ OTHER_VALUES = {
     "selection.best_per": "tile,month",
     "selection.by": "cloud",
     "selection.ids": "ids.txt",
+    "parts.bands": "b2,TCI",
+    "parts.resolution": "20,10",
+    "parts.metadata_only": "yes",
+    "parts.members": "*.png",
+    "parts.else_whole": "yes",
+    "parts.keep_part": "yes",
     "output_directory": "elsewhere",
     "download_options.skip_existing": "no",
     "download_options.verify": "size",
@@ -663,6 +669,7 @@ RIGHT_AS_ANY_TEXT = {
     "connection.user_agent": "any text will do",
     "selection.ids": "any list of names will do",
     "selection.aoi": "any object will do until it is read",
+    "parts.members": "any pattern will do",
     "parameters": "any name will do",
 }
 
@@ -673,7 +680,7 @@ RIGHT_AS_ANY_TEXT = {
 )
 def test_an_address_in_the_wrong_place_shows_no_password_either(written: str, wrap: Any) -> None:
     keys = [option.key for option in OPTIONS if not option.key.startswith("parameters.")]
-    for key in [*keys, "parameters", "selection", "connection", "download_options"]:
+    for key in [*keys, "parameters", "selection", "parts", "connection", "download_options"]:
         section, dot, name = key.partition(".")
         value = wrap(written.format(SECRET, SECRET))
         try:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 SEARCH = {"parentIdentifier": "S2_MSIL1C"}
 KEYS = [option.key for option in OPTIONS]
-SECTIONS = ["parameters", "selection", "connection", "download_options"]
+SECTIONS = ["parameters", "selection", "parts", "connection", "download_options"]
 PARAMETERS = [f"parameters.{name}" for name in ("startIndex", "orbitDirection", "geometry", "radius", "unheardOf")]
 ODD: dict[str, Any] = {
     "null": None,
@@ -119,6 +119,7 @@ NONE_IS_WRONG = {
     *(f"download_options.{name}" for name in ("skip_existing", "verify", "workers", "segments", "chunk_size")),
     *(f"connection.{name}" for name in ("timeout", "retries", "user_agent", "auth_hosts", "sign_in")),
     *(f"connection.{name}" for name in ("page_size", "outage", "staging")),
+    *(f"parts.{name}" for name in ("bands", "resolution", "metadata_only", "members", "else_whole", "keep_part")),
     *(f"selection.{name}" for name in ("latest_baseline", "strict")),
     "parameters.parentIdentifier",
 }

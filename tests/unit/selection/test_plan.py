@@ -16,6 +16,7 @@ from jsonschema import Draft202012Validator, ValidationError
 
 from collgs_async.errors import ConfigError, StorageError
 from collgs_async.models.product import Product, RawTimes
+from collgs_async.models.wish import Wish
 from collgs_async.selection.plan import Plan, PlanExclusion, plan_schema
 from collgs_async.selection.plan_diff import compare
 
@@ -455,3 +456,74 @@ def test_a_plan_is_shown_in_few_words_and_in_a_table() -> None:
     assert "12.0 GB of 12 products" in text
     assert "1 older baseline" in text
     assert "an area" in text
+
+
+WISHES = [
+    Wish(bands=("B02", "SCL"), resolutions=(10, 20)),
+    Wish(every_resolution=True),
+    Wish(metadata_only=True, members=("*_B0[248]_10m.jp2", "é*")),
+]
+
+
+@pytest.mark.parametrize("wish", WISHES, ids=str)
+def test_a_wish_is_written_and_read_again(tmp_path: Path, wish: Wish) -> None:
+    made = replace(full(), wish=wish)
+    made.write(tmp_path / "plan.json")
+
+    assert valid(str(made))
+    assert json.loads(str(made))["query"]["parts"] == wish.as_dict()
+    assert Plan.read(tmp_path / "plan.json") == made
+    assert str(wish).split()[0] in made._repr_html_()
+
+
+def test_a_plan_of_whole_archives_is_as_those_before_there_were_parts(tmp_path: Path) -> None:
+    (tmp_path / "plan.json").write_text(str(full()))
+
+    assert "parts" not in json.loads(str(full()))["query"]
+    assert not Plan.read(tmp_path / "plan.json").wish
+
+
+L2A = "B01 to B09, B8A, B11, B12, AOT, WVP, SCL, TCI, CLD, SNW, PVI, MASKS"
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ([], "query.parts: expected an object, found []"),
+        ({"band": []}, "query.parts.band: unknown key"),
+        ({"bands": "B02"}, 'query.parts.bands: expected a list, found "B02"'),
+        ({"bands": [2]}, "query.parts.bands[0]: expected text, found 2"),
+        ({"resolution": 10}, "query.parts.resolution: expected a list of metres or all, found 10"),
+        (
+            {"resolution": [15]},
+            "query.parts.resolution: expected a list of resolutions of 10, 20 and 60, or all, found [15]",
+        ),
+        ({"metadata_only": 1}, "query.parts.metadata_only: expected true or false, found 1"),
+        (
+            {"members": ["../x"]},
+            'query.parts.members: expected a pattern for the path below the top folder, found "../x"',
+        ),
+        (
+            {"bands": ["B10"]},
+            f"query.parts.bands: expected bands of S2_MSIL2A ({L2A}), found B10; did you mean B09?",
+        ),
+        (
+            {"bands": ["B02"], "metadata_only": True},
+            'query.parts.metadata_only: expected no bands beside it, found ["B02"]',
+        ),
+    ],
+)
+def test_a_wrong_wish_is_one_line_with_its_place(tmp_path: Path, parts: Any, message: str) -> None:
+    values = json.loads(str(full()))
+    values["query"]["parts"] = parts
+
+    assert refusal(tmp_path / "plan.json", json.dumps(values)) == message
+
+
+def test_another_wish_is_a_difference_of_plans() -> None:
+    one, other = replace(full(), wish=Wish(bands=("B02",))), replace(full(), wish=Wish(bands=("B02", "SCL")))
+
+    assert not compare(one, one)
+    assert list(compare(one, other).lines()) == ["~ parts of each archive: --bands B02 -> --bands B02,SCL"]
+    assert list(compare(full(), one).lines()) == ["~ parts of each archive: all -> --bands B02"]
+    assert compare(full(), one)
