@@ -214,10 +214,10 @@ def _archives(folder: Path) -> dict[str, Path]:
     found: list[Path] = []
     for where, folders, files in os.walk(folder):
         here = Path(where)
-        trees = [name for name in folders if is_parts_folder(name)]
-        folders[:] = [name for name in folders if name not in trees]
-        if not here.is_relative_to(folder / SET_ASIDE):
-            found += [here / name for name in trees]
+        if here.parts[-len(SET_ASIDE.parts) :] == SET_ASIDE.parts:
+            folders[:] = [name for name in folders if not is_parts_folder(name.rstrip(".0123456789"))]
+        found += [here / name for name in folders if is_parts_folder(name)]
+        folders[:] = [name for name in folders if not is_parts_folder(name)]
         found += [here / name for name in files if name.endswith(".zip")]
     return {str(path.relative_to(folder)): path for path in sorted(found)}
 

@@ -29,7 +29,6 @@ _FORMER_DIGITS = 8
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 _LOOKS_CHANGED = re.compile(r"-([0-9a-f]{8}|[0-9a-f]{32})$")
-_PARTS = re.compile(r"(?i).+\.parts(\.[0-9]+)?")
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\.|$)")
 
 
@@ -91,8 +90,8 @@ def archive_of(folder: Path) -> Path:
 
 
 def is_parts_folder(name: str) -> bool:
-    """Whether a folder's name is that of a tree of members, also of one that was set aside."""
-    return _PARTS.fullmatch(name) is not None
+    """Whether a folder's name is that of a tree of members."""
+    return name.lower().endswith(".parts")
 
 
 def _named(identifier: str, digits: int, *, folds_case: bool) -> str:

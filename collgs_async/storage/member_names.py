@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections import Counter
+from itertools import groupby
+from operator import itemgetter
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
@@ -32,6 +33,9 @@ _LONGEST_PATH: Final = 1024
 
 _WINDOWS: Final = '<>:"|?*\\'
 _RESERVED: Final = re.compile(r"(?i)(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]) *(\.|\Z)")
+_SEPARATOR: Final = "\0"
+"""It is lower than any character of a name, so that names in order have each folder right before what is in it."""
+
 _DRIVE: Final = re.compile(r"[A-Za-z]:")
 
 
@@ -118,21 +122,19 @@ def twins(names: Iterable[str]) -> frozenset[str]:
     names
         Names of all members of an archive, with those of folders. Names that `safe_path` refuses are ignored.
     """
-    files: dict[str, str] = {}
-    occurrences: Counter[str] = Counter()
-    folders: set[str] = set()
-    for name in names:
-        if name_problem(name):
-            continue
-        path = PurePosixPath(_folded(name))
-        folders.update(map(str, path.parents))
-        if is_folder(name):
-            folders.add(str(path))
-        else:
-            files[name] = str(path)
-            occurrences[str(path)] += 1
-    return frozenset(name for name, path in files.items() if occurrences[path] > 1 or path in folders)
+    keys = sorted((_key(name), name) for name in names if not name_problem(name))
+    groups = [(key, [name for _, name in group]) for key, group in groupby(keys, key=itemgetter(0))]
+    following = [key for key, _ in groups[1:]] + [""]
+    return frozenset(
+        name
+        for (key, alike), after in zip(groups, following, strict=False)
+        if len(alike) > 1 or after.startswith(key + _SEPARATOR)
+        for name in alike
+        if not is_folder(name)
+    )
 
 
-def _folded(name: str) -> str:
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+def _key(name: str) -> str:
+    """Return what names have in common that some file systems cannot tell apart; a folder is right before its files."""
+    folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+    return str(PurePosixPath(folded)).replace("/", _SEPARATOR)

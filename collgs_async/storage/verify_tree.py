@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from collgs_async.errors import IntegrityError
+from collgs_async.errors import CollgsError, IntegrityError
 from collgs_async.models.text import plural
 from collgs_async.storage.archive_reading import check_cancelled, never, quoted
 from collgs_async.storage.member_names import RECORD, TEMPORARY, safe_path
@@ -72,8 +72,8 @@ def tree_size(folder: Path) -> int | None:
     """Return the length of all files that a tree's record lists; None if there is no usable record."""
     try:
         record = load_record(folder)
-    except Exception:
-        return None
+    except (CollgsError, OSError):
+        return None  # verifying the tree raises the same error
     return sum(member.size for member in record.here) if record else None
 
 

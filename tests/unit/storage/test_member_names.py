@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
 import unicodedata
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING
@@ -132,6 +133,10 @@ def test_no_name_leads_out_of_the_folder(name: str) -> None:
         (["P/", "P/a/", "P/a/b"], []),
         (["P/a/", "P/a"], ["P/a"]),
         (["P/a", "P/a\0"], []),
+        (["P/a", "P/a-b", "P/a b/c", "P/a.x"], []),
+        (["P/a", "P/a-b", "P/a/c"], ["P/a"]),
+        (["P/a", "P/a", "P/a/c"], ["P/a"]),
+        (["a//b/./c", "A/b/C"], ["A/b/C", "a//b/./c"]),
     ],
 )
 def test_twins_are_found(names: list[str], found: list[str]) -> None:
@@ -167,3 +172,14 @@ def test_without_twins_each_file_has_a_path_of_its_own_whatever_the_file_system_
     for fold in folds:
         assert len(kept) == len(set(map(fold, kept)))
         assert not {fold(path) for path in kept} & {fold(parent) for path in kept for parent in path.parents}
+
+
+def test_many_deep_names_cost_little_memory() -> None:
+    names = ["/".join([f"{number:04}", *"a" * 500]) for number in range(1000)]
+
+    tracemalloc.start()
+    assert not twins(names)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert peak < 20_000_000

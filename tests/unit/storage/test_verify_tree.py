@@ -143,6 +143,7 @@ async def test_an_audit_counts_trees_and_takes_nothing_in_them_for_an_archive(
 
 
 async def test_a_tree_can_be_named_and_those_set_aside_are_left_alone(tmp_path: Path) -> None:
+    tmp_path = tmp_path / "above" / "output"
     tree, _ = extracted(tmp_path, written(entries()))
 
     alone = await verify_folder(tree.folder, Level.CRC, SilentProgress())
@@ -153,8 +154,11 @@ async def test_a_tree_can_be_named_and_those_set_aside_are_left_alone(tmp_path: 
     tree.set_aside(tmp_path)
     (tmp_path / ".collgs/old/replaced" / f"{ID}.parts.1" / "P.SAFE" / "a.zip").write_text("no archive")
     after = await verify_folder(tmp_path, Level.CRC, SilentProgress())
+    above = await verify_folder(tmp_path.parent, Level.CRC, SilentProgress())
 
-    assert [(1, True), (1, False), (0, True)] == [(one.checked, one.ok) for one in (alone, found, after)]
+    assert [(1, True), (1, False), (0, True), (0, True)] == [
+        (one.checked, one.ok) for one in (alone, found, after, above)
+    ]
     assert "1 checked" in str(alone)
     assert "1 is a part of an archive" in str(alone)
     assert "no archives there" == str(after)
