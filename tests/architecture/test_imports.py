@@ -7,11 +7,16 @@ import builtins
 import collections.abc
 import re
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import collgs_async
 from collgs_async import Catalogue, Client, SyncClient
 from collgs_async.sync.client import SyncCatalogue
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 PACKAGE = Path(collgs_async.__file__).parent
 
@@ -29,6 +34,12 @@ LEVELS = {
 }
 
 
+@cache
+def nodes_of(path: Path) -> list[ast.AST]:
+    """List the syntax of a module; many tests read the same ones."""
+    return list(ast.walk(ast.parse(path.read_text("utf-8"))))
+
+
 def entries() -> dict[str, list[Path]]:
     """Map each entry at the top of the package to its files."""
     found: dict[str, list[Path]] = {}
@@ -40,17 +51,16 @@ def entries() -> dict[str, list[Path]]:
 
 
 def imported_entries(path: Path) -> set[str]:
-    tree = ast.parse(path.read_text("utf-8"))
     modules = {
         name
-        for node in ast.walk(tree)
+        for node in nodes_of(path)
         if isinstance(node, (ast.Import, ast.ImportFrom))
         for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names])
         if not (isinstance(node, ast.ImportFrom) and node.module == "collgs_async")
     }
     whole = {
         alias.name
-        for node in ast.walk(tree)
+        for node in nodes_of(path)
         if isinstance(node, ast.ImportFrom) and node.module == "collgs_async"
         for alias in node.names
         if not alias.name.startswith("__")
@@ -101,7 +111,7 @@ def test_only_its_own_class_changes_the_state_of_a_download() -> None:
     changed = [
         f"{path.name}: {ast.unparse(node)}"
         for path in entries()["transfer"]
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        for node in nodes_of(path)
         if any(state_of_a_download.search(field) for field in changed_fields(node))
     ]
 
@@ -154,20 +164,20 @@ def test_the_command_line_reaches_into_no_private_name_of_another_object() -> No
     assert set() == owners - {"self", "cls", "os", "parser"}  # argparse lists its actions in private
 
 
-def patches(tree: ast.AST) -> list[str]:
+def patches(nodes: Iterable[ast.AST]) -> list[str]:
     """Patches of constants: an attribute in capitals that is assigned, or a constant of `transfer` that is set.
 
     Programs within a test's strings are read as well.
     """
     found = []
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
             words = [node.attr]
         elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("setattr"):
             words = re.findall(r"\w+", ast.unparse(node)) if "transfer" in ast.unparse(node) else []
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and "import " in node.value:
             with suppress(SyntaxError):
-                found += patches(ast.parse(node.value))
+                found += patches(ast.walk(ast.parse(node.value)))
             continue
         else:
             continue
@@ -186,11 +196,11 @@ def test_no_test_patches_a_constant_of_the_engine() -> None:
         "patch.setattr(transfer.fetch, 'WAIT', 1)",
     ]
 
-    assert [1, 1, 1, 1] == [len(patches(ast.parse(example))) for example in examples]
+    assert [1, 1, 1, 1] == [len(patches(ast.walk(ast.parse(example)))) for example in examples]
     assert [] == [
         f"{path.relative_to(tests)}: {patch}"
         for path in sorted(tests.rglob("*.py"))
-        for patch in patches(ast.parse(path.read_text("utf-8")))
+        for patch in patches(nodes_of(path))
     ]
 
 
@@ -199,7 +209,7 @@ def test_no_test_module_imports_from_another() -> None:
     found = [
         f"{path.relative_to(tests)}: {node.module}"
         for path in sorted(tests.rglob("*.py"))
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        for node in nodes_of(path)
         if isinstance(node, ast.ImportFrom)
         and (node.module or "").startswith("tests.")
         and not (node.module or "").startswith(("tests.support", "tests.conftest"))
