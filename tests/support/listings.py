@@ -103,7 +103,8 @@ class Listing:
         if count > self.maximum and self.refusal is not None:
             return web.Response(status=self.refusal[0], text=self.refusal[1])
         count = min(count, self.maximum)
-        found = [item for item in self.items if _matches(item, query)]
+        start_time, end_time = (_time(query.get(key)) for key in ("timeStart", "timeEnd"))
+        found = [item for item in self.items if _matches(item, start_time, end_time)]
         if self.window is not None and start + count - 1 > self.window and start + count - 1 > start:
             if isinstance(self.beyond, int) and start - 1 + count > self.window and len(found) > self.window:
                 return web.Response(status=self.beyond, text="no further")
@@ -127,8 +128,11 @@ class Listing:
         return [(int(query["startIndex"]), int(query["count"])) for query in self.asked]
 
 
-def _matches(item: Item, query: dict[str, str]) -> bool:
-    start, end = (datetime.fromisoformat(query[key]) if key in query else None for key in ("timeStart", "timeEnd"))
+def _time(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
+
+
+def _matches(item: Item, start: datetime | None, end: datetime | None) -> bool:
     return item.start is None or not ((start and item.start < start) or (end and item.start > end))
 
 
