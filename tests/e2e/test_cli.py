@@ -507,15 +507,17 @@ async def test_dry_run_lists_what_would_be_pulled_and_moves_no_archive_byte(
 # ------------------------------------------------------------------------------------------------- report and codes
 
 
-async def test_report_names_every_product_also_those_that_failed(serve: Callable[..., Any], command: Command) -> None:
+async def test_report_names_every_product_also_those_that_failed(
+    serve: Callable[..., Any], run_cli: CommandHere
+) -> None:
     scenes = level2_scenes(3)
     site = await serve(scenes, faults={scenes[0].identifier: fault("missing")})
     site.folder.mkdir()
     site.archive(scenes[1]).write_bytes(site.original(scenes[1]))
 
-    ended = assert_clean_exit(await command(*at(site), "--report", "report.json"))
+    ended = assert_clean_exit(await run_cli(*at(site), "--report", "report.json"))
 
-    report = json.loads((command.folder / "report.json").read_bytes())
+    report = json.loads((run_cli.folder / "report.json").read_bytes())
     entries = {entry["id"]: entry for entry in report["products"]}
     failed, skipped, downloaded = (entries[scene.identifier] for scene in scenes)
     assert 1 == ended.code
@@ -530,7 +532,7 @@ async def test_report_names_every_product_also_those_that_failed(serve: Callable
     assert ("failed", None, 1) == (failed["status"], failed["path"], failed["attempts"])
     assert ("skipped", "exists", 0, 0) == tuple(skipped[key] for key in ("status", "reason", "bytes", "attempts"))
     assert ("downloaded", str(site.archive(scenes[2]))) == (downloaded["status"], downloaded["path"])
-    assert ["report.json"] == files_below(command.folder)
+    assert ["report.json"] == files_below(run_cli.folder)
 
 
 async def test_report_to_stdout_is_all_that_is_there(serve: Callable[..., Any], command: Command) -> None:
@@ -814,11 +816,13 @@ async def test_a_proxys_password_goes_to_the_proxy_and_nowhere_else(
     assert "dXNlcjpzZWtyZXQ" not in written
 
 
-async def test_the_password_of_a_proxy_that_is_gone_is_not_told(serve: Callable[..., Any], command: Command) -> None:
+async def test_the_password_of_a_proxy_that_is_gone_is_not_told(
+    serve: Callable[..., Any], run_cli: CommandHere
+) -> None:
     site = await serve(level2_scenes(1))
     words = (*at(site), "--proxy", "http://user:sekret@127.0.0.1:9", "--retries", "0", "-v")
 
-    ended = assert_clean_exit(await command(*words, "--report", "-"))
+    ended = assert_clean_exit(await run_cli(*words, "--report", "-"))
 
     assert 1 == ended.code
     assert "no connection to the proxy 127.0.0.1:9" in ended.err

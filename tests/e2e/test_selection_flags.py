@@ -368,7 +368,7 @@ async def test_a_wrong_criterion_is_one_line_and_nothing_is_asked(
 # -------------------------------------------------------------------------------------------------- the rehearsal
 
 
-async def test_a_year_is_served_for_rehearsals(command: Command) -> None:
+async def test_a_year_is_served_for_rehearsals(command: Command, run_cli: CommandHere) -> None:
     process = await command.start("demo", "--serve", "--constellation", "--products", 400)
     try:
         assert process.stdout is not None
@@ -377,7 +377,7 @@ async def test_a_year_is_served_for_rehearsals(command: Command) -> None:
             text += await asyncio.wait_for(process.stdout.readline(), HANGS)
         (command.folder / "config.json").write_bytes(text)
         ended = assert_clean_exit(
-            await command("search", "--latest-baseline", "--tile", "01KAB,60KXF,31UGR", "--format", "csv")
+            await run_cli("search", "--latest-baseline", "--tile", "01KAB,60KXF,31UGR", "--format", "csv")
         )
     finally:
         process.send_signal(signal.SIGINT)
@@ -395,7 +395,7 @@ async def test_a_year_is_only_served(run_cli: CommandHere, words: list[str]) -> 
     assert (2, "error: --constellation: expected --serve and no --fault beside it\n") == (said.code, said.err)
 
 
-async def test_the_walk_of_the_tutorial(command: Command) -> None:
+async def test_the_walk_of_the_tutorial(command: Command, run_cli: CommandHere) -> None:
     root = Path(__file__).parents[2]
     page = (root / "docs" / "tutorial" / "choose-scenes.md").read_text("utf-8")
     walk = re.search(r"<!-- the walk: .*?-->\n```sh\n(.*?)```", page, re.S)
@@ -409,11 +409,11 @@ async def test_the_walk_of_the_tutorial(command: Command) -> None:
         while not text.endswith(b"}\n"):
             text += await asyncio.wait_for(process.stdout.readline(), HANGS)
         (command.folder / "config.json").write_bytes(text)
-        asked = assert_clean_exit(await command(*question, "--format", "csv"))
-        mapped = assert_clean_exit(await command(*review, "--no-quicklooks"))
+        asked = assert_clean_exit(await run_cli(*question, "--format", "csv"))
+        mapped = assert_clean_exit(await run_cli(*review, "--no-quicklooks"))
         (command.folder / "chosen.txt").write_text("\n".join(listed(asked.out)[:5]))
-        planned = assert_clean_exit(await command(*plan))
-        pulled = assert_clean_exit(await command(*pull))
+        planned = assert_clean_exit(await run_cli(*plan))
+        pulled = assert_clean_exit(await run_cli(*pull))
     finally:
         process.send_signal(signal.SIGINT)
         await process.communicate()
