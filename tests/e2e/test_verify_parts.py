@@ -52,3 +52,15 @@ async def test_a_damaged_tree_is_named_and_repair_says_what_to_run(run_cli: Comm
     assert f"{tree}: 1 member would be dropped from its record" in planned.err
     assert "1 member dropped; the same download again, with --bands B02, fetches what is missing" in repaired.err
     assert "0 of 3 members of the archive are here" in again.err
+
+
+async def test_a_tree_without_its_record_is_named_and_nothing_is_dropped(run_cli: CommandHere, tree: Path) -> None:
+    (tree / "parts.json").unlink()
+
+    ended = await run_cli(
+        "verify", tree.parent, "--repair", "--collection", "S2_MSIL2A", "--base-url", "http://127.0.0.1:9"
+    )
+
+    assert 1 == ended.code
+    assert f"{tree}: not repaired: there is no parts.json, which says what the files must be" in ended.err
+    assert "0 of 1 repaired" in ended.err

@@ -89,7 +89,9 @@ async def _repair(bad: Sequence[DamagedArchive], config: Config) -> int:
 def _drop(tree: DamagedArchive) -> None:
     """Drop the damaged members of a tree from its record, and say what fetches them again."""
     try:
-        dropped = PartsTree(tree.path).drop(tree.members) if tree.members else True
+        if not tree.members:
+            raise tree.problem
+        dropped = PartsTree(tree.path).drop(tree.members)
         record = read_record(tree.path)
     except CollgsError as error:
         log.error("%s: not repaired: %s", tree.path, error)
@@ -97,7 +99,6 @@ def _drop(tree: DamagedArchive) -> None:
     if not dropped:
         log.error("%s: not repaired: another run is fetching it", tree.path)
         return
-    flags = str(record.wish) if record else ""
-    what = plural(len(tree.members), "member") if tree.members else "its members"
-    again = f"the same download again, with {flags}," if flags else "the same download again"
+    again = f"the same download again, with {record.wish}," if record and record.wish else "the same download again"
+    what = plural(len(tree.members), "member")
     log.error("%s: not repaired: %s dropped; %s fetches what is missing", tree.path, what, again)
