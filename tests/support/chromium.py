@@ -27,6 +27,8 @@ FLAGS = [
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage"),
     *("--hide-scrollbars", "--force-color-profile=srgb", "--remote-debugging-pipe"),
+    # One process draws all pages, and keeps none that was left.
+    *("--renderer-process-limit=1", "--disable-features=BackForwardCache,SpareRendererForSitePerProcess"),
 ]
 
 STARTER = """
