@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from collgs_async.models.band_words import BandWords
 
-__all__ = ["MemberFacts", "describe_member", "is_old_sentinel_2", "top_folder", "words_of_product"]
+__all__ = ["MemberFacts", "describe_member", "is_old_sentinel_2", "words_of_product"]
 
 _TEXT: Final = frozenset({"xml", "safe", "xsd", "xsl", "html", "json", "txt", "csv"})
 _SUPPORT: Final = frozenset({"support", "preview", "icons"})
@@ -85,17 +85,6 @@ def describe_member(name: str) -> MemberFacts:
                 return facts
     is_text = file.rpartition(".")[2] in _TEXT and above[1] not in _SUPPORT
     return MemberFacts(role="metadata" if is_text or above[1] == "AUX_DATA" else "other")
-
-
-def top_folder(names: Iterable[str]) -> str:
-    """Return the folder that all members are in, with its slash; empty: there is none."""
-    top = ""
-    for name in names:
-        folder, slash, _ = name.partition("/")
-        if not slash or (top and top != folder + slash):
-            return ""
-        top = folder + slash
-    return top
 
 
 def words_of_product(identifier: str, names: Iterable[str]) -> BandWords:

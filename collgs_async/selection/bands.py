@@ -17,7 +17,6 @@ from collgs_async.models.member_facts import (
     MemberFacts,
     describe_member,
     is_old_sentinel_2,
-    top_folder,
     words_of_product,
 )
 from collgs_async.models.parameter_values import quote_value
@@ -98,13 +97,14 @@ class _Archive:
         self.identifier = identifier
         self.words: BandWords = words_of_product(identifier, files)
         self.facts: Mapping[str, MemberFacts] = {name: describe_member(name) for name in files}
-        self._start = len(top_folder(files))
+        self._tops = _top_folders(identifier, files)
 
     def matching(self, patterns: Sequence[str]) -> Iterator[str]:
         """Yield the members that any of these patterns matches."""
         matches = [re.compile(translate(pattern), re.IGNORECASE).match for pattern in patterns]
         for name in self.facts:
-            if len(name) <= _LONGEST_NAME and any(match(name, self._start) for match in matches):
+            start = next((len(top) for top in self._tops if name.startswith(top)), 0)
+            if len(name) <= _LONGEST_NAME and any(match(name, start) for match in matches):
                 yield name
 
     def having(self) -> str:
@@ -118,6 +118,13 @@ class _Archive:
         """Return the resolution of a member whose band has a choice of them; None: it is wanted with any."""
         facts = self.facts[name]
         return facts.resolution if self.words.words.get(facts.band or "") else None
+
+
+def _top_folders(identifier: str, files: Sequence[str]) -> tuple[str, ...]:
+    """Return the folders that count as the top of the archive: the product's own, beside which other files may lie."""
+    firsts = {name.partition("/")[:2] for name in files}
+    common = [f"{folder}/" for folder, slash in firsts if slash] if len(firsts) == 1 else []
+    return (*common, f"{identifier}.SAFE/", f"{identifier}.SEN3/", f"{identifier}/")
 
 
 def _of_metadata(archive: _Archive) -> list[str]:

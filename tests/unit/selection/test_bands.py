@@ -252,6 +252,26 @@ def test_patterns_and_bands_add_up_in_the_order_of_the_archive() -> None:
     ]
 
 
+def test_other_files_may_lie_beside_the_folder_of_the_product() -> None:
+    product = GOLDEN["L2A"]
+
+    got = choose_members(["readme.txt", *product.names], Wish(bands=("SCL",)), identifier=product.identifier)
+    by_pattern = choose_members(
+        ["readme.txt", *product.names], Wish(members=("*.txt", "MTD_*.xml")), identifier=product.identifier
+    )
+
+    assert got == choose_members(product.names, Wish(bands=("SCL",)), identifier=product.identifier)
+    assert by_pattern == ("readme.txt", product.names[1])
+
+
+def test_an_archive_without_a_top_folder_is_its_own() -> None:
+    names = [name.partition("/")[2] for name in GOLDEN["L1C"].names]
+
+    got = choose_members(names, Wish(bands=("B02",)), identifier=GOLDEN["L1C"].identifier)
+
+    assert got == chosen("L1C", bands="B02")
+
+
 def test_no_wish_means_every_file() -> None:
     names = GOLDEN["SLC"].names
 
