@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 import sys
 from contextlib import suppress
 from dataclasses import replace
@@ -23,9 +24,14 @@ STORE_AT, SEARCH_AT = "store at ", "search at "
 """How the lines begin that say where they are."""
 COLLECTION = "S2_MSIL2A"
 
-_BLOCK = 256 * 1024
-_MOST_ON_THE_WAY = 64
-"""Blocks in each direction of a connection: more than a rate of 8 MB/s ever has on the way."""
+_BLOCK = 64 * 1024
+_MOST_ON_THE_WAY = 8
+"""Blocks in each direction of a connection, as a window of TCP: 512 KiB, for 8 MB/s at 40 ms have 320 kB on the way.
+
+nginx begins each answer with what a whole second may bring. Without a window, all of it would be on the way at once,
+and lost when a tool hangs up."""
+_BUFFER = 128 * 1024
+"""Bytes of the sockets' own buffers, for the same reason."""
 
 
 class _Relay:
@@ -37,7 +43,11 @@ class _Relay:
     async def take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Relay one connection."""
         await asyncio.sleep(2 * self._delay)  # the handshake
-        store_reader, store_writer = await asyncio.open_connection("127.0.0.1", self._port)
+        store = socket.socket()
+        store.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+        store.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(store, ("127.0.0.1", self._port))
+        store_reader, store_writer = await asyncio.open_connection(sock=store, limit=_BLOCK)
         both = self._carry(reader, store_writer), self._carry(store_reader, writer)
         await asyncio.gather(*both)
 
@@ -67,7 +77,9 @@ class _Relay:
 async def _serve(port: int, milliseconds: float, identifier: str, size: int, folder: Path) -> None:
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
-    relay = await asyncio.start_server(_Relay(port, milliseconds / 2e3).take, "127.0.0.1", 0)
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
+    relay = await asyncio.start_server(_Relay(port, milliseconds / 2e3).take, sock=listener, limit=_BLOCK)
     store = f"http://127.0.0.1:{relay.sockets[0].getsockname()[1]}/"
     like = next(scene for scene in make_scenes(20) if scene.collection == COLLECTION)
     scene = replace(like, identifier=identifier, size=size, href=f"{store}{identifier}.zip")

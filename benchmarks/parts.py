@@ -47,23 +47,37 @@ _CONFIGURATION = """\
 {user}worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log stderr;
 events {{ worker_connections 1024; }}
 http {{
-  log_format moved '$status $body_bytes_sent'; access_log {folder}/moved.log moved;
+  log_format moved '$status $body_bytes_sent $http_range'; access_log {folder}/moved.log moved;
   sendfile on; tcp_nodelay on; etag on; default_type application/zip;
   client_body_temp_path {folder}/bodies; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
   uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
-  server {{ listen 127.0.0.1:{port}; root "{root}"; limit_rate {rate}; }}
+  server {{ listen 127.0.0.1:{port} sndbuf=128k; root "{root}"; limit_rate {rate}; }}
 }}
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run of one tool: what it took, its requests and the bytes that the store sent; no `problem`: all is right."""
+    """One run of one tool.
+
+    Attributes
+    ----------
+    tool, round
+        Who, and which time, counted from 1.
+    measured
+        What it took.
+    requests
+        Status, bytes of the body and range of each, in the order in which they ended.
+    moved
+        Bytes that the store sent.
+    problem
+        What is wrong with its exit code or what it has written; None: nothing.
+    """
 
     tool: str
     round: int
     measured: Measured
-    requests: int
+    requests: list[str]
     moved: int
     problem: str | None
 
@@ -164,7 +178,7 @@ def _run(
     time.sleep(_SETTLING)  # what has been broken off is logged when nginx has noticed
     with moved_log.open() as log:
         log.seek(before)
-        sent = [int(line.split()[1]) for line in log]
+        answers = [line.split() for line in log]
     problem = None
     if measured.code != 0:
         said = (order.scratch / f"{tool.name}.log").read_text(errors="replace").strip()
@@ -173,7 +187,14 @@ def _run(
         problem = _whole_problem(order.output, archive)
     else:
         problem = _members_problem(order.output / tool.folder.format(identifier=product.identifier), order.wanted)
-    return Run(tool.name, number, measured, len(sent), sum(sent), problem)
+    return Run(
+        tool.name,
+        number,
+        measured,
+        [" ".join(answer) for answer in answers],
+        sum(int(answer[1]) for answer in answers),
+        problem,
+    )
 
 
 def _whole_problem(output: Path, archive: Path) -> str | None:
@@ -254,7 +275,7 @@ def _table(product: GoldenProduct, runs: Sequence[Run]) -> list[str]:
                 tool,
                 f"{median(walls):.1f} ({min(walls):.1f}-{max(walls):.1f})",
                 *(_shown(_ratios(runs, tool, other)) for other in ("curl", "remotezip")),
-                f"{median(run.requests for run in right):.0f}",
+                f"{median(len(run.requests) for run in right):.0f}",
                 f"{median(run.moved for run in right) / 1e6:.1f}",
                 f"{median(run.moved for run in right) / wanted - 1:.1%}",
                 f"{median(run.measured.memory for run in right) / _MIB:.0f}",
@@ -269,7 +290,7 @@ def _targets(product: GoldenProduct, runs: Sequence[Run]) -> list[str]:
     right = [run for run in runs if run.tool == "ours" and run.problem is None]
     wanted = _size(_wanted(product))
     targets = (
-        ("requests", [run.requests for run in right], 8.0),
+        ("requests", [len(run.requests) for run in right], 8.0),
         ("bytes moved to bytes wanted", [run.moved / wanted for run in right], 1.005),
         ("wall to remotezip", _ratios(runs, "ours", "remotezip"), 0.35),
         ("wall to curl of the whole", _ratios(runs, "ours", "curl"), 0.20),
@@ -294,7 +315,7 @@ def _shown(ratios: Sequence[float]) -> str:
 
 def _tell(run: Run) -> None:
     sys.stderr.write(
-        f"round {run.round} {run.tool:10} {run.measured.wall:6.1f} s  {run.requests:4} requests  "
+        f"round {run.round} {run.tool:10} {run.measured.wall:6.1f} s  {len(run.requests):4} requests  "
         f"{run.moved / 1e6:6.1f} MB  {run.problem or 'right'}\n"
     )
 
