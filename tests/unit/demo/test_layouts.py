@@ -13,6 +13,8 @@ import pytest
 from collgs_async.demo.archives import write_archive
 from collgs_async.demo.layouts import layout
 from collgs_async.demo.scenes import make_scenes
+from collgs_async.models.wish import Wish
+from collgs_async.selection.bands import choose_members
 from tests.support.golden import GOLDEN
 
 if TYPE_CHECKING:
@@ -101,3 +103,23 @@ def test_a_name_that_says_nothing_has_the_members_of_its_collection() -> None:
         names = [part.name for part in layout(scene)[1]]
         assert any(name.startswith("measurement/") for name in names) == (scene.cloud_cover is None)
         assert any("/R20m/" in name for name in names) == (scene.collection == "S2_MSIL2A")
+
+
+WORDS = {
+    "L1C": "B01 B02 B03 B04 B05 B06 B07 B08 B8A B09 B10 B11 B12 TCI PVI MASKS",
+    "L2A": "B01 B02 B03 B04 B05 B06 B07 B08 B8A B09 B11 B12 AOT WVP SCL TCI CLD SNW PVI MASKS",
+    "GRD": "VV VH CAL NOISE RFI",
+    "COG": "VV VH CAL NOISE RFI",
+    "SLC": "VV VH IW1 IW2 IW3 CAL NOISE RFI",
+    "OLCI": " ".join(["GEO", "TIE", "FLAGS", *(f"Oa{band:02}" for band in range(1, 22))]),
+}
+
+
+@pytest.mark.parametrize(("kind", "word"), [(kind, word) for kind, words in WORDS.items() for word in words.split()])
+def test_each_band_can_be_chosen(kind: str, word: str) -> None:
+    folder, parts = layout(scene_of(kind))
+    names = [f"{folder}/{part.name}" for part in parts]
+
+    chosen = choose_members(names, Wish.from_dict({"bands": word}), identifier=GOLDEN[kind].identifier)
+
+    assert 1 <= len(chosen) < len(names)
