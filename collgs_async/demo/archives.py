@@ -75,7 +75,12 @@ def member_byte(path: Path) -> int:
 def _contents(parts: list[Part], scene: Scene, room: int, rng: random.Random) -> Iterator[tuple[Part, Iterable[bytes]]]:
     """Yield each part with its data, which all together fit into the room when they are packed."""
     total = sum(part.weight for part in parts)
-    texts = {part.name: _text(part, scene, room * part.weight // total) for part in parts if not part.is_image}
+    metadata = _METADATA % (scene.platform.encode(), scene.start.isoformat().encode())
+    texts = {
+        part.name: _filled(_MANIFEST if "manifest" in part.name else metadata, room * part.weight // total)
+        for part in parts
+        if not part.is_image
+    }
     # Deflate adds to noise five bytes a block, and some to each member.
     room -= sum(map(len, texts.values())) + (room // 256 + 32 * len(parts) if scene.deflated else 0)
     total = sum(part.weight for part in parts if part.is_image)
@@ -86,12 +91,8 @@ def _contents(parts: list[Part], scene: Scene, room: int, rng: random.Random) ->
             yield part, [texts[part.name]]
 
 
-def _text(part: Part, scene: Scene, length: int) -> bytes:
+def _filled(text: bytes, length: int) -> bytes:
     """Return a document of about this length, and at least the shortest of its kind."""
-    if "manifest" in part.name:
-        text = _MANIFEST
-    else:
-        text = _METADATA % (scene.platform.encode(), scene.start.isoformat().encode())
     return text + _ROW * ((length - len(text)) // len(_ROW))
 
 

@@ -6,8 +6,8 @@ Names follow the products' own manifests; sizes are those of common products, in
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
 
 from collgs_async.demo.scenes import COLLECTIONS
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["Part", "header_bytes", "layout"]
 
 _ROOM_FOR_NAMES = 4_096
-_NAMES_SHARE = 6
-"""The headers take at most a sixth of an archive: a small one lacks members, the less important ones first."""
+_NAMES_SHARE = 12
+"""The headers take at most a twelfth of an archive: a small one lacks members, the less important ones first."""
 
 _RADAR = re.compile(r"S1(\w)_(\w\w)_(\w{3})\w_\d\w{3}_(\d{8}T\d{6})_(\d{8}T\d{6})_(\d{6})_(\w{6})_")
 _OPTICAL = re.compile(r"S2\w_MSIL(1C|2A)_(\d{8}T\d{6})_N(\d{4})_R\d{3}_(T\w{5})_(\d{8}T\d{6})")
@@ -43,8 +43,7 @@ _IMAGES = (".jp2", ".tiff", ".nc", ".png")
 _QUALITY_REPORTS = ("FORMAT_CORRECTNESS", "GENERAL_QUALITY", "GEOMETRIC_QUALITY")
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """One member.
 
     Attributes
@@ -120,8 +119,8 @@ def _optical(scene: Scene, named: re.Match[str] | None) -> Iterator[Part]:
         yield Part(f"{strip}/QI_DATA/{report}.xml", 6)
     yield Part(f"{granule}/AUX_DATA/AUX_ECMWFT", 2)
     modern = int(baseline) >= _MODERN_BASELINE
-    images = _images_l1c() if level == "1C" else _images_l2a(modern=modern)
-    yield from (Part(f"{granule}/IMG_DATA/{_image(f'{tile}_{start}', image)}", *rest) for image, *rest in images)
+    for folder, image, weight, rank in _images(level, modern=modern):
+        yield Part(f"{granule}/IMG_DATA/{folder}{tile}_{start}_{image}.jp2", weight, rank)
     yield Part(f"{granule}/MTD_TL.xml", 550, 1)
     reports = (*_QUALITY_REPORTS, "SENSOR_QUALITY")
     yield from (Part(f"{granule}/QI_DATA/{report}.xml", 5) for report in reports)
@@ -130,24 +129,24 @@ def _optical(scene: Scene, named: re.Match[str] | None) -> Iterator[Part]:
     yield Part(f"{granule}/QI_DATA/{tile}_{start}_PVI.jp2", 165)
 
 
-def _image(beginning: str, image: str) -> str:
-    """Return the path below IMG_DATA of an image such as B02 or R10m/B02_10m."""
-    folder, _, name = image.rpartition("/")
-    return f"{folder}/{beginning}_{name}.jp2" if folder else f"{beginning}_{name}.jp2"
-
-
 def _rank(band: str) -> int:
     return 0 if band == "B02" else 1 if band in {*_BANDS[10], "SCL"} else 2
 
 
-def _images_l1c() -> Iterator[tuple[str, int, int]]:
+@cache
+def _images(level: str, *, modern: bool) -> tuple[tuple[str, str, int, int], ...]:
+    """Return the images in their order: the folder below IMG_DATA, the end of the name, weight and rank."""
+    return tuple(_images_l1c() if level == "1C" else _images_l2a(modern=modern))
+
+
+def _images_l1c() -> Iterator[tuple[str, str, int, int]]:
     bands = {band: _SIZES_L1C[resolution] for resolution, bands in _BANDS.items() for band in bands}
     for band, weight in sorted(bands.items()):
-        yield band, weight, _rank(band)
-    yield "TCI", 50_000, 2
+        yield "", band, weight, _rank(band)
+    yield "", "TCI", 50_000, 2
 
 
-def _images_l2a(*, modern: bool) -> Iterator[tuple[str, int, int]]:
+def _images_l2a(*, modern: bool) -> Iterator[tuple[str, str, int, int]]:
     """Yield each band at its own resolution and all coarser ones (B08 at 10 m only), and the layers that are made."""
     for resolution, layers in _OTHER_LAYERS.items():
         native = {band: finest for finest, bands in _BANDS.items() for band in bands if finest <= resolution}
@@ -156,19 +155,19 @@ def _images_l2a(*, modern: bool) -> Iterator[tuple[str, int, int]]:
         weights = dict.fromkeys(bands, _SIZES_L2A[resolution]) | layers
         for band, weight in sorted(weights.items()):
             is_finest = native.get(band) == resolution or (band, resolution) == ("SCL", 20)
-            yield f"R{resolution}m/{band}_{resolution}m", weight, _rank(band) if is_finest else 2
+            yield f"R{resolution}m/", f"{band}_{resolution}m", weight, _rank(band) if is_finest else 2
 
 
-def _masks(level: str, *, as_images: bool) -> Iterator[tuple[str, int]]:
+@cache
+def _masks(level: str, *, as_images: bool) -> tuple[tuple[str, int], ...]:
+    """Return the masks in their order: names and weights."""
     bands = sorted(band for bands in _BANDS.values() for band in bands)
     kinds = ("DETFOO", "QUALIT") if as_images else ("DEFECT", "DETFOO", "NODATA", "SATURA", "TECQUA")
     suffix = "jp2" if as_images else "gml"
-    yield f"MSK_{'CLASSI' if as_images else 'CLOUDS'}_B00.{suffix}", 60
-    if level == "2A":
-        yield from (("MSK_CLDPRB_20m.jp2", 7_600), ("MSK_CLDPRB_60m.jp2", 1_600))
-    yield from ((f"MSK_{kind}_{band}.{suffix}", 40 if kind == "DETFOO" else 1) for kind in kinds for band in bands)
-    if level == "2A":
-        yield from (("MSK_SNWPRB_20m.jp2", 280), ("MSK_SNWPRB_60m.jp2", 60))
+    of_bands = [(f"MSK_{kind}_{band}.{suffix}", 40 if kind == "DETFOO" else 1) for kind in kinds for band in bands]
+    clouds = [("MSK_CLDPRB_20m.jp2", 7_600), ("MSK_CLDPRB_60m.jp2", 1_600)] if level == "2A" else []
+    snow = [("MSK_SNWPRB_20m.jp2", 280), ("MSK_SNWPRB_60m.jp2", 60)] if level == "2A" else []
+    return ((f"MSK_{'CLASSI' if as_images else 'CLOUDS'}_B00.{suffix}", 60), *clouds, *of_bands, *snow)
 
 
 def _radar(scene: Scene, named: re.Match[str] | None) -> Iterator[Part]:
