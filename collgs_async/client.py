@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from collgs_async.catalogue.catalogue import Catalogue
 from collgs_async.config.settings import Config
-from collgs_async.errors import ConciseErrors, ConfigError
+from collgs_async.errors import ConciseErrors
 from collgs_async.http.auth import Authenticator
 from collgs_async.http.credentials import find_credentials, passwords_at_hand
 from collgs_async.http.requester import StoreRequester
@@ -143,7 +143,6 @@ class Client:
 
     async def _open_downloader(self) -> Downloader:
         """Return the downloader, whose threads start with the first call."""
-        _refuse(self._config.parts.wish)
         if not self._downloads:
             self._downloads = True  # before the await, for calls at the same time; opening does not suspend
             await self._stack.enter_async_context(self._downloader)
@@ -199,7 +198,6 @@ class Client:
         """
         from collgs_async.transfer.archive_sizes import ArchiveSizes
 
-        _refuse(self._config.parts.wish)
         sizes = ArchiveSizes(self._store_requester())
         return in_order(GivenProducts.stream(products), sizes, at_once=self._requested_ahead)
 
@@ -383,23 +381,17 @@ class Client:
         ConfigError, AuthenticationError, StorageError
             As for `download_all`.
         """
-        _refuse(plan.wish)
-        return await self._run(PlannedProducts(plan), report)
+        return await self._run(PlannedProducts(plan), report, wish=self._config.parts.wish or plan.wish)
 
-    async def _run(self, products: ToDownload, report: str | Path | None) -> Report:
+    async def _run(self, products: ToDownload, report: str | Path | None, *, wish: Wish | None = None) -> Report:
         workers, progress = self._config.download_options.workers, self._progress
         run = Run(await self._open_downloader(), progress.listener, workers=workers, timing=self._session.timing)
         try:
             with ConciseErrors(), progress:
-                await run.download(products, None if report is None else Path(report))
+                await run.download(products, None if report is None else Path(report), wish=wish)
         finally:
             self.report = run.report
         return self.report
-
-
-def _refuse(wish: Wish) -> None:
-    if wish:
-        raise ConfigError(f"parts: expected none, since this version fetches whole archives only, found {wish}")
 
 
 async def run(

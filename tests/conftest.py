@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from collgs_async import Client, Config, Connection, DownloadOptions
+from collgs_async import Client, Config, Connection, DownloadOptions, PartsOptions
 from collgs_async.cli.main import main
 from collgs_async.demo.archives import write_archive
 from collgs_async.demo.faults import FAULTS
@@ -52,13 +52,11 @@ for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIG
         signal.signal(number, handler)
 
 
-# What is collected stays until the end: to look for garbage in it takes a quarter of the time of collecting, and each
-# later search for garbage would go through all of it again.
+# What is collected stays until the end: to look for garbage in it takes a quarter of the time of collecting.
 gc.disable()
 
 
 def pytest_collection_finish() -> None:
-    gc.freeze()
     gc.enable()
 
 
@@ -102,6 +100,9 @@ def sleeps() -> RecordedSleeps:
     return RecordedSleeps()
 
 
+_PARTS = ("bands", "resolution", "metadata_only", "members", "else_whole", "keep_part")
+
+
 class Site:
     """An embedded catalogue with settings and a client for it."""
 
@@ -112,7 +113,7 @@ class Site:
         self.tuning = tuning
 
     def config(self, **options: Any) -> Config:
-        """Settings for this server; connection options go by their names, all others are download options."""
+        """Settings for this server; options of connections and parts go by their names, others are download options."""
         connection: dict[str, Any] = {"timeout": 30, "retries": 3}
         for name in ("timeout", "retries", "outage", "staging", "proxy", "download_base_url", "user_agent"):
             if name in options:
@@ -120,12 +121,14 @@ class Site:
         if connection["retries"] == 0:
             connection.setdefault("outage", 0)  # one try is one try, also where the store turns out to be unavailable
         parameters = {"parentIdentifier": "S2_MSIL2A", **options.pop("parameters", {})}
+        parts = {name: options.pop(name) for name in _PARTS if name in options}
         return Config(
             base_url=options.pop("base_url", self.server.url),
             parameters=parameters,
             output_directory=self.folder,
             connection=Connection(**connection),
             download_options=DownloadOptions(**options),
+            parts=PartsOptions(**parts),
         )
 
     def client(self, *, tuning: TransferTuning | None = None, **options: Any) -> Client:

@@ -204,6 +204,8 @@ class Outcome:
         Why it was skipped, such as ``"exists"``; None otherwise.
     error
         Why it failed; None otherwise.
+    members
+        Number of its members that were wanted and are here, in the folder `path`; None for a whole archive.
     """
 
     product: Product
@@ -214,6 +216,7 @@ class Outcome:
     attempts: int = 0
     reason: str | None = None
     error: ProductError | None = None
+    members: int | None = None
 
     def checksum(self, algorithm: str = "sha256") -> str:
         """Return the digest of the archive in hexadecimal digits; the file is read for it now, once.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import threading
@@ -129,6 +130,24 @@ class Disk:
     async def run_long(self, work: Callable[[], T]) -> T:
         """Run an operation to its end that may take long, always in a thread."""
         return await self._done(wait_completed(in_thread(None, work)))
+
+    async def run_stoppable(self, work: Callable[[Callable[[], bool]], T]) -> T:
+        """Run an operation in a verifying thread, to its end or until it stops after a cancellation.
+
+        Parameters
+        ----------
+        work
+            The operation, given a function that returns True once it should stop; it raises `Stopped` then.
+        """
+        cancelled = threading.Event()
+        thread = in_thread(self._entered(), partial(work, lambda: self.stopping() or cancelled.is_set()))
+        try:
+            return await self._done(asyncio.shield(thread))
+        except asyncio.CancelledError:
+            cancelled.set()
+            with suppress(Exception):  # the cancellation takes precedence
+                await wait_completed(thread)
+            raise
 
     async def _done(self, work: Awaitable[T]) -> T:
         try:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from collgs_async.storage.zip_directory import Directory, Member
 
-__all__ = ["refuse_members"]
+__all__ = ["allowed_members", "refuse_members"]
 
 _MIB: Final = 2**20
 
@@ -42,17 +42,27 @@ def refuse_members(directory: Directory, members: Collection[Member]) -> None:
     IntegrityError
         With the names of such members and the reasons.
     """
+    _, refusal = allowed_members(directory, members)
+    if refusal:
+        raise refusal
+
+
+def allowed_members(directory: Directory, members: Collection[Member]) -> tuple[list[Member], IntegrityError | None]:
+    """Return the members that may be unpacked, and the refusal of the others; None if there are none."""
     alike = twins(member.name for member in directory.members)
     files = [member for member in members if not is_folder(member.name)]
-    reasons = ((member.name, _problem(member, alike)) for member in files)
-    problems = [f"{quoted(name)} ({reason})" for name, reason in reasons if reason]
-    if problems:
-        more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
-        some = f"{len(problems)} of {plural(len(files), 'member')}"
-        raise IntegrityError(f"{some} cannot be unpacked here: {'; '.join(problems[:3])}{more}")
+    problems = {member: problem for member in files if (problem := _problem(member, alike))}
     packed, unpacked = sum(one.compressed for one in files), sum(one.uncompressed for one in files)
     if unpacked > _ALWAYS_ALL + _BEST * packed:
-        raise IntegrityError(f"its members would unpack from {format_bytes(packed)} to {format_bytes(unpacked)}")
+        error = f"its members would unpack from {format_bytes(packed)} to {format_bytes(unpacked)}"
+        return [], IntegrityError(error)
+    if not problems:
+        return files, None
+    named = [f"{quoted(member.name)} ({problem})" for member, problem in problems.items()]
+    more = f"; and {len(named) - 3} more" if len(named) > 3 else ""
+    some = f"{len(named)} of {plural(len(files), 'member')}"
+    refusal = IntegrityError(f"{some} cannot be unpacked here: {'; '.join(named[:3])}{more}")
+    return [member for member in files if member not in problems], refusal
 
 
 def _problem(member: Member, alike: frozenset[str]) -> str | None:

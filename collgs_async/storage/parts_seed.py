@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from collgs_async.storage.parts_record import HeldMember, PartsRecord
+    from collgs_async.storage.sidecar import RemoteVersion
     from collgs_async.storage.zip_directory import Directory
 
 __all__ = ["seed_part"]
@@ -27,7 +28,9 @@ __all__ = ["seed_part"]
 _MIB: Final = 2**20
 
 
-def seed_part(folder: Path, part: Path, record: PartsRecord, stop: Callable[[], bool] = never) -> ByteRanges:
+def seed_part(
+    folder: Path, part: Path, record: PartsRecord, remote: RemoteVersion | None, stop: Callable[[], bool] = never
+) -> ByteRanges:
     """Write the bytes of an archive that follow from a tree into a new part file with gaps, and its sidecar.
 
     These are the central directory and the stored members. Another program that packs the data of the others again
@@ -42,6 +45,8 @@ def seed_part(folder: Path, part: Path, record: PartsRecord, stop: Callable[[], 
         without that, its gaps would be taken for data.
     record
         The record of the tree.
+    remote
+        Version of the archive for the sidecar; None if only equal bytes are evidence for it.
     stop
         Called before every block; returns True to cancel.
 
@@ -78,7 +83,7 @@ def seed_part(folder: Path, part: Path, record: PartsRecord, stop: Callable[[], 
                     held.add(first, end)
             finally:
                 os.close(descriptor)
-            write_sidecar(part.with_name(f"{part.name}.json"), sidecar_text(record.remote, held))
+            write_sidecar(part.with_name(f"{part.name}.json"), sidecar_text(remote, held))
             unfinished.replace(part)
         finally:
             unfinished.unlink(missing_ok=True)

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from collgs_async.storage.ranges import ByteRanges
+    from collgs_async.storage.sidecar import RemoteVersion
     from collgs_async.storage.zip_directory import Directory, Member
 
 __all__ = ["SET_ASIDE", "PartsTree", "problem_of_file"]
@@ -219,9 +220,11 @@ class PartsTree:
                 lock.release()
         return True
 
-    def seed(self, part: Path, record: PartsRecord, stop: Callable[[], bool] = never) -> ByteRanges:
+    def seed(
+        self, part: Path, record: PartsRecord, remote: RemoteVersion | None, stop: Callable[[], bool] = never
+    ) -> ByteRanges:
         """Write the archive's bytes that follow from the tree into a new part file; see `parts_seed.seed_part`."""
-        return seed_part(self.folder, part, record, stop)
+        return seed_part(self.folder, part, record, remote, stop)
 
     def set_aside(self, output_folder: Path | None = None) -> Path | None:
         """Move the tree away, because it belongs to another version of the archive.

@@ -224,10 +224,13 @@ class _End:
 
 def _find_end(file: SparseFile) -> _End:
     longest = file.length - file.base
-    if file.held is not None and longest > _FIRST_WINDOW:
-        # Only a record that ends exactly at the end of the file would also be the first choice in the larger window.
-        with suppress(IntegrityError):
-            return _find_end_within(file, _FIRST_WINDOW, only_exact=True)
+    if file.held is not None:
+        at_end = file.length - file.held.held_before(file.length, _FIRST_WINDOW)
+        for window in sorted({at_end, _FIRST_WINDOW} - {0}):
+            # Only a record that ends exactly at the end of the file would also be the first choice in a larger window.
+            if window < longest:
+                with suppress(IntegrityError):
+                    return _find_end_within(file, window, only_exact=True)
     return _find_end_within(file, min(longest, _END_WINDOW))
 
 

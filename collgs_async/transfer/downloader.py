@@ -7,38 +7,42 @@ import logging
 import time
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 from collgs_async.errors import (
     CollgsError,
     ExhaustedError,
-    IntegrityError,
-    NotAvailableError,
     ProductError,
-    TransferError,
 )
 from collgs_async.http.retry import RetryPolicy, clear_error_frames
 from collgs_async.models.product import ELSEWHERE, Outcome, Status
+from collgs_async.models.wish import Wish
 from collgs_async.pipeline import Later
 from collgs_async.storage.disk import Disk
+from collgs_async.storage.filenames import parts_folder
 from collgs_async.storage.part import PartFile
+from collgs_async.storage.parts_tree import PartsTree
 from collgs_async.storage.streaming_crc import StreamingCrc
 from collgs_async.storage.verify import Level
+from collgs_async.transfer.archive_download import ArchiveDownload
 from collgs_async.transfer.helpers import IDLE_POLL
 from collgs_async.transfer.history import History
 from collgs_async.transfer.holdings import Holdings
 from collgs_async.transfer.internals import is_known_loop
-from collgs_async.transfer.job import DownloadJob
+from collgs_async.transfer.job import DownloadJob, JobSettings
 from collgs_async.transfer.outcome_log import log_outcome
+from collgs_async.transfer.parts import PartsDownload, read_directory
+from collgs_async.transfer.parts_job import PartsJob
 from collgs_async.transfer.put_off import PutOff, put_off_until_descriptors_are_free, put_off_while_elsewhere
-from collgs_async.transfer.repair import ArchiveRepair
 from collgs_async.transfer.scheduler import SegmentScheduler
+from collgs_async.transfer.store_errors import WholeArchivesOnlyError
 from collgs_async.transfer.tuning import TransferTuning
 from collgs_async.transfer.wait_counts import WaitCounts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
     from types import TracebackType
     from typing import Self
 
@@ -46,18 +50,14 @@ if TYPE_CHECKING:
     from collgs_async.http.session import Session
     from collgs_async.models.product import Product
     from collgs_async.models.progress import Progress
-    from collgs_async.storage.disk import VerifyOptions
     from collgs_async.storage.lock import ProductLock
-    from collgs_async.storage.verify import Verdict
+    from collgs_async.storage.zip_directory import Directory
     from collgs_async.transfer.action import Action
 
 __all__ = ["Downloader"]
 
 log = logging.getLogger("collgs_async")
 
-_MAX_QUICK_READ: Final = 16 * 1024
-"""Maximum bytes still to be read for an archive to be verified and published in one short call; compressed data can
-expand a thousandfold."""
 
 _MAX_RELEASES: Final = 60
 """Attempts to release a lock while no file descriptor is left."""
@@ -89,6 +89,7 @@ class Downloader:
         self.tuning = tuning or TransferTuning()
         self._waits = WaitCounts(progress)
         self._options = config.download_options
+        self._parts = config.parts
         self._progress = progress
         self._disk = Disk(config.output_directory)
         self._scheduler = SegmentScheduler(session, config, self._disk, self.tuning, tell=self._waits.for_store)
@@ -100,7 +101,9 @@ class Downloader:
         self._idle = 0
         self._watcher: asyncio.Task[None] | None = None
         self._holdings = Holdings(
-            config.output_directory, skip_existing=self._options.skip_existing, stop=self._disk.stopping
+            config.output_directory,
+            skip_existing=self._options.skip_existing,
+            stop=self._disk.stopping,
         )
 
     async def __aenter__(self) -> Self:
@@ -138,10 +141,15 @@ class Downloader:
 
     async def action(self, product: Product) -> Action:
         """Inspect a product's files and return what to do with it; changes nothing."""
-        return await self._disk.run(lambda: self._holdings.action(product))
+        return await self._disk.run(lambda: self._holdings.action(product, self._parts.wish))
 
-    async def __call__(self, product: Product) -> Outcome | Later:
+    async def __call__(self, product: Product, *, wish: Wish | None = None) -> Outcome | Later:
         """Download one product of many, or skip it; it gets further connections only from workers that `assist`.
+
+        Parameters
+        ----------
+        wish
+            Which of its members are wanted; an empty one means the whole archive, None what the settings say.
 
         Returns
         -------
@@ -156,17 +164,17 @@ class Downloader:
         StorageError
             The output folder cannot be written.
         """
-        return await self._one_of_many(product, History())
+        return await self._one_of_many(product, History(), self._parts.wish if wish is None else wish)
 
-    async def _one_of_many(self, product: Product, history: History) -> Outcome | Later:
+    async def _one_of_many(self, product: Product, history: History, wish: Wish) -> Outcome | Later:
         self._running += 1
         self._none_running.clear()
         self._waits.for_product(history, waits=False)
         try:
-            return await self._run_job(self._job(product, history))
+            return await self._run_job(self._job(product, history, wish))
         except PutOff as later:
             self._wait(product, history, later)
-            return Later(partial(self._one_of_many, product, history), later.seconds, later.store)
+            return Later(partial(self._one_of_many, product, history, wish), later.seconds, later.store)
         finally:
             self._running -= 1
             if not self._running:
@@ -176,6 +184,33 @@ class Downloader:
         """Show that a product waits."""
         self._waits.for_product(history, waits=True)
         self._progress.delayed(product, later.why, seconds=later.seconds or None)
+
+    async def directory(self, product: Product) -> Directory:
+        """Read the central directory of a product's archive in the store, mostly by one request for 64 KiB.
+
+        Raises
+        ------
+        NotAvailableError
+            The store does not serve it, or sends whole archives only.
+        IntegrityError
+            The archive has no valid directory, or is another product's.
+        TransferError
+            The connection or the server failed.
+        """
+        history = History()
+        while True:
+            with TemporaryDirectory(prefix="collgs-") as folder:
+                part = PartFile(Path(folder) / "archive.zip", self._disk.executor)
+                job = PartsJob(product, part, wish=Wish(), **self._settings(history, standalone=True))
+                try:
+                    return await read_directory(job, self._scheduler.run, self._disk)
+                except PutOff as later:
+                    job.save_counters()
+                    self._wait(product, history, later)
+                    seconds = later.seconds
+                finally:
+                    self.moved += job.bytes_received
+            await self._timing.sleep(seconds)
 
     async def assist(self) -> None:
         """Download pieces of running jobs, until no job is running.
@@ -207,27 +242,32 @@ class Downloader:
         while True:
             self._waits.for_product(history, waits=False)
             try:
-                return await self._run_job(self._job(product, history, standalone=True), damaged)
+                wish = Wish() if damaged is not None else self._parts.wish
+                return await self._run_job(self._job(product, history, wish, standalone=True), damaged)
             except PutOff as later:
                 if not self.path_for(product).exists():
                     damaged = None  # the archive has become a part file without these ranges
                 self._wait(product, history, later)
                 await self._timing.sleep(later.seconds)
 
-    def _job(self, product: Product, history: History, *, standalone: bool = False) -> DownloadJob:
-        crc = StreamingCrc() if Level(self._options.verify) is Level.CRC else None
+    def _job(self, product: Product, history: History, wish: Wish, *, standalone: bool = False) -> DownloadJob:
+        verified = Level(self._options.verify) is Level.CRC and not wish  # members are verified when extracted
+        crc = StreamingCrc() if verified else None
         small, watch = self.tuning.small_bytes, crc.watch if crc else None
-        return DownloadJob(
-            product,
-            PartFile(self.path_for(product), self._disk.executor, watch=watch, small=small),
-            RetryPolicy(self._config.connection.retries),
-            segments=min(self._options.segments, self._options.workers),
-            standalone=standalone,
-            progress=self._progress,
-            crc=crc,
-            history=history,
-            tuning=self.tuning,
-        )
+        part = PartFile(self.path_for(product), self._disk.executor, watch=watch, small=small)
+        if wish:
+            return PartsJob(product, part, wish=wish, **self._settings(history, standalone=standalone))
+        return DownloadJob(product, part, crc=crc, **self._settings(history, standalone=standalone))
+
+    def _settings(self, history: History, *, standalone: bool) -> JobSettings:
+        return {
+            "retry": RetryPolicy(self._config.connection.retries),
+            "segments": min(self._options.segments, self._options.workers),
+            "standalone": standalone,
+            "progress": self._progress,
+            "history": history,
+            "tuning": self.tuning,
+        }
 
     async def _run_job(self, job: DownloadJob, damaged: Iterable[tuple[int, int]] | None = None) -> Outcome:
         """Process one product and return its outcome; PutOff is passed on."""
@@ -236,6 +276,10 @@ class Downloader:
         try:
             if reason := await self._download_or_put_off(job, damaged):
                 status = Status.SKIPPED
+        except WholeArchivesOnlyError as caught:
+            if self._parts.else_whole:
+                return await self._take_whole(job, caught)
+            status, error = Status.FAILED, _without_frames(caught)
         except ProductError as caught:
             if job.part.published:
                 log.warning("%s: %s", product.identifier, caught)  # from releasing the lock; the archive is published
@@ -255,6 +299,11 @@ class Downloader:
         log_outcome(outcome)
         self._progress.finished(outcome)
         return outcome
+
+    async def _take_whole(self, job: DownloadJob, why: WholeArchivesOnlyError) -> Outcome:
+        log.info("%s: %s", job.product.identifier, why)
+        job.save_counters()
+        return await self._run_job(self._job(job.product, job.history, Wish(), standalone=job.standalone))
 
     def take_unsettled(self) -> list[Outcome]:
         """Return and clear the outcomes of downloads that were cancelled right after publishing their archive."""
@@ -284,9 +333,11 @@ class Downloader:
         lock = job.part.lock
         self._locks.append(lock)
         try:
-            reason = await self._disk.run(lambda: self._holdings.begin(job.product, job.part, damaged))
+            reason = await self._disk.run(lambda: self._holdings.begin(job, damaged))
             if reason is None:
-                await self._fetch_until_valid(job)
+                await self._download(job)
+            elif isinstance(job, PartsJob) and await self._disk.run(job.part.final.exists):
+                job.answer_from_archive()
             return reason
         except ProductError:
             if not await self._disk.run(lock.lost):
@@ -308,86 +359,29 @@ class Downloader:
                 return
             await self._timing.sleep(1.0)
 
-    async def _fetch_until_valid(self, job: DownloadJob) -> None:
-        """Download, verify and publish an archive; repair it, or try its next link, if it is not valid."""
-        product = job.product
-        repair = ArchiveRepair(job)
-        while True:
-            try:
-                size = await self._scheduler.run(job)
-                self._progress.checking(product)
-                await self._verify_and_publish(job, size)
-                return
-            except (NotAvailableError, TransferError) as error:
-                repair = _use_next_link(job, error)
-            except IntegrityError as error:
-                try:
-                    again = await repair.prepare_retry(error)
-                except IntegrityError as final:
-                    repair = _use_next_link(job, final)
-                else:
-                    log.warning("%s: %s; %s", product.identifier, error, again)
-
-    async def _verify_and_publish(self, job: DownloadJob, size: int | None) -> None:
-        """Verify an archive and publish it under its final name; small ones in a single call to the executor."""
-        path, level = job.part.path, self._level(job, size)
-        arguments: VerifyOptions = {
-            "identifier": job.product.identifier,
-            "joined": job.part.remote is None,
-            "lenient": job.lenient,
-        }
-        arguments["seen"] = seen = job.crc.members() if job.crc and level is Level.CRC else {}
-        unseen = (size or 0) - sum(member.length for member in seen.values())
-        quick = level is not Level.CRC or (job.crc is not None and job.crc.quick and unseen <= _MAX_QUICK_READ)
-
-        def verify_and_publish() -> Verdict:
-            verdict = self._disk.verify_sync(path, size, level, **arguments)
-            _publish(job.part)
-            return verdict
-
-        if size is not None and size <= self.tuning.small_bytes and quick:
-            verdict = await self._disk.run_flush(verify_and_publish)
-        else:
-            verdict = await self._disk.check(path, size, level, **arguments)
-            await self._disk.run_long(lambda: _publish(job.part))
-        for warning in verdict.warnings:
-            log.warning("%s: %s", job.product.identifier, warning)
-        for note in verdict.notes:
-            log.info("%s: note: %s", job.product.identifier, note)
-
-    def _level(self, job: DownloadJob, size: int | None) -> Level:
-        if job.part.remote is None:
-            return Level.CRC  # without a recorded version, the bytes may be of several
-        level = Level(self._options.verify)
-        # Without a length stated by the server there is nothing to compare the size with.
-        return Level.STRUCTURE if size is None and level is Level.SIZE else level
-
-
-def _use_next_link(job: DownloadJob, error: ProductError) -> ArchiveRepair:
-    """Switch to the product's next download link; raise the error if there is none."""
-    if not job.turn_to_next_link():
-        raise error
-    log.warning("%s: %s; trying its next download link", job.product.identifier, error)
-    return ArchiveRepair(job)
+    async def _download(self, job: DownloadJob) -> None:
+        run, options, parts = self._scheduler.run, self._options, self._parts
+        if not isinstance(job, PartsJob):
+            await self._disk.run_stoppable(partial(self._holdings.take_from_tree, job.part))
+            small = self.tuning.small_bytes
+            await ArchiveDownload(job, run, self._disk, verify=Level(options.verify), small=small)()
+            return
+        tree, anew = PartsTree(parts_folder(job.part.final)), not options.skip_existing
+        await PartsDownload(job, run, self._disk, tree, keep_part=parts.keep_part, anew=anew)()
 
 
 def _outcome(job: DownloadJob, status: Status, reason: str | None = None, error: ProductError | None = None) -> Outcome:
     return Outcome(
         job.product,
         status,
-        path=job.part.final if error is None else None,
+        path=job.result if error is None else None,
         bytes=job.bytes_received,
         seconds=time.monotonic() - job.history.begun,
         attempts=job.attempts,
         reason=reason,
         error=error,
+        members=job.members,
     )
-
-
-def _publish(part: PartFile) -> None:
-    """Publish the archive, if the lock is still held, and release the lock."""
-    part.publish()
-    part.lock.release()
 
 
 def _without_frames(error: ProductError) -> ProductError:

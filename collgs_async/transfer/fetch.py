@@ -173,6 +173,7 @@ class SegmentFetcher:
                     held=part.held.total,
                     known=part.remote,
                     url=sink.url,
+                    by_member=sink.by_member,
                 )
                 if isinstance(answer, AskAgain):
                     return answer
@@ -185,8 +186,8 @@ class SegmentFetcher:
                     head = await anext(blocks, bytearray())
                     if answer.first == 0:
                         check_is_zip(bytes(head[:ERROR_PAGE]), response.headers, self._longest_wait)
-                        if reused and not _starts_with_name(head, sink.identifier):
-                            raise _WrongNameError
+                    if reused and not _names_product(head, sink.identifier, from_start=answer.first == 0):
+                        raise _WrongNameError
                     if not await sink.accept(answer, response):
                         return SegmentSuperseded()
                     writer = BodyWriter(answer, part, segment)
@@ -286,11 +287,13 @@ def _preserve_cancellation() -> Iterator[None]:
             raise asyncio.CancelledError
 
 
-def _starts_with_name(head: bytearray, identifier: str) -> bool:
-    """Whether the first member of an archive is in a folder of this name, such as ``<identifier>.SAFE``."""
+def _names_product(head: bytearray, identifier: str, *, from_start: bool) -> bool:
+    """Whether the first bytes of an archive, or of its end, have members in a folder such as ``<identifier>.SAFE``."""
+    folder = identifier.encode("utf-8", "replace")
+    if not from_start:
+        return folder + b"." in head or folder + b"/" in head
     length = int.from_bytes(head[26:28], "little")
-    name, folder = bytes(head[30 : 30 + length]), identifier.encode("utf-8", "replace")
-    return name.startswith((folder + b".", folder + b"/"))
+    return bytes(head[30 : 30 + length]).startswith((folder + b".", folder + b"/"))
 
 
 class _RateCheck:

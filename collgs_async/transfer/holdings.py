@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from collgs_async.errors import FileError, NotAvailableError
+from collgs_async.errors import FileError, IntegrityError, NotAvailableError
 from collgs_async.models.product import ELSEWHERE, EXISTS
-from collgs_async.storage.filenames import file_name, folds_case, former_file_name
+from collgs_async.models.wish import Wish
+from collgs_async.storage.filenames import file_name, folds_case, former_file_name, parts_folder
+from collgs_async.storage.parts_record import read_record
+from collgs_async.storage.parts_tree import PartsTree
 from collgs_async.storage.reopen import reopen_as_part
 from collgs_async.transfer.action import Action, inspect_local
+from collgs_async.transfer.parts import has_members
+from collgs_async.transfer.range_request import strong_validator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -18,8 +24,11 @@ if TYPE_CHECKING:
     from collgs_async.models.product import Product
     from collgs_async.storage.lock import ProductLock
     from collgs_async.storage.part import PartFile
+    from collgs_async.transfer.job import DownloadJob
 
 __all__ = ["Holdings"]
+
+log = logging.getLogger("collgs_async")
 
 
 class Holdings:
@@ -45,11 +54,17 @@ class Holdings:
         """Return the path of the product's archive, which need not exist."""
         return self._folder / file_name(product.identifier, folds_case=self._folds_case)
 
-    def action(self, product: Product) -> Action:
-        """Inspect a product's files and return what to do with it; changes nothing."""
-        return Action.SKIP if self._former_archive(product) else self._inspect(product, self.final(product))
+    def action(self, product: Product, wish: Wish) -> Action:
+        """Inspect a product's files and return what to do with it; changes nothing.
 
-    def begin(self, product: Product, part: PartFile, damaged: Iterable[tuple[int, int]] | None) -> str | None:
+        Parameters
+        ----------
+        wish
+            Which of its members are wanted; an empty one means the whole archive.
+        """
+        return Action.SKIP if self._former_archive(product) else self._inspect(product, self.final(product), wish)
+
+    def begin(self, job: DownloadJob, damaged: Iterable[tuple[int, int]] | None) -> str | None:
         """Inspect a product's files and acquire its lock, in one call.
 
         Parameters
@@ -70,13 +85,14 @@ class Holdings:
         OSError
             The folder cannot be read or written.
         """
+        product, part, wish = job.product, job.part, job.wish
         if product.is_twin:
             raise NotAvailableError(product.problem or "another product has its name")
         if damaged is None and (former := self._former_archive(product)):
             with suppress(FileNotFoundError):  # another run has renamed it already
                 former.replace(part.final)
         before = _version(part.final)
-        if damaged is None and self._inspect(product, part.final) is Action.SKIP:
+        if damaged is None and self._inspect(product, part.final, wish) is Action.SKIP:
             _remove_stale_lock(part.lock)
             return EXISTS
         if product.url is None:
@@ -86,10 +102,32 @@ class Holdings:
         # The previous owner of the lock may have finished the archive since it was inspected above.
         if damaged is not None:
             reopen_as_part(part, damaged)
-        elif _version(part.final) not in {None, before} and self._inspect(product, part.final) is Action.SKIP:
+        elif _version(part.final) not in {None, before} and self._inspect(product, part.final, wish) is Action.SKIP:
             return EXISTS
         part.open_existing()
         return None
+
+    def take_from_tree(self, part: PartFile, stop: Callable[[], bool]) -> None:
+        """Start an archive that has no part file yet with the members that earlier runs have fetched of it.
+
+        Raises
+        ------
+        FileError, StorageError
+            Part file or tree cannot be written or read.
+        Stopped
+            `stop()` returned True.
+        """
+        tree = PartsTree(parts_folder(part.final))
+        if part.held.total or (record := read_record(tree.folder)) is None:
+            return
+        # Without a strong validator, only equal bytes and checksums can prove that the rest is of the same version.
+        remote = record.remote if strong_validator(record.remote) else None
+        try:
+            tree.seed(part.path, record, remote, stop)
+        except IntegrityError as error:
+            log.warning("%s: %s; nothing of it is used", tree.folder, error)
+        else:
+            part.open_existing()
 
     def _former_archive(self, product: Product) -> Path | None:
         """Return the archive under the name that earlier releases used; None if it is not there, or not needed."""
@@ -98,10 +136,14 @@ class Holdings:
         former = final.with_name(name) if name else None
         if former is None or final.exists() or not former.is_file():
             return None
-        return former if self._inspect(product, former) is Action.SKIP else None
+        return former if self._inspect(product, former, Wish()) is Action.SKIP else None
 
-    def _inspect(self, product: Product, final: Path) -> Action:
-        return inspect_local(product, final, skip_existing=self._skip_existing, stop=self._stop)
+    def _inspect(self, product: Product, final: Path, wish: Wish) -> Action:
+        action = inspect_local(product, final, skip_existing=self._skip_existing, stop=self._stop)
+        if action is Action.SKIP or not (wish and self._skip_existing):
+            return action
+        tree = PartsTree(parts_folder(final))
+        return Action.SKIP if has_members(tree, wish, product.identifier, self._stop) else action
 
 
 def _version(path: Path) -> tuple[int, ...] | None:

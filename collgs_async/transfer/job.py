@@ -6,21 +6,25 @@ over one connection, and helpers take pieces of segments that are still large. N
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+import logging
+from typing import TYPE_CHECKING, ClassVar, Final, Required, TypedDict
 
 from collgs_async.errors import NotAvailableError
 from collgs_async.models.progress import SilentProgress
+from collgs_async.models.wish import Wish
 from collgs_async.storage.ranges import ByteRanges
+from collgs_async.transfer.active_segments import ActiveSegments
 from collgs_async.transfer.history import History
 from collgs_async.transfer.range_request import RangeRequest, build_request, strong_validator
 from collgs_async.transfer.segment import Segment
 from collgs_async.transfer.tuning import TransferTuning
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from aiohttp import ClientResponse
 
+    from collgs_async.errors import ProductError
     from collgs_async.http.retry import RetryPolicy
     from collgs_async.models.product import Product
     from collgs_async.models.progress import Progress
@@ -29,7 +33,9 @@ if TYPE_CHECKING:
     from collgs_async.storage.streaming_crc import StreamingCrc
     from collgs_async.transfer.range_request import AskAgain, ResponseBody
 
-__all__ = ["DownloadJob"]
+__all__ = ["DownloadJob", "JobSettings"]
+
+log = logging.getLogger("collgs_async")
 
 _MOST_VERSIONS: Final = 5
 """Number of versions of an archive, replaced while it is downloaded, after which the product fails."""
@@ -38,7 +44,18 @@ _MOST_HELP_FAILURES: Final = 3
 """Consecutive failures of helpers after which a job is downloaded by its own worker alone."""
 
 
-class DownloadJob:
+class JobSettings(TypedDict, total=False):
+    """Parameters of a job that do not depend on its product; see `DownloadJob`."""
+
+    retry: Required[RetryPolicy]
+    segments: Required[int]
+    standalone: bool
+    progress: Progress | None
+    history: History | None
+    tuning: TransferTuning | None
+
+
+class DownloadJob(ActiveSegments):
     """State of the download of one product.
 
     Parameters
@@ -68,6 +85,10 @@ class DownloadJob:
         Number of requests made.
     most_held
         Largest number of bytes in the part file so far; exceeding it counts as progress. Negative before `restore`.
+    wish
+        Which members are wanted; an empty one means the whole archive.
+    by_member
+        Whether its bytes need not be of one version, since each member is compared with the directory afterwards.
     accepts_ranges, accepts_if_range
         False once the server was found to mishandle ranges, or ``If-Range``.
     joins
@@ -76,21 +97,14 @@ class DownloadJob:
         Whether local headers may contradict the central directory, because they arrived the same twice.
     end_reached
         Whether a body of unknown length was received up to the archive's end record.
-    requested
-        Segments whose request was sent and whose response has not arrived yet.
-    responding
-        Segments whose response headers have arrived.
-    active
-        Segments whose response was accepted and whose body is being received.
-    helpers
-        Tasks that download claimed pieces.
-    changed
-        Set whenever a segment starts or ends.
     successes_before
         Number of requests that its store had accepted when the last attempt started.
     successes_at_failures
         The same number at the last failure but one, and at the last failure; -1 if there was none.
     """
+
+    by_member: ClassVar[bool] = False
+    wish = Wish()
 
     def __init__(
         self,
@@ -105,6 +119,7 @@ class DownloadJob:
         history: History | None = None,
         tuning: TransferTuning | None = None,
     ) -> None:
+        super().__init__()
         self.product = product
         self._links = [product.url or "", *product.alternatives]
         self.part = part
@@ -123,11 +138,6 @@ class DownloadJob:
         self.joins = True
         self.lenient = False
         self.end_reached = False
-        self.requested: set[Segment] = set()
-        self.responding: set[Segment] = set()
-        self.active: list[Segment] = []
-        self.helpers: set[asyncio.Task[bool]] = set()
-        self.changed = asyncio.Event()
         self.successes_before = 0
         self.successes_at_failures = (-1, -1)
         self._tuning = tuning or TransferTuning()
@@ -139,18 +149,47 @@ class DownloadJob:
         """The current download link."""
         return self._links[0]
 
-    def turn_to_next_link(self) -> bool:
-        """Switch to the product's next download link, with all retries available; return False if there is none."""
+    def turn_to_next_link(self, error: ProductError) -> None:
+        """Switch to the product's next download link, with all retries available; raise the error if there is none."""
         if len(self._links) == 1:
-            return False
+            raise error
+        log.warning("%s: %s; trying its next download link", self.product.identifier, error)
         del self._links[0]
         self.reset()
         self.retry.record_progress()
-        return True
 
     def is_complete(self) -> bool:
         """Whether the part file has every byte; never while the length is unknown."""
         return self.size is not None and self.size == self.part.held.total
+
+    @property
+    def result(self) -> Path:
+        """Where the product is in the end."""
+        return self.part.final
+
+    @property
+    def members(self) -> int | None:
+        """Number of members that are wanted and here; None for the whole archive."""
+        return None
+
+    @property
+    def to_store(self) -> int:
+        """Bytes that the disk still needs room for, as far as the archive's length is known."""
+        return max(0, self.size - self.part.held.total) if self.size else 0
+
+    def prepare(self, segment: Segment, answer: ResponseBody) -> tuple[int, int | None]:
+        """Prepare a segment for the body of an accepted response.
+
+        Returns
+        -------
+        tuple
+            How many of the wanted bytes are here, and their number; None while unknown.
+        """
+        size = answer.remote.size
+        from_start = answer.first == 0 and answer.end in {None, size}
+        if segment.end is None or from_start:
+            segment.extend(size)
+        return (0 if from_start else self.part.held.total), size
 
     def matches(self, remote: RemoteVersion) -> bool:
         """Whether the part file is certainly of this version, by a strong validator."""
@@ -195,6 +234,21 @@ class DownloadJob:
         helpers
             Number of helpers looking for work, this one included; the piece is sized so that each can get an equal one.
         """
+        free = self._free_connections()
+        if not free:
+            return None
+        wanted = [segment for segment in self.active if not segment.superseded]
+        longest = max(wanted, key=lambda segment: segment.unclaimed, default=None)
+        if longest is None:
+            return None
+        piece = longest.last_piece(now, min(helpers, free), self._tuning)
+        if piece is None:
+            return None
+        longest.claim_piece(piece)
+        return longest, piece
+
+    def _free_connections(self) -> int:
+        """Return how many helpers it may have besides those at work; 0 if its version has no strong validator."""
         remote = self.part.remote
         possible = (
             self.accepts_ranges
@@ -202,18 +256,10 @@ class DownloadJob:
             and remote is not None
             and strong_validator(remote) is not None
         )
+        if not possible or self._help_failures >= _MOST_HELP_FAILURES:
+            return 0
         connections = len(self.active) + sum(len(segment.claimed) for segment in self.active)
-        if not possible or connections >= self.max_segments or self._help_failures >= _MOST_HELP_FAILURES:
-            return None
-        wanted = [segment for segment in self.active if not segment.superseded]
-        longest = max(wanted, key=lambda segment: segment.unclaimed, default=None)
-        if longest is None:
-            return None
-        piece = longest.last_piece(now, min(helpers, self.max_segments - connections), self._tuning)
-        if piece is None:
-            return None
-        longest.claim_piece(piece)
-        return longest, piece
+        return max(0, self.max_segments - connections)
 
     def still_available(self, longest: Segment, piece: Segment) -> bool:
         """Whether a claimed piece is still missing and not downloaded by another connection."""
@@ -242,6 +288,8 @@ class DownloadJob:
         self.attempts += 1
         self.requested.add(segment)
         end = None if segment.end == self.size else segment.end
+        if segment.last:
+            return RangeRequest(last=segment.last)
         gap = (segment.position, end)
         part = self.part
         return build_request(
@@ -249,6 +297,7 @@ class DownloadJob:
             ranges=self.accepts_ranges,
             conditions=self.accepts_if_range,
             joins=self.joins,
+            by_member=self.by_member,
         )
 
     def apply(self, answer: AskAgain) -> None:
@@ -275,34 +324,6 @@ class DownloadJob:
         for segment in {*self.responding, *self.active}:
             segment.interrupt()
 
-    async def cancel_segments(self, *, keep: bool = False) -> None:
-        """Cancel all active segments and helpers, and wait until they have ended.
-
-        Parameters
-        ----------
-        keep
-            Whether bytes already received are still written; False if they may be of another version.
-        """
-        for segment in self.active:
-            if not keep:
-                segment.supersede()
-        while self.helpers:  # an idle worker may become a helper during the wait
-            for helper in self.helpers:
-                if not helper.cancelling():  # a second cancellation would interrupt the write of the bytes at hand
-                    helper.cancel()
-            await asyncio.wait(self.helpers)
-            await asyncio.sleep(0)  # let the waiting workers remove their helpers from the set
-        while self.active:
-            await self.wait_for_change()
-
-    def add_helper(self, helper: asyncio.Task[bool]) -> None:
-        """Register a task that downloads a claimed piece, so that `cancel_segments` ends it."""
-        self.helpers.add(helper)
-
-    def remove_helper(self, helper: asyncio.Task[bool]) -> None:
-        """Remove a task that has ended."""
-        self.helpers.discard(helper)
-
     def begin_attempt(self, successes: int) -> None:
         """Record how many requests its store has accepted, at the start of an attempt."""
         self.successes_before = successes
@@ -319,13 +340,6 @@ class DownloadJob:
         """Reset what was learned about the server; the next attempt may reach another one."""
         self.most_held, self.size = -1, None
         self.accepts_ranges = self.accepts_if_range = True
-
-    async def wait_for_change(self, seconds: float | None = None) -> None:
-        """Wait until a segment starts or ends, at most so many seconds; None waits without limit."""
-        self.changed.clear()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self.changed.wait()
 
     def expect(self, size: int | None) -> None:
         """Record the length that the server states, None for none; a body of unknown length has not ended yet."""
@@ -348,25 +362,10 @@ class DownloadJob:
         """Let local headers contradict the central directory, as they arrived the same twice."""
         self.lenient = True
 
-    def answered(self, segment: Segment, response: ClientResponse) -> None:
-        """Record that the response headers of a segment have arrived."""
-        segment.answered(response)
-        self.requested.discard(segment)
-        self.responding.add(segment)
-
     def begin(self, segment: Segment, response: ClientResponse) -> None:
         """Record that a segment is active, because its response was accepted."""
         self.active.append(segment)
         self.progress.advanced(self.product, segment.begin(response))
-        self.changed.set()
-
-    def finish(self, segment: Segment) -> None:
-        """Record that a segment has ended, for whatever reason; its missing bytes are available again."""
-        self.requested.discard(segment)
-        self.responding.discard(segment)
-        if segment in self.active:
-            self.active.remove(segment)
-        segment.finish()
         self.changed.set()
 
     def record_help(self, *, failed: bool) -> None:

@@ -77,15 +77,20 @@ class RangeRequest:
         Offset one past the last requested byte; None requests everything from `first` on.
     if_range
         Validator for ``If-Range``; None sends an unconditional request.
+    last
+        Number of bytes to request from the archive's end (a suffix range, §14.1.2) in the place of the others; 0: none.
     """
 
     first: int = 0
     end: int | None = None
     if_range: str | None = None
+    last: int = 0
 
     @property
     def headers(self) -> dict[str, str]:
         """The header fields of this request; empty for the whole archive."""
+        if self.last:
+            return {"Range": f"bytes=-{self.last}"}
         if self.first == 0 and self.end is None:
             return {}
         condition = {"If-Range": self.if_range} if self.if_range else {}
@@ -147,6 +152,7 @@ def build_request(
     ranges: bool = True,
     conditions: bool = True,
     joins: bool = True,
+    by_member: bool = False,
 ) -> RangeRequest:
     """Build the request that fills a gap in the part file.
 
@@ -165,11 +171,13 @@ def build_request(
     joins
         Whether equal bytes are sufficient evidence for a join. If not, and without a validator, the whole archive is
         requested, and compared with what is in the part file.
+    by_member
+        Whether members are proven one by one, so that a range may be requested while nothing of the archive is here.
     """
     first, end = gap
     validator = strong_validator(remote) if conditions and remote and remote.url == url else None
     # While the first block is being written, a helper already knows the version of which it wants a piece.
-    if not ranges or not (held.total or (first and validator)):
+    if not ranges or not (held.total or (first and (validator or by_member))):
         return RangeRequest()
     if validator:
         return RangeRequest(first, end, validator)
@@ -198,6 +206,7 @@ def interpret_response(
     held: int,
     known: RemoteVersion | None,
     url: str,
+    by_member: bool = False,
 ) -> ResponseBody | AskAgain:
     """Determine which bytes of the archive the body of a 200, 206 or 416 response holds, or what to request instead.
 
@@ -215,6 +224,9 @@ def interpret_response(
         Recorded version of the part file; None if unknown.
     url
         The URL that was requested.
+    by_member
+        Whether members are proven one by one, so that nothing needs to vouch for the version of a range; then another
+        version is begun anew, rather than taken whole.
 
     Raises
     ------
@@ -228,11 +240,17 @@ def interpret_response(
         return _interpret_416(span, request, held, known, url)
     if span and span[1] is not None and _has_matching_length(span, headers, required=status == 200):
         return _interpret_range(
-            span, _remote(headers, url, _total(span)), request=request, wanted=wanted, held=held, known=known
+            span,
+            _remote(headers, url, _total(span)),
+            request=request,
+            wanted=wanted,
+            held=held,
+            known=known,
+            by_member=by_member,
         )
     if status == 206:
         return AskAgain("HTTP 206 without a usable Content-Range", ranges=False)
-    return _interpret_whole(headers, request=request, known=known, url=url)
+    return _interpret_whole(headers, request=request, known=known, url=url, by_member=by_member)
 
 
 def _codings(headers: Mapping[str, str]) -> list[str]:
@@ -270,16 +288,20 @@ def _interpret_range(
     wanted: int,
     held: int,
     known: RemoteVersion | None,
+    by_member: bool,
 ) -> ResponseBody | AskAgain:
     first, last, total = int(span[1]), int(span[2]), remote.size
     if last < first or (total is not None and last >= total):
         return AskAgain(f"a Content-Range that makes no sense: {span[0].strip()}", ranges=False)
-    if first > wanted:
+    if request.last:
+        if total is None or last + 1 != total or first > max(0, total - request.last):
+            return AskAgain(f"not the last {plural(request.last, 'byte')}: {span[0].strip()}", ranges=False)
+    elif first > wanted:
         return AskAgain(f"a range that begins at byte {first}, although {request.first} was asked for", ranges=False)
     if known and known.size is not None and total is not None and known.size != total:
         return AskAgain("the archive has another length now", from_start=True)
     proven = (not held and request.if_range is None) or _same_version(remote, known, request)
-    if not proven and first == wanted > 0:
+    if not proven and first == wanted > 0 and not by_member:
         # The body starts right after the part file, so there is no overlap to compare: ask for one, without If-Range.
         # A server that was already asked for an overlap and did not send it cannot be resumed from.
         return AskAgain(
@@ -300,7 +322,7 @@ def _same_version(remote: RemoteVersion, known: RemoteVersion | None, request: R
 
 
 def _interpret_whole(
-    headers: Mapping[str, str], *, request: RangeRequest, known: RemoteVersion | None, url: str
+    headers: Mapping[str, str], *, request: RangeRequest, known: RemoteVersion | None, url: str, by_member: bool
 ) -> ResponseBody | AskAgain:
     """Interpret a response that holds the archive from its first byte on, whatever was requested."""
     remote = _remote(headers, url, content_length(headers))
@@ -308,6 +330,8 @@ def _interpret_whole(
         # The server mishandles If-Range, or each of its nodes has its own ETag, or this is another version of the
         # same length. Comparing one block decides it, and is cheaper than downloading everything again.
         return AskAgain("the whole archive instead of a range of it", conditions=False)
+    if by_member and request.if_range:
+        return AskAgain("the archive was replaced", from_start=True)
     return ResponseBody(0, remote.size, remote)
 
 

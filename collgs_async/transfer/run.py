@@ -6,6 +6,7 @@ import logging
 import time
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from collgs_async.errors import CollgsError, StorageError
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collgs_async.models.product import Outcome, Product
     from collgs_async.models.progress import Progress
     from collgs_async.models.timing import Timing
+    from collgs_async.models.wish import Wish
     from collgs_async.transfer.downloader import Downloader
 
 __all__ = ["Run", "ToDownload"]
@@ -78,13 +80,15 @@ class Run:
         self._timing = timing
         self.report = Report()
 
-    async def download(self, products: ToDownload, path: Path | None) -> None:
+    async def download(self, products: ToDownload, path: Path | None, *, wish: Wish | None = None) -> None:
         """Download all products, and write the report.
 
         Parameters
         ----------
         path
             Path of the report as JSON, which is written however the run ends; None: no report.
+        wish
+            Which members of each archive are wanted; None: what the settings say.
 
         Raises
         ------
@@ -102,7 +106,7 @@ class Run:
             try:
                 search_error = await run_pipeline(
                     self._announced(products),
-                    self._downloader,
+                    partial(self._downloader, wish=wish),
                     report_writer.record,
                     workers=self._downloader.max_concurrent,
                     queue_size=self._workers,

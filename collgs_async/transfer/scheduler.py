@@ -23,7 +23,7 @@ from collgs_async.transfer.range_request import AskAgain
 from collgs_async.transfer.segment import SegmentSuperseded
 from collgs_async.transfer.sink import SegmentSink
 from collgs_async.transfer.store import Store
-from collgs_async.transfer.store_errors import BusyError, StagingError, UnavailableError
+from collgs_async.transfer.store_errors import BusyError, StagingError, UnavailableError, WholeArchivesOnlyError
 from collgs_async.transfer.stores import Stores
 from collgs_async.transfer.suspend import SuspendDetector
 
@@ -220,6 +220,8 @@ class SegmentScheduler:
             accepted = store.successes
             async with store.slot(ahead=job.attempts > 0) as started, job.part:
                 await job.restore()
+                if job.by_member and store.serves_ranges is False:
+                    raise WholeArchivesOnlyError
                 segment = None if job.is_complete() else job.next_segment()
                 try:
                     result = await self._request(job, store, segment) if segment else None
@@ -251,7 +253,7 @@ class SegmentScheduler:
                 await job.cancel_segments()
             if answer.first == 0 and job.part.held.total and not job.matches(answer.remote):
                 await job.part.set_version(None)
-            await self._expect(job, segment, answer)
+            await self._expect(job, store, segment, answer)
             return True
 
         job.expect(job.size)
@@ -270,13 +272,19 @@ class SegmentScheduler:
             raise TransferError("the store sent nothing that is not here already")
         return result
 
-    async def _expect(self, job: DownloadJob, segment: Segment, answer: ResponseBody) -> None:
+    async def _expect(self, job: DownloadJob, store: Store, segment: Segment, answer: ResponseBody) -> None:
         """Prepare for the body of an accepted response: set the sizes, check the free space, report the start."""
         product, size = job.product, answer.remote.size
+        try:
+            here, wanted = job.prepare(segment, answer)
+        except WholeArchivesOnlyError as error:
+            if store.serves_ranges:
+                raise TransferError("the store sent the whole archive instead of a range of it") from error
+            store.record_ranges(served=False)
+            raise
+        if job.by_member:
+            store.record_ranges(served=True)
         job.expect(size)
-        whole = answer.end is None or answer.end == size
-        if segment.end is None or (whole and answer.first == 0):
-            segment.extend(size)
         if product.size is not None and size is not None and product.size != size and job.attempts == 1:
             log.warning(
                 "%s: the catalogue says %s, the store %d; using the size from the store",
@@ -285,13 +293,12 @@ class SegmentScheduler:
                 size,
             )
         await self._require_space(job)
-        here = 0 if answer.first == 0 and whole else job.part.held.total
-        job.progress.started(product, have=here, size=size)
+        job.progress.started(product, have=here, size=wanted)
 
     async def _require_space(self, job: DownloadJob) -> None:
         """Fail before the disk is full; what the running jobs still have to download counts as used space."""
-        own = _to_come(job)
-        all_to_come = [_to_come(other) for other in self._jobs]
+        own = job.to_store
+        all_to_come = [other.to_store for other in self._jobs]
         free, whole_disk = await self._disk.free_space(sum(all_to_come))
         if own > free and not self._is_usual(job.size or 0):
             # Far larger than all other archives: the announced length is most likely wrong, so only this product fails.
@@ -331,10 +338,6 @@ class SegmentScheduler:
         job.apply(answer)
         if answer.from_start:
             await job.start_over()
-
-
-def _to_come(job: DownloadJob) -> int:
-    return max(0, job.size - job.part.held.total) if job.size else 0
 
 
 def _others_are_served(job: DownloadJob, store: Store) -> bool:

@@ -42,6 +42,8 @@ class Segment:
     end
         Offset one past its last byte. It decreases when a helper takes the last piece. None while the length of the
         archive is unknown.
+    last
+        Number of bytes at the archive's end that it is to hold, while the length and so its place is unknown; else 0.
     begun
         When its response was accepted, by the monotonic clock, in seconds.
     response
@@ -61,6 +63,7 @@ class Segment:
     first: int
     end: int | None
     position: int = field(init=False)
+    last: int = 0
     begun: float = 0.0
     response: ClientResponse | None = None
     connection: BodyConnection | None = None
@@ -89,6 +92,11 @@ class Segment:
     def extend(self, end: int | None) -> None:
         """Take all bytes up to this offset, since the response brings them; None while the length is unknown."""
         self.end = end
+
+    def place(self, first: int, end: int) -> None:
+        """Set its range, once the length of the archive is known."""
+        self.first = self.position = first
+        self.end, self.last = end, 0
 
     def claim_piece(self, piece: Segment) -> None:
         """Reserve a piece at its end for a helper that is about to request it."""

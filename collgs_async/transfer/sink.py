@@ -35,6 +35,8 @@ class SegmentSink:
         The part file, open.
     url, identifier
         Where the archive is, and the product's name.
+    by_member
+        Whether its bytes are proven member by member.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class SegmentSink:
         self.segment = segment
         self.part = job.part
         self.url = job.url
+        self.by_member = job.by_member
         self.identifier = job.product.identifier
 
     def __enter__(self) -> Self:

@@ -71,6 +71,8 @@ class Store:
         Running jobs that download from it.
     successes
         Number of requests that it has accepted.
+    serves_ranges
+        Whether it serves ranges of archives from the beginning of a download on; None while unknown.
     """
 
     def __init__(
@@ -88,6 +90,7 @@ class Store:
         self.limiter = limiter
         self.jobs: list[DownloadJob] = []
         self.successes = 0
+        self.serves_ranges: bool | None = None
         self._run_limiter = run_limiter
         self._limit = limit
         self._timing = timing
@@ -142,6 +145,10 @@ class Store:
         self.limiter.open_slowly(self._limit_at_best)
         self._wake()
         self._show(False)
+
+    def record_ranges(self, *, served: bool) -> None:
+        """Record whether it has served a range."""
+        self.serves_ranges = served
 
     async def admit(self, job: DownloadJob) -> None:
         """Wait during an outage, unless this job is the one to make the next request.

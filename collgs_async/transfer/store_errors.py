@@ -26,6 +26,7 @@ __all__ = [
     "LoginRequired",
     "StagingError",
     "UnavailableError",
+    "WholeArchivesOnlyError",
     "check_is_zip",
     "error_from_network",
     "error_from_response",
@@ -49,6 +50,13 @@ class UnavailableError(TransferError):
 
 class BusyError(UnavailableError):
     """The store rejected the request because there are too many at once."""
+
+
+class WholeArchivesOnlyError(NotAvailableError):
+    """The store sent the whole archive instead of a range of it."""
+
+    def __init__(self) -> None:
+        super().__init__("the store sends whole archives only; --else-whole takes them")
 
 
 class StagingError(TransferError):

@@ -96,7 +96,7 @@ async def test_a_killed_seeding_leaves_no_part_file_whose_gaps_count_as_data(tmp
     tree, record = extracted(tmp_path, data)
     final = tmp_path / f"{ID}.zip"
     kills = 0
-    while is_killed_at(kills, lambda: tree.seed(PartFile(final).path, record)):
+    while is_killed_at(kills, lambda: tree.seed(PartFile(final).path, record, record.remote)):
         kills += 1
         async with PartFile(final) as part:
             content = part.path.read_bytes() if part.path.exists() else b""
@@ -119,7 +119,7 @@ async def test_a_seeded_part_file_is_an_ordinary_one(tmp_path: Path, names: list
     tree, record = extracted(tmp_path, data, names)
     part = PartFile(tmp_path / f"{ID}.zip")
 
-    held = tree.seed(part.path, record)
+    held = tree.seed(part.path, record, record.remote)
 
     async with part:
         assert (held, record.remote, True) == (part.held, part.remote, part.has_gaps)

@@ -170,7 +170,7 @@ def test_each_file_is_what_zipfile_extracts_and_seed_and_rest_are_the_archive(
     assert expected == found
     assert set(usable) == tree.here(record)
 
-    held = tree.seed(folder / "part", record)
+    held = tree.seed(folder / "part", record, record.remote)
 
     seeded = (folder / "part").read_bytes()
     assert len(content) == len(seeded)
@@ -522,7 +522,7 @@ def test_a_changed_file_and_deflated_ones_are_not_seeded(tmp_path: Path) -> None
     flip(tree.folder / BAND, 9)
     part = tmp_path / "P.zip.part"
 
-    held = tree.seed(part, record)
+    held = tree.seed(part, record, record.remote)
 
     header = {one.name: one.header for one in record.here}
     gaps = held.gaps(len(data))
@@ -537,11 +537,11 @@ def test_a_part_file_that_exists_is_not_overwritten(tmp_path: Path) -> None:
     part.write_text("mine")
 
     with pytest.raises(FileError, match="expected no file, found one of 4 bytes"):
-        tree.seed(part, record)
+        tree.seed(part, record, record.remote)
 
     assert "mine" == part.read_text()
     part.write_bytes(b"")
-    assert tree.seed(part, record).total
+    assert tree.seed(part, record, record.remote).total
 
 
 def test_a_tree_is_set_aside_under_a_name_of_its_own(tmp_path: Path) -> None:

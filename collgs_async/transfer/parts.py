@@ -1,0 +1,345 @@
+"""Download chosen members of one archive into a tree of files.
+
+The end of the archive is requested first: it has the central directory, which says where each member lies. The ranges
+of the chosen members are then downloaded into the ordinary part file, with gaps. Each member gets its name in the tree
+only when its data have the CRC-32 of the directory, so the bytes need not be proven to be of one version otherwise.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from collgs_async.errors import (
+    CollgsError,
+    FileError,
+    IntegrityError,
+    NotAvailableError,
+    TransferError,
+    UnreadableError,
+)
+from collgs_async.selection.bands import choose_members
+from collgs_async.storage.archive_reading import MissingBytesError
+from collgs_async.storage.identity import refuse_another
+from collgs_async.storage.member_refusals import allowed_members
+from collgs_async.storage.member_spans import coalesced, member_spans
+from collgs_async.storage.parts_record import PartsRecord, read_record
+from collgs_async.storage.ranges import ByteRanges
+from collgs_async.storage.sidecar import RemoteVersion
+from collgs_async.storage.verify import DamagedMembersError
+from collgs_async.storage.zip_directory import read_members
+from collgs_async.transfer.range_request import strong_validator
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+    from pathlib import Path
+
+    from collgs_async.models.wish import Wish
+    from collgs_async.storage.disk import Disk
+    from collgs_async.storage.parts_record import HeldMember
+    from collgs_async.storage.parts_tree import PartsTree
+    from collgs_async.storage.zip_directory import Directory, Member
+    from collgs_async.storage.zip_members import Damage
+    from collgs_async.transfer.parts_job import PartsJob
+
+__all__ = ["PartsDownload", "has_members", "read_directory"]
+
+log = logging.getLogger("collgs_async")
+
+_END: Final = 2**20
+"""Bytes at an archive's end that are fetched once more if no valid directory is found there."""
+
+_WORTH_KEEPING: Final = 4 * 2**20
+"""Bytes of no member of the tree from which a part file is kept: they are of an interrupted download."""
+
+
+def has_members(tree: PartsTree, wish: Wish, identifier: str, stop: Callable[[], bool]) -> bool:
+    """Whether every wanted member of an archive is in its tree, as far as the tree's record says.
+
+    Raises
+    ------
+    FileError, StorageError
+        The tree cannot be read.
+    Stopped
+        `stop()` returned True.
+    """
+    record = read_record(tree.folder)
+    if record is None:
+        return False
+    try:
+        names = [member.name for member in record.read_directory(stop).members]
+        chosen = choose_members(names, wish, identifier=identifier)
+    except (IntegrityError, NotAvailableError):
+        return False  # the download tells why
+    return tree.here(record, stop).issuperset(chosen)
+
+
+async def read_directory(job: PartsJob, run: Callable[[PartsJob], Awaitable[object]], disk: Disk) -> Directory:
+    """Download what is missing of an archive's central directory, and read it.
+
+    Parameters
+    ----------
+    job
+        The archive; afterwards its length is known, and its part file has every byte from the directory on.
+    run
+        Downloads what the job wants.
+    disk
+        Reads the part file.
+
+    Raises
+    ------
+    IntegrityError
+        The archive has no valid directory, or is another product's; its end came like this twice.
+    ProductError
+        The store refused, or the transfer failed.
+    """
+    name, fetched_again = job.product.identifier, False
+    async with job.part:
+        await job.restore()
+    while True:
+        if job.size is None or job.part.held.end < job.size:
+            job.want_tail()
+            await run(job)
+        try:
+            return await _read_held(job, run, disk)
+        except IntegrityError as error:
+            if fetched_again:
+                raise IntegrityError(f"{error}; it came like this twice, so the archive is bad on the server") from None
+            fetched_again = True
+            log.warning("%s: %s; fetching its end again", name, error)
+            async with job.part:
+                await job.part.invalidate([(max(0, (job.size or 0) - _END), job.size or 0)])
+            job.record_damage()
+
+
+async def _read_held(job: PartsJob, run: Callable[[PartsJob], Awaitable[object]], disk: Disk) -> Directory:
+    path, identifier = job.part.path, job.product.identifier
+    while True:
+        try:
+            directory = await disk.run(lambda: read_members(path, held=job.part.held))
+        except MissingBytesError as missing:
+            job.want(ByteRanges([(missing.first, missing.end)]))
+            await run(job)
+        else:
+            refuse_another([member.name for member in directory.members], identifier)
+            return directory
+
+
+class PartsDownload:
+    """Downloads chosen members of one archive.
+
+    Parameters
+    ----------
+    job
+        The archive, locked.
+    run
+        Downloads what a job wants.
+    disk
+        The output folder.
+    tree
+        Where the members go.
+    keep_part
+        Whether the part file stays, so that a later run need not download its bytes again.
+    anew
+        Whether members that are in the tree are downloaded again.
+    """
+
+    def __init__(
+        self,
+        job: PartsJob,
+        run: Callable[[PartsJob], Awaitable[object]],
+        disk: Disk,
+        tree: PartsTree,
+        *,
+        keep_part: bool = False,
+        anew: bool = False,
+    ) -> None:
+        self._job, self._run, self._disk = job, run, disk
+        self._tree = tree
+        self._keep_part, self._anew = keep_part, anew
+        self._record: PartsRecord | None = None
+        self._count = 0
+        self._discarded = False
+        self._extracted: set[str] = set()
+        self._suspected: set[tuple[bytes, int]] = set()
+
+    async def __call__(self) -> None:
+        """Download all wanted members that are not in the tree; try the archive's next link if that fails.
+
+        Raises
+        ------
+        IntegrityError
+            Members are damaged on the server; the others are in the tree.
+        NotAvailableError
+            The archive lacks a wanted band, or the store has no ranges.
+        ProductError
+            The transfer or the disk failed; the part file is kept.
+        """
+        self._record = await self._disk.run(lambda: read_record(self._tree.folder))
+        while True:
+            try:
+                await self._download()
+                return
+            except UnreadableError as error:
+                await self._discard(error)
+            except (NotAvailableError, TransferError, IntegrityError) as error:
+                self._job.turn_to_next_link(error)
+
+    async def _download(self) -> None:
+        await self._fill_from_record()
+        while True:
+            directory = await read_directory(self._job, self._run, self._disk)
+            record, missing = await self._choose(directory, await self._current_record(directory))
+            wanted, refusal = allowed_members(directory, missing)
+            if wanted and not await self._fetch(directory, wanted):
+                continue  # the archive was found to be of another version
+            record, damaged = await self._extract(directory, wanted, record)
+            if damaged:
+                await self._fetch_again(directory, damaged, record)
+                continue
+            await self._finish(directory, record)
+            if refusal:
+                raise refusal
+            self._job.record_members(self._count)
+            return
+
+    async def _discard(self, error: UnreadableError) -> None:
+        """Discard a part file that the disk cannot read back.
+
+        Raises
+        ------
+        FileError
+            It is the second one.
+        """
+        part, name = self._job.part, self._job.product.identifier
+        await part.discard()
+        if self._discarded:
+            raise FileError(f"{part.path}: {error}, also after it was fetched once more") from error
+        self._discarded = True
+        self._job.reset()
+        log.warning("%s: %s; fetching its parts once more", name, error)
+
+    async def _fill_from_record(self) -> None:
+        """Write the directory that an earlier run has downloaded into an empty part file, if its version is certain."""
+        record, part = self._record, self._job.part
+        if record is None or part.held.total or strong_validator(record.remote) is None:
+            return
+        async with part:
+            await part.set_version(record.remote)
+            await part.write(record.size - len(record.directory), record.directory)
+
+    async def _current_record(self, directory: Directory) -> PartsRecord:
+        """Return the record of the tree; a tree of another version of the archive is set aside."""
+        job, size = self._job, self._job.size or 0
+        async with job.part:
+            end = await job.part.read(directory.start, size - directory.start)
+        record = self._record
+        if record is not None and record.directory == end and record.size == size:
+            return record
+        begun = PartsRecord.begin(job.product.identifier, job.part.remote or RemoteVersion(job.url, size), end)
+        if record is None and not self._anew:
+            members = directory.members
+            return begun.with_members(await self._disk.run_stoppable(lambda stop: self._tree.adopt(members, stop)))
+        await self._disk.run_long(self._tree.set_aside)
+        self._extracted.clear()
+        return begun
+
+    async def _choose(self, directory: Directory, record: PartsRecord) -> tuple[PartsRecord, list[Member]]:
+        """Return the record with the members that are right, and the wanted ones that are not in the tree."""
+        identifier, wish, names = self._job.product.identifier, self._job.wish, [m.name for m in directory.members]
+
+        def choose(stop: Callable[[], bool]) -> tuple[tuple[str, ...], tuple[HeldMember, ...]]:
+            return choose_members(names, wish, identifier=identifier), self._tree.confirmed(record, stop)
+
+        chosen, held = await self._disk.run_stoppable(choose)
+        self._count = len(chosen)
+        here = self._extracted if self._anew else {member.name for member in held}
+        members = {member.name: member for member in directory.members}
+        wanted = [members[name] for name in chosen if name not in here]
+        return replace(record, here=held, wish=wish), wanted
+
+    async def _fetch(self, directory: Directory, wanted: Sequence[Member]) -> bool:
+        """Download members into the part file; return False if its archive was replaced meanwhile."""
+        job = self._job
+        spans = member_spans(directory, wanted)
+        ranges = ByteRanges([*spans, *coalesced(spans, job.part.held)])
+        job.want(ranges, room=sum(member.uncompressed for member in wanted))
+        await self._run(job)
+        return not job.wanted.tail
+
+    async def _extract(
+        self, directory: Directory, wanted: Sequence[Member], record: PartsRecord
+    ) -> tuple[PartsRecord, tuple[Damage, ...]]:
+        """Write members into the tree; return its record, and the members that are damaged."""
+        job, tree = self._job, self._tree
+        if not _of_same_version(record.remote, job.part.remote):
+            # Their local headers may be of another version than the recorded one, though their data are right.
+            record = replace(record, remote=RemoteVersion(job.url, job.size))
+        job.progress.checking(job.product)
+
+        held, damaged = await self._disk.run_stoppable(
+            partial(_extract_members, tree, record, job.part.path, directory, wanted)
+        )
+        self._extracted.update(member.name for member in held)
+        self._record = record = record.with_members(held)
+        return record, tuple(damaged)
+
+    async def _fetch_again(self, directory: Directory, damaged: tuple[Damage, ...], record: PartsRecord) -> None:
+        """Drop the bytes of damaged members, and the directory, which may be of another version.
+
+        Raises
+        ------
+        DamagedMembersError
+            One of them came like this twice, with the same directory.
+        """
+        job = self._job
+        keys = {(record.digest, damage.start) for damage in damaged}
+        async with job.part:
+            await job.part.invalidate([(damage.start, damage.end) for damage in damaged])
+            if not keys & self._suspected:
+                await job.part.invalidate([(directory.start, job.size or directory.start)])
+        job.record_damage()
+        error = DamagedMembersError(damaged, self._count)
+        if keys & self._suspected:
+            raise IntegrityError(f"{error}; it came like this twice, so the archive is bad on the server")
+        self._suspected |= keys
+        log.warning("%s: %s; fetching that part of it again", job.product.identifier, error)
+
+    async def _finish(self, directory: Directory, record: PartsRecord) -> None:
+        """Remove the part file, unless it holds bytes of an interrupted download of other members."""
+        part, size = self._job.part, self._job.size or 0
+        extracted = [member for member in directory.members if member.name in record.names]
+        rest = ByteRanges(part.held)
+        for first, end in [*member_spans(directory, extracted), (directory.start, size)]:
+            rest.remove(first, end)
+        if not self._keep_part and rest.total <= _WORTH_KEEPING:
+            await part.discard()
+
+
+def _of_same_version(one: RemoteVersion, other: RemoteVersion | None) -> bool:
+    validator = strong_validator(one)
+    return other is not None and validator is not None and validator == strong_validator(other)
+
+
+def _extract_members(
+    tree: PartsTree,
+    record: PartsRecord,
+    archive: Path,
+    directory: Directory,
+    wanted: Sequence[Member],
+    stop: Callable[[], bool],
+) -> tuple[list[HeldMember], list[Damage]]:
+    """Write members into the tree, and its record before the first one gets its name and after the last one."""
+    held: list[HeldMember] = []
+    tree.write_record(record)
+    try:
+        _, damaged = tree.extract(archive, directory, wanted, stop, held.append)
+    except BaseException:
+        with suppress(CollgsError):  # the first error says more
+            tree.write_record(record.with_members(held))
+        raise
+    tree.write_record(record.with_members(held))
+    return held, damaged

@@ -1,0 +1,189 @@
+"""State of one download of which only some ranges are wanted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from collgs_async.errors import TransferError
+from collgs_async.storage.filenames import parts_folder
+from collgs_async.storage.ranges import ByteRanges
+from collgs_async.transfer.job import DownloadJob
+from collgs_async.transfer.segment import Segment
+from collgs_async.transfer.store_errors import WholeArchivesOnlyError
+from collgs_async.transfer.wanted import WantedBytes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Unpack
+
+    from collgs_async.models.product import Product
+    from collgs_async.models.wish import Wish
+    from collgs_async.storage.part import PartFile
+    from collgs_async.transfer.job import JobSettings
+    from collgs_async.transfer.range_request import AskAgain, ResponseBody
+
+__all__ = ["TAIL", "PartsJob"]
+
+TAIL: Final = 64 * 1024
+"""Bytes at an archive's end that are requested first: the directories of Sentinel archives have 3 to 18 kB."""
+
+_MOST_SURPLUS: Final = 2**20
+"""Maximum bytes before a segment that are received for it; a store that sends more of them has no ranges."""
+
+
+class PartsJob(DownloadJob):
+    """State of the download of some ranges of an archive: at first its end, then what `want` says.
+
+    Its bytes need not be proven to be of one version, since each member is compared with the directory afterwards.
+
+    Parameters
+    ----------
+    wish
+        Which members are wanted.
+    settings
+        Those of `DownloadJob`.
+
+    Attributes
+    ----------
+    wanted
+        The wanted bytes; after the archive was found to be of another version, its end again.
+    room
+        Bytes that are needed on the disk besides those to be downloaded, for the extracted members.
+    """
+
+    by_member = True
+
+    def __init__(self, product: Product, part: PartFile, *, wish: Wish, **settings: Unpack[JobSettings]) -> None:
+        super().__init__(product, part, **settings)
+        self.wish = wish
+        self.wanted, self.room = WantedBytes(tail=TAIL), 0
+        self._members: int | None = None
+        self._folder: Path | None = parts_folder(self.part.final)
+        self._waiting = Segment(0, None)  # never downloaded itself: helpers claim whole ranges of it
+
+    @property
+    def result(self) -> Path:
+        """The tree of members, or the whole archive, if that is here."""
+        return self._folder or self.part.final
+
+    @property
+    def members(self) -> int | None:
+        """Number of members that are wanted and here; None if that was not counted."""
+        return self._members
+
+    def answer_from_archive(self) -> None:
+        """Record that the whole archive is here, so that no member is needed."""
+        self._folder = None
+
+    def record_members(self, members: int) -> None:
+        """Record how many members are wanted and here."""
+        self._members = members
+
+    def want(self, ranges: ByteRanges, *, room: int = 0) -> None:
+        """Set the wanted ranges, and the bytes that are needed on the disk besides."""
+        self.wanted, self.room = WantedBytes(ranges), room
+
+    def want_tail(self) -> None:
+        """Want the end of the archive, where its directory is."""
+        self.wanted, self.room = WantedBytes(tail=TAIL), 0
+
+    def is_complete(self) -> bool:
+        """Whether the part file has every wanted byte; never while the archive's length is unknown."""
+        return self.size is not None and not self.missing
+
+    @property
+    def missing(self) -> int:
+        """Bytes still to be downloaded, as far as the archive's length is known."""
+        return 0 if self.size is None else sum(end - first for first, end in self._gaps(self.size))
+
+    @property
+    def to_store(self) -> int:
+        """Bytes that its download will still add to the disk."""
+        return self.missing + self.room
+
+    def prepare(self, segment: Segment, answer: ResponseBody) -> tuple[int, int | None]:
+        """Prepare a segment for the body of an accepted response; see `DownloadJob.prepare`.
+
+        Raises
+        ------
+        WholeArchivesOnlyError
+            The response holds far more than was requested, as the store does not serve ranges.
+        """
+        size = answer.remote.size
+        if segment.last and size is not None:
+            segment.place(max(0, size - segment.last), size)
+        if segment.last or segment.first - answer.first > _MOST_SURPLUS:
+            if answer.first == 0 and answer.end in {None, size}:
+                raise WholeArchivesOnlyError
+            raise TransferError(f"the store sent bytes from {answer.first} on, {segment.first} was asked for")
+        self.expect(size)
+        wanted = None if self.size is None else self.wanted.within(self.size).total
+        return (wanted or 0) - self.missing, wanted
+
+    def _gaps(self, size: int) -> list[tuple[int, int]]:
+        return list(self.wanted.gaps(self.part.held, size))
+
+    async def restore(self) -> None:
+        """Take the archive's length from the sidecar; without it, the end of the archive is requested first."""
+        await super().restore()
+        if self.size is None:
+            self.want_tail()
+
+    def next_segment(self) -> Segment | None:
+        """Return the first wanted range that is missing and not being downloaded; None if there is none."""
+        if self.size is None:
+            return None if self.active else Segment(0, None, last=self.wanted.tail)
+        free = self._free_ranges(self.size)
+        return Segment(*free[0]) if free else None
+
+    def _free_ranges(self, size: int) -> list[tuple[int, int]]:
+        others = {*self.active, *self.requested, *self.responding}
+        taken = [(segment.position, segment.end or size) for segment in others]
+        return list(self.wanted.gaps(ByteRanges([*self.part.held, *taken]), size))
+
+    def split_largest(self, now: float, helpers: int = 1) -> tuple[Segment, Segment] | None:
+        """Claim the largest range that no connection downloads; if there is none, a piece of the largest segment."""
+        free = self._unclaimed_ranges() if self._free_connections() else []
+        if not free:
+            return super().split_largest(now, helpers)
+        piece = max(free, key=lambda segment: segment.left)
+        self._waiting.claim_piece(piece)
+        return self._waiting, piece
+
+    def _unclaimed_ranges(self) -> list[Segment]:
+        claimed = ByteRanges((piece.first, piece.end or 0) for piece in self._waiting.claimed)
+        return [
+            Segment(first, end)
+            for span in (self._free_ranges(self.size) if self.size else [])
+            for first, end, here in claimed.split(*span)
+            if not here
+        ]
+
+    def _free_connections(self) -> int:
+        return max(0, super()._free_connections() - len(self._waiting.claimed))
+
+    def apply(self, answer: AskAgain) -> None:
+        """Record what the server was found to mishandle.
+
+        Raises
+        ------
+        TransferError
+            The response was no usable range; without ranges, a retry is all that can be done.
+        """
+        if not answer.ranges:
+            raise TransferError(answer.why)
+        super().apply(answer)
+
+    def expect(self, size: int | None) -> None:
+        """Record the length that the server states; one that is known already is kept if it states none."""
+        super().expect(self.size if size is None else size)
+
+    async def start_over(self) -> None:
+        """Discard all bytes, because they are of another version, and request its end first."""
+        await super().start_over()
+        self.want_tail()
+
+    def reset(self) -> None:
+        """Reset what was learned about the server, and request the archive's end first."""
+        super().reset()
+        self.want_tail()

@@ -1,0 +1,206 @@
+"""Chosen members of an archive, over a line and from a store that misbehave in every way."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from collgs_async import AuthenticationError, IntegrityError, NotAvailableError
+from collgs_async.demo.faults import FAULTS
+from collgs_async.models.product import Status
+from tests.conftest import fault, level2_scenes
+from tests.support.faults import ARCHIVE_FAULTS, served_version
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from collgs_async.demo.scenes import Scene
+    from collgs_async.models.product import Outcome
+
+SIZE = 6_000_000
+TAIL = 64 * 1024
+BLUE, RED = "*_B02_10m.jp2", "*_B04_10m.jp2"
+
+FINAL = {"missing", "forbidden"}
+
+
+async def fetch(site: Any, **options: Any) -> Outcome:
+    """Download the first product of the catalogue."""
+    async with site.client(**options) as client:
+        outcome: Outcome = await client.download(await anext(aiter(client.search())))
+        return outcome
+
+
+def members_of(archive: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(archive)) as opened:
+        return {info.filename: opened.read(info) for info in opened.infolist() if not info.is_dir()}
+
+
+def tree_of(folder: Path) -> dict[str, bytes]:
+    """The files of a tree, by the names of their members."""
+    files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    files.pop("parts.json", None)
+    return files
+
+
+def tree_folder(site: Any, scene: Scene) -> Path:
+    folder: Path = site.folder
+    return folder / f"{scene.identifier}.parts"
+
+
+def packed_length(archive: bytes, *patterns: str) -> int:
+    from fnmatch import fnmatch
+
+    with zipfile.ZipFile(io.BytesIO(archive)) as opened:
+        chosen = [info for info in opened.infolist() if any(fnmatch(info.filename, one) for one in patterns)]
+        return sum(info.compress_size for info in chosen)
+
+
+async def test_only_the_wanted_members_are_fetched_and_lie_in_a_folder_of_their_own(serve: Callable[..., Any]) -> None:
+    scene = level2_scenes(1, size=SIZE)[0]
+    site = await serve([scene])
+
+    outcome = await fetch(site, members=[BLUE])
+
+    folder = tree_folder(site, scene)
+    expected = {name: data for name, data in members_of(site.original(scene)).items() if "_B02_10m" in name}
+    assert (Status.DOWNLOADED, folder, len(expected)) == (outcome.status, outcome.path, outcome.members)
+    assert expected == tree_of(folder)
+    assert [f"{folder.name}"] == [path.name for path in site.folder.iterdir()]
+    assert ["bytes=-65536"] == [hit.headers["range"] for hit in site.archive_hits()][:1]
+    assert outcome.bytes <= TAIL + packed_length(site.original(scene), BLUE) + 1000
+
+
+async def test_a_second_run_asks_nothing_and_two_more_bands_fetch_only_these(serve: Callable[..., Any]) -> None:
+    scene = level2_scenes(1, size=SIZE)[0]
+    site = await serve([scene])
+    await fetch(site, members=[BLUE])
+    site.server.forget()
+
+    again = await fetch(site, members=[BLUE])
+    asked = len(site.archive_hits())
+    more = await fetch(site, members=[BLUE, RED])
+
+    assert (Status.SKIPPED, "exists", 0) == (again.status, again.reason, asked)
+    assert tree_folder(site, scene) == again.path
+    expected = {n: d for n, d in members_of(site.original(scene)).items() if "_B02_10m" in n or "_B04_10m" in n}
+    assert expected == tree_of(tree_folder(site, scene))
+    assert more.bytes <= packed_length(site.original(scene), RED) + 1000  # the directory is in the record
+
+
+async def test_without_a_wish_the_archive_is_completed_from_the_tree(serve: Callable[..., Any]) -> None:
+    scene = level2_scenes(1, size=SIZE)[0]
+    site = await serve([scene])
+    first = await fetch(site, members=[BLUE])
+
+    outcome = await fetch(site)
+
+    original = site.original(scene)
+    assert (Status.DOWNLOADED, site.archive(scene)) == (outcome.status, outcome.path)
+    assert original == site.archive(scene).read_bytes()
+    assert first.bytes + outcome.bytes <= len(original) + TAIL
+
+
+async def test_an_archive_that_is_here_answers_any_wish_without_a_byte(serve: Callable[..., Any]) -> None:
+    scene = level2_scenes(1, size=SIZE)[0]
+    site = await serve([scene])
+    await fetch(site)
+    site.server.forget()
+
+    outcome = await fetch(site, members=[BLUE])
+
+    assert (Status.SKIPPED, site.archive(scene)) == (outcome.status, outcome.path)
+    assert [] == site.archive_hits()
+    assert not tree_folder(site, scene).exists()
+
+
+@pytest.mark.parametrize("position", ["at the directory", "at a member"])
+@pytest.mark.parametrize("name", ARCHIVE_FAULTS)
+async def test_each_fault_ends_in_right_members_or_in_a_clear_failure(
+    serve: Callable[..., Any], name: str, position: str
+) -> None:
+    scene = level2_scenes(1, size=SIZE)[0]
+    late = position == "at a member"
+    harmless = replace(FAULTS["coding"], times=1)
+    site = await serve([scene], faults={scene.identifier: (harmless, fault(name)) if late else fault(name)})
+
+    # One bit of the largest member is wrong; what is far from the beginning is not taken from a whole answer.
+    wish = {"rotten": ["*_B0*"], "no-range": ["*_B08_10m.jp2"]}.get(name, [BLUE])
+    if name == "login":
+        with pytest.raises(AuthenticationError, match="COLLGS_USERNAME"):
+            await fetch(site, members=wish)
+        return
+    outcome = await fetch(site, members=wish, timeout=2 if name == "stall" else 30, outage=0)
+
+    original = site.original(scene, *(served_version(name) if outcome.status is Status.DOWNLOADED else (0, 0)))
+    expected = {n: d for n, d in members_of(original).items() if "_B02_10m" in n}
+    if name == "rotten":
+        assert isinstance(outcome.error, IntegrityError)
+        assert "it came like this twice, so the archive is bad on the server" in str(outcome.error)
+        expected = {n: d for n, d in members_of(original).items() if "_B0" in n}
+        assert tree_of(tree_folder(site, scene)).items() < expected.items()
+        assert len(expected) - 1 == len(tree_of(tree_folder(site, scene)))  # the others have their names
+    elif name in FINAL or name == "no-range" or (name == "bad-chunk" and not late):
+        assert Status.FAILED == outcome.status
+        assert tree_of(tree_folder(site, scene)).items() <= expected.items()
+    else:
+        assert (Status.DOWNLOADED, None) == (outcome.status, outcome.error)
+        assert expected == tree_of(tree_folder(site, scene))
+
+
+async def test_a_store_without_ranges_is_noticed_at_its_first_answer(serve: Callable[..., Any]) -> None:
+    scenes = level2_scenes(3, size=SIZE)
+    site = await serve(scenes, faults={scene.identifier: replace(FAULTS["no-range"]) for scene in scenes})
+
+    report = await site.pull(members=[BLUE], workers=1, segments=1)
+
+    assert (0, 3) == (report.downloaded, report.failed)
+    assert all(isinstance(outcome.error, NotAvailableError) for outcome in report.failures)
+    assert {"the store sends whole archives only; --else-whole takes them"} == {str(o.error) for o in report.failures}
+    assert 1 == len(site.archive_hits())
+    assert [] == list(site.folder.iterdir())
+
+
+async def test_else_whole_takes_the_archive_where_a_store_has_no_ranges(serve: Callable[..., Any]) -> None:
+    scenes = level2_scenes(2, size=SIZE)
+    site = await serve(scenes, faults={scene.identifier: replace(FAULTS["no-range"]) for scene in scenes})
+
+    report = await site.pull(members=[BLUE], else_whole=True)
+
+    assert (2, 0) == (report.downloaded, report.failed)
+    assert [site.original(scene) for scene in scenes] == [site.archive(scene).read_bytes() for scene in scenes]
+
+
+async def test_a_replaced_archive_sets_the_old_tree_aside(serve: Callable[..., Any]) -> None:
+    scene = level2_scenes(1, size=SIZE)[0]
+    site = await serve([scene])
+    await fetch(site, members=[BLUE])
+    before = tree_of(tree_folder(site, scene))
+    site.server.replace(scene.identifier)
+
+    await fetch(site, members=[BLUE, RED])
+
+    expected = {n: d for n, d in members_of(site.original(scene, 1)).items() if "_B02_10m" in n or "_B04_10m" in n}
+    assert expected == tree_of(tree_folder(site, scene))
+    assert before == tree_of(site.folder / ".collgs" / "old" / "replaced" / f"{scene.identifier}.parts")
+
+
+async def test_a_file_that_was_changed_by_hand_is_fetched_again(serve: Callable[..., Any]) -> None:
+    scene = level2_scenes(1, size=SIZE)[0]
+    site = await serve([scene])
+    await fetch(site, members=[BLUE, RED])
+    folder = tree_folder(site, scene)
+    right = tree_of(folder)
+    spoilt = folder / next(name for name in right if "_B02_10m" in name)
+    spoilt.write_bytes(bytes(reversed(spoilt.read_bytes())))
+
+    outcome = await fetch(site, members=[BLUE, RED])
+
+    assert Status.DOWNLOADED == outcome.status
+    assert right == tree_of(folder)
+    assert outcome.bytes <= packed_length(site.original(scene), BLUE) + 1000
