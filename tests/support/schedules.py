@@ -48,6 +48,9 @@ TIMEOUT: Final = 6
 LONGEST_SILENCE: Final = TIMEOUT + 10.0
 """Seconds without a byte and without a request; all waits that these faults can lead to are shorter."""
 
+LONGEST_LOOK: Final = 0.05
+"""Seconds that count between two looks at a command, of which there is one each 5 ms."""
+
 LONGEST_START: Final = 60.0
 """Seconds until its first request; a busy machine takes its time to import everything."""
 
@@ -268,16 +271,19 @@ class _Play:
         """Let happen what is due while the command runs; give how it was stopped, None when it was not."""
         stopped = None
         ended = asyncio.ensure_future(process.wait())
-        alive, moment = (0, 0), time.monotonic()
+        alive, moment, silence = (0, 0), time.monotonic(), 0.0
         asked = len(self._server.requests)
         while not ended.done():
             await asyncio.wait([ended], timeout=0.005)
             if stopped is None and len(self._hits()) > before:
                 stopped = self._let_happen(self.moved() / self.schedule.size, process)
+            # A look that comes late had no processor for that long, and neither had the command.
+            silence += min(time.monotonic() - moment, LONGEST_LOOK)
+            moment = time.monotonic()
             if alive != (alive := (self.moved(), len(self._server.requests))):
-                moment = time.monotonic()
+                silence = 0.0
             retry = LONGEST_SILENCE if len(self._server.requests) > asked else LONGEST_START
-            if time.monotonic() - moment > retry:
+            if silence > retry:
                 self.problems.append(f"nothing moves for {retry:.0f} s")
                 process.kill()
                 break
