@@ -256,7 +256,8 @@ class Downloader:
         small, watch = self.tuning.small_bytes, crc.watch if crc else None
         part = PartFile(self.path_for(product), self._disk.executor, watch=watch, small=small)
         if wish:
-            return PartsJob(product, part, wish=wish, **self._settings(history, standalone=standalone))
+            idle = (lambda: self._options.segments) if standalone else (lambda: self._idle)
+            return PartsJob(product, part, wish=wish, idle=idle, **self._settings(history, standalone=standalone))
         return DownloadJob(product, part, crc=crc, **self._settings(history, standalone=standalone))
 
     def _settings(self, history: History, *, standalone: bool) -> JobSettings:

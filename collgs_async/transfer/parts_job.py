@@ -13,6 +13,7 @@ from collgs_async.transfer.store_errors import WholeArchivesOnlyError
 from collgs_async.transfer.wanted import WantedBytes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
     from typing import Unpack
 
@@ -27,6 +28,9 @@ __all__ = ["TAIL", "PartsJob"]
 TAIL: Final = 64 * 1024
 """Bytes at an archive's end that are requested first: the directories of Sentinel archives have 3 to 18 kB."""
 
+_UNEVEN: Final = 1.25
+"""Factor by which a range may exceed its share to be taken as a whole, since another request costs more."""
+
 _MOST_SURPLUS: Final = 2**20
 """Maximum bytes before a segment that are received for it; a store that sends more of them has no ranges."""
 
@@ -40,6 +44,8 @@ class PartsJob(DownloadJob):
     ----------
     wish
         Which members are wanted.
+    idle
+        Returns the number of workers that may help.
     settings
         Those of `DownloadJob`.
 
@@ -53,9 +59,18 @@ class PartsJob(DownloadJob):
 
     by_member = True
 
-    def __init__(self, product: Product, part: PartFile, *, wish: Wish, **settings: Unpack[JobSettings]) -> None:
+    def __init__(
+        self,
+        product: Product,
+        part: PartFile,
+        *,
+        wish: Wish,
+        idle: Callable[[], int] = lambda: 0,
+        **settings: Unpack[JobSettings],
+    ) -> None:
         super().__init__(product, part, **settings)
         self.wish = wish
+        self._idle = idle
         self.wanted, self.room = WantedBytes(tail=TAIL), 0
         self._members: int | None = None
         self._folder: Path | None = parts_folder(self.part.final)
@@ -130,34 +145,39 @@ class PartsJob(DownloadJob):
             self.want_tail()
 
     def next_segment(self) -> Segment | None:
-        """Return the first wanted range that is missing and not being downloaded; None if there is none."""
+        """Return the first wanted range that is missing and not being downloaded; None if there is none.
+
+        Its share only, if idle workers will help: a connection that is told where to end moves nothing in vain.
+        """
         if self.size is None:
             return None if self.active else Segment(0, None, last=self.wanted.tail)
         free = self._free_ranges(self.size)
-        return Segment(*free[0]) if free else None
+        if not free:
+            return None
+        first, end = free[0]
+        return Segment(first, first + self._share(end - first, free, 1 + min(self._idle(), self.max_segments - 1)))
 
     def _free_ranges(self, size: int) -> list[tuple[int, int]]:
-        others = {*self.active, *self.requested, *self.responding}
-        taken = [(segment.position, segment.end or size) for segment in others]
+        """Return the wanted ranges that are neither here nor being downloaded nor claimed."""
+        segments = {*self.active, *self.requested, *self.responding, *self._waiting.claimed}
+        taken = [(segment.position, segment.end or size) for segment in segments]
         return list(self.wanted.gaps(ByteRanges([*self.part.held, *taken]), size))
 
+    def _share(self, length: int, free: list[tuple[int, int]], connections: int) -> int:
+        """Return how much of a range one of several connections takes, so that all of them end together."""
+        share = -(-sum(end - first for first, end in free) // connections)
+        return length if length <= _UNEVEN * share else max(share, self._tuning.min_piece_bytes)
+
     def split_largest(self, now: float, helpers: int = 1) -> tuple[Segment, Segment] | None:
-        """Claim the largest range that no connection downloads; if there is none, a piece of the largest segment."""
-        free = self._unclaimed_ranges() if self._free_connections() else []
+        """Claim a share of the largest range that no connection downloads; if there is none, split a segment."""
+        connections = min(helpers, self._free_connections())
+        free = self._free_ranges(self.size) if self.size and connections else []
         if not free:
             return super().split_largest(now, helpers)
-        piece = max(free, key=lambda segment: segment.left)
+        first, end = max(free, key=lambda span: span[1] - span[0])
+        piece = Segment(first, first + self._share(end - first, free, connections))
         self._waiting.claim_piece(piece)
         return self._waiting, piece
-
-    def _unclaimed_ranges(self) -> list[Segment]:
-        claimed = ByteRanges((piece.first, piece.end or 0) for piece in self._waiting.claimed)
-        return [
-            Segment(first, end)
-            for span in (self._free_ranges(self.size) if self.size else [])
-            for first, end, here in claimed.split(*span)
-            if not here
-        ]
 
     def _free_connections(self) -> int:
         return max(0, super()._free_connections() - len(self._waiting.claimed))
