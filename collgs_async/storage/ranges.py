@@ -89,6 +89,10 @@ class ByteRanges:
         if position < end:
             yield position, end, False
 
+    def covers(self, first: int, end: int) -> bool:
+        """Whether every byte of a range is in the set."""
+        return all(here for *_, here in self.split(first, end))
+
     def held_before(self, position: int, most: int) -> int:
         """Return the start of the contiguous bytes right before `position`, at most `most` bytes back."""
         before = bisect_left(self._spans, position, key=lambda span: span[1])

@@ -33,9 +33,10 @@ from collgs_async.transfer.holdings import Holdings
 from collgs_async.transfer.internals import is_known_loop
 from collgs_async.transfer.job import DownloadJob, JobSettings
 from collgs_async.transfer.outcome_log import log_outcome
-from collgs_async.transfer.parts import PartsDownload, read_directory
+from collgs_async.transfer.parts import PartsDownload
 from collgs_async.transfer.parts_job import PartsJob
 from collgs_async.transfer.put_off import PutOff, put_off_until_descriptors_are_free, put_off_while_elsewhere
+from collgs_async.transfer.remote_directory import read_directory
 from collgs_async.transfer.scheduler import SegmentScheduler
 from collgs_async.transfer.store_errors import WholeArchivesOnlyError
 from collgs_async.transfer.tuning import TransferTuning

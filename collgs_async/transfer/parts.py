@@ -7,6 +7,7 @@ only when its data have the CRC-32 of the directory, so the bytes need not be pr
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from contextlib import suppress
 from dataclasses import replace
@@ -21,17 +22,16 @@ from collgs_async.errors import (
     TransferError,
     UnreadableError,
 )
+from collgs_async.models.timing import wait_completed
 from collgs_async.selection.bands import choose_members
-from collgs_async.storage.archive_reading import MissingBytesError
-from collgs_async.storage.identity import refuse_another
 from collgs_async.storage.member_refusals import allowed_members
 from collgs_async.storage.member_spans import coalesced, member_spans
 from collgs_async.storage.parts_record import PartsRecord, read_record
 from collgs_async.storage.ranges import ByteRanges
 from collgs_async.storage.sidecar import RemoteVersion
 from collgs_async.storage.verify import DamagedMembersError
-from collgs_async.storage.zip_directory import read_members
 from collgs_async.transfer.range_request import strong_validator
+from collgs_async.transfer.remote_directory import read_directory
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -45,12 +45,15 @@ if TYPE_CHECKING:
     from collgs_async.storage.zip_members import Damage
     from collgs_async.transfer.parts_job import PartsJob
 
-__all__ = ["PartsDownload", "has_members", "read_directory"]
+__all__ = ["PartsDownload", "has_members"]
 
 log = logging.getLogger("collgs_async")
 
-_END: Final = 2**20
-"""Bytes at an archive's end that are fetched once more if no valid directory is found there."""
+_LOOK: Final = 0.25
+"""Seconds between two looks at which members are here."""
+
+_WORTH_EXTRACTING: Final = 16 * 2**20
+"""Bytes of members from which they are written into the tree while others are still to come."""
 
 _WORTH_KEEPING: Final = 4 * 2**20
 """Bytes of no member of the tree from which a part file is kept: they are of an interrupted download."""
@@ -75,57 +78,6 @@ def has_members(tree: PartsTree, wish: Wish, identifier: str, stop: Callable[[],
     except (IntegrityError, NotAvailableError):
         return False  # the download tells why
     return tree.here(record, stop).issuperset(chosen)
-
-
-async def read_directory(job: PartsJob, run: Callable[[PartsJob], Awaitable[object]], disk: Disk) -> Directory:
-    """Download what is missing of an archive's central directory, and read it.
-
-    Parameters
-    ----------
-    job
-        The archive; afterwards its length is known, and its part file has every byte from the directory on.
-    run
-        Downloads what the job wants.
-    disk
-        Reads the part file.
-
-    Raises
-    ------
-    IntegrityError
-        The archive has no valid directory, or is another product's; its end came like this twice.
-    ProductError
-        The store refused, or the transfer failed.
-    """
-    name, fetched_again = job.product.identifier, False
-    async with job.part:
-        await job.restore()
-    while True:
-        if job.size is None or job.part.held.end < job.size:
-            job.want_tail()
-            await run(job)
-        try:
-            return await _read_held(job, run, disk)
-        except IntegrityError as error:
-            if fetched_again:
-                raise IntegrityError(f"{error}; it came like this twice, so the archive is bad on the server") from None
-            fetched_again = True
-            log.warning("%s: %s; fetching its end again", name, error)
-            async with job.part:
-                await job.part.invalidate([(max(0, (job.size or 0) - _END), job.size or 0)])
-            job.record_damage()
-
-
-async def _read_held(job: PartsJob, run: Callable[[PartsJob], Awaitable[object]], disk: Disk) -> Directory:
-    path, identifier = job.part.path, job.product.identifier
-    while True:
-        try:
-            directory = await disk.run(lambda: read_members(path, held=job.part.held))
-        except MissingBytesError as missing:
-            job.want(ByteRanges([(missing.first, missing.end)]))
-            await run(job)
-        else:
-            refuse_another([member.name for member in directory.members], identifier)
-            return directory
 
 
 class PartsDownload:
@@ -160,7 +112,8 @@ class PartsDownload:
         self._job, self._run, self._disk = job, run, disk
         self._tree = tree
         self._keep_part, self._anew = keep_part, anew
-        self._record: PartsRecord | None = None
+        self._known: PartsRecord | None = None
+        self._record: PartsRecord
         self._count = 0
         self._discarded = False
         self._extracted: set[str] = set()
@@ -178,7 +131,7 @@ class PartsDownload:
         ProductError
             The transfer or the disk failed; the part file is kept.
         """
-        self._record = await self._disk.run(lambda: read_record(self._tree.folder))
+        self._known = await self._disk.run(lambda: read_record(self._tree.folder))
         while True:
             try:
                 await self._download()
@@ -189,18 +142,20 @@ class PartsDownload:
                 self._job.turn_to_next_link(error)
 
     async def _download(self) -> None:
-        await self._fill_from_record()
+        if self._known is not None:
+            await self._fill_from(self._known)
         while True:
             directory = await read_directory(self._job, self._run, self._disk)
-            record, missing = await self._choose(directory, await self._current_record(directory))
+            self._record, missing = await self._choose(directory, await self._current_record(directory))
+            self._known = self._record
             wanted, refusal = allowed_members(directory, missing)
-            if wanted and not await self._fetch(directory, wanted):
+            damaged = await self._fetch(directory, wanted)
+            if self._job.wanted.tail:
                 continue  # the archive was found to be of another version
-            record, damaged = await self._extract(directory, wanted, record)
             if damaged:
-                await self._fetch_again(directory, damaged, record)
+                await self._fetch_again(directory, tuple(damaged))
                 continue
-            await self._finish(directory, record)
+            await self._finish(directory)
             if refusal:
                 raise refusal
             self._job.record_members(self._count)
@@ -222,10 +177,10 @@ class PartsDownload:
         self._job.reset()
         log.warning("%s: %s; fetching its parts once more", name, error)
 
-    async def _fill_from_record(self) -> None:
+    async def _fill_from(self, record: PartsRecord) -> None:
         """Write the directory that an earlier run has downloaded into an empty part file, if its version is certain."""
-        record, part = self._record, self._job.part
-        if record is None or part.held.total or strong_validator(record.remote) is None:
+        part = self._job.part
+        if part.held.total or strong_validator(record.remote) is None:
             return
         async with part:
             await part.set_version(record.remote)
@@ -236,7 +191,7 @@ class PartsDownload:
         job, size = self._job, self._job.size or 0
         async with job.part:
             end = await job.part.read(directory.start, size - directory.start)
-        record = self._record
+        record = self._known
         if record is not None and record.directory == end and record.size == size:
             return record
         begun = PartsRecord.begin(job.product.identifier, job.part.remote or RemoteVersion(job.url, size), end)
@@ -261,33 +216,48 @@ class PartsDownload:
         wanted = [members[name] for name in chosen if name not in here]
         return replace(record, here=held, wish=wish), wanted
 
-    async def _fetch(self, directory: Directory, wanted: Sequence[Member]) -> bool:
-        """Download members into the part file; return False if its archive was replaced meanwhile."""
+    async def _fetch(self, directory: Directory, wanted: Sequence[Member]) -> list[Damage]:
+        """Download members and write them into the tree, large ones as soon as they are here; return the damaged ones.
+
+        If the archive is found to be of another version, its end is wanted afterwards.
+        """
         job = self._job
         spans = member_spans(directory, wanted)
         ranges = ByteRanges([*spans, *coalesced(spans, job.part.held)])
         job.want(ranges, room=sum(member.uncompressed for member in wanted))
-        await self._run(job)
-        return not job.wanted.tail
+        damaged: list[Damage] = []
+        waiting = {span: member for member in wanted for span in member_spans(directory, [member])}
+        transfer = asyncio.ensure_future(self._run(job))
+        try:
+            while not transfer.done():
+                await asyncio.wait([transfer], timeout=_LOOK)
+                here = [] if job.wanted.tail else [span for span in waiting if job.part.held.covers(*span)]
+                if sum(end - first for first, end in here) >= _WORTH_EXTRACTING and not transfer.done():
+                    damaged += await self._extract(directory, [waiting.pop(span) for span in here])
+            await transfer
+        finally:
+            transfer.cancel()
+            await wait_completed(asyncio.gather(transfer, return_exceptions=True))
+        if not job.wanted.tail:
+            job.progress.checking(job.product)
+            damaged += await self._extract(directory, list(waiting.values()))
+        return damaged
 
-    async def _extract(
-        self, directory: Directory, wanted: Sequence[Member], record: PartsRecord
-    ) -> tuple[PartsRecord, tuple[Damage, ...]]:
-        """Write members into the tree; return its record, and the members that are damaged."""
-        job, tree = self._job, self._tree
+    async def _extract(self, directory: Directory, wanted: Sequence[Member]) -> list[Damage]:
+        """Write members into the tree, record them, and return those that are damaged."""
+        job, record = self._job, self._record
         if not _of_same_version(record.remote, job.part.remote):
             # Their local headers may be of another version than the recorded one, though their data are right.
             record = replace(record, remote=RemoteVersion(job.url, job.size))
-        job.progress.checking(job.product)
-
         held, damaged = await self._disk.run_stoppable(
-            partial(_extract_members, tree, record, job.part.path, directory, wanted)
+            partial(_extract_members, self._tree, record, job.part.path, directory, wanted)
         )
         self._extracted.update(member.name for member in held)
-        self._record = record = record.with_members(held)
-        return record, tuple(damaged)
+        self._record = self._known = record.with_members(held)
+        job.take_room(sum(member.size for member in held))
+        return damaged
 
-    async def _fetch_again(self, directory: Directory, damaged: tuple[Damage, ...], record: PartsRecord) -> None:
+    async def _fetch_again(self, directory: Directory, damaged: tuple[Damage, ...]) -> None:
         """Drop the bytes of damaged members, and the directory, which may be of another version.
 
         Raises
@@ -296,7 +266,7 @@ class PartsDownload:
             One of them came like this twice, with the same directory.
         """
         job = self._job
-        keys = {(record.digest, damage.start) for damage in damaged}
+        keys = {(self._record.digest, damage.start) for damage in damaged}
         async with job.part:
             await job.part.invalidate([(damage.start, damage.end) for damage in damaged])
             if not keys & self._suspected:
@@ -308,10 +278,10 @@ class PartsDownload:
         self._suspected |= keys
         log.warning("%s: %s; fetching that part of it again", job.product.identifier, error)
 
-    async def _finish(self, directory: Directory, record: PartsRecord) -> None:
+    async def _finish(self, directory: Directory) -> None:
         """Remove the part file, unless it holds bytes of an interrupted download of other members."""
         part, size = self._job.part, self._job.size or 0
-        extracted = [member for member in directory.members if member.name in record.names]
+        extracted = [member for member in directory.members if member.name in self._record.names]
         rest = ByteRanges(part.held)
         for first, end in [*member_spans(directory, extracted), (directory.start, size)]:
             rest.remove(first, end)

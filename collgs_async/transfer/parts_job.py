@@ -98,6 +98,10 @@ class PartsJob(DownloadJob):
         """Set the wanted ranges, and the bytes that are needed on the disk besides."""
         self.wanted, self.room = WantedBytes(ranges), room
 
+    def take_room(self, nbytes: int) -> None:
+        """Record that extracted members have taken some of the room on the disk."""
+        self.room = max(0, self.room - nbytes)
+
     def want_tail(self) -> None:
         """Want the end of the archive, where its directory is."""
         self.wanted, self.room = WantedBytes(tail=TAIL), 0

@@ -1,0 +1,77 @@
+"""Read the central directory of an archive in the store: from its end, mostly by one request for 64 KiB."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+from collgs_async.errors import IntegrityError
+from collgs_async.storage.archive_reading import MissingBytesError
+from collgs_async.storage.identity import refuse_another
+from collgs_async.storage.ranges import ByteRanges
+from collgs_async.storage.zip_directory import read_members
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from collgs_async.storage.disk import Disk
+    from collgs_async.storage.zip_directory import Directory
+    from collgs_async.transfer.parts_job import PartsJob
+
+__all__ = ["read_directory"]
+
+log = logging.getLogger("collgs_async")
+
+_END: Final = 2**20
+"""Bytes at an archive's end that are fetched once more if no valid directory is found there."""
+
+
+async def read_directory(job: PartsJob, run: Callable[[PartsJob], Awaitable[object]], disk: Disk) -> Directory:
+    """Download what is missing of an archive's central directory, and read it.
+
+    Parameters
+    ----------
+    job
+        The archive; afterwards its length is known, and its part file has every byte from the directory on.
+    run
+        Downloads what the job wants.
+    disk
+        Reads the part file.
+
+    Raises
+    ------
+    IntegrityError
+        The archive has no valid directory, or is another product's; its end came like this twice.
+    ProductError
+        The store refused, or the transfer failed.
+    """
+    name, fetched_again = job.product.identifier, False
+    async with job.part:
+        await job.restore()
+    while True:
+        if job.size is None or job.part.held.end < job.size:
+            job.want_tail()
+            await run(job)
+        try:
+            return await _read_held(job, run, disk)
+        except IntegrityError as error:
+            if fetched_again:
+                raise IntegrityError(f"{error}; it came like this twice, so the archive is bad on the server") from None
+            fetched_again = True
+            log.warning("%s: %s; fetching its end again", name, error)
+            async with job.part:
+                await job.part.invalidate([(max(0, (job.size or 0) - _END), job.size or 0)])
+            job.record_damage()
+
+
+async def _read_held(job: PartsJob, run: Callable[[PartsJob], Awaitable[object]], disk: Disk) -> Directory:
+    path, identifier = job.part.path, job.product.identifier
+    while True:
+        try:
+            directory = await disk.run(lambda: read_members(path, held=job.part.held))
+        except MissingBytesError as missing:
+            job.want(ByteRanges([(missing.first, missing.end)]))
+            await run(job)
+        else:
+            refuse_another([member.name for member in directory.members], identifier)
+            return directory
