@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import io
-import re
 import zipfile
 from typing import TYPE_CHECKING, Any
-from urllib.request import urlopen
 
 import pytest
 from aiohttp import web
 
+from collgs_async import Client, Config, PartsOptions
 from tests.support.golden import GOLDEN
 from tests.support.openable import EXTENT, value_of, write_grd, write_level2
 from tests.support.servers import listening
@@ -23,9 +20,8 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::UserWarning")]
 
 LEVEL2, GRD = GOLDEN["L2A"], GOLDEN["GRD"]
-METADATA = r"MTD_(MSIL2A|TL)\.xml$"
-FOUR_BANDS = rf"B0[2348]_10m\.jp2$|{METADATA}"
-ONE_POLARISATION = r"manifest\.safe$|annotation/(calibration/calibration-)?s1a-iw-grd-vv-|measurement/.*-vv-"
+FOUR_BANDS = {"bands": "B02,B03,B04,B08"}
+ONE_POLARISATION = {"bands": "VV"}
 
 
 @pytest.fixture
@@ -35,18 +31,34 @@ def gdal() -> Any:
         yield rasterio
 
 
-async def fetched(write: Callable[[Path], None], folder: Path, wanted: str) -> Path:
-    """Serve the archive over HTTP, and extract the members that match; gives the folder that the product is in."""
+async def fetched(write: Callable[[Path], None], folder: Path, **parts: Any) -> Path:
+    """Fetch these parts of an archive; gives the folder that the product is in."""
     write(folder / "a.zip")
+    with zipfile.ZipFile(folder / "a.zip") as archive:
+        top = archive.namelist()[0].partition("/")[0]
+    name = top.removesuffix(".SAFE")
 
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
-        return web.FileResponse(folder / "a.zip")
+        if request.path == "/a.zip":
+            return web.FileResponse(folder / "a.zip")
+        entry = {"properties": {"identifier": name, "links": {"data": [{"href": f"{origin}/a.zip"}]}}}
+        return web.json_response({"features": [entry], "totalResults": 1})
 
     async with listening(answer) as origin:
-        body = await asyncio.to_thread(lambda: urlopen(f"{origin}/a.zip").read())
-    with zipfile.ZipFile(io.BytesIO(body)) as archive:
-        archive.extractall(folder, [name for name in archive.namelist() if re.search(wanted, name)])
-        return folder / archive.namelist()[0].partition("/")[0]
+        config = Config(
+            base_url=f"{origin}/search",
+            parameters={"parentIdentifier": "X"},
+            output_directory=folder / "here",
+            parts=PartsOptions(**parts),
+        )
+        async with Client(config) as client:
+            report = await client.download_all()
+    assert report.ok
+    if not parts:
+        with zipfile.ZipFile(folder / "here" / f"{name}.zip") as archive:
+            archive.extractall(folder)
+        return folder / top
+    return folder / "here" / f"{name}.parts" / top
 
 
 def bands_at_10_m(gdal: Any, product: Path) -> dict[str, tuple[Any, Any, Any]]:
@@ -68,7 +80,7 @@ def value(band: str) -> int:
 
 
 async def test_four_bands_and_two_files_of_metadata_are_opened(gdal: Any, tmp_path: Path) -> None:
-    product = await fetched(write_level2, tmp_path, FOUR_BANDS)
+    product = await fetched(write_level2, tmp_path, **FOUR_BANDS)
 
     assert 6 == sum(path.is_file() for path in product.rglob("*"))
     bands = bands_at_10_m(gdal, product)
@@ -78,7 +90,7 @@ async def test_four_bands_and_two_files_of_metadata_are_opened(gdal: Any, tmp_pa
 
 async def test_a_band_that_is_not_here_reads_as_zeros_that_look_valid(gdal: Any, tmp_path: Path) -> None:
     """This is why a run says so at its end."""
-    product = await fetched(write_level2, tmp_path, rf"B0[24]_10m\.jp2$|{METADATA}")
+    product = await fetched(write_level2, tmp_path, bands="B02,B04")
 
     bands = bands_at_10_m(gdal, product)
 
@@ -88,7 +100,7 @@ async def test_a_band_that_is_not_here_reads_as_zeros_that_look_valid(gdal: Any,
 
 @pytest.mark.parametrize("missing", ["MTD_MSIL2A.xml", "MTD_TL.xml"])
 async def test_without_either_file_of_metadata_there_is_no_band(gdal: Any, tmp_path: Path, missing: str) -> None:
-    product = await fetched(write_level2, tmp_path, FOUR_BANDS)
+    product = await fetched(write_level2, tmp_path, **FOUR_BANDS)
     next(product.rglob(missing)).unlink()
 
     with pytest.raises((gdal.errors.RasterioIOError, StopIteration)):
@@ -96,7 +108,7 @@ async def test_without_either_file_of_metadata_there_is_no_band(gdal: Any, tmp_p
 
 
 async def test_the_whole_product_has_no_other_values(gdal: Any, tmp_path: Path) -> None:
-    product = await fetched(write_level2, tmp_path, "")
+    product = await fetched(write_level2, tmp_path)
 
     bands = bands_at_10_m(gdal, product)
 
@@ -105,9 +117,9 @@ async def test_the_whole_product_has_no_other_values(gdal: Any, tmp_path: Path) 
 
 
 async def test_one_polarisation_is_opened(gdal: Any, tmp_path: Path) -> None:
-    product = await fetched(write_grd, tmp_path, ONE_POLARISATION)
+    product = await fetched(write_grd, tmp_path, **ONE_POLARISATION)
 
-    assert 4 == sum(path.is_file() for path in product.rglob("*"))
+    assert 5 == sum(path.is_file() for path in product.rglob("*"))  # the image, three annotations, the manifest
     with gdal.open(product / "manifest.safe") as image:
         assert ("SAFE", 1, "VV") == (image.driver, image.count, image.tags(1)["POLARIZATION"])
         assert {value_of(next(name for name in GRD.names if "measurement" in name and "-vv-" in name))} == set(
@@ -117,7 +129,7 @@ async def test_one_polarisation_is_opened(gdal: Any, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("missing", ["annotation/calibration/*", "annotation/*.xml", "manifest.safe"])
 async def test_radar_needs_its_annotation_calibration_and_manifest(gdal: Any, tmp_path: Path, missing: str) -> None:
-    product = await fetched(write_grd, tmp_path, ONE_POLARISATION)
+    product = await fetched(write_grd, tmp_path, **ONE_POLARISATION)
     for path in product.glob(missing):
         path.unlink()
 
