@@ -158,8 +158,9 @@ class PartsJob(DownloadJob):
         free = self._free_ranges(self.size)
         if not free:
             return None
+        helpers = min(self._idle(), self._free_connections(), self.max_segments - 1)
         first, end = free[0]
-        return Segment(first, first + self._share(end - first, free, 1 + min(self._idle(), self.max_segments - 1)))
+        return Segment(first, first + self._share(end - first, free, 1 + helpers))
 
     def _free_ranges(self, size: int) -> list[tuple[int, int]]:
         """Return the wanted ranges that are neither here nor being downloaded nor claimed."""
@@ -170,7 +171,7 @@ class PartsJob(DownloadJob):
     def _share(self, length: int, free: list[tuple[int, int]], connections: int) -> int:
         """Return how much of a range one of several connections takes, so that all of them end together."""
         share = -(-sum(end - first for first, end in free) // connections)
-        return length if length <= _UNEVEN * share else max(share, self._tuning.min_piece_bytes)
+        return length if length <= _UNEVEN * share else min(length, max(share, self._tuning.min_piece_bytes))
 
     def split_largest(self, now: float, helpers: int = 1) -> tuple[Segment, Segment] | None:
         """Claim a share of the largest range that no connection downloads; if there is none, split a segment."""

@@ -46,8 +46,8 @@ class TransferTuning:
     max_put_off
         Number of postponed products at which a run takes no further ones.
     small_bytes
-        Size up to which an archive gets no sidecar, and is verified and published in one call: downloading it again
-        costs less.
+        Size up to which an archive gets a sidecar only when its download is interrupted, and is verified and published
+        in one call: downloading it again costs less.
     """
 
     block_bytes: int = 2**20
