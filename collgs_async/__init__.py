@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     )
     from collgs_async.http.auth import Identity
     from collgs_async.http.credentials import Credentials
+    from collgs_async.models.member_list import ArchiveMember, MemberList
     from collgs_async.models.product import Outcome, Product, RawTimes, Report, Status
     from collgs_async.models.progress import Progress, SilentProgress
     from collgs_async.models.query import Query
@@ -57,6 +58,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Action",
+    "ArchiveMember",
     "AuthenticationError",
     "Catalogue",
     "CatalogueError",
@@ -73,6 +75,7 @@ __all__ = [
     "FileError",
     "Identity",
     "IntegrityError",
+    "MemberList",
     "NotAvailableError",
     "Outcome",
     "PartsOptions",
@@ -116,6 +119,7 @@ _MODULES = {
     "config": ("Config", "Connection", "DownloadOptions", "PartsOptions", "Selection", "load_config"),
     "http.auth": ("Identity",),
     "http.credentials": ("Credentials",),
+    "models.member_list": ("ArchiveMember", "MemberList"),
     "models.product": ("Outcome", "Product", "RawTimes", "Report", "Status"),
     "models.progress": ("Progress", "SilentProgress"),
     "models.query": ("Query",),

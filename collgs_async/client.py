@@ -3,34 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import os
-from contextlib import AsyncExitStack, aclosing
-from functools import cached_property, partial
+from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from collgs_async.catalogue.catalogue import Catalogue
 from collgs_async.config.settings import Config
 from collgs_async.errors import ConciseErrors
-from collgs_async.http.auth import Authenticator
-from collgs_async.http.credentials import find_credentials, passwords_at_hand
-from collgs_async.http.requester import StoreRequester
-from collgs_async.http.session import HttpSession, Session
 from collgs_async.models.product import Report
 from collgs_async.models.query import Query
-from collgs_async.models.timing import Timing
-from collgs_async.pipeline import in_order
-from collgs_async.reporting.choice import SharedProgress
 from collgs_async.reporting.products import SearchResults
 from collgs_async.selection.planned import GivenProducts, PlannedProducts
 from collgs_async.transfer.named_archive import repair_named
 from collgs_async.transfer.run import Run
+from collgs_async.transfer.store_client import StoreClient
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
-    from types import TracebackType
-    from typing import Self
+    from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 
     from collgs_async.http.auth import Identity
     from collgs_async.http.credentials import Credentials
@@ -39,16 +28,13 @@ if TYPE_CHECKING:
     from collgs_async.models.wish import Wish
     from collgs_async.selection.filters import Excluded
     from collgs_async.selection.plan import Plan
-    from collgs_async.transfer.action import Action
-    from collgs_async.transfer.downloader import Downloader
-    from collgs_async.transfer.quicklooks import Picture
     from collgs_async.transfer.run import ToDownload
     from collgs_async.transfer.tuning import TransferTuning
 
 __all__ = ["Client", "run"]
 
 
-class Client:
+class Client(StoreClient):
     """A catalogue and its archive store, sharing one HTTP session and one sign-in; an asynchronous context manager.
 
     All calls belong to the event loop that entered it; any number of them may run at once. `SyncClient` is the same
@@ -107,51 +93,10 @@ class Client:
     ) -> None:
         if config is not None and settings:
             raise TypeError(f"expected a configuration or settings by name, found both: {', '.join(settings)}")
-        self._config = Config.create(**settings) if config is None else config
-        self._progress = SharedProgress(progress, self._config.download_options.workers)
-        connection = self._config.connection
-        http = HttpSession(connection, self._config.download_options.min_rate)
-        self._host = urlsplit(self._config.base_url).hostname or ""
-        find = credentials or partial(find_credentials, os.environ, self._host)
-        auth = Authenticator(http, self._host, find, auth_hosts=connection.auth_hosts)
-        self._session = Session(http, auth, connection.retries, Timing(sleep))
+        chosen = Config.create(**settings) if config is None else config
+        super().__init__(chosen, progress, credentials=credentials, sleep=sleep, tuning=tuning)
         self.catalogue = Catalogue(self._session, self._config)
-        self._tuning = tuning
-        self._downloads = False
-        self._stack = AsyncExitStack()
         self.report = Report()
-
-    async def __aenter__(self) -> Self:
-        async with AsyncExitStack() as stack:
-            await stack.enter_async_context(self._session.http)
-            for username, password in passwords_at_hand(os.environ, self._host):
-                self._session.http.keep_secret(password, username)
-            self._stack = stack.pop_all()
-        self._downloads = False
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._stack.aclose()
-
-    @cached_property
-    def _downloader(self) -> Downloader:
-        from collgs_async.transfer.downloader import Downloader  # deferred: a search needs nothing of it
-
-        return Downloader(self._session, self._config, self._progress.listener, self._tuning)
-
-    async def _open_downloader(self) -> Downloader:
-        """Return the downloader, whose threads start with the first call."""
-        if not self._downloads:
-            self._downloads = True  # before the await, for calls at the same time; opening does not suspend
-            await self._stack.enter_async_context(self._downloader)
-        return self._downloader
-
-    @property
-    def config(self) -> Config:
-        """The settings."""
-        return self._config
 
     def search(
         self, query: Query | None = None, *, on_excluded: Callable[[Excluded], None] | None = None
@@ -183,53 +128,6 @@ class Client:
             self.catalogue.search, query, self._config.selection, self._config.base_url, on_excluded=on_excluded
         )
 
-    def fetch_sizes(self, products: Iterable[Product] | AsyncIterable[Product]) -> AsyncGenerator[Product, None]:
-        """Yield each product with its ``size`` in bytes, as the store states it; None where it cannot be had.
-
-        Parameters
-        ----------
-        products
-            The source, such as `search` or a list; its order is kept. Several are requested at once.
-
-        Raises
-        ------
-        AuthenticationError
-            The store requires a login.
-        """
-        from collgs_async.transfer.archive_sizes import ArchiveSizes
-
-        sizes = ArchiveSizes(self._store_requester())
-        return in_order(GivenProducts.stream(products), sizes, at_once=self._requested_ahead)
-
-    def fetch_quicklooks(
-        self, products: Iterable[Product] | AsyncIterable[Product], *, largest: int = 8 * 2**20
-    ) -> AsyncGenerator[tuple[Product, Picture | None], None]:
-        """Yield each product with its preview; None where there is none, or it cannot be fetched.
-
-        Parameters
-        ----------
-        products
-            The source, such as `search` or a list; its order is kept. Several are fetched at once.
-        largest
-            Limit on a preview in bytes.
-        """
-        from collgs_async.transfer.quicklooks import Pictures
-
-        fetch = Pictures(self._store_requester(), largest=largest)
-
-        async def both(product: Product) -> tuple[Product, Picture | None]:
-            return product, await fetch(product)
-
-        return in_order(GivenProducts.stream(products), both, at_once=self._requested_ahead)
-
-    @property
-    def _requested_ahead(self) -> int:
-        """Number of products whose sizes or previews are requested ahead of the one that is needed."""
-        return 2 * self._config.download_options.workers
-
-    def _store_requester(self) -> StoreRequester:
-        return StoreRequester(self._session, workers=self._config.download_options.workers)
-
     async def check_login(self) -> Identity | None:
         """Check the credentials at the first archive that the configuration's search finds.
 
@@ -248,17 +146,6 @@ class Client:
                 if product.url is not None:
                     return await self._session.auth.authenticate(product.url)
         return None
-
-    def path_for(self, product: Product) -> Path:
-        """Return the path of a product's archive, whether it exists or not."""
-        return self._downloader.path_for(product)
-
-    async def local_state(self, product: Product) -> Action:
-        """Return what `download` would do about a product, from the content of the output folder.
-
-        That is ``SKIP`` where the archive is complete, ``RESUME`` where a part of it is here, else ``FETCH``.
-        """
-        return await (await self._open_downloader()).action(product)
 
     async def download(self, product: Product) -> Outcome:
         """Download one product into the output folder and verify it, unless it is complete already.
@@ -346,7 +233,7 @@ class Client:
         query
             As for `search`.
         sizes
-            Whether to request the length of each archive; see `fetch_sizes`.
+            Whether to request the length of each archive, and with parts that of what is wanted; see `fetch_sizes`.
 
         Raises
         ------

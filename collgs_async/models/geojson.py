@@ -41,6 +41,7 @@ FLAT_FIELDS: Final = (
     "overlap",
     "quicklook",
     "problem",
+    "wanted",
 )
 """What listings have of a product: all that fits into one cell, in the order of the columns."""
 

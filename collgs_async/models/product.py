@@ -81,6 +81,9 @@ class Product:
         Further URLs of the archive, in the order in which they are tried after ``url``.
     product_type, polarisation, tile, relative_orbit
         As in the entry, such as ``S2MSI2A``, ``VV,VH``, ``31UGR``, 8; None when unknown.
+    wanted
+        Bytes of the archive that the wanted members take, where only some are wanted and the store was asked; None
+        otherwise.
     """
 
     identifier: str
@@ -101,6 +104,7 @@ class Product:
     polarisation: str | None = None
     tile: str | None = None
     relative_orbit: int | None = None
+    wanted: int | None = None
 
     @property
     def sensing_start(self) -> datetime | None:
@@ -111,6 +115,10 @@ class Product:
     def sensing_end(self) -> datetime | None:
         """When sensing ended: aware, in UTC; None when unknown, or when the catalogue's text is no time."""
         return read_time(self.raw.end)
+
+    def bytes_to_move(self, *, is_part: bool) -> int | None:
+        """Return how many bytes its download moves: of its wanted members, or of the whole archive; None if unknown."""
+        return self.wanted if is_part else self.size
 
     def to_dict(self) -> dict[str, Any]:
         """Return the attributes by name, for a table in Python: times are datetimes, and `raw` is left out."""
@@ -193,7 +201,7 @@ class Outcome:
     Attributes
     ----------
     path
-        The verified archive; None when the product failed.
+        The verified archive, or the folder with its wanted members; None when the product failed.
     bytes
         Archive bytes transferred for it in this run, repeated ones included.
     seconds
@@ -221,6 +229,8 @@ class Outcome:
     def checksum(self, algorithm: str = "sha256") -> str:
         """Return the digest of the archive in hexadecimal digits; the file is read for it now, once.
 
+        Those of the members in a folder are in its ``parts.json``.
+
         Parameters
         ----------
         algorithm
@@ -229,7 +239,7 @@ class Outcome:
         Raises
         ------
         ValueError
-            The product failed, so there is no archive.
+            The product failed, or only members of it were wanted, so there is no archive.
         OSError
             The archive cannot be read, or has gone.
         """
@@ -237,6 +247,11 @@ class Outcome:
 
         if self.path is None:
             raise ValueError(f"{self.product.identifier} has no archive: {self.error}")
+        if self.path.is_dir():
+            raise ValueError(
+                f"{self.path} is a folder with members of the archive, not the archive; its parts.json has the SHA-256 "
+                "of each"
+            )
         with self.path.open("rb") as file:
             return hashlib.file_digest(file, algorithm).hexdigest()
 
@@ -247,6 +262,7 @@ class Outcome:
             "status": str(self.status),
             "why": self.reason if self.error is None else f"{type(self.error).__name__}: {self.error}",
             "path": self.path,
+            "members": self.members,
             "moved": moved,
             "requests": self.attempts or None,
         }

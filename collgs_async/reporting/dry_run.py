@@ -24,12 +24,15 @@ class DryRunReport:
     """Collects what would be done in little memory; its file has the form of a run's report.
 
     The status of a product that would be fetched is ``planned``, with the reason ``fetch`` or ``resume``, and its bytes
-    are the length of the archive; None while that is unknown. A context manager, which drops the spool.
+    are the length of the archive, or what its wanted members take of it; None while that is unknown. A context manager,
+    which drops the spool.
 
     Parameters
     ----------
     path
         As for `RunReportWriter`.
+    is_part
+        Whether only parts of the archives are wanted.
 
     Raises
     ------
@@ -37,8 +40,9 @@ class DryRunReport:
         No report can be written there.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, is_part: bool = False) -> None:
         self._path = path
+        self._is_part = is_part
         self._spool = open_spool(path)
         self._counts: Counter[str] = Counter()
         self._bytes: int | None = 0
@@ -72,9 +76,9 @@ class DryRunReport:
             entry = product_entry(Outcome(product, Status.FAILED, error=NotAvailableError(problem)))
         else:
             would_be = Outcome(product, Status.DOWNLOADED, path, reason=action)
-            entry = product_entry(would_be) | {"status": "planned", "bytes": product.size}
-            known = self._bytes is not None and product.size is not None
-            self._bytes = (self._bytes or 0) + (product.size or 0) if known else None
+            moved = product.bytes_to_move(is_part=self._is_part)
+            entry = product_entry(would_be) | {"status": "planned", "bytes": moved}
+            self._bytes = None if self._bytes is None or moved is None else self._bytes + moved
         self._counts[entry["status"]] += 1
         try:
             self._spool.write(encoded(entry) + b"\n")

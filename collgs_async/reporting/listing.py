@@ -299,6 +299,10 @@ def _size(product: Product) -> str:
     return _UNKNOWN if product.size is None else format_bytes(product.size)
 
 
+def _wanted(product: Product) -> str:
+    return _UNKNOWN if product.wanted is None else format_bytes(product.wanted)
+
+
 def _overlap(product: Product) -> str:
     return _UNKNOWN if product.overlap is None else f"{product.overlap:.1f}"
 
@@ -308,6 +312,7 @@ _CLOUD = _Column("cloud %", ">7", _cloud)
 _ORBIT = _Column("orbit", "<8", _orbit)
 _OVERLAP = _Column("area %", ">6", _overlap)
 _SIZE = _Column("size", ">8", _size)
+_WANTED = _Column("wanted", ">8", _wanted)
 
-_DETAILS: tuple[_Column, ...] = (_START, _CLOUD, _ORBIT, _OVERLAP, _SIZE)
-_BY_WEIGHT: tuple[_Column, ...] = (_CLOUD, _OVERLAP, _SIZE, _ORBIT, _START)
+_DETAILS: tuple[_Column, ...] = (_START, _CLOUD, _ORBIT, _OVERLAP, _WANTED, _SIZE)
+_BY_WEIGHT: tuple[_Column, ...] = (_WANTED, _CLOUD, _OVERLAP, _SIZE, _ORBIT, _START)

@@ -24,7 +24,7 @@ KEYS: Final[dict[str, Callable[[Product], Any]]] = {
     "cloud": lambda product: _finite(product.cloud_cover),
     "orbit": lambda product: product.orbit_number,
     "overlap": lambda product: _finite(product.overlap),
-    "size": lambda product: product.size,
+    "size": lambda product: product.size if product.wanted is None else product.wanted,
     "identifier": lambda product: product.identifier,
 }
 """Sort keys; an unknown value is None, and sorts last."""

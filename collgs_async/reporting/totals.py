@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from collgs_async.models.facts import sensing_time
+from collgs_async.models.member_list import share_of
 from collgs_async.models.sentinel import parse
 from collgs_async.models.text import format_bytes
 from collgs_async.selection.filters import closing_iter
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable
     from datetime import datetime
 
+    from collgs_async.models.member_list import MemberList
     from collgs_async.models.product import Product
 
 __all__ = ["ListingTotals"]
@@ -27,25 +29,35 @@ class ListingTotals:
     ----------
     count
         The number of products.
+    is_part
+        Whether only parts of the archives are wanted.
     bytes, sized
-        The sum of the known sizes, and their number.
+        The sum of the bytes to move, where known, and the number of products for which they are.
+    archives
+        The sum of the sizes of these archives.
     first, last
         The earliest and the latest sensing time; None while none is known.
     skipped
         The number of products that a run would skip, since they are complete.
     here
-        Bytes on disk of unfinished archives.
+        Bytes on disk of unfinished archives, or of wanted members.
+    to_extract, largest
+        Of parts: bytes of the members still to be extracted, and the most that are to be fetched of one archive.
     actions
         What a run would do about each product, by identifier.
     """
 
+    is_part: bool = False
     count: int = 0
     bytes: int = 0
     sized: int = 0
+    archives: int = 0
     first: datetime | None = None
     last: datetime | None = None
     skipped: int = 0
     here: int = 0
+    to_extract: int = 0
+    largest: int = 0
     actions: dict[str, str] = field(default_factory=dict)
 
     async def over(
@@ -54,15 +66,18 @@ class ListingTotals:
         """Yield products while counting them, and optionally keep them."""
         async with closing_iter(products) as source:
             async for product in source:
-                self._add(product)
+                self.add(product)
                 if kept is not None:
                     kept.append(product)
                 yield product
 
-    def _add(self, product: Product) -> None:
+    def add(self, product: Product) -> None:
+        """Count a product."""
         self.count += 1
-        if product.size is not None:
-            self.bytes += product.size
+        moved = product.bytes_to_move(is_part=self.is_part)
+        if moved is not None:
+            self.bytes += moved
+            self.archives += product.size or 0
             self.sized += 1
         if moment := sensing_time(product, parse(product.identifier)):
             self.first = min(self.first or moment, moment)
@@ -78,11 +93,29 @@ class ListingTotals:
 
     @property
     def size(self) -> str:
-        """The total size, or that of the products whose size is known."""
+        """The bytes to move, or those of the products for which they are known."""
         if not self.sized:
             return "size not known (--sizes asks the store)"
         unknown = self.count - self.sized
-        return format_bytes(self.bytes) + (f" and {unknown} of unknown size" if unknown else "")
+        known = share_of(self.bytes, self.archives) if self.is_part else format_bytes(self.bytes)
+        return known + (f" and {unknown} of unknown size" if unknown else "")
+
+    def add_members(self, members: MemberList) -> None:
+        """Count what the disk has and needs for the wanted members of an archive."""
+        self.here += members.here_bytes
+        self.to_extract += members.missing_on_disk
+        self.largest = max(self.largest, members.wanted_bytes - members.here_bytes)
+
+    def disk_needed(self, workers: int, *, keep_part: bool) -> int:
+        """Return the bytes that the download will add to the disk.
+
+        What is fetched of an archive is there beside its members until these are extracted, of one archive for each
+        worker, or of all with `keep_part`.
+        """
+        to_move = max(0, self.bytes - self.here)
+        if not self.is_part:
+            return to_move
+        return self.to_extract + (to_move if keep_part else min(to_move, workers * self.largest))
 
     def words(self, total: int | None, *, dry_run: bool) -> str:
         """Summarise the listing in a line.

@@ -147,6 +147,12 @@ class Plan:
         unwanted = [*left_out, *twins, *lacking]
         return cls.of(catalogue, by_name.values(), unwanted, parameters=parameters, selection=selection, wish=wish)
 
+    def with_wish(self, wish: Wish) -> Self:
+        """Return the plan with another wish; without the bytes of the former one, if it differs."""
+        if wish == self.wish:
+            return self
+        return replace(self, wish=wish, products=tuple(replace(one, wanted=None) for one in self.products))
+
     @classmethod
     def read(cls, path: Path) -> Self:
         """Read a plan from a file.
@@ -203,7 +209,8 @@ class Plan:
         from collgs_async.models.tables import facts_table, rows_table
 
         reasons = Counter(one.kind or one.reason for one in self.left_out)
-        sizes = [product.size for product in self.products if product.size is not None]
+        known = (product.bytes_to_move(is_part=bool(self.wish)) for product in self.products)
+        sizes = [size for size in known if size is not None]
         facts = {
             "catalogue": self.catalogue,
             **{str(name): value for name, value in self.parameters.items()},

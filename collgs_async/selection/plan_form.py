@@ -153,6 +153,7 @@ _PRODUCT: Final = _object(
         "orbit_number": _or_null(_WHOLE),
         "platform": _or_null(_TEXT),
         "size": _or_null(_SIZE),
+        "wanted": _or_null(_SIZE),
         "quicklook": _or_null(_ADDRESS),
         "problem": _or_null(_TEXT),
         "overlap": _or_null(_NUMBER),

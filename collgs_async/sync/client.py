@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collgs_async.config.settings import Config
     from collgs_async.http.auth import Identity
     from collgs_async.http.credentials import Credentials
+    from collgs_async.models.member_list import MemberList
     from collgs_async.models.product import Outcome, Product, Report
     from collgs_async.models.progress import GivenProgress
     from collgs_async.selection.filters import Excluded
@@ -121,6 +122,14 @@ class SyncClient:
     def fetch_sizes(self, products: Iterable[Product]) -> Generator[Product, None, None]:
         """Yield each product with its ``size`` in bytes; see `Client.fetch_sizes`."""
         return iterate(self._client.fetch_sizes(to_async(products)), self._thread)
+
+    def list_members(self, product: Product) -> MemberList:
+        """List the members of a product's archive, and which of them are wanted; see `Client.list_members`."""
+        return self._thread.call(self._client.list_members(product))
+
+    def fetch_members(self, products: Iterable[Product]) -> Generator[tuple[Product, MemberList | None], None, None]:
+        """Yield each product with the list of its archive's members; see `Client.fetch_members`."""
+        return iterate(self._client.fetch_members(to_async(products)), self._thread)
 
     def fetch_quicklooks(
         self, products: Iterable[Product], *, largest: int = 8 * 2**20

@@ -29,7 +29,7 @@ from collgs_async.storage.verify import Level
 from collgs_async.transfer.archive_download import ArchiveDownload
 from collgs_async.transfer.helpers import IDLE_POLL
 from collgs_async.transfer.history import History
-from collgs_async.transfer.holdings import Holdings
+from collgs_async.transfer.holdings import Holdings, refuse_unavailable
 from collgs_async.transfer.internals import is_known_loop
 from collgs_async.transfer.job import DownloadJob, JobSettings
 from collgs_async.transfer.outcome_log import log_outcome
@@ -186,8 +186,13 @@ class Downloader:
         self._waits.for_product(history, waits=True)
         self._progress.delayed(product, later.why, seconds=later.seconds or None)
 
-    async def directory(self, product: Product) -> Directory:
+    async def directory(self, product: Product) -> tuple[Directory, int]:
         """Read the central directory of a product's archive in the store, mostly by one request for 64 KiB.
+
+        Returns
+        -------
+        tuple
+            The directory, and the length of the archive in bytes.
 
         Raises
         ------
@@ -198,13 +203,14 @@ class Downloader:
         TransferError
             The connection or the server failed.
         """
+        refuse_unavailable(product)
         history = History()
         while True:
             with TemporaryDirectory(prefix="collgs-") as folder:
                 part = PartFile(Path(folder) / "archive.zip", self._disk.executor)
                 job = PartsJob(product, part, wish=Wish(), **self._settings(history, standalone=True))
                 try:
-                    return await read_directory(job, self._scheduler.run, self._disk)
+                    return await read_directory(job, self._scheduler.run, self._disk), job.size or 0
                 except PutOff as later:
                     job.save_counters()
                     self._wait(product, history, later)

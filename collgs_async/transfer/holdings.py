@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collgs_async.storage.part import PartFile
     from collgs_async.transfer.job import DownloadJob
 
-__all__ = ["Holdings"]
+__all__ = ["Holdings", "refuse_unavailable"]
 
 log = logging.getLogger("collgs_async")
 
@@ -87,7 +87,7 @@ class Holdings:
         """
         product, part, wish = job.product, job.part, job.wish
         if product.is_twin:
-            raise NotAvailableError(product.problem or "another product has its name")
+            refuse_unavailable(product)
         if damaged is None and (former := self._former_archive(product)):
             with suppress(FileNotFoundError):  # another run has renamed it already
                 former.replace(part.final)
@@ -95,8 +95,7 @@ class Holdings:
         if damaged is None and self._inspect(product, part.final, wish) is Action.SKIP:
             _remove_stale_lock(part.lock)
             return EXISTS
-        if product.url is None:
-            raise NotAvailableError(product.problem or "the catalogue gives no download link for it")
+        refuse_unavailable(product)
         if not part.lock.acquire():
             return ELSEWHERE
         # The previous owner of the lock may have finished the archive since it was inspected above.
@@ -144,6 +143,14 @@ class Holdings:
             return action
         tree = PartsTree(parts_folder(final))
         return Action.SKIP if has_members(tree, wish, product.identifier, self._stop) else action
+
+
+def refuse_unavailable(product: Product) -> None:
+    """Raise a NotAvailableError if a product has no link, or another one has its name."""
+    if product.is_twin:
+        raise NotAvailableError(product.problem or "another product has its name")
+    if product.url is None:
+        raise NotAvailableError(product.problem or "the catalogue gives no download link for it")
 
 
 def _version(path: Path) -> tuple[int, ...] | None:

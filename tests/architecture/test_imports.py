@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import builtins
 import collections.abc
+import inspect
 import re
 from contextlib import suppress
 from functools import cache
@@ -149,7 +150,7 @@ def test_what_a_client_takes_and_returns_is_public() -> None:
     public = set(collgs_async.__all__)
     standard = {name for name in vars(builtins) if name[0].islower()} | set(collections.abc.__all__)
     fronts = (Client, Catalogue, SyncClient, SyncCatalogue)
-    methods = [value for front in fronts for name, value in vars(front).items() if not name.startswith("_")]
+    methods = [value for front in fronts for name, value in inspect.getmembers(front) if not name.startswith("_")]
     types = [text for method in methods if callable(method) for text in method.__annotations__.values()]
     names = {name for text in types for name in re.findall(r"[A-Za-z_]+", text)}
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import ExitStack
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from collgs_async.cli.nothing import describe_nothing
@@ -31,7 +30,7 @@ async def download(config: Config, args: Namespace, console: ConsoleHandler, pla
     """Download all matching products, or those of a plan."""
     _check_listing_flags(args)
     if plan is not None:
-        plan = replace(plan, wish=config.parts.wish)
+        plan = plan.with_wish(config.parts.wish)
     if args.dry_run:
         from collgs_async.cli.commands.search import search
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import shutil
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from collgs_async.models.product import Report
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collgs_async.selection.planned import PlannedProducts
     from collgs_async.selection.search import SelectedProducts
 
-__all__ = ["NoListing", "incomplete", "log_free_space", "of_search", "recorded"]
+__all__ = ["NoListing", "incomplete", "log_free_space", "of_search", "recorded", "sized"]
 
 log = logging.getLogger("collgs_async")
 
@@ -63,6 +64,22 @@ async def recorded(
         async for product in source:
             action = totals.actions[product.identifier]
             report.record(product, client.path_for(product), "resume" if action == "resume" else "fetch")
+            yield product
+
+
+async def sized(
+    client: Client, products: AsyncGenerator[Product, None], totals: ListingTotals
+) -> AsyncGenerator[Product, None]:
+    """Yield the products with their sizes; where only parts are wanted, count what is here of these."""
+    if not client.config.parts.wish:
+        async with aclosing(client.fetch_sizes(products)) as source:
+            async for product in source:
+                yield product
+        return
+    async with aclosing(client.fetch_members(products)) as listed:
+        async for product, members in listed:
+            if members is not None:
+                totals.add_members(members)
             yield product
 
 

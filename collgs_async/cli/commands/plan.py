@@ -12,8 +12,9 @@ from collgs_async.client import Client
 from collgs_async.config.settings import Config, Selection
 from collgs_async.errors import ConfigError
 from collgs_async.http.messages import printable
-from collgs_async.models.text import format_bytes, plural
+from collgs_async.models.text import plural
 from collgs_async.reporting.summary import excluded_line, missing_lines
+from collgs_async.reporting.totals import ListingTotals
 from collgs_async.selection.plan import MISSING, TWIN, Plan
 from collgs_async.selection.plan_diff import compare
 from collgs_async.storage.atomic import STDOUT, unwritable_kind
@@ -104,7 +105,7 @@ def _summary(plan: Plan) -> str:
     number = plural(len(plan.products), "product")
     days = sorted(product.raw.start[:10] for product in plan.products if product.raw.start)
     span = f", sensed {' to '.join(dict.fromkeys((days[0], days[-1])))}" if days else ""
-    sizes = [product.size for product in plan.products if product.size is not None]
-    unknown = len(plan.products) - len(sizes)
-    size = f", {format_bytes(sum(sizes))}{f' and {unknown} of unknown size' if unknown else ''}" if sizes else ""
-    return number + span + size
+    totals = ListingTotals(is_part=bool(plan.wish))
+    for product in plan.products:
+        totals.add(product)
+    return f"{number}{span}{f', {totals.size}' if totals.sized else ''}"

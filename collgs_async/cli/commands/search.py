@@ -10,7 +10,7 @@ from collections import Counter
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-from collgs_async.cli.commands.dry_run import NoListing, incomplete, log_free_space, of_search, recorded
+from collgs_async.cli.commands.dry_run import NoListing, incomplete, log_free_space, of_search, recorded, sized
 from collgs_async.cli.commands.map import check_place, download_command, read_background, write_map
 from collgs_async.cli.nothing import describe_nothing
 from collgs_async.client import Client
@@ -49,7 +49,7 @@ async def search(config: Config, args: Namespace, plan: Plan | None = None) -> i
     """List matching products, or those of a plan, on stdout; in a dry run, only those to download."""
     if not (args.dry_run and getattr(args, "report", None)):
         return await _list(config, args, plan, None, sys.stdout)
-    with DryRunReport(args.report) as report:
+    with DryRunReport(args.report, is_part=bool(config.parts.wish)) as report:
         # A report on standard output is all that is written there.
         return await _list(config, args, plan, report, NoListing() if args.report == STDOUT else sys.stdout)
 
@@ -60,7 +60,7 @@ async def _list(config: Config, args: Namespace, plan: Plan | None, report: DryR
     order = read_order(args.sort) if args.sort else None
     place = check_place(args.map) if args.map else None
     background = read_background(args)
-    totals = ListingTotals()
+    totals = ListingTotals(is_part=bool(config.parts.wish))
     kept: list[Product] = []
     error: CatalogueError | None = None
     async with Client(config) as client:
@@ -69,7 +69,7 @@ async def _list(config: Config, args: Namespace, plan: Plan | None, report: DryR
             await selected.prepare()
         products = incomplete(client, selected, totals, report) if dry_run else aiter(selected)
         if args.sizes:
-            products = client.fetch_sizes(products)
+            products = sized(client, products, totals)
         if order:
             products = sort_by(products, order)
         products = totals.over(products, kept=kept if place else None)
@@ -108,7 +108,8 @@ async def _conclude(
         log.error("%s", error)
         return 1
     if dry_run and totals.bytes:
-        log_free_space(client.config.output_directory, totals.bytes - totals.here)
+        workers, keep_part = client.config.download_options.workers, client.config.parts.keep_part
+        log_free_space(client.config.output_directory, totals.disk_needed(workers, keep_part=keep_part))
     words = totals.words(selected.total, dry_run=dry_run)
     log.info("%s%s", words, f". {excluded_line(selected.excluded)}" if selected.excluded else "")
     if selected.missing:

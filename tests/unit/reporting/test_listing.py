@@ -56,10 +56,11 @@ KEYS = [
     "size",
     "overlap",
     "quicklook",
+    "wanted",
     "footprint",
     "problem",
 ]
-FLAT_KEYS = [key for key in KEYS if key != "footprint"]
+FLAT_KEYS = [key for key in KEYS if key not in {"footprint", "wanted"}] + ["wanted"]
 JSON_FORMATS = ("json", "geojson")
 
 
