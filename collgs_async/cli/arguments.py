@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 from collgs_async import __version__
 from collgs_async.cli.topics import TOPICS
 from collgs_async.config.paths import read_path
+from collgs_async.config.settings import BY_KEY
 from collgs_async.models.parameter_values import quote_value
 from collgs_async.reporting.listing import FORMATS
+from collgs_async.reporting.member_listing import MEMBER_FORMATS
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -96,6 +98,21 @@ def _add_describe(parser: ArgumentParser) -> None:
     _add_collections(parser)
 
 
+def _add_ls(parser: ArgumentParser) -> None:
+    add = parser.add_argument_group("the archives").add_argument
+    add("products", metavar="PRODUCT", nargs="*", help="identifiers of products")
+    _add_setting(add, "selection.ids")
+    _add_setting(add, "parameters.parentIdentifier", " (default: what an identifier tells)")
+    add = parser.add_argument_group("the list").add_argument
+    add("--format", **_one_of(*MEMBER_FORMATS), default="table", help="how to list (default: table)")
+
+
+def _add_setting(add: Callable[..., object], key: str, more: str = "") -> None:
+    """Add one setting of a group of which the command takes no other."""
+    option = BY_KEY[key]
+    add(*option.flags, dest=key, metavar=option.metavar, help=f"{option.help}{more}")
+
+
 def _add_plan(parser: ArgumentParser) -> None:
     add = parser.add_argument_group("the plan").add_argument
     add("file", **_FILE, nargs="?", help="the plan to write, as JSON")
@@ -174,6 +191,7 @@ OWN_ARGUMENTS: Final[dict[str, Callable[[ArgumentParser], None]]] = {
     "search": _add_search,
     "collections": _add_collections,
     "describe": _add_describe,
+    "ls": _add_ls,
     "plan": _add_plan,
     "download": _add_download,
     "verify": _add_verify,

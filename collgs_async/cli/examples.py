@@ -33,6 +33,10 @@ EXAMPLES: Final[dict[str, dict[str, str]]] = {
         "the pictures of the five newest scenes": "collgs-async quicklooks --collection S2_MSIL2A -n 5 -o previews",
         "which ones there would be": "collgs-async quicklooks --collection S2_MSIL2A -n 5 --dry-run",
     },
+    "ls": {
+        "which files the archives of chosen products have": "collgs-async ls --ids chosen.txt",
+        "what one band of them would take": "collgs-async ls --ids chosen.txt --bands B02",
+    },
     "plan": {
         "choose, and write it down": "collgs-async plan plan.json --collection S2_MSIL2A --bbox 5.7,49.4,6.6,50.2",
         "pull exactly that, here or elsewhere": "collgs-async --plan plan.json -o luxembourg",

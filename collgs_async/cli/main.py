@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from collgs_async.cli.console import ConsoleHandler, run_with_signals
 from collgs_async.cli.parser import parse
-from collgs_async.cli.settings import has_selection, read_config, read_plan_settings, read_settings
+from collgs_async.cli.settings import has_selection, read_config, read_named, read_plan_settings, read_settings
 from collgs_async.errors import CollgsError, ConfigError
 from collgs_async.http.tls import import_aiohttp
 
@@ -25,7 +25,7 @@ log = logging.getLogger("collgs_async")
 _LOCAL: Final = frozenset({"help", "completion", "init", "verify"})
 """Commands that need no network, except for `verify --repair`."""
 
-_LISTINGS: Final = frozenset({"search", "collections", "describe"})
+_LISTINGS: Final = frozenset({"search", "collections", "describe", "ls"})
 
 
 def entry_point() -> None:
@@ -149,10 +149,25 @@ def dispatch(args: Namespace, console: ConsoleHandler) -> int:
             from collgs_async.cli.commands.verify import read_verify, verify
 
             return run_with_signals(verify(*read_verify(args), args, console))
+        case "plan":
+            return _plan(args)
+        case "download":
+            return _download(args, console)
+        case _:
+            return _list(args)
+
+
+def _list(args: Namespace) -> int:
+    """List what the catalogue or the store has."""
+    match args.command:
         case "search":
             from collgs_async.cli.commands.search import search
 
             return run_with_signals(search(read_config(args, has_parts=True), args))
+        case "ls":
+            from collgs_async.cli.commands.members import list_members
+
+            return run_with_signals(list_members(*read_named(args), args.format))
         case "quicklooks":
             from collgs_async.cli.commands.search import quicklooks
 
@@ -161,15 +176,11 @@ def dispatch(args: Namespace, console: ConsoleHandler) -> int:
             from collgs_async.cli.commands.catalogue import collections
 
             return run_with_signals(collections(read_settings(args), args.format))
-        case "describe":
+        case _:
             from collgs_async.cli.commands.catalogue import describe
 
             named = {"parameters.parentIdentifier": args.name} if args.name else {}
             return run_with_signals(describe(read_config(args, named), args.format))
-        case "plan":
-            return _plan(args)
-        case _:
-            return _download(args, console)
 
 
 def _plan(args: Namespace) -> int:

@@ -102,6 +102,7 @@ COMMANDS: Final = {
     "collections": Command("choose", "list the collections of the catalogue", ("connection",)),
     "describe": Command("choose", "show what can be asked of a collection", ("connection",)),
     "quicklooks": Command("choose", "save small pictures of what matches", ("selection", "output", "connection")),
+    "ls": Command("choose", "list the files within an archive that is in the store", ("parts", "connection")),
     "plan": Command(
         "choose",
         "write down what would be pulled, for --plan, or compare plans",
@@ -137,7 +138,8 @@ def _root() -> _Root:
             OWN_ARGUMENTS[name](parser)
         _add_settings(parser, command.shown)
         operands = [action for action in parser._actions if not action.option_strings]  # noqa: SLF001
-        words = [f"[{one.metavar}]" if one.nargs == "?" else str(one.metavar) for one in operands]
+        forms = {"?": "[{}]", "*": "[{} ...]"}
+        words = [forms.get(str(one.nargs), "{}").format(one.metavar) for one in operands]
         parser.usage = " ".join(["collgs-async", name, *words, "[OPTIONS]"])
     root.commands = commands.choices
     return root

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collgs_async.config.settings import Config
     from collgs_async.selection.plan import Plan
 
-__all__ = ["DEFAULT_CONFIG", "has_selection", "read_config", "read_plan_settings", "read_settings"]
+__all__ = ["DEFAULT_CONFIG", "has_selection", "read_config", "read_named", "read_plan_settings", "read_settings"]
 
 log = logging.getLogger("collgs_async")
 
@@ -109,11 +109,51 @@ def read_config(args: Namespace, more: Mapping[str, object] | None = None, *, ha
     for note in config.query.notes if config.query else ():
         key, space, words = note.partition(" ")
         log.info("note: %s", typed.get(f"parameters.{key}", key) + space + words)
+    return _with_standard_input(config)
+
+
+def read_named(args: Namespace) -> tuple[dict[str, tuple[str, ...]], Config]:
+    """Load the settings of a command on named products; return these by collection, and the settings.
+
+    The names are arguments, or those of ``--ids``. Where no collection is set, the name of a product tells it.
+
+    Raises
+    ------
+    ConfigError
+        A name or a setting is invalid, there is no name, or its collection is not known.
+    """
+    from collgs_async.models.product_types import usual_collection
+    from collgs_async.models.sentinel import recognise
+    from collgs_async.selection.bands import check_wish
+    from collgs_async.selection.identifiers import read_identifiers
+
+    config = _with_standard_input(read_settings(args, has_parts=True))
+    if not (args.products or config.selection.ids):
+        raise ConfigError(f"{args.command}: expected the identifier of a product, or --ids, found none")
+    names = read_identifiers(args.products, place="PRODUCT") if args.products else ()
+    listed = read_identifiers(config.selection.ids) if config.selection.ids else ()
+    found: dict[str, tuple[str, ...]] = {}
+    for name in dict.fromkeys([*names, *listed]):
+        if config.query:
+            collection = config.query.collection
+        elif known := recognise(name):
+            collection = usual_collection(known)
+        else:
+            raise ConfigError(f"--collection: expected that of {name}, whose name does not tell it, found none")
+        found[collection] = (*found.get(collection, ()), name)
+    try:
+        check_wish(config.parts.wish, list(found))
+    except ValueError as error:
+        raise ConfigError(f"--{error}") from None
+    return found, config
+
+
+def _with_standard_input(config: Config) -> Config:
+    """Read the identifiers on standard input now: waiting for them could not be interrupted later."""
     if config.selection.ids != "-":
         return config
     from collgs_async.selection.identifiers import read_identifiers
 
-    # Read standard input now: waiting for it could not be interrupted later.
     return replace(config, selection=replace(config.selection, ids=read_identifiers("-")))
 
 

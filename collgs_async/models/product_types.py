@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collgs_async.models.sentinel import Name
 
-__all__ = ["kind", "kinds"]
+__all__ = ["kind", "kinds", "usual_collection"]
 
 _MISSION = re.compile("(?:S1_(?:SAR_)?|S2_|S3_(?=(?:OL|SL|SR|SY|DO|MW|GN|TM)_)|S5P_|S6_(?=P))(?=.)")
 _OPTICAL = re.compile("(?:S2_?)?(?:MSI_?)?(?:LEVEL_?|L)?(1A|1B|1C|2A|2AP)(?:_(?:DS|GR|TL))?")
@@ -22,6 +22,14 @@ def kind(word: str) -> str:
     if optical := _OPTICAL.fullmatch(text):
         return f"S2MSI{optical[1]}"
     return "ETA" if text == "ETAD" else text
+
+
+def usual_collection(name: Name) -> str:
+    """Return the collection that CollGS keeps such products in: ``S2_MSIL2A``, ``S1_SAR_GRD``, ``S3_OL_1_EFR``."""
+    if name.mission == "S2":
+        return f"S2_MSIL{name.level}"
+    between = "_SAR_" if name.mission == "S1" else "_"
+    return f"{name.mission}{between}{name.product_type.rstrip('_')}"
 
 
 def kinds(name: Name | None, entry: str | None) -> frozenset[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import unicodedata
 from typing import Final
 
-__all__ = ["cut", "elide", "from_a_letter", "pad", "text_width", "wrap"]
+__all__ = ["cut", "elide", "elide_start", "from_a_letter", "pad", "text_width", "wrap"]
 
 _EMOJI_STYLE: Final = "\ufe0f"
 """Makes a narrow character before it a wide one, so that it counts as a column itself."""
@@ -64,6 +64,13 @@ def elide(text: str, width: int | None) -> str:
     tail = (width - 1) // 2
     end = from_a_letter(cut(text[::-1], tail)[::-1])
     return f"{cut(text, width - 1 - tail)}…{end}"
+
+
+def elide_start(text: str, width: int) -> str:
+    """Replace the beginning of a text with ``…`` when it takes more than `width` columns (1 or more)."""
+    if text_width(text) <= width:
+        return text
+    return f"…{from_a_letter(cut(text[::-1], width - 1)[::-1])}"
 
 
 def from_a_letter(text: str) -> str:

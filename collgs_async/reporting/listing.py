@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from collgs_async.models.product import Product
 
-__all__ = ["FORMATS", "write_listing"]
+__all__ = ["FORMATS", "csv_line", "write_listing"]
 
 FORMATS: tuple[str, ...] = ("table", "json", "jsonl", "geojson", "stac", "csv", "urls")
 
@@ -163,7 +163,7 @@ def _layout(name: str, action: Callable[[Product], str] | None) -> _Layout:
             return _Layout(line, '{"type": "FeatureCollection", "features": [', ",", "\n]}\n")
         case "csv":
             columns = (*(("action",) if action else ()), *FLAT_FIELDS, "WKT")  # the name by which GDAL knows geometry
-            return _Layout(lambda product: _csv_line(_cells(product, action)), _csv_line(columns))
+            return _Layout(lambda product: csv_line(_cells(product, action)), csv_line(columns))
         case "urls":
             return _Layout(_url_line)
         case _:
@@ -202,7 +202,8 @@ def _item_line(product: Product, action: Callable[[Product], str] | None) -> str
     return "\n" + json_text(item)
 
 
-def _csv_line(cells: Iterable[object]) -> str:
+def csv_line(cells: Iterable[object]) -> str:
+    """Return a line of CSV, whose text no spreadsheet takes for a formula."""
     line = io.StringIO()
     csv.writer(line, lineterminator="\n").writerow(_cell(value) if isinstance(value, str) else value for value in cells)
     return line.getvalue()

@@ -29,7 +29,7 @@ def bare(identifier: str) -> str:
     return _SUFFIX.sub("", identifier)
 
 
-def read_identifiers(source: str | Path | Sequence[str]) -> tuple[str, ...]:
+def read_identifiers(source: str | Path | Sequence[str], *, place: str = "selection.ids") -> tuple[str, ...]:
     """Read identifiers in order, without duplicates.
 
     Parameters
@@ -38,6 +38,8 @@ def read_identifiers(source: str | Path | Sequence[str]) -> tuple[str, ...]:
         A file name, ``-`` for standard input, or the identifiers themselves. A file separates them by blanks, commas or
         line ends; a ``#`` begins a comment, and the suffixes ``.zip`` and ``.SAFE`` are dropped. The name of a Sentinel
         product may be in any case, and at the end of a path or a URL.
+    place
+        What messages call identifiers that are given themselves.
 
     Raises
     ------
@@ -47,7 +49,7 @@ def read_identifiers(source: str | Path | Sequence[str]) -> tuple[str, ...]:
     if isinstance(source, str | Path):
         place, words = ("standard input" if source == STDIN else str(source)), _words(_text(source))
     else:
-        place, words = "selection.ids", ((number, word) for number, word in enumerate(source, start=1))
+        words = iter(enumerate(source, start=1))
     found = tuple(dict.fromkeys(_checked(words, place)))
     if not found:
         raise ConfigError(f"{place}: expected identifiers, one a line, found none")

@@ -187,6 +187,9 @@ async def test_an_example_does_what_it_says(
         await run_cli("plan", "plan.json", "--collection", "S2_MSIL2A", **environ)
     if name == "verify":
         await run_cli("--collection", "S2_MSIL2A", **environ)
+    if name == "ls":
+        names = [scene.identifier for scene in site.server.scenes if scene.collection == "S2_MSIL2A"]
+        (run_cli.folder / "chosen.txt").write_text("\n".join(names[:2]))
     if "config.json" in words and "-c" in words:
         (run_cli.folder / "config.json").write_text('{"parameters": {"parentIdentifier": "S2_MSIL2A"}}')
 

@@ -17,13 +17,13 @@ import pytest
 
 from collgs_async import Config, Product, Products, Selection, Wish, sync
 from collgs_async.cli.commands import map as map_command
-from collgs_async.cli.commands.catalogue import _write_table as write_table
 from collgs_async.cli.parser import parse
 from collgs_async.demo.dialects import Dialect
 from collgs_async.demo.faults import QUICKLOOK_FAULTS
 from collgs_async.demo.scenes import make_scenes
 from collgs_async.errors import CatalogueError, ConfigError
 from collgs_async.reporting.ordering import read_order, sort_by
+from collgs_async.reporting.table import write_table
 from tests.conftest import level2_scenes
 from tests.support.chromium import running_chromium
 
@@ -435,7 +435,7 @@ async def test_a_quicklook_that_cannot_be_had_is_named_and_the_others_are_saved(
 
 
 def test_a_table_of_the_catalogue_has_no_column_of_dashes(capsys: pytest.CaptureFixture[str]) -> None:
-    write_table(["name", "since", "what"], [["A", "-", "漢字"], ["B", "-", "-"]])
+    write_table(["name", "since", "what"], [["A", "-", "漢字"], ["B", "-", "-"]], sys.stdout)
     assert ["name  what", "A     漢字", "B     -"] == capsys.readouterr().out.splitlines()
 
 

@@ -8,6 +8,7 @@ import io
 import json
 import logging
 import re
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +18,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from collgs_async.cli.commands.catalogue import _write_table
 from collgs_async.cli.console import ConsoleHandler
 from collgs_async.errors import CatalogueError, TransferError
 from collgs_async.http.messages import json_text, printable
@@ -27,6 +27,7 @@ from collgs_async.reporting.map.page import page
 from collgs_async.reporting.names import short_name
 from collgs_async.reporting.run_report import RunReportWriter
 from collgs_async.reporting.summary import excluded_line, summary_lines
+from collgs_async.reporting.table import write_table
 from collgs_async.selection.plan import Plan, PlanExclusion
 from collgs_async.selection.plan_diff import compare
 from tests.conftest import level2_scenes
@@ -235,7 +236,7 @@ def test_json_is_the_same_json(value: Any) -> None:
 
 
 def test_tables_of_the_catalogue(capsys: pytest.CaptureFixture[str]) -> None:
-    _write_table(["a", "b"], [[EXAMPLE, "\n\t"]])
+    write_table(["a", "b"], [[EXAMPLE, "\n\t"]], sys.stdout)
 
     hold_printable(capsys.readouterr().out)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shutil
 import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -12,14 +11,11 @@ from typing import TYPE_CHECKING
 from collgs_async.cli.known_collections import keep_names
 from collgs_async.client import Client
 from collgs_async.config.settings import OPTIONS
-from collgs_async.http.messages import json_text, printable
+from collgs_async.http.messages import json_text
 from collgs_async.models.text import plural
-from collgs_async.models.width import cut, pad, text_width
-from collgs_async.reporting.colour import has_colour, paint
+from collgs_async.reporting.table import write_table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from collgs_async.catalogue.description import Description, Parameter
     from collgs_async.catalogue.response import Collection
     from collgs_async.config.settings import Config
@@ -48,7 +44,7 @@ async def collections(config: Config, form: str) -> int:
     if form == "json":
         sys.stdout.write(json_text([asdict(collection) for collection in found], indent=1) + "\n")
     else:
-        _write_table(["collection", "since", "what it is"], [_row(collection) for collection in found])
+        write_table(["collection", "since", "what it is"], [_row(collection) for collection in found], sys.stdout)
     log.info("%s", plural(len(found), "collection") if found else "the catalogue lists no collections")
     return 0
 
@@ -74,7 +70,7 @@ async def describe(config: Config, form: str) -> int:
         _write_json(collection, description)
         return 0
     rows = [_parameter(parameter) for parameter in description.parameters]
-    _write_table(["parameter", "set by", "values"], rows)
+    write_table(["parameter", "set by", "values"], rows, sys.stdout)
     most = description.page_maximum
     log.info(
         "%s of %s%s",
@@ -95,16 +91,3 @@ def _write_json(collection: str, description: Description) -> None:
     parameters = [asdict(parameter) for parameter in description.parameters]
     found = {"collection": collection, "page_maximum": description.page_maximum, "parameters": parameters}
     sys.stdout.write(json_text(found, indent=1) + "\n")
-
-
-def _write_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Write the columns that have values, as wide as these; on a terminal, lines are cut to its width."""
-    most = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    columns = [[printable(cell) for cell in column] for column in zip(titles, *rows, strict=True)]
-    columns = [column for column in columns if {*column[1:]} != {"-"}]
-    widths = [max(map(text_width, column)) for column in columns]
-    for number, line in enumerate(zip(*columns, strict=True) if rows else ()):
-        text = "  ".join(map(pad, line, widths)).rstrip()
-        text = text if most is None else cut(text, most)
-        bold = number == 0 and most is not None and has_colour(sys.stdout)
-        sys.stdout.write((paint(text, "bold") if bold else text) + "\n")

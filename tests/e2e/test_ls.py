@@ -1,0 +1,208 @@
+"""`collgs-async ls`, and listings of what the wanted members of archives take."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from collgs_async.demo.faults import FAULTS
+from collgs_async.demo.scenes import make_scenes
+from collgs_async.models.product_types import usual_collection
+from collgs_async.models.sentinel import parse
+from tests.conftest import level2_scenes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.conftest import CommandHere, Ended
+
+SIZE = 6_000_000
+
+
+async def ls(run_cli: CommandHere, site: Any, *words: object) -> Ended:
+    return await run_cli("ls", "--base-url", site.server.url, "--retries", 1, "-o", site.folder, *words)
+
+
+async def test_the_members_are_a_table_and_their_sum_a_message(serve: Callable[..., Any], run_cli: CommandHere) -> None:
+    [scene] = level2_scenes(1, size=SIZE)
+    site = await serve([scene])
+
+    ended = await ls(run_cli, site, scene.identifier, "--bands", "B02,SCL", "--resolution", 20)
+
+    lines = ended.out.splitlines()
+    assert ["band", "pixel", "size", "packed", "member"] == lines[0].split()
+    assert [("-", "MTD_MSIL2A.xml"), ("B02", "B02_20m.jp2"), ("SCL", "SCL_20m.jp2"), ("-", "MTD_TL.xml")] == [
+        (line.split()[0], line.replace("/", " ").replace("_B", " B").replace("_S", " S").split()[-1])
+        for line in lines[1:]
+    ]
+    assert f"{scene.identifier}: 4 of " in ended.err
+    assert (0, 1) == (ended.code, len(site.archive_hits()))
+
+
+async def test_without_a_wish_all_members_are_listed(serve: Callable[..., Any], run_cli: CommandHere) -> None:
+    [scene] = level2_scenes(1, size=SIZE)
+    site = await serve([scene])
+
+    ended = await ls(run_cli, site, scene.identifier, "--format", "json")
+
+    [archive] = json.loads(ended.out)
+    assert (scene.identifier, scene.size, None) == (archive["identifier"], archive["size"], archive["wanted"])
+    assert archive["count"] == len(archive["members"]) > 50
+    assert {"name", "size", "packed", "band", "resolution", "here"} == set(archive["members"][0])
+
+
+async def test_several_are_listed_and_what_fails_is_named_and_is_exit_code_1(
+    serve: Callable[..., Any], run_cli: CommandHere
+) -> None:
+    scenes = level2_scenes(3, size=SIZE)
+    site = await serve(scenes, faults={scenes[1].identifier: FAULTS["missing"]})
+    (run_cli.folder / "chosen.txt").write_text("\n".join([*(scene.identifier for scene in scenes), "nothing"]))
+
+    ended = await ls(
+        run_cli, site, "--ids", "chosen.txt", "--collection", "S2_MSIL2A", "--bands", "SCL", "--format", "csv"
+    )
+
+    rows = list(csv.DictReader(io.StringIO(ended.out)))
+    assert {scenes[0].identifier, scenes[2].identifier} == {row["identifier"] for row in rows}
+    assert {"SCL", ""} == {row["band"] for row in rows}
+    assert f"{scenes[1].identifier}: HTTP 404" in ended.err
+    assert "Not found in the catalogue, of what was asked for by identifier: 1" in ended.err
+    assert 1 == ended.code
+
+
+@pytest.mark.parametrize("form", ["table", "json", "jsonl", "csv"])
+async def test_one_that_cannot_be_listed_leaves_an_empty_list(
+    serve: Callable[..., Any], run_cli: CommandHere, form: str
+) -> None:
+    [scene] = level2_scenes(1, size=SIZE)
+    site = await serve([scene], faults={scene.identifier: FAULTS["missing"]})
+
+    ended = await ls(run_cli, site, scene.identifier, "--format", form)
+
+    assert {"table": "", "json": "[]\n", "jsonl": "", "csv": "identifier,name,size,packed,band,resolution\n"}[
+        form
+    ] == ended.out
+    assert 1 == ended.code
+
+
+@pytest.mark.parametrize("collection", ["S1_SAR_GRD", "S2_MSIL1C", "S2_MSIL2A"])
+def test_the_name_of_a_product_tells_its_collection(collection: str) -> None:
+    names = [parse(scene.identifier) for scene in make_scenes(12) if scene.collection == collection]
+
+    assert {collection} == {usual_collection(name) for name in names if name}
+
+
+def test_the_collection_of_another_mission() -> None:
+    name = parse("S3A_OL_1_EFR____20210924T103031_20210924T103331_20210925T134520_0179_076_279_1980_LN1_O_NT_002")
+
+    assert name is not None
+    assert "S3_OL_1_EFR" == usual_collection(name)
+
+
+async def test_the_selection_of_the_configuration_leaves_no_named_product_out(
+    serve: Callable[..., Any], run_cli: CommandHere
+) -> None:
+    [scene] = level2_scenes(1, size=SIZE)
+    site = await serve([scene])
+    (run_cli.folder / "config.json").write_text(
+        json.dumps({"parameters": {"parentIdentifier": "S2_MSIL2A", "timeStart": "2030-01-01"}})
+    )
+
+    ended = await ls(run_cli, site, scene.identifier)
+
+    assert 0 == ended.code
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        ((), "ls: expected the identifier of a product, or --ids, found none"),
+        (("whatever",), "--collection: expected that of whatever, whose name does not tell it, found none"),
+        (("a b",), 'PRODUCT, line 1: expected the identifier of a product, found "a b"'),
+        (
+            ("S2A_MSIL1C_20210924T103031_N0301_R108_T31UGR_20210924T134520", "--bands", "SCL"),
+            "--bands: expected bands of S2_MSIL1C",
+        ),
+    ],
+)
+async def test_what_cannot_be_asked_for_is_said_before_any_request(
+    serve: Callable[..., Any], run_cli: CommandHere, words: tuple[str, ...], problem: str
+) -> None:
+    site = await serve(level2_scenes(1))
+
+    ended = await ls(run_cli, site, *words)
+
+    assert (2, "") == (ended.code, ended.out)
+    assert problem in ended.err
+    assert [] == site.server.requests
+
+
+# ------------------------------------------------------------------------------------------ sizes of what is wanted
+
+
+async def test_a_search_shows_what_the_wanted_members_take(serve: Callable[..., Any], run_cli: CommandHere) -> None:
+    scenes = level2_scenes(3, size=SIZE)
+    site = await serve(scenes)
+    asked = ("--collection", "S2_MSIL2A", "--base-url", site.server.url, "--bands", "SCL")
+
+    silent = await run_cli("search", *asked, "--format", "jsonl")
+    requests = len(site.archive_hits())
+    listed = await run_cli("search", *asked, "--sizes", "--format", "jsonl")
+    table = await run_cli("search", *asked, "--sizes")
+
+    sizes = {scene.identifier: scene.size for scene in scenes}
+    products = [json.loads(line) for line in listed.out.splitlines()]
+    assert sizes == {one["identifier"]: one["size"] for one in products}
+    assert all(0 < one["wanted"] < one["size"] / 10 for one in products)
+    assert {None} == {json.loads(line)["wanted"] for line in silent.out.splitlines()}
+    assert 0 == requests
+    assert "size not known (--sizes asks the store)" in silent.err
+    assert "wanted" in table.out.splitlines()[0]
+    assert f" of {sum(sizes.values()) / 1e6:.1f} MB (" in table.err
+
+
+async def test_a_dry_run_counts_what_is_here(serve: Callable[..., Any], run_cli: CommandHere) -> None:
+    scenes = level2_scenes(2, size=SIZE)
+    site = await serve(scenes)
+    asked = ("--collection", "S2_MSIL2A", "--base-url", site.server.url, "-o", site.folder)
+    dry_run = ("--dry-run", "--sizes", "--report", "report.json")
+
+    before = await run_cli(*asked, "--bands", "B02,B03", *dry_run)
+    first = json.loads((run_cli.folder / "report.json").read_text())
+    await run_cli(*asked, "--bands", "B02")
+    half = await run_cli(*asked, "--bands", "B02,B03", *dry_run)
+    after = await run_cli(*asked, "--bands", "B02", *dry_run)
+    last = json.loads((run_cli.folder / "report.json").read_text())
+
+    assert 0 < first["summary"]["bytes"] < sum(scene.size for scene in scenes) / 2
+    assert first["summary"]["bytes"] == sum(one["bytes"] for one in first["products"])
+    assert disk(half) < 0.7 * disk(before)
+    assert "nothing to list, 2 already here" in after.err
+    assert (0, 2) == (last["summary"]["planned"], last["summary"]["skipped"])
+
+
+def disk(ended: Ended) -> float:
+    """Kilobytes of disk that a dry run says are needed."""
+    [line] = [line for line in ended.err.splitlines() if "of disk needed" in line]
+    amount, unit = line.split()[:2]
+    return float(amount) * {"kB": 1, "MB": 1000}[unit]
+
+
+async def test_a_plan_carries_what_is_wanted_until_another_wish_is_given(
+    serve: Callable[..., Any], run_cli: CommandHere
+) -> None:
+    site = await serve(level2_scenes(2, size=SIZE))
+    asked = ("--base-url", site.server.url, "-o", site.folder)
+
+    made = await run_cli("plan", "plan.json", "--collection", "S2_MSIL2A", "--bands", "SCL", "--sizes", *asked)
+    same = await run_cli("--plan", "plan.json", "--dry-run", "--format", "jsonl", *asked)
+    other = await run_cli("--plan", "plan.json", "--bands", "B02", "--dry-run", "--format", "jsonl", *asked)
+
+    wanted = [one["wanted"] for one in json.loads((run_cli.folder / "plan.json").read_text())["products"]]
+    assert wanted == [json.loads(line)["wanted"] for line in same.out.splitlines()]
+    assert [None, None] == [json.loads(line)["wanted"] for line in other.out.splitlines()]
+    assert "%)" in made.err
