@@ -359,7 +359,7 @@ def test_the_loop_waits_for_what_cleans_up() -> None:
 @pytest.mark.parametrize(("one", "twin"), [(Client, SyncClient), (Catalogue, SyncCatalogue)])
 def test_both_fronts_have_the_same_methods_with_the_same_parameters(one: type, twin: type) -> None:
     def methods(of: type) -> dict[str, list[str]]:
-        public = {name: value for name, value in vars(of).items() if not name.startswith("_")}
+        public = {name: value for name, value in inspect.getmembers(of) if not name.startswith("_")}
         return {
             name: list(inspect.signature(value).parameters) if callable(value) else [] for name, value in public.items()
         }
