@@ -287,6 +287,14 @@ class PartFile:
         with readable(), self._discard_on_error(errno.EIO):
             write_all(self._descriptor, block, offset)
 
+    def add_ranges(self, added: Iterable[tuple[int, int]]) -> None:
+        """Record ranges that were written without this object, in the calling thread; from now on, gaps may follow."""
+        with storage_trouble(self.path):
+            for first, end in added:
+                self.held.add(first, end)
+            self.write_sidecar(sidecar_text(self.remote, self.held))
+            self.has_gaps = True
+
     def start_writeback(self, offset: int, count: int) -> None:
         """Ask the kernel to start writing bytes to the disk, so that the final fsync has less to do."""
         if self._descriptor is not None:

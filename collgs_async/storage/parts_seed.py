@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from collgs_async.errors import FileError, IntegrityError, UnreadableError
 from collgs_async.storage.archive_reading import check_cancelled, never
-from collgs_async.storage.files import readable, refuse_odd, storage_trouble, write_all
+from collgs_async.storage.files import open_regular, readable, refuse_odd, storage_trouble, write_all
 from collgs_async.storage.member_names import safe_path
 from collgs_async.storage.ranges import ByteRanges
 from collgs_async.storage.sidecar import sidecar_text, write_sidecar
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collgs_async.storage.sidecar import RemoteVersion
     from collgs_async.storage.zip_directory import Directory
 
-__all__ = ["seed_part"]
+__all__ = ["fill_part", "seed_part"]
 
 _MIB: Final = 2**20
 
@@ -90,6 +90,43 @@ def seed_part(
     return held
 
 
+def fill_part(
+    folder: Path, part: Path, record: PartsRecord, held: ByteRanges, stop: Callable[[], bool] = never
+) -> ByteRanges:
+    """Write the bytes of an archive that follow from a tree into the gaps of a part file of the same version.
+
+    Parameters
+    ----------
+    folder, record, stop
+        As for `seed_part`.
+    part
+        Path of the part file; its sidecar lists ranges.
+    held
+        Ranges that it has. A member of which bytes are among them is left out.
+
+    Returns
+    -------
+    ByteRanges
+        What was written.
+
+    Raises
+    ------
+    IntegrityError
+        The record's directory is damaged.
+    FileError, StorageError
+        The part file cannot be written.
+    Stopped
+        `stop()` returned True.
+    """
+    directory = record.read_directory(stop)
+    with storage_trouble(part):
+        descriptor = open_regular(part, os.O_RDWR)
+        try:
+            return ByteRanges(_members(folder, descriptor, directory, record, stop, held))
+        finally:
+            os.close(descriptor)
+
+
 def _refuse_existing(part: Path) -> None:
     try:
         status = part.lstat()
@@ -101,9 +138,14 @@ def _refuse_existing(part: Path) -> None:
 
 
 def _members(
-    folder: Path, target: int, directory: Directory, record: PartsRecord, stop: Callable[[], bool]
+    folder: Path,
+    target: int,
+    directory: Directory,
+    record: PartsRecord,
+    stop: Callable[[], bool],
+    there: ByteRanges | None = None,
 ) -> Iterator[tuple[int, int]]:
-    """Write the stored members that are right, and yield the range of each."""
+    """Write the stored members that are right, and of which no byte is there, and yield the range of each."""
     recorded = {member.header: member for member in record.here}
     try:
         with TreeFiles(folder) as files:
@@ -114,6 +156,8 @@ def _members(
                     continue
                 data = member.header + len(member.local)
                 end = data + member.size + len(member.trailer)
+                if there and any(here for *_, here in there.split(member.header, end)):
+                    continue
                 if _is_local_header(member.local) and end <= following and _copied(files, target, member, data, stop):
                     write_all(target, member.local, member.header)
                     write_all(target, member.trailer, data + member.size)

@@ -31,7 +31,7 @@ from collgs_async.storage.member_names import is_folder, safe_path
 from collgs_async.storage.member_refusals import refuse_members
 from collgs_async.storage.member_spans import member_end
 from collgs_async.storage.parts_record import HeldMember, PartsRecord, read_record, write_record
-from collgs_async.storage.parts_seed import seed_part
+from collgs_async.storage.parts_seed import fill_part, seed_part
 from collgs_async.storage.tree_files import TreeFiles, open_folder
 from collgs_async.storage.unpack import TooLargeError
 from collgs_async.storage.zip_format import STORED, codec
@@ -225,6 +225,10 @@ class PartsTree:
     ) -> ByteRanges:
         """Write the archive's bytes that follow from the tree into a new part file; see `parts_seed.seed_part`."""
         return seed_part(self.folder, part, record, remote, stop)
+
+    def fill(self, part: Path, record: PartsRecord, held: ByteRanges, stop: Callable[[], bool] = never) -> ByteRanges:
+        """Write the archive's bytes that follow from the tree into gaps of a part file; see `parts_seed.fill_part`."""
+        return fill_part(self.folder, part, record, held, stop)
 
     def set_aside(self, output_folder: Path | None = None) -> Path | None:
         """Move the tree away, because it belongs to another version of the archive.

@@ -15,7 +15,7 @@ from collgs_async.storage.parts_tree import PartsTree
 from collgs_async.storage.reopen import reopen_as_part
 from collgs_async.transfer.action import Action, inspect_local
 from collgs_async.transfer.parts import has_members
-from collgs_async.transfer.range_request import strong_validator
+from collgs_async.transfer.range_request import is_same_version, strong_validator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -107,26 +107,33 @@ class Holdings:
         return None
 
     def take_from_tree(self, part: PartFile, stop: Callable[[], bool]) -> None:
-        """Start an archive that has no part file yet with the members that earlier runs have fetched of it.
+        """Take what earlier runs have extracted of an archive into its part file, unless that is of another version.
 
         Raises
         ------
         FileError, StorageError
-            Part file or tree cannot be written or read.
+            The part file cannot be written, or the disk failed.
         Stopped
             `stop()` returned True.
         """
         tree = PartsTree(parts_folder(part.final))
-        if part.held.total or (record := read_record(tree.folder)) is None:
-            return
-        # Without a strong validator, only equal bytes and checksums can prove that the rest is of the same version.
-        remote = record.remote if strong_validator(record.remote) else None
         try:
-            tree.seed(part.path, record, remote, stop)
+            record = read_record(tree.folder)
+        except FileError as error:  # it is no tree, or of a later release: the archive does not need it
+            log.warning("%s; nothing of it is used", error)
+            return
+        if record is None:
+            return
+        try:
+            if not part.held.total:
+                # Without a strong validator, only equal bytes and checksums prove that the rest is of the same version.
+                tree.seed(part.path, record, record.remote if strong_validator(record.remote) else None, stop)
+                part.open_existing()
+            elif part.remote and is_same_version(part.remote, record.remote):
+                part.add_ranges(())  # the file may become longer, and its length says nothing from then on
+                part.add_ranges(tree.fill(part.path, record, part.held, stop))
         except IntegrityError as error:
             log.warning("%s: %s; nothing of it is used", tree.folder, error)
-        else:
-            part.open_existing()
 
     def _former_archive(self, product: Product) -> Path | None:
         """Return the archive under the name that earlier releases used; None if it is not there, or not needed."""

@@ -15,7 +15,7 @@ from collgs_async.models.wish import Wish
 from collgs_async.storage.ranges import ByteRanges
 from collgs_async.transfer.active_segments import ActiveSegments
 from collgs_async.transfer.history import History
-from collgs_async.transfer.range_request import RangeRequest, build_request, strong_validator
+from collgs_async.transfer.range_request import RangeRequest, build_request, is_same_version, strong_validator
 from collgs_async.transfer.segment import Segment
 from collgs_async.transfer.tuning import TransferTuning
 
@@ -193,10 +193,7 @@ class DownloadJob(ActiveSegments):
 
     def matches(self, remote: RemoteVersion) -> bool:
         """Whether the part file is certainly of this version, by a strong validator."""
-        known = self.part.remote
-        if known is None or (known.url, known.size) != (remote.url, remote.size):
-            return False
-        return strong_validator(known) is not None and strong_validator(known) == strong_validator(remote)
+        return self.part.remote is not None and is_same_version(self.part.remote, remote)
 
     async def restore(self) -> None:
         """Take the archive's length from the sidecar, unless the part file is longer than that."""

@@ -48,6 +48,8 @@ __all__ = [
     "build_request",
     "content_length",
     "interpret_response",
+    "is_same_version",
+    "strong_validator",
 ]
 
 OVERLAP: Final = 64 * 1024
@@ -195,6 +197,16 @@ def strong_validator(remote: RemoteVersion) -> str | None:
     except (ValueError, TypeError, OverflowError):
         return None
     return remote.last_modified if age.total_seconds() >= _STRONG_AFTER else None
+
+
+def is_same_version(one: RemoteVersion, other: RemoteVersion) -> bool:
+    """Whether two archives at the same URL are certainly of one version, by a strong validator."""
+    validator = strong_validator(one)
+    return (
+        (one.url, one.size) == (other.url, other.size)
+        and validator is not None
+        and validator == strong_validator(other)
+    )
 
 
 def interpret_response(
