@@ -16,6 +16,8 @@ from collgs_async.http.body_reading import next_bytes
 from collgs_async.http.network_errors import NETWORK_ERRORS, BadRedirectError, describe_error
 from collgs_async.http.retry import MAX_RETRY_AFTER
 from collgs_async.models.text import format_rate
+from collgs_async.storage.verify import LONGEST_STUB
+from collgs_async.storage.zip_format import LOCAL_SIGNATURE
 from collgs_async.transfer.body_writer import BodyWriter
 from collgs_async.transfer.internals import unread_bytes
 from collgs_async.transfer.range_request import AskAgain, ResponseBody, interpret_response
@@ -176,6 +178,8 @@ class SegmentFetcher:
                     by_member=sink.by_member,
                 )
                 if isinstance(answer, AskAgain):
+                    if answer.if_archive:
+                        await self._require_archive(response, sink)
                     return answer
                 if answer.remote.size == 0:
                     raise TransferError("the store sent an empty archive")
@@ -184,7 +188,7 @@ class SegmentFetcher:
                     return answer
                 async with aclosing(self._blocks(response, sink)) as blocks:
                     head = await anext(blocks, bytearray())
-                    if answer.first == 0:
+                    if answer.first == 0 and not _is_short_piece(answer):
                         check_is_zip(bytes(head[:ERROR_PAGE]), response.headers, self._longest_wait)
                     if reused and not _names_product(head, sink.identifier, from_start=answer.first == 0):
                         raise _WrongNameError
@@ -199,6 +203,12 @@ class SegmentFetcher:
             if segment.superseded:
                 return SegmentSuperseded()
             raise error_from_network(error) from error
+
+    async def _require_archive(self, response: ClientResponse, sink: SegmentSink) -> None:
+        """Raise unless the body of a response that is not used starts like an archive."""
+        async with aclosing(self._blocks(response, sink)) as blocks:
+            head = await anext(blocks, bytearray())
+        check_is_zip(bytes(head[:ERROR_PAGE]), response.headers, self._longest_wait)
 
     async def _write_body(
         self,
@@ -285,6 +295,12 @@ def _preserve_cancellation() -> Iterator[None]:
     finally:
         if task and task.cancelling() > before:
             raise asyncio.CancelledError
+
+
+def _is_short_piece(answer: ResponseBody) -> bool:
+    """Whether a body is that of a range that may end before the first local header."""
+    end, size = answer.end, answer.remote.size
+    return end is not None and size is not None and end < min(size, LONGEST_STUB + len(LOCAL_SIGNATURE))
 
 
 def _names_product(head: bytearray, identifier: str, *, from_start: bool) -> bool:

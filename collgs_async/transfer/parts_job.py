@@ -198,6 +198,7 @@ class PartsJob(DownloadJob):
         if not answer.ranges:
             raise TransferError(answer.why)
         super().apply(answer)
+        self.expect(answer.size)
 
     def expect(self, size: int | None) -> None:
         """Record the length that the server states; one that is known already is kept if it states none."""

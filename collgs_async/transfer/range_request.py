@@ -136,6 +136,11 @@ class AskAgain:
         Whether the server may still be sent range requests.
     conditions
         Whether the server may still be sent ``If-Range``.
+    size
+        Length of the archive in bytes, from a server that serves its last bytes only if told where they begin; None:
+        nothing about that was learnt.
+    if_archive
+        Whether this holds only if the body starts like an archive: a login page is no other version of one.
     """
 
     why: str
@@ -143,6 +148,8 @@ class AskAgain:
     from_start: bool = False
     ranges: bool = True
     conditions: bool = True
+    size: int | None = None
+    if_archive: bool = False
 
 
 def build_request(
@@ -253,7 +260,7 @@ def interpret_response(
     if span and span[1] is not None and _has_matching_length(span, headers, required=status == 200):
         return _interpret_range(
             span,
-            _remote(headers, url, _total(span)),
+            _remote(headers, url, _total(span, request)),
             request=request,
             wanted=wanted,
             held=held,
@@ -288,8 +295,10 @@ def content_length(headers: Mapping[str, str]) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
 
 
-def _total(span: re.Match[str]) -> int | None:
-    return None if span[3] == "*" else int(span[3])
+def _total(span: re.Match[str], request: RangeRequest) -> int | None:
+    if span[3] != "*":
+        return int(span[3])
+    return int(span[2]) + 1 if request.last and span[2] else None  # a suffix range has the archive's last byte
 
 
 def _interpret_range(
@@ -343,7 +352,7 @@ def _interpret_whole(
         # same length. Comparing one block decides it, and is cheaper than downloading everything again.
         return AskAgain("the whole archive instead of a range of it", conditions=False)
     if by_member and request.if_range:
-        return AskAgain("the archive was replaced", from_start=True)
+        return AskAgain("the archive was replaced", from_start=True, if_archive=True)
     return ResponseBody(0, remote.size, remote)
 
 
@@ -351,13 +360,17 @@ def _interpret_416(
     span: re.Match[str] | None, request: RangeRequest, held: int, known: RemoteVersion | None, url: str
 ) -> ResponseBody | AskAgain:
     """Interpret a 416: either the part file is complete, or it is of another version than the server's."""
-    total = _total(span) if span and span[1] is None else None
+    total = _total(span, request) if span and span[1] is None else None
     if not request.headers or total == 0:
         raise TransferError("HTTP 416: the store says that the archive is empty")
     same_length = total is not None and (known is None or known.size in {None, total})
     if total == held and same_length:
         # A 416 does not prove which version the part file is of; the checksums will.
         return ResponseBody(held, held, RemoteVersion(url, total), proven=False)
+    if request.last:
+        if total is None or not same_length:
+            raise TransferError("HTTP 416: the store refuses a range of the archive's last bytes")
+        return AskAgain("HTTP 416 for the archive's last bytes", size=total)
     if total is not None and request.first < total and same_length:
         return AskAgain(f"HTTP 416 for a range of an archive of {plural(total, 'byte')}", ranges=False)
     return AskAgain("the archive is shorter than what is here", from_start=True, ranges=total is not None)
