@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 
     from collgs_async.storage.zip_directory import Directory
 
-__all__ = ["HeldMember", "PartsRecord", "load_record", "read_record", "write_record"]
+__all__ = ["LARGEST_DIRECTORY", "HeldMember", "PartsRecord", "load_record", "read_record", "write_record"]
 
 log = logging.getLogger("collgs_async")
 
 _FORMAT: Final = "collgs-async parts"
 _VERSION: Final = 1
 _LARGEST: Final = 64 * 2**20
-_LARGEST_DIRECTORY: Final = 32 * 2**20
+LARGEST_DIRECTORY: Final = 32 * 2**20
 """Maximum bytes of a record, and of a directory in it; those of Sentinel archives have 20 kB."""
 
 _PATH: Final = PurePosixPath(RECORD)
@@ -214,9 +214,9 @@ def write_record(folder: Path, record: PartsRecord) -> None:
     FileError, StorageError
         It cannot be written.
     """
-    if len(record.directory) > _LARGEST_DIRECTORY:
+    if len(record.directory) > LARGEST_DIRECTORY:
         size = len(record.directory)
-        raise IntegrityError(f"its central directory has {size} bytes, at most {_LARGEST_DIRECTORY} are recorded")
+        raise IntegrityError(f"its central directory has {size} bytes, at most {LARGEST_DIRECTORY} are recorded")
     text = json.dumps(_as_dict(record)).encode()
     if len(text) > _LARGEST:
         raise IntegrityError(f"its record would have {len(text)} bytes, at most {_LARGEST} are read")
@@ -270,12 +270,15 @@ def _parse(data: bytes, path: Path) -> PartsRecord:
             f"update, or move the folder away"
         )
     optional = {name: _text(fields[name]) for name in ("etag", "last_modified", "date") if fields.get(name) is not None}
+    size, directory = _number(fields["size"]), _inflated(base64.b64decode(_text(fields["directory"]), validate=True))
+    if len(directory) > size:
+        raise ValueError(f"a directory of {len(directory)} bytes in an archive of {size}")
     return PartsRecord(
         _text(fields["id"]),
-        RemoteVersion(_text(fields["url"]), _number(fields["size"]), **optional),
+        RemoteVersion(_text(fields["url"]), size, **optional),
         _text(fields["fetched"]),
         _wish(fields.get("wish")),
-        _inflated(base64.b64decode(_text(fields["directory"]), validate=True)),
+        directory,
         tuple(_member(member) for member in fields["here"]),
     )
 
@@ -290,7 +293,7 @@ def _wish(values: object) -> Wish:
 
 def _inflated(data: bytes) -> bytes:
     inflater = zlib.decompressobj()
-    directory = inflater.decompress(data, _LARGEST_DIRECTORY)
+    directory = inflater.decompress(data, LARGEST_DIRECTORY)
     if not inflater.eof:
         raise ValueError("the directory is cut short, or too long")
     return directory

@@ -142,7 +142,8 @@ class Downloader:
 
     async def action(self, product: Product) -> Action:
         """Inspect a product's files and return what to do with it; changes nothing."""
-        return await self._disk.run(lambda: self._holdings.action(product, self._parts.wish))
+        run = self._disk.run_long if self._parts.wish else self._disk.run
+        return await run(lambda: self._holdings.action(product, self._parts.wish))
 
     async def __call__(self, product: Product, *, wish: Wish | None = None) -> Outcome | Later:
         """Download one product of many, or skip it; it gets further connections only from workers that `assist`.
@@ -341,7 +342,9 @@ class Downloader:
         lock = job.part.lock
         self._locks.append(lock)
         try:
-            reason = await self._disk.run(lambda: self._holdings.begin(job, damaged))
+            # With a wish, it may read large files of the tree.
+            run = self._disk.run_long if job.wish else self._disk.run
+            reason = await run(lambda: self._holdings.begin(job, damaged))
             if reason is None:
                 await self._download(job)
             elif isinstance(job, PartsJob) and await self._disk.run(job.part.final.exists):

@@ -25,7 +25,7 @@ from collgs_async.errors import (
 from collgs_async.models.timing import wait_completed
 from collgs_async.selection.bands import choose_members
 from collgs_async.storage.member_refusals import allowed_members
-from collgs_async.storage.member_spans import coalesced, member_spans
+from collgs_async.storage.member_spans import coalesced, member_end, member_spans
 from collgs_async.storage.parts_record import PartsRecord, read_record
 from collgs_async.storage.ranges import ByteRanges
 from collgs_async.storage.sidecar import RemoteVersion
@@ -131,7 +131,7 @@ class PartsDownload:
         ProductError
             The transfer or the disk failed; the part file is kept.
         """
-        self._known = await self._disk.run(lambda: read_record(self._tree.folder))
+        self._known = await self._disk.run_long(lambda: read_record(self._tree.folder))
         while True:
             try:
                 await self._download()
@@ -146,9 +146,8 @@ class PartsDownload:
             await self._fill_from(self._known)
         while True:
             directory = await read_directory(self._job, self._run, self._disk)
-            self._record, missing = await self._choose(directory, await self._current_record(directory))
+            self._record, wanted, refusal = await self._choose(directory, await self._current_record(directory))
             self._known = self._record
-            wanted, refusal = allowed_members(directory, missing)
             damaged = await self._fetch(directory, wanted)
             if self._job.wanted.tail:
                 continue  # the archive was found to be of another version
@@ -202,19 +201,21 @@ class PartsDownload:
         self._extracted.clear()
         return begun
 
-    async def _choose(self, directory: Directory, record: PartsRecord) -> tuple[PartsRecord, list[Member]]:
-        """Return the record with the members that are right, and the wanted ones that are not in the tree."""
-        identifier, wish, names = self._job.product.identifier, self._job.wish, [m.name for m in directory.members]
-
-        def choose(stop: Callable[[], bool]) -> tuple[tuple[str, ...], tuple[HeldMember, ...]]:
-            return choose_members(names, wish, identifier=identifier), self._tree.confirmed(record, stop)
-
-        chosen, held = await self._disk.run_stoppable(choose)
-        self._count = len(chosen)
-        here = self._extracted if self._anew else {member.name for member in held}
+    async def _choose(
+        self, directory: Directory, record: PartsRecord
+    ) -> tuple[PartsRecord, list[Member], IntegrityError | None]:
+        """Return the record with the members that are right, the wanted ones to be fetched, and why others are not."""
+        identifier, wish = self._job.product.identifier, self._job.wish
         members = {member.name: member for member in directory.members}
-        wanted = [members[name] for name in chosen if name not in here]
-        return replace(record, here=held, wish=wish), wanted
+
+        def choose(stop: Callable[[], bool]) -> tuple[PartsRecord, list[Member], IntegrityError | None]:
+            chosen = choose_members([member.name for member in directory.members], wish, identifier=identifier)
+            self._count, held = len(chosen), self._tree.confirmed(record, stop)
+            here = self._extracted if self._anew else {member.name for member in held}
+            wanted, refusal = allowed_members(directory, [members[name] for name in chosen if name not in here])
+            return replace(record, here=held, wish=wish), wanted, refusal
+
+        return await self._disk.run_stoppable(choose)
 
     async def _fetch(self, directory: Directory, wanted: Sequence[Member]) -> list[Damage]:
         """Download members and write them into the tree, large ones as soon as they are here; return the damaged ones.
@@ -222,11 +223,19 @@ class PartsDownload:
         If the archive is found to be of another version, its end is wanted afterwards.
         """
         job = self._job
-        spans = member_spans(directory, wanted)
-        ranges = ByteRanges([*spans, *coalesced(spans, job.part.held)])
+
+        def find_ranges() -> tuple[dict[tuple[int, int], Member], ByteRanges]:
+            headers = {member.header for member in wanted}
+            spans = {
+                (member.header, member_end(member, following)): member
+                for member, following in directory.extents()
+                if member.header in headers
+            }
+            return spans, ByteRanges([*spans, *coalesced(ByteRanges(spans), job.part.held)])
+
+        waiting, ranges = await self._disk.run_long(find_ranges)
         job.want(ranges, room=sum(member.uncompressed for member in wanted))
         damaged: list[Damage] = []
-        waiting = {span: member for member in wanted for span in member_spans(directory, [member])}
         transfer = asyncio.ensure_future(self._run(job))
         try:
             while not transfer.done():
@@ -281,11 +290,15 @@ class PartsDownload:
     async def _finish(self, directory: Directory) -> None:
         """Remove the part file, unless it holds bytes of an interrupted download of other members."""
         part, size = self._job.part, self._job.size or 0
-        extracted = [member for member in directory.members if member.name in self._record.names]
-        rest = ByteRanges(part.held)
-        for first, end in [*member_spans(directory, extracted), (directory.start, size)]:
-            rest.remove(first, end)
-        if not self._keep_part and rest.total <= _WORTH_KEEPING:
+
+        def find_rest() -> int:
+            rest, extracted = ByteRanges(part.held), self._record.names
+            members = [member for member in directory.members if member.name in extracted]
+            for first, end in [*member_spans(directory, members), (directory.start, size)]:
+                rest.remove(first, end)
+            return rest.total
+
+        if not self._keep_part and await self._disk.run_long(find_rest) <= _WORTH_KEEPING:
             await part.discard()
 
 

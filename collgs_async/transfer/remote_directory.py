@@ -6,8 +6,10 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from collgs_async.errors import IntegrityError
+from collgs_async.models.text import format_bytes
 from collgs_async.storage.archive_reading import MissingBytesError
 from collgs_async.storage.identity import refuse_another
+from collgs_async.storage.parts_record import LARGEST_DIRECTORY
 from collgs_async.storage.ranges import ByteRanges
 from collgs_async.storage.zip_directory import read_members
 
@@ -65,13 +67,16 @@ async def read_directory(job: PartsJob, run: Callable[[PartsJob], Awaitable[obje
 
 
 async def _read_held(job: PartsJob, run: Callable[[PartsJob], Awaitable[object]], disk: Disk) -> Directory:
-    path, identifier = job.part.path, job.product.identifier
+    def read() -> Directory:
+        directory = read_members(job.part.path, held=job.part.held)
+        refuse_another([member.name for member in directory.members], job.product.identifier)
+        return directory
+
     while True:
         try:
-            directory = await disk.run(lambda: read_members(path, held=job.part.held))
+            return await disk.run_long(read)  # a directory may have 65,535 members or more: seconds
         except MissingBytesError as missing:
+            if (length := missing.end - missing.first) > LARGEST_DIRECTORY:
+                raise IntegrityError(f"its central directory has {format_bytes(length)} or more") from None
             job.want(ByteRanges([(missing.first, missing.end)]))
             await run(job)
-        else:
-            refuse_another([member.name for member in directory.members], identifier)
-            return directory

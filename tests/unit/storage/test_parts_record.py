@@ -150,11 +150,12 @@ def test_an_unknown_wish_or_further_keys_damage_nothing(folder: Path) -> None:
 
 
 def test_a_bomb_as_directory_is_not_unpacked(folder: Path) -> None:
-    write_record(folder, replace(RECORD, directory=bytes(32 * 2**20)))
+    large = replace(RECORD, remote=replace(RECORD.remote, size=2**30))
+    write_record(folder, replace(large, directory=bytes(32 * 2**20)))
     assert read_record(folder) is not None
 
     with pytest.raises(IntegrityError, match="at most 33554432 are recorded"):
-        write_record(folder, replace(RECORD, directory=bytes(32 * 2**20 + 1)))
+        write_record(folder, replace(large, directory=bytes(32 * 2**20 + 1)))
 
 
 @pytest.mark.parametrize("kind", ["link", "dangling link", "fifo", "folder"])
@@ -223,7 +224,7 @@ def test_any_record_is_read_as_it_was_written(
     tmp_path_factory: pytest.TempPathFactory, members: list[HeldMember], text: str, tag: str | None, directory: bytes
 ) -> None:
     folder = tmp_path_factory.mktemp("record")
-    remote = RemoteVersion(text, 5, tag, tag, tag or None)
+    remote = RemoteVersion(text, 5 + len(directory), tag, tag, tag or None)
     record = PartsRecord.begin(text, remote, directory).with_members(members)
 
     write_record(folder, record)
