@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 from collgs_async.catalogue.lenient_json import is_torn
 from collgs_async.catalogue.offers import archive_links
 from collgs_async.http.links import join_link
-from collgs_async.models.product import Product, RawTimes
+from collgs_async.models.product import Product, RawTimes, read_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -69,6 +69,9 @@ def read_product(entry: object, download_base: str) -> Product:
         polarisation=facts.trait("polarisationChannels", "polarizationChannels", "polarisation"),
         tile=facts.trait("tileId", "tileIdentifier", "mgrsTile"),
         relative_orbit=whole_number(facts.trait("relativeOrbitNumber", "relativeOrbit", "track")),
+        created=facts.moment("created"),
+        updated=facts.moment("updated"),
+        available=facts.moment("availabilityTime"),
     )
 
 
@@ -114,6 +117,10 @@ class Entry:
                 if words := ",".join(str(item).strip() for item in items if isinstance(item, str | int)):
                     return words
         return None
+
+    def moment(self, name: str) -> datetime | None:
+        """Return a property that is a time, in UTC; None when it is invalid."""
+        return read_time(_time(self.trait(name)))
 
     def cloud_cover(self) -> float | None:
         """Return the percentage of cloud, from the product information or the top level; None when it is invalid."""

@@ -160,6 +160,12 @@ def _add_demo(parser: ArgumentParser) -> None:
         help="serve a year of Sentinel-1 and -2 over Luxembourg and Fiji, with real tiles, orbits and reprocessings",
     )
     add(
+        "--history",
+        action="store_true",
+        help="serve a catalogue with a history: products come late, go, return, are reprocessed and repaired",
+    )
+    add("--day", metavar="N", help="serve what --history lists N days after its beginning (default: 0)")
+    add(
         "--fault",
         metavar="NAME",
         nargs="+",

@@ -158,17 +158,23 @@ def _feature(item: Scene | Collection, origin: str, dialect: Dialect) -> Mapping
 
 
 def _product_properties(scene: Scene, dialect: Dialect) -> Mapping[str, Any]:
-    acquisition = _acquisition(scene)
+    acquisition, dates = _acquisition(scene), scene.dates
     properties = {
         "parentIdentifier": scene.collection,
         "status": "ARCHIVED",
         "date": _instant(scene.start) if scene.start == scene.end else f"{_instant(scene.start)}/{_instant(scene.end)}",
-        "created": _instant(scene.created, "+00:00"),
+        "created": dates.created and _instant(dates.created, "+00:00"),
+        "updated": dates.updated and _instant(dates.updated, "+00:00"),
         "acquisitionInformation": acquisition if dialect.acquisition_object else [acquisition],
+        "productInformation": _product_information(scene) or None,
     }
-    if scene.cloud_cover is not None:
-        properties["productInformation"] = {"cloudCover": scene.cloud_cover, "processingMode": "NOMINAL"}
-    return properties
+    return {name: value for name, value in properties.items() if value is not None}
+
+
+def _product_information(scene: Scene) -> dict[str, object]:
+    cloud = {} if scene.cloud_cover is None else {"cloudCover": scene.cloud_cover, "processingMode": "NOMINAL"}
+    available = scene.dates.available
+    return cloud if available is None else {**cloud, "availabilityTime": _instant(available, "+00:00")}
 
 
 def _acquisition(scene: Scene) -> Mapping[str, Any]:

@@ -106,7 +106,7 @@ def _fitting(parts: Sequence[Part], folder: str, room: int) -> list[Part]:
 
 def _optical(scene: Scene, named: re.Match[str] | None) -> Iterator[Part]:
     usual = ("2A" if scene.collection == "S2_MSIL2A" else "1C", f"{scene.start:%Y%m%dT%H%M%S}", "0301", "T31UGR")
-    level, start, baseline, tile, made = named.groups() if named else (*usual, f"{scene.created:%Y%m%dT%H%M%S}")
+    level, start, baseline, tile, made = named.groups() if named else (*usual, f"{scene.made_at:%Y%m%dT%H%M%S}")
     granule = f"GRANULE/L{level}_{tile}_A{scene.orbit_number:06d}_{start}"
     strip = f"DATASTRIP/DS_VGS2_{made}_S{start}"
     yield Part("manifest.safe", 70, 0)

@@ -124,8 +124,9 @@ _PRODUCT: Final[_Table] = {
     "orbitNumber": (int, lambda scene: scene.orbit_number),
     "orbitDirection": (str, lambda scene: scene.orbit_direction),
     "productQualityStatus": (str, lambda _: "NOMINAL"),
-    "creationDate": (datetime, lambda scene: scene.created),
-    "modificationDate": (datetime, lambda _: None),
+    "creationDate": (datetime, lambda scene: scene.dates.created),
+    "modificationDate": (datetime, lambda scene: scene.dates.updated),
+    "availabilityTime": (datetime, lambda scene: scene.dates.available),
     "sensorMode": (str, lambda scene: COLLECTIONS[scene.collection].mode),
     "processingMode": (str, lambda _: "NOMINAL"),
 }

@@ -115,6 +115,25 @@ COLLECTIONS: Mapping[str, Collection] = {
 
 
 @dataclass(frozen=True, slots=True)
+class EntryDates:
+    """The columns of an entry about itself; None: empty.
+
+    Attributes
+    ----------
+    created
+        ``eop:creationDate``, the processing time.
+    updated
+        ``eop:modificationDate``, the time of the last change.
+    available
+        ``eop:availabilityTime``, the time of publication.
+    """
+
+    created: datetime | None = None
+    updated: datetime | None = None
+    available: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Scene:
     """One product and its archive.
 
@@ -147,6 +166,14 @@ class Scene:
         The archive's link in the catalogue; None: the store's usual place.
     made
         The processing time; None: five hours after sensing.
+    version
+        That of the archive: another one has other bytes under the same name.
+    updated
+        When the entry was changed last, aware; None: never, or not stated.
+    available
+        When the product was published, aware; None: not stated.
+    is_dated
+        Whether the entry states `created`, `updated` and `available`; else their columns are empty.
     """
 
     identifier: str
@@ -164,11 +191,20 @@ class Scene:
     unreadable: bool = False
     href: str | None = None
     made: datetime | None = None
+    version: int = 0
+    updated: datetime | None = None
+    available: datetime | None = None
+    is_dated: bool = True
 
     @property
-    def created(self) -> datetime:
+    def made_at(self) -> datetime:
         """The processing time."""
         return self.end + timedelta(hours=5) if self.made is None else self.made
+
+    @property
+    def dates(self) -> EntryDates:
+        """What the entry states of its own history."""
+        return EntryDates(self.made_at, self.updated, self.available) if self.is_dated else EntryDates()
 
     @property
     def polarisations(self) -> tuple[str, ...]:

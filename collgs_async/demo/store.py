@@ -65,6 +65,10 @@ class Store:
         """Return the current version and edition of an archive."""
         return self._versions[identifier], self._editions[identifier]
 
+    def _version_of(self, scene: Scene) -> tuple[int, int]:
+        version, edition = self.version(scene.identifier)
+        return scene.version + version, edition
+
     async def reply(self, method: str, path: str, headers: Mapping[str, str], query: str = "") -> Response:
         """Answer a GET or HEAD for a path (decoded) and a query (undecoded); `headers` have names in lower case.
 
@@ -73,7 +77,7 @@ class Store:
         scene = self._find(path)
         if scene is None:
             return html_reply(404, "Not Found", "There is no such product.")
-        name, version = scene.identifier, self.version(scene.identifier)
+        name, version = scene.identifier, self._version_of(scene)
         spoiled = self._script.take(name) if method == "GET" else self._script.peek(name)
         if spoiled is not None and spoiled[1] == 0 and method == "GET":
             self._change(name, spoiled[0])

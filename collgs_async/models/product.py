@@ -84,6 +84,9 @@ class Product:
     wanted
         Bytes of the archive that the wanted members take, where only some are wanted and the store was asked; None
         otherwise.
+    created, updated, available
+        When the catalogue says that the product was made, its entry last changed, and the product published: aware, in
+        UTC; None when it does not say, which is common. Plans and listings leave them out.
     """
 
     identifier: str
@@ -105,6 +108,9 @@ class Product:
     tile: str | None = None
     relative_orbit: int | None = None
     wanted: int | None = None
+    created: datetime | None = None
+    updated: datetime | None = None
+    available: datetime | None = None
 
     @property
     def sensing_start(self) -> datetime | None:
@@ -127,7 +133,10 @@ class Product:
 
     def to_record(self) -> dict[str, Any]:
         """Return the fields by the names of plans and listings: `start` and `end` as the catalogue wrote them."""
-        return _replaced(self, {"start": self.raw.start, "end": self.raw.end})
+        record = _replaced(self, {"start": self.raw.start, "end": self.raw.end})
+        for name in _NOT_RECORDED:
+            del record[name]
+        return record
 
     @property
     def __geo_interface__(self) -> dict[str, Any]:
@@ -173,6 +182,9 @@ _SHOWN: Final = 10
 """Rows of a table in a notebook."""
 
 _FIELDS: Final = tuple(one.name for one in fields(Product))
+
+_NOT_RECORDED: Final = ("created", "updated", "available")
+"""Fields that no plan has: older releases refuse a plan with an unknown key."""
 
 EXISTS: Final = "exists"
 """Reason for skipping a product: its archive is complete."""

@@ -8,7 +8,7 @@ function __collgs_async_is
             continue
         end
         switch $word
-            case --aoi --auth-hosts --bands --base-url --bbox --best-per --by --ca-file --chunk-size --cloud-cover --collection --config --contact --count --diff --download-base-url --end --fault --format --ids --limit-rate --map --members --min-overlap --min-rate --months --orbit-direction --outage --output --page-size --plan --platform --polarisation --port --product-type --products --proxy --relative-orbit --report --resolution --retries --segments --set --sign-in --sort --staging --start --tile --tiles --tiles-credit --timeout --user-agent --verify --workers -c -j -n -o
+            case --aoi --auth-hosts --bands --base-url --bbox --best-per --by --ca-file --chunk-size --cloud-cover --collection --config --contact --count --day --diff --download-base-url --end --fault --format --ids --limit-rate --map --members --min-overlap --min-rate --months --orbit-direction --outage --output --page-size --plan --platform --polarisation --port --product-type --products --proxy --relative-orbit --report --resolution --retries --segments --set --sign-in --sort --staging --start --tile --tiles --tiles-credit --timeout --user-agent --verify --workers -c -j -n -o
                 set waiting yes
             case search collections describe quicklooks ls plan download verify init login demo completion help
                 test -n "$command"; or set command $word
@@ -118,6 +118,8 @@ complete -c collgs-async -n '__collgs_async_is verify' -l repair -d 'fetch again
 complete -c collgs-async -n '__collgs_async_is verify' -l dry-run -d 'with --repair: say what would be fetched again, and leave'
 complete -c collgs-async -n '__collgs_async_is demo' -l products -r -f -d 'how many products there are (default: 12)'
 complete -c collgs-async -n '__collgs_async_is demo' -l constellation -d 'serve a year of Sentinel-1 and -2 over Luxembourg and Fiji, with real tiles, orbits and reprocessings'
+complete -c collgs-async -n '__collgs_async_is demo' -l history -d 'serve a catalogue with a history: products come late, go, return, are reprocessed and repaired'
+complete -c collgs-async -n '__collgs_async_is demo' -l day -r -f -d 'serve what --history lists N days after its beginning (default: 0)'
 complete -c collgs-async -n '__collgs_async_is demo' -l fault -r -f -d 'what the store does wrong, one product each: all, list, or names'
 complete -c collgs-async -n '__collgs_async_is demo' -l sign-in -r -f -a 'html script' -d 'let the store ask for a sign-in, by a form in html or put together by a script (demo, demo)'
 complete -c collgs-async -n '__collgs_async_is demo' -l serve -d 'only serve, and say how to use it'

@@ -126,6 +126,17 @@ async def test_fault_list_names_each_of_them(demo: Callable[..., Awaitable[Ended
         (("--fault",), "--fault: expected at least one argument"),
         (("--products", "0"), '--products: expected a whole number from 1 to 100000, found "0"'),
         (("--products", "many"), '--products: expected a whole number .*, found "many"'),
+        (("--history",), "--history: expected --serve and no --fault beside it"),
+        (("--history", "--serve", "--fault", "cut"), "--history: expected --serve and no --fault beside it"),
+        (
+            ("--history", "--serve", "--constellation"),
+            "--history: expected no --constellation beside it; it has scenes of its own",
+        ),
+        (("--day", "3"), "--day: expected --history beside it"),
+        (
+            ("--history", "--serve", "--day", "-1", "--products", "9"),
+            '--day: expected a whole number from 0 to .*, found "-1"',
+        ),
         (("--port", "70000"), '--port: expected a whole number from 0 to 65535, found "70000"'),
         (("--port", "-1"), '--port: expected a whole number from 0 to 65535, found "-1"'),
         (("--workers", "0"), '--workers: expected a whole number from 1 to 64, found "0"'),
@@ -149,6 +160,31 @@ async def test_a_port_that_is_taken_is_one_clear_line(demo: Callable[..., Awaita
     assert 2 == ended.code
     assert f"error: --port: cannot serve on {port}: Address already in use\n" == ended.err
     assert [] == files_below(temporary)
+
+
+async def test_a_history_served_on_another_day_lists_others_and_has_the_same_archives(
+    command: Command, run_cli: CommandHere, temporary: Path
+) -> None:
+    """As in a rehearsal: the server ends, and is started again for a later day."""
+    words = "demo", "--serve", "--history", "--products", 40
+    seen: list[set[str]] = []
+    said: list[str] = []
+    moved: list[int] = []
+    for number in (150, 190):
+        server = await command.start(*words, "--day", number, TMPDIR=str(temporary))
+        assert server.stdout is not None
+        (command.folder / "config.json").write_bytes(await server.stdout.readuntil(b"\n}\n"))
+        assert_clean_exit(await run_cli("--report", "report.json"))
+        report = json.loads((command.folder / "report.json").read_bytes())
+        server.send_signal(signal.SIGINT)
+        said.append((await command.end(server)).err)
+        seen.append({product["id"] for product in report["products"]})
+        moved.append(report["summary"]["skipped"])
+
+    assert "This is day 150 of the history: 2023-05-31, 00:00 UTC.\n" in said[0]
+    assert "This is day 190 of the history: 2023-07-10, 00:00 UTC.\n" in said[1]
+    assert seen[1] - seen[0]
+    assert [0, len(seen[0] & seen[1])] == moved
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

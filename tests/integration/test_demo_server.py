@@ -10,7 +10,7 @@ import re
 import zipfile
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
@@ -21,6 +21,7 @@ from yarl import URL
 from collgs_async.demo.archives import write_archive
 from collgs_async.demo.dialects import Dialect
 from collgs_async.demo.faults import FAULTS
+from collgs_async.demo.history import History, Rates
 from collgs_async.demo.login import LoginHandler, SignIn
 from collgs_async.demo.scenes import COLLECTIONS, make_scenes
 from collgs_async.demo.server import DemoServer
@@ -72,6 +73,65 @@ class TestScenes:
     def test_are_of_all_collections_and_only_radar_has_no_clouds(self) -> None:
         assert set(COLLECTIONS) == {scene.collection for scene in SCENES}
         assert {"S1_SAR_GRD"} == {scene.collection for scene in SCENES if scene.cloud_cover is None}
+
+
+class TestHistory:
+    """A server that is set to another day while it runs."""
+
+    async def test_a_day_is_set_while_it_runs(self, tmp_path: Path) -> None:
+        history = History(SCENES, begun=datetime(2021, 1, 1, tzinfo=UTC), rates=Rates(withdrawn=0.5))
+        async with bench(tmp_path, history.at(history.day(60)), records_per_page=100) as it:
+            before = names(await it.search())
+            it.server.scenes[:] = history.at(history.day(300))
+            after = names(await it.search())
+
+        for day, listed in ((60, before), (300, after)):
+            known = (scene for scene in history.at(history.day(day)) if scene.collection == "S2_MSIL2A")
+            assert sorted(scene.identifier for scene in known) == sorted(listed)
+        assert set(before) - set(after)
+        assert set(after) - set(before)
+
+    async def test_what_is_withdrawn_has_no_archive_and_one_that_stays_has_the_same(self, tmp_path: Path) -> None:
+        async with bench(tmp_path, SCENES) as it:
+            first = await it.fetch(L2A[1])
+            it.server.scenes[:] = [replace(scene) for scene in SCENES if scene is not SCENE]
+            assert 404 == (await it.fetch(SCENE)).status
+            second = await it.fetch(L2A[1])
+
+        assert (first.body, first.headers["ETag"]) == (second.body, second.headers["ETag"])
+
+    @pytest.mark.parametrize("longer", [0, 100])
+    async def test_a_repaired_product_has_other_bytes_and_validators_under_its_name(
+        self, tmp_path: Path, longer: int
+    ) -> None:
+        repaired = replace(SCENE, version=1, size=SCENE.size + longer)
+        async with bench(tmp_path, SCENES) as it:
+            first = await it.fetch(SCENE)
+            it.server.scenes[it.server.scenes.index(SCENE)] = repaired
+            second = await it.fetch(SCENE)
+        async with bench(tmp_path / "another", [repaired]) as it:
+            elsewhere = await it.fetch(SCENE)
+
+        assert first.body != second.body == elsewhere.body
+        assert first.headers["ETag"] != second.headers["ETag"] == elsewhere.headers["ETag"]
+        assert first.headers["Last-Modified"] != second.headers["Last-Modified"]
+        assert len(first.body) + longer == len(second.body)
+
+    async def test_entries_state_their_dates_as_oseo_does_and_are_found_by_them(self, tmp_path: Path) -> None:
+        moment = datetime(2024, 2, 1, 10, 30, tzinfo=UTC)
+        scenes = [replace(SCENE, updated=moment, available=moment - timedelta(days=1)), replace(L2A[1], is_dated=False)]
+        async with bench(tmp_path, scenes) as it:
+            everything = await it.search()
+            ranges = "creationDate=%5B2021-01-01", "modificationDate=%5B2024-02-01", "availabilityTime=%5B2024-01-31"
+            found = [names(await it.search(f"parentIdentifier=S2_MSIL2A&{one}")) for one in ranges]
+            later = names(await it.search("parentIdentifier=S2_MSIL2A&modificationDate=%5B2024-02-02"))
+
+        dated, undated = (feature["properties"] for feature in everything.json["features"])
+        assert "2024-02-01T10:30:00.000+00:00" == dated["updated"]
+        assert "2024-01-31T10:30:00.000+00:00" == dated["productInformation"]["availabilityTime"]
+        assert not {"created", "updated"} & set(undated)
+        assert "availabilityTime" not in undated["productInformation"]
+        assert ([[SCENE.identifier]] * 3, []) == (found, later)
 
 
 class TestArchives:

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,6 +19,7 @@ from collgs_async.config.kinds import whole
 from collgs_async.config.loading import load_config
 from collgs_async.demo.constellation import FIJI, LUXEMBOURG, make_constellation
 from collgs_async.demo.faults import FAULTS
+from collgs_async.demo.history import History
 from collgs_async.demo.login import SignIn
 from collgs_async.demo.scenes import COLLECTIONS, make_scenes
 from collgs_async.demo.server import DemoServer
@@ -54,6 +55,19 @@ PAGE_OF_A_YEAR: Final = 50
 SMALL: Final = 200_000
 """Mean size of an archive of the constellation in bytes; a year of them still fits on any disk."""
 
+BEGUN: Final = datetime(2023, 1, 1, tzinfo=UTC)
+"""Day 0 of the history."""
+
+FIRST_SENSED: Final = date(2019, 1, 1)
+LAST_SENSED: Final = date(2023, 6, 30)
+"""Days of the first and the last acquisition of the history; late products and reprocessings come after them."""
+
+TILES_OF_HISTORY: Final = ("31UFR", "32ULA")
+"""Few enough for all archives of a day to be fetched in a rehearsal."""
+
+SMALLER: Final = 60_000
+"""Mean size of an archive of the history in bytes: all of one collection are fetched within a minute."""
+
 FAULT_SETTINGS: Final = {"connection.timeout": "3", "connection.retries": "6"}
 """With faults, a silent store is given up after seconds, since two minutes would be too long for a demo; and the first
 page of results meets all faults of the catalogue in a row."""
@@ -65,12 +79,19 @@ async def demo(args: Namespace, console: ConsoleHandler) -> int:
     if "list" in args.fault:
         return _list_faults()
     load_config(None, environ={}, flags=args.flags, needs_collection=False)  # refuse invalid flags first
-    if args.constellation and (not args.serve or faults):
-        raise ConfigError("--constellation: expected --serve and no --fault beside it")
+    for name in ("constellation", "history"):
+        if getattr(args, name) and (not args.serve or faults):
+            raise ConfigError(f"--{name}: expected --serve and no --fault beside it")
+    if args.constellation and args.history:
+        raise ConfigError("--history: expected no --constellation beside it; it has scenes of its own")
+    if args.day is not None and not args.history:
+        raise ConfigError("--day: expected --history beside it")
     count = None if args.products is None else whole(1, 100_000).check("--products", args.products)
     port = whole(0, 65535).check("--port", args.port)
     spoiled = [fault for fault in faults if not fault.name.startswith("catalogue-")]
-    if args.constellation:
+    if args.history:
+        scenes = _scenes_of_day(count, args.day)
+    elif args.constellation:
         scenes = make_constellation(count, tiles=(*LUXEMBOURG, *FIJI), first=date(2022, 7, 1), size=SMALL)
     else:
         scenes = make_scenes(max(count or 12, len(spoiled)), size=SIZE)
@@ -80,7 +101,7 @@ async def demo(args: Namespace, console: ConsoleHandler) -> int:
         server = DemoServer(
             scenes,
             Path(store),
-            page_maximum=PAGE_OF_A_YEAR if args.constellation else PAGE,
+            page_maximum=PAGE_OF_A_YEAR if args.constellation or args.history else PAGE,
             rate=None if args.serve else RATE,
             faults=_assign_faults(faults, _served_first(scenes) if args.serve else scenes),
             port=port,
@@ -94,6 +115,16 @@ async def demo(args: Namespace, console: ConsoleHandler) -> int:
             return await (_serve(server) if args.serve else DemoRun(server, args, console).run())
         finally:
             await server.__aexit__(None, None, None)
+
+
+def _scenes_of_day(count: int | None, day: str | None) -> list[Scene]:
+    """Return what the catalogue with a history lists on a day; `count` limits what it ever lists to the newest."""
+    scenes = make_constellation(count, tiles=TILES_OF_HISTORY, first=FIRST_SENSED, last=LAST_SENSED, size=SMALLER)
+    history = History(scenes, begun=BEGUN)
+    last = max(0, (history.ended - history.begun).days + 1)
+    number = 0 if day is None else whole(0, last).check("--day", day)
+    log.info("This is day %d of the history: %s, 00:00 UTC.", number, f"{history.day(number):%Y-%m-%d}")
+    return history.at(history.day(number))
 
 
 _SERVED: Final = "S2_MSIL2A"

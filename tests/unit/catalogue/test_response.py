@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -132,6 +133,32 @@ def product(base: str = BASE, /, **properties: Any) -> Product:
     return read({"features": [{"properties": properties}]}, base=base).products[0]
 
 
+@pytest.mark.parametrize(
+    ("properties", "expected"),
+    [
+        ({"created": "2021-09-24T21:17:18.000+00:00"}, {"created": "2021-09-24T21:17:18+00:00"}),
+        ({"updated": "2021-09-24T23:17:18+02:00"}, {"updated": "2021-09-24T21:17:18+00:00"}),
+        ({"updated": "2021-09-24"}, {"updated": "2021-09-24T00:00:00+00:00"}),
+        ({"updated": 1632518238000}, {"updated": "2021-09-24T21:17:18+00:00"}),
+        (
+            {"productInformation": {"availabilityTime": "2021-09-24T21:17:18Z"}},
+            {"available": "2021-09-24T21:17:18+00:00"},
+        ),
+        ({"created": None, "updated": "soon", "productInformation": {"availabilityTime": ["x"]}}, {}),
+        ({"created": {"at": "2021-09-24"}, "updated": True, "productInformation": 7}, {}),
+    ],
+)
+def test_when_the_entry_was_made_changed_and_published(properties: dict[str, Any], expected: dict[str, str]) -> None:
+    one = product(**properties)
+
+    found = {"created": one.created, "updated": one.updated, "available": one.available}
+    assert {"created": None, "updated": None, "available": None} | expected == {
+        name: moment and moment.isoformat() for name, moment in found.items()
+    }
+    assert not {"created", "updated", "available"} & set(one.to_record())
+    assert {"created", "updated", "available"} <= set(one.to_dict())
+
+
 def linked(href: object, base: str = BASE) -> Product:
     return product(base, identifier="P", links={"data": [{"href": href}]})
 
@@ -160,6 +187,7 @@ def test_full_example_is_read_field_by_field() -> None:
             size=None,
             quicklook=QUICKLOOK,
             problem=None,
+            created=datetime(2021, 9, 24, 21, 17, 18, tzinfo=UTC),
         ),
     ) == page.products
 

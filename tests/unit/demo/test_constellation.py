@@ -56,7 +56,7 @@ def digest(scenes: list[Scene]) -> str:
     """Return a digest of all that the catalogue says of scenes."""
     said = sha256()
     for scene in scenes:
-        said.update(f"{scene.location} {scene.start} {scene.end} {scene.created} {scene.footprint}".encode())
+        said.update(f"{scene.location} {scene.start} {scene.end} {scene.made_at} {scene.footprint}".encode())
         said.update(f"{scene.cloud_cover} {scene.orbit_number} {scene.orbit_direction} {scene.size}".encode())
     return said.hexdigest()[:16]
 
@@ -113,8 +113,8 @@ class TestScenes:
             assert f"{scene.start:_%Y%m%dT%H%M%S_}" in scene.identifier
         for scene in optical():
             assert f"_R{scene.orbit_number:03d}_T" in scene.identifier
-            assert f"{scene.created:_%Y%m%dT%H%M%S}" == scene.identifier[-16:]
-            assert scene.created > scene.start
+            assert f"{scene.made_at:_%Y%m%dT%H%M%S}" == scene.identifier[-16:]
+            assert scene.made_at > scene.start
 
     def test_have_archives_as_large_as_their_share_of_a_tile(self) -> None:
         scenes = make_constellation(600, size=1_000_000)
@@ -190,7 +190,7 @@ class TestOptical:
 
         assert {"N0214", "N0300", "N0301", "N0500", "N0511"} == {baseline(scene) for scene in level2a()}
         assert {1, 2, 3} == {len(found) for found in versions.values()}
-        assert all(scene.created.year > 2021 for scene in level2a() if baseline(scene) >= "N0500")
+        assert all(scene.made_at.year > 2021 for scene in level2a() if baseline(scene) >= "N0500")
 
     def test_some_passes_came_down_in_two_pieces_of_equal_baseline(self) -> None:
         pieces = Counter((scene.start, tile(scene), baseline(scene)) for scene in level2a())

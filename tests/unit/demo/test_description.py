@@ -140,6 +140,7 @@ async def test_what_it_announces_is_what_the_search_echoes(tmp_path: Path) -> No
     values = {"startIndex": "1", "count": "1", "lat": "50", "lon": "6", "radius": "100", "geometry": "POINT(6%2050)"}
     values |= {"geoRelation": "intersects", "timeStart": "2021-01-01", "timeEnd": "2022-01-01", "box": "5,49,7,51"}
     values |= {"timeRelation": "during", "creationDate": "2021-01-01", "modificationDate": "2021-01-01"}
+    values |= {"availabilityTime": "2021-01-01"}
     values |= {"cloudCover": "5", "snowCover": "5", "orbitNumber": "5", "parentIdentifier": "S2_MSIL2A"}
     async with bench(tmp_path, dialect=dialect) as it:
         known = set(parameters(await json_url(it, "?parentIdentifier=S2_MSIL2A")))

@@ -261,11 +261,11 @@ class TestColumns:
 
     async def test_of_dates_take_ranges(self, tmp_path: Path) -> None:
         scenes = [scene for scene in make_constellation(400) if scene.collection == "S2_MSIL2A"]
-        late = sum(scene.created.year == 2024 for scene in scenes)
+        late = sum(scene.made_at.year == 2024 for scene in scenes)
 
         assert 0 < late < len(scenes)
         assert (late, {"creationDate"}) == await self.total(tmp_path, "creationDate=%5B2024-01-01,2025-01-01%5B")
-        soon = sum(scene.created.year < 2024 for scene in scenes)
+        soon = sum(scene.made_at.year < 2024 for scene in scenes)
         assert (soon, {"creationDate"}) == await self.total(tmp_path, "creationDate=2024-01-01%5B")
         async with bench(tmp_path) as it:
             refused = await it.search("parentIdentifier=S2_MSIL2A&creationDate=%5Byesterday")
