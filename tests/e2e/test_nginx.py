@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import pytest
 
+from collgs_async.demo.archives import write_archive
 from tests.conftest import HANGS, is_archive, level2_scenes
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ http {{
         listen 127.0.0.1:{port}{tls};
         root store;
         limit_rate $rate;
+        location /whole/ {{ max_ranges 0; }}
     }}
 }}
 """
@@ -398,6 +400,70 @@ async def test_an_archive_that_nginx_replaced_after_a_kill_is_never_spliced(
 
     assert 0 == ended.code, ended.err
     assert is_copy(original, site.archive(scene))
+    assert [] == site.litter()
+
+
+def wrong_members(site: Site, scene: Scene, archive: Path) -> list[str]:
+    """Files of a tree that are not what the archive has under their names."""
+    tree = site.folder / f"{scene.identifier}.parts"
+    files = {path.relative_to(tree).as_posix(): path for path in tree.rglob("*.jp2")}
+    with zipfile.ZipFile(archive) as opened:
+        return [name for name, path in files.items() if path.read_bytes() != opened.read(name)]
+
+
+async def test_members_come_by_ranges_and_the_rest_follows(serve: Callable[..., Any], nginx: Nginx) -> None:
+    [scene] = nginx.list_as(level2_scenes(1, size=BIG), ["ranged"])
+    original = nginx.original(scene)
+    write_archive(scene, original, 0, 0)
+    site = await serve([scene])
+
+    one = await site.pull(members=["*_B02_10m.jp2"], segments=1, workers=1)
+    two = await site.pull(members=["*_B02_10m.jp2", "*_B08_10m.jp2"], segments=1, workers=1)
+    rest = await site.pull()
+    await until(lambda: sum(each.sent for each in nginx.served()) >= one.bytes + two.bytes + rest.bytes)
+
+    assert [1, 1, 1] == [one.downloaded, two.downloaded, rest.downloaded]
+    assert [(206, "bytes=-65536")] == [(each.status, each.range) for each in nginx.served()][:1]
+    assert {206} == {each.status for each in nginx.served()}
+    assert [] == wrong_members(site, scene, original)
+    assert is_copy(original, site.archive(scene))
+    assert one.bytes + two.bytes + rest.bytes <= original.stat().st_size + 65536
+
+
+@pytest.mark.parametrize("later", [10, 0])
+async def test_members_of_an_archive_that_nginx_has_replaced(
+    serve: Callable[..., Any], nginx: Nginx, later: int
+) -> None:
+    [scene] = nginx.list_as(level2_scenes(1, size=BIG), ["replaced"])
+    original = nginx.original(scene)
+    write_archive(scene, original, 0, 0)
+    made = original.stat().st_mtime
+    site = await serve([scene])
+    await site.pull(members=["*_B02_10m.jp2"])
+    write_archive(scene, original, 1, 0)
+    os.utime(original, (made + later, made + later))
+
+    report = await site.pull(members=["*_B02_10m.jp2", "*_B08_10m.jp2"])
+
+    assert 1 == report.downloaded
+    assert [] == wrong_members(site, scene, original)
+    assert 2 == len(list((site.folder / f"{scene.identifier}.parts").rglob("*.jp2")))
+
+
+async def test_nginx_without_ranges_is_asked_once_and_left(serve: Callable[..., Any], nginx: Nginx) -> None:
+    scenes = nginx.list_as(level2_scenes(3, size=BIG), ["whole/1", "whole/2", "whole/3"])
+    (nginx.store / "whole").mkdir()
+    for scene in scenes:
+        write_archive(scene, nginx.store / "whole" / nginx.original(scene).name, 0, 0)
+    site = await serve(scenes)
+
+    report = await site.pull(members=["*_B02_10m.jp2"], workers=1, user_agent=SLOW)
+    await until(lambda: len(nginx.served()) == 1)
+
+    assert (0, 3) == (report.downloaded, report.failed)
+    assert {"the store sends whole archives only; --else-whole takes them"} == {str(o.error) for o in report.failures}
+    assert nginx.served()[0].sent < BIG
+    assert report.bytes <= 2 * MIB
     assert [] == site.litter()
 
 
