@@ -72,6 +72,7 @@ class RawServer:
         self.seen: list[Asked] = []
         self._store = store
         self._tasks: set[asyncio.Task[None]] = set()
+        self._writers: set[asyncio.StreamWriter] = set()
         self.offer(products)
 
     def offer(self, products: Iterable[tuple[str, str]], **headers: str) -> None:
@@ -85,6 +86,7 @@ class RawServer:
         return [asked for asked in self.seen if not asked.path.startswith("/search")]
 
     def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
         task = asyncio.create_task(self._answer(reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -120,6 +122,9 @@ class RawServer:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for writer in self._writers:
+            writer.transport.abort()  # one that still had something to send would outlive the event loop
+        await asyncio.sleep(0)
 
 
 @asynccontextmanager
