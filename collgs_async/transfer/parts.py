@@ -146,7 +146,12 @@ class PartsDownload:
             await self._fill_from(self._known)
         while True:
             directory = await read_directory(self._job, self._run, self._disk)
-            self._record, wanted, refusal = await self._choose(directory, await self._current_record(directory))
+            self._record = await self._current_record(directory)
+            try:
+                wanted, refusal = await self._choose(directory)
+            except NotAvailableError:
+                await self._finish(directory)
+                raise
             self._known = self._record
             damaged = await self._fetch(directory, wanted)
             if self._job.wanted.tail:
@@ -201,21 +206,23 @@ class PartsDownload:
         self._extracted.clear()
         return begun
 
-    async def _choose(
-        self, directory: Directory, record: PartsRecord
-    ) -> tuple[PartsRecord, list[Member], IntegrityError | None]:
-        """Return the record with the members that are right, the wanted ones to be fetched, and why others are not."""
-        identifier, wish = self._job.product.identifier, self._job.wish
+    async def _choose(self, directory: Directory) -> tuple[list[Member], IntegrityError | None]:
+        """Return the wanted members to be fetched, and why others are not; record only members that are right."""
+        identifier, wish, record = self._job.product.identifier, self._job.wish, self._record
         members = {member.name: member for member in directory.members}
 
-        def choose(stop: Callable[[], bool]) -> tuple[PartsRecord, list[Member], IntegrityError | None]:
+        def choose(
+            stop: Callable[[], bool],
+        ) -> tuple[int, tuple[HeldMember, ...], list[Member], IntegrityError | None]:
             chosen = choose_members([member.name for member in directory.members], wish, identifier=identifier)
-            self._count, held = len(chosen), self._tree.confirmed(record, stop)
+            held = self._tree.confirmed(record, stop)
             here = self._extracted if self._anew else {member.name for member in held}
             wanted, refusal = allowed_members(directory, [members[name] for name in chosen if name not in here])
-            return replace(record, here=held, wish=wish), wanted, refusal
+            return len(chosen), held, wanted, refusal
 
-        return await self._disk.run_stoppable(choose)
+        self._count, held, wanted, refusal = await self._disk.run_stoppable(choose)
+        self._record = replace(record, here=held, wish=wish)
+        return wanted, refusal
 
     async def _fetch(self, directory: Directory, wanted: Sequence[Member]) -> list[Damage]:
         """Download members and write them into the tree, large ones as soon as they are here; return the damaged ones.

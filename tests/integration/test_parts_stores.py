@@ -98,6 +98,10 @@ def tree_of(folder: Path) -> dict[str, bytes]:
     return found
 
 
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
 def right(archive: bytes, *names: str) -> dict[str, bytes]:
     return {name: data for name, data in members_of(archive).items() if name.rpartition("/")[2] in names}
 
@@ -260,3 +264,12 @@ async def test_a_record_of_an_archive_shorter_than_its_directory_is_damaged(tmp_
 
     assert (Status.DOWNLOADED, right(store.archive, "B02.jp2", "B04.jp2")) == (outcome.status, tree_of(tmp_path))
     assert store.sent - before <= 2 * TAIL  # the band that is here was recognised
+
+
+async def test_of_an_archive_that_lacks_what_is_wanted_nothing_stays(tmp_path: Path) -> None:
+    store = Store(archive_of(SIZES))
+    async with raw_server([(NAME, "/archive.zip")], store) as server:
+        outcome = await fetch(server, tmp_path, ["*B99*"])
+
+    assert (Status.FAILED, ["bytes=-65536"]) == (outcome.status, store.ranges)
+    assert [] == names_in(tmp_path)
