@@ -14,7 +14,7 @@ from collgs_async.models.product import Report
 from collgs_async.models.query import Query
 from collgs_async.reporting.products import SearchResults
 from collgs_async.selection.planned import GivenProducts, PlannedProducts
-from collgs_async.transfer.named_archive import repair_named
+from collgs_async.transfer.named_archive import repair_named, repair_tree
 from collgs_async.transfer.run import Run
 from collgs_async.transfer.store_client import StoreClient
 
@@ -189,6 +189,28 @@ class Client(StoreClient):
         downloader = await self._open_downloader()
         with ConciseErrors(), self._progress:
             return await repair_named(archive, damaged, collection=collection, search=search, downloader=downloader)
+
+    async def repair_members(self, folder: Path, damaged: Iterable[str]) -> Outcome:
+        """Repair a folder with members of an archive: find its product in the catalogue, and fetch members again.
+
+        Parameters
+        ----------
+        folder
+            The folder ``<identifier>.parts``, in the output folder.
+        damaged
+            Names of the damaged members in the archive.
+
+        Raises
+        ------
+        FileError
+            The folder has no usable ``parts.json``.
+        CatalogueError, AuthenticationError, StorageError
+            As for `repair`.
+        """
+        collection, search = self._config.needed_query().collection, self.catalogue.search
+        downloader, names = await self._open_downloader(), frozenset(damaged)
+        with ConciseErrors(), self._progress:
+            return await repair_tree(folder, names, collection=collection, search=search, downloader=downloader)
 
     async def download_all(
         self,

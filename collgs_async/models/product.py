@@ -324,6 +324,10 @@ class Report:
         Requested identifiers that the catalogue does not list.
     unfinished_bytes
         Those of `bytes` that belong to products without an outcome, since the run was stopped.
+    parts
+        The number of products of which wanted members are here, and not the whole archive.
+    members
+        The number of wanted members of those among them that were downloaded.
     """
 
     downloaded: int = 0
@@ -340,6 +344,8 @@ class Report:
     missing: tuple[str, ...] = ()
     elsewhere: int = 0
     unfinished_bytes: int = 0
+    parts: int = 0
+    members: int = 0
     outcomes: Collection[Outcome] = field(default=(), compare=False)
 
     @property
@@ -359,6 +365,7 @@ class Report:
             "downloaded": self.downloaded,
             "skipped": self.skipped,
             "failed": self.failed,
+            "members": self.members or None,
             "moved": f"{format_bytes(self.bytes)} in {format_duration(self.seconds)}",
             "elsewhere": self.elsewhere or None,
             "not in the catalogue": ", ".join(self.missing[:_SHOWN]) + ("…" if len(self.missing) > _SHOWN else ""),

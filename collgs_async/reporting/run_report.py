@@ -13,6 +13,7 @@ from collgs_async.http.messages import json_text
 from collgs_async.models.product import ELSEWHERE, Report, Status
 from collgs_async.reporting.outcomes import Outcomes
 from collgs_async.storage.atomic import STDOUT, is_stream, may_replace, unwritable_kind, write_file
+from collgs_async.storage.filenames import is_parts_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -60,6 +61,8 @@ class RunReportWriter:
         self._counts: Counter[Status] = Counter()
         self._elsewhere = 0
         self._bytes = 0
+        self._parts = 0
+        self._members = 0
         self._failures: list[Outcome] = []
         self._outcomes = Outcomes()
 
@@ -84,6 +87,8 @@ class RunReportWriter:
         self._counts[outcome.status] += 1
         self._elsewhere += outcome.reason == ELSEWHERE
         self._bytes += outcome.bytes
+        self._parts += outcome.path is not None and is_parts_folder(outcome.path.name)
+        self._members += (outcome.members or 0) if outcome.status is Status.DOWNLOADED else 0
         if outcome.status is Status.FAILED:
             self._failures.append(outcome)
         self._outcomes.add(outcome)
@@ -114,6 +119,8 @@ class RunReportWriter:
             bytes=max(self._bytes, moved),
             unfinished_bytes=max(0, moved - self._bytes),
             seconds=seconds,
+            parts=self._parts,
+            members=self._members,
             failures=tuple(self._failures),
             outcomes=self._outcomes,
             search_total=search_total,
@@ -193,6 +200,7 @@ def _summary_entry(report: Report) -> dict[str, Any]:
         "bytes": report.bytes,
         "unfinished_bytes": report.unfinished_bytes,
         "seconds": round(report.seconds, 3),
+        "members": report.members,
     }
 
 
@@ -217,6 +225,7 @@ def product_entry(outcome: Outcome) -> dict[str, Any]:
         "url": _bare_url(outcome.product.url),
         "seconds": round(outcome.seconds, 3),
         "attempts": outcome.attempts,
+        "members": outcome.members,
         "reason": outcome.reason,
         "error": _error_entry(outcome.error),
     }

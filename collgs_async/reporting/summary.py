@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from collgs_async.errors import AuthenticationError, NotAvailableError, StorageError
 from collgs_async.http.messages import printable
@@ -21,6 +21,12 @@ __all__ = ["excluded_line", "missing_lines", "summary_lines"]
 _MAX_FAILURE_LINES = 10
 
 
+_ZEROS: Final = (
+    "GDAL reads a band that was not fetched as zeros: open the files of the bands themselves, or by MTD_MSI*.xml or "
+    "manifest.safe only bands that are here."
+)
+
+
 def summary_lines(report: Report, folder: Path, *, interrupted: bool = False) -> list[str]:
     """Summarise a run: amounts, rate, failures and their reasons, and what to do about them.
 
@@ -31,14 +37,16 @@ def summary_lines(report: Report, folder: Path, *, interrupted: bool = False) ->
     interrupted
         Whether the user or the system stopped the run before its end.
     """
+    what = "files are in folders IDENTIFIER.parts" if report.members else "archives are"
     return [
         _headline(report, interrupted=interrupted),
-        *([f"The archives are in {_format_path(folder)}."] if report.downloaded else []),
+        *([f"The {what} in {_format_path(folder)}."] if report.downloaded else []),
         *([_search_line(report, report.search_error)] if report.search_error and report.found else []),
         *_failure_lines(report.failures),
         *missing_lines(report.missing),
         *_advice(report, interrupted=interrupted),
         *([excluded_line(report.left_out)] if report.left_out else []),
+        *([_ZEROS] if report.parts else []),
     ]
 
 
@@ -89,7 +97,8 @@ def _tallies(report: Report, *, interrupted: bool) -> Iterator[str]:
         rest = (
             f", {format_bytes(report.unfinished_bytes)} of it in unfinished archives" if report.unfinished_bytes else ""
         )
-        yield f"{report.downloaded} downloaded ({_amount(report)}{rest})"
+        members = f"{plural(report.members, 'member')}, " if report.members else ""
+        yield f"{report.downloaded} downloaded ({members}{_amount(report)}{rest})"
     if here := report.skipped - report.elsewhere:
         yield f"{here} already here"
     if report.elsewhere:

@@ -157,6 +157,10 @@ class SyncClient:
         """Repair an archive on disk; see `Client.repair`."""
         return self._thread.call(self._client.repair(archive, damaged))
 
+    def repair_members(self, folder: Path, damaged: Iterable[str]) -> Outcome:
+        """Repair a folder with members of an archive; see `Client.repair_members`."""
+        return self._thread.call(self._client.repair_members(folder, damaged))
+
     def download_all(
         self, products: Query | Iterable[Product] | None = None, *, report: str | Path | None = None
     ) -> Report:

@@ -11,11 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
-from collgs_async.errors import (
-    CollgsError,
-    ExhaustedError,
-    ProductError,
-)
+from collgs_async.errors import CollgsError, ExhaustedError, ProductError
 from collgs_async.http.retry import RetryPolicy, clear_error_frames
 from collgs_async.models.product import ELSEWHERE, Outcome, Status
 from collgs_async.models.wish import Wish
@@ -58,7 +54,6 @@ if TYPE_CHECKING:
 __all__ = ["Downloader"]
 
 log = logging.getLogger("collgs_async")
-
 
 _MAX_RELEASES: Final = 60
 """Attempts to release a lock while no file descriptor is left."""
@@ -235,7 +230,9 @@ class Downloader:
         finally:
             self._idle -= 1
 
-    async def download(self, product: Product, *, damaged: Iterable[tuple[int, int]] | None = None) -> Outcome:
+    async def download(
+        self, product: Product, *, damaged: Iterable[tuple[int, int]] | None = None, wish: Wish | None = None
+    ) -> Outcome:
         """Download one product on its own, over as many connections as it may have.
 
         The outcome and the errors are those of a product of many; what would be `Later` is waited for here.
@@ -245,13 +242,16 @@ class Downloader:
         damaged
             Ranges ``(first, one past the last)`` of the existing archive that are to be downloaded again; meanwhile it
             becomes a part file. None to proceed as `decide` says.
+        wish
+            As for a product of many; with `damaged`, the whole archive is wanted.
         """
         history = History()
+        wish = self._parts.wish if wish is None else wish
         while True:
             self._waits.for_product(history, waits=False)
             try:
-                wish = Wish() if damaged is not None else self._parts.wish
-                return await self._run_job(self._job(product, history, wish, standalone=True), damaged)
+                wanted = wish if damaged is None else Wish()
+                return await self._run_job(self._job(product, history, wanted, standalone=True), damaged)
             except PutOff as later:
                 if not self.path_for(product).exists():
                     damaged = None  # the archive has become a part file without these ranges

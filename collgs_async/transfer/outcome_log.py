@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from collgs_async.models.product import ELSEWHERE, EXISTS, Status
-from collgs_async.models.text import format_bytes, format_duration, format_rate
+from collgs_async.models.text import format_bytes, format_duration, format_rate, plural
 from collgs_async.reporting.run_report import product_entry
 
 if TYPE_CHECKING:
@@ -36,4 +36,5 @@ def _words(outcome: Outcome) -> str:
     if outcome.status is Status.SKIPPED:
         return _REASONS.get(outcome.reason or "", f"skipped, {outcome.reason}")
     rate = f", {format_rate(outcome.bytes / outcome.seconds)}" if outcome.seconds > 0 else ""
-    return f"downloaded, {format_bytes(outcome.bytes)} in {format_duration(outcome.seconds)}{rate}"
+    members = "" if outcome.members is None else f"{plural(outcome.members, 'member')}, "
+    return f"downloaded, {members}{format_bytes(outcome.bytes)} in {format_duration(outcome.seconds)}{rate}"

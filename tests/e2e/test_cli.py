@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import Command, CommandHere
 
-PRODUCT_KEYS = ["id", "status", "path", "bytes", "url", "seconds", "attempts", "reason", "error"]
+PRODUCT_KEYS = ["id", "status", "path", "bytes", "url", "seconds", "attempts", "members", "reason", "error"]
 
 
 # ---------------------------------------------------------------------------------------------- first steps
@@ -525,7 +525,7 @@ async def test_report_names_every_product_also_those_that_failed(
     seconds = report["summary"].pop("seconds")
     assert 0 < seconds < 60
     counts = {"found": 3, "downloaded": 1, "skipped": 1, "failed": 1}
-    assert {**counts, "bytes": scenes[2].size, "unfinished_bytes": 0} == report["summary"]
+    assert {**counts, "bytes": scenes[2].size, "unfinished_bytes": 0, "members": 0} == report["summary"]
     assert {"total": 3, "pages": 1, "error": None, "left_out": {}, "missing": []} == report["search"]
     assert all(PRODUCT_KEYS == list(entry) for entry in entries.values())
     assert {"kind": "NotAvailableError", "message": "HTTP 404: Not Found"} == failed["error"]

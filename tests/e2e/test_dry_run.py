@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import CommandHere
 
-KEYS = ["id", "status", "path", "bytes", "url", "seconds", "attempts", "reason", "error"]
+KEYS = ["id", "status", "path", "bytes", "url", "seconds", "attempts", "members", "reason", "error"]
 
 
 async def test_the_report_of_a_dry_run_says_what_would_be_done(serve: Callable[..., Any], run_cli: CommandHere) -> None:

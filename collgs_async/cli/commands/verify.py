@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from collgs_async.cli.settings import read_settings
-from collgs_async.errors import CollgsError, ConfigError
-from collgs_async.models.product import Status
+from collgs_async.errors import CollgsError, ConfigError, ProductError
+from collgs_async.models.product import EXISTS, Status
 from collgs_async.models.text import format_bytes, plural
 from collgs_async.storage.audit import verify_folder
-from collgs_async.storage.parts_record import read_record
-from collgs_async.storage.parts_tree import PartsTree
 from collgs_async.storage.verify import Level
 
 if TYPE_CHECKING:
@@ -54,26 +51,31 @@ async def verify(folder: Path, config: Config, args: Namespace, console: Console
 def _log_repairs(bad: Sequence[DamagedArchive]) -> None:
     for one in bad:
         damaged = sum(end - first for first, end in one.damaged)
-        if one.is_tree:
-            log.info("%s: %s would be dropped from its record", one.path, plural(len(one.members), "member"))
+        what = plural(len(one.members), "member") if one.is_tree else format_bytes(damaged)
+        if one.is_tree and not one.members:
+            log.error("%s: cannot be repaired: %s", one.path, one.problem)
             continue
-        log.info("%s: would be repaired%s", one.path, f", {format_bytes(damaged)} of it" if damaged else "")
-    log.info("%d would be repaired", sum(not one.is_tree for one in bad))
+        log.info("%s: would be repaired%s", one.path, f", {what} of it" if damaged or one.is_tree else "")
+    log.info("%d would be repaired", sum(bool(one.members) or not one.is_tree for one in bad))
 
 
 async def _repair(bad: Sequence[DamagedArchive], config: Config) -> int:
-    """Repair each damaged archive that the catalogue lists; drop damaged members of trees from their records."""
+    """Repair each damaged archive or tree that the catalogue lists."""
     from collgs_async.client import Client
 
     repaired = 0
     for one in bad:
-        if one.is_tree:
-            await asyncio.to_thread(_drop, one)
+        if one.is_tree and not one.members:
+            log.error("%s: not repaired: %s", one.path, one.problem)
             continue
         beside = replace(config, output_directory=one.path.parent)
         async with Client(beside) as client:
             try:
-                outcome = await client.repair(one.path, one.damaged)
+                repair = client.repair_members(one.path, one.members) if one.is_tree else None
+                outcome = await (repair or client.repair(one.path, one.damaged))
+            except ProductError as error:
+                log.error("%s: not repaired: %s", one.path, error)
+                continue
             except CollgsError as error:
                 log.error("%s: %s", one.path, error)
                 return 1
@@ -81,24 +83,7 @@ async def _repair(bad: Sequence[DamagedArchive], config: Config) -> int:
             repaired += 1
             log.info("%s: repaired, %s fetched", one.path, format_bytes(outcome.bytes))
         else:
-            log.error("%s: not repaired: %s", one.path, outcome.error or "another run is fetching it")
+            why = "the whole archive is here" if outcome.reason == EXISTS else "another run is fetching it"
+            log.error("%s: not repaired: %s", one.path, outcome.error or why)
     log.info("%d of %d repaired", repaired, len(bad))
     return 0 if repaired == len(bad) else 1
-
-
-def _drop(tree: DamagedArchive) -> None:
-    """Drop the damaged members of a tree from its record, and say what fetches them again."""
-    try:
-        if not tree.members:
-            raise tree.problem
-        dropped = PartsTree(tree.path).drop(tree.members)
-        record = read_record(tree.path)
-    except CollgsError as error:
-        log.error("%s: not repaired: %s", tree.path, error)
-        return
-    if not dropped:
-        log.error("%s: not repaired: another run is fetching it", tree.path)
-        return
-    again = f"the same download again, with {record.wish}," if record and record.wish else "the same download again"
-    what = plural(len(tree.members), "member")
-    log.error("%s: not repaired: %s dropped; %s fetches what is missing", tree.path, what, again)
