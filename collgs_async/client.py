@@ -14,7 +14,6 @@ from collgs_async.models.product import Report
 from collgs_async.models.query import Query
 from collgs_async.reporting.products import SearchResults
 from collgs_async.selection.planned import GivenProducts, PlannedProducts
-from collgs_async.transfer.named_archive import repair_named, repair_tree
 from collgs_async.transfer.run import Run
 from collgs_async.transfer.store_client import StoreClient
 
@@ -185,6 +184,8 @@ class Client(StoreClient):
         CatalogueError, AuthenticationError, StorageError
             The request failed; or as for `download`.
         """
+        from collgs_async.transfer.named_archive import repair_named
+
         collection, search = self._config.needed_query().collection, self.catalogue.search
         downloader = await self._open_downloader()
         with ConciseErrors(), self._progress:
@@ -207,6 +208,8 @@ class Client(StoreClient):
         CatalogueError, AuthenticationError, StorageError
             As for `repair`.
         """
+        from collgs_async.transfer.named_archive import repair_tree
+
         collection, search = self._config.needed_query().collection, self.catalogue.search
         downloader, names = await self._open_downloader(), frozenset(damaged)
         with ConciseErrors(), self._progress:

@@ -69,6 +69,7 @@ EXAMPLES: Final[dict[str, dict[str, str]]] = {
     },
     "demo": {
         "see a download, and that a second run moves nothing": "collgs-async demo",
+        "only two bands of each archive": "collgs-async demo --bands B02,SCL",
         "with a store that drops connections and lies": "collgs-async demo --fault cut truncated",
         "a catalogue to try other commands on": "collgs-async demo --serve --constellation > config.json",
         "the same catalogue a month later": "collgs-async demo --serve --port 8123 --history --day 30 > config.json",

@@ -115,7 +115,7 @@ COMMANDS: Final = {
     "demo": Command(
         "set up",
         "try it all on an embedded catalogue: no account, no internet",
-        ("output", "transfer"),
+        ("parts", "output", "transfer"),
     ),
     "completion": Command("set up", "print the completion of words for bash, zsh or fish"),
     "help": Command("set up", "explain a topic or a command"),

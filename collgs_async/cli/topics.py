@@ -101,6 +101,9 @@ IW2. A product that lacks a band fails, and its message names those that it has.
 Sentinel-2 before December 2016, files are chosen by --members alone: patterns as for file names, for the path below the
 top folder of the archive, in any case, in which * also matches slashes. What bands and patterns choose adds up.
 
+`collgs-async ls PRODUCT` lists the files of an archive, search --sizes how much is wanted of each. A later run without
+these flags fetches the rest. GDAL reads a band that was not fetched as zeros: open the files of the bands themselves.
+
 A plan remembers what was wanted when it was made. That goes before file and variables, and a flag goes before it:
 --bands "" with --plan fetches all bands again.""",
         _flags("parts"),

@@ -20,10 +20,9 @@ __all__ = ["excluded_line", "missing_lines", "summary_lines"]
 
 _MAX_FAILURE_LINES = 10
 
-
 _ZEROS: Final = (
-    "GDAL reads a band that was not fetched as zeros: open the files of the bands themselves, or by MTD_MSI*.xml or "
-    "manifest.safe only bands that are here."
+    "GDAL reads a band that was not fetched as zeros: open the files of the bands, or, by MTD_MSI*.xml or "
+    "manifest.safe, only bands that are here."
 )
 
 

@@ -236,3 +236,27 @@ async def test_ctrl_c_in_the_middle_of_the_demo_leaves_only_its_downloads(comman
     assert folder.name.startswith("collgs-demo-")
     assert [] == [path.name for path in folder.iterdir() if not path.name.endswith((".zip", ".part", ".part.json"))]
     assert str(folder) in ended.err
+
+
+async def test_a_demo_of_bands_takes_the_collections_that_have_them(run_cli: CommandHere) -> None:
+    ended = await run_cli("demo", "--bands", "SCL,B02", "--products", 2, "-o", "files")
+
+    assert 0 == ended.code
+    assert "It lists 2 products" in ended.err
+    assert "Pulling of each --bands SCL,B02 into files:" in ended.err
+    assert re.search(r"First run: parts of 2 archives downloaded and verified, .* of .* \(\d+\.\d %\)", ended.err)
+    assert "Second run: 2 were already here; 0 B of archives moved" in ended.err
+    assert {".parts"} == {path.suffix for path in (run_cli.folder / "files").iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("bands", "problem"),
+    [("Oa03", "--bands: expected bands of S1_SAR_GRD, S2_MSIL1C, S2_MSIL2A"), ("B02,VV", "--bands: expected bands of")],
+)
+async def test_a_demo_of_bands_that_no_collection_has_is_refused(
+    run_cli: CommandHere, bands: str, problem: str
+) -> None:
+    ended = await run_cli("demo", "--bands", bands)
+
+    assert 2 == ended.code
+    assert problem in ended.err

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from collgs_async import Report
 from tests.conftest import level2_scenes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from collgs_async import Report
     from tests.conftest import CommandHere
 
 SIZE = 3_000_000

@@ -11,6 +11,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,15 +27,18 @@ from collgs_async.demo.server import DemoServer
 from collgs_async.errors import ConfigError, did_you_mean
 from collgs_async.http.credentials import Credentials
 from collgs_async.http.messages import json_text
+from collgs_async.models.band_words import wish_problems
+from collgs_async.models.member_list import share_of
 from collgs_async.models.text import format_bytes, format_duration, plural
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from collgs_async.cli.console import ConsoleHandler
     from collgs_async.demo.faults import Fault
     from collgs_async.demo.scenes import Scene
+    from collgs_async.models.wish import Wish
 
 __all__ = ["demo"]
 
@@ -78,7 +82,8 @@ async def demo(args: Namespace, console: ConsoleHandler) -> int:
     faults = _select_faults(args.fault)
     if "list" in args.fault:
         return _list_faults()
-    load_config(None, environ={}, flags=args.flags, needs_collection=False)  # refuse invalid flags first
+    config = load_config(None, environ={}, flags=args.flags, needs_collection=False)  # refuse invalid flags first
+    collections = _collections_with(config.parts.wish)
     for name in ("constellation", "history"):
         if getattr(args, name) and (not args.serve or faults):
             raise ConfigError(f"--{name}: expected --serve and no --fault beside it")
@@ -94,7 +99,7 @@ async def demo(args: Namespace, console: ConsoleHandler) -> int:
     elif args.constellation:
         scenes = make_constellation(count, tiles=(*LUXEMBOURG, *FIJI), first=date(2022, 7, 1), size=SMALL)
     else:
-        scenes = make_scenes(max(count or 12, len(spoiled)), size=SIZE)
+        scenes = _make_scenes(max(count or 12, len(spoiled)), COLLECTIONS if args.serve else collections)
     if args.dry_run:
         return _log_scenes(scenes)
     with tempfile.TemporaryDirectory(prefix="collgs-store-") as store:
@@ -129,6 +134,28 @@ def _scenes_of_day(count: int | None, day: str | None) -> list[Scene]:
 
 _SERVED: Final = "S2_MSIL2A"
 """The collection of the configuration that ``--serve`` prints."""
+
+
+def _collections_with(wish: Wish) -> list[str]:
+    """Return the collections that have the wanted bands.
+
+    Raises
+    ------
+    ConfigError
+        None of them has.
+    """
+    found = [name for name in COLLECTIONS if not list(wish_problems(wish, [name]))]
+    if not found:
+        key, problem = next(chain(wish_problems(wish, list(COLLECTIONS)), wish_problems(wish, list(COLLECTIONS)[:1])))
+        raise ConfigError(f"--{key}: {problem}")
+    return found
+
+
+def _make_scenes(count: int, collections: Collection[str]) -> list[Scene]:
+    """Make so many scenes of these collections."""
+    if len(collections) == len(COLLECTIONS):
+        return make_scenes(count, size=SIZE)
+    return [scene for scene in make_scenes(5 * count + 20, size=SIZE) if scene.collection in collections][:count]
 
 
 def _log_scenes(scenes: Sequence[Scene]) -> int:
@@ -205,8 +232,10 @@ class _Pull:
 
 
 def _downloaded_bytes(products: Iterable[dict[str, Any]]) -> int:
-    """Return the size of the archives; what moved for them is more where a range was transferred twice."""
-    return sum(Path(product["path"]).stat().st_size for product in products if product["status"] == "downloaded")
+    """Return the size of the archives and members; what moved for them is more where a range was transferred twice."""
+    paths = [Path(product["path"]) for product in products if product["status"] == "downloaded"]
+    files = [file for path in paths for file in ([path] if path.is_file() else path.rglob("*.SAFE/**/*"))]
+    return sum(file.stat().st_size for file in files if file.is_file())
 
 
 class DemoRun:
@@ -217,6 +246,7 @@ class DemoRun:
         self._args = args
         self._console = console
         self._faults = _select_faults(args.fault)
+        self._wish = load_config(None, environ={}, flags=args.flags, needs_collection=False).parts.wish
         self._flags = {**(FAULT_SETTINGS if self._faults else {}), **args.flags, "base_url": server.url}
         if "output_directory" not in self._flags:
             self._flags["output_directory"] = tempfile.mkdtemp(prefix="collgs-demo-")
@@ -228,7 +258,8 @@ class DemoRun:
         numbers = plural(len(self._server.scenes), "product"), total, plural(len(collections), "collection")
         log.info("It lists %s, %s of archives, in %s.", *numbers)
         log.info("")
-        log.info("Pulling all of them into %s:", self._flags["output_directory"])
+        what = f"Pulling of each {self._wish}" if self._wish else "Pulling all of them"
+        log.info("%s into %s:", what, self._flags["output_directory"])
         first = await self._pull()
         log.info("")
         log.info("The same once more:")
@@ -243,7 +274,7 @@ class DemoRun:
         self._server.forget()
         outcomes: dict[str, dict[str, Any]] = {}
         begun = time.monotonic()
-        for collection in COLLECTIONS:
+        for collection in dict.fromkeys(scene.collection for scene in self._server.scenes):
             outcomes |= await self._pull_collection(collection)
         archives = [hit for hit in self._server.requests if hit.path.startswith("/repository/") and hit.status < 300]
         return _Pull(outcomes, time.monotonic() - begun, sum(hit.sent for hit in archives))
@@ -283,10 +314,11 @@ class DemoRun:
         log.info("")
 
     def _log_result(self, first: _Pull, second: _Pull) -> None:
+        size, total = _downloaded_bytes(first.outcomes.values()), sum(scene.size for scene in self._server.scenes)
         log.info(
             "First run: %s downloaded and verified, %s in %s.",
-            plural(first.count("downloaded"), "archive"),
-            format_bytes(_downloaded_bytes(first.outcomes.values())),
+            ("parts of " if self._wish else "") + plural(first.count("downloaded"), "archive"),
+            share_of(size, total) if self._wish else format_bytes(size),
             format_duration(first.seconds),
         )
         log.info(
