@@ -5,14 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from collgs_async import ArchiveMember, MemberList, Product
 from collgs_async.demo.faults import FAULTS
+from collgs_async.demo.login import SignIn
 from collgs_async.demo.scenes import make_scenes
 from collgs_async.models.product_types import usual_collection
 from collgs_async.models.sentinel import parse
+from collgs_async.models.width import text_width
+from collgs_async.reporting.member_listing import MEMBER_FORMATS, MemberListing
 from tests.conftest import level2_scenes
 
 if TYPE_CHECKING:
@@ -206,3 +211,63 @@ async def test_a_plan_carries_what_is_wanted_until_another_wish_is_given(
     assert wanted == [json.loads(line)["wanted"] for line in same.out.splitlines()]
     assert [None, None] == [json.loads(line)["wanted"] for line in other.out.splitlines()]
     assert "%)" in made.err
+
+
+# ---------------------------------------------------------------------------------------------------- hostile names
+
+
+HOSTILE = ("=1+1", "\x1b[31mred", "a\nb,c", "\u202eevil", "x" * 5000, "漢字" * 100)
+
+
+@pytest.mark.parametrize("form", MEMBER_FORMATS)
+def test_names_of_members_are_any_text(form: str) -> None:
+    members = tuple(ArchiveMember(f"P.SAFE/{name}", 1, 1) for name in HOSTILE)
+    out = io.StringIO()
+
+    with MemberListing(form, out, several=True) as listing:
+        listing.write(MemberList(Product("P\x1b[0m", None), 6, members, 6))
+        listing.write(MemberList(Product("Q", None), 6, (ArchiveMember("=1+1", 1, 1),), 6))
+
+    text = out.getvalue()
+    assert "\x1b" not in text
+    if form == "table":
+        assert text.replace("\n", "").isprintable()
+        assert len(HOSTILE) + 2 + 2 + 2 == len(text.splitlines())
+    elif form == "csv":
+        rows = list(csv.DictReader(io.StringIO(text)))
+        assert len(HOSTILE) + 1 == len(rows)
+        assert "'=1+1" == rows[-1]["name"]
+    else:
+        archives = json.loads(text) if form == "json" else [json.loads(line) for line in text.splitlines()]
+        assert [f"P.SAFE/{name}" for name in HOSTILE] == [one["name"] for one in archives[0]["members"]]
+
+
+def test_a_table_fits_its_terminal_and_keeps_the_end_of_a_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("COLUMNS", "60")
+    out = Terminal()
+    names = ["P.SAFE/GRANULE/" + "long/" * 20 + "B02_10m.jp2", "P.SAFE/" + "漢字" * 40 + "/B03_10m.jp2"]
+
+    with MemberListing("table", out, several=False) as listing:
+        listing.write(MemberList(Product("P", None), 9, tuple(ArchiveMember(name, 4, 4, "B02") for name in names), 9))
+
+    lines = [re.sub(r"\x1b\[\d+m", "", line) for line in out.getvalue().splitlines()]
+    assert max(map(text_width, lines)) <= 60
+    assert all("…" in line and line.endswith("_10m.jp2") for line in lines[1:])
+
+
+async def test_the_store_may_ask_for_a_sign_in(serve: Callable[..., Any], run_cli: CommandHere) -> None:
+    [scene] = level2_scenes(1, size=SIZE)
+    site = await serve([scene], sign_in=SignIn("ada", "word", form="html"))
+
+    refused = await ls(run_cli, site, scene.identifier)
+    listed = await run_cli(
+        "ls", "--base-url", site.server.url, scene.identifier, COLLGS_USERNAME="ada", COLLGS_PASSWORD="word"
+    )
+
+    assert (1, 0) == (refused.code, listed.code)
+    assert "sign-in" in refused.err
+    assert "MTD_MSIL2A.xml" in listed.out
