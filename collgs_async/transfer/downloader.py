@@ -32,7 +32,7 @@ from collgs_async.transfer.outcome_log import log_outcome
 from collgs_async.transfer.parts import PartsDownload
 from collgs_async.transfer.parts_job import PartsJob
 from collgs_async.transfer.put_off import PutOff, put_off_until_descriptors_are_free, put_off_while_elsewhere
-from collgs_async.transfer.remote_directory import read_directory
+from collgs_async.transfer.remote_directory import find_directory
 from collgs_async.transfer.scheduler import SegmentScheduler
 from collgs_async.transfer.store_errors import WholeArchivesOnlyError
 from collgs_async.transfer.tuning import TransferTuning
@@ -185,10 +185,7 @@ class Downloader:
     async def directory(self, product: Product) -> tuple[Directory, int]:
         """Read the central directory of a product's archive in the store, mostly by one request for 64 KiB.
 
-        Returns
-        -------
-        tuple
-            The directory, and the length of the archive in bytes.
+        The length of the archive in bytes is returned with it.
 
         Raises
         ------
@@ -202,17 +199,19 @@ class Downloader:
         refuse_unavailable(product)
         history = History()
         while True:
+            self._waits.for_product(history, waits=False)
             with TemporaryDirectory(prefix="collgs-") as folder:
                 part = PartFile(Path(folder) / "archive.zip", self._disk.executor)
                 job = PartsJob(product, part, wish=Wish(), **self._settings(history, standalone=True))
+                before = job.bytes_received
                 try:
-                    return await read_directory(job, self._scheduler.run, self._disk), job.size or 0
+                    return await find_directory(job, self._scheduler.run, self._disk), job.size or 0
                 except PutOff as later:
                     job.save_counters()
                     self._wait(product, history, later)
                     seconds = later.seconds
                 finally:
-                    self.moved += job.bytes_received
+                    self.moved += job.bytes_received - before
             await self._timing.sleep(seconds)
 
     async def assist(self) -> None:

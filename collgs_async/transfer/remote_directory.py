@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from collgs_async.errors import IntegrityError
+from collgs_async.errors import IntegrityError, NotAvailableError, TransferError
 from collgs_async.models.text import format_bytes
 from collgs_async.storage.archive_reading import MissingBytesError
 from collgs_async.storage.identity import refuse_another
@@ -20,12 +20,21 @@ if TYPE_CHECKING:
     from collgs_async.storage.zip_directory import Directory
     from collgs_async.transfer.parts_job import PartsJob
 
-__all__ = ["read_directory"]
+__all__ = ["find_directory", "read_directory"]
 
 log = logging.getLogger("collgs_async")
 
 _END: Final = 2**20
 """Bytes at an archive's end that are fetched once more if no valid directory is found there."""
+
+
+async def find_directory(job: PartsJob, run: Callable[[PartsJob], Awaitable[object]], disk: Disk) -> Directory:
+    """Read an archive's central directory as `read_directory` does, from the next link where one fails."""
+    while True:
+        try:
+            return await read_directory(job, run, disk)
+        except (NotAvailableError, TransferError, IntegrityError) as error:
+            job.turn_to_next_link(error)
 
 
 async def read_directory(job: PartsJob, run: Callable[[PartsJob], Awaitable[object]], disk: Disk) -> Directory:

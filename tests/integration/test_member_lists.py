@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -109,6 +110,18 @@ async def test_a_product_without_a_link_is_no_request(serve: Callable[..., Any])
             await client.list_members(Product("P", url=None))
 
     assert [] == site.archive_hits()
+
+
+async def test_another_link_is_asked_where_the_first_one_fails(serve: Callable[..., Any]) -> None:
+    scene = level2_scenes(1, size=SIZE)[0]
+    site = await serve([scene])
+
+    async with site.client() as client:
+        product = await anext(aiter(client.search()))
+        gone = replace(product, url=f"{product.url}.gone", alternatives=(product.url,))
+        found = await client.list_members(gone)
+
+    assert len(infos(site, scene)) == len(found.members)
 
 
 async def test_several_are_listed_in_their_order_and_one_that_fails_has_no_list(
