@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 import zipfile
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
 from collgs_async import AuthenticationError, IntegrityError, NotAvailableError
 from collgs_async.demo.faults import FAULTS
+from collgs_async.demo.login import SignIn
 from collgs_async.models.product import Status
 from tests.conftest import fault, level2_scenes
 from tests.support.faults import ARCHIVE_FAULTS, served_version
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 SIZE = 6_000_000
 TAIL = 64 * 1024
-BLUE, RED = "*_B02_10m.jp2", "*_B04_10m.jp2"
+BLUE, RED, TRUE_COLOUR = "*_B02_10m.jp2", "*_B04_10m.jp2", "*_TCI_10m.jp2"
 
 FINAL = {"missing", "forbidden"}
 
@@ -204,3 +205,41 @@ async def test_a_file_that_was_changed_by_hand_is_fetched_again(serve: Callable[
     assert Status.DOWNLOADED == outcome.status
     assert right == tree_of(folder)
     assert outcome.bytes <= packed_length(site.original(scene), BLUE) + 1000
+
+
+@pytest.mark.parametrize("form", ["html", "script"])
+async def test_a_session_that_ends_in_the_middle_costs_no_byte_that_is_here(
+    serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, form: Literal["html", "script"]
+) -> None:
+    monkeypatch.setenv("COLLGS_USERNAME", "ada")
+    monkeypatch.setenv("COLLGS_PASSWORD", "secret")
+    scenes = level2_scenes(3, size=SIZE)
+    site = await serve(scenes, sign_in=SignIn("ada", "secret", form=form, session_requests=3))
+
+    report = await site.pull(members=[BLUE, TRUE_COLOUR], workers=1)
+
+    assert 3 == report.downloaded
+    for scene in scenes:
+        expected = {n: d for n, d in members_of(site.original(scene)).items() if "_B02_10m" in n or "_TCI_10m" in n}
+        assert expected == tree_of(tree_folder(site, scene))
+    tails = [hit for hit in site.archive_hits() if hit.status == 206 and hit.range == f"bytes=-{TAIL}"]
+    assert len(scenes) == len(tails)
+    assert report.bytes <= sum(
+        packed_length(site.original(scene), BLUE, TRUE_COLOUR) + TAIL + 20_000 for scene in scenes
+    )
+
+
+async def test_thirty_products_of_a_store_that_is_busy_are_all_right(serve: Callable[..., Any]) -> None:
+    scenes = level2_scenes(30, size=200_000)
+    faults = {
+        scene.identifier: replace(FAULTS[name]) for scene, name in zip(scenes, ["429", "503", "cut"] * 10, strict=True)
+    }
+    site = await serve(scenes, faults=faults)
+
+    report = await site.pull(members=[BLUE], workers=4)
+
+    assert (30, 0) == (report.downloaded, report.failed)
+    for scene in scenes:
+        expected = {n: d for n, d in members_of(site.original(scene)).items() if "_B02_10m" in n}
+        assert expected == tree_of(tree_folder(site, scene))
+    assert all(path.suffix == ".parts" for path in site.folder.iterdir())
