@@ -57,7 +57,9 @@ gc.disable()
 
 
 def pytest_collection_finish() -> None:
+    """Look for garbage again, a seventh as often as Python does: what is collected makes each look an expensive one."""
     gc.enable()
+    gc.set_threshold(5_000)
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -101,6 +103,12 @@ def sleeps() -> RecordedSleeps:
 
 
 _PARTS = ("bands", "resolution", "metadata_only", "members", "else_whole", "keep_part")
+
+
+_ORIGINALS: dict[str, bytes] = {}
+"""Archives by all that they are made of: most tests have the same scenes."""
+_MOST_ORIGINALS = 20_000_000
+"""Bytes of archives in memory, beside the last one."""
 
 
 class Site:
@@ -150,9 +158,14 @@ class Site:
 
     def original(self, scene: Scene, version: int = 0, edition: int = 0) -> bytes:
         """The archive as the store has it; version 1 is the one that replaces it, edition 1 the same zipped again."""
-        path = self.folder.with_name("original.zip")
-        write_archive(scene, path, version, edition)
-        return path.read_bytes()
+        key = repr((scene, version, edition))  # its footprint has no hash
+        if key not in _ORIGINALS:
+            path = self.folder.with_name("original.zip")
+            write_archive(scene, path, version, edition)
+            _ORIGINALS[key] = path.read_bytes()
+            while sum(map(len, _ORIGINALS.values())) > _MOST_ORIGINALS and len(_ORIGINALS) > 1:
+                del _ORIGINALS[next(iter(_ORIGINALS))]
+        return _ORIGINALS[key]
 
     def held(self) -> dict[str, int]:
         """Bytes of each part that is here, by the name of its archive: of one that a single connection fetches."""

@@ -50,8 +50,9 @@ async def one(serve: Callable[..., Any], *faults: str, size: int = SIZE) -> tupl
 
 def extents(site: Any, scene: Scene) -> list[tuple[int, int]]:
     """First byte and one past the last of six members: the manifest, the metadata and the four largest images."""
-    site.original(scene)
-    directory = read_members(site.folder.with_name("original.zip"))
+    path: Path = site.folder.with_name("original.zip")
+    path.write_bytes(site.original(scene))
+    directory = read_members(path)
     found = [(member.header, end) for member, end in directory.extents()]
     return found[:2] + sorted(sorted(found, key=lambda extent: extent[1] - extent[0])[-4:])
 

@@ -149,11 +149,8 @@ async def test_a_long_outline_is_asked_for_by_a_simpler_one_that_holds_it(serve:
 
     found = await chosen(site, aoi=ring)
 
-    hit = searches(site)[0]
-    assert (
-        names(scene for scene in scenes if read_area(shapely.geometry.shape(ring).wkt).touches(scene.footprint))
-        == found
-    )
+    hit, area = searches(site)[0], read_area(shapely.geometry.shape(ring).wkt)
+    assert names(scene for scene in scenes if area.touches(scene.footprint)) == found
     assert shapely.from_wkt(hit.query["geometry"]).covers(shapely.geometry.shape(ring))
     assert 1000 < len(hit.query["geometry"]) < MAX_URL_LENGTH
 

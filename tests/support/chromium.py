@@ -27,8 +27,9 @@ FLAGS = [
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage"),
     *("--hide-scrollbars", "--force-color-profile=srgb", "--remote-debugging-pipe"),
-    # One process draws all pages, and keeps none that was left.
+    # One process draws all pages, by one thread, and keeps none that was left.
     *("--renderer-process-limit=1", "--disable-features=BackForwardCache,SpareRendererForSitePerProcess"),
+    "--js-flags=--single-threaded",
 ]
 
 STARTER = """

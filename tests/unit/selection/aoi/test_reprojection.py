@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,9 +24,14 @@ COUNTRY = shapely.segmentize(shapely.Polygon(LUXEMBOURG), 0.01)
 CODES = [2169, 3857, 3035, 25832, 31466, 4258, 4314]
 
 
+@cache
+def transformer(source: str, target: str) -> pyproj.Transformer:
+    return pyproj.Transformer.from_crs(source, target, always_xy=True)
+
+
 def turned(shape: Any, code: int, *, back: bool = False) -> Any:
     systems = (f"EPSG:{code}", "OGC:CRS84") if back else ("OGC:CRS84", f"EPSG:{code}")
-    to = pyproj.Transformer.from_crs(*systems, always_xy=True)
+    to = transformer(*systems)
     return shapely.transform(shape, lambda points: np.column_stack(to.transform(*points.T.tolist())))
 
 
