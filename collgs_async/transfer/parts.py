@@ -55,6 +55,9 @@ _LOOK: Final = 0.25
 _WORTH_EXTRACTING: Final = 16 * 2**20
 """Bytes of members from which they are written into the tree while others are still to come."""
 
+_MOST_DIRECTORIES: Final = 5
+"""Number of different directories, each with damaged members, after which the product fails."""
+
 _WORTH_KEEPING: Final = 4 * 2**20
 """Bytes of no member of the tree from which a part file is kept: they are of an interrupted download."""
 
@@ -279,7 +282,7 @@ class PartsDownload:
         Raises
         ------
         DamagedMembersError
-            One of them came like this twice, with the same directory.
+            One of them came like this twice with the same directory, or the directory is another one each time.
         """
         job = self._job
         keys = {(self._record.digest, damage.start) for damage in damaged}
@@ -292,6 +295,8 @@ class PartsDownload:
         if keys & self._suspected:
             raise IntegrityError(f"{error}; it came like this twice, so the archive is bad on the server")
         self._suspected |= keys
+        if len({digest for digest, _ in self._suspected}) >= _MOST_DIRECTORIES:
+            raise IntegrityError(f"{error}; {_MOST_DIRECTORIES} directories that were fetched all differ")
         log.warning("%s: %s; fetching that part of it again", job.product.identifier, error)
 
     async def _finish(self, directory: Directory) -> None:

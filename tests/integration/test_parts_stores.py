@@ -273,3 +273,23 @@ async def test_of_an_archive_that_lacks_what_is_wanted_nothing_stays(tmp_path: P
 
     assert (Status.FAILED, ["bytes=-65536"]) == (outcome.status, store.ranges)
     assert [] == names_in(tmp_path)
+
+
+async def test_a_directory_that_is_another_one_each_time_is_not_fetched_for_ever(tmp_path: Path) -> None:
+    store = Store(archive_of(SIZES))
+    entry = store.archive.rindex(f"{NAME}.SAFE/B02.jp2".encode()) - 46
+    place = entry + 16 - len(store.archive)  # of the CRC-32, from the end
+
+    def odd(number: int, wanted: str, head: bytes, body: bytes) -> tuple[bytes, bytes]:
+        first = wanted.removeprefix("bytes=").partition("-")[0]
+        if not first or int(first) > len(store.archive) - TAIL - 1:
+            body = body[:place] + number.to_bytes(4, "little") + body[place + 4 :]
+        return head, body
+
+    store.odd = odd
+    async with raw_server([(NAME, "/archive.zip")], store) as server:
+        outcome = await fetch(server, tmp_path, BLUE)
+
+    assert (Status.FAILED, {}) == (outcome.status, tree_of(tmp_path))
+    assert "directories that were fetched all differ" in str(outcome.error)
+    assert len(store.ranges) <= 15
