@@ -377,7 +377,7 @@ class Downloader:
             await ArchiveDownload(job, run, self._disk, verify=Level(options.verify), small=small)()
             return
         tree, anew = PartsTree(parts_folder(job.part.final)), not options.skip_existing
-        await PartsDownload(job, run, self._disk, tree, keep_part=parts.keep_part, anew=anew)()
+        await PartsDownload(job, run, self._disk, tree, self.tuning, keep_part=parts.keep_part, anew=anew)()
 
 
 def _outcome(job: DownloadJob, status: Status, reason: str | None = None, error: ProductError | None = None) -> Outcome:

@@ -44,16 +44,11 @@ if TYPE_CHECKING:
     from collgs_async.storage.zip_directory import Directory, Member
     from collgs_async.storage.zip_members import Damage
     from collgs_async.transfer.parts_job import PartsJob
+    from collgs_async.transfer.tuning import TransferTuning
 
 __all__ = ["PartsDownload", "has_members"]
 
 log = logging.getLogger("collgs_async")
-
-_LOOK: Final = 0.25
-"""Seconds between two looks at which members are here."""
-
-_WORTH_EXTRACTING: Final = 16 * 2**20
-"""Bytes of members from which they are written into the tree while others are still to come."""
 
 _MOST_DIRECTORIES: Final = 5
 """Number of different directories, each with damaged members, after which the product fails."""
@@ -96,6 +91,8 @@ class PartsDownload:
         The output folder.
     tree
         Where the members go.
+    tuning
+        When members are extracted while others are still to come.
     keep_part
         Whether the part file stays, so that a later run need not download its bytes again.
     anew
@@ -108,12 +105,13 @@ class PartsDownload:
         run: Callable[[PartsJob], Awaitable[object]],
         disk: Disk,
         tree: PartsTree,
+        tuning: TransferTuning,
         *,
         keep_part: bool = False,
         anew: bool = False,
     ) -> None:
         self._job, self._run, self._disk = job, run, disk
-        self._tree = tree
+        self._tree, self._tuning = tree, tuning
         self._keep_part, self._anew = keep_part, anew
         self._known: PartsRecord | None = None
         self._record: PartsRecord
@@ -249,9 +247,9 @@ class PartsDownload:
         transfer = asyncio.ensure_future(self._run(job))
         try:
             while not transfer.done():
-                await asyncio.wait([transfer], timeout=_LOOK)
+                await asyncio.wait([transfer], timeout=self._tuning.extract_seconds)
                 here = [] if job.wanted.tail else [span for span in waiting if job.part.held.covers(*span)]
-                if sum(end - first for first, end in here) >= _WORTH_EXTRACTING and not transfer.done():
+                if sum(end - first for first, end in here) >= self._tuning.extract_bytes and not transfer.done():
                     damaged += await self._extract(directory, [waiting.pop(span) for span in here])
             await transfer
         finally:

@@ -45,6 +45,9 @@ class TransferTuning:
         Seconds between two refreshes of the locks, and between two comparisons of the clocks.
     max_put_off
         Number of postponed products at which a run takes no further ones.
+    extract_bytes, extract_seconds
+        Where only some members of an archive are wanted: bytes of members that are here from which they are extracted
+        while others are still to come, and seconds between two looks.
     small_bytes
         Size up to which an archive gets a sidecar only when its download is interrupted, and is verified and published
         in one call: downloading it again costs less.
@@ -61,4 +64,6 @@ class TransferTuning:
     rate_seconds: float = 30.0
     watch_seconds: float = 5.0
     max_put_off: int = MOST_PUT_OFF
+    extract_bytes: int = 16 * 2**20
+    extract_seconds: float = 0.25
     small_bytes: int = SMALL

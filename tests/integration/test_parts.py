@@ -243,3 +243,18 @@ async def test_thirty_products_of_a_store_that_is_busy_are_all_right(serve: Call
         expected = {n: d for n, d in members_of(site.original(scene)).items() if "_B02_10m" in n}
         assert expected == tree_of(tree_folder(site, scene))
     assert all(path.suffix == ".parts" for path in site.folder.iterdir())
+
+
+async def test_members_get_their_names_while_others_are_still_to_come(serve: Callable[..., Any]) -> None:
+    """The last member never comes: what was here before has its name although the product fails."""
+    scene = level2_scenes(1, size=SIZE)[0]
+    site = await serve(
+        [scene], faults={scene.identifier: (replace(FAULTS["coding"], times=2), replace(FAULTS["500"], times=99))}
+    )
+    tuning = replace(site.tuning, extract_bytes=1, extract_seconds=0.01)
+
+    async with site.client(members=[BLUE, "*_B08_10m.jp2"], segments=1, outage=0, tuning=tuning) as client:
+        outcome = await client.download(await anext(aiter(client.search())))
+
+    expected = {name: data for name, data in members_of(site.original(scene)).items() if "_B02_10m" in name}
+    assert (Status.FAILED, expected) == (outcome.status, tree_of(tree_folder(site, scene)))

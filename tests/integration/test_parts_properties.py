@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collgs_async import Client, Config, Connection, DownloadOptions, PartsOptions
+from collgs_async.transfer.tuning import TransferTuning
 from tests.conftest import RecordedSleeps
 from tests.support.servers import plain, raw_server
 
@@ -72,6 +73,7 @@ class Store:
     archive: bytes
     tag: str | None
     cuts: list[int]
+    tuning: TransferTuning
     sent: int = 0
     asked: list[str] = field(default_factory=list)
 
@@ -117,7 +119,9 @@ def files_of(folder: Path) -> dict[str, bytes]:
     return found
 
 
-async def fetch(server: RawServer, folder: Path, wish: list[str] | None, *, patience: int | None) -> Any:
+async def fetch(
+    server: RawServer, folder: Path, tuning: TransferTuning, wish: list[str] | None, *, patience: int | None
+) -> Any:
     """Download the product; after so many turns of the event loop the run is cancelled."""
     config = Config(
         base_url=f"{server.origin}/search",
@@ -127,7 +131,7 @@ async def fetch(server: RawServer, folder: Path, wish: list[str] | None, *, pati
         download_options=DownloadOptions(workers=3),
         parts=PartsOptions(members=wish or []),
     )
-    async with Client(config, sleep=RecordedSleeps()) as client:
+    async with Client(config, sleep=RecordedSleeps(), tuning=tuning) as client:
         product = await anext(aiter(client.search()))
         task = asyncio.create_task(client.download(product))
         for _ in range(patience or 0):
@@ -143,12 +147,18 @@ async def fetch(server: RawServer, folder: Path, wish: list[str] | None, *, pati
     cuts=st.lists(st.integers(0, 100), max_size=4),
     wishes=st.lists(st.sampled_from(WISHES), min_size=1, max_size=3),
     cancelled=st.one_of(st.none(), st.integers(0, 400)),
+    tuning=st.sampled_from([TransferTuning(), TransferTuning(extract_bytes=1, extract_seconds=0.001)]),
 )
 @settings(max_examples=40)
 def test_every_named_file_is_right_and_the_completed_archive_is_the_stores(
-    archive: bytes, tag: str | None, cuts: list[int], wishes: list[list[str]], cancelled: int | None
+    archive: bytes,
+    tag: str | None,
+    cuts: list[int],
+    wishes: list[list[str]],
+    cancelled: int | None,
+    tuning: TransferTuning,
 ) -> None:
-    asyncio.run(_play(Store(archive, tag, cuts), wishes, cancelled))
+    asyncio.run(_play(Store(archive, tag, cuts, tuning), wishes, cancelled))
 
 
 async def _play(store: Store, wishes: list[list[str]], cancelled: int | None) -> None:
@@ -159,17 +169,17 @@ async def _play(store: Store, wishes: list[list[str]], cancelled: int | None) ->
         tree = folder / f"{NAME}.parts"
         async with raw_server([(NAME, "/archive.zip")], store) as server:
             if cancelled is not None:
-                await fetch(server, folder, wishes[0], patience=cancelled)
+                await fetch(server, folder, store.tuning, wishes[0], patience=cancelled)
                 assert files_of(tree).items() <= expected.items()
             for wish in wishes:
                 patterns = [f"{FOLDER}/{pattern}" for pattern in wish]
                 wanted = {file for file in expected if any(fnmatch(file, pattern) for pattern in patterns)}
                 ambiguous = wanted & twins  # which of them is meant is not known, so neither gets the name
-                outcome = await fetch(server, folder, wish, patience=None)
+                outcome = await fetch(server, folder, store.tuning, wish, patience=None)
                 assert (bool(wanted) and not ambiguous) == (outcome.error is None), outcome
                 assert wanted - twins <= files_of(tree).keys()
                 assert files_of(tree).items() <= expected.items()
-            outcome = await fetch(server, folder, None, patience=None)
+            outcome = await fetch(server, folder, store.tuning, None, patience=None)
         assert outcome.error is None
         assert store.archive == (folder / f"{NAME}.zip").read_bytes()
         assert {f"{NAME}.zip"} == names_in(folder) - {tree.name}
