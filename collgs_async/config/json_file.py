@@ -6,21 +6,32 @@ import difflib
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from collgs_async.config.json_pieces import JsonReader, TooLargeError
 from collgs_async.errors import ConfigError
 from collgs_async.models.parameter_values import quote_value
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
 
 __all__ = ["has_key", "read_object"]
 
 MAX_BYTES: Final = 200_000_000
-"""Limit in bytes; a plan of a hundred thousand products has a hundred million."""
+"""Limit in bytes of what is held as a whole."""
 
 
-def read_object(file: Path) -> dict[str, Any]:
+def read_object(
+    file: Path, take: Mapping[str, Callable[[Any, str], None]] | None = None, max_bytes: int = MAX_BYTES
+) -> dict[str, Any]:
     """Read a JSON object, without ``$schema``, which is for editors.
+
+    Parameters
+    ----------
+    take
+        Called with each item of the lists of these keys, and its text; an empty list is in their place. None: all is
+        held.
+    max_bytes
+        The permitted length of the file.
 
     Raises
     ------
@@ -29,10 +40,10 @@ def read_object(file: Path) -> dict[str, Any]:
     """
     try:
         with file.open("rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
-        if len(data) > MAX_BYTES:
-            raise ConfigError(f"{file}: expected at most {MAX_BYTES // 10**6} MB of JSON, found more")
-        values = json.loads(data.decode("utf-8-sig"), object_pairs_hook=_refuse_duplicates, parse_constant=_no_constant)
+            value, pairs = JsonReader(stream, _DECODER, max_bytes).read(take or {})
+        values = None if pairs is None else _refuse_duplicates(pairs)
+    except TooLargeError:
+        raise ConfigError(f"{file}: expected at most {max_bytes // 10**6} MB of JSON, found more") from None
     except json.JSONDecodeError as error:
         raise ConfigError(
             f"{file}: expected JSON, found at line {error.lineno}, column {error.colno}: {error.msg}"
@@ -45,8 +56,8 @@ def read_object(file: Path) -> dict[str, Any]:
         raise ConfigError(f"{file}: expected a JSON file, found none: it is missing") from None
     except OSError as error:
         raise ConfigError(f"{file}: expected a JSON file, found: {error.strerror}") from None
-    if not isinstance(values, dict):
-        raise ConfigError(f"{file}: expected a JSON object, found {quote_value(values)}")
+    if values is None:
+        raise ConfigError(f"{file}: expected a JSON object, found {quote_value(value)}")
     values.pop("$schema", None)
     return values
 
@@ -81,3 +92,6 @@ def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> object:
     raise ValueError(f"expected finite numbers, found {name}")
+
+
+_DECODER: Final = json.JSONDecoder(object_pairs_hook=_refuse_duplicates, parse_constant=_no_constant)

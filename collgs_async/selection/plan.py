@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from collgs_async.config.json_file import read_object
@@ -22,11 +23,12 @@ from collgs_async.models.query import Query
 from collgs_async.models.text import format_bytes, plural
 from collgs_async.models.wish import Wish
 from collgs_async.selection.bands import check_wish
-from collgs_async.selection.plan_form import FORMAT, VERSION, check_form
+from collgs_async.selection.packed import Packed, Packer
+from collgs_async.selection.plan_form import FORMAT, LISTS, VERSION, CheckedItems, check_form
 from collgs_async.storage.atomic import write_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from collgs_async.selection.filters import Excluded
@@ -38,6 +40,9 @@ MISSING: Final = "not in the catalogue"
 
 TWIN: Final = "with the name of another product"
 """The kind of exclusion for products whose name another product has as well."""
+
+MAX_BYTES: Final = 2_000_000_000
+"""Limit in bytes of a file; a plan of a million products has some 800 million."""
 
 _SHOWN: Final = 10
 """Rows of a table in a notebook."""
@@ -80,7 +85,8 @@ class Plan:
     parameters, selection
         The query, as the sections of these names in a configuration; with absolute times and without local file names.
     products
-        The products to download: the newest sensing first, then by name.
+        The products to download: the newest sensing first, then by name. Of a plan that was read from a file, they are
+        held compressed, and parsed anew whenever they are asked for; of others they are a tuple.
     left_out
         The products that were excluded, by name.
     created
@@ -92,8 +98,8 @@ class Plan:
     catalogue: str
     parameters: Mapping[str, Any]
     selection: Mapping[str, Any]
-    products: tuple[Product, ...]
-    left_out: tuple[PlanExclusion, ...] = ()
+    products: Sequence[Product]
+    left_out: Sequence[PlanExclusion] = ()
     created: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
     wish: Wish = field(default_factory=Wish)
 
@@ -151,6 +157,8 @@ class Plan:
         """Return the plan with another wish; without the bytes of the former one, if it differs."""
         if wish == self.wish:
             return self
+        if isinstance(self.products, Packed):
+            return replace(self, wish=wish, products=self.products.parsed_by(_product_without_wanted))
         return replace(self, wish=wish, products=tuple(replace(one, wanted=None) for one in self.products))
 
     @classmethod
@@ -162,9 +170,12 @@ class Plan:
         ConfigError
             In one line: the file, the place in it, what was expected there and what was found.
         """
-        values = read_object(path)
+        lists = {name: (CheckedItems(name), Packer()) for name in LISTS}
+        values = read_object(path, {name: partial(_take, *into) for name, into in lists.items()}, MAX_BYTES)
+        values |= {name: checked for name, (checked, _) in lists.items() if values.get(name) == []}
+        products = lists["products"][1].packed(_product)
         try:
-            check_form(values)
+            check_form(values, products.twin)
         except ValueError as error:
             raise ConfigError(f"{path}: {error}") from None
         query = values["query"]
@@ -181,8 +192,8 @@ class Plan:
             values["catalogue"],
             query["parameters"],
             query.get("selection", {}),
-            tuple(map(_product, values["products"])),
-            tuple(PlanExclusion(**entry) for entry in values.get("left_out", ())),
+            products,
+            lists["left_out"][1].packed(_exclusion),
             datetime.fromisoformat(values["created"]),
             wish,
         )
@@ -272,6 +283,20 @@ def _product(entry: Mapping[str, Any]) -> Product:
         if values.get(name) is not None:
             values[name] = float(values[name])
     return _from_record(values)
+
+
+def _product_without_wanted(entry: Mapping[str, Any]) -> Product:
+    return replace(_product(entry), wanted=None)
+
+
+def _exclusion(entry: Mapping[str, Any]) -> PlanExclusion:
+    return PlanExclusion(**entry)
+
+
+def _take(checked: CheckedItems, packer: Packer, item: Any, text: str) -> None:
+    """Check an item of a file, and keep it if it is right, as all before it are."""
+    if checked.check(item) and not checked.problem:
+        packer.add(item["identifier"], text)
 
 
 def _to_entry(product: Product) -> dict[str, Any]:

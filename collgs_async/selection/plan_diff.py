@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from collgs_async.models.parameter_values import quote_value
+from collgs_async.selection.packed import by_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from collgs_async.models.product import Product
-    from collgs_async.selection.plan import Plan
+    from collgs_async.selection.plan import Plan, PlanExclusion
 
 __all__ = ["Change", "Comparison", "compare"]
 
@@ -88,27 +89,30 @@ class Comparison:
 
 def compare(earlier: Plan, later: Plan) -> Comparison:
     """Return which products are new, gone or changed in the later plan."""
-    before = {product.identifier: product for product in earlier.products}
-    after = {product.identifier: product for product in later.products}
-    unwanted_before = {one.identifier: one.reason for one in earlier.left_out}
-    unwanted_after = {one.identifier: one.reason for one in later.left_out}
-    both = [(before[name], after[name]) for name in after if name in before]
-    changes = [Change(new.identifier, details) for old, new in both if (details := ", ".join(_differences(old, new)))]
+    before, after = by_name(earlier.products), by_name(later.products)
+    unwanted_before, unwanted_after = by_name(earlier.left_out), by_name(later.left_out)
+    new: list[Change] = []
+    changed: list[Change] = []
+    for name, product in after.items():
+        if (old := before.get(name)) is None:
+            new.append(Change(name, _was(unwanted_before.get(name))))
+        elif details := ", ".join(_differences(old, product)):
+            changed.append(Change(name, details))
     return Comparison(
-        new=tuple(Change(name, _was(unwanted_before.get(name))) for name in after if name not in before),
+        new=tuple(new),
         gone=tuple(Change(name, _is(unwanted_after.get(name))) for name in before if name not in after),
-        changed=tuple(changes),
-        same=len(both) - len(changes),
+        changed=tuple(changed),
+        same=len(after) - len(new) - len(changed),
         parts="" if earlier.wish == later.wish else f"{earlier.wish or 'all'} -> {later.wish or 'all'}",
     )
 
 
-def _was(reason: str | None) -> str:
-    return f"left out before: {reason}" if reason else ""
+def _was(unwanted: PlanExclusion | None) -> str:
+    return f"left out before: {unwanted.reason}" if unwanted and unwanted.reason else ""
 
 
-def _is(reason: str | None) -> str:
-    return f"still there, and left out: {reason}" if reason else ""
+def _is(unwanted: PlanExclusion | None) -> str:
+    return f"still there, and left out: {unwanted.reason}" if unwanted and unwanted.reason else ""
 
 
 def _differences(old: Product, new: Product) -> Iterator[str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from collgs_async.models.product import Product
 from collgs_async.models.query import Query
 from collgs_async.selection.filters import closing_iter
+from collgs_async.selection.packed import Packed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
@@ -66,6 +67,11 @@ class GivenProducts:
 
     async def __aiter__(self) -> AsyncGenerator[Product, None]:
         """Yield each product, in the order given."""
+        if isinstance(self._products, Packed):  # each name is there once
+            for product in self._products:
+                self.yielded += 1
+                yield product
+            return
         seen: set[tuple[str, str | None]] = set()
         async with aclosing(self.stream(self._products)) as source:
             async for product in source:

@@ -140,3 +140,71 @@ async def test_memory_does_not_grow_and_a_complete_folder_moves_no_archive_byte(
     if ON_LINUX:
         assert 0 < small.peak
         assert max(large.peak, again.peak) - small.peak <= growth
+
+
+PLANNED = {
+    "identifier": "S2B_MSIL2A_20230629T104707_N0509_R051_T31UFQ_20230629T000000",
+    "url": "http://127.0.0.1:9/repository/Sentinel-2/S2B_MSIL2A_20230629T104707_N0509_R051_T31UFQ_20230629T000000.zip",
+    "start": "2023-06-29T10:47:07.024Z",
+    "footprint": {
+        "type": "Polygon",
+        "coordinates": [[[4.3, 49.6], [4.3, 48.6], [4.8, 48.6], [5.3, 49.6], [4.3, 49.6]]],
+    },
+}
+
+
+def write_plan(path: Path, count: int, cloud_cover: int) -> None:
+    """A plan as `collgs-async plan` writes it, some of whose products have this cloud cover."""
+    head = {
+        "format": "collgs-async plan",
+        "version": 1,
+        "created": "2026-11-30T12:00:00Z",
+        "catalogue": "http://127.0.0.1:9/",
+        "query": {"parameters": {"parentIdentifier": "S2_MSIL2A"}},
+    }
+    line = json.dumps(PLANNED)
+    lines = (
+        line.replace("T000000", f"T{number:06d}")[:-1] + f', "cloud_cover": {0 if number % 100 else cloud_cover}}}'
+        for number in range(count)
+    )
+    left_out = (json.dumps({"identifier": f"X{number}", "reason": "older baseline"}) for number in range(count))
+    texts = ",\n".join(lines), ",\n".join(left_out)
+    path.write_text(json.dumps(head)[:-1] + f', "products": [{texts[0]}], "left_out": [{texts[1]}]}}')
+
+
+async def peak_of(folder: Path, *words: object) -> tuple[int, bytes]:
+    """The peak of memory of a command, in bytes, and what it has written."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", CLIENT, *map(str, words)),
+        cwd=folder,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    written, said = await process.communicate()
+    assert 0 == process.returncode, said.decode()
+    peak = re.search(rb"VmHWM:\s*(\d+) kB", said)
+    return (int(peak[1]) * 1024 if peak else 0), written
+
+
+@pytest.mark.parametrize(
+    ("words", "many", "growth"),
+    [
+        ("plan --diff {plan} {other}", 20_000, 12 * MIB),
+        ("--plan {plan} --dry-run --format urls", 5_000, 3 * MIB),
+    ],
+)
+async def test_a_long_plan_takes_little_memory(tmp_path: Path, words: str, many: int, growth: float) -> None:
+    """As objects, each product would take 3 kB, and twice that for a comparison."""
+    peaks: list[int] = []
+    for count in (100, many):
+        write_plan(tmp_path / f"{count}.json", count, 5)
+        write_plan(tmp_path / f"{count}-later.json", count, 6)
+        names = {"plan": f"{count}.json", "other": f"{count}-later.json"}
+        peak, written = await peak_of(tmp_path, *words.format(**names).split())
+        peaks.append(peak)
+        assert (count // 100 if "--diff" in words else count) == len(written.splitlines())
+
+    if ON_LINUX:
+        assert 0 < peaks[0]
+        assert peaks[1] - peaks[0] <= growth, peaks

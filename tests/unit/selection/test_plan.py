@@ -433,7 +433,7 @@ def test_a_plan_that_was_read_equals_the_one_that_is_made_anew(tmp_path: Path) -
 
 
 def test_no_file_is_read_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("collgs_async.config.json_file.MAX_BYTES", 2_000_000)
+    monkeypatch.setattr("collgs_async.selection.plan.MAX_BYTES", 2_000_000)
 
     with pytest.raises(ConfigError, match="/dev/zero: expected at most 2 MB of JSON, found more"):
         Plan.read(Path("/dev/zero"))
