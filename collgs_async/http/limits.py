@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import threading
 import time
 from collections import deque
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
-from collgs_async.models.text import plural
+from collgs_async.models.text import format_rate, plural
+from collgs_async.models.timetable import RateTimetable
+from collgs_async.models.timing import Timing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -183,31 +186,77 @@ class RateLimiter:
     Parameters
     ----------
     rate
-        Bytes per second; None for no limit.
+        Bytes per second, or a timetable of rates; None for no limit.
     clock, sleep
         Clock and sleep in seconds; injected in tests.
+    timing
+        Tells the date and time for a timetable, and waits during its pauses; None for the system's.
     """
 
     def __init__(
         self,
-        rate: float | None,
+        rate: float | RateTimetable | None,
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        timing: Timing | None = None,
     ) -> None:
-        self.rate = rate
+        self._table = rate if isinstance(rate, RateTimetable) else None
+        self._rate = None if isinstance(rate, RateTimetable) else rate
         self._clock = clock
         self._sleep = sleep
+        self._timing = timing or Timing()
+        self._holds_until = math.inf if self._table is None else -math.inf
+        self._looking = threading.Lock()
         self._next_free = clock()
+
+    @property
+    def rate(self) -> float | None:
+        """The current limit in bytes per second; 0 during a pause, None for no limit. Any thread may read it."""
+        if self._timing.now() >= self._holds_until:
+            self._look_up()
+        return self._rate
+
+    def _look_up(self) -> None:
+        """Look the current rate up in the timetable, and log a change."""
+        with self._looking:
+            if self._table is None or self._timing.now() < self._holds_until:
+                return
+            before, moment = self._rate, self._timing.wall()
+            self._rate = self._table.rate_at(moment)
+            self._holds_until = self._timing.now() + self._table.holds(moment)
+            if self._rate != before:
+                limit = "no limit" if self._rate is None else format_rate(self._rate) if self._rate else "a pause"
+                log.info("limit_rate: %s from now on", limit)
+
+    def _holds(self) -> float:
+        """Return the seconds until the rate may change."""
+        return max(0.0, self._holds_until - self._timing.now())
+
+    async def resume(self) -> None:
+        """Wait until no pause of the timetable holds."""
+        while self.rate == 0:
+            await self._timing.sleep(self._holds())
 
     async def consume(self, nbytes: int) -> None:
         """Wait until `nbytes` received bytes are within the limit."""
-        if self.rate is None:
-            return
-        now = self._clock()
-        self._next_free = max(self._next_free, now) + nbytes / self.rate
-        await self._sleep(self._next_free - now)
+        left = float(nbytes)
+        while True:
+            await self.resume()
+            rate = self.rate
+            if not rate:
+                return
+            now, holds = self._clock(), self._holds()
+            self._next_free = max(self._next_free, now) + left / rate
+            wait = self._next_free - now
+            if wait <= holds:
+                await self._sleep(wait)
+                return
+            # What is not paid for when the rate may change is paid for at the next rate, likewise by all others.
+            left, self._next_free = min(left, (wait - holds) * rate), now + holds
+            await self._sleep(holds)
 
     def block_size(self, block: int) -> int:
         """Return the bytes to read at once: `block`, or a tenth of a second's worth so that a low rate is even."""
-        return block if self.rate is None else max(16 * 1024, min(block, int(self.rate / 10)))
+        rate = self.rate
+        return max(16 * 1024, min(block, int(rate / 10))) if rate else block

@@ -12,15 +12,16 @@ __all__ = [
     "format_share",
     "parse_duration",
     "parse_rate",
+    "parse_size",
     "plural",
     "printable",
 ]
 
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
-_POWERS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
+_POWERS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _SECONDS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(s|min|m|h|d|)", re.IGNORECASE | re.ASCII)
-_RATE = re.compile(r"([0-9]+(?:\.[0-9]+)?)([kmg]?)", re.IGNORECASE)
+_AMOUNT = re.compile(r"([0-9]+(?:\.[0-9]+)?)([kmgt]?)", re.IGNORECASE | re.ASCII)
 
 
 def plural(count: int, noun: str, nouns: str | None = None) -> str:
@@ -81,7 +82,7 @@ def format_duration(seconds: float) -> str:
 
 
 def parse_rate(text: str) -> float:
-    """Parse a rate with an optional decimal suffix: k (10^3), M (10^6) or G (10^9), in either case.
+    """Parse a rate with an optional decimal suffix: k (10^3), M (10^6), G (10^9) or T (10^12), in either case.
 
     Returns
     -------
@@ -93,11 +94,35 @@ def parse_rate(text: str) -> float:
     ValueError
         The text is not such a number, or is zero.
     """
-    match = _RATE.fullmatch(text.strip())
-    rate = float(match[1]) * _POWERS[match[2].lower()] if match else 0.0
+    rate = _parse_amount(text)
     if not 0 < rate < math.inf:
         raise ValueError(f"expected bytes a second such as 500k, 20M or 1G, found {text!r}")
     return rate
+
+
+def parse_size(text: str) -> float:
+    """Parse an amount of bytes, with the suffixes of `parse_rate`.
+
+    Returns
+    -------
+    float
+        Bytes, always positive.
+
+    Raises
+    ------
+    ValueError
+        The text is not such a number, or is zero.
+    """
+    size = _parse_amount(text)
+    if not 0 < size < math.inf:
+        raise ValueError(f"expected bytes such as 500M, 200G or 1.5T, found {text!r}")
+    return size
+
+
+def _parse_amount(text: str) -> float:
+    """Parse a number with a decimal suffix; 0 if it is none."""
+    match = _AMOUNT.fullmatch(text.strip())
+    return float(match[1]) * _POWERS[match[2].lower()] if match else 0.0
 
 
 def parse_duration(text: str) -> float:

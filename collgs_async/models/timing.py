@@ -27,6 +27,8 @@ class Timing:
         Waits, in seconds.
     clock
         Seconds of any monotonic clock.
+    wall
+        Seconds since the epoch (1970-01-01 UTC), as `time.time`.
     """
 
     def __init__(
@@ -34,14 +36,20 @@ class Timing:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         *,
         clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self._sleep = sleep
         self._clock = clock
+        self._wall = wall
         self._ahead = 0.0
 
     def now(self) -> float:
         """Return the time in seconds, from an arbitrary origin."""
         return self._clock() + self._ahead
+
+    def wall(self) -> float:
+        """Return the date and time, in seconds since the epoch."""
+        return self._wall() + self._ahead
 
     async def sleep(self, seconds: float) -> None:
         """Wait for some seconds; return at once for 0 or less."""

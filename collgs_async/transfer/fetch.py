@@ -91,11 +91,16 @@ class SegmentFetcher:
         self._http, self._auth = session.http, session.auth
         self._rate_limiter = rate_limiter
         self._tuning = tuning
-        self._block = rate_limiter.block_size(block)
+        self._largest_block = block
         self._min_rate = min_rate
         self._timeout = timeout
         self._longest_wait = longest_wait
         self._names_inside = True
+
+    @property
+    def _block(self) -> int:
+        """Bytes written at once, at the current rate."""
+        return self._rate_limiter.block_size(self._largest_block)
 
     async def check(self, url: str) -> None:
         """Request the first bytes of an archive, and check that they or a login form arrive.
@@ -134,6 +139,7 @@ class SegmentFetcher:
         ProductError, AuthenticationError
             The store refused, or the connection failed; bytes received before are in the part file.
         """
+        await self._rate_limiter.resume()
         attempt = self._auth.begin_attempt()
         while True:
             reused: list[str] = []
@@ -231,7 +237,7 @@ class SegmentFetcher:
         await writer.finish()
 
     async def _receive(self, connection: BodyConnection, sink: SegmentSink, writer: BodyWriter) -> None:
-        segment, tuning = sink.segment, self._tuning
+        segment, tuning, rate_limiter = sink.segment, self._tuning, self._rate_limiter
         rate_check = _RateCheck(self._min_rate, tuning.rate_seconds)
 
         async def on_written(offset: int, kept: int, received: int) -> None:
@@ -245,7 +251,8 @@ class SegmentFetcher:
                 return
             receiver = BodyReceiver(
                 *(connection, writer.part, segment, writer.position, writer.end),
-                share=lambda: max(_MIN_BLOCK, tuning.max_buffered_bytes // sink.connections),
+                share=lambda: max(_MIN_BLOCK, rate_limiter.block_size(tuning.max_buffered_bytes // sink.connections)),
+                rate_limiter=rate_limiter,
                 timeout=self._timeout,
                 tuning=tuning,
             )

@@ -23,12 +23,13 @@ import socket
 import struct
 import time
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import ClientPayloadError, SocketTimeoutError
 
+from collgs_async.http.limits import RateLimiter
 from collgs_async.models.timing import wait_completed
 from collgs_async.transfer.body_source import NoSource, PlainSource, TlsSource
 from collgs_async.transfer.internals import holds_back, layers_of
@@ -67,6 +68,7 @@ class BodyConnection:
         self.source = source
         self.interrupted = False
         self._socket = connection
+        self._wait: Future[None] | None = None
 
     @classmethod
     def on(cls, response: ClientResponse, wait: float) -> BodyConnection | None:
@@ -106,9 +108,19 @@ class BodyConnection:
             return cls(head, PlainSource(own), own)
         return cls(head, TlsSource(own, layers.tls, layers.incoming, wait), own)
 
+    def wait_for(self, done: Future[None]) -> None:
+        """Wait in a thread for something that `interrupt` cancels."""
+        self._wait = done
+        if self.interrupted:
+            done.cancel()
+        with suppress(CancelledError):
+            done.result()
+
     def interrupt(self) -> None:
-        """Shut the connection down, which wakes a thread that waits for its bytes."""
+        """Shut the connection down, which wakes a thread that waits for its bytes or its turn."""
         self.interrupted = True
+        if self._wait is not None:
+            self._wait.cancel()
         if self._socket is not None:
             with suppress(OSError):  # the peer has closed it already
                 self._socket.shutdown(socket.SHUT_RDWR)
@@ -138,6 +150,8 @@ class BodyReceiver:
         Seconds without a byte after which the connection counts as broken.
     tuning
         When a read returns, and when the kernel is asked to start writing.
+    rate_limiter
+        The bandwidth limit of the run, which may begin while bytes are received; None for none.
     """
 
     def __init__(
@@ -151,6 +165,7 @@ class BodyReceiver:
         share: Callable[[], int],
         timeout: float,
         tuning: TransferTuning,
+        rate_limiter: RateLimiter | None = None,
     ) -> None:
         self._connection = connection
         self._part = part
@@ -163,6 +178,7 @@ class BodyReceiver:
         )  # pages of an anonymous mapping take memory only once they are used
         self._timeout = timeout
         self._wait = tuning.read_seconds
+        self._rate_limiter = rate_limiter or RateLimiter(None)
         self._writeback_bytes = tuning.writeback_bytes
         self._received_at = time.monotonic()
         self._written: deque[tuple[int, int, int]] = deque()
@@ -248,10 +264,19 @@ class BodyReceiver:
             if self._part.has_gaps or time.monotonic() - self._notified_at >= _NOTIFY_INTERVAL:
                 self._notify()
             self._position += size
+            if self._rate_limiter.rate is not None:
+                self._wait_for_rate(size)
             if self._position - writeback_from >= self._writeback_bytes:
                 self._connection.source.pause(end=True)  # the call below may block; let other threads decrypt
                 self._part.start_writeback(writeback_from, self._position - writeback_from)
                 writeback_from = self._position
+
+    def _wait_for_rate(self, nbytes: int) -> None:
+        """Wait until received bytes are within the limit of the run; not reading meanwhile slows the sender down."""
+        self._notify()
+        consume = self._rate_limiter.consume(nbytes)
+        self._connection.wait_for(asyncio.run_coroutine_threadsafe(consume, self._loop))
+        self._received_at = time.monotonic()
 
     def _fill_block(self, view: memoryview) -> int:
         """Fill a block, or what arrives of it within `read_seconds`; return its size, at least 1."""
