@@ -234,7 +234,8 @@ class Client(StoreClient):
         Returns
         -------
         Report
-            Counts of outcomes, and those that failed. A search that ended early is part of it, not raised.
+            Counts of outcomes, and those that failed. A search that ended early is part of it, not raised; nor is a
+            limit of the settings that was reached, such as ``max_bytes``, which is its `Report.limit`.
 
         Raises
         ------
@@ -296,8 +297,8 @@ class Client(StoreClient):
         return await self._run(PlannedProducts(plan), report, wish=self._config.parts.wish or plan.wish)
 
     async def _run(self, products: ToDownload, report: str | Path | None, *, wish: Wish | None = None) -> Report:
-        workers, progress = self._config.download_options.workers, self._progress
-        run = Run(await self._open_downloader(), progress.listener, workers=workers, timing=self._session.timing)
+        options, progress = self._config.download_options, self._progress
+        run = Run(await self._open_downloader(), progress.listener, options, timing=self._session.timing)
         try:
             with ConciseErrors(), progress:
                 await run.download(products, None if report is None else Path(report), wish=wish)

@@ -6,6 +6,7 @@
     ├── ConfigError            before the run: all invalid values at once; nothing was changed
     ├── AuthenticationError    stops the run: the same credentials would be refused again
     ├── StorageError           stops the run: the disk is full, the folder is missing or read-only
+    ├── LimitReachedError      ends the run at a limit that was asked for; the next run goes on
     ├── CatalogueError         ends the search; products found before are still downloaded
     └── ProductError           fails one product; the run continues
         ├── ExhaustedError     no file descriptor is left; with fewer files or connections there will be
@@ -35,6 +36,7 @@ __all__ = [
     "ExhaustedError",
     "FileError",
     "IntegrityError",
+    "LimitReachedError",
     "NotAvailableError",
     "ProductError",
     "StorageError",
@@ -69,6 +71,25 @@ class AuthenticationError(CollgsError):
 
 class StorageError(CollgsError):
     """The output folder cannot be written: the disk is full, or the folder is read-only or missing."""
+
+
+class LimitReachedError(CollgsError):
+    """A run has reached one of its limits: ``max_bytes``, ``max_time``, ``until`` or ``keep_free``.
+
+    A run over many products returns it as `Report.stopped_by`. The download of a single product raises it where
+    ``keep_free`` leaves no room for it.
+
+    Parameters
+    ----------
+    message
+        The limit, and what has reached it.
+    setting
+        The name of the limit.
+    """
+
+    def __init__(self, message: str, *, setting: str) -> None:
+        super().__init__(message)
+        self.setting = setting
 
 
 class CatalogueError(CollgsError):

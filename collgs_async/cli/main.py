@@ -61,7 +61,8 @@ def main(argv: Sequence[str] | None = None, *, own_process: bool = False, has_st
     Returns
     -------
     int
-        0 all is here, 1 something failed, 2 wrong usage or configuration, 130 Ctrl-C, 143 SIGTERM, 129 a hang-up.
+        0 all is here, 1 something failed, 2 wrong usage or configuration, 3 stopped at a limit that was asked for, 130
+        Ctrl-C, 143 SIGTERM, 129 a hang-up.
     """
     console = ConsoleHandler()
     log.addHandler(console)

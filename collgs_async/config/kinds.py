@@ -6,6 +6,7 @@ import math
 import re
 import stat
 from dataclasses import dataclass
+from datetime import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -13,7 +14,8 @@ from urllib.parse import urlsplit
 from collgs_async.config.paths import read_path
 from collgs_async.errors import ConfigError
 from collgs_async.models.parameter_values import quote_value
-from collgs_async.models.text import parse_duration, parse_rate
+from collgs_async.models.text import parse_duration, parse_rate, parse_size
+from collgs_async.models.timetable import RateTimetable, parse_clock_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -145,10 +147,10 @@ def _amount(expected: str, right: Callable[[float], bool], parse: Callable[[str]
     return Kind(expected, read)
 
 
-def duration(such_as: str) -> Kind:
-    """Accept seconds, as a number or as text with a unit, such as ``15m``."""
-    expected = f"seconds, or a number with m, h or d such as {such_as}; at least 0"
-    return _amount(expected, lambda seconds: seconds >= 0, parse_duration)
+def duration(such_as: str, *, zero: bool = True) -> Kind:
+    """Accept seconds, as a number or as text with a unit, such as ``15m``; optionally also 0."""
+    expected = f"seconds, or a number with m, h or d such as {such_as}; {'at least' if zero else 'more than'} 0"
+    return _amount(expected, lambda seconds: seconds > 0 or (zero and seconds == 0), parse_duration)
 
 
 def _number(text: str) -> float:
@@ -159,7 +161,44 @@ def _number(text: str) -> float:
 
 SECONDS = _amount("a number of seconds, more than 0", lambda seconds: seconds > 0, _number)
 RATE = _amount("bytes a second such as 500k, 20M or 1G", lambda rate: rate > 0, parse_rate)
+SIZE = _amount("bytes such as 500M, 200G or 1.5T", lambda size: size > 0, parse_size)
 PERCENT = _amount("a percentage from 0 to 100", lambda n: 0 <= n <= 100, lambda text: _number(text.rstrip(" %")))
+
+
+def _rate_or_timetable(value: object) -> float | RateTimetable | None:
+    """Parse a rate, ``off`` for no limit, or a timetable of both."""
+    if isinstance(value, RateTimetable):
+        return value
+    if isinstance(value, str) and value.strip().lower() == "off":
+        return None
+    if isinstance(value, str) and ("," in value or ":" in value):
+        return RateTimetable.parse(value)
+    rate: float = RATE.read(value)
+    return rate
+
+
+def _free_space(value: object) -> float | str:
+    """Parse an amount of bytes, or a share of the disk, which remains text such as ``5%``."""
+    if isinstance(value, str) and "%" in value:
+        share = _number(value.strip().removesuffix("%"))
+        if not 0 < share < 100:
+            raise ValueError
+        return f"{share:g}%"
+    size: float = SIZE.read(value)
+    return size
+
+
+def _clock_time(value: object) -> time:
+    if isinstance(value, time) and value.tzinfo is None:
+        return value.replace(second=0, microsecond=0)
+    if not isinstance(value, str):
+        raise ValueError
+    return parse_clock_time(value)
+
+
+RATE_OR_TIMETABLE = Kind(RATE.expected, _rate_or_timetable)
+FREE_SPACE = Kind("bytes such as 200G, or a share of the disk such as 5%", _free_space)
+CLOCK_TIME = Kind("a time of the day such as 06:00", _clock_time)
 
 
 # Words

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from collgs_async import __version__
 from collgs_async.config import kinds
+from collgs_async.config.download_options import DownloadOptions
 from collgs_async.config.options import GROUPS, Option, Section, part, setting
 from collgs_async.config.parts_options import PartsOptions
 from collgs_async.config.paths import read_path
@@ -158,41 +159,6 @@ class Selection(Section):
             name: list(value) if isinstance(value, tuple) else str(value) if isinstance(value, Path) else value
             for name, value in written.items()
         }
-
-
-@dataclass(frozen=True, init=False, repr=False)
-class DownloadOptions(Section):
-    """How archives are downloaded and verified."""
-
-    prefix = "download_options."
-    group = "transfer"
-
-    # fmt: off
-    skip_existing: bool = setting("--skip-existing", "", kinds.SWITCH, default=True, group="output",
-        help="do not fetch again what is in the folder")
-    verify: Literal["crc", "structure", "size"] = setting("--verify", "",
-        kinds.one_of("crc", "structure", "size"), default="crc", group="output",
-        help="how an archive is checked before it gets its name")
-    workers: int = setting("--workers", "N", kinds.whole(1, 64), default=4, short="-j",
-        help="how many archives are fetched at the same time")
-    segments: int = setting("--segments", "N", kinds.whole(1, 64), default=4,
-        help="the most connections for one archive, when workers have nothing else to do")
-    chunk_size: int = setting("--chunk-size", "BYTES", kinds.whole(1024, 64 * 2**20, of="bytes"), default=65536,
-        help="the least that is read and written at once")
-    limit_rate: float | None = setting("--limit-rate", "RATE", kinds.RATE, default=None,
-        help="at most so many bytes a second, over all archives; k, M and G count in thousands")
-    min_rate: float | None = setting("--min-rate", "RATE", kinds.RATE, default=None,
-        help="a connection that is slower than this for half a minute is made anew; bytes a second, with k, M or G")
-    # fmt: on
-
-    def _contradictions(self) -> Iterator[str]:
-        """Yield an error for a minimum rate that the rate limit itself prevents."""
-        share = (self.limit_rate or 0) / self.workers
-        if self.limit_rate and self.min_rate and self.min_rate > share:
-            yield (
-                f"download_options: expected min_rate of at most {share:.0f} (limit_rate, shared by the workers), "
-                f"found {self.min_rate:.0f}"
-            )
 
 
 @dataclass(frozen=True, init=False, repr=False)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
+from collgs_async.errors import LimitReachedError
 from collgs_async.models.text import format_bytes, format_duration, plural
 
 if TYPE_CHECKING:
@@ -317,7 +318,9 @@ class Report:
     search_error
         The error that ended the search early; None when it was complete.
     stopped_by
-        The error that stopped the run, such as a full disk; None when it was not stopped.
+        The error that stopped the run, such as a full disk or a `LimitReachedError`; None when it was not stopped.
+    left
+        Products of the search that have no outcome, at the most; None when unknown.
     left_out
         The number of excluded products by reason, such as ``older baseline``.
     missing
@@ -346,6 +349,7 @@ class Report:
     unfinished_bytes: int = 0
     parts: int = 0
     members: int = 0
+    left: int | None = None
     outcomes: Collection[Outcome] = field(default=(), compare=False)
 
     @property
@@ -358,6 +362,11 @@ class Report:
         """Whether the search was complete and every product found is here."""
         broken = self.search_error is not None or self.stopped_by is not None
         return not (self.failed or self.missing or self.elsewhere or broken)
+
+    @property
+    def limit(self) -> LimitReachedError | None:
+        """The limit of the settings that stopped the run; None if none did."""
+        return self.stopped_by if isinstance(self.stopped_by, LimitReachedError) else None
 
     @property
     def _facts(self) -> dict[str, object]:

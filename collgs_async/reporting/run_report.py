@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from collgs_async.errors import CollgsError
+    from collgs_async.errors import CollgsError, LimitReachedError
     from collgs_async.models.product import Outcome
 
 __all__ = [
@@ -201,7 +201,12 @@ def _summary_entry(report: Report) -> dict[str, Any]:
         "unfinished_bytes": report.unfinished_bytes,
         "seconds": round(report.seconds, 3),
         "members": report.members,
+        **({} if report.limit is None else {"limit": _limit_entry(report.limit, report.left)}),
     }
+
+
+def _limit_entry(limit: LimitReachedError, left: int | None) -> dict[str, Any]:
+    return {"setting": limit.setting, "message": bare_message(limit), "left": left}
 
 
 def search_entry(report: Report) -> dict[str, Any]:

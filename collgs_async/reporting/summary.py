@@ -39,6 +39,7 @@ def summary_lines(report: Report, folder: Path, *, interrupted: bool = False) ->
     what = "files are in folders IDENTIFIER.parts" if report.members else "archives are"
     return [
         _headline(report, interrupted=interrupted),
+        *_limit_lines(report),
         *([f"The {what} in {_format_path(folder)}."] if report.downloaded else []),
         *([_search_line(report, report.search_error)] if report.search_error and report.found else []),
         *_failure_lines(report.failures),
@@ -47,6 +48,14 @@ def summary_lines(report: Report, folder: Path, *, interrupted: bool = False) ->
         *([excluded_line(report.left_out)] if report.left_out else []),
         *([_ZEROS] if report.parts else []),
     ]
+
+
+def _limit_lines(report: Report) -> list[str]:
+    """Return the limit at which the run stopped, and what is left."""
+    if report.limit is None:
+        return []
+    left = "an unknown number of products is left" if report.left is None else f"{plural(report.left, 'product')} left"
+    return [f"Stopped at a limit: {_one_line(report.limit)}; {left}."]
 
 
 def excluded_line(left_out: Mapping[str, int]) -> str:
@@ -150,7 +159,7 @@ def _advice(report: Report, *, interrupted: bool) -> Iterator[str]:
         return
     if isinstance(report.stopped_by, StorageError):
         yield "Make room or mend the folder, then run the same command again: what has arrived is kept."
-    elif interrupted or _may_go_on(report) or report.elsewhere or len(final) < report.failed:
+    elif interrupted or report.limit or _may_go_on(report) or report.elsewhere or len(final) < report.failed:
         yield "Run the same command again: what is here is kept, unfinished files go on where they stopped."
     elif final:
         yield "The store does not hand these out; running the same command again soon will not help."

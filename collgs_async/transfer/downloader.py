@@ -23,6 +23,7 @@ from collgs_async.storage.parts_tree import PartsTree
 from collgs_async.storage.streaming_crc import StreamingCrc
 from collgs_async.storage.verify import Level
 from collgs_async.transfer.archive_download import ArchiveDownload
+from collgs_async.transfer.budget import Meter
 from collgs_async.transfer.helpers import IDLE_POLL
 from collgs_async.transfer.history import History
 from collgs_async.transfer.holdings import Holdings, refuse_unavailable
@@ -73,8 +74,8 @@ class Downloader:
     ----------
     tuning
         The figures in use.
-    moved
-        Archive bytes received so far, including those of cancelled downloads.
+    meter
+        Counts the archive bytes received so far, including those of cancelled downloads.
     """
 
     def __init__(
@@ -89,7 +90,7 @@ class Downloader:
         self._progress = progress
         self._disk = Disk(config.output_directory)
         self._scheduler = SegmentScheduler(session, config, self._disk, self.tuning, tell=self._waits.for_store)
-        self.moved = 0
+        self.meter = Meter()
         self._unreported: list[Outcome] = []
         self._locks: list[ProductLock] = []
         self._running = 0
@@ -203,15 +204,12 @@ class Downloader:
             with TemporaryDirectory(prefix="collgs-") as folder:
                 part = PartFile(Path(folder) / "archive.zip", self._disk.executor)
                 job = PartsJob(product, part, wish=Wish(), **self._settings(history, standalone=True))
-                before = job.bytes_received
                 try:
                     return await find_directory(job, self._scheduler.run, self._disk), job.size or 0
                 except PutOff as later:
                     job.save_counters()
                     self._wait(product, history, later)
                     seconds = later.seconds
-                finally:
-                    self.moved += job.bytes_received - before
             await self._timing.sleep(seconds)
 
     async def assist(self) -> None:
@@ -273,13 +271,14 @@ class Downloader:
             "segments": min(self._options.segments, self._options.workers),
             "standalone": standalone,
             "progress": self._progress,
+            "count": self.meter.count,
             "history": history,
             "tuning": self.tuning,
         }
 
     async def _run_job(self, job: DownloadJob, damaged: Iterable[tuple[int, int]] | None = None) -> Outcome:
         """Process one product and return its outcome; PutOff is passed on."""
-        product, before = job.product, job.bytes_received
+        product = job.product
         status, error, reason = Status.DOWNLOADED, None, None
         try:
             if reason := await self._download_or_put_off(job, damaged):
@@ -301,8 +300,6 @@ class Downloader:
                 self._unreported.append(outcome := _outcome(job, Status.DOWNLOADED))
                 log_outcome(outcome)
             raise
-        finally:
-            self.moved += job.bytes_received - before
         outcome = _outcome(job, status, reason, error)
         log_outcome(outcome)
         self._progress.finished(outcome)
@@ -327,7 +324,7 @@ class Downloader:
         except ExhaustedError as error:
             self._scheduler.reduce_concurrency(started)
             if not job.part.published:
-                moved = self.moved + self._scheduler.bytes_in_progress
+                moved = self.meter.total
                 put_off_until_descriptors_are_free(product, history, error, moved, limit=limit, now=self._timing.now())
             raise
         history.exhausted.end()

@@ -20,6 +20,7 @@ from collgs_async.transfer.segment import Segment
 from collgs_async.transfer.tuning import TransferTuning
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from aiohttp import ClientResponse
@@ -51,6 +52,7 @@ class JobSettings(TypedDict, total=False):
     segments: Required[int]
     standalone: bool
     progress: Progress | None
+    count: Callable[[int], None]
     history: History | None
     tuning: TransferTuning | None
 
@@ -68,6 +70,8 @@ class DownloadJob(ActiveSegments):
         Whether the job is not part of a pipeline, so that it runs helpers of its own.
     progress
         Receives progress events; None disables them.
+    count
+        Called with the number of body bytes whenever some arrive.
     crc
         Computes the checksums of members while they are written; None to compute none.
     history
@@ -115,6 +119,7 @@ class DownloadJob(ActiveSegments):
         segments: int,
         standalone: bool = False,
         progress: Progress | None = None,
+        count: Callable[[int], None] = lambda _: None,
         crc: StreamingCrc | None = None,
         history: History | None = None,
         tuning: TransferTuning | None = None,
@@ -127,6 +132,7 @@ class DownloadJob(ActiveSegments):
         self.max_segments = segments
         self.standalone = standalone
         self.progress = progress or SilentProgress()
+        self._count = count
         self.crc = crc
         self.size: int | None = None
         self.history = history or History()
@@ -379,6 +385,7 @@ class DownloadJob(ActiveSegments):
     def arrived(self, segment: Segment, nbytes: int) -> None:
         """Count body bytes; they are reported as progress once the segment's response was accepted."""
         self.bytes_received += nbytes
+        self._count(nbytes)
         if segment in self.active:
             self.progress.advanced(self.product, nbytes)
         else:

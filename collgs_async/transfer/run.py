@@ -13,12 +13,14 @@ from collgs_async.errors import CollgsError, StorageError
 from collgs_async.models.product import Report
 from collgs_async.pipeline import run_pipeline
 from collgs_async.reporting.run_report import RunReportWriter
+from collgs_async.transfer.budget import Budget
 
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import AsyncGenerator, Iterable
     from pathlib import Path
 
+    from collgs_async.config.settings import DownloadOptions
     from collgs_async.models.product import Outcome, Product
     from collgs_async.models.progress import Progress
     from collgs_async.models.timing import Timing
@@ -64,8 +66,8 @@ class Run:
     ----------
     downloader
         Downloads one product.
-    workers
-        Products between search and workers.
+    options
+        How many products wait between search and workers, and the limits at which the run ends.
 
     Attributes
     ----------
@@ -73,15 +75,16 @@ class Run:
         What was done so far, also when the run was cancelled or stopped by an error.
     """
 
-    def __init__(self, downloader: Downloader, progress: Progress, *, workers: int, timing: Timing) -> None:
+    def __init__(self, downloader: Downloader, progress: Progress, options: DownloadOptions, *, timing: Timing) -> None:
         self._downloader = downloader
         self._progress = progress
-        self._workers = workers
+        self._workers = options.workers
         self._timing = timing
+        self._budget = Budget(options, timing, downloader.meter, downloader.assist)
         self.report = Report()
 
     async def download(self, products: ToDownload, path: Path | None, *, wish: Wish | None = None) -> None:
-        """Download all products, and write the report.
+        """Download all products, or as many as the limits allow, and write the report.
 
         Parameters
         ----------
@@ -99,21 +102,22 @@ class Run:
         StorageError
             A folder is full or not writable.
         """
-        begun, moved_before = time.monotonic(), self._downloader.moved
+        begun, moved_before = time.monotonic(), self._downloader.meter.total
         search_error: CollgsError | None = None
         stopped_by: BaseException | None = None
         with RunReportWriter(path) as report_writer:
             try:
-                search_error = await run_pipeline(
-                    self._announced(products),
-                    partial(self._downloader, wish=wish),
-                    report_writer.record,
-                    workers=self._downloader.max_concurrent,
-                    queue_size=self._workers,
-                    idle=self._downloader.assist,
-                    timing=self._timing,
-                    max_put_off=self._downloader.tuning.max_put_off,
-                )
+                async with self._budget:
+                    search_error = await run_pipeline(
+                        self._announced(products),
+                        lambda product: self._budget.within(partial(self._downloader, product, wish=wish)),
+                        report_writer.record,
+                        workers=self._downloader.max_concurrent,
+                        queue_size=self._workers,
+                        idle=self._downloader.assist,
+                        timing=self._timing,
+                        max_put_off=self._downloader.tuning.max_put_off,
+                    )
                 if search_error:
                     log.error("the search ended early: %s", search_error)
             except BaseException as stop:
@@ -121,10 +125,12 @@ class Run:
                 raise
             finally:
                 full = _record_all(report_writer, self._downloader.take_unsettled())
-                moved, seconds = self._downloader.moved - moved_before, time.monotonic() - begun
+                moved, seconds = self._downloader.meter.total - moved_before, time.monotonic() - begun
+                written = report_writer.report(products.total, products.pages, search_error, seconds, moved)
                 self.report = replace(
-                    report_writer.report(products.total, products.pages, search_error, seconds, moved),
-                    stopped_by=stopped_by if isinstance(stopped_by, CollgsError) else full,
+                    written,
+                    stopped_by=stopped_by if isinstance(stopped_by, CollgsError) else full or self._budget.limit,
+                    left=None if products.expected is None else max(0, products.expected - written.found),
                     left_out=dict(products.excluded),
                     missing=tuple(products.missing),
                 )

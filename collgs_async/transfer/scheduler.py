@@ -10,7 +10,14 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from collgs_async.errors import IntegrityError, NotAvailableError, StorageError, TransferError, UnreadableError
+from collgs_async.errors import (
+    IntegrityError,
+    LimitReachedError,
+    NotAvailableError,
+    StorageError,
+    TransferError,
+    UnreadableError,
+)
 from collgs_async.http.limits import ConcurrencyLimiter, RateLimiter
 from collgs_async.http.retry import MAX_RETRY_AFTER, retry_call
 from collgs_async.models.text import format_bytes, format_duration, plural
@@ -82,7 +89,7 @@ class SegmentScheduler:
         self._staging = connection.staging
         self._fetcher = SegmentFetcher(
             session,
-            RateLimiter(options.limit_rate),
+            RateLimiter(options.limit_rate, timing=timing),
             tuning,
             block=max(tuning.block_bytes, options.chunk_size),
             min_rate=options.min_rate,
@@ -103,6 +110,8 @@ class SegmentScheduler:
         )
         self._helpers = SegmentHelpers(self._stores, self._fetcher)
         self._jobs: list[DownloadJob] = []
+        self._admitted: list[DownloadJob] = []
+        self._keep_free = options.keep_free
         self._largest = 0
         self._too_large: set[str] = set()
         self._helping = 0
@@ -114,11 +123,6 @@ class SegmentScheduler:
             log.warning("the computer slept for %s: connecting anew", format_duration(slept))
             for job in self._jobs:
                 job.reconnect()
-
-    @property
-    def bytes_in_progress(self) -> int:
-        """Bytes received by the running jobs."""
-        return sum(job.bytes_received for job in self._jobs)
 
     def reduce_concurrency(self, started: float) -> None:
         """Reduce the number of connections, because no file descriptor was left.
@@ -168,6 +172,8 @@ class SegmentScheduler:
             raise TransferError(f"{error}{requests}{kept}") from error
         finally:
             self._jobs.remove(job)
+            if job in self._admitted:
+                self._admitted.remove(job)
             store.jobs.remove(job)
             # The caller closes the part file next, so no helper may still be writing into it.
             await job.cancel_segments(keep=True)
@@ -298,7 +304,8 @@ class SegmentScheduler:
     async def _require_space(self, job: DownloadJob) -> None:
         """Fail before the disk is full; what the running jobs still have to download counts as used space."""
         own = job.to_store
-        all_to_come = [other.to_store for other in self._jobs]
+        jobs = self._jobs if self._keep_free is None else {*self._admitted, job}
+        all_to_come = [other.to_store for other in jobs]
         free, whole_disk = await self._disk.free_space(sum(all_to_come))
         if own > free and not self._is_usual(job.size or 0):
             # Far larger than all other archives: the announced length is most likely wrong, so only this product fails.
@@ -309,6 +316,9 @@ class SegmentScheduler:
                 if own > whole_disk
                 else f"the store announces {length}, of which {format_bytes(own)} are to come; {room} are free"
             )
+        is_admitted = job in self._admitted or not job.part.path.is_relative_to(self._folder)
+        if self._keep_free is not None and not is_admitted:
+            await self._admit(job, self._keep_free)
         # Jobs that cannot fit at all do not count: they fail on their own when their response is checked here.
         if (to_come := sum(one for one in all_to_come if one <= max(free, own))) > free:
             raise StorageError(
@@ -317,6 +327,28 @@ class SegmentScheduler:
             )
         self._largest = max(self._largest, job.size or 0)
         self._too_large.clear()
+
+    async def _admit(self, job: DownloadJob, keep_free: float | str) -> None:
+        """Admit a job unless it would leave less free space than is to be kept, once those admitted before have ended.
+
+        Raises
+        ------
+        LimitReachedError
+            There is too little room for it.
+        """
+        _, whole_disk = await self._disk.free_space(job.to_store)
+        kept = float(keep_free.rstrip("%")) / 100 * whole_disk if isinstance(keep_free, str) else keep_free
+        free, _ = await self._disk.free_space(int(kept) + job.to_store)
+        to_come = sum(other.to_store for other in self._admitted)
+        if free - to_come - job.to_store < kept:
+            shown = keep_free if isinstance(keep_free, str) else format_bytes(keep_free)
+            others = f"{format_bytes(to_come)} of the archives on their way are still to come, and " if to_come else ""
+            raise LimitReachedError(
+                f"keep_free of {shown} is reached: {self._folder} has {format_bytes(free)} free; "
+                f"{others}the next one takes {format_bytes(job.to_store)}",
+                setting="keep_free",
+            )
+        self._admitted.append(job)
 
     def _is_usual(self, size: int) -> bool:
         """Whether a size is similar to that of other archives, so that failing to fit means that the disk is full."""

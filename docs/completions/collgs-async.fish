@@ -8,7 +8,7 @@ function __collgs_async_is
             continue
         end
         switch $word
-            case --aoi --auth-hosts --bands --base-url --bbox --best-per --by --ca-file --chunk-size --cloud-cover --collection --config --contact --count --day --diff --download-base-url --end --fault --format --ids --limit-rate --map --members --min-overlap --min-rate --months --orbit-direction --outage --output --page-size --plan --platform --polarisation --port --product-type --products --proxy --relative-orbit --report --resolution --retries --segments --set --sign-in --sort --staging --start --tile --tiles --tiles-credit --timeout --user-agent --verify --workers -c -j -n -o
+            case --aoi --auth-hosts --bands --base-url --bbox --best-per --by --ca-file --chunk-size --cloud-cover --collection --config --contact --count --day --diff --download-base-url --end --fault --format --ids --keep-free --limit-rate --map --max-bytes --max-time --members --min-overlap --min-rate --months --orbit-direction --outage --output --page-size --plan --platform --polarisation --port --product-type --products --proxy --relative-orbit --report --resolution --retries --segments --set --sign-in --sort --staging --start --tile --tiles --tiles-credit --timeout --until --user-agent --verify --workers -c -j -n -o
                 set waiting yes
             case search collections describe quicklooks ls plan download verify init login demo completion help
                 test -n "$command"; or set command $word
@@ -112,8 +112,12 @@ complete -c collgs-async -n '__collgs_async_is none download' -l format -r -f -a
 complete -c collgs-async -n '__collgs_async_is none download verify demo' -s j -l workers -r -f -d 'how many archives are fetched at the same time (default: 4)'
 complete -c collgs-async -n '__collgs_async_is none download verify demo' -l segments -r -f -d 'the most connections for one archive, when workers have nothing else to do (default: 4)'
 complete -c collgs-async -n '__collgs_async_is none download verify demo' -l chunk-size -r -f -d 'the least that is read and written at once (default: 65536)'
-complete -c collgs-async -n '__collgs_async_is none download verify demo' -l limit-rate -r -f -d 'at most so many bytes a second, over all archives; k, M and G count in thousands'
+complete -c collgs-async -n '__collgs_async_is none download verify demo' -l limit-rate -r -f -d 'at most so many bytes a second, over all archives; k, M and G count in thousands; off: no limit. Or by local time: "08:00,2M 18:00,20M 23:00,off", or Mon-08:00,2M for one day of the week; 0 pauses'
 complete -c collgs-async -n '__collgs_async_is none download verify demo' -l min-rate -r -f -d 'a connection that is slower than this for half a minute is made anew; bytes a second, with k, M or G'
+complete -c collgs-async -n '__collgs_async_is none download verify demo' -l max-bytes -r -f -d 'stop the run once so many bytes of archives have come; k, M, G and T count in thousands'
+complete -c collgs-async -n '__collgs_async_is none download verify demo' -l max-time -r -f -d 'stop the run after this time: seconds, or with m, h or d'
+complete -c collgs-async -n '__collgs_async_is none download verify demo' -l until -r -f -d 'stop the run when it is this time next, such as 06:00; local time'
+complete -c collgs-async -n '__collgs_async_is none download verify demo' -l keep-free -r -f -d 'begin no archive that would leave less room than this on the disk, such as 200G or 5%'
 complete -c collgs-async -n '__collgs_async_is verify' -l repair -d 'fetch again what is wrong; needs --collection'
 complete -c collgs-async -n '__collgs_async_is verify' -l dry-run -d 'with --repair: say what would be fetched again, and leave'
 complete -c collgs-async -n '__collgs_async_is demo' -l products -r -f -d 'how many products there are (default: 12)'

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from collgs_async.cli.nothing import describe_nothing
@@ -59,7 +60,19 @@ async def download(config: Config, args: Namespace, console: ConsoleHandler, pla
                 log.error("%s", failure)
             if interrupted or client.report != Report():
                 _log_summary(client.report, config, nothing, interrupted=interrupted)
-    return 0 if client.report.ok and failure is None else 1
+    return 1 if failure is not None else _exit_code(client.report)
+
+
+def _exit_code(report: Report) -> int:
+    """Return 3 for a run that only a limit has stopped; a failure beside it counts more."""
+    if report.ok:
+        return 0
+    return 3 if _is_only_limited(report) else 1
+
+
+def _is_only_limited(report: Report) -> bool:
+    """Whether a limit that was asked for is the only reason why not everything is here."""
+    return report.limit is not None and replace(report, stopped_by=None).ok
 
 
 def _log_summary(report: Report, config: Config, nothing: list[str], *, interrupted: bool) -> None:
@@ -76,14 +89,14 @@ async def _download_all(client: Client, args: Namespace) -> list[str]:
     """Download all that the search finds; return what to say if that is nothing."""
     selected = client.search()
     report = await client.download_all(selected, report=args.report)
-    if report.found or report.missing or report.search_error:
+    if report.found or report.missing or report.search_error or report.limit:
         return []
     return await describe_nothing(client, report.left_out, selected.area.box if selected.area else None)
 
 
 def _colour(report: Report, *, interrupted: bool) -> Colour:
     """Return the colour of the headline of a summary."""
-    if interrupted:
+    if interrupted or _is_only_limited(report):
         return "yellow"
     return "green" if report.ok else "red"
 

@@ -78,6 +78,10 @@ OTHER_VALUES = {
     "connection.sign_in": "always",
     "download_options.segments": "2",
     "download_options.min_rate": "10k",
+    "download_options.max_bytes": "500G",
+    "download_options.max_time": "6h",
+    "download_options.until": "06:00",
+    "download_options.keep_free": "5%",
 }
 """For each key a right value that is not its default, as words of a command line."""
 
