@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collgs_async.selection.planned import PlannedProducts
     from collgs_async.selection.search import SelectedProducts
 
-__all__ = ["NoListing", "incomplete", "log_free_space", "of_search", "recorded", "sized"]
+__all__ = ["NoListing", "incomplete", "log_free_space", "of_search", "recorded", "sized", "without_actions"]
 
 log = logging.getLogger("collgs_async")
 
@@ -64,6 +64,14 @@ async def recorded(
         async for product in source:
             action = totals.actions[product.identifier]
             report.record(product, client.path_for(product), "resume" if action == "resume" else "fetch")
+            yield product
+
+
+async def without_actions(products: AsyncIterable[Product], totals: ListingTotals) -> AsyncGenerator[Product, None]:
+    """Yield the products for a listing that does not show what would be done, and forget that of each."""
+    async with closing_iter(products) as source:
+        async for product in source:
+            totals.actions.pop(product.identifier, None)
             yield product
 
 

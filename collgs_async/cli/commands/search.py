@@ -10,7 +10,15 @@ from collections import Counter
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-from collgs_async.cli.commands.dry_run import NoListing, incomplete, log_free_space, of_search, recorded, sized
+from collgs_async.cli.commands.dry_run import (
+    NoListing,
+    incomplete,
+    log_free_space,
+    of_search,
+    recorded,
+    sized,
+    without_actions,
+)
 from collgs_async.cli.commands.map import check_place, download_command, read_background, write_map
 from collgs_async.cli.nothing import describe_nothing
 from collgs_async.client import Client
@@ -75,6 +83,8 @@ async def _list(config: Config, args: Namespace, plan: Plan | None, report: DryR
         products = totals.over(products, kept=kept if place else None)
         if report is not None:
             products = recorded(client, products, totals, report)
+        if args.format == "urls":
+            products = without_actions(products, totals)
         action = (lambda product: totals.actions.pop(product.identifier)) if dry_run else None
         async with aclosing(products):
             try:
