@@ -21,7 +21,7 @@
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -121,7 +121,15 @@ class CatalogueError(CollgsError):
 
 
 class ProductError(CollgsError):
-    """One product could not be downloaded; other products are not affected."""
+    """One product could not be downloaded; other products are not affected.
+
+    Attributes
+    ----------
+    advice
+        What to do about it, where the same command would fail again; None: nothing in particular.
+    """
+
+    advice: ClassVar[str | None] = None
 
 
 class ExhaustedError(ProductError):

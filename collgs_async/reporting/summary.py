@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from collgs_async.errors import AuthenticationError, NotAvailableError, StorageError
+from collgs_async.errors import AuthenticationError, NotAvailableError, ProductError, StorageError
 from collgs_async.http.messages import printable
 from collgs_async.models.text import format_bytes, format_duration, format_rate, plural
 from collgs_async.reporting.run_report import bare_message
@@ -154,15 +154,18 @@ def _failure_line(reason: str, names: list[str]) -> str:
 
 
 def _advice(report: Report, *, interrupted: bool) -> Iterator[str]:
-    final = [failure for failure in report.failures if isinstance(failure.error, NotAvailableError)]
+    errors = [failure.error for failure in report.failures]
+    advice = [error.advice for error in errors if isinstance(error, ProductError) and error.advice]
+    final = sum(isinstance(error, NotAvailableError) and not error.advice for error in errors)
     if isinstance(report.stopped_by, AuthenticationError):
         return
     if isinstance(report.stopped_by, StorageError):
         yield "Make room or mend the folder, then run the same command again: what has arrived is kept."
-    elif interrupted or report.limit or _may_go_on(report) or report.elsewhere or len(final) < report.failed:
+    elif interrupted or report.limit or _may_go_on(report) or report.elsewhere or final + len(advice) < report.failed:
         yield "Run the same command again: what is here is kept, unfinished files go on where they stopped."
     elif final:
         yield "The store does not hand these out; running the same command again soon will not help."
+    yield from dict.fromkeys(advice)
 
 
 def _may_go_on(report: Report) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from fnmatch import translate
 from itertools import product
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from collgs_async.errors import NotAvailableError
 from collgs_async.models.band_words import LAYERS, POLARISATIONS, SWATHS, wish_problems
@@ -28,7 +28,13 @@ if TYPE_CHECKING:
     from collgs_async.models.band_words import BandWords
     from collgs_async.models.wish import Wish
 
-__all__ = ["MemberFacts", "check_wish", "choose_members", "describe_member"]
+__all__ = ["AbsentMembersError", "MemberFacts", "check_wish", "choose_members", "describe_member"]
+
+
+class AbsentMembersError(NotAvailableError):
+    """An archive has nothing of what is wanted, or not all of it."""
+
+    advice: ClassVar[str | None] = "Choose what these archives have: `collgs-async ls IDENTIFIER` lists their files."
 
 
 def check_wish(wish: Wish, collections: Sequence[str]) -> None:
@@ -69,7 +75,7 @@ def choose_members(names: Sequence[str], wish: Wish, *, identifier: str) -> tupl
 
     Raises
     ------
-    NotAvailableError
+    AbsentMembersError
         The archive has no member for a band or for all patterns; the message says which bands it has.
     """
     files = [name for name in dict.fromkeys(names) if not name.endswith("/")]
@@ -130,7 +136,7 @@ def _top_folders(identifier: str, files: Sequence[str]) -> tuple[str, ...]:
 def _of_metadata(archive: _Archive) -> list[str]:
     found = [name for name, facts in archive.facts.items() if facts.role in {"metadata", "annotation"}]
     if not found:
-        raise NotAvailableError(f"the archive has no metadata of a known name; {_BY_PATTERN}")
+        raise AbsentMembersError(f"the archive has no metadata of a known name; {_BY_PATTERN}")
     return found
 
 
@@ -138,21 +144,21 @@ def _of_patterns(archive: _Archive, patterns: Sequence[str]) -> list[str]:
     found = list(archive.matching(patterns))
     if not found:
         quoted = " or ".join(quote_value(pattern) for pattern in patterns[:3])
-        raise NotAvailableError(f"none of the archive's {plural(len(archive.facts), 'member')} matches {quoted}")
+        raise AbsentMembersError(f"none of the archive's {plural(len(archive.facts), 'member')} matches {quoted}")
     return found
 
 
 def _of_bands(archive: _Archive, wish: Wish) -> set[str]:
     if is_old_sentinel_2(archive.identifier):
-        raise NotAvailableError(f"its format of before December 2016 has no words for bands; {_BY_PATTERN}")
+        raise AbsentMembersError(f"its format of before December 2016 has no words for bands; {_BY_PATTERN}")
     if not archive.words.words:
-        raise NotAvailableError(f"this kind of product has no words for bands; {_BY_PATTERN}")
+        raise AbsentMembersError(f"this kind of product has no words for bands; {_BY_PATTERN}")
     if not wish.bands:
         return _images_of_resolution(archive, wish)
     is_radar = POLARISATIONS[0] in archive.words.words
     chosen, missing = (_of_radar if is_radar else _of_images)(archive, wish)
     if missing:
-        raise NotAvailableError(f"the archive has no {', '.join(missing)}; it has {archive.having()}")
+        raise AbsentMembersError(f"the archive has no {', '.join(missing)}; it has {archive.having()}")
     return chosen
 
 
@@ -161,7 +167,7 @@ def _images_of_resolution(archive: _Archive, wish: Wish) -> set[str]:
     if chosen := _preferred(archive, images, wish):
         return chosen
     metres = " or ".join(map(str, wish.resolutions)) or "any"
-    raise NotAvailableError(f"the archive has no image with a resolution of {metres} m; it has {archive.having()}")
+    raise AbsentMembersError(f"the archive has no image with a resolution of {metres} m; it has {archive.having()}")
 
 
 def _of_images(archive: _Archive, wish: Wish) -> tuple[set[str], list[str]]:

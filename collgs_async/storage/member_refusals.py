@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from collgs_async.errors import IntegrityError
 from collgs_async.models.text import format_bytes, plural
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from collgs_async.storage.zip_directory import Directory, Member
 
-__all__ = ["allowed_members", "refuse_members"]
+__all__ = ["RefusedMembersError", "allowed_members", "refuse_members"]
 
 _MIB: Final = 2**20
 
@@ -25,6 +25,14 @@ _ALWAYS: Final = 64 * _MIB
 _ALWAYS_ALL: Final = 1024 * _MIB
 """A member may unpack to so many times its packed length, plus this; and all of them together, plus that. Deflate packs
 zeros by a thousand; of the members of Sentinel archives, small texts are packed best, by ten to fifty."""
+
+
+class RefusedMembersError(IntegrityError):
+    """Members that must not be unpacked to files."""
+
+    advice: ClassVar[str | None] = (
+        "Files that cannot be unpacked here are refused each time; choose others with --members."
+    )
 
 
 def refuse_members(directory: Directory, members: Collection[Member]) -> None:
@@ -55,13 +63,13 @@ def allowed_members(directory: Directory, members: Collection[Member]) -> tuple[
     packed, unpacked = sum(one.compressed for one in files), sum(one.uncompressed for one in files)
     if unpacked > _ALWAYS_ALL + _BEST * packed:
         error = f"its members would unpack from {format_bytes(packed)} to {format_bytes(unpacked)}"
-        return [], IntegrityError(error)
+        return [], RefusedMembersError(error)
     if not problems:
         return files, None
     named = [f"{quoted(member.name)} ({problem})" for member, problem in problems.items()]
     more = f"; and {len(named) - 3} more" if len(named) > 3 else ""
     some = f"{len(named)} of {plural(len(files), 'member')}"
-    refusal = IntegrityError(f"{some} cannot be unpacked here: {'; '.join(named[:3])}{more}")
+    refusal = RefusedMembersError(f"{some} cannot be unpacked here: {'; '.join(named[:3])}{more}")
     return [member for member in files if member not in problems], refusal
 
 

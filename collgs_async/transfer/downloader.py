@@ -29,7 +29,7 @@ from collgs_async.transfer.history import History
 from collgs_async.transfer.holdings import Holdings, refuse_unavailable
 from collgs_async.transfer.internals import is_known_loop
 from collgs_async.transfer.job import DownloadJob, JobSettings
-from collgs_async.transfer.outcome_log import log_outcome
+from collgs_async.transfer.outcome_log import log_outcome, log_whole_archive
 from collgs_async.transfer.parts import PartsDownload
 from collgs_async.transfer.parts_job import PartsJob
 from collgs_async.transfer.put_off import PutOff, put_off_until_descriptors_are_free, put_off_while_elsewhere
@@ -94,6 +94,7 @@ class Downloader:
         self._unreported: list[Outcome] = []
         self._locks: list[ProductLock] = []
         self._running = 0
+        self._without_ranges: set[str] = set()
         self._none_running = asyncio.Event()
         self._idle = 0
         self._watcher: asyncio.Task[None] | None = None
@@ -285,7 +286,7 @@ class Downloader:
                 status = Status.SKIPPED
         except WholeArchivesOnlyError as caught:
             if self._parts.else_whole:
-                return await self._take_whole(job, caught)
+                return await self._take_whole(job)
             status, error = Status.FAILED, _without_frames(caught)
         except ProductError as caught:
             if job.part.published:
@@ -305,8 +306,8 @@ class Downloader:
         self._progress.finished(outcome)
         return outcome
 
-    async def _take_whole(self, job: DownloadJob, why: WholeArchivesOnlyError) -> Outcome:
-        log.info("%s: %s", job.product.identifier, why)
+    async def _take_whole(self, job: DownloadJob) -> Outcome:
+        log_whole_archive(job.product, job.url, self._without_ranges)
         job.save_counters()
         return await self._run_job(self._job(job.product, job.history, Wish(), standalone=job.standalone))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from collgs_async.models.product import ELSEWHERE, EXISTS, Status
 from collgs_async.models.text import format_bytes, format_duration, format_rate, plural
@@ -12,9 +13,9 @@ from collgs_async.reporting.run_report import product_entry
 if TYPE_CHECKING:
     from typing import Final
 
-    from collgs_async.models.product import Outcome
+    from collgs_async.models.product import Outcome, Product
 
-__all__ = ["log_outcome"]
+__all__ = ["log_outcome", "log_whole_archive"]
 
 log = logging.getLogger("collgs_async")
 
@@ -28,6 +29,20 @@ def log_outcome(outcome: Outcome) -> None:
         colour = "green" if outcome.status is Status.DOWNLOADED else None
         extra = {"colour": colour, "event": {"event": "product", **product_entry(outcome)}}
         log.log(level, "%s: %s", outcome.product.identifier, _words(outcome), extra=extra)
+
+
+def log_whole_archive(product: Product, url: str, known: set[str]) -> None:
+    """Log that an archive is fetched whole: the first one of each store for all, others in detail only.
+
+    Parameters
+    ----------
+    known
+        The hosts of stores that were found to have no ranges; the one of `url` is added.
+    """
+    host = urlsplit(url).netloc
+    level = logging.DEBUG if host in known else logging.INFO
+    known.add(host)
+    log.log(level, "%s: the store cannot send parts of it; fetching it whole", product.identifier)
 
 
 def _words(outcome: Outcome) -> str:

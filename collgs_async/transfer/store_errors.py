@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from collgs_async.errors import AuthenticationError, ExhaustedError, NotAvailableError, ProductError, TransferError
 from collgs_async.http.body_reading import read_what_comes
@@ -55,8 +55,12 @@ class BusyError(UnavailableError):
 class WholeArchivesOnlyError(NotAvailableError):
     """The store sent the whole archive instead of a range of it."""
 
-    def __init__(self) -> None:
-        super().__init__("the store sends whole archives only; --else-whole takes them")
+    advice: ClassVar[str | None] = (
+        "Add --else-whole to fetch whole archives from a store that cannot send parts of them."
+    )
+
+    def __init__(self, message: str = "the store sends whole archives only; --else-whole takes them") -> None:
+        super().__init__(message)
 
 
 class StagingError(TransferError):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from collgs_async.demo.faults import FAULTS
 from tests.conftest import level2_scenes
 
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from tests.conftest import CommandHere
 
 SIZE = 3_000_000
+AGAIN = "Run the same command again"
 ZEROS = "GDAL reads a band that was not fetched as zeros"
 
 
@@ -68,6 +71,48 @@ async def test_events_have_the_members(serve: Callable[..., Any], run_cli: Comma
     assert 3 == event["members"]
     [last] = [one for line in ended.err.splitlines() if (one := json.loads(line)).get("event") == "progress"][-1:]
     assert last["bytes"] == last["total_bytes"] < SIZE / 4
+
+
+async def test_a_store_without_ranges_and_what_helps(serve: Callable[..., Any], run_cli: CommandHere) -> None:
+    scenes = level2_scenes(3, size=SIZE)
+    site = await serve(scenes, faults={scene.identifier: replace(FAULTS["no-range"]) for scene in scenes})
+
+    refused = await run_cli(*at(site), "--bands", "SCL")
+    whole = await run_cli(*at(site), "--bands", "SCL", "--else-whole")
+
+    assert (1, 0) == (refused.code, whole.code)
+    assert refused.err.rstrip().endswith(
+        "Add --else-whole to fetch whole archives from a store that cannot send parts of them."
+    )
+    assert AGAIN not in refused.err
+    assert "running the same command again soon will not help" not in refused.err
+    assert 1 == whole.err.count("the store cannot send parts of it; fetching it whole")
+    assert "--else-whole" not in whole.err
+
+
+async def test_the_outcomes_of_a_store_without_ranges_can_be_read(serve: Callable[..., Any]) -> None:
+    scene = level2_scenes(1, size=SIZE)[0]
+    site = await serve([scene], faults={scene.identifier: replace(FAULTS["no-range"])})
+
+    report: Report = await site.pull(bands="SCL")
+
+    assert ["the store sends whole archives only; --else-whole takes them"] == [
+        str(one.error) for one in report.outcomes
+    ]
+
+
+async def test_a_wish_that_no_run_can_fulfil_is_not_to_be_tried_again(
+    serve: Callable[..., Any], run_cli: CommandHere
+) -> None:
+    site = await serve(level2_scenes(2, size=SIZE))
+
+    ended = await run_cli(*at(site), "--members", "nothing*")
+
+    assert 1 == ended.code
+    assert AGAIN not in ended.err
+    assert ended.err.rstrip().endswith(
+        "Choose what these archives have: `collgs-async ls IDENTIFIER` lists their files."
+    )
 
 
 async def test_the_outcome_of_a_part(serve: Callable[..., Any]) -> None:

@@ -29,7 +29,10 @@ from collgs_async.errors import (
 from collgs_async.models.product import Outcome, Product, Report, Status
 from collgs_async.reporting.run_report import RunReportWriter
 from collgs_async.reporting.summary import summary_lines
+from collgs_async.selection.bands import AbsentMembersError
 from collgs_async.storage.atomic import _link_or_copy, write_file, write_whole
+from collgs_async.storage.member_refusals import RefusedMembersError
+from collgs_async.transfer.store_errors import WholeArchivesOnlyError
 from tests.conftest import HANGS
 
 if TYPE_CHECKING:
@@ -521,6 +524,23 @@ def test_running_again_is_not_advised_where_the_store_refuses() -> None:
     lines = summary_lines(a_report_of(failed("c", NotAvailableError("HTTP 404"))), Path("downloads"))
     assert AGAIN not in lines
     assert lines[-1].startswith("The store does not hand these out")
+
+
+ABSENT = AbsentMembersError("the archive has no B02; it has SCL")
+REFUSED = RefusedMembersError("1 of 3 members cannot be unpacked here")
+
+
+@pytest.mark.parametrize("error", [ABSENT, REFUSED, WholeArchivesOnlyError()])
+def test_what_helps_is_advised_where_running_again_does_not(error: ProductError) -> None:
+    lines = summary_lines(a_report_of(failed("c", error), failed("d", error)), Path("downloads"))
+    assert error.advice == lines[-1]
+    assert [error.advice] == [line for line in lines if line in {AGAIN, error.advice} or "not hand these out" in line]
+
+
+def test_each_advice_is_given_once_and_running_again_where_that_helps() -> None:
+    errors = [ABSENT, TransferError("the line was cut"), REFUSED, ABSENT]
+    failures = [failed(f"p{number}", error) for number, error in enumerate(errors)]
+    assert [AGAIN, ABSENT.advice, REFUSED.advice] == summary_lines(a_report_of(*failures), Path("downloads"))[-3:]
 
 
 def test_running_again_is_advised_when_only_some_are_refused() -> None:
