@@ -109,6 +109,7 @@ class DownloadJob(ActiveSegments):
 
     by_member: ClassVar[bool] = False
     wish = Wish()
+    whole_answers = 0
 
     def __init__(
         self,

@@ -157,8 +157,12 @@ class PartsDownload:
             damaged = await self._fetch(directory, wanted)
             if self._job.wanted.tail:
                 continue  # the archive was found to be of another version
+            in_doubt = self._job.clear_doubt()
             if damaged:
                 await self._fetch_again(directory, tuple(damaged))
+                continue
+            if in_doubt:
+                await self._drop_directory(directory)
                 continue
             await self._finish(directory)
             if refusal:
@@ -203,12 +207,14 @@ class PartsDownload:
         if record is None and not self._anew:
             members = directory.members
             return begun.with_members(await self._disk.run_stoppable(lambda stop: self._tree.adopt(members, stop)))
-        await self._disk.run_long(self._tree.set_aside)
+        if aside := await self._disk.run_long(self._tree.set_aside):
+            name = job.product.identifier
+            log.warning("%s: its archive was replaced in the store; its earlier files are in %s", name, aside)
         self._extracted.clear()
         return begun
 
     async def _choose(self, directory: Directory) -> tuple[list[Member], IntegrityError | None]:
-        """Return the wanted members to be fetched, and why others are not; record only members that are right."""
+        """Return the wanted members to be fetched, and why others are not; record the wish."""
         identifier, wish, record = self._job.product.identifier, self._job.wish, self._record
         members = {member.name: member for member in directory.members}
 
@@ -222,7 +228,8 @@ class PartsDownload:
             return len(chosen), held, wanted, refusal
 
         self._count, held, wanted, refusal = await self._disk.run_stoppable(choose)
-        self._record = replace(record, here=held, wish=wish)
+        # A file that is not right stays recorded: it is extracted again if it is wanted, else `verify` names it.
+        self._record = replace(record, wish=wish).with_members(held)
         return wanted, refusal
 
     async def _fetch(self, directory: Directory, wanted: Sequence[Member]) -> list[Damage]:
@@ -286,8 +293,8 @@ class PartsDownload:
         keys = {(self._record.digest, damage.start) for damage in damaged}
         async with job.part:
             await job.part.invalidate([(damage.start, damage.end) for damage in damaged])
-            if not keys & self._suspected:
-                await job.part.invalidate([(directory.start, job.size or directory.start)])
+        if not keys & self._suspected:
+            await self._drop_directory(directory)
         job.record_damage()
         error = DamagedMembersError(damaged, self._count)
         if keys & self._suspected:
@@ -296,6 +303,12 @@ class PartsDownload:
         if len({digest for digest, _ in self._suspected}) >= _MOST_DIRECTORIES:
             raise IntegrityError(f"{error}; {_MOST_DIRECTORIES} directories that were fetched all differ")
         log.warning("%s: %s; fetching that part of it again", job.product.identifier, error)
+
+    async def _drop_directory(self, directory: Directory) -> None:
+        """Drop the central directory, so that it is downloaded again and compared: it may be of another version."""
+        part = self._job.part
+        async with part:
+            await part.invalidate([(directory.start, self._job.size or directory.start)])
 
     async def _finish(self, directory: Directory) -> None:
         """Remove the part file, unless it holds bytes of an interrupted download of other members."""

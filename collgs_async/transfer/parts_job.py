@@ -8,6 +8,7 @@ from collgs_async.errors import TransferError
 from collgs_async.storage.filenames import parts_folder
 from collgs_async.storage.ranges import ByteRanges
 from collgs_async.transfer.job import DownloadJob
+from collgs_async.transfer.range_request import strong_validator
 from collgs_async.transfer.segment import Segment
 from collgs_async.transfer.store_errors import WholeArchivesOnlyError
 from collgs_async.transfer.wanted import WantedBytes
@@ -30,6 +31,9 @@ TAIL: Final = 64 * 1024
 
 _UNEVEN: Final = 1.25
 """Factor by which a range may exceed its share to be taken as a whole, since another request costs more."""
+
+_LEAST_SHARE: Final = 8 * 2**20
+"""Bytes that are not shared out before they are requested: on a slow line, a helper takes a piece of them later."""
 
 _MOST_SURPLUS: Final = 2**20
 """Maximum bytes before a segment that are received for it; a store that sends more of them has no ranges."""
@@ -55,6 +59,10 @@ class PartsJob(DownloadJob):
         The wanted bytes; after the archive was found to be of another version, its end again.
     room
         Bytes that are needed on the disk besides those to be downloaded, for the extracted members.
+    in_doubt
+        Whether a response had another strong validator than the part file, so that the directory may be outdated.
+    whole_answers
+        Number of responses that were the whole archive instead of a range.
     """
 
     by_member = True
@@ -72,6 +80,8 @@ class PartsJob(DownloadJob):
         self.wish = wish
         self._idle = idle
         self.wanted, self.room = WantedBytes(tail=TAIL), 0
+        self.in_doubt = False
+        self.whole_answers = 0
         self._members: int | None = None
         self._folder: Path | None = parts_folder(self.part.final)
         self._waiting = Segment(0, None)  # never downloaded itself: helpers claim whole ranges of it
@@ -133,11 +143,21 @@ class PartsJob(DownloadJob):
             segment.place(max(0, size - segment.last), size)
         if segment.last or segment.first - answer.first > _MOST_SURPLUS:
             if answer.first == 0 and answer.end in {None, size}:
+                self.whole_answers += 1
                 raise WholeArchivesOnlyError
             raise TransferError(f"the store sent bytes from {answer.first} on, {segment.first} was asked for")
+        known = self.part.remote and strong_validator(self.part.remote)
+        self.in_doubt |= known not in {None, strong_validator(answer.remote) or known}
         self.expect(size)
-        wanted = None if self.size is None else self.wanted.within(self.size).total
-        return (wanted or 0) - self.missing, wanted
+        if self.wanted.tail or self.size is None:
+            return 0, None  # what is wanted is not known yet
+        wanted = self.wanted.within(self.size).total
+        return wanted - self.missing, wanted
+
+    def clear_doubt(self) -> bool:
+        """Return whether the directory may be outdated, once after each such response."""
+        doubt, self.in_doubt = self.in_doubt, False
+        return doubt
 
     def _gaps(self, size: int) -> list[tuple[int, int]]:
         return list(self.wanted.gaps(self.part.held, size))
@@ -151,7 +171,7 @@ class PartsJob(DownloadJob):
     def next_segment(self) -> Segment | None:
         """Return the first wanted range that is missing and not being downloaded; None if there is none.
 
-        Its share only, if idle workers will help: a connection that is told where to end moves nothing in vain.
+        Its share only, if idle workers will help: a request that is cut short later moves bytes that are not used.
         """
         if self.size is None:
             return None if self.active else Segment(0, None, last=self.wanted.tail)
@@ -170,8 +190,8 @@ class PartsJob(DownloadJob):
 
     def _share(self, length: int, free: list[tuple[int, int]], connections: int) -> int:
         """Return how much of a range one of several connections takes, so that all of them end together."""
-        share = -(-sum(end - first for first, end in free) // connections)
-        return length if length <= _UNEVEN * share else min(length, max(share, self._tuning.min_piece_bytes))
+        share = max(_LEAST_SHARE, -(-sum(end - first for first, end in free) // connections))
+        return length if length <= _UNEVEN * share else share
 
     def split_largest(self, now: float, helpers: int = 1) -> tuple[Segment, Segment] | None:
         """Claim a share of the largest range that no connection downloads; if there is none, split a segment."""

@@ -55,6 +55,9 @@ log = logging.getLogger("collgs_async")
 _MAX_REQUESTS: Final = 6
 """Maximum requests of one attempt; each further one depends on what the previous response showed of the server."""
 
+_MOST_WHOLE_ANSWERS: Final = 3
+"""Whole archives instead of ranges of one product, from a store that serves ranges of others, until it fails."""
+
 _UNUSUAL_FACTOR: Final = 2
 """Factor by which an archive must exceed all others for only its product to fail if it does not fit on the disk."""
 
@@ -284,9 +287,9 @@ class SegmentScheduler:
         try:
             here, wanted = job.prepare(segment, answer)
         except WholeArchivesOnlyError as error:
-            if store.serves_ranges:
+            if store.serves_ranges and job.whole_answers < _MOST_WHOLE_ANSWERS:
                 raise TransferError("the store sent the whole archive instead of a range of it") from error
-            store.record_ranges(served=False)
+            store.record_ranges(served=store.serves_ranges or False)
             raise
         if job.by_member:
             store.record_ranges(served=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import zipfile
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -258,3 +259,55 @@ async def test_members_get_their_names_while_others_are_still_to_come(serve: Cal
 
     expected = {name: data for name, data in members_of(site.original(scene)).items() if "_B02_10m" in name}
     assert (Status.FAILED, expected) == (outcome.status, tree_of(tree_folder(site, scene)))
+
+
+async def test_an_archive_whose_ranges_are_ignored_is_taken_whole_beside_others_that_have_them(
+    serve: Callable[..., Any],
+) -> None:
+    scenes = level2_scenes(3, size=SIZE)
+    site = await serve(scenes, faults={scenes[1].identifier: replace(FAULTS["no-range"])})
+
+    refused = await site.pull(members=["*_B08_10m.jp2"], workers=1)
+    taken = await site.pull(members=["*_B08_10m.jp2"], workers=1, else_whole=True)
+
+    assert (2, 1) == (refused.downloaded, refused.failed)
+    assert "--else-whole takes them" in str(refused.failures[0].error)
+    assert (1, 2, 0) == (taken.downloaded, taken.skipped, taken.failed)
+    assert site.original(scenes[1]) == site.archive(scenes[1]).read_bytes()
+
+
+async def test_the_files_of_a_replaced_archive_are_named(
+    serve: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    scene = level2_scenes(1, size=SIZE)[0]
+    site = await serve([scene])
+    await fetch(site, members=[BLUE])
+    site.server.replace(scene.identifier)
+
+    with caplog.at_level(logging.WARNING, "collgs_async"):
+        await fetch(site, members=[BLUE, RED])
+
+    aside = site.folder / ".collgs" / "old" / "replaced" / f"{scene.identifier}.parts"
+    assert f"{scene.identifier}: its archive was replaced in the store; its earlier files are in {aside}" in caplog.text
+
+
+async def test_another_validator_has_the_directory_compared_once_more(serve: Callable[..., Any]) -> None:
+    """Each node of the store has its own ETag: one request more, and everything is right."""
+    scene = level2_scenes(1, size=SIZE)[0]
+    site = await serve([scene], faults={scene.identifier: fault("etag-per-node")})
+
+    outcome = await fetch(site, members=[BLUE])
+
+    expected = {name: data for name, data in members_of(site.original(scene)).items() if "_B02_10m" in name}
+    assert (Status.DOWNLOADED, expected) == (outcome.status, tree_of(tree_folder(site, scene)))
+    starts = [hit.headers.get("range") for hit in site.archive_hits()]
+    assert len(starts) <= 6
+
+
+async def test_a_small_range_is_one_request_however_many_workers_are_idle(serve: Callable[..., Any]) -> None:
+    scene = level2_scenes(1, size=SIZE)[0]
+    site = await serve([scene])
+
+    outcome = await fetch(site, members=[BLUE], workers=8, segments=8)
+
+    assert (Status.DOWNLOADED, 2) == (outcome.status, outcome.attempts)

@@ -293,3 +293,20 @@ async def test_a_directory_that_is_another_one_each_time_is_not_fetched_for_ever
     assert (Status.FAILED, {}) == (outcome.status, tree_of(tmp_path))
     assert "directories that were fetched all differ" in str(outcome.error)
     assert len(store.ranges) <= 15
+
+
+async def test_a_replaced_archive_of_the_same_length_is_noticed_though_the_wanted_member_is_the_same(
+    tmp_path: Path,
+) -> None:
+    store = Store(archive_of(SIZES))
+    async with raw_server([(NAME, "/archive.zip")], store) as server:
+        await fetch(server, tmp_path, [*BLUE, *GREEN])
+        changed, target = members_of(store.archive), io.BytesIO()
+        with zipfile.ZipFile(target, "w") as archive:
+            for name, data in changed.items():
+                archive.writestr(zipfile.ZipInfo(name), data[::-1] if "B03" in name else data)
+        store.archive, store.tag, length = target.getvalue(), '"v2"', len(store.archive)
+        outcome = await fetch(server, tmp_path, [*BLUE, *RED])
+
+    assert (None, length) == (outcome.error, len(store.archive))
+    assert right(store.archive, "B02.jp2", "B04.jp2") == tree_of(tmp_path)  # the old B03 is set aside

@@ -123,7 +123,7 @@ class RawServer:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for writer in self._writers:
-            if writer.transport.get_write_buffer_size():  # a transport that has closed itself cannot be aborted
+            with suppress(AttributeError):  # from one that has closed itself: its connection is gone
                 writer.transport.abort()  # one that still had something to send would outlive the event loop
         await asyncio.sleep(0)
 
