@@ -211,6 +211,8 @@ def _flags(args: argparse.Namespace) -> dict[str, object]:
         except ValueError as error:
             raise ConfigError(f"--set: {error}") from None
         flags[f"parameters.{key}"] = value
+    if not str(flags.get("parts.bands", "any")).strip(" ,"):
+        flags.setdefault("parts.resolution", "")  # all bands again, not those of the plan's or file's resolution
     return flags
 
 

@@ -163,6 +163,13 @@ def _parts_of(wish: Wish) -> dict[str, object]:
     return {f"parts.{name}": value for name, value in {**unset, **wish.as_dict()}.items()}
 
 
+def _effective(wish: Wish, planned: Wish) -> str:
+    """Return the words for what is wanted where a plan asks for parts, and flags may ask for others."""
+    if wish == planned:
+        return f": {wish}"
+    return f"; with the flags beside it, for these: {wish}" if wish else "; with the flags beside it, for the whole"
+
+
 def read_plan_settings(plan_flag: str, args: Namespace, path: Path) -> tuple[Plan, Config]:
     """Read a plan, and load the settings beside it: all but the selection, which the plan replaces.
 
@@ -184,8 +191,9 @@ def read_plan_settings(plan_flag: str, args: Namespace, path: Path) -> tuple[Pla
     more: dict[str, object] = {"parameters.parentIdentifier": Query.parse(plan.parameters).collection}
     if plan.wish:
         more |= {key: value for key, value in _parts_of(plan.wish).items() if key not in args.flags}
-        log.info("note: %s asks for parts of each archive: %s", plan_flag, plan.wish)
     config = read_settings(args, more, has_parts=True)
+    if plan.wish:
+        log.info("note: %s asks for parts of each archive%s", plan_flag, _effective(config.parts.wish, plan.wish))
     asked = given_names(config.parameters) - {"parentIdentifier", "parentId", "httpAccept"}
     idle = [
         *(f"parameters.{name}" for name in sorted(asked)),

@@ -103,10 +103,11 @@ Sentinel-2 before December 2016, files are chosen by --members alone: patterns a
 top folder of the archive, in any case, in which * also matches slashes. What bands and patterns choose adds up.
 
 `collgs-async ls PRODUCT` lists the files of an archive, search --sizes how much is wanted of each. A later run without
-these flags fetches the rest. GDAL reads a band that was not fetched as zeros: open the files of the bands themselves.
+these flags fetches the rest of the archive into <identifier>.zip, and compressed files again, unless --keep-part kept
+their bytes. GDAL reads a band that was not fetched as zeros: open the files of the bands themselves.
 
-A plan remembers what was wanted when it was made. That goes before file and variables, and a flag goes before it:
---bands "" with --plan fetches all bands again.""",
+A plan remembers what was wanted when it was made. That goes before file and variables, and a flag goes before it, key
+by key. --bands "" takes back bands and resolution of a plan or a file: then whole archives are fetched.""",
         _flags("parts"),
     ),
     "plans": Topic(

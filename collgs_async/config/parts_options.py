@@ -36,7 +36,7 @@ class PartsOptions(Section):
     else_whole: bool = setting("--else-whole", "", kinds.SWITCH, default=False,
         help="fetch whole archives from a store that cannot send parts of them")
     keep_part: bool = setting("--keep-part", "", kinds.SWITCH, default=False,
-        help="keep the .part beside the files that were taken from it, so that the rest can be added without them")
+        help="keep the fetched bytes as IDENTIFIER.zip.part, too, so that none of them comes again with the rest")
     # fmt: on
 
     def _contradictions(self) -> Iterator[str]:

@@ -434,8 +434,43 @@ async def test_a_plan_carries_which_parts_are_wanted(
     assert (0, "") == (compared.code, compared.out)
     assert (1, "~ parts of each archive: --bands B02,SCL -> --bands B08\n") == (other.code, other.out)
     assert 0 == whole.code
-    assert "note: --plan asks for parts of each archive: --bands B02,SCL" in whole.err
+    assert "note: --plan asks for parts of each archive; with the flags beside it, for the whole\n" in whole.err
     assert 2 == len(pulled(site))
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        ([], ": --bands SCL,B02 --resolution 60"),
+        (["--bands", "B03"], "; with the flags beside it, for these: --bands B03 --resolution 60"),
+        (["--bands", ""], "; with the flags beside it, for the whole"),
+        (["--bands", " , ", "--resolution", "20"], "; with the flags beside it, for these: --resolution 20"),
+    ],
+)
+async def test_what_is_wanted_beside_a_plan_is_told(
+    serve: Callable[..., Any], run_cli: CommandHere, flags: list[str], told: str
+) -> None:
+    site = await serve(level2_scenes(1, size=3_000_000))
+    wish = ("--bands", "SCL,B02", "--resolution", "60")
+    await run_cli("plan", "plan.json", "--base-url", site.server.url, *COLLECTION, *wish)
+
+    ended = await run_cli("--plan", "plan.json", "--output", site.folder, *flags)
+
+    assert 0 == ended.code
+    assert f"note: --plan asks for parts of each archive{told}\n" in ended.err
+    assert ("IDENTIFIER.parts" in ended.err) == ("whole" not in told)
+
+
+async def test_taking_bands_back_takes_the_resolution_of_the_configuration_back(
+    serve: Callable[..., Any], run_cli: CommandHere, cwd: Path
+) -> None:
+    site = await serve(level2_scenes(1))
+    (cwd / "config.json").write_text(json.dumps({"parts": {"bands": ["SCL"], "resolution": [20]}}))
+
+    ended = await run_cli("--base-url", site.server.url, *COLLECTION, "--output", site.folder, "--bands", "")
+
+    assert 0 == ended.code
+    assert 1 == len(pulled(site))
 
 
 @pytest.mark.parametrize("words", [["search"], ["plan", "new.json"], ["download"], ["download", "--dry-run"]])
