@@ -66,9 +66,10 @@ class MemberList:
     members
         All its members.
     wanted_bytes
-        Bytes of the archive that its wanted members take, those that are here included; without a wish, `size`.
+        Bytes of the archive that are fetched for its wanted members if nothing is here: its directory and short gaps
+        between members included; without a wish, `size`.
     here_bytes
-        Those of `wanted_bytes` whose members are here, so that they need not be fetched.
+        Those of `wanted_bytes` that need not be fetched, because members are here.
     has_wish
         Whether only some members were asked for.
     """
@@ -84,6 +85,11 @@ class MemberList:
     def wanted(self) -> tuple[ArchiveMember, ...]:
         """The members that are wanted."""
         return tuple(member for member in self.members if member.wanted)
+
+    @property
+    def bytes_to_fetch(self) -> int:
+        """Bytes of the archive that a download moves."""
+        return self.wanted_bytes - self.here_bytes
 
     @property
     def missing_on_disk(self) -> int:

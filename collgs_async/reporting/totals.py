@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from collgs_async.models.facts import sensing_time
 from collgs_async.models.member_list import share_of
 from collgs_async.models.sentinel import parse
 from collgs_async.models.text import format_bytes
+from collgs_async.models.wish import Wish
 from collgs_async.selection.filters import closing_iter
 
 if TYPE_CHECKING:
@@ -29,8 +30,10 @@ class ListingTotals:
     ----------
     count
         The number of products.
-    is_part
-        Whether only parts of the archives are wanted.
+    wish
+        Which members of the archives are wanted; false: all.
+    has_sizes
+        Whether the store was asked for the sizes.
     bytes, sized
         The sum of the bytes to move, where known, and the number of products for which they are.
     archives
@@ -39,15 +42,20 @@ class ListingTotals:
         The earliest and the latest sensing time; None while none is known.
     skipped
         The number of products that a run would skip, since they are complete.
+    refused
+        The number of products of which nothing can be downloaded.
     here
-        Bytes on disk of unfinished archives, or of wanted members.
+        Bytes on disk of unfinished archives.
     to_extract, largest
         Of parts: bytes of the members still to be extracted, and the most that are to be fetched of one archive.
+    whole
+        Where parts are wanted: bytes of the archives that are fetched whole, as their store has no ranges.
     actions
         What a run would do about each product, by identifier.
     """
 
-    is_part: bool = False
+    wish: Wish = field(default_factory=Wish)
+    has_sizes: bool = False
     count: int = 0
     bytes: int = 0
     sized: int = 0
@@ -55,9 +63,11 @@ class ListingTotals:
     first: datetime | None = None
     last: datetime | None = None
     skipped: int = 0
+    refused: int = 0
     here: int = 0
     to_extract: int = 0
     largest: int = 0
+    whole: int = 0
     actions: dict[str, str] = field(default_factory=dict)
 
     async def over(
@@ -74,7 +84,7 @@ class ListingTotals:
     def add(self, product: Product) -> None:
         """Count a product."""
         self.count += 1
-        moved = product.bytes_to_move(is_part=self.is_part)
+        moved = product.bytes_to_move(is_part=bool(self.wish))
         if moved is not None:
             self.bytes += moved
             self.archives += product.size or 0
@@ -95,16 +105,26 @@ class ListingTotals:
     def size(self) -> str:
         """The bytes to move, or those of the products for which they are known."""
         if not self.sized:
-            return "size not known (--sizes asks the store)"
-        unknown = self.count - self.sized
-        known = share_of(self.bytes, self.archives) if self.is_part else format_bytes(self.bytes)
+            return "size not known" if self.has_sizes else "size not known (--sizes asks the store)"
+        unknown = self.count - self.refused - self.sized
+        known = share_of(self.bytes, self.archives) if self.wish else format_bytes(self.bytes)
         return known + (f" and {unknown} of unknown size" if unknown else "")
 
-    def add_members(self, members: MemberList) -> None:
-        """Count what the disk has and needs for the wanted members of an archive."""
-        self.here += members.here_bytes
+    def add_members(self, product: Product, members: MemberList | None) -> Product:
+        """Count what the disk needs for the wanted members of an archive; return the product with what is to move.
+
+        Parameters
+        ----------
+        members
+            None: they cannot be listed, and the product says whether the whole archive is fetched, or nothing.
+        """
+        if members is None:
+            self.whole += product.wanted or 0
+            self.refused += product.problem is not None
+            return product
         self.to_extract += members.missing_on_disk
-        self.largest = max(self.largest, members.wanted_bytes - members.here_bytes)
+        self.largest = max(self.largest, members.bytes_to_fetch)
+        return replace(product, wanted=members.bytes_to_fetch)
 
     def disk_needed(self, workers: int, *, keep_part: bool) -> int:
         """Return the bytes that the download will add to the disk.
@@ -112,10 +132,10 @@ class ListingTotals:
         What is fetched of an archive is there beside its members until these are extracted, of one archive for each
         worker, or of all with `keep_part`.
         """
-        to_move = max(0, self.bytes - self.here)
-        if not self.is_part:
-            return to_move
-        return self.to_extract + (to_move if keep_part else min(to_move, workers * self.largest))
+        if not self.wish:
+            return max(0, self.bytes - self.here)
+        to_move = max(0, self.bytes - self.whole - self.here)
+        return self.whole + self.to_extract + (to_move if keep_part else min(to_move, workers * self.largest))
 
     def words(self, total: int | None, *, dry_run: bool) -> str:
         """Summarise the listing in a line.
@@ -133,5 +153,9 @@ class ListingTotals:
         # A list that lost products while it was read may have had more than its final count.
         promised = "" if total is None or total < self.count else f" of {total} that match"
         pulled = " would be pulled" if dry_run else ""
+        refused = f", {self.refused} cannot be" if self.refused else ""
         dates = f", sensed {self.dates}" if self.dates else ""
-        return f"{self.count}{promised}{pulled}{here}{dates}, {self.size}"
+        counted = f"{self.count - self.refused}{promised}{pulled}{refused}{here}{dates}"
+        if self.count == self.refused:
+            return counted
+        return f"{counted}, {f'{self.wish} of each: ' if self.wish else ''}{self.size}"

@@ -127,9 +127,9 @@ class SyncClient:
         """List the members of a product's archive, and which of them are wanted; see `Client.list_members`."""
         return self._thread.call(self._client.list_members(product))
 
-    def fetch_members(self, products: Iterable[Product]) -> Generator[tuple[Product, MemberList | None], None, None]:
-        """Yield each product with the list of its archive's members; see `Client.fetch_members`."""
-        return iterate(self._client.fetch_members(to_async(products)), self._thread)
+    def stream_members(self, products: Iterable[Product]) -> Generator[tuple[Product, MemberList | None], None, None]:
+        """Yield each product with the list of its archive's members; see `Client.stream_members`."""
+        return iterate(self._client.stream_members(to_async(products)), self._thread)
 
     def fetch_quicklooks(
         self, products: Iterable[Product], *, largest: int = 8 * 2**20

@@ -88,7 +88,7 @@ class Downloader:
         self._options = config.download_options
         self._parts = config.parts
         self._progress = progress
-        self._disk = Disk(config.output_directory)
+        self.disk = self._disk = Disk(config.output_directory)
         self._scheduler = SegmentScheduler(session, config, self._disk, self.tuning, tell=self._waits.for_store)
         self.meter = Meter()
         self._unreported: list[Outcome] = []

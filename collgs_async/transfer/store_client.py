@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -133,7 +134,7 @@ class StoreClient:
         lists = self._member_lists()
 
         async def sized(product: Product) -> Product:
-            return (await lists.try_read(product))[0]
+            return replace((await lists.try_read(product))[0], problem=product.problem)
 
         return in_order(GivenProducts.stream(products), sized, at_once=self._requested_ahead)
 
@@ -156,12 +157,13 @@ class StoreClient:
         with ConciseErrors():
             return await self._member_lists().read(product)
 
-    def fetch_members(
+    def stream_members(
         self, products: Iterable[Product] | AsyncIterable[Product]
     ) -> AsyncGenerator[tuple[Product, MemberList | None], None]:
-        """Yield each product, as `fetch_sizes` does, with the list of its archive's members.
+        """Yield each product, as `fetch_sizes` does, with the list of its archive's members; `download` fetches these.
 
-        The list is None, with a warning, where it cannot be had; see `list_members`.
+        The list is None, with a warning, where it cannot be had; see `list_members`. The product then has its
+        ``problem`` if a download would fail.
 
         Parameters
         ----------

@@ -16,6 +16,7 @@ from collgs_async.demo.login import SignIn
 from collgs_async.demo.scenes import make_scenes
 from collgs_async.models.product_types import usual_collection
 from collgs_async.models.sentinel import parse
+from collgs_async.models.text import format_bytes
 from collgs_async.models.width import text_width
 from collgs_async.reporting.member_listing import MEMBER_FORMATS, MemberListing
 from tests.conftest import level2_scenes
@@ -180,14 +181,73 @@ async def test_a_dry_run_counts_what_is_here(serve: Callable[..., Any], run_cli:
     first = json.loads((run_cli.folder / "report.json").read_text())
     await run_cli(*asked, "--bands", "B02")
     half = await run_cli(*asked, "--bands", "B02,B03", *dry_run)
+    middle = json.loads((run_cli.folder / "report.json").read_text())
     after = await run_cli(*asked, "--bands", "B02", *dry_run)
     last = json.loads((run_cli.folder / "report.json").read_text())
+    await run_cli(*asked, "--bands", "B02,B03", "--report", "report.json")
+    rest = json.loads((run_cli.folder / "report.json").read_text())
 
     assert 0 < first["summary"]["bytes"] < sum(scene.size for scene in scenes) / 2
     assert first["summary"]["bytes"] == sum(one["bytes"] for one in first["products"])
     assert disk(half) < 0.7 * disk(before)
+    assert middle["summary"]["bytes"] == sum(one["bytes"] for one in rest["products"])
     assert "nothing to list, 2 already here" in after.err
     assert (0, 2) == (last["summary"]["planned"], last["summary"]["skipped"])
+
+
+async def test_a_dry_run_says_of_which_parts_the_size_is_not_known(
+    serve: Callable[..., Any], run_cli: CommandHere
+) -> None:
+    site = await serve(level2_scenes(2, size=SIZE))
+
+    ended = await run_cli(*at(site), "--bands", "SCL,B02", "--resolution", 20, "--dry-run")
+
+    told = "--bands SCL,B02 --resolution 20 of each: size not known (--sizes asks the store)"
+    assert (0, True) == (ended.code, ended.err.rstrip().endswith(told))
+
+
+@pytest.mark.parametrize("keep_part", ["--keep-part", "--no-keep-part"])
+async def test_a_dry_run_counts_the_archives_that_come_whole(
+    serve: Callable[..., Any], run_cli: CommandHere, keep_part: str
+) -> None:
+    scenes = level2_scenes(2, size=SIZE)
+    site = await serve(scenes, faults={scene.identifier: FAULTS["no-range"] for scene in scenes})
+
+    ended = await run_cli(*at(site), "--bands", "SCL", "--dry-run", "--sizes", "--else-whole", keep_part)
+
+    total = format_bytes(sum(scene.size for scene in scenes))
+    assert 0 == ended.code
+    assert f"{total} of disk needed" in ended.err
+    assert f"{total} of {total} (100.0 %)" in ended.err
+
+
+async def test_a_dry_run_fails_where_the_store_has_no_ranges(serve: Callable[..., Any], run_cli: CommandHere) -> None:
+    scenes = level2_scenes(2, size=SIZE)
+    site = await serve(scenes, faults={scene.identifier: FAULTS["no-range"] for scene in scenes})
+
+    ended = await run_cli(*at(site), "--bands", "SCL", "--dry-run", "--sizes")
+
+    assert 1 == ended.code
+    assert "the store sends whole archives only" in ended.err
+    assert "0 of 2 that match would be pulled, 2 cannot be, " in ended.err
+    assert "size not known" not in ended.err
+
+
+async def test_a_dry_run_fails_where_an_archive_cannot_be_had(serve: Callable[..., Any], run_cli: CommandHere) -> None:
+    scenes = level2_scenes(3, size=SIZE)
+    site = await serve(scenes, faults={scene.identifier: FAULTS["missing"] for scene in scenes[:2]})
+
+    ended = await run_cli(*at(site), "--bands", "SCL", "--dry-run", "--sizes", "--report", "report.json")
+
+    report = json.loads((run_cli.folder / "report.json").read_text())
+    assert 1 == ended.code
+    assert "1 of 3 that match would be pulled, 2 cannot be, " in ended.err
+    assert "unknown" not in ended.err
+    assert (1, 2) == (report["summary"]["planned"], report["summary"]["failed"])
+
+
+def at(site: Any) -> tuple[object, ...]:
+    return "--collection", "S2_MSIL2A", "--base-url", site.server.url, "-o", site.folder
 
 
 def disk(ended: Ended) -> float:

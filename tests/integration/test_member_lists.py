@@ -70,9 +70,9 @@ async def test_a_wish_marks_members_and_says_what_they_take_of_the_archive(serve
 
     [band] = found.wanted
     assert band.name.endswith("_B02_10m.jp2")
-    assert band.packed < found.wanted_bytes < band.packed + 1000
+    assert band.packed < found.wanted_bytes < band.packed + TAIL + 1000
     assert found.sized_product.wanted == found.wanted_bytes
-    assert report.bytes <= TAIL + found.wanted_bytes
+    assert report.bytes == found.wanted_bytes
     assert str(found).startswith(f"1 of {len(found.members)} members, ")
     assert str(found).endswith(f" of {format_bytes(scene.size)} ({100 * found.wanted_bytes / scene.size:.1f} %)")
 
@@ -89,10 +89,43 @@ async def test_what_is_here_already_is_marked(serve: Callable[..., Any]) -> None
     changed = await listed(site, members=both)
 
     assert [True, False] == [one.here for one in found.wanted]
-    assert 0 < found.here_bytes < found.wanted_bytes
+    assert 0 < found.wanted[1].packed < found.bytes_to_fetch < found.wanted[1].packed + 1000
     assert found.missing_on_disk == found.wanted[1].size
     assert [False, False] == [one.here for one in changed.wanted]
-    assert 0 == changed.here_bytes
+    assert TAIL == changed.here_bytes  # with the directory
+
+
+@pytest.mark.parametrize(
+    ("before", "wish"),
+    [
+        ((), ("*_B0[248]_10m.jp2", "*.xml")),
+        (("*_B02_10m.jp2",), ("*_B0[248]_10m.jp2",)),
+        (("*_B03_10m.jp2",), ("*_B0[248]_10m.jp2",)),
+        (("*_B0[248]_10m.jp2",), ("*_B0[248]_10m.jp2",)),
+    ],
+)
+async def test_the_bytes_to_fetch_are_those_that_a_download_moves(
+    serve: Callable[..., Any], before: tuple[str, ...], wish: tuple[str, ...]
+) -> None:
+    site = await serve([level2_scenes(1, size=20_000_000)[0]])
+    if before:
+        await site.pull(members=before)
+
+    found = await listed(site, members=wish)
+    report = await site.pull(members=wish)
+
+    assert report.bytes == found.bytes_to_fetch
+
+
+async def test_all_members_of_a_whole_archive_are_here(serve: Callable[..., Any]) -> None:
+    scene = level2_scenes(1, size=SIZE)[0]
+    site = await serve([scene])
+    await site.pull()
+
+    every, some = await listed(site), await listed(site, bands="B02")
+
+    assert {True} == {one.here for one in every.members} == {one.here for one in some.members}
+    assert (0, 0) == (every.bytes_to_fetch, some.bytes_to_fetch)
 
 
 async def test_a_band_that_the_archive_lacks_is_said_with_those_it_has(serve: Callable[..., Any]) -> None:
@@ -132,13 +165,15 @@ async def test_several_are_listed_in_their_order_and_one_that_fails_has_no_list(
 
     async with site.client(bands="B02") as client:
         products = await client.search().collect()
-        found = [both async for both in client.fetch_members(products)]
+        found = [both async for both in client.stream_members(products)]
         sized = [product async for product in client.fetch_sizes(products)]
 
     lists = {product.identifier: members for product, members in found}
+    problems = {product.identifier: product.problem for product, _ in found}
     assert [one.identifier for one in products] == list(lists)
     assert {scenes[1].identifier} == {name for name, members in lists.items() if members is None}
-    assert sized == [product for product, _ in found]
+    assert sized == [replace(product, problem=None) for product, _ in found]
+    assert [None, "HTTP 404: Not Found", None] == [problems[one.identifier] for one in scenes]
     sizes = {scene.identifier: scene.size for scene in scenes}
     wanted = {name: members.wanted_bytes for name, members in lists.items() if members}
     assert wanted == {one.identifier: one.wanted for one in sized if one.wanted}

@@ -76,19 +76,17 @@ async def without_actions(products: AsyncIterable[Product], totals: ListingTotal
 
 
 async def sized(
-    client: Client, products: AsyncGenerator[Product, None], totals: ListingTotals
+    client: Client, products: AsyncGenerator[Product, None], totals: ListingTotals, *, dry_run: bool
 ) -> AsyncGenerator[Product, None]:
-    """Yield the products with their sizes; where only parts are wanted, count what is here of these."""
+    """Yield the products with their sizes; where only parts are wanted, a dry run counts what is not here of these."""
     if not client.config.parts.wish:
         async with aclosing(client.fetch_sizes(products)) as source:
             async for product in source:
                 yield product
         return
-    async with aclosing(client.fetch_members(products)) as listed:
+    async with aclosing(client.stream_members(products)) as listed:
         async for product, members in listed:
-            if members is not None:
-                totals.add_members(members)
-            yield product
+            yield totals.add_members(product, members) if dry_run else product
 
 
 def _on_disk(archive: Path) -> int:

@@ -105,7 +105,7 @@ def _summary(plan: Plan) -> str:
     number = plural(len(plan.products), "product")
     days = sorted(product.raw.start[:10] for product in plan.products if product.raw.start)
     span = f", sensed {' to '.join(dict.fromkeys((days[0], days[-1])))}" if days else ""
-    totals = ListingTotals(is_part=bool(plan.wish))
+    totals = ListingTotals(plan.wish)
     for product in plan.products:
         totals.add(product)
     return f"{number}{span}{f', {totals.size}' if totals.sized else ''}"

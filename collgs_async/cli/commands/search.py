@@ -68,7 +68,7 @@ async def _list(config: Config, args: Namespace, plan: Plan | None, report: DryR
     order = read_order(args.sort) if args.sort else None
     place = check_place(args.map) if args.map else None
     background = read_background(args)
-    totals = ListingTotals(is_part=bool(config.parts.wish))
+    totals = ListingTotals(config.parts.wish, has_sizes=args.sizes)
     kept: list[Product] = []
     error: CatalogueError | None = None
     async with Client(config) as client:
@@ -77,7 +77,7 @@ async def _list(config: Config, args: Namespace, plan: Plan | None, report: DryR
             await selected.prepare()
         products = incomplete(client, selected, totals, report) if dry_run else aiter(selected)
         if args.sizes:
-            products = sized(client, products, totals)
+            products = sized(client, products, totals, dry_run=dry_run)
         if order:
             products = sort_by(products, order)
         products = totals.over(products, kept=kept if place else None)
@@ -121,8 +121,9 @@ async def _conclude(
         workers, keep_part = client.config.download_options.workers, client.config.parts.keep_part
         log_free_space(client.config.output_directory, totals.disk_needed(workers, keep_part=keep_part))
     words = totals.words(selected.total, dry_run=dry_run)
-    log.info("%s%s", words, f". {excluded_line(selected.excluded)}" if selected.excluded else "")
-    if selected.missing:
+    level = logging.ERROR if totals.refused else logging.INFO
+    log.log(level, "%s%s", words, f". {excluded_line(selected.excluded)}" if selected.excluded else "")
+    if selected.missing or totals.refused:
         return 1
     if isinstance(selected, SelectedProducts) and not (totals.count or totals.skipped):
         for line in await describe_nothing(client, selected.excluded, _box(selected)):
