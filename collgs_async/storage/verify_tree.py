@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from collgs_async.errors import CollgsError, IntegrityError
 from collgs_async.models.text import plural
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collgs_async.storage.zip_directory import Directory
 
 __all__ = ["tree_size", "verify_tree"]
+
+_MENDED_BY: Final = "a download of some of its bands (--bands) compares them with the archive, and writes it again"
 
 
 def verify_tree(folder: Path, level: Level = Level.CRC, stop: Callable[[], bool] = never) -> Verdict:
@@ -54,12 +56,15 @@ def verify_tree(folder: Path, level: Level = Level.CRC, stop: Callable[[], bool]
     Stopped
         `stop()` returned True.
     """
-    record = load_record(folder)
+    try:
+        record = load_record(folder)
+    except IntegrityError as error:
+        raise IntegrityError(f"{error}; {_MENDED_BY}") from error
     with TreeFiles(folder) as files:
         if record is None:
             if next(_extra(files, frozenset()), None) is None:
                 return Verdict(remarks=("no member of the archive is here yet",))
-            raise IntegrityError(f"there is no {RECORD}, which says what the files must be")
+            raise IntegrityError(f"there is no {RECORD}, which says what the files must be; {_MENDED_BY}")
         directory = record.read_directory(stop)
         ends = {member.header: member_end(member, following) for member, following in directory.extents()}
         damaged = tuple(_damaged(files, record, ends, level, stop))

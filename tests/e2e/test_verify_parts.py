@@ -112,3 +112,31 @@ async def test_a_tree_without_its_record_is_named_and_nothing_is_dropped(run_cli
     assert 1 == ended.code
     assert f"{tree}: not repaired: there is no parts.json, which says what the files must be" in ended.err
     assert "0 of 1 repaired" in ended.err
+
+
+@pytest.mark.parametrize("record", [None, b"{", b"[]"])
+async def test_a_run_with_bands_mends_a_tree_without_a_usable_record_as_verify_says(
+    serve: Callable[..., Any], run_cli: CommandHere, record: bytes | None
+) -> None:
+    scene = level2_scenes(1, size=3_000_000)[0]
+    site = await serve([scene])
+    catalogue = ("--collection", "S2_MSIL2A", "--base-url", site.server.url)
+    await site.pull(bands="B02,B03", resolution=60)
+    file = site.folder / f"{scene.identifier}.parts" / "parts.json"
+    file.unlink()
+    if record is not None:
+        file.write_bytes(record)
+    site.server.forget()
+
+    told = [await run_cli("verify", site.folder, *words) for words in ([], ["--repair", *catalogue])]
+    planned = await run_cli("verify", site.folder, "--repair", "--dry-run", *catalogue)
+    mended = await run_cli(*catalogue, "-o", site.folder, "--bands", "B02", "--resolution", "60")
+    right = await run_cli("verify", site.folder)
+
+    advice = "a download of some of its bands (--bands) compares them with the archive, and writes it again"
+    assert [1, 1, 1] == [one.code for one in (*told, planned)]
+    assert all(advice in one.err for one in (*told, planned))
+    assert (0, 0) == (mended.code, right.code)
+    assert site.moved() <= 2 * 65536
+    members = json.loads(file.read_bytes())["here"]
+    assert {"B02", "B03"} <= {member["name"].rsplit("_", 2)[-2] for member in members if ".jp2" in member["name"]}
