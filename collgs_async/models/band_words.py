@@ -176,8 +176,11 @@ def wish_problems(wish: Wish, collections: Sequence[str]) -> Iterator[tuple[str,
             possible.setdefault(word, set()).update(metres)
     if not possible:
         if wish.bands or wish.resolutions or wish.every_resolution:
-            key = "bands" if wish.bands else "resolution"
-            yield key, f"expected none for {', '.join(collections)}, found some; --members chooses its files by pattern"
+            key, found = ("bands", ",".join(wish.bands)) if wish.bands else ("resolution", _resolution(wish))
+            yield (
+                key,
+                f"expected none for {', '.join(collections)}, found {found}; --members chooses its files by pattern",
+            )
         return
     for word in wish.bands:
         if word not in possible:
@@ -187,17 +190,23 @@ def wish_problems(wish: Wish, collections: Sequence[str]) -> Iterator[tuple[str,
             found = ",".join(map(str, wish.resolutions))
             yield "resolution", f"expected {expected} for {word}{of}, found {found}"
     if (wish.resolutions or wish.every_resolution) and not any(possible.values()):
-        yield "resolution", f"expected none for {', '.join(collections)}, whose images have one only, found some"
+        names = ", ".join(collections)
+        yield "resolution", f"expected none for {names}, whose images have one only, found {_resolution(wish)}"
+
+
+def _resolution(wish: Wish) -> str:
+    return "all" if wish.every_resolution else ",".join(map(str, wish.resolutions))
 
 
 def _nearest(word: str, possible: Mapping[str, object]) -> str:
-    """Return a suggestion: of numbered words the one with the nearest number, of others the most similar."""
+    """Return a suggestion: of numbered words the one before or after it, of others the most similar."""
     if found := _NUMBERED.fullmatch(word.upper()):
         letters, number, _ = found.groups()
         same = [(one, _NUMBERED.fullmatch(one.upper())) for one in possible]
         numbered = {one: int(match[2]) for one, match in same if match and match[1] == letters}
         if numbered:
-            return f"; did you mean {min(numbered, key=lambda one: abs(numbered[one] - int(number)))}?"
+            near = min(numbered, key=lambda one: abs(numbered[one] - int(number)))
+            return f"; did you mean {near}?" if abs(numbered[near] - int(number)) <= 1 else ""
     by_upper = {one.upper(): one for one in possible}
     hint = did_you_mean(word.upper(), by_upper)
     return hint and f"; did you mean {by_upper[hint.removeprefix('; did you mean ').removesuffix('?')]}?"

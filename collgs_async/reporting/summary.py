@@ -46,7 +46,7 @@ def summary_lines(report: Report, folder: Path, *, interrupted: bool = False) ->
         *missing_lines(report.missing),
         *_advice(report, interrupted=interrupted),
         *([excluded_line(report.left_out)] if report.left_out else []),
-        *([_ZEROS] if report.parts else []),
+        *([_ZEROS] if report.members else []),
     ]
 
 

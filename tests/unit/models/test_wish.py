@@ -206,7 +206,17 @@ L2A = "B01 to B09, B8A, B11, B12, AOT, WVP, SCL, TCI, CLD, SNW, PVI, MASKS"
         (
             {"bands": "GEO"},
             ["S3_OL_2_LFR"],
-            [("bands", "expected none for S3_OL_2_LFR, found some; --members chooses its files by pattern")],
+            [("bands", "expected none for S3_OL_2_LFR, found GEO; --members chooses its files by pattern")],
+        ),
+        (
+            {"bands": "B99"},
+            ["S2_MSIL2A"],
+            [("bands", f"expected bands of S2_MSIL2A ({L2A}), found B99")],
+        ),
+        (
+            {"bands": "Oa23"},
+            [],
+            [("bands", "expected bands such as B02, SCL, VV or Oa03, found Oa23")],
         ),
         ({"members": "*.nc"}, ["S3_OL_2_LFR"], []),
         ({"metadata_only": True}, ["S3_OL_2_LFR"], []),
@@ -226,12 +236,12 @@ L2A = "B01 to B09, B8A, B11, B12, AOT, WVP, SCL, TCI, CLD, SNW, PVI, MASKS"
         (
             {"bands": "VV", "resolution": "10"},
             ["S1_SAR_GRD"],
-            [("resolution", "expected none for S1_SAR_GRD, whose images have one only, found some")],
+            [("resolution", "expected none for S1_SAR_GRD, whose images have one only, found 10")],
         ),
         (
             {"resolution": "all"},
             ["S3_SL_1_RBT"],
-            [("resolution", "expected none for S3_SL_1_RBT, found some; --members chooses its files by pattern")],
+            [("resolution", "expected none for S3_SL_1_RBT, found all; --members chooses its files by pattern")],
         ),
     ],
 )
