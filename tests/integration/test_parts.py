@@ -168,6 +168,25 @@ async def test_a_store_without_ranges_is_noticed_at_its_first_answer(serve: Call
     assert [] == list(site.folder.iterdir())
 
 
+@pytest.mark.parametrize("deflated", [False, True])
+@pytest.mark.parametrize("keep_part", [False, True])
+async def test_what_of_the_wanted_members_comes_again_with_the_rest(
+    serve: Callable[..., Any], deflated: bool, keep_part: bool
+) -> None:
+    scene = replace(level2_scenes(1, size=SIZE)[0], deflated=deflated)
+    site = await serve([scene])
+    await fetch(site, members=[BLUE], keep_part=keep_part)
+    original, blue = site.original(scene), packed_length(site.original(scene), BLUE)
+    assert keep_part == site.archive(scene).with_name(f"{site.archive(scene).name}.part").exists()
+    site.server.forget()
+
+    outcome = await fetch(site)
+
+    assert (Status.DOWNLOADED, original) == (outcome.status, site.archive(scene).read_bytes())
+    comes_again = deflated and not keep_part
+    assert (outcome.bytes > len(original) - blue) == comes_again
+
+
 async def test_else_whole_takes_the_archive_where_a_store_has_no_ranges(serve: Callable[..., Any]) -> None:
     scenes = level2_scenes(2, size=SIZE)
     site = await serve(scenes, faults={scene.identifier: replace(FAULTS["no-range"]) for scene in scenes})
