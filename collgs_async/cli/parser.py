@@ -90,11 +90,14 @@ class Command:
         Its purpose, in one line.
     shown
         Groups of settings that its help shows; flags of the others are accepted, but without effect.
+    idle
+        Keys of settings of these groups that are without effect all the same, and not shown.
     """
 
     heading: str
     help: str
     shown: tuple[Group, ...] = ()
+    idle: tuple[str, ...] = ()
 
 
 COMMANDS: Final = {
@@ -102,7 +105,12 @@ COMMANDS: Final = {
     "collections": Command("choose", "list the collections of the catalogue", ("connection",)),
     "describe": Command("choose", "show what can be asked of a collection", ("connection",)),
     "quicklooks": Command("choose", "save small pictures of what matches", ("selection", "output", "connection")),
-    "ls": Command("choose", "list the files within an archive that is in the store", ("parts", "connection")),
+    "ls": Command(
+        "choose",
+        "list the files within an archive that is in the store",
+        ("parts", "connection"),
+        idle=("parts.else_whole", "parts.keep_part"),
+    ),
     "plan": Command(
         "choose",
         "write down what would be pulled, for --plan, or compare plans",
@@ -136,7 +144,7 @@ def _root() -> _Root:
         add_general(parser)
         if name in OWN_ARGUMENTS:
             OWN_ARGUMENTS[name](parser)
-        _add_settings(parser, command.shown)
+        _add_settings(parser, command)
         operands = [action for action in parser._actions if not action.option_strings]  # noqa: SLF001
         forms = {"?": "[{}]", "*": "[{} ...]"}
         words = [forms.get(str(one.nargs), "{}").format(one.metavar) for one in operands]
@@ -145,13 +153,14 @@ def _root() -> _Root:
     return root
 
 
-def _add_settings(parser: _Parser, shown: tuple[Group, ...]) -> None:
+def _add_settings(parser: _Parser, command: Command) -> None:
     taken = {*parser._option_string_actions}  # noqa: SLF001  (flags with another meaning in this command)
     for name, heading in _HEADINGS.items():
         add = parser.add_argument_group(heading).add_argument
         for option in OPTIONS:
             if option.group == name and option.flag not in taken:
-                words = _help(option) if name in shown else argparse.SUPPRESS
+                is_shown = name in command.shown and option.key not in command.idle
+                words = _help(option) if is_shown else argparse.SUPPRESS
                 flags = [flag for flag in option.flags if flag not in taken]
                 if option.is_switch:
                     add(*flags, dest=option.key, action=argparse.BooleanOptionalAction, help=words)
@@ -159,7 +168,7 @@ def _add_settings(parser: _Parser, shown: tuple[Group, ...]) -> None:
                     add(*flags, dest=option.key, metavar=option.metavar, help=words)
         if name == "selection":
             words = "any other search parameter of the catalogue; may be given several times"
-            words = words if name in shown else argparse.SUPPRESS
+            words = words if name in command.shown else argparse.SUPPRESS
             add("--set", action="append", metavar="KEY=VALUE", default=[], help=words)
 
 

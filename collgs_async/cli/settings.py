@@ -16,7 +16,7 @@ from collgs_async.config.paths import read_path
 from collgs_async.config.settings import BY_KEY, KNOWN_KEYS, OPTIONS
 from collgs_async.errors import ConfigError
 from collgs_async.models.parameter_values import quote_value
-from collgs_async.models.query import Query, given_names
+from collgs_async.models.query import Query, given_names, names_collection
 from collgs_async.models.wish import Wish
 
 if TYPE_CHECKING:
@@ -60,14 +60,19 @@ def read_settings(
         from collgs_async.http.credentials import check_password_file
 
         check_password_file(os.environ)
-    file = _config_file(args)
-    if file is None and DEFAULT_CONFIG.exists():
+    if DEFAULT_CONFIG.exists() and _config_file(args) is None:
         log.info("note: %s has no key of this program, and is ignored", DEFAULT_CONFIG)
-    flags = {**args.flags, **({} if has_parts else _parts_of(Wish())), **(more or {})}
-    config = load_config(file, environ=os.environ, flags=flags, needs_collection=needs_collection)
+    config = _load(args, more or {}, needs_collection=needs_collection, has_parts=has_parts)
     if not is_local:
         _log_unusable_proxy(config)
     return config
+
+
+def _load(
+    args: Namespace, more: Mapping[str, object], *, needs_collection: bool = False, has_parts: bool = False
+) -> Config:
+    flags = {**args.flags, **({} if has_parts else _parts_of(Wish())), **more}
+    return load_config(_config_file(args), environ=os.environ, flags=flags, needs_collection=needs_collection)
 
 
 def _log_unusable_proxy(config: Config) -> None:
@@ -113,9 +118,10 @@ def read_config(args: Namespace, more: Mapping[str, object] | None = None, *, ha
 
 
 def read_named(args: Namespace) -> tuple[dict[str, tuple[str, ...]], Config]:
-    """Load the settings of a command on named products; return these by collection, and the settings.
+    """Load the settings of a command on named products; return these by collection, and the settings without one.
 
-    The names are arguments, or those of ``--ids``. Where no collection is set, the name of a product tells it.
+    The names are arguments, or those of ``--ids``. The collection is that of ``--collection``, else what the name of a
+    product tells, else that of the environment or of the file.
 
     Raises
     ------
@@ -127,25 +133,30 @@ def read_named(args: Namespace) -> tuple[dict[str, tuple[str, ...]], Config]:
     from collgs_async.selection.bands import check_wish
     from collgs_async.selection.identifiers import read_identifiers
 
-    config = _with_standard_input(read_settings(args, has_parts=True))
+    config = _with_standard_input(read_settings(args))
     if not (args.products or config.selection.ids):
         raise ConfigError(f"{args.command}: expected the identifier of a product, or --ids, found none")
     names = read_identifiers(args.products, place="PRODUCT") if args.products else ()
     listed = read_identifiers(config.selection.ids) if config.selection.ids else ()
+    given = names_collection({key.removeprefix("parameters."): value for key, value in args.flags.items()})
     found: dict[str, tuple[str, ...]] = {}
     for name in dict.fromkeys([*names, *listed]):
-        if config.query:
+        if given and config.query:
             collection = config.query.collection
         elif known := recognise(name):
             collection = usual_collection(known)
+        elif config.query:
+            collection = config.query.collection
         else:
             raise ConfigError(f"--collection: expected that of {name}, whose name does not tell it, found none")
         found[collection] = (*found.get(collection, ()), name)
+    # The wanted parts need not be of the collection that environment or file name.
+    settings = _load(args, {"parameters.parentIdentifier": "", "parameters.parentId": ""}, has_parts=True)
     try:
-        check_wish(config.parts.wish, list(found))
+        check_wish(settings.parts.wish, list(found))
     except ValueError as error:
         raise ConfigError(f"--{error}") from None
-    return found, config
+    return found, settings
 
 
 def _with_standard_input(config: Config) -> Config:

@@ -22,7 +22,7 @@ __all__ = ["MEMBER_FORMATS", "MemberListing"]
 MEMBER_FORMATS: Final = ("table", "json", "jsonl", "csv")
 
 _UNKNOWN: Final = "-"
-_FIELDS: Final = ("name", "size", "packed", "band", "resolution")
+_FIELDS: Final = ("name", "size", "packed", "band", "resolution", "here")
 
 
 class MemberListing:
@@ -94,11 +94,12 @@ class MemberListing:
                 _UNKNOWN if one.resolution is None else f"{one.resolution} m",
                 format_bytes(one.size),
                 format_bytes(one.packed),
+                "yes" if one.here else _UNKNOWN,
                 one.name[start:],
             )
             for one in members.wanted
         ]
-        titles = ("band", "pixel", "size", "packed", "member")
+        titles = ("band", "pixel", "size", "packed", "here", "member")
         write_table(titles, rows, self._out, right={"pixel", "size", "packed"}, shorten=elide_start)
 
 
@@ -120,5 +121,5 @@ def _record(members: MemberList) -> dict[str, Any]:
         "size": members.size,
         "wanted": product.wanted,
         "count": len(members.members),
-        "members": [{**_fields(one), "here": one.here} for one in members.wanted],
+        "members": [_fields(one) for one in members.wanted],
     }

@@ -65,13 +65,14 @@ def excluded_line(left_out: Mapping[str, int]) -> str:
     return f"Left out: {sum(left_out.values())} ({reasons})."
 
 
-def missing_lines(missing: Sequence[str]) -> list[str]:
-    """List the identifiers that the catalogue does not list."""
+def missing_lines(missing: Sequence[str], collection: str | None = None) -> list[str]:
+    """List the identifiers that the catalogue does not list, in a collection that the user may not have named."""
     if not missing:
         return []
     hidden = len(missing) - _MAX_FAILURE_LINES
+    place = f"collection {collection} of the catalogue" if collection else "the catalogue"
     return [
-        f"Not found in the catalogue, of what was asked for by identifier: {len(missing)}",
+        f"Not found in {place}, of what was asked for by identifier: {len(missing)}",
         *(f"  {printable(name)}" for name in missing[:_MAX_FAILURE_LINES]),
         *([f"  and {hidden} more"] if hidden > 0 else []),
     ]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from collgs_async import ArchiveMember, MemberList, Product
+from collgs_async.cli.parser import command_parser
 from collgs_async.demo.faults import FAULTS
 from collgs_async.demo.login import SignIn
 from collgs_async.demo.scenes import make_scenes
@@ -76,7 +77,7 @@ async def test_several_are_listed_and_what_fails_is_named_and_is_exit_code_1(
     assert {scenes[0].identifier, scenes[2].identifier} == {row["identifier"] for row in rows}
     assert {"SCL", ""} == {row["band"] for row in rows}
     assert f"{scenes[1].identifier}: HTTP 404" in ended.err
-    assert "Not found in the catalogue, of what was asked for by identifier: 1" in ended.err
+    assert "Not found in collection S2_MSIL2A of the catalogue, of what was asked for by identifier: 1" in ended.err
     assert 1 == ended.code
 
 
@@ -89,7 +90,7 @@ async def test_one_that_cannot_be_listed_leaves_an_empty_list(
 
     ended = await ls(run_cli, site, scene.identifier, "--format", form)
 
-    assert {"table": "", "json": "[]\n", "jsonl": "", "csv": "identifier,name,size,packed,band,resolution\n"}[
+    assert {"table": "", "json": "[]\n", "jsonl": "", "csv": "identifier,name,size,packed,band,resolution,here\n"}[
         form
     ] == ended.out
     assert 1 == ended.code
@@ -121,6 +122,46 @@ async def test_the_selection_of_the_configuration_leaves_no_named_product_out(
     ended = await ls(run_cli, site, scene.identifier)
 
     assert 0 == ended.code
+
+
+async def test_an_identifier_goes_before_the_collection_of_file_and_environment_and_a_flag_before_it(
+    serve: Callable[..., Any], run_cli: CommandHere
+) -> None:
+    [scene] = level2_scenes(1, size=SIZE)
+    site = await serve([scene])
+    (run_cli.folder / "config.json").write_text(json.dumps({"parameters": {"parentIdentifier": "S1_SAR_GRD"}}))
+
+    told = await ls(run_cli, site, scene.identifier, "--bands", "SCL")
+    also = await run_cli("ls", scene.identifier, "--base-url", site.server.url, COLLGS_COLLECTION="S2_MSIL1C")
+    flag = await ls(run_cli, site, scene.identifier, "--collection", "S2_MSIL1C")
+    file = await ls(run_cli, site, "whatever")
+
+    assert (0, 0, 1, 1) == (told.code, also.code, flag.code, file.code)
+    assert "Not found in collection S2_MSIL1C of the catalogue" in flag.err
+    assert "Not found in collection S1_SAR_GRD of the catalogue" in file.err
+
+
+async def test_a_table_and_csv_tell_what_is_here(serve: Callable[..., Any], run_cli: CommandHere) -> None:
+    [scene] = level2_scenes(1, size=SIZE)
+    site = await serve([scene])
+    await site.pull(members=["*_B02_10m.jp2"])
+    asked = (scene.identifier, "--members", "*_B0[23]_10m.jp2")
+
+    table = await ls(run_cli, site, *asked)
+    rows = list(csv.DictReader(io.StringIO((await ls(run_cli, site, *asked, "--format", "csv")).out)))
+
+    heads, *lines = table.out.splitlines()
+    assert ["band", "pixel", "size", "packed", "here", "member"] == heads.split()
+    assert [("B02", True), ("B03", False)] == [(line.split()[0], " yes " in line) for line in lines]
+    assert [("B02", "True"), ("B03", "False")] == [(row["band"], row["here"]) for row in rows]
+
+
+def test_the_help_shows_only_what_has_an_effect() -> None:
+    text = command_parser("ls").format_help()
+
+    assert "--bands" in text
+    assert "--else-whole" not in text
+    assert "--keep-part" not in text
 
 
 @pytest.mark.parametrize(

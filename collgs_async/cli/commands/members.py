@@ -49,7 +49,7 @@ async def list_members(names: Mapping[str, Sequence[str]], config: Config, form:
                 except CatalogueError as error:
                     log.error("%s", error)
                     ok = False
-                for line in missing_lines(found.missing):
+                for line in missing_lines(found.missing, collection):
                     log.error("%s", line)
                     ok = False
     return 0 if ok else 1
