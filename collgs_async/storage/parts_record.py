@@ -146,6 +146,12 @@ class PartsRecord:
         members = {member.name: member for member in (*self.here, *held)}
         return replace(self, here=tuple(sorted(members.values(), key=lambda one: one.header)), fetched=_now())
 
+    def with_times(self, confirmed: Iterable[HeldMember]) -> PartsRecord:
+        """Return the record with other times of change of members, as far as it has these with the same content."""
+        times = {(member.name, member.sha256): member.mtime_ns for member in confirmed}
+        here = (replace(one, mtime_ns=times.get((one.name, one.sha256), one.mtime_ns)) for one in self.here)
+        return replace(self, here=tuple(here))
+
     def without(self, names: Iterable[str]) -> PartsRecord:
         """Return the record without some members, whose files have to be fetched again."""
         dropped = frozenset(names)

@@ -77,6 +77,7 @@ class PartsTree:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._touched: tuple[HeldMember, ...] = ()
 
     def read_record(self) -> PartsRecord | None:
         """Read the record; see `parts_record.read_record`."""
@@ -107,7 +108,23 @@ class PartsTree:
                 found = [_confirmed(files, member, stop) for member in record.here]
         except FileNotFoundError:
             return ()
-        return tuple(member for member in found if member is not None)
+        right = tuple(member for member in found if member is not None)
+        recorded = {member.name: member.mtime_ns for member in record.here}
+        self._touched = tuple(member for member in right if member.mtime_ns != recorded[member.name])
+        return right
+
+    def record_times(self) -> None:
+        """Record the times of the files that `confirmed` read last, so that the next run need not read them.
+
+        Without effect if another run has the lock. As for `drop`, the caller does not hold it.
+
+        Raises
+        ------
+        FileError, StorageError
+            The record cannot be read or written.
+        """
+        if self._touched:
+            self._change(lambda record: record.with_times(self._touched))
 
     def adopt(self, members: Collection[Member], stop: Callable[[], bool] = never) -> list[HeldMember]:
         """Return those of an archive's members whose files are in the tree and right, without a record of them.
@@ -209,13 +226,17 @@ class PartsTree:
         FileError, StorageError
             The record cannot be read or written.
         """
+        return self._change(lambda record: record.without(names))
+
+    def _change(self, change: Callable[[PartsRecord], PartsRecord]) -> bool:
+        """Change the record, and return True; False if another run has the lock."""
         lock = ProductLock(part_of(archive_of(self.folder)), separate)
         with storage_trouble(self.folder):
             if not lock.acquire():
                 return False
             try:
                 if record := self.read_record():
-                    self.write_record(record.without(names))
+                    self.write_record(change(record))
             finally:
                 lock.release()
         return True

@@ -6,7 +6,7 @@ import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from collgs_async.errors import FileError, IntegrityError, NotAvailableError
+from collgs_async.errors import CollgsError, FileError, IntegrityError, NotAvailableError
 from collgs_async.models.product import ELSEWHERE, EXISTS
 from collgs_async.models.wish import Wish
 from collgs_async.storage.filenames import file_name, folds_case, former_file_name, parts_folder
@@ -92,7 +92,7 @@ class Holdings:
             with suppress(FileNotFoundError):  # another run has renamed it already
                 former.replace(part.final)
         before = _version(part.final)
-        if damaged is None and self._inspect(product, part.final, wish) is Action.SKIP:
+        if damaged is None and self._inspect(product, part.final, wish, records=True) is Action.SKIP:
             _remove_stale_lock(part.lock)
             return EXISTS
         refuse_unavailable(product)
@@ -144,12 +144,18 @@ class Holdings:
             return None
         return former if self._inspect(product, former, Wish()) is Action.SKIP else None
 
-    def _inspect(self, product: Product, final: Path, wish: Wish) -> Action:
+    def _inspect(self, product: Product, final: Path, wish: Wish, *, records: bool = False) -> Action:
+        """Return what to do with a product; record the times of files that had to be read, if `records`."""
         action = inspect_local(product, final, skip_existing=self._skip_existing, stop=self._stop)
         if action is Action.SKIP or not (wish and self._skip_existing):
             return action
         tree = PartsTree(parts_folder(final))
-        return Action.SKIP if has_members(tree, wish, product.identifier, self._stop) else action
+        if not has_members(tree, wish, product.identifier, self._stop):
+            return action
+        if records:
+            with suppress(CollgsError):  # in a folder that is read-only, they are read by each run
+                tree.record_times()
+        return Action.SKIP
 
 
 def refuse_unavailable(product: Product) -> None:
