@@ -46,6 +46,8 @@ class ListingTotals:
         The number of products of which nothing can be downloaded.
     here
         Bytes on disk of unfinished archives.
+    in_trees
+        Where whole archives are wanted: bytes of them that need not be fetched, as trees of earlier runs have them.
     to_extract, largest
         Of parts: bytes of the members still to be extracted, and the most that are to be fetched of one archive.
     whole
@@ -65,6 +67,7 @@ class ListingTotals:
     skipped: int = 0
     refused: int = 0
     here: int = 0
+    in_trees: int = 0
     to_extract: int = 0
     largest: int = 0
     whole: int = 0
@@ -108,7 +111,8 @@ class ListingTotals:
             return "size not known" if self.has_sizes else "size not known (--sizes asks the store)"
         unknown = self.count - self.refused - self.sized
         known = share_of(self.bytes, self.archives) if self.wish else format_bytes(self.bytes)
-        return known + (f" and {unknown} of unknown size" if unknown else "")
+        in_trees = f", of which {format_bytes(self.in_trees)} are in folders .parts" if self.in_trees else ""
+        return known + in_trees + (f" and {unknown} of unknown size" if unknown else "")
 
     def add_members(self, product: Product, members: MemberList | None) -> Product:
         """Count what the disk needs for the wanted members of an archive; return the product with what is to move.

@@ -125,6 +125,11 @@ class PartsRecord:
         return frozenset(member.name for member in self.here)
 
     @property
+    def archive_bytes(self) -> int:
+        """Bytes of the archive that can be made again from the tree, so that they need not be fetched."""
+        return len(self.directory) + sum(len(one.local) + one.size + len(one.trailer) for one in self.here if one.local)
+
+    @property
     def digest(self) -> bytes:
         """SHA-256 of the directory."""
         return hashlib.sha256(self.directory).digest()

@@ -247,6 +247,21 @@ async def test_a_dry_run_says_of_which_parts_the_size_is_not_known(
     assert (0, True) == (ended.code, ended.err.rstrip().endswith(told))
 
 
+async def test_a_dry_run_of_whole_archives_says_what_trees_have_of_them(
+    serve: Callable[..., Any], run_cli: CommandHere
+) -> None:
+    [scene] = level2_scenes(1, size=SIZE)
+    site = await serve([scene])
+    await site.pull(members=["*_B02_10m.jp2"])
+    moved = site.moved()
+
+    ended = await run_cli(*at(site), "--dry-run", "--sizes")
+    await run_cli(*at(site))
+
+    saved = format_bytes(scene.size - (site.moved() - moved))
+    assert f"{format_bytes(scene.size)}, of which {saved} are in folders .parts" in ended.err
+
+
 @pytest.mark.parametrize("keep_part", ["--keep-part", "--no-keep-part"])
 async def test_a_dry_run_counts_the_archives_that_come_whole(
     serve: Callable[..., Any], run_cli: CommandHere, keep_part: str

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import logging
 import shutil
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
+from collgs_async.errors import CollgsError
 from collgs_async.models.product import Report
 from collgs_async.models.text import format_bytes
 from collgs_async.selection.filters import closing_iter
+from collgs_async.storage.filenames import parts_folder
+from collgs_async.storage.parts_record import read_record
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable
     from pathlib import Path
 
     from collgs_async.client import Client
-    from collgs_async.errors import CollgsError
     from collgs_async.models.product import Product
     from collgs_async.reporting.dry_run import DryRunReport
     from collgs_async.reporting.totals import ListingTotals
@@ -49,6 +52,8 @@ async def incomplete(
             if action is not None and action != "skip":
                 totals.actions[product.identifier] = str(action)
                 totals.here += _on_disk(path) if action == "resume" else 0
+                if action == "fetch" and not client.config.parts.wish:
+                    totals.in_trees += await asyncio.to_thread(_in_tree, path)
                 yield product
                 continue
             totals.skipped += action == "skip"
@@ -95,6 +100,15 @@ def _on_disk(archive: Path) -> int:
         return archive.with_name(f"{archive.name}.part").stat().st_blocks * 512
     except OSError:
         return 0
+
+
+def _in_tree(archive: Path) -> int:
+    """Return the bytes of an archive that need not be fetched, as earlier runs have extracted them into its tree."""
+    try:
+        record = read_record(parts_folder(archive))
+    except CollgsError:
+        return 0  # the download tells why
+    return record.archive_bytes if record else 0
 
 
 def log_free_space(folder: Path, needed: int) -> None:
