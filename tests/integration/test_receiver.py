@@ -632,7 +632,7 @@ async def test_line_below_the_least_rate_is_given_up_and_nothing_comes_twice(
     assert_whole(outcome, tmp_path / "archives")
     assert outcome.attempts >= 2
     assert len(CONTENT) == outcome.bytes
-    assert re.search(r"only [0-9.]+ k?B/s over \d+ s", caplog.text)
+    assert re.search(r"only [0-9.]+ [kM]?B/s over \d+ s", caplog.text)
     assert receivers.begun >= 2
 
 

@@ -249,7 +249,7 @@ async def test_line_below_the_least_rate_is_given_up_for_a_new_one(
     assert (1, 0) == (report.downloaded, report.failed)
     assert site.original(scene) == site.archive(scene).read_bytes()
     assert reconnects is (len(site.archive_hits()) > 1)
-    assert reconnects is (re.search(r"only [0-9.]+ k?B/s over \d+ s", caplog.text) is not None)
+    assert reconnects is (re.search(r"only [0-9.]+ [kM]?B/s over \d+ s", caplog.text) is not None)
 
 
 async def test_slow_line_goes_on_at_the_offset(serve: Callable[..., Any]) -> None:
