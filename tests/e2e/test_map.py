@@ -90,21 +90,14 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         yield running
 
 
-@pytest.fixture(scope="module")
-def pages() -> dict[str, str]:
-    """Pages by all that they are made of: many tests click on the same one."""
-    return {}
-
-
 @pytest.fixture
-def show(browser: Browser, pages: dict[str, str], tmp_path: Path) -> Iterator[Callable[..., Tab]]:
+def show(browser: Browser, tmp_path: Path) -> Iterator[Callable[..., Tab]]:
     """Open a page of products: ``tab = show(products, width=390, area=...)``; nothing may go wrong in it."""
 
     def open_page(products: Sequence[Product], **options: Any) -> Tab:
         screen = {name: options.pop(name) for name in ("width", "height", "dark", "touch") if name in options}
-        made_of = repr((products, options))
         path = tmp_path / "page.html"
-        path.write_text(pages.get(made_of) or pages.setdefault(made_of, page(products, **options)), "utf-8")
+        path.write_text(page(products, **options), "utf-8")
         return browser.open(path, **screen)
 
     yield open_page

@@ -102,7 +102,8 @@ async def test_a_run_that_is_killed_at_any_moment_goes_on_where_it_was(
     assert [tree.name] == [path.name for path in site.folder.iterdir()]
     before = site.moved()
 
-    assert 0 == assert_clean_exit(await command(*at(site))).code
+    # Over one connection: one that is cut short, as another takes its rest, moves a little more.
+    assert 0 == assert_clean_exit(await command(*at(site), "--segments", "1")).code
     assert original == site.archive(scene).read_bytes()
     assert {tree.name, site.archive(scene).name} == {path.name for path in site.folder.iterdir()}
     taken = sum(path.stat().st_size for path in tree.rglob("*_10m.jp2"))
