@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import replace
 from itertools import count
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from collgs_async.errors import FileError, IntegrityError
-from collgs_async.models.text import plural
+from collgs_async.errors import IntegrityError
 from collgs_async.storage.archive_reading import check_cancelled, exactly, never
 from collgs_async.storage.filenames import archive_of, part_of
 from collgs_async.storage.files import (
@@ -32,21 +30,22 @@ from collgs_async.storage.member_refusals import refuse_members
 from collgs_async.storage.member_spans import member_end
 from collgs_async.storage.parts_record import HeldMember, PartsRecord, read_record, write_record
 from collgs_async.storage.parts_seed import fill_part, seed_part
+from collgs_async.storage.tree_check import adopted_member, confirmed_member
 from collgs_async.storage.tree_files import TreeFiles, open_folder
 from collgs_async.storage.unpack import TooLargeError
-from collgs_async.storage.zip_format import STORED, codec
+from collgs_async.storage.zip_format import STORED
 from collgs_async.storage.zip_members import Damage, Findings, MemberReader, method_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
-    from io import BufferedReader, FileIO
+    from collections.abc import Callable, Collection
+    from io import BufferedReader
     from pathlib import Path
 
     from collgs_async.storage.ranges import ByteRanges
     from collgs_async.storage.sidecar import RemoteVersion
     from collgs_async.storage.zip_directory import Directory, Member
 
-__all__ = ["SET_ASIDE", "PartsTree", "problem_of_file"]
+__all__ = ["SET_ASIDE", "PartsTree"]
 
 _MIB: Final = 2**20
 _WRITEBACK: Final = 16 * _MIB
@@ -105,7 +104,7 @@ class PartsTree:
         """
         try:
             with TreeFiles(self.folder) as files:
-                found = [_confirmed(files, member, stop) for member in record.here]
+                found = [confirmed_member(files, member, stop) for member in record.here]
         except FileNotFoundError:
             return ()
         right = tuple(member for member in found if member is not None)
@@ -138,7 +137,7 @@ class PartsTree:
         """
         try:
             with TreeFiles(self.folder) as files:
-                found = [_adopted(files, member, stop) for member in members if not is_folder(member.name)]
+                found = [adopted_member(files, member, stop) for member in members if not is_folder(member.name)]
         except FileNotFoundError:
             return []
         return [member for member in found if member is not None]
@@ -287,95 +286,6 @@ class PartsTree:
                     break
             self.folder.rename(target)
         return target
-
-
-def problem_of_file(
-    files: TreeFiles, member: HeldMember, stop: Callable[[], bool], *, reads: bool | None = None
-) -> str | None:
-    """Describe why a member's file in a tree is not right; None if it is.
-
-    Parameters
-    ----------
-    files
-        The tree.
-    member
-        The member, as recorded.
-    stop
-        Called before every block; returns True to cancel.
-    reads
-        Whether the file is read, or only its length compared; None: it is read if its time of change is not the
-        recorded one.
-
-    Raises
-    ------
-    StorageError, ExhaustedError
-        The disk failed, or no file descriptor is left.
-    Stopped
-        `stop()` returned True.
-    """
-    try:
-        path = safe_path(member.name)
-        descriptor = files.open(path)
-        if descriptor is None:
-            return "it is missing"
-        with files.trouble(path), readable(), os.fdopen(descriptor, "rb", buffering=0) as file:
-            return _problem_of_content(file, member, stop, reads)
-    except (FileError, IntegrityError) as error:
-        return str(error)
-
-
-def _problem_of_content(file: FileIO, member: HeldMember, stop: Callable[[], bool], reads: bool | None) -> str | None:
-    status = os.fstat(file.fileno())
-    if status.st_size != member.size:
-        return f"it has {plural(status.st_size, 'byte')}, {member.size} expected"
-    if reads is False or (reads is None and status.st_mtime_ns == member.mtime_ns):
-        return None
-    crc = 0
-    for piece in _pieces(file, stop):
-        crc = codec.crc32(piece, crc)
-    return None if crc == member.crc else f"its CRC-32 is {crc:08x}, {member.crc:08x} expected"
-
-
-def _pieces(file: FileIO, stop: Callable[[], bool]) -> Iterator[memoryview]:
-    """Yield the content of a file; each piece is valid until the next one."""
-    buffer = memoryview(bytearray(_MIB))
-    while got := file.readinto(buffer):
-        check_cancelled(stop)
-        yield buffer[:got]
-
-
-def _confirmed(files: TreeFiles, member: HeldMember, stop: Callable[[], bool]) -> HeldMember | None:
-    check_cancelled(stop)
-    try:
-        # The time is taken before the file is read, so that a change meanwhile is noticed by the next check.
-        modified = files.modified(safe_path(member.name))
-    except (FileError, IntegrityError):
-        return None
-    if modified is None or problem_of_file(files, member, stop) is not None:
-        return None
-    return replace(member, mtime_ns=modified)
-
-
-def _adopted(files: TreeFiles, member: Member, stop: Callable[[], bool]) -> HeldMember | None:
-    check_cancelled(stop)
-    digest, crc = hashlib.sha256(), 0
-    try:
-        path = safe_path(member.name)
-        modified, descriptor = files.modified(path), files.open(path)
-        if modified is None or descriptor is None:
-            return None
-        with files.trouble(path), readable(), os.fdopen(descriptor, "rb", buffering=0) as file:
-            if os.fstat(descriptor).st_size != member.uncompressed:
-                return None
-            for piece in _pieces(file, stop):
-                crc = codec.crc32(piece, crc)
-                digest.update(piece)
-    except (FileError, IntegrityError):
-        return None
-    if crc != member.crc:
-        return None
-    size = member.uncompressed
-    return HeldMember(member.name, crc, digest.hexdigest(), size, member.header, member.method, modified)
 
 
 def _extract(files: TreeFiles, file: BufferedReader, reader: MemberReader, member: Member, end: int) -> HeldMember:

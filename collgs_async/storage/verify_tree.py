@@ -10,7 +10,7 @@ from collgs_async.storage.archive_reading import check_cancelled, never, quoted
 from collgs_async.storage.member_names import RECORD, TEMPORARY, safe_path
 from collgs_async.storage.member_spans import member_end
 from collgs_async.storage.parts_record import load_record
-from collgs_async.storage.parts_tree import problem_of_file
+from collgs_async.storage.tree_check import problem_of_file
 from collgs_async.storage.tree_files import TreeFiles
 from collgs_async.storage.verify import DamagedMembersError, Level, Verdict
 from collgs_async.storage.zip_members import Damage
