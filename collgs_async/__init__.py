@@ -22,14 +22,16 @@ if TYPE_CHECKING:
     from collgs_async.catalogue.search import Search
     from collgs_async.client import Client, run
     from collgs_async.config.loading import load_config
-    from collgs_async.config.settings import Config, Connection, DownloadOptions, PartsOptions, Selection
+    from collgs_async.config.settings import Config, Connection, DownloadOptions, KeepOptions, PartsOptions, Selection
     from collgs_async.errors import (
+        AlreadyRunningError,
         AuthenticationError,
         CatalogueError,
         CollgsError,
         ConfigError,
         FileError,
         IntegrityError,
+        LedgerError,
         LimitReachedError,
         NotAvailableError,
         ProductError,
@@ -39,9 +41,10 @@ if TYPE_CHECKING:
     from collgs_async.http.auth import Identity
     from collgs_async.http.credentials import Credentials
     from collgs_async.models.member_list import ArchiveMember, MemberList
-    from collgs_async.models.product import Outcome, Product, RawTimes, Report, Status
+    from collgs_async.models.product import Outcome, Product, RawTimes, Status
     from collgs_async.models.progress import Progress, SilentProgress
     from collgs_async.models.query import Query
+    from collgs_async.models.report import Report
     from collgs_async.models.wish import Wish
     from collgs_async.reporting.bars import TqdmProgress
     from collgs_async.reporting.choice import choose_progress
@@ -59,6 +62,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Action",
+    "AlreadyRunningError",
     "ArchiveMember",
     "AuthenticationError",
     "Catalogue",
@@ -76,6 +80,8 @@ __all__ = [
     "FileError",
     "Identity",
     "IntegrityError",
+    "KeepOptions",
+    "LedgerError",
     "LimitReachedError",
     "MemberList",
     "NotAvailableError",
@@ -118,13 +124,14 @@ _MODULES = {
     "catalogue.description": ("Description",),
     "catalogue.response": ("Collection",),
     "catalogue.search": ("Search",),
-    "config": ("Config", "Connection", "DownloadOptions", "PartsOptions", "Selection", "load_config"),
+    "config": ("Config", "Connection", "DownloadOptions", "KeepOptions", "PartsOptions", "Selection", "load_config"),
     "http.auth": ("Identity",),
     "http.credentials": ("Credentials",),
     "models.member_list": ("ArchiveMember", "MemberList"),
-    "models.product": ("Outcome", "Product", "RawTimes", "Report", "Status"),
+    "models.product": ("Outcome", "Product", "RawTimes", "Status"),
     "models.progress": ("Progress", "SilentProgress"),
     "models.query": ("Query",),
+    "models.report": ("Report",),
     "models.wish": ("Wish",),
     "reporting.bars": ("TqdmProgress",),
     "reporting.choice": ("choose_progress",),

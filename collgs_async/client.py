@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from collgs_async.catalogue.catalogue import Catalogue
 from collgs_async.config.settings import Config
 from collgs_async.errors import ConciseErrors
-from collgs_async.models.product import Report
 from collgs_async.models.query import Query
+from collgs_async.models.report import Report
 from collgs_async.reporting.products import SearchResults
 from collgs_async.selection.planned import GivenProducts, PlannedProducts
 from collgs_async.transfer.run import Run
@@ -220,6 +220,7 @@ class Client(StoreClient):
         products: Query | Iterable[Product] | AsyncIterable[Product] | None = None,
         *,
         report: str | Path | None = None,
+        on_outcome: Callable[[Outcome], None] | None = None,
     ) -> Report:
         """Download all products of a search, while the search goes on, or those given.
 
@@ -230,6 +231,8 @@ class Client(StoreClient):
             None: the query of the configuration's ``parameters``.
         report
             Path of the report as JSON, which is written also when the run is cancelled. None: no report.
+        on_outcome
+            Called with each outcome, in order of time, on the event loop; an error of it ends the run.
 
         Returns
         -------
@@ -247,9 +250,9 @@ class Client(StoreClient):
         if products is None or isinstance(products, Query):
             products = self.search(products)
         if not isinstance(products, SearchResults):
-            return await self._run(GivenProducts(products), report)
+            return await self._run(GivenProducts(products), report, on_outcome)
         await products.prepare()
-        return await self._run(products, report)
+        return await self._run(products, report, on_outcome)
 
     async def create_plan(self, query: Query | None = None, *, sizes: bool = False) -> Plan:
         """Select products as `download_all` does, and return them as a plan instead of downloading them.
@@ -281,24 +284,35 @@ class Client(StoreClient):
         written["wish"] = self._config.parts.wish
         return Plan.from_search(self._config.base_url, found, left_out, selected.missing, **written)
 
-    async def download_plan(self, plan: Plan, *, report: str | Path | None = None) -> Report:
+    async def download_plan(
+        self, plan: Plan, *, report: str | Path | None = None, on_outcome: Callable[[Outcome], None] | None = None
+    ) -> Report:
         """Download exactly the products of a plan, without a search.
 
         Parameters
         ----------
         report
             Path of the report as JSON, which is written also when this is cancelled. None: no report.
+        on_outcome
+            As for `download_all`.
 
         Raises
         ------
         ConfigError, AuthenticationError, StorageError
             As for `download_all`.
         """
-        return await self._run(PlannedProducts(plan), report, wish=self._config.parts.wish or plan.wish)
+        return await self._run(PlannedProducts(plan), report, on_outcome, wish=self._config.parts.wish or plan.wish)
 
-    async def _run(self, products: ToDownload, report: str | Path | None, *, wish: Wish | None = None) -> Report:
-        options, progress = self._config.download_options, self._progress
-        run = Run(await self._open_downloader(), progress.listener, options, timing=self._session.timing)
+    async def _run(
+        self,
+        products: ToDownload,
+        report: str | Path | None,
+        on_outcome: Callable[[Outcome], None] | None,
+        *,
+        wish: Wish | None = None,
+    ) -> Report:
+        options, progress, timing = self._config.download_options, self._progress, self._session.timing
+        run = Run(await self._open_downloader(), progress.listener, options, timing=timing, on_outcome=on_outcome)
         try:
             with ConciseErrors(), progress:
                 await run.download(products, None if report is None else Path(report), wish=wish)

@@ -7,6 +7,8 @@
     ├── AuthenticationError    stops the run: the same credentials would be refused again
     ├── StorageError           stops the run: the disk is full, the folder is missing or read-only
     ├── LimitReachedError      ends the run at a limit that was asked for; the next run goes on
+    ├── LedgerError            the ledger is damaged, of a later release or cannot be written; archives are not affected
+    ├── AlreadyRunningError    another run keeps this folder; nothing was done
     ├── CatalogueError         ends the search; products found before are still downloaded
     └── ProductError           fails one product; the run continues
         ├── ExhaustedError     no file descriptor is left; with fewer files or connections there will be
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 __all__ = [
+    "AlreadyRunningError",
     "AuthenticationError",
     "CatalogueError",
     "CollgsError",
@@ -36,6 +39,7 @@ __all__ = [
     "ExhaustedError",
     "FileError",
     "IntegrityError",
+    "LedgerError",
     "LimitReachedError",
     "NotAvailableError",
     "ProductError",
@@ -71,6 +75,17 @@ class AuthenticationError(CollgsError):
 
 class StorageError(CollgsError):
     """The output folder cannot be written: the disk is full, or the folder is read-only or missing."""
+
+
+class LedgerError(CollgsError):
+    """The ledger of a folder cannot be used: it is damaged, of a later release, no ledger, or cannot be written.
+
+    The archives are not affected, and downloads go on without it.
+    """
+
+
+class AlreadyRunningError(CollgsError):
+    """Another run that changes the ledger of this folder is at work, so nothing was done."""
 
 
 class LimitReachedError(CollgsError):

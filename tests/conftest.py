@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from collgs_async.demo.faults import Fault
     from collgs_async.demo.scenes import Scene
-    from collgs_async.models.product import Report
+    from collgs_async.models.report import Report
 
 
 HANGS = 120
@@ -130,6 +130,7 @@ class Site:
             connection.setdefault("outage", 0)  # one try is one try, also where the store turns out to be unavailable
         parameters = {"parentIdentifier": "S2_MSIL2A", **options.pop("parameters", {})}
         parts = {name: options.pop(name) for name in _PARTS if name in options}
+        keep = options.pop("keep", {})
         return Config(
             base_url=options.pop("base_url", self.server.url),
             parameters=parameters,
@@ -137,6 +138,7 @@ class Site:
             connection=Connection(**connection),
             download_options=DownloadOptions(**options),
             parts=PartsOptions(**parts),
+            keep=keep,
         )
 
     def client(self, *, tuning: TransferTuning | None = None, **options: Any) -> Client:

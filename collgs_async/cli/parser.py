@@ -28,6 +28,7 @@ _HEADINGS: Final[dict[Group, str]] = {
     "selection": "what to search for",
     "parts": "which parts of an archive",
     "output": "what is kept",
+    "keep": "how an archive is kept",
     "transfer": "how it is fetched",
     "connection": "where from",
 }
@@ -117,7 +118,7 @@ COMMANDS: Final = {
         ("selection", "parts", "connection"),
     ),
     "download": Command("pull", "pull everything that matches (also without a command)", GROUPS),
-    "verify": Command("pull", "check the archives in a folder", ("output", "transfer", "connection")),
+    "verify": Command("pull", "check the archives in a folder", ("output", "keep", "transfer", "connection")),
     "init": Command("set up", "write the sample configuration"),
     "login": Command("set up", "try the credentials, and say who one is", shown=("connection",)),
     "demo": Command(

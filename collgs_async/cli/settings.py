@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from collgs_async.config.environment import CONFIG, unknown_variables
 from collgs_async.config.json_file import has_key
-from collgs_async.config.loading import load_config, name_origins
+from collgs_async.config.loading import SECTIONS, load_config, name_origins
 from collgs_async.config.options import env_name
 from collgs_async.config.paths import read_path
 from collgs_async.config.settings import BY_KEY, KNOWN_KEYS, OPTIONS
@@ -104,7 +104,7 @@ def _config_file(args: Namespace) -> Path | None:
     return DEFAULT_CONFIG if DEFAULT_CONFIG.exists() and has_key(DEFAULT_CONFIG, (*_SECTIONS, *KNOWN_KEYS)) else None
 
 
-_SECTIONS = ("base_url", "parameters", "output_directory", "selection", "parts", "connection", "download_options")
+_SECTIONS = ("base_url", "output_directory", *SECTIONS)
 
 
 def read_config(args: Namespace, more: Mapping[str, object] | None = None, *, has_parts: bool = False) -> Config:

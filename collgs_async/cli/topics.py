@@ -161,6 +161,14 @@ over https, and only to the catalogue's host, to those below it, or to hosts tha
 `collgs-async login` tries them, and says who one is.""",
         {name: VARIABLES[name] for name in ("COLLGS_USERNAME", "COLLGS_PASSWORD", "COLLGS_PASSWORD_FILE")},
     ),
+    "mirror": Topic(
+        "a folder that is kept for years, and its ledger",
+        """\
+The ledger is a database with what is known of each product, and what has happened to it. It is an index, and the
+archives remain the truth: a folder without its ledger has lost no archive. Runs beside it that do not write the ledger,
+such as a plain download, leave their outcomes for it in .collgs/spool.""",
+        _flags("keep"),
+    ),
     "transfer": Topic(
         "how archives are fetched, kept and checked",
         "Every archive is fetched into a .part, checked, and only then gets its name.",

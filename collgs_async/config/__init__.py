@@ -6,13 +6,22 @@ setting, `options` defines a row, `kinds` the valid values, and `loading` merges
 
 from collgs_async.config.loading import load_config, sample_config
 from collgs_async.config.options import Option, env_name, search_parameter
-from collgs_async.config.settings import OPTIONS, Config, Connection, DownloadOptions, PartsOptions, Selection
+from collgs_async.config.settings import (
+    OPTIONS,
+    Config,
+    Connection,
+    DownloadOptions,
+    KeepOptions,
+    PartsOptions,
+    Selection,
+)
 
 __all__ = [
     "OPTIONS",
     "Config",
     "Connection",
     "DownloadOptions",
+    "KeepOptions",
     "Option",
     "PartsOptions",
     "Selection",

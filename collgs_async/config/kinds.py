@@ -317,6 +317,18 @@ def _folder(value: object) -> Path:
     return path
 
 
+def _file(value: object) -> Path:
+    """Parse the path of a file, which need not exist."""
+    path = _path(value)
+    found = quote_value(str(path))
+    try:
+        if path.is_dir():
+            raise ValueError(f"expected the name of a file, found a folder of this name, {found}")
+    except OSError as error:
+        raise ValueError(f"expected the name of a file, found {found}: {error.strerror}") from None
+    return path
+
+
 def existing_file(value: object, *, expected: str = "an existing file") -> Path:
     """Accept the name of something that exists and is no folder."""
     path = _path(value)
@@ -346,5 +358,6 @@ def _certificates(value: object) -> Path:
 BARE_ADDRESS = Kind("an http or https address", _base_url, may_hold_password=True)
 CONTACT = Kind("a mail or web address such as ada@example.org", _only_if(_is_contact), may_hold_password=True)
 PROXY = Kind("an http or https address", _proxy, may_hold_password=True)
+FILE = Kind("the name of a file", _file)
 FOLDER = Kind("the name of a folder", _folder)
 CERTIFICATES = Kind("an existing file", _certificates)

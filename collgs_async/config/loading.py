@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from collgs_async.config.options import Option
 
-__all__ = ["config_from_keywords", "load_config", "name_origins", "sample_config"]
+__all__ = ["SECTIONS", "config_from_keywords", "load_config", "name_origins", "sample_config"]
 
 
 def load_config(
@@ -72,16 +72,16 @@ def name_origins(environ: Mapping[str, str], flags: Mapping[str, object]) -> dic
 
 def config_from_keywords(settings: Mapping[str, object]) -> Config:
     """Create a configuration from settings by name; see `Config.create`."""
-    values = {name: value for name, value in settings.items() if name in _SECTIONS}
+    values = {name: value for name, value in settings.items() if name in SECTIONS}
     problems = []
     origins = {}
     for name, value in settings.items():
-        if name in _SECTIONS:
+        if name in SECTIONS:
             continue
         option = _BY_KEYWORD.get(name)
         if option is None:
             problems.append(_unknown_keyword(name))
-        elif (section := option.key.partition(".")[0]) in settings and section in _SECTIONS:
+        elif (section := option.key.partition(".")[0]) in settings and section in SECTIONS:
             problems.append(f"{name}: expected either {name} or {section}, found both")
         else:
             _set_value(values, option.key, value)
@@ -96,7 +96,8 @@ def config_from_keywords(settings: Mapping[str, object]) -> Config:
 
 
 _BY_KEYWORD = {option.keyword: option for option in OPTIONS}
-_SECTIONS = ("parameters", "selection", "parts", "connection", "download_options")
+SECTIONS = ("parameters", "selection", "parts", "keep", "connection", "download_options")
+"""The sections of a configuration file."""
 
 
 def _unknown_keyword(name: str) -> str:
@@ -104,7 +105,7 @@ def _unknown_keyword(name: str) -> str:
         return f"{name}: unknown setting; {CREDENTIALS}"
     key = KNOWN_KEYS.get(canonical_parameter(name), "")
     meant = BY_KEY[key].keyword if key in BY_KEY else ""
-    hint = f"; did you mean {meant}?" if meant else did_you_mean(name, [*_BY_KEYWORD, *_SECTIONS])
+    hint = f"; did you mean {meant}?" if meant else did_you_mean(name, [*_BY_KEYWORD, *SECTIONS])
     return f"{name if name.isprintable() else quote_value(name)}: unknown setting{hint}"
 
 

@@ -23,10 +23,10 @@ __all__ = ["GROUPS", "Group", "Option", "Section", "env_name", "is_secret", "par
 
 _SECRETS = {"username", "user", "password", "credentials", "auth", "token"}
 
-Group: TypeAlias = Literal["selection", "parts", "output", "transfer", "connection"]
+Group: TypeAlias = Literal["selection", "parts", "output", "keep", "transfer", "connection"]
 """Headings of the help."""
 
-GROUPS: tuple[Group, ...] = ("selection", "parts", "output", "transfer", "connection")
+GROUPS: tuple[Group, ...] = ("selection", "parts", "output", "keep", "transfer", "connection")
 
 
 @dataclass(frozen=True, slots=True)

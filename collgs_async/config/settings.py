@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from collgs_async import __version__
 from collgs_async.config import kinds
 from collgs_async.config.download_options import DownloadOptions
+from collgs_async.config.keep_options import KeepOptions
 from collgs_async.config.options import GROUPS, Option, Section, part, setting
 from collgs_async.config.parts_options import PartsOptions
 from collgs_async.config.paths import read_path
@@ -44,6 +45,7 @@ __all__ = [
     "Config",
     "Connection",
     "DownloadOptions",
+    "KeepOptions",
     "PartsOptions",
     "Selection",
 ]
@@ -229,7 +231,7 @@ class Config(Section):
     ----------
     parameters
         The search parameters as written by the user; `query` is their interpretation. Without a collection: no search.
-    selection, parts, connection, download_options
+    selection, parts, keep, connection, download_options
         The sections of these names, which may be given as mappings.
     """
 
@@ -246,6 +248,7 @@ class Config(Section):
         short="-o", help="the folder for the archives; it is made when it is missing")
     selection: Selection = part(Selection)
     parts: PartsOptions = part(PartsOptions)
+    keep: KeepOptions = part(KeepOptions)
     connection: Connection = part(Connection)
     download_options: DownloadOptions = part(DownloadOptions)
     # fmt: on
@@ -339,7 +342,11 @@ PARAMETERS = (
 
 _ALL = (
     *PARAMETERS,
-    *(row for section in (Selection, PartsOptions, Config, DownloadOptions, Connection) for row in section.options()),
+    *(
+        row
+        for section in (Selection, PartsOptions, Config, KeepOptions, DownloadOptions, Connection)
+        for row in section.options()
+    ),
 )
 OPTIONS: tuple[Option, ...] = tuple(sorted(_ALL, key=lambda option: GROUPS.index(option.group)))
 """All settings that have a flag, in the order of the help."""
@@ -352,6 +359,6 @@ KNOWN_KEYS = {
     "output_dir": "output_directory",
     **{option.flag.removeprefix("--").replace("-", "_"): option.key for option in OPTIONS},
     **{key.rpartition(".")[2]: key for key in BY_KEY},
-    **{section: section for section in ("parameters", "selection", "parts", "connection", "download_options")},
+    **{section: section for section in ("parameters", "selection", "parts", "keep", "connection", "download_options")},
 }
 """Suggestions for unknown keys: names in old samples, names of flags, and the current ones."""

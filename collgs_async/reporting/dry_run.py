@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from collgs_async.models.product import Product, Report
+    from collgs_async.models.product import Product
+    from collgs_async.models.report import Report
 
 __all__ = ["DryRunReport"]
 

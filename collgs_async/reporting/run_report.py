@@ -10,7 +10,8 @@ from typing import IO, TYPE_CHECKING, Any, Final, Self
 
 from collgs_async.errors import ConfigError, StorageError
 from collgs_async.http.messages import json_text
-from collgs_async.models.product import ELSEWHERE, Report, Status
+from collgs_async.models.product import ELSEWHERE, Status
+from collgs_async.models.report import Report
 from collgs_async.reporting.outcomes import Outcomes
 from collgs_async.storage.atomic import STDOUT, is_stream, may_replace, unwritable_kind, write_file
 from collgs_async.storage.filenames import is_parts_folder

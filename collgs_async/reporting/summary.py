@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from collgs_async.errors import CollgsError
-    from collgs_async.models.product import Outcome, Report
+    from collgs_async.models.product import Outcome
+    from collgs_async.models.report import Report
 
 __all__ = ["excluded_line", "missing_lines", "summary_lines"]
 

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from collgs_async.config.settings import Config
-    from collgs_async.models.product import Outcome, Report
+    from collgs_async.models.product import Outcome
     from collgs_async.models.progress import GivenProgress
     from collgs_async.models.query import Query
+    from collgs_async.models.report import Report
     from collgs_async.reporting.products import Products
     from collgs_async.selection.plan import Plan
 

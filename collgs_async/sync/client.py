@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from collgs_async.http.auth import Identity
     from collgs_async.http.credentials import Credentials
     from collgs_async.models.member_list import MemberList
-    from collgs_async.models.product import Outcome, Product, Report
+    from collgs_async.models.product import Outcome, Product
     from collgs_async.models.progress import GivenProgress
+    from collgs_async.models.report import Report
     from collgs_async.selection.filters import Excluded
     from collgs_async.selection.plan import Plan
     from collgs_async.transfer.action import Action
@@ -162,19 +163,25 @@ class SyncClient:
         return self._thread.call(self._client.repair_members(folder, damaged))
 
     def download_all(
-        self, products: Query | Iterable[Product] | None = None, *, report: str | Path | None = None
+        self,
+        products: Query | Iterable[Product] | None = None,
+        *,
+        report: str | Path | None = None,
+        on_outcome: Callable[[Outcome], None] | None = None,
     ) -> Report:
         """Download all products of a search, or those given; see `Client.download_all`."""
         wanted = products if products is None or isinstance(products, Query) else to_async(products)
-        return self._thread.call(self._client.download_all(wanted, report=report))
+        return self._thread.call(self._client.download_all(wanted, report=report, on_outcome=on_outcome))
 
     def create_plan(self, query: Query | None = None, *, sizes: bool = False) -> Plan:
         """Select products, and return them as a plan; see `Client.create_plan`."""
         return self._thread.call(self._client.create_plan(query, sizes=sizes))
 
-    def download_plan(self, plan: Plan, *, report: str | Path | None = None) -> Report:
+    def download_plan(
+        self, plan: Plan, *, report: str | Path | None = None, on_outcome: Callable[[Outcome], None] | None = None
+    ) -> Report:
         """Download exactly the products of a plan; see `Client.download_plan`."""
-        return self._thread.call(self._client.download_plan(plan, report=report))
+        return self._thread.call(self._client.download_plan(plan, report=report, on_outcome=on_outcome))
 
 
 class SyncCatalogue:

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 from collgs_async.errors import CollgsError, ExhaustedError, ProductError
-from collgs_async.http.retry import RetryPolicy, clear_error_frames
+from collgs_async.http.retry import RetryPolicy
 from collgs_async.models.product import ELSEWHERE, Outcome, Status
 from collgs_async.models.wish import Wish
 from collgs_async.pipeline import Later
@@ -29,6 +29,7 @@ from collgs_async.transfer.history import History
 from collgs_async.transfer.holdings import Holdings, refuse_unavailable
 from collgs_async.transfer.internals import is_known_loop
 from collgs_async.transfer.job import DownloadJob, JobSettings
+from collgs_async.transfer.outcome import outcome_of, without_frames
 from collgs_async.transfer.outcome_log import log_outcome, log_whole_archive
 from collgs_async.transfer.parts import PartsDownload
 from collgs_async.transfer.parts_job import PartsJob
@@ -287,21 +288,21 @@ class Downloader:
         except WholeArchivesOnlyError as caught:
             if self._parts.else_whole:
                 return await self._take_whole(job)
-            status, error = Status.FAILED, _without_frames(caught)
+            status, error = Status.FAILED, without_frames(caught)
         except ProductError as caught:
             if job.part.published:
                 log.warning("%s: %s", product.identifier, caught)  # from releasing the lock; the archive is published
             else:
-                status, error = Status.FAILED, _without_frames(caught)
+                status, error = Status.FAILED, without_frames(caught)
         except PutOff:
             job.save_counters()
             raise
         except BaseException:
             if job.part.published:  # cancelled after the rename: the archive is here, so its outcome must be reported
-                self._unreported.append(outcome := _outcome(job, Status.DOWNLOADED))
+                self._unreported.append(outcome := outcome_of(job, Status.DOWNLOADED))
                 log_outcome(outcome)
             raise
-        outcome = _outcome(job, status, reason, error)
+        outcome = outcome_of(job, status, reason, error)
         log_outcome(outcome)
         self._progress.finished(outcome)
         return outcome
@@ -376,24 +377,3 @@ class Downloader:
             return
         tree, anew = PartsTree(parts_folder(job.part.final)), not options.skip_existing
         await PartsDownload(job, run, self._disk, tree, self.tuning, keep_part=parts.keep_part, anew=anew)()
-
-
-def _outcome(job: DownloadJob, status: Status, reason: str | None = None, error: ProductError | None = None) -> Outcome:
-    return Outcome(
-        job.product,
-        status,
-        path=job.result if error is None else None,
-        bytes=job.bytes_received,
-        seconds=time.monotonic() - job.history.begun,
-        attempts=job.attempts,
-        reason=reason,
-        error=error,
-        members=job.members,
-    )
-
-
-def _without_frames(error: ProductError) -> ProductError:
-    """Clear an error's frames and causes, which reference buffers, because outcomes are kept until the end."""
-    clear_error_frames(error)
-    error.__cause__ = error.__context__ = None
-    return error.with_traceback(None)

@@ -10,14 +10,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from collgs_async.errors import CollgsError, StorageError
-from collgs_async.models.product import Report
+from collgs_async.models.report import Report
 from collgs_async.pipeline import run_pipeline
 from collgs_async.reporting.run_report import RunReportWriter
 from collgs_async.transfer.budget import Budget
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import AsyncGenerator, Iterable
+    from collections.abc import AsyncGenerator, Callable, Iterable
     from pathlib import Path
 
     from collgs_async.config.settings import DownloadOptions
@@ -68,6 +68,8 @@ class Run:
         Downloads one product.
     options
         How many products wait between search and workers, and the limits at which the run ends.
+    on_outcome
+        Called with each outcome, in order of time; None: not reported.
 
     Attributes
     ----------
@@ -75,11 +77,20 @@ class Run:
         What was done so far, also when the run was cancelled or stopped by an error.
     """
 
-    def __init__(self, downloader: Downloader, progress: Progress, options: DownloadOptions, *, timing: Timing) -> None:
+    def __init__(
+        self,
+        downloader: Downloader,
+        progress: Progress,
+        options: DownloadOptions,
+        *,
+        timing: Timing,
+        on_outcome: Callable[[Outcome], None] | None = None,
+    ) -> None:
         self._downloader = downloader
         self._progress = progress
         self._workers = options.workers
         self._timing = timing
+        self._on_outcome = on_outcome
         self._budget = Budget(options, timing, downloader.meter, downloader.assist)
         self.report = Report()
 
@@ -111,7 +122,7 @@ class Run:
                     search_error = await run_pipeline(
                         self._announced(products),
                         lambda product: self._budget.within(partial(self._downloader, product, wish=wish)),
-                        report_writer.record,
+                        partial(self._record, report_writer),
                         workers=self._downloader.max_concurrent,
                         queue_size=self._workers,
                         idle=self._downloader.assist,
@@ -124,7 +135,8 @@ class Run:
                 stopped_by = stop
                 raise
             finally:
-                full = _record_all(report_writer, self._downloader.take_unsettled())
+                unsettled = self._downloader.take_unsettled()
+                full = _record_all(report_writer, unsettled)
                 moved, seconds = self._downloader.meter.total - moved_before, time.monotonic() - begun
                 written = report_writer.report(products.total, products.pages, search_error, seconds, moved)
                 self.report = replace(
@@ -134,6 +146,8 @@ class Run:
                     left_out=dict(products.excluded),
                     missing=tuple(products.missing),
                 )
+                for outcome in unsettled:
+                    self._tell(outcome)
                 _write(report_writer, self.report, already_stopped=stopped_by is not None)
 
     async def _announced(self, products: ToDownload) -> AsyncGenerator[Product, None]:
@@ -145,6 +159,17 @@ class Run:
                     expected = products.expected
                     self._progress.expect(expected)
                 yield product
+
+    def _record(self, report_writer: RunReportWriter, outcome: Outcome) -> None:
+        """Record one outcome in the report, and hand it to the caller, also where the report's disk is full."""
+        try:
+            report_writer.record(outcome)
+        finally:
+            self._tell(outcome)
+
+    def _tell(self, outcome: Outcome) -> None:
+        if self._on_outcome is not None:
+            self._on_outcome(outcome)
 
 
 def _record_all(report_writer: RunReportWriter, outcomes: Iterable[Outcome]) -> StorageError | None:

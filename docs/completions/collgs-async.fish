@@ -8,7 +8,7 @@ function __collgs_async_is
             continue
         end
         switch $word
-            case --aoi --auth-hosts --bands --base-url --bbox --best-per --by --ca-file --chunk-size --cloud-cover --collection --config --contact --count --day --diff --download-base-url --end --fault --format --ids --keep-free --limit-rate --map --max-bytes --max-time --members --min-overlap --min-rate --months --orbit-direction --outage --output --page-size --plan --platform --polarisation --port --product-type --products --proxy --relative-orbit --report --resolution --retries --segments --set --sign-in --sort --staging --start --tile --tiles --tiles-credit --timeout --until --user-agent --verify --workers -c -j -n -o
+            case --aoi --auth-hosts --bands --base-url --bbox --best-per --by --ca-file --chunk-size --cloud-cover --collection --config --contact --count --day --diff --download-base-url --end --fault --format --ids --keep-free --ledger --limit-rate --map --max-bytes --max-time --members --min-overlap --min-rate --months --orbit-direction --outage --output --page-size --plan --platform --polarisation --port --product-type --products --proxy --relative-orbit --report --resolution --retries --segments --set --sign-in --sort --staging --start --tile --tiles --tiles-credit --timeout --until --user-agent --verify --workers -c -j -n -o
                 set waiting yes
             case search collections describe quicklooks ls plan download verify init login demo completion help
                 test -n "$command"; or set command $word
@@ -109,6 +109,7 @@ complete -c collgs-async -n '__collgs_async_is none download' -l dry-run -d 'lis
 complete -c collgs-async -n '__collgs_async_is none download' -l plan -r -F -d 'pull what this plan names; nothing is searched'
 complete -c collgs-async -n '__collgs_async_is none download' -l report -r -F -d 'write what became of each product, as JSON'
 complete -c collgs-async -n '__collgs_async_is none download' -l format -r -f -a 'table json jsonl geojson stac csv urls' -d 'how --dry-run lists (default: table)'
+complete -c collgs-async -n '__collgs_async_is none download verify' -l ledger -r -F -d 'the ledger of the archives in the output folder (default: .collgs/ledger.sqlite in that folder)'
 complete -c collgs-async -n '__collgs_async_is none download verify demo' -s j -l workers -r -f -d 'how many archives are fetched at the same time (default: 4)'
 complete -c collgs-async -n '__collgs_async_is none download verify demo' -l segments -r -f -d 'the most connections for one archive, when workers have nothing else to do (default: 4)'
 complete -c collgs-async -n '__collgs_async_is none download verify demo' -l chunk-size -r -f -d 'the least that is read and written at once (default: 65536)'
@@ -135,4 +136,4 @@ complete -c collgs-async -n '__collgs_async_is plan' -F
 complete -c collgs-async -n '__collgs_async_is verify' -f -a '(__fish_complete_directories)'
 complete -c collgs-async -n '__collgs_async_is init' -F
 complete -c collgs-async -n '__collgs_async_is completion' -f -a 'bash zsh fish'
-complete -c collgs-async -n '__collgs_async_is help' -f -a 'selection parts plans files config environment sign-in transfer exit-codes search collections describe quicklooks ls plan download verify init login demo completion help'
+complete -c collgs-async -n '__collgs_async_is help' -f -a 'selection parts plans files config environment sign-in mirror transfer exit-codes search collections describe quicklooks ls plan download verify init login demo completion help'

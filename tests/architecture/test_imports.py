@@ -26,12 +26,13 @@ LEVELS = {
     **dict.fromkeys(["models"], 1),
     **dict.fromkeys(["config", "pipeline"], 2),
     **dict.fromkeys(["http", "storage"], 3),
-    **dict.fromkeys(["catalogue", "selection"], 4),
+    **dict.fromkeys(["catalogue", "ledger", "selection"], 4),
     **dict.fromkeys(["reporting"], 5),
     **dict.fromkeys(["transfer"], 6),
     **dict.fromkeys(["client", "demo"], 7),
-    **dict.fromkeys(["sync", "cli"], 8),
-    **dict.fromkeys(["__main__"], 9),
+    **dict.fromkeys(["mirror", "sync"], 8),
+    **dict.fromkeys(["cli"], 9),
+    **dict.fromkeys(["__main__"], 10),
 }
 
 

@@ -142,7 +142,7 @@ def test_topics_name_all_that_the_tables_have() -> None:
     assert [] == [option.key for option in OPTIONS if f"  {option.key}" not in help_text("config")]
     assert [] == [env_name(option) for option in OPTIONS if f"  {env_name(option)} " not in help_text("environment")]
     assert [] == [name for name in VARIABLES if name not in help_text("environment")]
-    told = help_text("selection") + help_text("parts") + help_text("transfer")
+    told = help_text("selection") + help_text("parts") + help_text("mirror") + help_text("transfer")
     assert [] == [option.flag for option in OPTIONS if f" {option.flag}" not in told]
 
 

@@ -213,6 +213,36 @@ async def test_the_reports_numbers_are_those_of_the_run(serve: Callable[..., Any
     assert (4, 2, report.bytes) == (summary["found"], summary["downloaded"], summary["bytes"])
 
 
+async def test_each_outcome_is_told_with_the_version_of_its_archive(serve: Callable[..., Any]) -> None:
+    site = await serve(level2_scenes(3))
+    told: list[Outcome] = []
+    async with site.client() as client:
+        first = await client.download_all(on_outcome=told.append)
+        again = await client.download_all(client.search(), on_outcome=told.append)
+    store = {scene.identifier: site.original(scene) for scene in site.server.scenes}
+
+    assert told == [*first.outcomes, *again.outcomes]
+    assert [Status.DOWNLOADED] * 3 + [Status.SKIPPED] * 3 == [outcome.status for outcome in told]
+    for outcome in told[:3]:
+        assert len(store[outcome.product.identifier]) == outcome.size
+        assert outcome.etag
+        assert outcome.etag.startswith('"')
+        assert outcome.last_modified
+        assert outcome.last_modified.endswith(" GMT")
+    assert {(None, None, None)} == {(outcome.size, outcome.etag, outcome.last_modified) for outcome in told[3:]}
+
+
+async def test_an_error_of_the_callers_function_ends_the_run(serve: Callable[..., Any]) -> None:
+    def refuse(outcome: Outcome) -> None:
+        raise LookupError(outcome.product.identifier)
+
+    site = await serve(level2_scenes(3))
+    async with site.client() as client:
+        with pytest.raises(LookupError):
+            await client.download_all(on_outcome=refuse)
+    assert client.report.downloaded >= 1
+
+
 async def test_bytes_that_moved_twice_are_counted_twice(serve: Callable[..., Any]) -> None:
     scene = level2_scenes(1)[0]
     site = await serve([scene], faults={scene.identifier: fault("corrupt")})

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
-    from collgs_async.models.product import Outcome, Report
+    from collgs_async.models.product import Outcome
+    from collgs_async.models.report import Report
 
 RIGHT = small_archive()
 NAMES = [f"P{number:02}" for number in range(12)]

@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 from collgs_async.cli.console import ConsoleHandler
 from collgs_async.errors import CatalogueError, TransferError
 from collgs_async.http.messages import json_text, printable
-from collgs_async.models.product import Outcome, Product, RawTimes, Report, Status
+from collgs_async.models.product import Outcome, Product, RawTimes, Status
+from collgs_async.models.report import Report
 from collgs_async.reporting.listing import FORMATS, write_listing
 from collgs_async.reporting.map.page import page
 from collgs_async.reporting.names import short_name

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from collgs_async.models.product import Report
+    from collgs_async.models.report import Report
 
 MIB = 2**20
 KIB = 2**10

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import TypeAlias
 
-    from collgs_async.models.product import Report
+    from collgs_async.models.report import Report
     from tests.conftest import Command, RecordedSleeps
 
     Say: TypeAlias = Callable[["Kept", asyncio.StreamWriter], Awaitable[bool]]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
     from pathlib import Path
 
-    from collgs_async.models.product import Report
+    from collgs_async.models.report import Report
     from tests.conftest import Ended, RecordedSleeps
 
     W = TypeVar("W", bound="RawServer")

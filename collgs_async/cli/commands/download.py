@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from collgs_async.cli.nothing import describe_nothing
 from collgs_async.client import Client
 from collgs_async.errors import CollgsError, ConfigError
-from collgs_async.models.product import Report
+from collgs_async.models.report import Report
 from collgs_async.reporting.summary import missing_lines, summary_lines
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from collgs_async.errors import CollgsError
-from collgs_async.models.product import Report
+from collgs_async.models.report import Report
 from collgs_async.models.text import format_bytes
 from collgs_async.selection.filters import closing_iter
 from collgs_async.storage.filenames import parts_folder

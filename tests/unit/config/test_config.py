@@ -58,6 +58,7 @@ OTHER_VALUES = {
     "parts.else_whole": "yes",
     "parts.keep_part": "yes",
     "output_directory": "elsewhere",
+    "keep.ledger": "elsewhere.sqlite",
     "download_options.skip_existing": "no",
     "download_options.verify": "size",
     "download_options.workers": "9",
@@ -499,6 +500,7 @@ def test_a_wrong_value_in_a_section_is_named(section: str, key: str, value: obje
         ("base_urls", "x", "unknown key; did you mean base_url?"),
         ("conection", {}, "unknown key; did you mean connection?"),
         ("box", "1,2,3,4", "unknown key; did you mean parameters.box?"),
+        ("keep", [], "expected an object, found []"),
         ("output_dir", "x", "unknown key; did you mean output_directory?"),
         ("//", "a comment", "unknown key"),
         ("self", 1, "unknown key"),
@@ -670,6 +672,7 @@ SECRET = "hush7"
 
 RIGHT_AS_ANY_TEXT = {
     "output_directory": "a folder may have any name",
+    "keep.ledger": "a file may have any name",
     "connection.user_agent": "any text will do",
     "selection.ids": "any list of names will do",
     "selection.aoi": "any object will do until it is read",
@@ -684,7 +687,7 @@ RIGHT_AS_ANY_TEXT = {
 )
 def test_an_address_in_the_wrong_place_shows_no_password_either(written: str, wrap: Any) -> None:
     keys = [option.key for option in OPTIONS if not option.key.startswith("parameters.")]
-    for key in [*keys, "parameters", "selection", "parts", "connection", "download_options"]:
+    for key in [*keys, "parameters", "selection", "parts", "keep", "connection", "download_options"]:
         section, dot, name = key.partition(".")
         value = wrap(written.format(SECRET, SECRET))
         try:
@@ -702,3 +705,18 @@ def test_a_password_is_in_no_message(key: str, before: str, after: str) -> None:
     except ConfigError as error:
         said = str(error)
     assert SECRET not in said
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("", 'expected the name of a file, found ""'),
+        (7, "expected the name of a file, found 7"),
+        (".", 'expected the name of a file, found a folder of this name, "."'),
+        ("x" * 300, f'expected the name of a file, found "{"x" * 79}…: File name too long'),
+    ],
+)
+def test_a_ledger_is_a_file(value: object, words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Config(keep={"ledger": value})
+    assert (f"keep.ledger: {words}",) == caught.value.problems

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 SEARCH = {"parentIdentifier": "S2_MSIL1C"}
 KEYS = [option.key for option in OPTIONS]
-SECTIONS = ["parameters", "selection", "parts", "connection", "download_options"]
+SECTIONS = ["parameters", "selection", "parts", "keep", "connection", "download_options"]
 PARAMETERS = [f"parameters.{name}" for name in ("startIndex", "orbitDirection", "geometry", "radius", "unheardOf")]
 ODD: dict[str, Any] = {
     "null": None,

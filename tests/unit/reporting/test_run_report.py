@@ -26,7 +26,8 @@ from collgs_async.errors import (
     StorageError,
     TransferError,
 )
-from collgs_async.models.product import Outcome, Product, Report, Status
+from collgs_async.models.product import Outcome, Product, Status
+from collgs_async.models.report import Report
 from collgs_async.reporting.run_report import RunReportWriter
 from collgs_async.reporting.summary import summary_lines
 from collgs_async.selection.bands import AbsentMembersError

@@ -1,0 +1,1 @@
+"""Keep a folder equal to what a catalogue lists."""
