@@ -139,6 +139,7 @@ def _add_verify(parser: ArgumentParser) -> None:
     add = parser.add_argument_group("the archives").add_argument
     add("folder", metavar="DIR", nargs="?", type=_path, help="their folder (default: --output)")
     add("--repair", action="store_true", help="fetch again what is wrong; needs --collection")
+    add("--manifest", action="store_true", help="compare the files of each product with its own manifest, too")
     _add_dry_run(add, "with --repair: say what would be fetched again, and leave")
 
 

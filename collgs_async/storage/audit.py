@@ -18,7 +18,7 @@ from collgs_async.models.text import format_bytes, format_duration, plural
 from collgs_async.storage.filenames import is_parts_folder
 from collgs_async.storage.files import refuse_odd
 from collgs_async.storage.parts_tree import SET_ASIDE
-from collgs_async.storage.verify import DamagedMembersError, Level, Verdict, verify_archive
+from collgs_async.storage.verify import DamagedMembersError, Level, ManifestError, Verdict, verify_archive
 from collgs_async.storage.verify_tree import tree_size, verify_tree
 
 __all__ = ["AuditProgress", "DamagedArchive", "FolderAudit", "verify_folder"]
@@ -37,8 +37,8 @@ class DamagedArchive:
     problem
         The error.
     damaged
-        Damaged byte ranges ``(first, one past the last)`` of the archive; empty if the damage is not limited to
-        members.
+        Byte ranges ``(first, one past the last)`` of the archive to be downloaded again: those of damaged members, and
+        of the directory if the manifest was compared; empty if the damage is not limited to members.
     members
         Names of the damaged members; empty if the damage is not limited to members.
     is_tree
@@ -72,6 +72,11 @@ class FolderAudit:
         Number of other archives whose members do not identify a product, so that the file name was trusted.
     trees
         Number of trees of members, which are counted with the archives.
+    compared, unlisted
+        Number of members of the other archives that are as their manifests state, and that no manifest lists; None:
+        nothing was compared with manifests.
+    without_manifest
+        Number of other archives that have no manifest.
     """
 
     checked: int
@@ -81,6 +86,9 @@ class FolderAudit:
     unchecked: int = 0
     unnamed: int = 0
     trees: int = 0
+    compared: int | None = None
+    unlisted: int | None = None
+    without_manifest: int = 0
 
     @property
     def ok(self) -> bool:
@@ -92,12 +100,19 @@ class FolderAudit:
         if not self.checked:
             return "no archives there"
         verdict = f"{len(self.bad)} of them bad" if self.bad else "all of them right"
+        if self.unchecked or self.without_manifest:
+            verdict = f"{len(self.bad) or 'none'} of them bad"
         if self.unchecked:
-            verdict = f"{len(self.bad) or 'none'} of them bad; {plural(self.unchecked, 'member')} could not be checked"
+            verdict += f"; {plural(self.unchecked, 'member')} could not be checked"
         if self.unnamed:
             verdict += f"; {self.unnamed} {'does' if self.unnamed == 1 else 'do'} not say of which product"
         if self.trees:
             verdict += f"; {self.trees} {'is a part of an archive' if self.trees == 1 else 'are parts of archives'}"
+        if self.compared is not None:
+            verdict += f"; {plural(self.compared, 'member')} as the manifests state"
+            verdict += f", {self.unlisted} not listed there" if self.unlisted else ""
+        if self.without_manifest:
+            verdict += f"; {self.without_manifest} without a manifest"
         return f"{self.checked} checked ({format_bytes(self.bytes)} in {format_duration(self.seconds)}), {verdict}"
 
 
@@ -132,7 +147,7 @@ class _Checked:
     found: Verdict | ProductError
 
 
-async def verify_folder(folder: Path, level: Level, progress: AuditProgress) -> FolderAudit:
+async def verify_folder(folder: Path, level: Level, progress: AuditProgress, *, manifest: bool = False) -> FolderAudit:
     """Verify each ``*.zip`` in a folder and its subfolders, as many at once as there are processors.
 
     Each ``*.parts`` is verified as a tree of members; an archive inside it is only one of its files.
@@ -145,15 +160,17 @@ async def verify_folder(folder: Path, level: Level, progress: AuditProgress) -> 
         How much is verified.
     progress
         Receives progress events.
+    manifest
+        Whether members are also compared with the manifest of their product; the level must be `Level.CRC`.
     """
     progress.open()
     try:
-        return await _verify_folder(folder, level, progress)
+        return await _verify_folder(folder, level, progress, manifest=manifest)
     finally:
         progress.close()
 
 
-async def _verify_folder(folder: Path, level: Level, progress: AuditProgress) -> FolderAudit:
+async def _verify_folder(folder: Path, level: Level, progress: AuditProgress, *, manifest: bool) -> FolderAudit:
     began = time.monotonic()
     paths = await asyncio.to_thread(_archives, folder)
     progress.expect(len(paths))
@@ -168,7 +185,7 @@ async def _verify_folder(folder: Path, level: Level, progress: AuditProgress) ->
             for name, path in waiting:
                 size = await in_thread(_size, path)
                 progress.begin(name, size=size)
-                found = await in_thread(_examine, path, level, stop)
+                found = await in_thread(partial(_examine, path, level, stop, manifest=manifest))
                 if isinstance(found, Verdict):
                     progress.add(name, size or 0)
                 else:
@@ -194,13 +211,19 @@ async def _verify_folder(folder: Path, level: Level, progress: AuditProgress) ->
         unchecked=sum(verdict.unchecked for verdict in verdicts),
         unnamed=sum(not verdict.named for verdict in verdicts),
         trees=sum(_is_tree(one.path) for one in checked),
+        compared=sum(verdict.compared for verdict in verdicts) if manifest else None,
+        unlisted=sum(verdict.unlisted for verdict in verdicts) if manifest else None,
+        without_manifest=sum(not verdict.has_manifest for verdict in verdicts) if manifest else 0,
     )
 
 
 def _bad(path: Path, problem: ProductError) -> DamagedArchive:
     damaged = problem.damaged if isinstance(problem, DamagedMembersError) else ()
+    rest = problem.rest if isinstance(problem, (DamagedMembersError, ManifestError)) else ()
     ranges = tuple((damage.start, damage.end) for damage in damaged)
-    return DamagedArchive(path, problem, ranges, tuple(damage.name for damage in damaged), is_tree=_is_tree(path))
+    return DamagedArchive(
+        path, problem, ranges + rest, tuple(damage.name for damage in damaged), is_tree=_is_tree(path)
+    )
 
 
 def _is_tree(path: Path) -> bool:
@@ -229,13 +252,15 @@ def _size(path: Path) -> int | None:
         return None  # removed in the meantime, or not accessible; reading it raises the error
 
 
-def _examine(path: Path, level: Level, stop: threading.Event) -> Verdict | ProductError:
+def _examine(path: Path, level: Level, stop: threading.Event, *, manifest: bool) -> Verdict | ProductError:
     try:
         if _is_tree(path):
-            verdict = verify_tree(path, level, stop.is_set)
+            verdict = verify_tree(path, level, stop.is_set, manifest=manifest)
         else:
             refuse_odd(path, path.stat().st_mode)
-            verdict = verify_archive(path, level=level, identifier=path.stem, lenient=True, stop=stop.is_set)
+            verdict = verify_archive(
+                path, level=level, identifier=path.stem, lenient=True, stop=stop.is_set, manifest=manifest
+            )
     except ProductError as error:
         return error
     except StorageError as error:

@@ -19,16 +19,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from io import FileIO
 
+    from collgs_async.storage.manifest_check import ContentDigests
     from collgs_async.storage.tree_files import TreeFiles
     from collgs_async.storage.zip_directory import Member
 
-__all__ = ["adopted_member", "confirmed_member", "problem_of_file"]
+__all__ = ["adopted_member", "confirmed_member", "problem_of_file", "read_file"]
 
 _MIB: Final = 2**20
 
 
 def problem_of_file(
-    files: TreeFiles, member: HeldMember, stop: Callable[[], bool], *, reads: bool | None = None
+    files: TreeFiles,
+    member: HeldMember,
+    stop: Callable[[], bool],
+    *,
+    reads: bool | None = None,
+    digests: ContentDigests | None = None,
 ) -> str | None:
     """Describe why a member's file in a tree is not right; None if it is.
 
@@ -43,6 +49,8 @@ def problem_of_file(
     reads
         Whether the file is read, or only its length compared; None: it is read if its time of change is not the
         recorded one.
+    digests
+        Compares the content of a file that is read with what a manifest states; None: it is not compared.
 
     Raises
     ------
@@ -57,21 +65,41 @@ def problem_of_file(
         if descriptor is None:
             return "it is missing"
         with files.trouble(path), readable(), os.fdopen(descriptor, "rb", buffering=0) as file:
-            return _problem_of_content(file, member, stop, reads)
+            return _problem_of_content(file, member, stop, reads, digests)
     except (FileError, IntegrityError) as error:
         return str(error)
 
 
-def _problem_of_content(file: FileIO, member: HeldMember, stop: Callable[[], bool], reads: bool | None) -> str | None:
+def _problem_of_content(
+    file: FileIO, member: HeldMember, stop: Callable[[], bool], reads: bool | None, digests: ContentDigests | None
+) -> str | None:
     status = os.fstat(file.fileno())
     if status.st_size != member.size:
         return f"it has {plural(status.st_size, 'byte')}, {member.size} expected"
     if reads is False or (reads is None and status.st_mtime_ns == member.mtime_ns):
         return None
-    crc = 0
-    for piece in _pieces(file, stop):
+    crc, content = 0, _pieces(file, stop)
+    for piece in digests.observe(content) if digests else content:
         crc = codec.crc32(piece, crc)
     return None if crc == member.crc else f"its CRC-32 is {crc:08x}, {member.crc:08x} expected"
+
+
+def read_file(files: TreeFiles, name: str, stop: Callable[[], bool]) -> Iterator[memoryview]:
+    """Yield the content of a member's file in a tree; each piece is valid until the next one.
+
+    Raises
+    ------
+    IntegrityError
+        It is missing, or cannot be the name of a file here.
+    FileError, StorageError
+        It is no regular file; the disk failed.
+    """
+    path = safe_path(name)
+    descriptor = files.open(path)
+    if descriptor is None:
+        raise IntegrityError("it is missing")
+    with files.trouble(path), readable(), os.fdopen(descriptor, "rb", buffering=0) as file:
+        yield from _pieces(file, stop)
 
 
 def _pieces(file: FileIO, stop: Callable[[], bool]) -> Iterator[memoryview]:

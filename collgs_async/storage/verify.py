@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
@@ -14,19 +14,28 @@ from collgs_async.models.text import plural
 from collgs_async.storage.archive_reading import never, quoted
 from collgs_async.storage.files import readable
 from collgs_async.storage.identity import refuse_another
+from collgs_async.storage.manifest_check import ManifestCheck
 from collgs_async.storage.zip_directory import read_members
 from collgs_async.storage.zip_format import END_SIGNATURE, LOCAL, LOCAL_SIGNATURE
 from collgs_async.storage.zip_members import Findings, damaged_members
 from collgs_async.storage.zip_names import decoded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from collgs_async.storage.zip_directory import Directory
     from collgs_async.storage.zip_members import Damage, KnownCrc
 
-__all__ = ["DamagedMembersError", "Level", "UnprovenError", "Verdict", "describe_non_zip", "verify_archive"]
+__all__ = [
+    "DamagedMembersError",
+    "Level",
+    "ManifestError",
+    "UnprovenError",
+    "Verdict",
+    "describe_non_zip",
+    "verify_archive",
+]
 
 _MIB: Final = 1024 * 1024
 
@@ -73,13 +82,32 @@ class Verdict:
     named
         Whether the names of its members identify a product, or none was expected.
     remarks
-        Facts about the tree of its members, if it is not here as a whole.
+        Facts about the tree of its members, if it is not here as a whole, and about its manifest, if it is compared.
+    compared
+        Number of members that have the digests that the product's manifest states.
+    unlisted
+        Number of members that the manifest does not list; 0 if there is none, or nothing was compared.
+    has_manifest
+        Whether the members were compared with a manifest.
     """
 
     warnings: tuple[str, ...] = ()
     unchecked: int = 0
     named: bool = True
     remarks: tuple[str, ...] = ()
+    compared: int = 0
+    unlisted: int = 0
+    has_manifest: bool = False
+
+    def with_manifest(self, check: ManifestCheck) -> Verdict:
+        """Return it with the result of comparing the members with their manifest."""
+        return replace(
+            self,
+            remarks=(*self.remarks, *check.remarks),
+            compared=check.compared,
+            unlisted=check.unlisted if check.manifests else 0,
+            has_manifest=bool(check.manifests),
+        )
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -96,13 +124,41 @@ class DamagedMembersError(IntegrityError):
         The damaged members, in the order of the file.
     members
         Number of members of the archive.
+    beside
+        What else is wrong, in words.
+    rest
+        Bytes that have to be downloaded with the members, as ``(first, one past the last)``; see `ManifestError`.
     """
 
-    def __init__(self, damaged: tuple[Damage, ...], members: int) -> None:
-        self.damaged = damaged
+    def __init__(
+        self,
+        damaged: tuple[Damage, ...],
+        members: int,
+        beside: Iterable[str] = (),
+        rest: tuple[tuple[int, int], ...] = (),
+    ) -> None:
+        self.damaged, self.rest = damaged, rest
         named = "; ".join(f"{quoted(damage.name)} ({damage.problem})" for damage in damaged[:3])
         more = f"; and {len(damaged) - 3} more" if len(damaged) > 3 else ""
-        super().__init__(f"{len(damaged)} of {plural(members, 'member')} damaged: {named}{more}")
+        also = "".join(f"; {words}" for words in beside)
+        super().__init__(f"{len(damaged)} of {plural(members, 'member')} damaged: {named}{more}{also}")
+
+
+class ManifestError(IntegrityError):
+    """Every member agrees with its CRC-32, but the product's own manifest is missing, unreadable, or of other files.
+
+    Parameters
+    ----------
+    problems
+        What is wrong, in words.
+    rest
+        Bytes of the central directory, as ``(first, one past the last)``; none for a tree of members. The archive is as
+        it was packed, so those of the store tell whether it has another one.
+    """
+
+    def __init__(self, problems: Iterable[str], rest: tuple[tuple[int, int], ...] = ()) -> None:
+        self.rest = rest
+        super().__init__("; ".join(problems))
 
 
 class UnprovenError(IntegrityError):
@@ -129,6 +185,7 @@ def verify_archive(
     stop: Callable[[], bool] = never,
     block: int = _MIB,
     seen: Mapping[int, KnownCrc] = MappingProxyType({}),
+    manifest: bool = False,
 ) -> Verdict:
     """Verify that a file is the complete and correct archive of a product.
 
@@ -154,12 +211,16 @@ def verify_archive(
         Maximum bytes to read, or to unpack, at once.
     seen
         Checksums of data that need not be read again, by the offset of their local header.
+    manifest
+        Whether every member is also compared with the digest that the product's own manifest states; the level must be
+        `Level.CRC`.
 
     Raises
     ------
     IntegrityError
         The file is not the product: `DamagedMembersError` if only some members are damaged, `OtherProductError` if it
-        is the archive of another product, `UnprovenError` if it was joined and no other fault was found,
+        is the archive of another product, `ManifestError` if only its manifest is wrong, `UnprovenError` if it was
+        joined and no other fault was found,
         `UnreadableError` if the disk cannot read it back.
     Stopped
         `stop()` returned True.
@@ -178,14 +239,29 @@ def verify_archive(
         if level is not Level.CRC:
             return Verdict(warnings, named=named)
         findings = Findings(proving=joined)
+        check = ManifestCheck([member.name for member in directory.members]) if manifest else None
         damaged = tuple(
-            damaged_members(path, directory, findings=findings, lenient=lenient, stop=stop, block=block, seen=seen)
+            damaged_members(
+                path,
+                directory,
+                findings=findings,
+                lenient=lenient,
+                stop=stop,
+                block=block,
+                seen=seen,
+                manifests=check,
+            )
         )
+        problems = check.problems if check else []
+        rest = ((directory.start, path.stat().st_size),) if check else ()
         if damaged:
-            raise DamagedMembersError(damaged, len(directory.members))
+            raise DamagedMembersError(damaged, len(directory.members), problems, rest)
+        if problems:
+            raise ManifestError(problems, rest)
         if joined and (doubts := "; ".join(_doubts(warnings, findings))):
             raise UnprovenError(doubts)
-        return Verdict(warnings + tuple(findings.warnings), findings.unchecked.total(), named)
+        verdict = Verdict(warnings + tuple(findings.warnings), findings.unchecked.total(), named)
+        return verdict.with_manifest(check) if check else verdict
 
 
 def describe_non_zip(head: bytes) -> str | None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from collgs_async.errors import CollgsError, IntegrityError
+from collgs_async.errors import CollgsError, FileError, IntegrityError
 from collgs_async.models.text import plural
 from collgs_async.storage.archive_reading import check_cancelled, never, quoted
+from collgs_async.storage.manifest_check import ManifestCheck
 from collgs_async.storage.member_names import RECORD, TEMPORARY, safe_path
 from collgs_async.storage.member_spans import member_end
 from collgs_async.storage.parts_record import load_record
-from collgs_async.storage.tree_check import problem_of_file
+from collgs_async.storage.tree_check import problem_of_file, read_file
 from collgs_async.storage.tree_files import TreeFiles
-from collgs_async.storage.verify import DamagedMembersError, Level, Verdict
+from collgs_async.storage.verify import DamagedMembersError, Level, ManifestError, Verdict
 from collgs_async.storage.zip_members import Damage
 
 if TYPE_CHECKING:
@@ -27,7 +29,9 @@ __all__ = ["tree_size", "verify_tree"]
 _MENDED_BY: Final = "a download of some of its bands (--bands) compares them with the archive, and writes it again"
 
 
-def verify_tree(folder: Path, level: Level = Level.CRC, stop: Callable[[], bool] = never) -> Verdict:
+def verify_tree(
+    folder: Path, level: Level = Level.CRC, stop: Callable[[], bool] = never, *, manifest: bool = False
+) -> Verdict:
     """Verify that the files that a tree's record lists are there and right.
 
     Parameters
@@ -38,6 +42,9 @@ def verify_tree(folder: Path, level: Level = Level.CRC, stop: Callable[[], bool]
         How much is verified: with `Level.CRC` every file is read, otherwise only its length is compared.
     stop
         Called before every file and every block; returns True to cancel.
+    manifest
+        Whether the files are also compared with the digests of the product's own manifest, if that is here; the level
+        must be `Level.CRC`. What the manifest lists must be in the archive, but need not be here.
 
     Returns
     -------
@@ -48,7 +55,7 @@ def verify_tree(folder: Path, level: Level = Level.CRC, stop: Callable[[], bool]
     ------
     IntegrityError
         The record is damaged or missing; `DamagedMembersError` if files are missing or wrong, with the ranges of their
-        members in the archive.
+        members in the archive; `ManifestError` if only the manifest is wrong.
     FileError
         A later release wrote the record, or something that is no folder or no file has one of the names.
     StorageError
@@ -67,10 +74,26 @@ def verify_tree(folder: Path, level: Level = Level.CRC, stop: Callable[[], bool]
             raise IntegrityError(f"there is no {RECORD}, which says what the files must be; {_MENDED_BY}")
         directory = record.read_directory(stop)
         ends = {member.header: member_end(member, following) for member, following in directory.extents()}
-        damaged = tuple(_damaged(files, record, ends, level, stop))
+        check = _read_manifests(files, record, directory, stop) if manifest else None
+        damaged = tuple(_damaged(files, record, ends, level, stop, check))
+        problems = check.problems if check else []
         if damaged:
-            raise DamagedMembersError(damaged, len(record.here))
-        return Verdict(remarks=tuple(_remarks(files, record, directory)))
+            raise DamagedMembersError(damaged, len(record.here), problems)
+        if problems:
+            raise ManifestError(problems)
+        verdict = Verdict(remarks=tuple(_remarks(files, record, directory)))
+        return verdict.with_manifest(check) if check else verdict
+
+
+def _read_manifests(
+    files: TreeFiles, record: PartsRecord, directory: Directory, stop: Callable[[], bool]
+) -> ManifestCheck:
+    check = ManifestCheck([member.name for member in directory.members], {member.name for member in record.here})
+    for member in record.here:
+        if member.name in check.manifests:
+            with suppress(FileError):  # reported with the other files
+                check.read(member.name, read_file(files, member.name, stop))
+    return check
 
 
 def tree_size(folder: Path) -> int | None:
@@ -83,11 +106,17 @@ def tree_size(folder: Path) -> int | None:
 
 
 def _damaged(
-    files: TreeFiles, record: PartsRecord, ends: dict[int, int], level: Level, stop: Callable[[], bool]
+    files: TreeFiles,
+    record: PartsRecord,
+    ends: dict[int, int],
+    level: Level,
+    stop: Callable[[], bool],
+    check: ManifestCheck | None,
 ) -> Iterator[Damage]:
     for member in record.here:
         check_cancelled(stop)
-        problem = problem_of_file(files, member, stop, reads=level is Level.CRC)
+        digests = check.digests_of(member.name) if check else None
+        problem = problem_of_file(files, member, stop, reads=level is Level.CRC, digests=digests)
         if problem:
             end = ends.get(member.header, member.header)
             yield Damage(member.name, member.header, end, problem)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from collgs_async.storage.local_header import LocalHeader
+    from collgs_async.storage.manifest_check import ManifestCheck
     from collgs_async.storage.zip_directory import Directory, Member
 
 __all__ = ["Damage", "Findings", "KnownCrc", "MemberReader", "damaged_members", "method_name"]
@@ -132,6 +133,7 @@ def damaged_members(
     stop: Callable[[], bool] = never,
     block: int = _MIB,
     seen: Mapping[int, KnownCrc] = MappingProxyType({}),
+    manifests: ManifestCheck | None = None,
 ) -> Iterator[Damage]:
     """Check every member, and yield the damaged ones.
 
@@ -151,6 +153,8 @@ def damaged_members(
         Called before every member and every block; returns True to cancel.
     block
         Maximum bytes to read, or to unpack, at once.
+    manifests
+        Compares the members with the product's own manifest, too; None: they are not compared.
 
     Raises
     ------
@@ -160,7 +164,8 @@ def damaged_members(
         The file cannot be read.
     """
     with path.open("rb") as file:
-        reader = MemberReader(file, directory, findings or Findings(), block, stop)
+        reader = MemberReader(file, directory, findings or Findings(), block, stop, manifests)
+        reader.read_manifests()
         for member, end in directory.extents():
             check_cancelled(stop)
             try:
@@ -189,10 +194,18 @@ class MemberReader:
         Maximum bytes to read, or to unpack, at once.
     stop
         Called before every block; returns True to cancel.
+    manifests
+        As for `damaged_members`.
     """
 
     def __init__(
-        self, file: BufferedReader, directory: Directory, findings: Findings, block: int, stop: Callable[[], bool]
+        self,
+        file: BufferedReader,
+        directory: Directory,
+        findings: Findings,
+        block: int,
+        stop: Callable[[], bool],
+        manifests: ManifestCheck | None = None,
     ) -> None:
         self._file = file
         self._directory = directory
@@ -201,6 +214,26 @@ class MemberReader:
         self._stop = stop
         self._surplus = False
         self._may_unpack = _ALWAYS_UNPACKED + _PACKED_BEST * directory.start
+        self._manifests = manifests
+
+    def read_manifests(self) -> None:
+        """Read the manifests, if members are compared with them, before any member is checked."""
+        if self._manifests is None:
+            return
+        wanted = frozenset(self._manifests.manifests)
+        for member, end in self._directory.extents():
+            if member.name in wanted:
+                self._manifests.read(member.name, self._content(member, end))
+
+    def _content(self, member: Member, end: int) -> Iterator[bytes | memoryview]:
+        """Yield the data of a member; every reason why they cannot be read is an `IntegrityError`."""
+        local, _, _ = self.compare(member, end)
+        if not member.readable:
+            raise IntegrityError(f"it uses {'encryption' if member.flags & ENCRYPTED else method_name(member)}")
+        try:
+            yield from self.unpack(member, local.data)
+        except TooLargeError:
+            raise IntegrityError(f"it uses {method_name(member)} with too large a dictionary") from None
 
     def check(self, member: Member, end: int, seen: KnownCrc | None) -> str | None:
         """Raise `IntegrityError` if a member is damaged, and record other findings.
@@ -290,7 +323,9 @@ class MemberReader:
             if known == (data, member.compressed) and member.compressed <= member.uncompressed:
                 _compare_content(member, seen.length, seen.crc)
                 return
-        deque(self.unpack(member, data), maxlen=0)
+        content = self.unpack(member, data)
+        digests = self._manifests.digests_of(member.name) if self._manifests else None
+        deque(digests.observe(content) if digests else content, maxlen=0)
         if self._surplus:
             yield "bytes after the end of the packed data"
 

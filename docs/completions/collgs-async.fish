@@ -120,6 +120,7 @@ complete -c collgs-async -n '__collgs_async_is none download verify demo' -l max
 complete -c collgs-async -n '__collgs_async_is none download verify demo' -l until -r -f -d 'stop the run when it is this time next, such as 06:00; local time'
 complete -c collgs-async -n '__collgs_async_is none download verify demo' -l keep-free -r -f -d 'begin no archive that would leave less room than this on the disk, such as 200G or 5%'
 complete -c collgs-async -n '__collgs_async_is verify' -l repair -d 'fetch again what is wrong; needs --collection'
+complete -c collgs-async -n '__collgs_async_is verify' -l manifest -d 'compare the files of each product with its own manifest, too'
 complete -c collgs-async -n '__collgs_async_is verify' -l dry-run -d 'with --repair: say what would be fetched again, and leave'
 complete -c collgs-async -n '__collgs_async_is demo' -l products -r -f -d 'how many products there are (default: 12)'
 complete -c collgs-async -n '__collgs_async_is demo' -l constellation -d 'serve a year of Sentinel-1 and -2 over Luxembourg and Fiji, with real tiles, orbits and reprocessings'

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from collgs_async.cli.settings import read_settings
 from collgs_async.errors import CollgsError, ConfigError, ProductError
 from collgs_async.models.product import EXISTS, Status
+from collgs_async.models.progress import SilentProgress
 from collgs_async.models.text import format_bytes, plural
 from collgs_async.storage.audit import verify_folder
 from collgs_async.storage.verify import Level
@@ -30,6 +31,9 @@ log = logging.getLogger("collgs_async")
 def read_verify(args: Namespace) -> tuple[Path, Config]:
     """Load the settings of a command that rarely queries the catalogue, and so needs no collection."""
     config = read_settings(args, needs_collection=args.repair, is_local=not args.repair)
+    level = Level(config.download_options.verify)
+    if args.manifest and level is not Level.CRC:
+        raise ConfigError(f"--manifest: expected --verify {Level.CRC}, which reads each file, found {level}")
     folder = args.folder or config.output_directory
     if not folder.exists():
         raise ConfigError(f"DIR: expected a folder with archives, found nothing at {folder}: it is missing")
@@ -39,12 +43,12 @@ def read_verify(args: Namespace) -> tuple[Path, Config]:
 async def verify(folder: Path, config: Config, args: Namespace, console: ConsoleHandler) -> int:
     """Verify all archives of a folder, several at once; list the damaged ones."""
     with console.progress(config, args) as progress:
-        audit = await verify_folder(folder, Level(config.download_options.verify), progress)
+        audit = await verify_folder(folder, Level(config.download_options.verify), progress, manifest=args.manifest)
     log.info("%s", audit, extra={"colour": "green" if audit.ok else "red"})
     if args.repair and args.dry_run:
         _log_repairs(audit.bad)
     elif args.repair and not audit.ok:
-        return await _repair(audit.bad, config)
+        return await _repair(audit.bad, config, manifest=args.manifest)
     return 0 if audit.ok else 1
 
 
@@ -59,7 +63,7 @@ def _log_repairs(bad: Sequence[DamagedArchive]) -> None:
     log.info("%d would be repaired", sum(bool(one.members) or not one.is_tree for one in bad))
 
 
-async def _repair(bad: Sequence[DamagedArchive], config: Config) -> int:
+async def _repair(bad: Sequence[DamagedArchive], config: Config, *, manifest: bool) -> int:
     """Repair each damaged archive or tree that the catalogue lists."""
     from collgs_async.client import Client
 
@@ -80,6 +84,9 @@ async def _repair(bad: Sequence[DamagedArchive], config: Config) -> int:
                 log.error("%s: %s", one.path, error)
                 return 1
         if outcome.status is Status.DOWNLOADED:
+            if manifest and not (await verify_folder(one.path, Level.CRC, SilentProgress(), manifest=True)).ok:
+                log.error("%s: not repaired: its store has the same bytes", one.path)
+                continue
             repaired += 1
             log.info("%s: repaired, %s fetched", one.path, format_bytes(outcome.bytes))
         else:
