@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from collgs_async.config import kinds
+from collgs_async.config.keep_kinds import COMMAND, LAYOUT
 from collgs_async.config.options import Section, setting
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from collgs_async.models.layout import Layout
 
 __all__ = ["KeepOptions"]
 
@@ -24,4 +27,11 @@ class KeepOptions(Section):
     # fmt: off
     ledger: Path | None = setting("--ledger", "FILE", kinds.FILE, default=None,
         help="the ledger of the archives in the output folder (default: .collgs/ledger.sqlite in that folder)")
+    layout: Layout | None = setting("--layout", "FOLDERS", LAYOUT, default=None, group="output",
+        help="folders for the archives, such as {collection}/{platform}/{year}/{month}/{tile}; also {day}, {doy}, "
+        "{orbit}, {baseline}, {type} and {level}; what is here already stays where it is; flat: none")
+    on_archive: str | None = setting("--on-archive", "COMMAND", COMMAND, default=None,
+        help="run this for each archive that has come, with its path; JSON on standard input; no shell")
+    on_end: str | None = setting("--on-end", "COMMAND", COMMAND, default=None,
+        help="run this at the end of the run, with COLLGS_EXIT and a summary as JSON on standard input; no shell")
     # fmt: on

@@ -101,11 +101,14 @@ class Downloader:
         self._watcher: asyncio.Task[None] | None = None
         self._holdings = Holdings(
             config.output_directory,
+            config.keep.layout,
             skip_existing=self._options.skip_existing,
             stop=self._disk.stopping,
         )
 
     async def __aenter__(self) -> Self:
+        if self._holdings.has_folders:
+            await self._disk.run_long(self._holdings.look_through)
         await self._disk.__aenter__()
         if self.tuning.thread_receiver and not is_known_loop(loop := asyncio.get_running_loop()):
             kind = f"{type(loop).__module__}.{type(loop).__qualname__}"

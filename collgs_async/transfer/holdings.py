@@ -10,6 +10,7 @@ from collgs_async.errors import CollgsError, FileError, IntegrityError, NotAvail
 from collgs_async.models.product import ELSEWHERE, EXISTS
 from collgs_async.models.wish import Wish
 from collgs_async.storage.filenames import file_name, folds_case, former_file_name, parts_folder
+from collgs_async.storage.folder_index import FolderIndex, has_layout, mark_layout
 from collgs_async.storage.parts_record import read_record
 from collgs_async.storage.parts_tree import PartsTree
 from collgs_async.storage.reopen import reopen_as_part
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
+    from collgs_async.models.layout import Layout
     from collgs_async.models.product import Product
     from collgs_async.storage.lock import ProductLock
     from collgs_async.storage.part import PartFile
@@ -38,21 +40,51 @@ class Holdings:
     ----------
     folder
         The output folder; it need not exist yet.
+    layout
+        In which folder below that new products belong; None: in itself. What is here lies where it is: with a layout,
+        or once a run had one, the whole tree is looked through.
     skip_existing
         Whether existing archives are kept rather than downloaded again.
     stop
         Called regularly; returns True to cancel.
+
+    Attributes
+    ----------
+    has_folders
+        Whether products may lie in folders below the output folder.
     """
 
-    def __init__(self, folder: Path, *, skip_existing: bool, stop: Callable[[], bool]) -> None:
+    def __init__(
+        self, folder: Path, layout: Layout | None = None, *, skip_existing: bool, stop: Callable[[], bool]
+    ) -> None:
         self._folder = folder
+        self._layout = layout
+        self.has_folders = layout is not None or has_layout(folder)
+        self._index: FolderIndex | None = None
         self._skip_existing = skip_existing
         self._stop = stop
         self._folds_case = folds_case(folder)
 
+    def look_through(self) -> None:
+        """Find where products lie, unless all belong in one folder; with many folders, this takes seconds."""
+        if self.has_folders:
+            self._index = FolderIndex(self._folder)
+
     def final(self, product: Product) -> Path:
         """Return the path of the product's archive, which need not exist."""
-        return self._folder / file_name(product.identifier, folds_case=self._folds_case)
+        name = file_name(product.identifier, folds_case=self._folds_case)
+        return self._folder / self._relative(product, name) / name if self.has_folders else self._folder / name
+
+    def _relative(self, product: Product, name: str) -> str:
+        """Return the folder with what is here of a product, or else that of the layout."""
+        if self._index is None:
+            self.look_through()
+        place = self._layout.folder(product) if self._layout else ""
+        former = former_file_name(product.identifier, folds_case=self._folds_case)
+        for one in (name, former):
+            if one and self._index and (found := self._index.find(one, place)) is not None:
+                return found
+        return place
 
     def action(self, product: Product, wish: Wish) -> Action:
         """Inspect a product's files and return what to do with it; changes nothing.
@@ -98,6 +130,8 @@ class Holdings:
         refuse_unavailable(product)
         if not part.lock.acquire():
             return ELSEWHERE
+        if self._layout and part.final.parent != self._folder:
+            mark_layout(self._folder, str(self._layout))
         # The previous owner of the lock may have finished the archive since it was inspected above.
         if damaged is not None:
             reopen_as_part(part, damaged)

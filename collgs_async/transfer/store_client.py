@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -68,6 +69,7 @@ class StoreClient:
         self._session = Session(http, auth, connection.retries, Timing(sleep))
         self._tuning = tuning
         self._downloads = False
+        self._opening = asyncio.Lock()
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -92,9 +94,10 @@ class StoreClient:
 
     async def _open_downloader(self) -> Downloader:
         """Return the downloader, whose threads start with the first call."""
-        if not self._downloads:
-            self._downloads = True  # before the await, for calls at the same time; opening does not suspend
-            await self._stack.enter_async_context(self._downloader)
+        async with self._opening:  # it may look through a large folder, while other calls wait for it
+            if not self._downloads:
+                await self._stack.enter_async_context(self._downloader)
+                self._downloads = True
         return self._downloader
 
     @property

@@ -72,7 +72,8 @@ async def _repair(bad: Sequence[DamagedArchive], config: Config, *, manifest: bo
         if one.is_tree and not one.members:
             log.error("%s: not repaired: %s", one.path, one.problem)
             continue
-        beside = replace(config, output_directory=one.path.parent)
+        # In its own folder, whatever the layout.
+        beside = replace(config, output_directory=one.path.parent, keep=replace(config.keep, layout=None))
         async with Client(beside) as client:
             try:
                 repair = client.repair_members(one.path, one.members) if one.is_tree else None

@@ -59,6 +59,9 @@ OTHER_VALUES = {
     "parts.keep_part": "yes",
     "output_directory": "elsewhere",
     "keep.ledger": "elsewhere.sqlite",
+    "keep.layout": "{year}",
+    "keep.on_archive": "notify --archive",
+    "keep.on_end": "notify --end",
     "download_options.skip_existing": "no",
     "download_options.verify": "size",
     "download_options.workers": "9",
@@ -673,6 +676,8 @@ SECRET = "hush7"
 RIGHT_AS_ANY_TEXT = {
     "output_directory": "a folder may have any name",
     "keep.ledger": "a file may have any name",
+    "keep.on_archive": "any words are a command",
+    "keep.on_end": "any words are a command",
     "connection.user_agent": "any text will do",
     "selection.ids": "any list of names will do",
     "selection.aoi": "any object will do until it is read",

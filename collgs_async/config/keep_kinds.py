@@ -1,0 +1,49 @@
+"""Kinds of values for keeping a mirror: layouts of folders, and commands of the user."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Final
+
+from collgs_async.config.kinds import Kind
+from collgs_async.models.parameter_values import quote_value
+
+if TYPE_CHECKING:
+    from collgs_async.models.layout import Layout
+
+__all__ = ["COMMAND", "LAYOUT"]
+
+_FLAT: Final = "flat"
+"""The word for no layout: all archives in the output folder itself."""
+
+
+def _layout(value: object) -> Layout | None:
+    from collgs_async.models.layout import Layout  # deferred: it compiles the patterns of all names
+
+    if isinstance(value, Layout):
+        return value
+    if isinstance(value, str) and value.strip().lower() == _FLAT:
+        return None
+    if not isinstance(value, str) or "{" not in value:
+        raise ValueError
+    return Layout.parse(value)
+
+
+def _command(value: object) -> str | None:
+    """Validate a command: words as a shell would split them, of which the first one is the program; empty: none."""
+    if not isinstance(value, str) or "\0" in value:
+        raise ValueError
+    if not value.strip():
+        return None
+    try:
+        words = shlex.split(value)
+    except ValueError as error:
+        problem = str(error)
+        raise ValueError(f"expected a command, found {quote_value(value)}: {problem[0].lower()}{problem[1:]}") from None
+    if not (words and words[0]):
+        raise ValueError
+    return value
+
+
+LAYOUT = Kind("folders such as {collection}/{year}/{month}, or flat", _layout)
+COMMAND = Kind("a command such as 'notify --archive'", _command, may_hold_password=True)
