@@ -137,14 +137,24 @@ def _hidden_while_stopped(progress: TqdmProgress) -> Iterator[None]:
         signal.signal(signal.SIGTSTP, signal.SIG_DFL)
 
 
-def run_with_signals(work: Coroutine[Any, Any, int]) -> int:
-    """Run a command to its exit code; Ctrl-C, SIGTERM and a hang-up end it in good order, a second one at once."""
+def run_with_signals(
+    work: Coroutine[Any, Any, int], at_end: Callable[[int], Coroutine[Any, Any, None]] | None = None
+) -> int:
+    """Run a command to its exit code; Ctrl-C, SIGTERM and a hang-up end it in good order, a second one at once.
+
+    Parameters
+    ----------
+    work
+        The command.
+    at_end
+        Awaited with the exit code, also that of a run which was ended; None: nothing. Not if the settings are wrong.
+    """
     import asyncio
 
-    return asyncio.run(_guarded(work))
+    return asyncio.run(_guarded(work, at_end))
 
 
-async def _guarded(work: Coroutine[Any, Any, int]) -> int:
+async def _guarded(work: Coroutine[Any, Any, int], at_end: Callable[[int], Coroutine[Any, Any, None]] | None) -> int:
     import asyncio
 
     task = asyncio.ensure_future(work)
@@ -161,11 +171,14 @@ async def _guarded(work: Coroutine[Any, Any, int]) -> int:
 
     with _handling(stop):
         try:
-            return await task
+            code = await task
         except asyncio.CancelledError:
             if not caught:
                 raise
-            return 128 + caught[0]
+            code = 128 + caught[0]
+        if at_end is not None:
+            await at_end(code)
+        return code
 
 
 def _begin_to_stop(task: asyncio.Task[int], number: int) -> None:

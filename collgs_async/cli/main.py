@@ -204,11 +204,15 @@ def _download(args: Namespace, console: ConsoleHandler) -> int:
 
         return first_steps()
     from collgs_async.cli.commands.download import download
+    from collgs_async.mirror.hooks import EndHook
 
+    plan = None
     if args.plan:
         plan, config = read_plan_settings("--plan", args, args.plan)
-        return run_with_signals(download(config, args, console, plan))
-    return run_with_signals(download(read_config(args, has_parts=True), args, console))
+    else:
+        config = read_config(args, has_parts=True)
+    end = EndHook(None if args.dry_run else config.keep.on_end, args.command)
+    return run_with_signals(download(config, args, console, plan, end=end), end)
 
 
 def _print(text: str) -> int:

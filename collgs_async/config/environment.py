@@ -21,13 +21,16 @@ _PREFIX: Final = "COLLGS_"
 _OTHERS: Final = (CONFIG, "COLLGS_USERNAME", "COLLGS_PASSWORD", "COLLGS_PASSWORD_FILE")
 """Variables that are no settings."""
 
+_OF_HOOKS: Final = ("COLLGS_ID", "COLLGS_PATH", "COLLGS_SHA256", "COLLGS_EXIT")
+"""Variables that commands of hooks get: such a command may be this program again."""
+
 
 def unknown_variables(environ: Mapping[str, str]) -> Iterator[str]:
     """Yield a message for each variable that looks like one of this program and is none, with the nearest one.
 
     Its value is never part of the message, since it may be a password.
     """
-    known = {*_OTHERS, *map(env_name, OPTIONS)}
+    known = {*_OTHERS, *_OF_HOOKS, *map(env_name, OPTIONS)}
     for name, value in environ.items():
         if value and name.upper().startswith(_PREFIX) and name not in known:
             shown = name if name.isprintable() else quote_value(name)

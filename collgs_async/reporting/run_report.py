@@ -32,6 +32,7 @@ __all__ = [
     "open_spool",
     "product_entry",
     "search_entry",
+    "summary_entry",
 ]
 
 _BEGINNING: Final = b'{"summary":'
@@ -142,7 +143,7 @@ class RunReportWriter:
         if self._path is None or self._spool is None:
             return
         try:
-            write_file(self._path, file_chunks(_summary_entry(report), search_entry(report), self._spooled()))
+            write_file(self._path, file_chunks(summary_entry(report), search_entry(report), self._spooled()))
         except OSError as error:
             if self._path == STDOUT:
                 raise
@@ -192,7 +193,8 @@ def encoded(entry: dict[str, Any]) -> bytes:
     return json_text(entry, ascii_only=False).encode()  # escapes lone surrogates of a file name that is not UTF-8
 
 
-def _summary_entry(report: Report) -> dict[str, Any]:
+def summary_entry(report: Report) -> dict[str, Any]:
+    """Return the entry of the whole run."""
     return {
         "found": report.found,
         "downloaded": report.downloaded,

@@ -8,7 +8,7 @@ function __collgs_async_is
             continue
         end
         switch $word
-            case --aoi --auth-hosts --bands --base-url --bbox --best-per --by --ca-file --chunk-size --cloud-cover --collection --config --contact --count --day --diff --download-base-url --end --fault --format --ids --keep-free --ledger --limit-rate --map --max-bytes --max-time --members --min-overlap --min-rate --months --orbit-direction --outage --output --page-size --plan --platform --polarisation --port --product-type --products --proxy --relative-orbit --report --resolution --retries --segments --set --sign-in --sort --staging --start --tile --tiles --tiles-credit --timeout --until --user-agent --verify --workers -c -j -n -o
+            case --aoi --auth-hosts --bands --base-url --bbox --best-per --by --ca-file --chunk-size --cloud-cover --collection --config --contact --count --day --diff --download-base-url --end --fault --format --ids --keep-free --layout --ledger --limit-rate --map --max-bytes --max-time --members --min-overlap --min-rate --months --on-archive --on-end --orbit-direction --outage --output --page-size --plan --platform --polarisation --port --product-type --products --proxy --relative-orbit --report --resolution --retries --segments --set --sign-in --sort --staging --start --tile --tiles --tiles-credit --timeout --until --user-agent --verify --workers -c -j -n -o
                 set waiting yes
             case search collections describe quicklooks ls plan download verify init login demo completion help
                 test -n "$command"; or set command $word
@@ -97,6 +97,7 @@ complete -c collgs-async -n '__collgs_async_is search collections describe quick
 complete -c collgs-async -n '__collgs_async_is collections describe' -l format -r -f -a 'table json' -d 'how to list (default: table)'
 complete -c collgs-async -n '__collgs_async_is quicklooks' -l dry-run -d 'list what would be saved, and leave'
 complete -c collgs-async -n '__collgs_async_is quicklooks none download verify demo' -s o -l output -r -f -a '(__fish_complete_directories)' -d 'the folder for the archives; it is made when it is missing (default: downloads)'
+complete -c collgs-async -n '__collgs_async_is quicklooks none download verify demo' -l layout -r -f -d 'folders for the archives, such as {collection}/{platform}/{year}/{month}/{tile}; also {day}, {doy}, {orbit}, {baseline}, {type} and {level}; what is here already stays where it is; flat: none'
 complete -c collgs-async -n '__collgs_async_is quicklooks none download verify demo' -l skip-existing -l no-skip-existing -d 'do not fetch again what is in the folder'
 complete -c collgs-async -n '__collgs_async_is quicklooks none download verify demo' -l verify -r -f -a 'crc structure size' -d 'how an archive is checked before it gets its name (default: crc)'
 complete -c collgs-async -n '__collgs_async_is ls' -l collection -r -f -a '(__collgs_async_collections)' -d 'the collection to search, such as S2_MSIL1C (default: what an identifier tells)'
@@ -110,6 +111,8 @@ complete -c collgs-async -n '__collgs_async_is none download' -l plan -r -F -d '
 complete -c collgs-async -n '__collgs_async_is none download' -l report -r -F -d 'write what became of each product, as JSON'
 complete -c collgs-async -n '__collgs_async_is none download' -l format -r -f -a 'table json jsonl geojson stac csv urls' -d 'how --dry-run lists (default: table)'
 complete -c collgs-async -n '__collgs_async_is none download verify' -l ledger -r -F -d 'the ledger of the archives in the output folder (default: .collgs/ledger.sqlite in that folder)'
+complete -c collgs-async -n '__collgs_async_is none download verify' -l on-archive -r -f -d 'run this for each archive that has come, with its path; JSON on standard input; no shell'
+complete -c collgs-async -n '__collgs_async_is none download verify' -l on-end -r -f -d 'run this at the end of the run, with COLLGS_EXIT and a summary as JSON on standard input; no shell'
 complete -c collgs-async -n '__collgs_async_is none download verify demo' -s j -l workers -r -f -d 'how many archives are fetched at the same time (default: 4)'
 complete -c collgs-async -n '__collgs_async_is none download verify demo' -l segments -r -f -d 'the most connections for one archive, when workers have nothing else to do (default: 4)'
 complete -c collgs-async -n '__collgs_async_is none download verify demo' -l chunk-size -r -f -d 'the least that is read and written at once (default: 65536)'

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 from collgs_async.cli.nothing import describe_nothing
 from collgs_async.client import Client
 from collgs_async.errors import CollgsError, ConfigError
+from collgs_async.mirror.hooks import ArchiveHooks
 from collgs_async.models.report import Report
+from collgs_async.reporting.run_report import bare_message, summary_entry
 from collgs_async.reporting.summary import missing_lines, summary_lines
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
     from collgs_async.cli.console import ConsoleHandler
     from collgs_async.config.settings import Config
+    from collgs_async.mirror.hooks import EndHook
     from collgs_async.reporting.colour import Colour
     from collgs_async.selection.plan import Plan
 
@@ -27,8 +30,10 @@ __all__ = ["download"]
 log = logging.getLogger("collgs_async")
 
 
-async def download(config: Config, args: Namespace, console: ConsoleHandler, plan: Plan | None = None) -> int:
-    """Download all matching products, or those of a plan."""
+async def download(
+    config: Config, args: Namespace, console: ConsoleHandler, plan: Plan | None = None, *, end: EndHook
+) -> int:
+    """Download all matching products, or those of a plan; `end` gets the summary for the command of ``--on-end``."""
     _check_listing_flags(args)
     if plan is not None:
         plan = plan.with_wish(config.parts.wish)
@@ -36,6 +41,13 @@ async def download(config: Config, args: Namespace, console: ConsoleHandler, pla
         from collgs_async.cli.commands.search import search
 
         return await search(config, args, plan)
+    async with ArchiveHooks(config.keep.on_archive) as hooks:
+        return await _download(config, args, console, plan, hooks, end)
+
+
+async def _download(
+    config: Config, args: Namespace, console: ConsoleHandler, plan: Plan | None, hooks: ArchiveHooks, end: EndHook
+) -> int:
     failure: CollgsError | None = None
     interrupted = False
     nothing: list[str] = []
@@ -44,9 +56,9 @@ async def download(config: Config, args: Namespace, console: ConsoleHandler, pla
         try:
             async with client:
                 if plan is None:
-                    nothing = await _download_all(client, args)
+                    nothing = await _download_all(client, args, hooks)
                 else:
-                    await client.download_plan(plan, report=args.report)
+                    await client.download_plan(plan, report=args.report, on_outcome=hooks.add)
         except ConfigError:
             raise
         except CollgsError as error:
@@ -56,8 +68,10 @@ async def download(config: Config, args: Namespace, console: ConsoleHandler, pla
             raise
         finally:
             display.close()  # what follows comes after the bars
+            end.summary = {**summary_entry(client.report), "output": str(config.output_directory.absolute())}
             if failure is not None:
                 log.error("%s", failure)
+                end.summary["error"] = bare_message(failure)
             if interrupted or client.report != Report():
                 _log_summary(client.report, config, nothing, interrupted=interrupted)
     return 1 if failure is not None else _exit_code(client.report)
@@ -85,10 +99,10 @@ def _log_summary(report: Report, config: Config, nothing: list[str], *, interrup
         log.log(logging.ERROR if line in untold else logging.INFO, "%s", line)
 
 
-async def _download_all(client: Client, args: Namespace) -> list[str]:
+async def _download_all(client: Client, args: Namespace, hooks: ArchiveHooks) -> list[str]:
     """Download all that the search finds; return what to say if that is nothing."""
     selected = client.search()
-    report = await client.download_all(selected, report=args.report)
+    report = await client.download_all(selected, report=args.report, on_outcome=hooks.add)
     if report.found or report.missing or report.search_error or report.limit:
         return []
     return await describe_nothing(client, report.left_out, selected.area.box if selected.area else None)
