@@ -64,6 +64,13 @@ CREATE TABLE span(
     watch INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
     total INTEGER, surplus INTEGER, listed INTEGER, settled INTEGER,
     PRIMARY KEY(watch, first, last)) WITHOUT ROWID;
+CREATE TABLE listed(
+    watch INTEGER NOT NULL, product INTEGER NOT NULL,  -- which watch has listed which product
+    PRIMARY KEY(watch, product)) WITHOUT ROWID;
+CREATE TABLE tally(
+    watch INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
+    surplus INTEGER,       -- what the catalogue counts in a year beyond what its parts have
+    PRIMARY KEY(watch, first, last)) WITHOUT ROWID;
 CREATE TABLE spool(
     name TEXT PRIMARY KEY, -- a file of outcomes of another run
     taken INTEGER NOT NULL,  -- bytes of it that are in the ledger

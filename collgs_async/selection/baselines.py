@@ -20,12 +20,13 @@ from collgs_async.selection.filters import Excluded, closing_iter
 from collgs_async.selection.overlap import overlap_fraction
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator
+    from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 
     from collgs_async.models.product import Product
+    from collgs_async.models.sentinel import Name
     from collgs_async.selection.filters import OnExcluded, Products
 
-__all__ = ["latest_baseline"]
+__all__ = ["latest_baseline", "newest_editions"]
 
 log = logging.getLogger("collgs_async")
 
@@ -91,6 +92,10 @@ class _Candidate:
     edition: tuple[int, ...]
     produced: datetime
 
+    @classmethod
+    def of(cls, product: Product, name: Name) -> _Candidate:
+        return cls(product, name.edition or (), name.produced or _LONG_AGO)
+
     @property
     def newness(self) -> tuple[tuple[int, ...], datetime, str]:
         return self.edition, self.produced, self.product.identifier
@@ -130,7 +135,7 @@ class _Window:
             return
         self._clock = sensing_time(product, name) or self._clock
         scene = self._scenes.setdefault(name.acquisition, _Scene(name.acquisition, self._clock))
-        scene.candidates.append(_Candidate(product, name.edition, name.produced or _LONG_AGO))
+        scene.candidates.append(_Candidate.of(product, name))
         self._held += 1
         while self._scenes and (self._held > self._most_held or self._has_passed(next(iter(self._scenes.values())))):
             yield from self._flush_oldest()
@@ -167,14 +172,11 @@ class _Window:
                 "%s has a newer baseline than a product of the same scene that was chosen before",
                 newest.product.identifier,
             )
-        chosen = [newest]
-        for candidate in others:
-            if why := _why_not(candidate, chosen):
-                kind = "older baseline" if candidate.edition < newest.edition else "older version"
-                self._on_excluded(Excluded(candidate.product, why, kind))
+        for candidate, excluded in _decided(newest, others):
+            if excluded is None:
+                yield candidate.product
             else:
-                chosen.append(candidate)
-        yield from (candidate.product for candidate in chosen)
+                self._on_excluded(excluded)
 
     def _remember(self, acquisition: str, edition: tuple[int, ...]) -> tuple[int, ...] | None:
         """Record the edition chosen for an acquisition; return the one chosen before, if any."""
@@ -183,6 +185,31 @@ class _Window:
         if before is None or before < edition:
             self._decided[key] = self._editions.setdefault(edition, edition)
         return before
+
+
+def newest_editions(products: Iterable[Product]) -> list[tuple[Product, Excluded | None]]:
+    """Return the products of one acquisition, and why each is excluded; None: it is of the newest baseline.
+
+    Products without a baseline in their name are left out.
+    """
+    named = ((product, recognise(product.identifier)) for product in products)
+    candidates = [_Candidate.of(product, name) for product, name in named if name and name.edition is not None]
+    if not candidates:
+        return []
+    newest, *others = sorted(candidates, key=lambda candidate: candidate.newness, reverse=True)
+    return [(candidate.product, excluded) for candidate, excluded in _decided(newest, others)]
+
+
+def _decided(newest: _Candidate, others: Sequence[_Candidate]) -> Iterator[tuple[_Candidate, Excluded | None]]:
+    """Yield candidates, and why each is excluded; those that are chosen come last."""
+    chosen = [newest]
+    for candidate in others:
+        if why := _why_not(candidate, chosen):
+            kind = "older baseline" if candidate.edition < newest.edition else "older version"
+            yield candidate, Excluded(candidate.product, why, kind)
+        else:
+            chosen.append(candidate)
+    yield from ((candidate, None) for candidate in chosen)
 
 
 def _why_not(candidate: _Candidate, chosen: list[_Candidate]) -> str | None:

@@ -8,7 +8,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from collgs_async.errors import ConciseErrors
 from collgs_async.models.criteria import Criteria
@@ -28,22 +28,34 @@ if TYPE_CHECKING:
     from collgs_async.models.query import Query
     from collgs_async.selection.aoi.area import Area
 
-__all__ = ["SelectedProducts"]
+    _Prepared: TypeAlias = tuple[Area | None, tuple[str, ...], list[tuple[Query, tuple[str, ...]]] | None]
+
+__all__ = ["SearchRun", "SelectedProducts"]
 
 log = logging.getLogger("collgs_async")
 
 
-class _Search(Protocol):
+class SearchRun(Protocol):
     """The part of `Search` that is used here."""
 
-    total: int | None
-    pages: int
-    honoured: frozenset[str]
+    @property
+    def total(self) -> int | None:
+        """The catalogue's count; None while it is unknown."""
 
     @property
-    def expected(self) -> int | None: ...
+    def pages(self) -> int:
+        """The number of result pages read."""
 
-    def __aiter__(self) -> AsyncGenerator[Product, None]: ...
+    @property
+    def honoured(self) -> frozenset[str]:
+        """The parameters that the catalogue reports as applied."""
+
+    @property
+    def expected(self) -> int | None:
+        """The most products that it yields; None while that is unknown."""
+
+    def __aiter__(self) -> AsyncGenerator[Product, None]:
+        """Yield each product."""
 
 
 class SelectedProducts:
@@ -64,6 +76,8 @@ class SelectedProducts:
         The search address, for the length of URLs.
     on_excluded
         Called with each excluded product; None: not reported.
+    prepared
+        Area, identifiers and queries, which then need not be read; see `during`.
 
     Attributes
     ----------
@@ -81,23 +95,23 @@ class SelectedProducts:
 
     def __init__(
         self,
-        search: Callable[[Query], _Search],
+        search: Callable[[Query], SearchRun],
         query: Query,
         selection: Selection,
         base_url: str,
         *,
         on_excluded: Callable[[Excluded], None] | None = None,
+        prepared: _Prepared | None = None,
     ) -> None:
         self._search = search
         self._count = query.count
         self._selection = selection
         self._on_excluded = on_excluded
-        self._identifiers: tuple[str, ...] = ()
         self._query = replace(query, count=None) if selection.is_selective else query
         self._base_url = base_url
-        self._asked: list[tuple[Query, tuple[str, ...]]] | None = None
-        self.area: Area | None = None
-        self._searches: list[_Search] = []
+        self._is_part = prepared is not None
+        self.area, self._identifiers, self._asked = prepared or (None, (), None)
+        self._searches: list[SearchRun] = []
         self.excluded: Counter[str] = Counter()
         self.missing: list[str] = []
         self.yielded = 0
@@ -115,7 +129,31 @@ class SelectedProducts:
         if self._asked is None:
             self.area, self._identifiers, self._asked = await in_background(self._prepare)
 
-    def _prepare(self) -> tuple[Area | None, tuple[str, ...], list[tuple[Query, tuple[str, ...]]]]:
+    def during(
+        self, times: Mapping[str, str], *, on_excluded: Callable[[Excluded], None] | None = None
+    ) -> SelectedProducts:
+        """Return the same selection of a part of the time, which can be iterated by itself; `prepare` comes before.
+
+        Parameters
+        ----------
+        times
+            The search parameters ``timeStart`` and ``timeEnd``, and others that narrow the search.
+        on_excluded
+            Called with each excluded product; None: not reported.
+        """
+        asked = [
+            (replace(query, parameters={**query.parameters, **times}), batch) for query, batch in self._asked or ()
+        ]
+        return SelectedProducts(
+            self._search,
+            self._query,
+            self._selection,
+            self._base_url,
+            on_excluded=on_excluded,
+            prepared=(self.area, self._identifiers, asked),
+        )
+
+    def _prepare(self) -> _Prepared:
         ids, aoi = self._selection.ids, self._selection.aoi
         identifiers = () if ids is None else read_identifiers(ids)
         area = None if aoi is None else _area(aoi)
@@ -173,7 +211,8 @@ class SelectedProducts:
         """
         with ConciseErrors():
             await self.prepare()
-            self._log_query()
+            if not self._is_part:
+                self._log_query()
             async with aclosing(self._stages()) as products:
                 while self._count is None or self.yielded < self._count:
                     try:
@@ -283,7 +322,7 @@ async def _followed_by(
         yield product
 
 
-def _with_queried_direction(product: Product, query: Query, search: _Search) -> Product:
+def _with_queried_direction(product: Product, query: Query, search: SearchRun) -> Product:
     """Fill in the orbit direction from the query where the catalogue applied it but its entries lack it."""
     asked = query.parameters.get("orbitDirection", "")
     if product.orbit_direction or "," in asked or "orbitDirection" not in search.honoured:

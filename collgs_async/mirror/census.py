@@ -1,0 +1,383 @@
+"""Compare what a catalogue lists with the ledger, span by span of sensing time.
+
+No date is trusted as a mark up to which all is known: products come late, with any date, and go. What fits into the
+requests of one run is listed completely, each time. Beyond that the newest spans, those in doubt and those whose counts
+differ come first, then all others in turn, so that each is listed once in a cycle.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+from collgs_async.errors import CatalogueError
+from collgs_async.ledger import listing_records as records
+from collgs_async.ledger import span_records
+from collgs_async.ledger.span_records import SpanRecord
+from collgs_async.mirror import spans as plan
+from collgs_async.mirror.absence import PATIENCE, Loss, lost_too_much
+from collgs_async.mirror.editions import choose_newest
+from collgs_async.mirror.listing import written
+from collgs_async.mirror.spans import DAY, WHOLE, Span, pages_of
+
+if TYPE_CHECKING:
+    from array import array
+    from collections.abc import Iterable, Sequence
+    from sqlite3 import Connection
+
+    from collgs_async.ledger.ledger import Ledger
+    from collgs_async.ledger.span_records import WatchRecord
+    from collgs_async.mirror.listing import Lister, Listing
+
+__all__ = ["Census", "CensusLimits", "CensusReport"]
+
+log = logging.getLogger("collgs_async")
+
+_UNLIMITED: Final = 10**9
+"""Pages."""
+
+TOO_LARGE: Final = 40
+"""Pages of one span beyond which it is cut before it is listed, so that an interrupted listing wastes little."""
+
+REACH: Final = DAY
+"""The longest sensing that is considered where products are counted, in milliseconds."""
+
+LATE: Final = 3 * DAY
+"""How long before the last census a product may have been made that was not listed then."""
+
+DATED: Final = 0.99
+"""Share of entries with a date of creation from which the catalogue is asked by it."""
+
+
+@dataclass(frozen=True, slots=True)
+class CensusLimits:
+    """How much is asked in one run.
+
+    Attributes
+    ----------
+    requests
+        Most pages of results that are requested; a listing that is begun may take a few more.
+    overlap
+        How far back spans are listed in each run, in milliseconds.
+    """
+
+    requests: int
+    overlap: int = 30 * DAY
+
+
+@dataclass(slots=True)
+class CensusReport:
+    """What a census has found.
+
+    Attributes
+    ----------
+    loss
+        What the complete listings should have had and did not have.
+    gone
+        Names of the products that are taken for gone from now on.
+    aged
+        The number of products that a rolling mirror has left behind.
+    refused
+        The loss that is not believed; then nothing was marked as absent where it was found. None: all was believed.
+    unread
+        The number of spans that were never read to their end.
+    oldest
+        When the span was listed whose listing is oldest, in milliseconds; None while there are unread ones.
+    whole
+        Whether everything was listed in this run.
+    error
+        Why the census ended early; None: it did not.
+    """
+
+    loss: Loss = field(default_factory=Loss)
+    gone: list[str] = field(default_factory=list)
+    aged: int = 0
+    refused: Loss | None = None
+    unread: int = 0
+    oldest: int | None = None
+    whole: bool = False
+    error: CatalogueError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Doubt:
+    """A span that was read to its end, but lacks products that it had."""
+
+    span: Span
+    absent: array[int]
+    loss: Loss
+
+
+class Census:
+    """One census of a watch; `take` is called once.
+
+    Parameters
+    ----------
+    lister
+        Lists spans of the watch.
+    collection
+        The collection that is asked for.
+    now
+        The time in milliseconds, later than that of any run before.
+    believe
+        Whether a catalogue that has lost too much is believed.
+    rolling
+        Whether the begin of the time asked for moves on, so that products leave by age.
+
+    Attributes
+    ----------
+    report
+        What was found so far.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        lister: Lister,
+        watch: WatchRecord,
+        collection: str,
+        *,
+        limits: CensusLimits,
+        now: int,
+        believe: bool = False,
+        rolling: bool = False,
+    ) -> None:
+        self._ledger = ledger
+        self._lister = lister
+        self._watch = watch.id
+        self._collection = collection
+        self._limits = limits
+        self._now = now
+        self._believe = believe
+        self._rolling = rolling
+        self._spans: list[Span] = []
+        self._doubts: list[_Doubt] = []
+        self._had = 0
+        self.report = CensusReport()
+
+    async def take(self) -> list[int]:
+        """List what is to be listed, and mark what is absent.
+
+        Returns
+        -------
+        list
+            The numbers of products that are wanted again, since a newer edition has gone.
+        """
+        again: list[int] = []
+        if self._rolling:
+            before = self._lister.bounds.first
+            self.report.aged = await self._ledger.run(records.mark_aged, self._watch, before)
+        rows = await self._ledger.run(span_records.read_spans, self._watch)
+        self._spans = plan.clipped([Span(*row) for row in rows], self._lister.bounds)
+        try:
+            await self._list_all()
+        except CatalogueError as error:
+            self.report.error = error  # and nothing is marked: a catalogue in trouble is not believed
+            await self._set_listed(doubt.span for doubt in self._doubts)
+        else:
+            again = await self._mark()
+        settled = [span.settled for span in self._spans]
+        self.report.unread = settled.count(None)
+        self.report.oldest = min((moment for moment in settled if moment is not None), default=None)
+        return again
+
+    @property
+    def _left(self) -> int:
+        return self._limits.requests - self._lister.requests
+
+    # -------------------------------------------------------------------------------------------------- the order
+
+    async def _list_all(self) -> None:
+        known = plan.joined(self._spans).total
+        if known is None:
+            known = await self._ledger.run(span_records.members, self._watch)
+        is_divided = len(self._spans) > 1 and any(span.settled is None for span in self._spans)
+        fits = not is_divided and pages_of(known, self._lister.page) <= self._left
+        if (fits or not self._lister.is_divisible) and await self._list_whole():
+            return
+        if len(self._spans) == 1:
+            await self._divide()
+        await self._list_parts()
+
+    async def _list_whole(self) -> bool:
+        """List everything at once; return whether that is the end of the census."""
+        listing = await self._lister.list(WHOLE, self._left if self._lister.is_divisible else _UNLIMITED)
+        if listing.is_complete:
+            self.report.whole = True
+            await self._settle(listing)
+        return listing.is_complete
+
+    async def _divide(self) -> None:
+        """Divide the time axis for the first time: where products are, as far as they are known, else by years."""
+        (span,) = self._spans
+        if span.settled is None:
+            await self._replace(span, plan.first_division(self._now, self._lister.bounds))
+        else:
+            await self._replace(span, plan.cut(span, await self._starts(span), self._lister.page))
+
+    async def _list_parts(self) -> None:
+        """List what the requests suffice for, in order of importance."""
+        before = max((span.listed for span in self._spans if span.listed is not None), default=None)
+        doubtful = await self._ledger.run(span_records.doubtful, self._watch, self._collection, self._now - PATIENCE)
+        in_doubt = {span for span in self._spans if any(map(span.holds, doubtful))} if doubtful else set()
+        for spans in plan.urgent(self._spans, self._now, self._limits.overlap, in_doubt):
+            await self._list_some(spans)
+        if all(span.settled is not None for span in self._spans):
+            await self._compare_counts()
+            await self._list_created(before)
+        while spans := plan.by_age(self._spans, self._now, self._left, self._lister.page):
+            await self._list_some(spans)
+
+    async def _list_some(self, spans: Sequence[Span]) -> None:
+        for span in plan.merged(spans, self._lister.page):
+            if self._left <= 0 or not await self._list_span(span):
+                return
+
+    async def _list_span(self, span: Span) -> bool:
+        """List a span, in halves where it is too large; return False where the requests do not suffice."""
+        waiting = [span]
+        largest = max(1, min(TOO_LARGE, self._limits.requests // 2))
+        while waiting:
+            if self._left <= 0:
+                return False
+            span = waiting.pop()
+            can_cut = len(plan.halves(span, [], self._lister.bounds, counted=True)) > 1
+            most = min(largest, self._left) if can_cut else _UNLIMITED
+            listing = await self._lister.list(span, most)
+            if listing.is_complete:
+                await self._settle(listing)
+                continue
+            counted = listing.total is not None
+            needed = pages_of(listing.total, self._lister.page) if counted else listing.pages
+            if needed <= largest:  # it is not too large, but for what is left
+                await self._set_listed([span])
+                return False
+            parts = plan.halves(span, await self._starts(span), self._lister.bounds, counted=counted)
+            await self._replace(span, parts)
+            waiting += parts
+        return True
+
+    async def _compare_counts(self) -> None:
+        """List the spans in which the catalogue counts more or fewer products than are known."""
+        tallies = await self._ledger.run(span_records.tallies, self._watch)
+        for run in plan.years(self._spans, self._now):
+            year = plan.joined(run)
+            if all(span.listed == self._now for span in run):
+                continue
+            if self._left <= 0 or (total := await self._lister.count(year)) is None:
+                return
+            if await self._difference(year, total) == tallies.get((year.first, year.last), 0):
+                continue
+            await self._narrow(run)
+            if self._left > 0:  # its parts agree now, so the rest is how this catalogue counts
+                rest = await self._difference(year, total)
+                await self._ledger.run(span_records.set_tally, self._watch, year.first, year.last, rest)
+
+    async def _difference(self, span: Span, total: int) -> int:
+        """Return how many more products the catalogue counts than are known."""
+        inside = span.within(self._lister.bounds)
+        known = await self._ledger.run(
+            span_records.count_within, self._watch, self._collection, inside.first, inside.last, REACH
+        )
+        surplus = sum(one.surplus for one in self._spans if span.first <= one.first and one.last <= span.last)
+        return total - known - surplus
+
+    async def _narrow(self, run: Sequence[Span]) -> None:
+        """List those among neighbouring spans whose count differs."""
+        if len(run) == 1 or pages_of(plan.joined(run).total, self._lister.page) <= 2:  # no more than two counts
+            await self._list_some(run)
+            return
+        for part in (run[len(run) // 2 :], run[: len(run) // 2]):
+            whole = plan.joined(part)
+            if self._left > 0 and not all(span.listed == self._now for span in part):
+                total = await self._lister.count(whole)
+                if total is not None and await self._difference(whole, total) != 0:
+                    await self._narrow(part)
+
+    async def _list_created(self, before: int | None) -> None:
+        """List what was made since the last census, where the catalogue dates its products and goes by that."""
+        if before is None or self._left <= 0 or self._lister.asks_for("creationDate"):
+            return
+        if await self._ledger.run(span_records.share_dated, self._collection) >= DATED:
+            await self._lister.list(WHOLE, self._left, also=("creationDate", f"[{written(before - LATE)},"))
+
+    # --------------------------------------------------------------------------------------------------- the marks
+
+    async def _settle(self, listing: Listing) -> None:
+        """Write down that a span was read to its end; where products are absent, the end of the census decides."""
+        span = replace(listing.span, total=listing.total)
+        had, absent, successors = await self._ledger.run(
+            _compare, self._watch, self._collection, span, listing.ids, self._now
+        )
+        self._had += had
+        if absent:
+            self._doubts.append(_Doubt(span, absent, Loss(had, len(absent), successors)))
+            await self._set_listed([span])
+        else:
+            await self._store(span)
+
+    async def _mark(self) -> list[int]:
+        """Mark what is absent, unless it is too much to be believed."""
+        total = Loss(self._had, 0)
+        for doubt in self._doubts:
+            total += replace(doubt.loss, had=0)
+        self.report.loss = total
+        refused = [one.loss for one in self._doubts if lost_too_much(one.loss, everything=one.span.is_whole)]
+        if lost_too_much(total, everything=False):
+            refused.append(total)
+        if refused and not self._believe:
+            self.report.refused = refused[-1]
+            return []
+        again: list[int] = []
+        for doubt in self._doubts:
+            gone, wanted = await self._ledger.run(_mark, self._watch, doubt.absent, self._now)
+            self.report.gone += gone
+            again += wanted
+            await self._store(doubt.span)
+        return again
+
+    async def _store(self, span: Span) -> None:
+        """Write down that a span was read to its end, cut for the next run, unless everything is listed each time."""
+        inside = span.within(self._lister.bounds)
+        known = await self._ledger.run(
+            span_records.count_within, self._watch, self._collection, inside.first, inside.last, REACH
+        )
+        surplus = 0 if span.total is None else span.total - known
+        settled = replace(span, surplus=surplus, listed=self._now, settled=self._now)
+        starts = await self._starts(span)
+        if span.is_whole:
+            await self._replace(span, [replace(settled, total=len(starts))])
+        else:
+            await self._replace(span, plan.cut(settled, starts, self._lister.page))
+
+    async def _set_listed(self, spans: Iterable[Span]) -> None:
+        """Write down that spans were asked for, and keep the age of their last complete listing."""
+        for span in spans:
+            inner = [one for one in self._spans if span.first <= one.first and one.last <= span.last]
+            await self._replace(span, [replace(one, listed=self._now) for one in inner])
+
+    async def _starts(self, span: Span) -> Sequence[int]:
+        return await self._ledger.run(span_records.starts_within, self._watch, self._collection, span.first, span.last)
+
+    async def _replace(self, span: Span, parts: Sequence[Span]) -> None:
+        """Replace the spans within a span."""
+        rows = [SpanRecord(one.first, one.last, one.total, one.surplus, one.listed, one.settled) for one in parts]
+        await self._ledger.run(span_records.replace_spans, self._watch, span.first, span.last, rows)
+        others = [one for one in self._spans if one.last <= span.first or one.first >= span.last]
+        self._spans = sorted([*others, *parts], key=lambda one: one.first)
+
+
+def _compare(
+    connection: Connection, watch: int, collection: str, span: Span, ids: Sequence[int], now: int
+) -> tuple[int, array[int], int]:
+    """Return how many products a complete listing should have had, which it did not, and how many have a successor."""
+    records.set_seen(connection, ids, now)
+    had, absent = records.missing_from(connection, watch, collection, span.first, span.last, ids, whole=span.is_whole)
+    return had, absent, records.replaced(connection, watch, absent)
+
+
+def _mark(connection: Connection, watch: int, absent: Sequence[int], now: int) -> tuple[list[str], list[int]]:
+    """Mark products as absent; return the names of those that are gone, and the numbers of those wanted again."""
+    gone = records.mark_absent(connection, absent, now, PATIENCE)
+    return gone, choose_newest(connection, watch, records.acquisitions(connection, absent))

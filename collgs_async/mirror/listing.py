@@ -1,0 +1,272 @@
+"""List one span of a watch, and write down what the catalogue lists there."""
+
+from __future__ import annotations
+
+from array import array
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+from collgs_async.ledger.listing_records import Listed, Recorded, record_listed
+from collgs_async.ledger.times import from_ms, to_ms
+from collgs_async.mirror.editions import exclude_older
+from collgs_async.mirror.spans import OPEN, WHOLE, Span, pages_of
+from collgs_async.models.product import read_time
+from collgs_async.selection.search import SelectedProducts
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+    from sqlite3 import Connection
+
+    from collgs_async.config.settings import Selection
+    from collgs_async.ledger.ledger import Ledger
+    from collgs_async.ledger.span_records import WatchRecord
+    from collgs_async.models.product import Product
+    from collgs_async.models.query import Query
+    from collgs_async.selection.filters import Excluded
+    from collgs_async.selection.search import SearchRun
+
+__all__ = ["Lister", "Listing", "written"]
+
+BATCH: Final = 100
+"""Products that are written down in one transaction."""
+
+
+@dataclass(slots=True)
+class Listing:
+    """One listing of a span.
+
+    Attributes
+    ----------
+    most_pages
+        It is given up once it is known to take more requests.
+    needs
+        A search parameter without which it is worth nothing; None: none.
+    ids
+        The products that it had, by their numbers in the ledger.
+    total
+        The catalogue's count; None: it has none.
+    pages
+        Requests that it took.
+    is_complete
+        Whether it was read to its end.
+    """
+
+    span: Span
+    most_pages: int
+    needs: str | None = None
+    ids: array[int] = field(default_factory=lambda: array("q"))
+    total: int | None = None
+    pages: int = 0
+    is_complete: bool = False
+
+
+class _GivenUpError(Exception):
+    """Ends a listing from within the search."""
+
+
+class Lister:
+    """Lists spans of a watch, one after the other.
+
+    Parameters
+    ----------
+    search
+        Runs one query, as `Catalogue.search` does: it ends without an error only if all was read.
+    query, selection, base_url
+        As for `SelectedProducts`.
+    watch
+        What is asked, in the ledger.
+    page
+        Products of a page, as far as is known.
+    now
+        The time in milliseconds.
+    offer
+        Called with the numbers of products that are listed, wanted and not here.
+
+    Attributes
+    ----------
+    requests
+        Pages of results requested so far.
+    page
+        Products of a page, as the catalogue gives them.
+    new, returned
+        The number of products that were not known, and of those that had gone.
+    twins
+        Names that the catalogue lists for two archives.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        search: Callable[[Query], SearchRun],
+        query: Query,
+        selection: Selection,
+        base_url: str,
+        watch: WatchRecord,
+        *,
+        page: int,
+        now: int,
+        offer: Callable[[Iterable[int]], None],
+    ) -> None:
+        self._ledger = ledger
+        self._search = search
+        self._selected = SelectedProducts(self._watched, replace(query, count=None), selection, base_url)
+        self._collection, self._parameters = query.collection, query.parameters
+        self._latest = selection.latest_baseline
+        self._watch = watch
+        self._now = now
+        self._offer = offer
+        self._batch: list[Listed] = []
+        self._listing = Listing(WHOLE, 0)
+        self.bounds = Span(
+            _moment(query.parameters.get("timeStart"), -OPEN), _moment(query.parameters.get("timeEnd"), OPEN)
+        )
+        self.is_divisible = query.parameters.get("timeRelation", "intersects") == "intersects"
+        self.page = page
+        self.requests = self.new = self.returned = 0
+        self.twins: list[str] = []
+
+    async def list(self, span: Span, most_pages: int, *, also: tuple[str, str] | None = None) -> Listing:
+        """List a span, and write down what it has.
+
+        Parameters
+        ----------
+        most_pages
+            Give up once it is known to take more requests.
+        also
+            A further search parameter, with its value, that must be heeded; None: none.
+
+        Returns
+        -------
+        Listing
+            Also one that was given up, and so is not complete.
+
+        Raises
+        ------
+        CatalogueError
+            A request failed; what came before is written down.
+        """
+        await self._selected.prepare()
+        self._listing = listing = Listing(span, most_pages, None if also is None else also[0])
+        part = self._selected.during(self._times(span) | dict([also] if also else []), on_excluded=self._exclude)
+        try:
+            async with aclosing(aiter(part)) as products:
+                async for product in products:
+                    self._batch.append(Listed(product, None))
+            listing.is_complete = True
+        except _GivenUpError:
+            pass
+        finally:
+            listing.pages, listing.total = part.pages, part.total
+            self.requests += part.pages
+            self._learn_page(listing)
+            await self._write()
+        return listing
+
+    def asks_for(self, name: str) -> bool:
+        """Whether the query itself has a search parameter."""
+        return name in self._parameters
+
+    async def count(self, span: Span) -> int | None:
+        """Return how many products a catalogue counts in a span, by one request; None where it does not count."""
+        await self._selected.prepare()
+        query = self._selected.queries[0]
+        search = self._search(replace(query, parameters={**query.parameters, **self._times(span)}, count=1))
+        try:
+            async with aclosing(aiter(search)) as products:
+                async for _ in products:
+                    break
+        finally:
+            self.requests += search.pages
+        return search.total
+
+    def _watched(self, query: Query) -> _WatchedSearch:
+        needs = self._listing.needs
+        if needs is not None:  # it is checked on the first page, so no warning is needed
+            query = replace(query, also_local=query.also_local | {needs})
+        return _WatchedSearch(self._search(query), self._check)
+
+    async def _check(self, search: SearchRun) -> None:
+        """Give a listing up that is too long, and write down what has come, before the next product is taken."""
+        listing = self._listing
+        if listing.needs is not None and listing.needs not in search.honoured:
+            raise _GivenUpError
+        if search.pages > listing.most_pages or pages_of(search.total, self.page) > listing.most_pages:
+            raise _GivenUpError
+        if len(self._batch) >= BATCH:
+            await self._write()
+
+    def _exclude(self, excluded: Excluded) -> None:
+        self._batch.append(Listed(excluded.product, excluded.kind))
+
+    async def _write(self) -> None:
+        batch, self._batch = self._batch, []
+        if not batch:
+            return
+        self.twins += [one.product.identifier for one in batch if one.product.is_twin]
+        found = await self._ledger.run(_record, self._watch.id, self._collection, batch, self._now, latest=self._latest)
+        self._listing.ids.extend(found.ids)
+        self.new += len(found.new)
+        self.returned += len(found.returned)
+        self._offer(found.missing)
+
+    def _times(self, span: Span) -> dict[str, str]:
+        """Return the search parameters of a span, within the times that the watch asks for."""
+        inside = span.within(self.bounds)
+        ends = {"timeStart": inside.first, "timeEnd": inside.last}
+        return {name: written(moment) for name, moment in ends.items() if abs(moment) < OPEN}
+
+    def _learn_page(self, listing: Listing) -> None:
+        """Note how many products a page has, where it is fewer than were asked for."""
+        if listing.pages > 1 and listing.is_complete:
+            self.page = max(2, min(self.page, -(-len(listing.ids) // listing.pages) + 1))
+
+
+class _WatchedSearch:
+    """A search that calls a function before each product."""
+
+    def __init__(self, search: SearchRun, check: Callable[[SearchRun], Awaitable[None]]) -> None:
+        self._search = search
+        self._check = check
+
+    @property
+    def total(self) -> int | None:
+        return self._search.total
+
+    @property
+    def pages(self) -> int:
+        return self._search.pages
+
+    @property
+    def honoured(self) -> frozenset[str]:
+        return self._search.honoured
+
+    @property
+    def expected(self) -> int | None:
+        return self._search.expected
+
+    async def __aiter__(self) -> AsyncGenerator[Product, None]:
+        async with aclosing(aiter(self._search)) as products:
+            async for product in products:
+                await self._check(self._search)
+                yield product
+
+
+def _record(
+    connection: Connection, watch: int, collection: str, batch: Sequence[Listed], now: int, *, latest: bool
+) -> Recorded:
+    found = record_listed(connection, watch, collection, batch, now)
+    if latest:
+        exclude_older(connection, watch, found.changed)
+    return found
+
+
+def written(moment: int) -> str:
+    """Return a time in milliseconds as a catalogue is asked for it."""
+    date = from_ms(moment)
+    return "" if date is None else date.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+
+
+def _moment(text: str | None, default: int) -> int:
+    moment = to_ms(read_time(text))
+    return default if moment is None else moment
