@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from collgs_async.catalogue.catalogue import Catalogue
 from collgs_async.config.settings import Config
 from collgs_async.errors import ConciseErrors
+from collgs_async.ledger.hand_in import hand_in
 from collgs_async.models.query import Query
 from collgs_async.models.report import Report
 from collgs_async.reporting.products import SearchResults
@@ -163,8 +164,10 @@ class Client(StoreClient):
             As for `download_all`.
         """
         downloader = await self._open_downloader()
-        with ConciseErrors(), self._progress:
-            return await downloader.download(product)
+        async with hand_in(self._config, "download") as note:
+            with ConciseErrors(), self._progress:
+                note(outcome := await downloader.download(product))
+        return outcome
 
     async def repair(self, archive: Path, damaged: Iterable[tuple[int, int]] = ()) -> Outcome:
         """Repair an archive on disk: find it in the catalogue, and fetch its damaged parts again.
@@ -188,8 +191,11 @@ class Client(StoreClient):
 
         collection, search = self._config.needed_query().collection, self.catalogue.search
         downloader = await self._open_downloader()
-        with ConciseErrors(), self._progress:
-            return await repair_named(archive, damaged, collection=collection, search=search, downloader=downloader)
+        how: dict[str, Any] = {"collection": collection, "search": search, "downloader": downloader}
+        async with hand_in(self._config, "repair") as note:
+            with ConciseErrors(), self._progress:
+                note(outcome := await repair_named(archive, damaged, **how))
+        return outcome
 
     async def repair_members(self, folder: Path, damaged: Iterable[str]) -> Outcome:
         """Repair a folder with members of an archive: find its product in the catalogue, and fetch members again.
@@ -212,8 +218,11 @@ class Client(StoreClient):
 
         collection, search = self._config.needed_query().collection, self.catalogue.search
         downloader, names = await self._open_downloader(), frozenset(damaged)
-        with ConciseErrors(), self._progress:
-            return await repair_tree(folder, names, collection=collection, search=search, downloader=downloader)
+        how: dict[str, Any] = {"collection": collection, "search": search, "downloader": downloader}
+        async with hand_in(self._config, "repair") as note:
+            with ConciseErrors(), self._progress:
+                note(outcome := await repair_tree(folder, names, **how))
+        return outcome
 
     async def download_all(
         self,
@@ -312,12 +321,19 @@ class Client(StoreClient):
         wish: Wish | None = None,
     ) -> Report:
         options, progress, timing = self._config.download_options, self._progress, self._session.timing
-        run = Run(await self._open_downloader(), progress.listener, options, timing=timing, on_outcome=on_outcome)
-        try:
-            with ConciseErrors(), progress:
-                await run.download(products, None if report is None else Path(report), wish=wish)
-        finally:
-            self.report = run.report
+        async with hand_in(self._config, "download") as note:
+
+            def tell(outcome: Outcome) -> None:
+                note(outcome)
+                if on_outcome is not None:
+                    on_outcome(outcome)
+
+            run = Run(await self._open_downloader(), progress.listener, options, timing=timing, on_outcome=tell)
+            try:
+                with ConciseErrors(), progress:
+                    await run.download(products, None if report is None else Path(report), wish=wish)
+            finally:
+                self.report = run.report
         return self.report
 
 

@@ -15,7 +15,10 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["forget_secret", "keep_secret", "redacted"]
+__all__ = ["USERINFO", "forget_secret", "keep_secret", "redacted", "without_userinfo"]
+
+USERINFO: Final = re.compile(r"([a-z][a-z0-9+.-]*://)[^\s/?#]*@", re.IGNORECASE)
+"""The beginning of a URL with user information; the first group is what comes before that."""
 
 _MASK: Final = "***"
 
@@ -26,6 +29,11 @@ _ESCAPES: Final = {"\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f", **dict
 """JSON's escapes by character (RFC 8259 §7)."""
 
 _known: Counter[tuple[str, str]] = Counter()
+
+
+def without_userinfo(text: str) -> str:
+    """Remove ``user:password@`` from every URL in a text."""
+    return USERINFO.sub(r"\1", text)
 
 
 def keep_secret(secret: str, username: str = "") -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from contextlib import suppress
 from tempfile import TemporaryFile
@@ -11,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, Self
 from collgs_async.errors import ConfigError, StorageError
 from collgs_async.http.messages import json_text
 from collgs_async.models.product import ELSEWHERE, Status
+from collgs_async.models.redaction import USERINFO, without_userinfo
 from collgs_async.models.report import Report
 from collgs_async.reporting.outcomes import Outcomes
 from collgs_async.storage.atomic import STDOUT, is_stream, may_replace, unwritable_kind, write_file
@@ -36,8 +36,6 @@ __all__ = [
 ]
 
 _BEGINNING: Final = b'{"summary":'
-
-_USERINFO = re.compile(r"([a-z][a-z0-9+.-]*://)[^\s/?#]*@", re.IGNORECASE)
 
 
 class RunReportWriter:
@@ -247,10 +245,10 @@ def _error_entry(error: CollgsError | None) -> dict[str, str] | None:
 
 def _bare_url(url: str | None) -> str | None:
     """Remove ``user:password@``, and nothing else: what follows may contain a URL of its own."""
-    userinfo = _USERINFO.match(url or "")
+    userinfo = USERINFO.match(url or "")
     return url if url is None or userinfo is None else userinfo[1] + url[userinfo.end() :]
 
 
 def bare_message(error: CollgsError) -> str:
     """Remove ``user:password@`` from every URL in the message."""
-    return _USERINFO.sub(r"\1", str(error))
+    return without_userinfo(str(error))

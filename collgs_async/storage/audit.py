@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from collgs_async.errors import IntegrityError, ProductError, StorageError
 from collgs_async.models.text import format_bytes, format_duration, plural
@@ -21,7 +21,10 @@ from collgs_async.storage.parts_tree import SET_ASIDE
 from collgs_async.storage.verify import DamagedMembersError, Level, ManifestError, Verdict, verify_archive
 from collgs_async.storage.verify_tree import tree_size, verify_tree
 
-__all__ = ["AuditProgress", "DamagedArchive", "FolderAudit", "verify_folder"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["AuditProgress", "CheckedFile", "DamagedArchive", "FolderAudit", "verify_folder"]
 
 log = logging.getLogger("collgs_async")
 
@@ -139,15 +142,33 @@ class AuditProgress(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _Checked:
-    """One archive, its length in bytes (0 if it is not accessible), and the result."""
+class CheckedFile:
+    """An archive, or a tree of members, that was read.
+
+    Attributes
+    ----------
+    size
+        Its length in bytes before it was read, or that of all files of a tree; None if it was not accessible.
+    mtime
+        When it was last changed, before it was read: nanoseconds since 1970 UTC; None for a tree.
+    found
+        The verdict, or why it is damaged.
+    """
 
     path: Path
-    size: int
+    size: int | None
+    mtime: int | None
     found: Verdict | ProductError
 
 
-async def verify_folder(folder: Path, level: Level, progress: AuditProgress, *, manifest: bool = False) -> FolderAudit:
+async def verify_folder(
+    folder: Path,
+    level: Level,
+    progress: AuditProgress,
+    *,
+    manifest: bool = False,
+    on_checked: Callable[[CheckedFile], None] | None = None,
+) -> FolderAudit:
     """Verify each ``*.zip`` in a folder and its subfolders, as many at once as there are processors.
 
     Each ``*.parts`` is verified as a tree of members; an archive inside it is only one of its files.
@@ -162,19 +183,28 @@ async def verify_folder(folder: Path, level: Level, progress: AuditProgress, *, 
         Receives progress events.
     manifest
         Whether members are also compared with the manifest of their product; the level must be `Level.CRC`.
+    on_checked
+        Called with each archive or tree that was read, on the event loop; None: not called.
     """
     progress.open()
     try:
-        return await _verify_folder(folder, level, progress, manifest=manifest)
+        return await _verify_folder(folder, level, progress, on_checked, manifest=manifest)
     finally:
         progress.close()
 
 
-async def _verify_folder(folder: Path, level: Level, progress: AuditProgress, *, manifest: bool) -> FolderAudit:
+async def _verify_folder(
+    folder: Path,
+    level: Level,
+    progress: AuditProgress,
+    on_checked: Callable[[CheckedFile], None] | None,
+    *,
+    manifest: bool,
+) -> FolderAudit:
     began = time.monotonic()
     paths = await asyncio.to_thread(_archives, folder)
     progress.expect(len(paths))
-    checked: list[_Checked] = []
+    checked: list[CheckedFile] = []
     waiting = iter(paths.items())
     stop = threading.Event()
     threads = os.cpu_count() or 1
@@ -183,7 +213,7 @@ async def _verify_folder(folder: Path, level: Level, progress: AuditProgress, *,
         async def work() -> None:
             in_thread = partial(asyncio.get_running_loop().run_in_executor, executor)
             for name, path in waiting:
-                size = await in_thread(_size, path)
+                size, mtime = await in_thread(_size_and_time, path)
                 progress.begin(name, size=size)
                 found = await in_thread(partial(_examine, path, level, stop, manifest=manifest))
                 if isinstance(found, Verdict):
@@ -191,7 +221,9 @@ async def _verify_folder(folder: Path, level: Level, progress: AuditProgress, *,
                 else:
                     log.error("%s: %s", path, found)
                 progress.end(name, failed=not isinstance(found, Verdict))
-                checked.append(_Checked(path, size or 0, found))
+                checked.append(one := CheckedFile(path, size, mtime, found))
+                if on_checked is not None:
+                    on_checked(one)
 
         workers = [asyncio.create_task(work()) for _ in range(threads)]
         try:
@@ -205,7 +237,7 @@ async def _verify_folder(folder: Path, level: Level, progress: AuditProgress, *,
     bad = [_bad(one.path, one.found) for one in checked if isinstance(one.found, ProductError)]
     return FolderAudit(
         checked=len(checked),
-        bytes=sum(one.size for one in checked),
+        bytes=sum(one.size or 0 for one in checked),
         seconds=time.monotonic() - began,
         bad=tuple(sorted(bad, key=lambda one: one.path)),
         unchecked=sum(verdict.unchecked for verdict in verdicts),
@@ -245,11 +277,14 @@ def _archives(folder: Path) -> dict[str, Path]:
     return {str(path.relative_to(folder)): path for path in sorted(found)}
 
 
-def _size(path: Path) -> int | None:
+def _size_and_time(path: Path) -> tuple[int | None, int | None]:
     try:
-        return tree_size(path) if _is_tree(path) else path.stat().st_size
+        if _is_tree(path):
+            return tree_size(path), None
+        status = path.stat()
     except OSError:
-        return None  # removed in the meantime, or not accessible; reading it raises the error
+        return None, None  # removed in the meantime, or not accessible; reading it raises the error
+    return status.st_size, status.st_mtime_ns
 
 
 def _examine(path: Path, level: Level, stop: threading.Event, *, manifest: bool) -> Verdict | ProductError:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from collgs_async.cli.settings import read_settings
 from collgs_async.errors import CollgsError, ConfigError, ProductError
+from collgs_async.ledger.hand_in import hand_in
 from collgs_async.models.product import EXISTS, Status
 from collgs_async.models.progress import SilentProgress
 from collgs_async.models.text import format_bytes, plural
@@ -42,14 +43,23 @@ def read_verify(args: Namespace) -> tuple[Path, Config]:
 
 async def verify(folder: Path, config: Config, args: Namespace, console: ConsoleHandler) -> int:
     """Verify all archives of a folder, several at once; list the damaged ones."""
-    with console.progress(config, args) as progress:
-        audit = await verify_folder(folder, Level(config.download_options.verify), progress, manifest=args.manifest)
+    level = Level(config.download_options.verify)
+    async with hand_in(_mirror_of(folder, config), "verify", how="manifest" if args.manifest else level) as note:
+        with console.progress(config, args) as progress:
+            audit = await verify_folder(folder, level, progress, manifest=args.manifest, on_checked=note)
     log.info("%s", audit, extra={"colour": "green" if audit.ok else "red"})
     if args.repair and args.dry_run:
         _log_repairs(audit.bad)
     elif args.repair and not audit.ok:
         return await _repair(audit.bad, config, manifest=args.manifest)
     return 0 if audit.ok else 1
+
+
+def _mirror_of(folder: Path, config: Config) -> Config:
+    """Return the settings of the output folder that a folder, or a single archive, is in; else it is one itself."""
+    if folder.absolute().is_relative_to(config.output_directory.absolute()):
+        return config
+    return replace(config, output_directory=folder if folder.is_dir() else folder.parent)
 
 
 def _log_repairs(bad: Sequence[DamagedArchive]) -> None:

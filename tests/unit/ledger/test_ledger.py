@@ -22,11 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.fixture
-def paths(tmp_path: Path) -> LedgerPaths:
-    return LedgerPaths.of(Config(output_directory=tmp_path / "mirror"))
-
-
 def add(connection: sqlite3.Connection, identifier: str, *, fails: bool = False) -> None:
     connection.execute("INSERT INTO product(identifier, state) VALUES (?, 1)", (identifier,))
     if fails:
