@@ -19,6 +19,7 @@ from collgs_async.storage.executor import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from sqlite3 import Connection
     from types import TracebackType
     from typing import Self
 
@@ -54,6 +55,8 @@ class OutcomeRecorder:
         The command, for the spool.
     ledger, run
         The ledger and the number of the run, where this process writes it; None: the spool.
+    has_hook
+        Whether ``--on-archive`` is to be told of each downloaded archive; then it is due with the same commit.
     clock
         Milliseconds UTC.
     sleep
@@ -68,11 +71,12 @@ class OutcomeRecorder:
         words: str,
         ledger: Ledger | None = None,
         run: int | None = None,
+        has_hook: bool = False,
         clock: Callable[[], int] = lambda: time.time_ns() // 10**6,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._paths, self._how = paths, how
-        self._ledger, self._run = ledger, run
+        self._ledger, self._run, self._has_hook = ledger, run, has_hook
         self._clock, self._sleep = clock, sleep
         self._spool = SpoolWriter(paths.spool, words)
         self._told: list[tuple[Outcome | CheckedFile, int]] = []
@@ -139,7 +143,7 @@ class OutcomeRecorder:
         problem: Exception | None = None
         if self._ledger is not None:
             try:
-                await self._ledger.run(_record_all, self._records, self._run, self._clock())
+                await self._ledger.run(_record_all, self._records, self._run, self._clock(), is_due=self._has_hook)
             except (LedgerError, AlreadyRunningError) as error:
                 problem = error
             else:
@@ -165,8 +169,10 @@ class OutcomeRecorder:
             log.warning("%s; the archives are not affected", said)
 
 
-def _record_all(connection: object, records: list[OutcomeRecord], run: int | None, now: int) -> None:
+def _record_all(
+    connection: Connection, records: list[OutcomeRecord], run: int | None, now: int, *, is_due: bool
+) -> None:
     from collgs_async.ledger.recording import record_outcome
 
     for record in records:
-        record_outcome(connection, record, run=run, now=now)  # type: ignore[arg-type]
+        record_outcome(connection, record, run=run, now=now, is_due=is_due)

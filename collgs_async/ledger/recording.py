@@ -29,7 +29,9 @@ _BAD: Final = "IntegrityError"
 _CHANGED_NAME: Final = re.compile(r"-[0-9a-f]{32}$")
 
 
-def record_outcome(connection: Connection, record: OutcomeRecord, *, run: int | None, now: int) -> None:
+def record_outcome(
+    connection: Connection, record: OutcomeRecord, *, run: int | None, now: int, is_due: bool = False
+) -> None:
     """Write one outcome.
 
     Parameters
@@ -38,6 +40,8 @@ def record_outcome(connection: Connection, record: OutcomeRecord, *, run: int | 
         The run that it is of; None: unknown.
     now
         Milliseconds UTC. An outcome from the future, by a wrong clock, counts as of now.
+    is_due
+        Whether ``--on-archive`` is to be told of a downloaded archive.
     """
     at = min(record.at, now)
     if record.event in (Event.CHECKED, Event.BAD):
@@ -57,6 +61,8 @@ def record_outcome(connection: Connection, record: OutcomeRecord, *, run: int | 
             pass
         case Event.DOWNLOADED:
             note_file(connection, product, record, run=run, at=at)
+            if is_due:
+                connection.execute("UPDATE file SET told = 0 WHERE product = ?", (product,))
             _note_success(connection, product, State.HELD if record.members is None else State.PART)
         case Event.CHECKED:
             if not _is_recorded(connection, product, record):

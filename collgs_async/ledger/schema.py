@@ -50,7 +50,7 @@ CREATE TABLE file(
     checked INTEGER, how TEXT, bad TEXT,
     members INTEGER,       -- NULL: the whole archive
     stac INTEGER,          -- when its STAC item was written
-    told INTEGER,          -- when --on-archive had succeeded
+    told INTEGER,          -- when --on-archive had succeeded; 0: it is due, NULL: there was none
     moving TEXT            -- the path to which it is being moved
 );
 CREATE TABLE attempt(
@@ -80,6 +80,7 @@ CREATE INDEX product_acquisition ON product(acquisition);
 CREATE INDEX product_state ON product(state, retry_at, wanted);
 CREATE INDEX product_gone ON product(gone) WHERE gone IS NOT NULL;
 CREATE INDEX file_checked ON file(checked, size);
+CREATE INDEX file_told ON file(told) WHERE told = 0;
 CREATE INDEX attempt_product ON attempt(product);
 """
 

@@ -67,6 +67,13 @@ def test_a_downloaded_archive_is_held(tables: Connection) -> None:
     assert [Event.FAILED, Event.DOWNLOADED] == events(tables)
 
 
+def test_a_hook_is_due_for_what_a_run_with_one_has_fetched(tables: Connection) -> None:
+    record_outcome(tables, FETCHED, run=1, now=2000, is_due=True)
+    assert 0 == file(tables).told
+    record_outcome(tables, replace(FETCHED, at=2000), run=1, now=2000)
+    assert file(tables).told is None
+
+
 def test_members_are_a_part_and_the_whole_replaces_them(tables: Connection) -> None:
     record(tables, replace(FETCHED, path="x.parts", size=None, mtime=None, members=3))
     assert (State.PART, 3) == (product(tables).state, file(tables).members)
