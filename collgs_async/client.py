@@ -14,6 +14,7 @@ from collgs_async.ledger.hand_in import hand_in
 from collgs_async.models.query import Query
 from collgs_async.models.report import Report
 from collgs_async.reporting.products import SearchResults
+from collgs_async.reporting.stac_recorder import stac_items
 from collgs_async.selection.planned import GivenProducts, PlannedProducts
 from collgs_async.transfer.run import Run
 from collgs_async.transfer.store_client import StoreClient
@@ -164,9 +165,11 @@ class Client(StoreClient):
             As for `download_all`.
         """
         downloader = await self._open_downloader()
-        async with hand_in(self._config, "download") as note:
+        async with hand_in(self._config, "download") as note, stac_items(self._config) as describe:
             with ConciseErrors(), self._progress:
-                note(outcome := await downloader.download(product))
+                outcome = await downloader.download(product)
+            note(outcome)
+            describe(outcome)
         return outcome
 
     async def repair(self, archive: Path, damaged: Iterable[tuple[int, int]] = ()) -> Outcome:
@@ -192,9 +195,11 @@ class Client(StoreClient):
         collection, search = self._config.needed_query().collection, self.catalogue.search
         downloader = await self._open_downloader()
         how: dict[str, Any] = {"collection": collection, "search": search, "downloader": downloader}
-        async with hand_in(self._config, "repair") as note:
+        async with hand_in(self._config, "repair") as note, stac_items(self._config) as describe:
             with ConciseErrors(), self._progress:
-                note(outcome := await repair_named(archive, damaged, **how))
+                outcome = await repair_named(archive, damaged, **how)
+            note(outcome)
+            describe(outcome)
         return outcome
 
     async def repair_members(self, folder: Path, damaged: Iterable[str]) -> Outcome:
@@ -219,9 +224,11 @@ class Client(StoreClient):
         collection, search = self._config.needed_query().collection, self.catalogue.search
         downloader, names = await self._open_downloader(), frozenset(damaged)
         how: dict[str, Any] = {"collection": collection, "search": search, "downloader": downloader}
-        async with hand_in(self._config, "repair") as note:
+        async with hand_in(self._config, "repair") as note, stac_items(self._config) as describe:
             with ConciseErrors(), self._progress:
-                note(outcome := await repair_tree(folder, names, **how))
+                outcome = await repair_tree(folder, names, **how)
+            note(outcome)
+            describe(outcome)
         return outcome
 
     async def download_all(
@@ -321,10 +328,11 @@ class Client(StoreClient):
         wish: Wish | None = None,
     ) -> Report:
         options, progress, timing = self._config.download_options, self._progress, self._session.timing
-        async with hand_in(self._config, "download") as note:
+        async with hand_in(self._config, "download") as note, stac_items(self._config) as describe:
 
             def tell(outcome: Outcome) -> None:
                 note(outcome)
+                describe(outcome)
                 if on_outcome is not None:
                     on_outcome(outcome)
 

@@ -34,4 +34,6 @@ class KeepOptions(Section):
         help="run this for each archive that has come, with its path; JSON on standard input; no shell")
     on_end: str | None = setting("--on-end", "COMMAND", COMMAND, default=None,
         help="run this at the end of the run, with COLLGS_EXIT and a summary as JSON on standard input; no shell")
+    stac: bool = setting("--stac", "", kinds.SWITCH, default=False,
+        help="write a STAC item beside each archive, with its checksum and origin, and a catalog.json in each folder")
     # fmt: on

@@ -113,6 +113,7 @@ complete -c collgs-async -n '__collgs_async_is none download' -l format -r -f -a
 complete -c collgs-async -n '__collgs_async_is none download verify' -l ledger -r -F -d 'the ledger of the archives in the output folder (default: .collgs/ledger.sqlite in that folder)'
 complete -c collgs-async -n '__collgs_async_is none download verify' -l on-archive -r -f -d 'run this for each archive that has come, with its path; JSON on standard input; no shell'
 complete -c collgs-async -n '__collgs_async_is none download verify' -l on-end -r -f -d 'run this at the end of the run, with COLLGS_EXIT and a summary as JSON on standard input; no shell'
+complete -c collgs-async -n '__collgs_async_is none download verify' -l stac -l no-stac -d 'write a STAC item beside each archive, with its checksum and origin, and a catalog.json in each folder'
 complete -c collgs-async -n '__collgs_async_is none download verify demo' -s j -l workers -r -f -d 'how many archives are fetched at the same time (default: 4)'
 complete -c collgs-async -n '__collgs_async_is none download verify demo' -l segments -r -f -d 'the most connections for one archive, when workers have nothing else to do (default: 4)'
 complete -c collgs-async -n '__collgs_async_is none download verify demo' -l chunk-size -r -f -d 'the least that is read and written at once (default: 65536)'

@@ -62,6 +62,7 @@ OTHER_VALUES = {
     "keep.layout": "{year}",
     "keep.on_archive": "notify --archive",
     "keep.on_end": "notify --end",
+    "keep.stac": "yes",
     "download_options.skip_existing": "no",
     "download_options.verify": "size",
     "download_options.workers": "9",

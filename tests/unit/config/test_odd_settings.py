@@ -119,6 +119,7 @@ NONE_IS_WRONG = {
     *(f"download_options.{name}" for name in ("skip_existing", "verify", "workers", "segments", "chunk_size")),
     *(f"connection.{name}" for name in ("timeout", "retries", "user_agent", "auth_hosts", "sign_in")),
     *(f"connection.{name}" for name in ("page_size", "outage", "staging")),
+    "keep.stac",
     *(f"parts.{name}" for name in ("bands", "resolution", "metadata_only", "members", "else_whole", "keep_part")),
     *(f"selection.{name}" for name in ("latest_baseline", "strict")),
     "parameters.parentIdentifier",

@@ -49,10 +49,12 @@ def test_an_item_of_sentinel_2_has_cloud_orbit_tile_and_size() -> None:
         "collection": "S2_MSIL2A",
         "eo:cloud_cover": 12.5,
         "grid:code": "MGRS-31UGR",
+        "processing:level": "L2A",
+        "processing:version": "03.01",
         "sat:orbit_state": "descending",
         "sat:relative_orbit": 108,
     } == item["properties"]
-    assert ["eo", "file", "grid", "sat"] == extensions(item)
+    assert ["eo", "file", "grid", "processing", "sat"] == extensions(item)
     assert ("https://h/a.zip", "application/zip", 1000) == tuple(
         item["assets"]["data"][name] for name in ("href", "type", "file:size")
     )
@@ -64,7 +66,7 @@ def test_an_item_of_sentinel_2_has_cloud_orbit_tile_and_size() -> None:
 def test_an_item_of_a_radar_has_the_fields_that_its_extension_requires() -> None:
     item = Product(S1, "https://h/a.zip").to_stac()
 
-    assert ["sar", "sat"] == extensions(item)
+    assert ["processing", "sar", "sat"] == extensions(item)
     assert ("IW", "C", ["VH", "VV"], "GRD") == tuple(
         item["properties"][f"sar:{name}"]
         for name in ("instrument_mode", "frequency_band", "polarizations", "product_type")
