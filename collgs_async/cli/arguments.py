@@ -22,6 +22,9 @@ __all__ = ["OWN_ARGUMENTS", "SHELLS", "add_general"]
 
 SHELLS: Final = ("bash", "zsh", "fish")
 
+LEDGER_ACTIONS: Final = ("relocate",)
+"""What `ledger` can do."""
+
 
 def _path(words: str) -> Path:
     try:
@@ -143,6 +146,17 @@ def _add_verify(parser: ArgumentParser) -> None:
     _add_dry_run(add, "with --repair: say what would be fetched again, and leave")
 
 
+def _add_ledger(parser: ArgumentParser) -> None:
+    add = parser.add_argument_group("what to do").add_argument
+    add(
+        "action",
+        metavar="ACTION",
+        choices=LEDGER_ACTIONS,
+        help="relocate: move what is here into the folders of --layout",
+    )
+    _add_dry_run(add, "say what would be moved, and leave")
+
+
 def _add_quicklooks(parser: ArgumentParser) -> None:
     _add_dry_run(parser.add_argument_group("this run").add_argument, "list what would be saved, and leave")
 
@@ -203,6 +217,7 @@ OWN_ARGUMENTS: Final[dict[str, Callable[[ArgumentParser], None]]] = {
     "download": _add_download,
     "verify": _add_verify,
     "quicklooks": _add_quicklooks,
+    "ledger": _add_ledger,
     "init": _add_init,
     "demo": _add_demo,
     "completion": _add_completion,

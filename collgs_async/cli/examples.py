@@ -57,6 +57,13 @@ EXAMPLES: Final[dict[str, dict[str, str]]] = {
         "only its size and structure, which is quick": "collgs-async verify downloads --verify structure",
         "fetch again what is wrong": "collgs-async verify downloads --repair --collection S2_MSIL2A",
     },
+    "ledger": {
+        "see first what would be moved": "collgs-async ledger relocate --layout '{platform}/{year}/{month}' --dry-run",
+        "move all archives of a folder into the folders of a layout": (
+            "collgs-async ledger relocate -o downloads --layout '{platform}/{year}/{month}'"
+        ),
+        "and back into one folder": "collgs-async ledger relocate -o downloads --layout flat",
+    },
     "init": {
         "write config.json, then edit it": "collgs-async init",
         "under another name": "collgs-async init québec.json",

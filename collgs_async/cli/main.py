@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from collgs_async.cli.console import ConsoleHandler, run_with_signals
 from collgs_async.cli.parser import parse
 from collgs_async.cli.settings import has_selection, read_config, read_named, read_plan_settings, read_settings
-from collgs_async.errors import CollgsError, ConfigError
+from collgs_async.errors import AlreadyRunningError, CollgsError, ConfigError
 from collgs_async.http.tls import import_aiohttp
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ __all__ = ["entry_point", "main"]
 
 log = logging.getLogger("collgs_async")
 
-_LOCAL: Final = frozenset({"help", "completion", "init", "verify"})
+_LOCAL: Final = frozenset({"help", "completion", "init", "verify", "ledger"})
 """Commands that need no network, except for `verify --repair`."""
 
 _LISTINGS: Final = frozenset({"search", "collections", "describe", "ls"})
@@ -61,8 +61,8 @@ def main(argv: Sequence[str] | None = None, *, own_process: bool = False, has_st
     Returns
     -------
     int
-        0 all is here, 1 something failed, 2 wrong usage or configuration, 3 stopped at a limit that was asked for, 130
-        Ctrl-C, 143 SIGTERM, 129 a hang-up.
+        0 all is here, 1 something failed, 2 wrong usage or configuration, 3 stopped at a limit that was asked for, 4
+        another run is at work in the folder, 130 Ctrl-C, 143 SIGTERM, 129 a hang-up.
     """
     console = ConsoleHandler()
     log.addHandler(console)
@@ -85,6 +85,9 @@ def main(argv: Sequence[str] | None = None, *, own_process: bool = False, has_st
         for problem in error.problems:
             log.error("%s", problem)
         return 2
+    except AlreadyRunningError as error:
+        log.error("%s", error)
+        return 4
     except CollgsError as error:
         log.error("%s", error)
         return 1
@@ -150,6 +153,11 @@ def dispatch(args: Namespace, console: ConsoleHandler) -> int:
             from collgs_async.cli.commands.verify import read_verify, verify
 
             return run_with_signals(verify(*read_verify(args), args, console))
+        case "ledger":
+            from collgs_async.cli.commands.ledger import move_to_layout
+
+            config = read_settings(args, needs_collection=False, is_local=True)
+            return run_with_signals(move_to_layout(config, dry_run=args.dry_run))
         case "plan":
             return _plan(args)
         case "download":

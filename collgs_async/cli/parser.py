@@ -119,6 +119,7 @@ COMMANDS: Final = {
     ),
     "download": Command("pull", "pull everything that matches (also without a command)", GROUPS),
     "verify": Command("pull", "check the archives in a folder", ("output", "keep", "transfer", "connection")),
+    "ledger": Command("pull", "move archives into the folders of a layout", ("output", "keep")),
     "init": Command("set up", "write the sample configuration"),
     "login": Command("set up", "try the credentials, and say who one is", shown=("connection",)),
     "demo": Command(

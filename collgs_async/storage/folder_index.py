@@ -19,7 +19,7 @@ from collgs_async.storage.files import create_folder, refuse_odd
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["FolderIndex", "has_layout", "mark_layout"]
+__all__ = ["FolderIndex", "has_layout", "mark_layout", "unmark_layout", "walk_products"]
 
 log = logging.getLogger("collgs_async")
 
@@ -39,13 +39,14 @@ class FolderIndex:
     Parameters
     ----------
     folder
-        The output folder, which is looked through now; it need not exist. What begins with a dot is left out.
+        The output folder, which is looked through now; it need not exist. See `walk_products`.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folders: list[str] = []
         keys, places = array("q"), array("I")
-        for number, names in enumerate(self._walk(folder)):
+        for number, (where, names) in enumerate(walk_products(folder)):
+            self._folders.append(where)
             for rank, name in names:
                 keys.append(hash(name))
                 places.append(number * len(_SUFFIXES) + rank)
@@ -73,16 +74,19 @@ class FolderIndex:
             first += 1
         return min(found)[2] if found else None
 
-    def _walk(self, top: Path) -> Iterator[list[tuple[int, str]]]:
-        """Yield the names of products in each folder, with what they have there; record the folder."""
-        for where, folders, files in os.walk(top, onerror=_warn):
-            trees = [name for name in folders if name.endswith(".parts")]
-            folders[:] = sorted(name for name in folders if not name.startswith(".") and not name.endswith(".parts"))
-            names = [found for name in (*files, *trees) if (found := _product(name))]
-            if names:
-                relative = os.path.relpath(where, top)
-                self._folders.append("" if relative == os.curdir else Path(relative).as_posix())
-                yield names
+
+def walk_products(top: Path) -> Iterator[tuple[str, list[tuple[int, str]]]]:
+    """Yield each folder below a folder, with what products have in it: ranks, and names of archives without ``.zip``.
+
+    The folder is relative, with slashes, and empty for the top. Folders that begin with a dot are left out, as are
+    symbolic links to folders. One that cannot be read is told by a warning.
+    """
+    for where, folders, files in os.walk(top, onerror=_warn):
+        trees = [name for name in folders if name.endswith(".parts")]
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and not name.endswith(".parts"))
+        if names := [found for name in (*files, *trees) if (found := _product(name))]:
+            relative = os.path.relpath(where, top)
+            yield "" if relative == os.curdir else Path(relative).as_posix(), names
 
 
 def _product(name: str) -> tuple[int, str] | None:
@@ -115,3 +119,9 @@ def mark_layout(folder: Path, template: str) -> None:
             return
         create_folder(path.parent)
         path.write_text(f"{template}\n", "utf-8")
+
+
+def unmark_layout(folder: Path) -> None:
+    """Record that all archives lie in this folder itself."""
+    with suppress(OSError):  # then each run looks through the folder in vain
+        (folder / _MARK).unlink()
