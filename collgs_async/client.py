@@ -266,7 +266,8 @@ class Client(StoreClient):
         if products is None or isinstance(products, Query):
             products = self.search(products)
         if not isinstance(products, SearchResults):
-            return await self._run(GivenProducts(products), report, on_outcome)
+            given = products if isinstance(products, GivenProducts) else GivenProducts(products)
+            return await self._run(given, report, on_outcome)
         await products.prepare()
         return await self._run(products, report, on_outcome)
 

@@ -138,6 +138,25 @@ def _add_download(parser: ArgumentParser) -> None:
     _add_listing(add, "--dry-run lists")
 
 
+def _add_sync(parser: ArgumentParser) -> None:
+    add = parser.add_argument_group("this run").add_argument
+    _add_dry_run(add, "say what would be fetched, and what the catalogue lists no more, and leave")
+    add("--format", **_one_of("table", "json"), default="table", help="how --dry-run lists (default: table)")
+    add("--plan", **_FILE, help="with --dry-run: write what would be fetched as a plan")
+    add(
+        "--believe",
+        action="store_true",
+        help="believe once a catalogue that lists much less than before, or a folder that has much less",
+    )
+    add("--report", **_FILE, help="write what became of each product, as JSON")
+
+
+def _add_retry(parser: ArgumentParser) -> None:
+    add = parser.add_argument_group("this run").add_argument
+    add("--kind", metavar="ERROR", help="only what failed by this error, such as NotAvailableError")
+    add("--report", **_FILE, help="write what became of each product, as JSON")
+
+
 def _add_verify(parser: ArgumentParser) -> None:
     add = parser.add_argument_group("the archives").add_argument
     add("folder", metavar="DIR", nargs="?", type=_path, help="their folder (default: --output)")
@@ -215,6 +234,8 @@ OWN_ARGUMENTS: Final[dict[str, Callable[[ArgumentParser], None]]] = {
     "ls": _add_ls,
     "plan": _add_plan,
     "download": _add_download,
+    "sync": _add_sync,
+    "retry": _add_retry,
     "verify": _add_verify,
     "quicklooks": _add_quicklooks,
     "ledger": _add_ledger,

@@ -52,6 +52,17 @@ EXAMPLES: Final[dict[str, dict[str, str]]] = {
         ),
         "all that a configuration asks for, with a report": "collgs-async download -c config.json --report report.json",
     },
+    "sync": {
+        "each night: what is new, what comes late, what was reprocessed": (
+            "collgs-async sync --collection S2_MSIL2A --bbox 5.7,49.4,6.6,50.2 --latest-baseline -o mirror"
+        ),
+        "see first what it would do": "collgs-async sync --collection S2_MSIL2A -o mirror --dry-run",
+        "by a configuration, until the morning": "collgs-async sync -c config.json --until 06:00",
+    },
+    "retry": {
+        "try again now, also what failed for good": "collgs-async retry -o mirror",
+        "only what the store did not have": "collgs-async retry -o mirror --kind NotAvailableError",
+    },
     "verify": {
         "check each archive of a folder": "collgs-async verify downloads",
         "only its size and structure, which is quick": "collgs-async verify downloads --verify structure",

@@ -158,6 +158,8 @@ def dispatch(args: Namespace, console: ConsoleHandler) -> int:
 
             config = read_settings(args, needs_collection=False, is_local=True)
             return run_with_signals(move_to_layout(config, dry_run=args.dry_run))
+        case "sync" | "retry":
+            return _mirror(args, console)
         case "plan":
             return _plan(args)
         case "download":
@@ -221,6 +223,21 @@ def _download(args: Namespace, console: ConsoleHandler) -> int:
         config = read_config(args, has_parts=True)
     end = EndHook(None if args.dry_run else config.keep.on_end, args.command)
     return run_with_signals(download(config, args, console, plan, end=end), end)
+
+
+def _mirror(args: Namespace, console: ConsoleHandler) -> int:
+    """Keep a folder equal to the catalogue, or try again what failed."""
+    from collgs_async.cli.commands.sync import check_sync, retry, sync
+    from collgs_async.mirror.hooks import EndHook
+
+    if args.command == "retry":
+        config = read_settings(args, has_parts=True)
+        end = EndHook(config.keep.on_end, args.command)
+        return run_with_signals(retry(config, args, console, end=end), end)
+    config = read_config(args, has_parts=True)
+    check_sync(config, args)
+    end = EndHook(None if args.dry_run else config.keep.on_end, args.command)
+    return run_with_signals(sync(config, args, console, end=end), end)
 
 
 def _print(text: str) -> int:

@@ -118,6 +118,10 @@ COMMANDS: Final = {
         ("selection", "parts", "connection"),
     ),
     "download": Command("pull", "pull everything that matches (also without a command)", GROUPS),
+    "sync": Command("pull", "keep a folder equal to what the catalogue lists, run after run", GROUPS),
+    "retry": Command(
+        "pull", "try again what sync could not fetch", ("parts", "output", "keep", "transfer", "connection")
+    ),
     "verify": Command("pull", "check the archives in a folder", ("output", "keep", "transfer", "connection")),
     "ledger": Command("pull", "move archives into the folders of a layout", ("output", "keep")),
     "init": Command("set up", "write the sample configuration"),

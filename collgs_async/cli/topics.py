@@ -14,6 +14,7 @@ EXIT_CODES: Final = {
     "1": "a product, the search or the sign-in failed, or the disk is full",
     "2": "wrong usage or configuration; nothing was touched",
     "3": "stopped at a limit that was asked for, with nothing failed; the next run goes on",
+    "4": "sync, retry or another command that changes the folder is at work there; nothing was done",
     "129": "a hang-up: the terminal was closed",
     "130": "Ctrl-C; a second one leaves at once",
     "143": "SIGTERM",

@@ -27,6 +27,12 @@ class KeepOptions(Section):
     # fmt: off
     ledger: Path | None = setting("--ledger", "FILE", kinds.FILE, default=None,
         help="the ledger of the archives in the output folder (default: .collgs/ledger.sqlite in that folder)")
+    requests: int = setting("--max-requests", "N", kinds.whole(10), default=500,
+        help="pages of results that sync asks the catalogue for in one run, at most; what fits is listed each time")
+    overlap: float = setting("--listing-overlap", "TIME", kinds.duration("30d"), default=2_592_000,
+        help="how far back sync lists in each run, where not everything fits: seconds, or with m, h or d")
+    cycle: float = setting("--listing-cycle", "TIME", kinds.duration("30d", zero=False), default=2_592_000,
+        help="say so where the listing of anything is older than this, likewise")
     layout: Layout | None = setting("--layout", "FOLDERS", LAYOUT, default=None, group="output",
         help="folders for the archives, such as {collection}/{platform}/{year}/{month}/{tile}; also {day}, {doy}, "
         "{orbit}, {baseline}, {type} and {level}; what is here already stays where it is; flat: none")

@@ -5,15 +5,15 @@ All functions run within one transaction each, in the ledger's thread. Times are
 
 from __future__ import annotations
 
-import hashlib
 from array import array
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from collgs_async.ledger.records import State
+from collgs_async.ledger.products import add_event, name_facts
+from collgs_async.ledger.records import AttemptRecord, Event, State
 from collgs_async.ledger.stored_products import pack, unpack
 from collgs_async.ledger.times import to_ms
-from collgs_async.models.sentinel import recognise
+from collgs_async.ledger.values import as_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -26,19 +26,15 @@ __all__ = [
     "Edition",
     "Listed",
     "Recorded",
-    "acquisition_key",
     "acquisitions",
-    "due",
     "editions",
     "mark_absent",
     "mark_aged",
     "missing_from",
-    "products_of",
     "record_listed",
     "replaced",
     "set_seen",
     "set_unwanted",
-    "wanted_now",
 ]
 
 OLDER: Final = ("older baseline", "older version")
@@ -50,7 +46,7 @@ _CHUNK: Final = 500
 
 _KNOWN: Final = """
     SELECT p.id, p.identifier, p.collection, p.start, p.stop, p.created, p.updated, p.absent, p.gone, p.wanted, p.state,
-        e.url, e.product IS NOT NULL AS has_entry, f.path, f.members
+        e.url, e.product IS NOT NULL AS has_entry, f.path, f.bad, f.members
     FROM product p LEFT JOIN entry e ON e.product = p.id LEFT JOIN file f ON f.product = p.id
     WHERE p.identifier IN ({})"""
 
@@ -58,10 +54,6 @@ _EXPECTED: Final = """
     SELECT product.id FROM product CROSS JOIN listed ON listed.product = product.id AND listed.watch = :watch
     WHERE gone IS NULL"""
 _WITHIN: Final = " AND collection = :collection AND start >= :first AND start < :last"
-
-_TO_FETCH: Final = """
-    SELECT product.id, identifier, json FROM product JOIN entry ON entry.product = product.id
-    WHERE product.id IN ({}) AND state IN ({}) AND wanted IS NULL AND absent = 0 AND gone IS NULL"""
 
 
 class Listed(NamedTuple):
@@ -102,42 +94,38 @@ class Recorded:
     changed: set[int] = field(default_factory=set)
 
 
-def acquisition_key(identifier: str) -> int | None:
-    """Return a number that all products of one acquisition share; None where the name does not tell."""
-    name = recognise(identifier)
-    return None if name is None else _key(name.acquisition)
-
-
-def _key(acquisition: str) -> int:
-    return int.from_bytes(hashlib.blake2b(acquisition.encode(), digest_size=8).digest(), signed=True)
-
-
-def record_listed(connection: Connection, watch: int, collection: str, batch: Sequence[Listed], now: int) -> Recorded:
+def record_listed(
+    connection: Connection, watch: int, collection: str, batch: Iterable[Listed], *, now: int, run: int | None
+) -> Recorded:
     """Write down products that the catalogue lists: new ones, those that are back, and what has changed.
 
-    The last listing that had each is written down by `set_seen`, once its span was read to its end.
+    The last listing that had each is written down by `set_seen`, once its span was read to its end. Products whose name
+    another one has are left out.
     """
     found = Recorded()
-    known = {row["identifier"]: row for row in _known(connection, [one.product.identifier for one in batch])}
-    for product, unwanted in batch:
-        if product.is_twin:
-            continue  # its name is another product's
-        row = known.get(product.identifier)
+    named: dict[str, Listed] = {}
+    for one in batch:
+        name = as_text(one.product.identifier)
+        if not one.product.is_twin and (name not in named or one.product.url is not None):
+            named[name] = one
+    known = {row["identifier"]: row for row in _known(connection, list(named))}
+    for name, (product, unwanted) in named.items():
+        row = known.get(name)
         if row is None:
-            number = _insert(connection, collection, product, unwanted, now)
-            connection.execute("INSERT INTO listed(watch, product) VALUES (?, ?)", (watch, number))
-            found.new.append(product.identifier)
-            is_changed, state = True, _listed_state(unwanted)
+            number, state = _insert(connection, collection, product, unwanted, now), _listed_state(unwanted)
+            is_changed = True
+            found.new.append(name)
         else:
-            number = row["id"]
+            number, state = row["id"], _state(row, unwanted, is_changed=not _is_same(row, collection, product))
+            is_changed = _update(connection, row, collection, product, unwanted, state)
             if row["gone"] is not None:
-                found.returned.append(product.identifier)
-            is_changed, state = _update(connection, row, collection, product, unwanted), _state(row, unwanted)
-            connection.execute("INSERT OR IGNORE INTO listed(watch, product) VALUES (?, ?)", (watch, number))
+                found.returned.append(name)
+                add_event(connection, number, AttemptRecord(now, Event.RETURNED, run))
+        connection.execute("INSERT OR IGNORE INTO listed(watch, product) VALUES (?, ?)", (watch, number))
         found.ids.append(number)
         if state is State.WANTED:
             found.missing.append(number)
-        if is_changed and unwanted is None and (key := acquisition_key(product.identifier)) is not None:
+        if is_changed and unwanted is None and (key := name_facts(name).acquisition) is not None:
             found.changed.add(key)
     return found
 
@@ -154,24 +142,21 @@ def _known(connection: Connection, names: Sequence[str]) -> Iterator[Row]:
 
 
 def _insert(connection: Connection, collection: str, product: Product, unwanted: str | None, now: int) -> int:
-    name = recognise(product.identifier)
+    name = as_text(product.identifier)
+    facts = name_facts(name)
     cursor = connection.execute(
-        "INSERT INTO product(identifier, collection, start, stop, acquisition, edition, produced, created, updated,"
-        " first_seen, seen, wanted, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO product(identifier, acquisition, edition, produced, first_seen, seen, wanted, state, collection,"
+        " start, stop, created, updated) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
-            product.identifier,
-            collection,
-            to_ms(product.sensing_start),
-            to_ms(product.sensing_end),
-            None if name is None else _key(name.acquisition),
-            None if name is None or name.edition is None else ".".join(map(str, name.edition)),
-            to_ms(name.produced) if name else None,
-            to_ms(product.created),
-            to_ms(product.updated),
+            name,
+            facts.acquisition,
+            facts.edition,
+            facts.produced,
             now,
             now,
             unwanted,
             _listed_state(unwanted),
+            *_entry_facts(collection, product),
         ),
     )
     number = int(cursor.lastrowid or 0)
@@ -180,32 +165,51 @@ def _insert(connection: Connection, collection: str, product: Product, unwanted:
     return number
 
 
-def _update(connection: Connection, row: Row, collection: str, product: Product, unwanted: str | None) -> bool:
+def _entry_facts(collection: str, product: Product) -> tuple[str, int | None, int | None, int | None, int | None]:
+    """Return what the catalogue says: collection, begin and end of sensing, dates of the product and its entry."""
+    times = (product.sensing_start, product.sensing_end, product.created, product.updated)
+    start, stop, created, updated = map(to_ms, times)
+    return as_text(collection), start, stop, created, updated
+
+
+def _is_same(row: Row, collection: str, product: Product) -> bool:
+    """Whether the catalogue says the same of a product as before."""
+    columns = ("collection", "start", "stop", "created", "updated")
+    return _entry_facts(collection, product) == tuple(row[name] for name in columns)
+
+
+def _update(
+    connection: Connection, row: Row, collection: str, product: Product, unwanted: str | None, state: State
+) -> bool:
     """Update a known product where anything has changed; return whether that may matter for other editions."""
-    dates = (product.sensing_start, product.sensing_end, product.created, product.updated)
-    facts = (collection, *map(to_ms, dates))
-    same = facts == tuple(row[name] for name in ("collection", "start", "stop", "created", "updated"))
-    back = row["gone"] is not None or row["absent"] != 0 or row["state"] in {State.WITHDRAWN, State.AGED}
-    if not same or back or unwanted != row["wanted"]:
+    same = _is_same(row, collection, product)
+    back = row["gone"] is not None or row["absent"] != 0
+    if not same or back or unwanted != row["wanted"] or state != row["state"]:
         connection.execute(
             "UPDATE product SET collection = ?, start = ?, stop = ?, created = ?, updated = ?, absent = 0,"
             " gone = NULL, wanted = ?, state = ? WHERE id = ?",
-            (*facts, unwanted, _state(row, unwanted), row["id"]),
+            (*_entry_facts(collection, product), unwanted, state, row["id"]),
         )
     is_fetched = row["path"] is not None
-    stale = not row["has_entry"] or not same or (not is_fetched and row["url"] != product.url)
+    stale = not row["has_entry"] or not same or (not is_fetched and row["url"] != _url(product))
     if stale and _is_kept(unwanted):
         _set_entry(connection, row["id"], product)
     return back or unwanted != row["wanted"]
 
 
-def _state(row: Row, unwanted: str | None) -> State:
-    """Return the state of a product that is listed."""
-    if row["path"] is not None:
+def _state(row: Row, unwanted: str | None, *, is_changed: bool = False) -> State:
+    """Return the state of a product that is listed.
+
+    Parameters
+    ----------
+    is_changed
+        Whether the catalogue says something else of it than before, so that what failed is worth another try.
+    """
+    if row["path"] is not None and row["bad"] is None:
         if unwanted in OLDER:
             return State.SUPERSEDED
         return State.HELD if row["members"] is None else State.PART
-    if unwanted is None and row["state"] in {State.FAILED, State.FINAL}:
+    if unwanted is None and not is_changed and row["state"] in {State.FAILED, State.FINAL}:
         return State(row["state"])
     return _listed_state(unwanted)
 
@@ -221,9 +225,12 @@ def _is_kept(unwanted: str | None) -> bool:
 
 
 def _set_entry(connection: Connection, number: int, product: Product) -> None:
-    connection.execute(
-        "INSERT OR REPLACE INTO entry(product, url, json) VALUES (?, ?, ?)", (number, product.url, pack(product))
-    )
+    values = (number, _url(product), pack(product))
+    connection.execute("INSERT OR REPLACE INTO entry(product, url, json) VALUES (?, ?, ?)", values)
+
+
+def _url(product: Product) -> str | None:
+    return None if product.url is None else as_text(product.url)
 
 
 def set_seen(connection: Connection, ids: Iterable[int], now: int) -> None:
@@ -268,7 +275,9 @@ def replaced(connection: Connection, watch: int, absent: Sequence[int]) -> int:
     return count
 
 
-def mark_absent(connection: Connection, absent: Iterable[int], now: int, patience: int) -> list[str]:
+def mark_absent(
+    connection: Connection, absent: Iterable[int], *, now: int, run: int | None, patience: int
+) -> list[str]:
     """Mark products as absent, and as gone those that were absent for long enough; return the names of these.
 
     Parameters
@@ -285,10 +294,11 @@ def mark_absent(connection: Connection, absent: Iterable[int], now: int, patienc
         if row is not None:
             names.append(row[0])
             connection.execute("UPDATE product SET gone = ?, state = ? WHERE id = ?", (now, State.WITHDRAWN, number))
+            add_event(connection, number, AttemptRecord(now, Event.GONE, run))
     return names
 
 
-def mark_aged(connection: Connection, watch: int, before: int) -> int:
+def mark_aged(connection: Connection, watch: int, before: int, *, now: int, run: int | None) -> int:
     """Mark the products that a rolling mirror has left behind: those whose sensing ended before a time."""
     rows = connection.execute(
         "SELECT product.id FROM product CROSS JOIN listed ON listed.product = product.id AND listed.watch = ?"
@@ -299,6 +309,8 @@ def mark_aged(connection: Connection, watch: int, before: int) -> int:
     connection.executemany(
         "DELETE FROM listed WHERE watch = ? AND product = ?", ((watch, number) for (number,) in rows)
     )
+    for (number,) in rows:
+        add_event(connection, number, AttemptRecord(now, Event.AGED, run))
     return len(rows)
 
 
@@ -329,36 +341,3 @@ def acquisitions(connection: Connection, ids: Iterable[int]) -> set[int]:
     """Return the acquisitions of products."""
     found = (connection.execute("SELECT acquisition FROM product WHERE id = ?", (one,)).fetchone()[0] for one in ids)
     return {key for key in found if key is not None}
-
-
-# --------------------------------------------------------------------------------------------------- what is due
-
-
-def wanted_now(connection: Connection, watch: int) -> array[int]:
-    """Return the numbers of the products that are wanted, listed and not here."""
-    rows = connection.execute(
-        "SELECT product.id FROM product CROSS JOIN listed ON listed.product = product.id AND listed.watch = ?"
-        " WHERE state = ? AND absent = 0 AND gone IS NULL ORDER BY product.id",
-        (watch, State.WANTED),
-    )
-    return array("q", (number for (number,) in rows))
-
-
-def due(connection: Connection, watch: int, now: int) -> array[int]:
-    """Return the numbers of the products that failed before and are to be tried again."""
-    rows = connection.execute(
-        "SELECT product.id FROM product CROSS JOIN listed ON listed.product = product.id AND listed.watch = ?"
-        " WHERE state IN (?, ?) AND retry_at <= ? AND wanted IS NULL AND absent = 0 AND gone IS NULL"
-        " ORDER BY retry_at, product.id",
-        (watch, State.FAILED, State.FINAL, now),
-    )
-    return array("q", (number for (number,) in rows))
-
-
-def products_of(connection: Connection, numbers: Sequence[int]) -> list[tuple[int, Product]]:
-    """Return those of these products that are still to be fetched, in their order."""
-    marks = ",".join("?" * len(numbers))
-    states = ",".join(str(int(state)) for state in (State.WANTED, State.FAILED, State.FINAL))
-    rows = connection.execute(_TO_FETCH.format(marks, states), numbers)
-    found = {number: unpack(name, packed) for number, name, packed in rows}
-    return [(number, found[number]) for number in numbers if number in found]

@@ -8,6 +8,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final
 
 from collgs_async.ledger.times import from_ms, to_ms
+from collgs_async.ledger.values import as_text
 from collgs_async.models.product import Product, RawTimes
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ _DEFAULTS: Final[Mapping[str, object]] = {one.name: one.default for one in field
 
 
 def pack(product: Product) -> bytes:
-    """Return a product as deflated JSON, without its name, which the ledger has as a column of its own."""
+    """Return a product as deflated JSON, without its name: the ledger has a column for that."""
     values = {name: value for name in _FIELDS if (value := getattr(product, name)) != _DEFAULTS[name]}
     for name in _DATES:
         if name in values:
@@ -33,6 +34,8 @@ def pack(product: Product) -> bytes:
         values["raw"] = [product.raw.start, product.raw.end]
     if product.problem is not None and product.url is None:
         values["problem"] = product.problem
+    if as_text(product.identifier) != product.identifier:
+        values["identifier"] = product.identifier
     text = json.dumps(values, ensure_ascii=True, separators=(",", ":"))
     return zlib.compress(text.encode("ascii"), 6)
 
@@ -57,4 +60,4 @@ def unpack(identifier: str, packed: bytes) -> Product:
             values[name] = from_ms(values[name])
     values["raw"] = RawTimes(*values["raw"]) if "raw" in values else RawTimes()
     values["alternatives"] = tuple(values.get("alternatives", ()))
-    return Product(**{"url": None, **values, "identifier": identifier})
+    return Product(**{"identifier": identifier, "url": None, **values})

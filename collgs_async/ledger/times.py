@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, overload
 
 __all__ = ["from_ms", "next_retry", "to_ms"]
 
@@ -12,6 +12,18 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST_PAUSE: Final = 10 * 60 * 1000
 _LONGEST_PAUSE: Final = 7 * 24 * 3600 * 1000
 """Milliseconds between two runs that try a failed product, at least and at most."""
+
+
+@overload
+def to_ms(moment: datetime) -> int: ...
+
+
+@overload
+def to_ms(moment: None) -> None: ...
+
+
+@overload
+def to_ms(moment: datetime | None) -> int | None: ...
 
 
 def to_ms(moment: datetime | None) -> int | None:

@@ -80,6 +80,8 @@ class CensusReport:
         The number of products that a rolling mirror has left behind.
     refused
         The loss that is not believed; then nothing was marked as absent where it was found. None: all was believed.
+    outside
+        How many products the catalogue counts that it lists in no span of time.
     unread
         The number of spans that were never read to their end.
     oldest
@@ -94,6 +96,7 @@ class CensusReport:
     gone: list[str] = field(default_factory=list)
     aged: int = 0
     refused: Loss | None = None
+    outside: int = 0
     unread: int = 0
     oldest: int | None = None
     whole: bool = False
@@ -120,13 +123,15 @@ class Census:
         The collection that is asked for.
     now
         The time in milliseconds, later than that of any run before.
+    run
+        The number of the run; None: it has none.
     believe
         Whether a catalogue that has lost too much is believed.
-    rolling
-        Whether the begin of the time asked for moves on, so that products leave by age.
 
     Attributes
     ----------
+    lister, watch
+        Those given.
     report
         What was found so far.
     """
@@ -140,17 +145,16 @@ class Census:
         *,
         limits: CensusLimits,
         now: int,
+        run: int | None = None,
         believe: bool = False,
-        rolling: bool = False,
     ) -> None:
         self._ledger = ledger
-        self._lister = lister
-        self._watch = watch.id
+        self.lister = self._lister = lister
+        self.watch, self._watch = watch, watch.id
         self._collection = collection
         self._limits = limits
-        self._now = now
+        self._now, self._run = now, run
         self._believe = believe
-        self._rolling = rolling
         self._spans: list[Span] = []
         self._doubts: list[_Doubt] = []
         self._had = 0
@@ -165,9 +169,11 @@ class Census:
             The numbers of products that are wanted again, since a newer edition has gone.
         """
         again: list[int] = []
-        if self._rolling:
+        if self._lister.is_rolling:
             before = self._lister.bounds.first
-            self.report.aged = await self._ledger.run(records.mark_aged, self._watch, before)
+            self.report.aged = await self._ledger.run(
+                records.mark_aged, self._watch, before, now=self._now, run=self._run
+            )
         rows = await self._ledger.run(span_records.read_spans, self._watch)
         self._spans = plan.clipped([Span(*row) for row in rows], self._lister.bounds)
         try:
@@ -331,7 +337,7 @@ class Census:
             return []
         again: list[int] = []
         for doubt in self._doubts:
-            gone, wanted = await self._ledger.run(_mark, self._watch, doubt.absent, self._now)
+            gone, wanted = await self._ledger.run(_mark, self._watch, doubt.absent, now=self._now, run=self._run)
             self.report.gone += gone
             again += wanted
             await self._store(doubt.span)
@@ -377,7 +383,9 @@ def _compare(
     return had, absent, records.replaced(connection, watch, absent)
 
 
-def _mark(connection: Connection, watch: int, absent: Sequence[int], now: int) -> tuple[list[str], list[int]]:
+def _mark(
+    connection: Connection, watch: int, absent: Sequence[int], *, now: int, run: int | None
+) -> tuple[list[str], list[int]]:
     """Mark products as absent; return the names of those that are gone, and the numbers of those wanted again."""
-    gone = records.mark_absent(connection, absent, now, PATIENCE)
+    gone = records.mark_absent(connection, absent, now=now, run=run, patience=PATIENCE)
     return gone, choose_newest(connection, watch, records.acquisitions(connection, absent))

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from array import array
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from collgs_async.ledger.listing_records import Listed, Recorded, record_listed
+from collgs_async.ledger.span_records import open_watch
 from collgs_async.ledger.times import from_ms, to_ms
 from collgs_async.mirror.editions import exclude_older
 from collgs_async.mirror.spans import OPEN, WHOLE, Span, pages_of
+from collgs_async.models.parameter_values import is_relative_day
 from collgs_async.models.product import read_time
+from collgs_async.models.query import canonical_parameter
 from collgs_async.selection.search import SelectedProducts
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
     from sqlite3 import Connection
 
     from collgs_async.config.settings import Selection
@@ -66,7 +71,7 @@ class _GivenUpError(Exception):
 
 
 class Lister:
-    """Lists spans of a watch, one after the other.
+    """Lists spans of a watch, one after the other; `open` comes first.
 
     Parameters
     ----------
@@ -74,23 +79,29 @@ class Lister:
         Runs one query, as `Catalogue.search` does: it ends without an error only if all was read.
     query, selection, base_url
         As for `SelectedProducts`.
-    watch
-        What is asked, in the ledger.
     page
         Products of a page, as far as is known.
-    now
-        The time in milliseconds.
+    now, run
+        The time in milliseconds, and the number of the run; None: it has none.
     offer
         Called with the numbers of products that are listed, wanted and not here.
 
     Attributes
     ----------
+    bounds
+        The times that are asked for at all.
+    is_divisible
+        Whether spans of time can be asked for.
+    is_rolling
+        Whether the begin of these times is counted from today, so that products leave by age.
     requests
         Pages of results requested so far.
     page
         Products of a page, as the catalogue gives them.
-    new, returned
-        The number of products that were not known, and of those that had gone.
+    new
+        The number of products that were not known.
+    returned
+        Names of those that had gone.
     twins
         Names that the catalogue lists for two archives.
     """
@@ -102,10 +113,10 @@ class Lister:
         query: Query,
         selection: Selection,
         base_url: str,
-        watch: WatchRecord,
         *,
         page: int,
         now: int,
+        run: int | None = None,
         offer: Callable[[Iterable[int]], None],
     ) -> None:
         self._ledger = ledger
@@ -113,8 +124,8 @@ class Lister:
         self._selected = SelectedProducts(self._watched, replace(query, count=None), selection, base_url)
         self._collection, self._parameters = query.collection, query.parameters
         self._latest = selection.latest_baseline
-        self._watch = watch
-        self._now = now
+        self._watch = 0
+        self._now, self._run = now, run
         self._offer = offer
         self._batch: list[Listed] = []
         self._listing = Listing(WHOLE, 0)
@@ -122,9 +133,34 @@ class Lister:
             _moment(query.parameters.get("timeStart"), -OPEN), _moment(query.parameters.get("timeEnd"), OPEN)
         )
         self.is_divisible = query.parameters.get("timeRelation", "intersects") == "intersects"
+        self.is_rolling = False
         self.page = page
-        self.requests = self.new = self.returned = 0
+        self.requests = self.new = 0
+        self.returned: list[str] = []
         self.twins: list[str] = []
+
+    async def open(self, parameters: Mapping[str, object]) -> WatchRecord:
+        """Read the area and the like, and return the watch of what is asked for, which the ledger may know already.
+
+        Parameters
+        ----------
+        parameters
+            The search parameters as the user wrote them: a time that is counted from today stays the same each day.
+
+        Raises
+        ------
+        ConfigError
+            The area is invalid; no request was made.
+        """
+        await self._selected.prepare()
+        given = {canonical_parameter(name): value for name, value in parameters.items()}
+        relative = {name: str(given[name]) for name in self._parameters if is_relative_day(given.get(name))}
+        asked = {"parameters": {**self._parameters, **relative}, "selection": self._selected.to_dict()}
+        words = json.dumps(asked, sort_keys=True, default=str)
+        digest = hashlib.blake2b(words.encode(), digest_size=16).digest()
+        watch = await self._ledger.run(open_watch, digest, words, self._collection, self._now)
+        self._watch, self.is_rolling = watch.id, "timeStart" in relative
+        return watch
 
     async def list(self, span: Span, most_pages: int, *, also: tuple[str, str] | None = None) -> Listing:
         """List a span, and write down what it has.
@@ -146,7 +182,6 @@ class Lister:
         CatalogueError
             A request failed; what came before is written down.
         """
-        await self._selected.prepare()
         self._listing = listing = Listing(span, most_pages, None if also is None else also[0])
         part = self._selected.during(self._times(span) | dict([also] if also else []), on_excluded=self._exclude)
         try:
@@ -169,7 +204,6 @@ class Lister:
 
     async def count(self, span: Span) -> int | None:
         """Return how many products a catalogue counts in a span, by one request; None where it does not count."""
-        await self._selected.prepare()
         query = self._selected.queries[0]
         search = self._search(replace(query, parameters={**query.parameters, **self._times(span)}, count=1))
         try:
@@ -204,10 +238,12 @@ class Lister:
         if not batch:
             return
         self.twins += [one.product.identifier for one in batch if one.product.is_twin]
-        found = await self._ledger.run(_record, self._watch.id, self._collection, batch, self._now, latest=self._latest)
+        found = await self._ledger.run(
+            _record, self._watch, self._collection, batch, now=self._now, run=self._run, latest=self._latest
+        )
         self._listing.ids.extend(found.ids)
         self.new += len(found.new)
-        self.returned += len(found.returned)
+        self.returned += found.returned
         self._offer(found.missing)
 
     def _times(self, span: Span) -> dict[str, str]:
@@ -253,9 +289,16 @@ class _WatchedSearch:
 
 
 def _record(
-    connection: Connection, watch: int, collection: str, batch: Sequence[Listed], now: int, *, latest: bool
+    connection: Connection,
+    watch: int,
+    collection: str,
+    batch: Sequence[Listed],
+    *,
+    now: int,
+    run: int | None,
+    latest: bool,
 ) -> Recorded:
-    found = record_listed(connection, watch, collection, batch, now)
+    found = record_listed(connection, watch, collection, batch, now=now, run=run)
     if latest:
         exclude_older(connection, watch, found.changed)
     return found

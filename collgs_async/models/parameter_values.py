@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["READERS", "is_clean", "quote_value", "read_plain"]
+__all__ = ["READERS", "is_clean", "is_relative_day", "quote_value", "read_plain"]
 
 _NUMBER = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 _INTERVAL = re.compile(
@@ -159,6 +159,11 @@ def _parse_date(value: object) -> date:
         return date.fromisoformat(text)
     except ValueError:
         return datetime.fromisoformat(text)
+
+
+def is_relative_day(value: object) -> bool:
+    """Whether a time is counted from today, such as ``30d`` or ``yesterday``."""
+    return _parse_relative_day(value) is not None
 
 
 def _parse_relative_day(value: object) -> tuple[timedelta] | None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collgs_async.http.credentials import Credentials
     from collgs_async.models.member_list import MemberList
     from collgs_async.models.product import Product
-    from collgs_async.models.progress import GivenProgress
+    from collgs_async.models.progress import GivenProgress, Progress
     from collgs_async.transfer.action import Action
     from collgs_async.transfer.archive_sizes import ArchiveSizes
     from collgs_async.transfer.downloader import Downloader
@@ -104,6 +104,11 @@ class StoreClient:
     def config(self) -> Config:
         """The settings."""
         return self._config
+
+    @property
+    def progress(self) -> Progress:
+        """What receives the events of downloads."""
+        return self._progress.listener
 
     def path_for(self, product: Product) -> Path:
         """Return the path of a product's archive, whether it exists or not."""

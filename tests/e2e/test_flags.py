@@ -98,11 +98,11 @@ async def test_one_number_is_the_most_cloud(
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        ("search --report r.json", "--report: unknown here; it belongs to download, not to search"),
+        ("search --report r.json", "--report: unknown here; it belongs to download, sync and retry, not to search"),
         ("--repair", "--repair: unknown here; it belongs to verify, not to download"),
         ("verify --sizes", "--sizes: unknown here; it belongs to search, plan and download, not to verify"),
         ("verify --sizes=1", "--sizes: unknown here; it belongs to search, plan and download, not to verify"),
-        ("--report r.json search", "--report: unknown here; it belongs to download, not to search"),
+        ("--report r.json search", "--report: unknown here; it belongs to download, sync and retry, not to search"),
         ("search --reprt r.json", "--reprt: unknown here"),
         ("download --reprt r.json", "--reprt: unknown here; did you mean --report?"),
         ("--reprt r.json", "--reprt: unknown here; did you mean --report?"),

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from collgs_async import Client, Config
 from collgs_async.ledger.ledger import Ledger
 from collgs_async.ledger.paths import LedgerPaths
-from collgs_async.ledger.span_records import open_watch
 from collgs_async.ledger.times import to_ms
 from collgs_async.mirror.census import Census, CensusLimits
 from collgs_async.mirror.listing import Lister
@@ -45,10 +44,9 @@ class Watch:
         self.new = 0
         self.offered = array("q")
 
-    async def census(self, now: datetime, *, believe: bool = False, rolling: bool = False) -> CensusReport:
-        config, moment = self.client.config, to_ms(now) or 0
+    async def census(self, now: datetime, *, believe: bool = False) -> CensusReport:
+        config, moment = self.client.config, to_ms(now)
         query = config.needed_query()
-        watch = await self.ledger.run(open_watch, b"digest", "{}", query.collection, moment)
         self.offered = array("q")
         lister = Lister(
             self.ledger,
@@ -56,11 +54,11 @@ class Watch:
             query,
             config.selection,
             config.base_url,
-            watch,
             page=self._page,
             now=moment,
             offer=self.offered.extend,
         )
+        watch = await lister.open(config.parameters)
         census = Census(
             self.ledger,
             lister,
@@ -69,7 +67,6 @@ class Watch:
             limits=self._limits,
             now=moment,
             believe=believe,
-            rolling=rolling,
         )
         self.offered.extend(await census.take())
         self.requests, self.new = lister.requests, lister.new

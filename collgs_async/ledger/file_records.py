@@ -1,0 +1,47 @@
+"""Compare the archives that the ledger has with those of the folder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from collgs_async.ledger.products import add_event
+from collgs_async.ledger.recording import forget_file
+from collgs_async.ledger.records import AttemptRecord, Event, State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from sqlite3 import Connection
+
+__all__ = ["RecordedFile", "forget_missing", "recorded_files"]
+
+
+class RecordedFile(NamedTuple):
+    """An archive that should be here: its product, its path below the output folder, and its bytes."""
+
+    product: int
+    path: str
+    size: int | None
+
+
+def recorded_files(connection: Connection, after: int, limit: int) -> list[RecordedFile]:
+    """Return archives in the order of their products' numbers, from behind a number on."""
+    rows = connection.execute(
+        "SELECT product, path, size FROM file WHERE product > ? AND path IS NOT NULL AND moving IS NULL"
+        " ORDER BY product LIMIT ?",
+        (after, limit),
+    )
+    return [RecordedFile(*row) for row in rows]
+
+
+def forget_missing(connection: Connection, products: Iterable[int], *, run: int, now: int) -> int:
+    """Write down that archives are not here any more; return how many of them are wanted again."""
+    wanted = 0
+    for product in products:
+        forget_file(connection, product)
+        add_event(connection, product, AttemptRecord(now, Event.MISSING, run))
+        changed = connection.execute(
+            "UPDATE product SET state = ? WHERE id = ? AND state IN (?, ?)",
+            (State.WANTED, product, State.HELD, State.PART),
+        )
+        wanted += changed.rowcount
+    return wanted

@@ -1,0 +1,86 @@
+"""Compare the archives that the ledger has with those that are here."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+from array import array
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from collgs_async.ledger.file_records import forget_missing, recorded_files
+from collgs_async.mirror.absence import Loss, lost_too_much
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from collgs_async.ledger.file_records import RecordedFile
+    from collgs_async.ledger.ledger import Ledger
+
+__all__ = ["DiskCheck", "check_disk"]
+
+_AT_ONCE: Final = 1000
+
+
+@dataclass(slots=True)
+class DiskCheck:
+    """What became of the archives of the ledger.
+
+    Attributes
+    ----------
+    loss
+        How many there should be, and how many are not here, or have another length.
+    wanted
+        The number of those that are wanted again.
+    is_refused
+        Whether too many are missing for this to be believed, so that nothing is fetched again.
+    """
+
+    loss: Loss = field(default_factory=Loss)
+    wanted: int = 0
+    is_refused: bool = False
+
+
+async def check_disk(ledger: Ledger, folder: Path, *, run: int, now: int, believe: bool) -> DiskCheck:
+    """Look for each archive of the ledger; what is not here is wanted again.
+
+    Where more than a tenth is missing, a disk may not be mounted: then nothing is changed.
+
+    Parameters
+    ----------
+    folder
+        The output folder.
+    run, now
+        The number of the run, and the time in milliseconds.
+    believe
+        Whether any number may be missing.
+    """
+    missing, had, after = array("q"), 0, 0
+    while files := await ledger.run(recorded_files, after, _AT_ONCE):
+        had, after = had + len(files), files[-1].product
+        missing.extend(await asyncio.to_thread(partial(_missing, folder, files)))
+    check = DiskCheck(Loss(had, len(missing)))
+    if lost_too_much(check.loss, everything=False) and not believe:
+        check.is_refused = True
+    elif missing:
+        check.wanted = await ledger.run(forget_missing, missing, run=run, now=now)
+    return check
+
+
+def _missing(folder: Path, files: Sequence[RecordedFile]) -> list[int]:
+    """Return the products whose archive is not here with the length that it had."""
+    root = os.fspath(folder)
+    return [one.product for one in files if not _is_here(os.path.join(root, one.path), one)]  # noqa: PTH118  (many)
+
+
+def _is_here(path: str, one: RecordedFile) -> bool:
+    try:
+        status = os.stat(path)  # noqa: PTH116  (many)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError):  # it cannot be looked at, which is another matter
+        return True
+    return stat.S_ISDIR(status.st_mode) or one.size is None or status.st_size == one.size

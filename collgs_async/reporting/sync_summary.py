@@ -1,0 +1,167 @@
+"""The words of ``sync`` and ``retry``: what the catalogue has changed, what was done, and what is left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from collgs_async.http.messages import printable
+from collgs_async.models.text import plural
+from collgs_async.reporting.summary import summary_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from collgs_async.models.report import Report
+
+__all__ = ["SyncFacts", "done_lines", "found_lines", "left_lines", "trouble_lines"]
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class SyncFacts:
+    """What a run has found, besides its downloads.
+
+    Attributes
+    ----------
+    new, aged, absent
+        The number of products that were listed first, that a rolling mirror has left behind, and that are absent for
+        the first time.
+    returned, gone, twins
+        Names of products that are listed again, that are taken for gone, and that are listed for two archives.
+    missing
+        The number of archives that the ledger has and that are not here.
+    lost, had
+        How many products the catalogue lists no more, of how many, where that is not believed; 0: it is.
+    files_lost, files_had
+        The same of archives in the folder.
+    requests
+        Pages of results.
+    unread
+        Spans of time that were never listed to their end.
+    outside
+        Products that the catalogue counts and lists in no span of time.
+    oldest
+        When the span was listed whose listing is oldest, if that is longer ago than it should be; None: it is not.
+    left, waiting, final
+        Products that are wanted and not here: not tried yet, waiting for another try, and tried again by ``retry``.
+    due
+        When the next one is tried again.
+    """
+
+    new: int = 0
+    aged: int = 0
+    absent: int = 0
+    returned: Sequence[str] = ()
+    gone: Sequence[str] = ()
+    twins: Sequence[str] = ()
+    missing: int = 0
+    lost: int = 0
+    had: int = 0
+    files_lost: int = 0
+    files_had: int = 0
+    requests: int = 0
+    unread: int = 0
+    outside: int = 0
+    oldest: datetime | None = None
+    left: int = 0
+    waiting: int = 0
+    final: int = 0
+    due: datetime | None = None
+
+
+def found_lines(facts: SyncFacts) -> list[str]:
+    """Return what the census has found."""
+    tallies = ", ".join(
+        f"{count} {words}"
+        for count, words in (
+            (facts.new, "new"),
+            (len(facts.returned), "listed again"),
+            (facts.absent, "absent"),
+            (len(facts.gone), "gone"),
+            (facts.aged, "too old by now"),
+        )
+        if count
+    )
+    lines = [f"The catalogue: {tallies or 'nothing new'} ({plural(facts.requests, 'request')})."]
+    lines += _names("Listed again", facts.returned)
+    lines += _names("Gone, as two listings without it have shown" if len(facts.gone) == 1 else "Gone", facts.gone)
+    if facts.missing:
+        was = "archive is not here any more and is" if facts.missing == 1 else "archives are not here any more and are"
+        lines.append(f"{facts.missing} {was} fetched again.")
+    return lines
+
+
+def done_lines(report: Report | None, folder: Path, *, interrupted: bool = False) -> list[str]:
+    """Return what was downloaded; no line where nothing was to be."""
+    if report is None:
+        return []
+    if not (report.found or report.bytes or report.stopped_by or report.search_error or interrupted):
+        return ["Nothing to download."]
+    return summary_lines(report, folder, interrupted=interrupted)
+
+
+def trouble_lines(facts: SyncFacts) -> list[str]:
+    """Return why not everything is right: each is a reason for exit code 1."""
+    return list(_troubles(facts))
+
+
+def _troubles(facts: SyncFacts) -> Iterator[str]:
+    if facts.lost:
+        yield (
+            f"The catalogue lists {facts.lost} of {plural(facts.had, 'product')} no more. That is more than goes by "
+            "itself, so nothing is marked as gone; if it is right, run sync --believe once."
+        )
+    if facts.files_lost:
+        yield (
+            f"{facts.files_lost} of {plural(facts.files_had, 'archive')} of the ledger are not in the folder. If no "
+            "disk is missing, run sync --believe once, and they are fetched again."
+        )
+    if facts.twins:
+        yield from _names("Listed for two archives, of which only the first can be here", facts.twins)
+    if facts.outside:
+        yield (
+            f"The catalogue counts {plural(facts.outside, 'product')} that it lists at no time; a larger "
+            "--max-requests lists everything at once."
+        )
+    if facts.waiting:
+        when = f", the next one from {facts.due:%Y-%m-%d %H:%M} UTC on" if facts.due else ""
+        yield f"{plural(facts.waiting, 'product')} failed before and will be tried again{when}."
+    if facts.final:
+        yield f"{plural(facts.final, 'product')} failed for good; collgs-async retry tries again all the same."
+
+
+def left_lines(facts: SyncFacts, requests: int) -> list[str]:
+    """Return what the next runs have to do.
+
+    Parameters
+    ----------
+    requests
+        The most requests of a run.
+    """
+    lines = []
+    if facts.unread:
+        spans = "span of time was" if facts.unread == 1 else "spans of time were"
+        lines.append(
+            f"Stopped at a limit: {plural(requests, 'request')} a run (--max-requests); {facts.unread} {spans} not "
+            "listed yet, and the next run goes on."
+        )
+    elif facts.oldest is not None:
+        lines.append(
+            f"Part of the catalogue was listed last on {facts.oldest:%Y-%m-%d}, longer ago than --listing-cycle; run "
+            "sync more often, or with a larger --max-requests."
+        )
+    if facts.left:
+        lines.append(f"{plural(facts.left, 'wanted product')} not here yet.")
+    return lines
+
+
+def _names(title: str, names: Sequence[str]) -> list[str]:
+    if not names:
+        return []
+    hidden = len(names) - _SHOWN
+    more = [f"  and {hidden} more"] if hidden > 0 else []
+    return [f"{title}:", *(f"  {printable(name)}" for name in names[:_SHOWN]), *more]
