@@ -176,6 +176,10 @@ def _add_ledger(parser: ArgumentParser) -> None:
     _add_dry_run(add, "say what would be moved, and leave")
 
 
+def _add_prune(parser: ArgumentParser) -> None:
+    _add_dry_run(parser.add_argument_group("this run").add_argument, "list what would be removed, and leave")
+
+
 def _add_quicklooks(parser: ArgumentParser) -> None:
     _add_dry_run(parser.add_argument_group("this run").add_argument, "list what would be saved, and leave")
 
@@ -238,6 +242,7 @@ OWN_ARGUMENTS: Final[dict[str, Callable[[ArgumentParser], None]]] = {
     "retry": _add_retry,
     "verify": _add_verify,
     "quicklooks": _add_quicklooks,
+    "prune": _add_prune,
     "ledger": _add_ledger,
     "init": _add_init,
     "demo": _add_demo,

@@ -68,6 +68,14 @@ EXAMPLES: Final[dict[str, dict[str, str]]] = {
         "only its size and structure, which is quick": "collgs-async verify downloads --verify structure",
         "fetch again what is wrong": "collgs-async verify downloads --repair --collection S2_MSIL2A",
     },
+    "prune": {
+        "what would go, now that newer editions are here": (
+            "collgs-async prune -c config.json --superseded move --latest-baseline --dry-run"
+        ),
+        "move it out of the way, into .collgs/old": (
+            "collgs-async prune -c config.json --superseded move --latest-baseline"
+        ),
+    },
     "ledger": {
         "see first what would be moved": "collgs-async ledger relocate --layout '{platform}/{year}/{month}' --dry-run",
         "move all archives of a folder into the folders of a layout": (

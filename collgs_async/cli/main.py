@@ -22,7 +22,7 @@ __all__ = ["entry_point", "main"]
 
 log = logging.getLogger("collgs_async")
 
-_LOCAL: Final = frozenset({"help", "completion", "init", "verify", "ledger"})
+_LOCAL: Final = frozenset({"help", "completion", "init", "verify", "ledger", "prune"})
 """Commands that need no network, except for `verify --repair`."""
 
 _LISTINGS: Final = frozenset({"search", "collections", "describe", "ls"})
@@ -160,6 +160,8 @@ def dispatch(args: Namespace, console: ConsoleHandler) -> int:
             return run_with_signals(move_to_layout(config, dry_run=args.dry_run))
         case "sync" | "retry":
             return _mirror(args, console)
+        case "prune":
+            return _prune(args)
         case "plan":
             return _plan(args)
         case "download":
@@ -192,6 +194,17 @@ def _list(args: Namespace) -> int:
 
             named = {"parameters.parentIdentifier": args.name} if args.name else {}
             return run_with_signals(describe(read_config(args, named), args.format))
+
+
+def _prune(args: Namespace) -> int:
+    """Remove what the policies say is not wanted any more."""
+    from collgs_async.cli.commands.prune import check_policies, remove_unwanted
+    from collgs_async.mirror.hooks import EndHook
+
+    config = read_settings(args, needs_collection=False, is_local=True)
+    check_policies(config)
+    end = EndHook(None if args.dry_run else config.keep.on_end, args.command)
+    return run_with_signals(remove_unwanted(config, end, dry_run=args.dry_run), end)
 
 
 def _plan(args: Namespace) -> int:

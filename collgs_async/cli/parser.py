@@ -123,6 +123,7 @@ COMMANDS: Final = {
         "pull", "try again what sync could not fetch", ("parts", "output", "keep", "transfer", "connection")
     ),
     "verify": Command("pull", "check the archives in a folder", ("output", "keep", "transfer", "connection")),
+    "prune": Command("pull", "move or delete archives that are not wanted any more", ("output", "keep")),
     "ledger": Command("pull", "move archives into the folders of a layout", ("output", "keep")),
     "init": Command("set up", "write the sample configuration"),
     "login": Command("set up", "try the credentials, and say who one is", shown=("connection",)),

@@ -5,13 +5,13 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Final
 
-from collgs_async.config.kinds import Kind
+from collgs_async.config.kinds import Kind, one_of
 from collgs_async.models.parameter_values import quote_value
 
 if TYPE_CHECKING:
     from collgs_async.models.layout import Layout
 
-__all__ = ["COMMAND", "LAYOUT"]
+__all__ = ["COMMAND", "LAYOUT", "POLICY"]
 
 _FLAT: Final = "flat"
 """The word for no layout: all archives in the output folder itself."""
@@ -47,3 +47,4 @@ def _command(value: object) -> str | None:
 
 LAYOUT = Kind("folders such as {collection}/{year}/{month}, or flat", _layout)
 COMMAND = Kind("a command such as 'notify --archive'", _command, may_hold_password=True)
+POLICY = one_of("keep", "move", "delete")

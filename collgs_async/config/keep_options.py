@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from collgs_async.config import kinds
-from collgs_async.config.keep_kinds import COMMAND, LAYOUT
+from collgs_async.config.keep_kinds import COMMAND, LAYOUT, POLICY
 from collgs_async.config.options import Section, setting
 
 if TYPE_CHECKING:
@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
     from collgs_async.models.layout import Layout
 
-__all__ = ["KeepOptions"]
+__all__ = ["KeepOptions", "Policy"]
+
+Policy: TypeAlias = Literal["keep", "move", "delete"]
+"""What is done with archives that are not wanted any more."""
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -42,4 +45,14 @@ class KeepOptions(Section):
         help="run this at the end of the run, with COLLGS_EXIT and a summary as JSON on standard input; no shell")
     stac: bool = setting("--stac", "", kinds.SWITCH, default=False,
         help="write a STAC item beside each archive, with its checksum and origin, and a catalog.json in each folder")
+    superseded: Policy = setting("--superseded", "", POLICY, default="keep",
+        help="what prune does with an archive once a newer edition of it is here, and was read and found right")
+    withdrawn: Policy = setting("--withdrawn", "", POLICY, default="keep",
+        help="what prune does with an archive that the catalogue has not listed for two weeks")
+    aged: Policy = setting("--aged", "", POLICY, default="keep",
+        help="what prune does with an archive that a rolling time range has left behind")
+    keep_last: int = setting("--keep-last", "N", kinds.whole(1, 100), default=1,
+        help="how many editions of an acquisition prune keeps")
+    max_delete: float = setting("--max-delete", "PERCENT", kinds.PERCENT, default=5,
+        help="the most that one run of prune deletes of what is here, in percent; 10 archives at least")
     # fmt: on

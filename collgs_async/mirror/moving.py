@@ -6,7 +6,10 @@ kill says whether the rest is to be completed or nothing was done.
 
 from __future__ import annotations
 
+import logging
 import os
+import shutil
+import stat
 from typing import TYPE_CHECKING, Final
 
 from collgs_async.errors import FileError
@@ -23,12 +26,24 @@ if TYPE_CHECKING:
     from collgs_async.ledger.ledger import Ledger
     from collgs_async.ledger.moves import Move
 
-__all__ = ["beside", "move_files", "move_problem", "remove_empty", "settle_moves", "stem_of", "sync_folders"]
+__all__ = [
+    "beside",
+    "move_files",
+    "move_problem",
+    "remove_empty",
+    "remove_files",
+    "settle_moves",
+    "stem_of",
+    "sync_folders",
+]
+
+log = logging.getLogger("collgs_async")
 
 MAIN: Final = (".zip", ".parts", ".zip.part")
 """Endings of what a product has on the disk; the first one that is there is moved first."""
 
-_BESIDE: Final = (*MAIN, ".zip.part.json", ".stac.json", *(kind.suffix for kind in IMAGE_TYPES))
+_DESCRIPTIONS: Final = (".stac.json", *(kind.suffix for kind in IMAGE_TYPES))
+_BESIDE: Final = (*MAIN, ".zip.part.json", *_DESCRIPTIONS)
 
 
 def beside(folder: Path, stem: str) -> list[str]:
@@ -82,6 +97,36 @@ def _complete(stem: str, folder: Path, to: Path) -> None:
             (folder / name).rename(to / name)
 
 
+def remove_files(stem: str, folder: Path) -> int:
+    """Delete the files of a product; return how many bytes are free now.
+
+    Once the first one is gone, what cannot be removed beside it is a warning.
+
+    Raises
+    ------
+    OSError
+        The first one cannot be deleted.
+    """
+    first, *others = beside(folder, stem)
+    freed = _remove(folder / first)
+    for name in others:
+        try:
+            freed += _remove(folder / name)
+        except OSError as error:
+            log.warning("%s: cannot be removed: %s", folder / name, error.strerror)
+    return freed
+
+
+def _remove(path: Path) -> int:
+    status = path.lstat()
+    if stat.S_ISDIR(status.st_mode):
+        size = sum(one.lstat().st_blocks * 512 for one in path.rglob("*"))
+        shutil.rmtree(path)
+        return size
+    path.unlink()
+    return status.st_blocks * 512 if status.st_nlink == 1 else 0
+
+
 def sync_folders(folders: Iterable[Path], top: Path) -> None:
     """Flush the entries of folders, and of those above them, up to the output folder."""
     for place in {place for folder in folders for place in (folder, *folder.parents) if place.is_relative_to(top)}:
@@ -131,8 +176,12 @@ def _settle(top: Path, moves: Iterable[Move]) -> tuple[list[Move], list[Move], l
             done.append(move)
         elif os.path.lexists(old):
             undone.append(move)
+        elif move.to == DELETED:
+            for suffix in _DESCRIPTIONS:
+                old.with_name(f"{stem_of(old)}{suffix}").unlink(missing_ok=True)
+            done.append(move)
         else:
-            (done if move.to == DELETED else lost).append(move)
+            lost.append(move)
     return done, undone, lost
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collgs_async.models.sentinel import Name
     from collgs_async.selection.filters import OnExcluded, Products
 
-__all__ = ["latest_baseline", "newest_editions"]
+__all__ = ["latest_baseline", "newest_editions", "supersedes"]
 
 log = logging.getLogger("collgs_async")
 
@@ -198,6 +198,23 @@ def newest_editions(products: Iterable[Product]) -> list[tuple[Product, Excluded
         return []
     newest, *others = sorted(candidates, key=lambda candidate: candidate.newness, reverse=True)
     return [(candidate.product, excluded) for candidate, excluded in _decided(newest, others)]
+
+
+def supersedes(newer: Product, older: Product) -> bool:
+    """Whether a product is a newer edition of another one's acquisition, and shows its ground.
+
+    It is of a later baseline, or of the same one and made later. Where a footprint is unknown, it does not count as
+    showing the same: this decides what may be removed.
+    """
+    first, second = recognise(newer.identifier), recognise(older.identifier)
+    if first is None or second is None or first.edition is None or second.edition is None:
+        return False
+    if first.acquisition != second.acquisition:
+        return False
+    if (first.edition, first.produced or _LONG_AGO) <= (second.edition, second.produced or _LONG_AGO):
+        return False
+    share = overlap_fraction(older.footprint, newer.footprint)
+    return share is not None and share >= SAME_GROUND
 
 
 def _decided(newest: _Candidate, others: Sequence[_Candidate]) -> Iterator[tuple[_Candidate, Excluded | None]]:

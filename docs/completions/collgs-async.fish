@@ -8,9 +8,9 @@ function __collgs_async_is
             continue
         end
         switch $word
-            case --aoi --auth-hosts --bands --base-url --bbox --best-per --by --ca-file --chunk-size --cloud-cover --collection --config --contact --count --day --diff --download-base-url --end --fault --format --ids --keep-free --kind --layout --ledger --limit-rate --listing-cycle --listing-overlap --map --max-bytes --max-requests --max-time --members --min-overlap --min-rate --months --on-archive --on-end --orbit-direction --outage --output --page-size --plan --platform --polarisation --port --product-type --products --proxy --relative-orbit --report --resolution --retries --segments --set --sign-in --sort --staging --start --tile --tiles --tiles-credit --timeout --until --user-agent --verify --workers -c -j -n -o
+            case --aged --aoi --auth-hosts --bands --base-url --bbox --best-per --by --ca-file --chunk-size --cloud-cover --collection --config --contact --count --day --diff --download-base-url --end --fault --format --ids --keep-free --keep-last --kind --layout --ledger --limit-rate --listing-cycle --listing-overlap --map --max-bytes --max-delete --max-requests --max-time --members --min-overlap --min-rate --months --on-archive --on-end --orbit-direction --outage --output --page-size --plan --platform --polarisation --port --product-type --products --proxy --relative-orbit --report --resolution --retries --segments --set --sign-in --sort --staging --start --superseded --tile --tiles --tiles-credit --timeout --until --user-agent --verify --withdrawn --workers -c -j -n -o
                 set waiting yes
-            case search collections describe quicklooks ls plan download sync retry verify ledger init login demo completion help
+            case search collections describe quicklooks ls plan download sync retry verify prune ledger init login demo completion help
                 test -n "$command"; or set command $word
         end
     end
@@ -37,18 +37,19 @@ complete -c collgs-async -n '__collgs_async_is none' -a download -d 'pull everyt
 complete -c collgs-async -n '__collgs_async_is none' -a sync -d 'keep a folder equal to what the catalogue lists, run after run'
 complete -c collgs-async -n '__collgs_async_is none' -a retry -d 'try again what sync could not fetch'
 complete -c collgs-async -n '__collgs_async_is none' -a verify -d 'check the archives in a folder'
+complete -c collgs-async -n '__collgs_async_is none' -a prune -d 'move or delete archives that are not wanted any more'
 complete -c collgs-async -n '__collgs_async_is none' -a ledger -d 'move archives into the folders of a layout'
 complete -c collgs-async -n '__collgs_async_is none' -a init -d 'write the sample configuration'
 complete -c collgs-async -n '__collgs_async_is none' -a login -d 'try the credentials, and say who one is'
 complete -c collgs-async -n '__collgs_async_is none' -a demo -d 'try it all on an embedded catalogue: no account, no internet'
 complete -c collgs-async -n '__collgs_async_is none' -a completion -d 'print the completion of words for bash, zsh or fish'
 complete -c collgs-async -n '__collgs_async_is none' -a help -d 'explain a topic or a command'
-complete -c collgs-async -n '__collgs_async_is search collections describe quicklooks ls plan none download sync retry verify ledger init login demo completion help' -s h -l help -d 'show this and leave'
-complete -c collgs-async -n '__collgs_async_is search collections describe quicklooks ls plan none download sync retry verify ledger init login demo completion help' -s V -l version -d 'show the version and leave'
-complete -c collgs-async -n '__collgs_async_is search collections describe quicklooks ls plan none download sync retry verify ledger init login demo completion help' -s c -l config -r -F -d 'the configuration (COLLGS_CONFIG, or config.json where it exists)'
-complete -c collgs-async -n '__collgs_async_is search collections describe quicklooks ls plan none download sync retry verify ledger init login demo completion help' -s q -l quiet -d 'say nothing but errors'
-complete -c collgs-async -n '__collgs_async_is search collections describe quicklooks ls plan none download sync retry verify ledger init login demo completion help' -s v -l verbose -d 'say more'
-complete -c collgs-async -n '__collgs_async_is search collections describe quicklooks ls plan none download sync retry verify ledger init login demo completion help' -l log-json -d 'messages and progress as JSON, one a line, and no bars'
+complete -c collgs-async -n '__collgs_async_is search collections describe quicklooks ls plan none download sync retry verify prune ledger init login demo completion help' -s h -l help -d 'show this and leave'
+complete -c collgs-async -n '__collgs_async_is search collections describe quicklooks ls plan none download sync retry verify prune ledger init login demo completion help' -s V -l version -d 'show the version and leave'
+complete -c collgs-async -n '__collgs_async_is search collections describe quicklooks ls plan none download sync retry verify prune ledger init login demo completion help' -s c -l config -r -F -d 'the configuration (COLLGS_CONFIG, or config.json where it exists)'
+complete -c collgs-async -n '__collgs_async_is search collections describe quicklooks ls plan none download sync retry verify prune ledger init login demo completion help' -s q -l quiet -d 'say nothing but errors'
+complete -c collgs-async -n '__collgs_async_is search collections describe quicklooks ls plan none download sync retry verify prune ledger init login demo completion help' -s v -l verbose -d 'say more'
+complete -c collgs-async -n '__collgs_async_is search collections describe quicklooks ls plan none download sync retry verify prune ledger init login demo completion help' -l log-json -d 'messages and progress as JSON, one a line, and no bars'
 complete -c collgs-async -n '__collgs_async_is search' -l format -r -f -a 'table json jsonl geojson stac csv urls' -d 'how to list (default: table)'
 complete -c collgs-async -n '__collgs_async_is search none download' -l sort -r -f -d 'in this order: time, cloud, orbit, overlap, size or identifier; a minus before it means backwards'
 complete -c collgs-async -n '__collgs_async_is search plan none download' -l sizes -d 'ask the store how large each archive is'
@@ -99,10 +100,10 @@ complete -c collgs-async -n '__collgs_async_is search collections describe quick
 complete -c collgs-async -n '__collgs_async_is search collections describe quicklooks ls plan none download sync retry verify login' -l ca-file -r -F -d 'certificates to trust instead of the system\'s, in PEM format'
 complete -c collgs-async -n '__collgs_async_is collections describe' -l format -r -f -a 'table json' -d 'how to list (default: table)'
 complete -c collgs-async -n '__collgs_async_is quicklooks' -l dry-run -d 'list what would be saved, and leave'
-complete -c collgs-async -n '__collgs_async_is quicklooks none download sync retry verify ledger demo' -s o -l output -r -f -a '(__fish_complete_directories)' -d 'the folder for the archives; it is made when it is missing (default: downloads)'
-complete -c collgs-async -n '__collgs_async_is quicklooks none download sync retry verify ledger demo' -l layout -r -f -d 'folders for the archives, such as {collection}/{platform}/{year}/{month}/{tile}; also {day}, {doy}, {orbit}, {baseline}, {type} and {level}; what is here already stays where it is; flat: none'
-complete -c collgs-async -n '__collgs_async_is quicklooks none download sync retry verify ledger demo' -l skip-existing -l no-skip-existing -d 'do not fetch again what is in the folder'
-complete -c collgs-async -n '__collgs_async_is quicklooks none download sync retry verify ledger demo' -l verify -r -f -a 'crc structure size' -d 'how an archive is checked before it gets its name (default: crc)'
+complete -c collgs-async -n '__collgs_async_is quicklooks none download sync retry verify prune ledger demo' -s o -l output -r -f -a '(__fish_complete_directories)' -d 'the folder for the archives; it is made when it is missing (default: downloads)'
+complete -c collgs-async -n '__collgs_async_is quicklooks none download sync retry verify prune ledger demo' -l layout -r -f -d 'folders for the archives, such as {collection}/{platform}/{year}/{month}/{tile}; also {day}, {doy}, {orbit}, {baseline}, {type} and {level}; what is here already stays where it is; flat: none'
+complete -c collgs-async -n '__collgs_async_is quicklooks none download sync retry verify prune ledger demo' -l skip-existing -l no-skip-existing -d 'do not fetch again what is in the folder'
+complete -c collgs-async -n '__collgs_async_is quicklooks none download sync retry verify prune ledger demo' -l verify -r -f -a 'crc structure size' -d 'how an archive is checked before it gets its name (default: crc)'
 complete -c collgs-async -n '__collgs_async_is ls' -l collection -r -f -a '(__collgs_async_collections)' -d 'the collection to search, such as S2_MSIL1C (default: what an identifier tells)'
 complete -c collgs-async -n '__collgs_async_is ls' -l format -r -f -a 'table json jsonl csv' -d 'how to list (default: table)'
 complete -c collgs-async -n '__collgs_async_is plan' -l diff -r -F -d 'say what is new, gone or changed since this plan: in the catalogue, or in the other plan that is named'
@@ -113,13 +114,18 @@ complete -c collgs-async -n '__collgs_async_is none download' -l dry-run -d 'lis
 complete -c collgs-async -n '__collgs_async_is none download' -l plan -r -F -d 'pull what this plan names; nothing is searched'
 complete -c collgs-async -n '__collgs_async_is none download sync retry' -l report -r -F -d 'write what became of each product, as JSON'
 complete -c collgs-async -n '__collgs_async_is none download' -l format -r -f -a 'table json jsonl geojson stac csv urls' -d 'how --dry-run lists (default: table)'
-complete -c collgs-async -n '__collgs_async_is none download sync retry verify ledger' -l ledger -r -F -d 'the ledger of the archives in the output folder (default: .collgs/ledger.sqlite in that folder)'
-complete -c collgs-async -n '__collgs_async_is none download sync retry verify ledger' -l max-requests -r -f -d 'pages of results that sync asks the catalogue for in one run, at most; what fits is listed each time (default: 500)'
-complete -c collgs-async -n '__collgs_async_is none download sync retry verify ledger' -l listing-overlap -r -f -d 'how far back sync lists in each run, where not everything fits: seconds, or with m, h or d (default: 2592000)'
-complete -c collgs-async -n '__collgs_async_is none download sync retry verify ledger' -l listing-cycle -r -f -d 'say so where the listing of anything is older than this, likewise (default: 2592000)'
-complete -c collgs-async -n '__collgs_async_is none download sync retry verify ledger' -l on-archive -r -f -d 'run this for each archive that has come, with its path; JSON on standard input; no shell'
-complete -c collgs-async -n '__collgs_async_is none download sync retry verify ledger' -l on-end -r -f -d 'run this at the end of the run, with COLLGS_EXIT and a summary as JSON on standard input; no shell'
-complete -c collgs-async -n '__collgs_async_is none download sync retry verify ledger' -l stac -l no-stac -d 'write a STAC item beside each archive, with its checksum and origin, and a catalog.json in each folder'
+complete -c collgs-async -n '__collgs_async_is none download sync retry verify prune ledger' -l ledger -r -F -d 'the ledger of the archives in the output folder (default: .collgs/ledger.sqlite in that folder)'
+complete -c collgs-async -n '__collgs_async_is none download sync retry verify prune ledger' -l max-requests -r -f -d 'pages of results that sync asks the catalogue for in one run, at most; what fits is listed each time (default: 500)'
+complete -c collgs-async -n '__collgs_async_is none download sync retry verify prune ledger' -l listing-overlap -r -f -d 'how far back sync lists in each run, where not everything fits: seconds, or with m, h or d (default: 2592000)'
+complete -c collgs-async -n '__collgs_async_is none download sync retry verify prune ledger' -l listing-cycle -r -f -d 'say so where the listing of anything is older than this, likewise (default: 2592000)'
+complete -c collgs-async -n '__collgs_async_is none download sync retry verify prune ledger' -l on-archive -r -f -d 'run this for each archive that has come, with its path; JSON on standard input; no shell'
+complete -c collgs-async -n '__collgs_async_is none download sync retry verify prune ledger' -l on-end -r -f -d 'run this at the end of the run, with COLLGS_EXIT and a summary as JSON on standard input; no shell'
+complete -c collgs-async -n '__collgs_async_is none download sync retry verify prune ledger' -l stac -l no-stac -d 'write a STAC item beside each archive, with its checksum and origin, and a catalog.json in each folder'
+complete -c collgs-async -n '__collgs_async_is none download sync retry verify prune ledger' -l superseded -r -f -a 'keep move delete' -d 'what prune does with an archive once a newer edition of it is here, and was read and found right (default: keep)'
+complete -c collgs-async -n '__collgs_async_is none download sync retry verify prune ledger' -l withdrawn -r -f -a 'keep move delete' -d 'what prune does with an archive that the catalogue has not listed for two weeks (default: keep)'
+complete -c collgs-async -n '__collgs_async_is none download sync retry verify prune ledger' -l aged -r -f -a 'keep move delete' -d 'what prune does with an archive that a rolling time range has left behind (default: keep)'
+complete -c collgs-async -n '__collgs_async_is none download sync retry verify prune ledger' -l keep-last -r -f -d 'how many editions of an acquisition prune keeps (default: 1)'
+complete -c collgs-async -n '__collgs_async_is none download sync retry verify prune ledger' -l max-delete -r -f -d 'the most that one run of prune deletes of what is here, in percent; 10 archives at least (default: 5)'
 complete -c collgs-async -n '__collgs_async_is none download sync retry verify demo' -s j -l workers -r -f -d 'how many archives are fetched at the same time (default: 4)'
 complete -c collgs-async -n '__collgs_async_is none download sync retry verify demo' -l segments -r -f -d 'the most connections for one archive, when workers have nothing else to do (default: 4)'
 complete -c collgs-async -n '__collgs_async_is none download sync retry verify demo' -l chunk-size -r -f -d 'the least that is read and written at once (default: 65536)'
@@ -137,6 +143,7 @@ complete -c collgs-async -n '__collgs_async_is retry' -l kind -r -f -d 'only wha
 complete -c collgs-async -n '__collgs_async_is verify' -l repair -d 'fetch again what is wrong; needs --collection'
 complete -c collgs-async -n '__collgs_async_is verify' -l manifest -d 'compare the files of each product with its own manifest, too'
 complete -c collgs-async -n '__collgs_async_is verify' -l dry-run -d 'with --repair: say what would be fetched again, and leave'
+complete -c collgs-async -n '__collgs_async_is prune' -l dry-run -d 'list what would be removed, and leave'
 complete -c collgs-async -n '__collgs_async_is ledger' -l dry-run -d 'say what would be moved, and leave'
 complete -c collgs-async -n '__collgs_async_is demo' -l products -r -f -d 'how many products there are (default: 12)'
 complete -c collgs-async -n '__collgs_async_is demo' -l constellation -d 'serve a year of Sentinel-1 and -2 over Luxembourg and Fiji, with real tiles, orbits and reprocessings'
@@ -154,4 +161,4 @@ complete -c collgs-async -n '__collgs_async_is verify' -f -a '(__fish_complete_d
 complete -c collgs-async -n '__collgs_async_is ledger' -f -a 'relocate'
 complete -c collgs-async -n '__collgs_async_is init' -F
 complete -c collgs-async -n '__collgs_async_is completion' -f -a 'bash zsh fish'
-complete -c collgs-async -n '__collgs_async_is help' -f -a 'selection parts plans files config environment sign-in mirror transfer exit-codes search collections describe quicklooks ls plan download sync retry verify ledger init login demo completion help'
+complete -c collgs-async -n '__collgs_async_is help' -f -a 'selection parts plans files config environment sign-in mirror transfer exit-codes search collections describe quicklooks ls plan download sync retry verify prune ledger init login demo completion help'

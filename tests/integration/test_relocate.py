@@ -21,6 +21,7 @@ from collgs_async.mirror.relocate import relocate
 from collgs_async.models.layout import Layout
 from collgs_async.storage.lock import ProductLock
 from tests.conftest import is_archive, level2_scenes
+from tests.support.kills import Killed, Killer, remove_locks
 from tests.support.servers import files_in
 
 if TYPE_CHECKING:
@@ -243,42 +244,6 @@ async def test_a_missing_folder_is_wrong_usage(run_cli: CommandHere) -> None:
 # ----------------------------------------------------------------------------------------------- killed meanwhile
 
 
-class Killed(BaseException):
-    """Ends a run where nothing may catch it."""
-
-
-class Killer:
-    """Ends a run before, or right after, its nth step: a rename, or a commit of the ledger."""
-
-    def __init__(self, patch: pytest.MonkeyPatch, at: int, *, after: bool) -> None:
-        self._left = at
-        rename, run = Path.rename, Ledger._transact
-
-        def renamed(path: Path, target: Any) -> Path:
-            found: Path = self._step(lambda: rename(path, target), after=after)
-            return found
-
-        def transacted(ledger: Ledger, *words: Any, **named: Any) -> Any:
-            return self._step(lambda: run(ledger, *words, **named), after=after)
-
-        patch.setattr(Path, "rename", renamed)
-        patch.setattr(Ledger, "_transact", transacted)
-
-    @property
-    def came(self) -> bool:
-        """Whether the run was ended."""
-        return self._left < 0
-
-    def _step(self, work: Callable[[], Any], *, after: bool) -> Any:
-        self._left -= 1
-        if self._left < 0 and not after:
-            raise Killed
-        found = work()
-        if self._left < 0:
-            raise Killed
-        return found
-
-
 @pytest.mark.parametrize("after", [False, True])
 async def test_killed_before_or_after_each_step_the_next_run_goes_on(serve: Callable[..., Any], after: bool) -> None:
     site = await filled(serve, 2)
@@ -293,6 +258,7 @@ async def test_killed_before_or_after_each_step_the_next_run_goes_on(serve: Call
             with suppress(Killed):
                 await moved_to(site, LAYOUT)
         kills += killer.came
+        remove_locks(site.folder)
         assert set(archives(site)) == set(wanted)  # each is here once, whatever happened
         if not killer.came:
             break
