@@ -81,7 +81,16 @@ class LedgerError(CollgsError):
     """The ledger of a folder cannot be used: it is damaged, of a later release, no ledger, or cannot be written.
 
     The archives are not affected, and downloads go on without it.
+
+    Parameters
+    ----------
+    is_damaged
+        Whether its content is damaged, so that it has to be made anew.
     """
+
+    def __init__(self, message: str, *, is_damaged: bool = False) -> None:
+        super().__init__(message)
+        self.is_damaged = is_damaged
 
 
 class AlreadyRunningError(CollgsError):

@@ -18,12 +18,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["OWN_ARGUMENTS", "SHELLS", "add_general"]
+__all__ = ["EXPORT_FORMATS", "OWN_ARGUMENTS", "SHELLS", "add_general"]
 
 SHELLS: Final = ("bash", "zsh", "fish")
 
-LEDGER_ACTIONS: Final = ("relocate",)
+LEDGER_ACTIONS: Final = ("export", "rebuild", "relocate")
 """What `ledger` can do."""
+
+EXPORT_FORMATS: Final = ("jsonl", "csv", "sha256sums")
+"""Formats of the export of a ledger."""
 
 
 def _path(words: str) -> Path:
@@ -165,15 +168,26 @@ def _add_verify(parser: ArgumentParser) -> None:
     _add_dry_run(add, "with --repair: say what would be fetched again, and leave")
 
 
+def _add_status(parser: ArgumentParser) -> None:
+    add = parser.add_argument_group("the archive").add_argument
+    add("products", metavar="PRODUCT", nargs="*", help="identifiers of products, or names of their archives")
+    _add_setting(add, "output_directory")
+    _add_setting(add, "keep.ledger")
+    add = parser.add_argument_group("the answer").add_argument
+    add("--format", **_one_of("table", "json"), default="table", help="how to tell it (default: table)")
+
+
 def _add_ledger(parser: ArgumentParser) -> None:
     add = parser.add_argument_group("what to do").add_argument
     add(
         "action",
         metavar="ACTION",
         choices=LEDGER_ACTIONS,
-        help="relocate: move what is here into the folders of --layout",
+        help="export: write all products; rebuild: compare the ledger with the archives here, or make it anew; "
+        "relocate: move what is here into the folders of --layout",
     )
-    _add_dry_run(add, "say what would be moved, and leave")
+    add("--format", **_one_of(*EXPORT_FORMATS), default="jsonl", help="how to export (default: jsonl)")
+    _add_dry_run(add, "with relocate: say what would be moved, and leave")
 
 
 def _add_prune(parser: ArgumentParser) -> None:
@@ -241,6 +255,7 @@ OWN_ARGUMENTS: Final[dict[str, Callable[[ArgumentParser], None]]] = {
     "sync": _add_sync,
     "retry": _add_retry,
     "verify": _add_verify,
+    "status": _add_status,
     "quicklooks": _add_quicklooks,
     "prune": _add_prune,
     "ledger": _add_ledger,

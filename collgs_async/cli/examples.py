@@ -76,7 +76,19 @@ EXAMPLES: Final[dict[str, dict[str, str]]] = {
             "collgs-async prune -c config.json --superseded move --latest-baseline"
         ),
     },
+    "status": {
+        "the state of an archive, in twelve lines": "collgs-async status -o mirror",
+        "all that has happened to one product": (
+            "collgs-async status -o mirror S2A_MSIL2A_20210629T050539_N0301_R008_T32ULV_20210629T122745"
+        ),
+        "for a program": "collgs-async status -o mirror --format json",
+    },
     "ledger": {
+        "write the products of an archive, with their history": "collgs-async ledger export -o mirror > products.jsonl",
+        "checksums, which sha256sum -c compares": (
+            "collgs-async ledger export -o mirror --format sha256sums > SHA256SUMS"
+        ),
+        "make it anew from the archives that are here": "collgs-async ledger rebuild -o mirror",
         "see first what would be moved": "collgs-async ledger relocate --layout '{platform}/{year}/{month}' --dry-run",
         "move all archives of a folder into the folders of a layout": (
             "collgs-async ledger relocate -o downloads --layout '{platform}/{year}/{month}'"

@@ -22,10 +22,10 @@ __all__ = ["entry_point", "main"]
 
 log = logging.getLogger("collgs_async")
 
-_LOCAL: Final = frozenset({"help", "completion", "init", "verify", "ledger", "prune"})
+_LOCAL: Final = frozenset({"help", "completion", "init", "ledger", "prune", "status", "verify"})
 """Commands that need no network, except for `verify --repair`."""
 
-_LISTINGS: Final = frozenset({"search", "collections", "describe", "ls"})
+_LISTINGS: Final = frozenset({"search", "collections", "describe", "ls", "ledger", "status"})
 
 
 def entry_point() -> None:
@@ -153,21 +153,31 @@ def dispatch(args: Namespace, console: ConsoleHandler) -> int:
             from collgs_async.cli.commands.verify import read_verify, verify
 
             return run_with_signals(verify(*read_verify(args), args, console))
-        case "ledger":
-            from collgs_async.cli.commands.ledger import move_to_layout
-
-            config = read_settings(args, needs_collection=False, is_local=True)
-            return run_with_signals(move_to_layout(config, dry_run=args.dry_run))
-        case "sync" | "retry":
-            return _mirror(args, console)
-        case "prune":
-            return _prune(args)
+        case "sync" | "retry" | "prune" | "status" | "ledger":
+            return _keep(args, console)
         case "plan":
             return _plan(args)
         case "download":
             return _download(args, console)
         case _:
             return _list(args)
+
+
+def _keep(args: Namespace, console: ConsoleHandler) -> int:
+    """Keep a folder for years, or tell of one that is kept."""
+    match args.command:
+        case "status":
+            from collgs_async.cli.commands.status import existing_ledger, status
+
+            return run_with_signals(status(existing_ledger(args), args))
+        case "ledger":
+            from collgs_async.cli.commands.ledger import ledger_action
+
+            return run_with_signals(ledger_action(args))
+        case "prune":
+            return _prune(args)
+        case _:
+            return _mirror(args, console)
 
 
 def _list(args: Namespace) -> int:

@@ -118,13 +118,14 @@ COMMANDS: Final = {
         ("selection", "parts", "connection"),
     ),
     "download": Command("pull", "pull everything that matches (also without a command)", GROUPS),
-    "sync": Command("pull", "keep a folder equal to what the catalogue lists, run after run", GROUPS),
+    "sync": Command("keep", "keep a folder equal to what the catalogue lists, run after run", GROUPS),
     "retry": Command(
-        "pull", "try again what sync could not fetch", ("parts", "output", "keep", "transfer", "connection")
+        "keep", "try again what sync could not fetch", ("parts", "output", "keep", "transfer", "connection")
     ),
     "verify": Command("pull", "check the archives in a folder", ("output", "keep", "transfer", "connection")),
-    "prune": Command("pull", "move or delete archives that are not wanted any more", ("output", "keep")),
-    "ledger": Command("pull", "move archives into the folders of a layout", ("output", "keep")),
+    "prune": Command("keep", "move or delete archives that are not wanted any more", ("output", "keep")),
+    "status": Command("keep", "tell the state of an archive, or what happened to a product"),
+    "ledger": Command("keep", "export the ledger, make it anew, or move archives", ("output", "keep")),
     "init": Command("set up", "write the sample configuration"),
     "login": Command("set up", "try the credentials, and say who one is", shown=("connection",)),
     "demo": Command(

@@ -28,6 +28,8 @@ FILES: Final = {
     ),
     "<identifier>.zip.part.lease": "some run is fetching it now",
     "<identifier>.parts": "chosen members of an archive as files, each complete and verified; parts.json lists them",
+    ".collgs/ledger.sqlite": "what is known of each product of a mirror, and what has happened to it",
+    ".collgs/spool": "outcomes of other runs, such as downloads, until they are in the ledger",
 }
 
 VARIABLES: Final = {

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from collgs_async.ledger.paths import LedgerPaths
 
-__all__ = ["Ledger", "connect"]
+__all__ = ["Ledger", "check_pages", "connect"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -207,7 +207,7 @@ def _open_writer(path: Path) -> sqlite3.Connection:
             with _transaction(connection, writes=True):
                 create_schema(connection)
         elif _is_unfinished(connection):
-            _check_pages(connection)
+            check_pages(connection)
     except BaseException:
         connection.close()
         raise
@@ -268,7 +268,8 @@ def _is_unfinished(connection: sqlite3.Connection) -> bool:
     return connection.execute("SELECT 1 FROM run WHERE ended IS NULL LIMIT 1").fetchone() is not None
 
 
-def _check_pages(connection: sqlite3.Connection) -> None:
+def check_pages(connection: sqlite3.Connection) -> None:
+    """Read each page of the file; raise a DatabaseError if one is damaged."""
     (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if found != "ok":
         raise sqlite3.DatabaseError(found)
@@ -293,7 +294,13 @@ def _told_as_ledger_error(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise LedgerError(f"{path}: {_words(error)}") from error
+        raise LedgerError(f"{path}: {_words(error)}", is_damaged=_is_damage(error)) from error
+
+
+def _is_damage(error: sqlite3.Error) -> bool:
+    name = getattr(error, "sqlite_errorname", "") or ""
+    has_other_code = name and not name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB"))
+    return bool(type(error) is sqlite3.DatabaseError and not has_other_code)
 
 
 def _words(error: sqlite3.Error) -> str:
@@ -308,6 +315,6 @@ def _words(error: sqlite3.Error) -> str:
         return f"the ledger cannot be opened or written ({said})"
     if name.startswith("SQLITE_IOERR"):
         return f"the disk could not read or write the ledger ({said})"
-    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or type(error) is sqlite3.DatabaseError:
+    if _is_damage(error):
         return f"the ledger is damaged ({said}); {_REPAIR}"
     return f"the ledger failed ({type(error).__name__}: {said})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,7 +13,6 @@ from collgs_async.ledger.paths import OWN_FOLDER
 from collgs_async.ledger.records import Event
 from collgs_async.ledger.values import as_integer, as_line
 from collgs_async.models.product import EXISTS, Status
-from collgs_async.models.redaction import without_userinfo
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from collgs_async.models.product import Outcome
     from collgs_async.storage.audit import CheckedFile
 
-__all__ = ["OutcomeRecord", "checked_file", "outcome_record"]
+__all__ = ["OutcomeRecord", "checked_file", "damage_record", "outcome_record"]
 
 _EVENTS: Final = {Status.DOWNLOADED: Event.DOWNLOADED, Status.SKIPPED: Event.SKIPPED, Status.FAILED: Event.FAILED}
 _HANDED_IN: Final = {event.name: event for event in (*_EVENTS.values(), Event.CHECKED, Event.BAD)}
@@ -182,6 +181,11 @@ def checked_file(one: CheckedFile, folder: Path, *, at: int, how: str) -> Outcom
     )
 
 
+def damage_record(record: OutcomeRecord, problem: CollgsError) -> OutcomeRecord:
+    """Return that an archive, which was found, is damaged."""
+    return replace(record, event=Event.BAD, how="structure", **_problem(problem))
+
+
 def _file(path: Path | None, folder: Path) -> dict[str, Any]:
     """Return path, length and time of an archive; of a folder with members, the path."""
     if path is None:
@@ -207,4 +211,4 @@ def _problem(error: CollgsError | None) -> dict[str, Any]:
     if error is None:
         return {}
     kind = next((one.__name__ for one in type(error).__mro__ if one.__module__ == _ERRORS), "CollgsError")
-    return {"kind": kind, "error": as_line(without_userinfo(str(error)))}
+    return {"kind": kind, "error": as_line(str(error))}

@@ -79,8 +79,10 @@ CREATE INDEX product_sensed ON product(collection, start);
 CREATE INDEX product_acquisition ON product(acquisition);
 CREATE INDEX product_state ON product(state, retry_at, wanted);
 CREATE INDEX product_gone ON product(gone) WHERE gone IS NOT NULL;
+CREATE INDEX product_absent ON product(absent) WHERE absent != 0;
 CREATE INDEX file_checked ON file(checked, size);
 CREATE INDEX file_told ON file(told) WHERE told = 0;
+CREATE INDEX file_bad ON file(product) WHERE bad IS NOT NULL;
 CREATE INDEX attempt_product ON attempt(product);
 """
 

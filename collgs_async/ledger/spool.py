@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["LONGEST_LINE", "SpoolFile", "SpoolHeader", "SpoolWriter", "is_spool_name", "whole_lines"]
+__all__ = ["LONGEST_LINE", "SpoolFile", "SpoolHeader", "SpoolWriter", "is_spool_name", "waiting_files", "whole_lines"]
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}-[0-9]{1,10}-[0-9a-f]{32}\.jsonl")
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]")
@@ -38,6 +38,14 @@ _READ_AT_ONCE: Final = 2**18
 def is_spool_name(name: str) -> bool:
     """Whether a file of this name is one of outcomes."""
     return _NAME.fullmatch(name) is not None
+
+
+def waiting_files(folder: Path) -> int:
+    """Return the number of files of outcomes; 0 where there is no such folder."""
+    try:
+        return sum(is_spool_name(path.name) for path in folder.iterdir())
+    except OSError:
+        return 0
 
 
 class SpoolWriter:

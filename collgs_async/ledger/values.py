@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collgs_async.models.redaction import without_userinfo
 from collgs_async.models.text import printable
 
 __all__ = ["as_integer", "as_line", "as_text"]
@@ -16,8 +17,8 @@ def as_text(text: str) -> str:
 
 
 def as_line(text: str) -> str:
-    """Return a message as one printable line of at most 500 characters."""
-    line = as_text(printable(text))
+    """Return a message as one printable line of at most 500 characters, without passwords in its URLs."""
+    line = as_text(printable(without_userinfo(text)))
     return line if len(line) <= _LONGEST_LINE else f"{line[: _LONGEST_LINE - 1]}…"
 
 

@@ -10,7 +10,7 @@ function __collgs_async_is
         switch $word
             case --aged --aoi --auth-hosts --bands --base-url --bbox --best-per --by --ca-file --chunk-size --cloud-cover --collection --config --contact --count --day --diff --download-base-url --end --fault --format --ids --keep-free --keep-last --kind --layout --ledger --limit-rate --listing-cycle --listing-overlap --map --max-bytes --max-delete --max-requests --max-time --members --min-overlap --min-rate --months --on-archive --on-end --orbit-direction --outage --output --page-size --plan --platform --polarisation --port --product-type --products --proxy --relative-orbit --report --resolution --retries --segments --set --sign-in --sort --staging --start --superseded --tile --tiles --tiles-credit --timeout --until --user-agent --verify --withdrawn --workers -c -j -n -o
                 set waiting yes
-            case search collections describe quicklooks ls plan download sync retry verify prune ledger init login demo completion help
+            case search collections describe quicklooks ls plan download sync retry verify prune status ledger init login demo completion help
                 test -n "$command"; or set command $word
         end
     end
@@ -38,18 +38,19 @@ complete -c collgs-async -n '__collgs_async_is none' -a sync -d 'keep a folder e
 complete -c collgs-async -n '__collgs_async_is none' -a retry -d 'try again what sync could not fetch'
 complete -c collgs-async -n '__collgs_async_is none' -a verify -d 'check the archives in a folder'
 complete -c collgs-async -n '__collgs_async_is none' -a prune -d 'move or delete archives that are not wanted any more'
-complete -c collgs-async -n '__collgs_async_is none' -a ledger -d 'move archives into the folders of a layout'
+complete -c collgs-async -n '__collgs_async_is none' -a status -d 'tell the state of an archive, or what happened to a product'
+complete -c collgs-async -n '__collgs_async_is none' -a ledger -d 'export the ledger, make it anew, or move archives'
 complete -c collgs-async -n '__collgs_async_is none' -a init -d 'write the sample configuration'
 complete -c collgs-async -n '__collgs_async_is none' -a login -d 'try the credentials, and say who one is'
 complete -c collgs-async -n '__collgs_async_is none' -a demo -d 'try it all on an embedded catalogue: no account, no internet'
 complete -c collgs-async -n '__collgs_async_is none' -a completion -d 'print the completion of words for bash, zsh or fish'
 complete -c collgs-async -n '__collgs_async_is none' -a help -d 'explain a topic or a command'
-complete -c collgs-async -n '__collgs_async_is search collections describe quicklooks ls plan none download sync retry verify prune ledger init login demo completion help' -s h -l help -d 'show this and leave'
-complete -c collgs-async -n '__collgs_async_is search collections describe quicklooks ls plan none download sync retry verify prune ledger init login demo completion help' -s V -l version -d 'show the version and leave'
-complete -c collgs-async -n '__collgs_async_is search collections describe quicklooks ls plan none download sync retry verify prune ledger init login demo completion help' -s c -l config -r -F -d 'the configuration (COLLGS_CONFIG, or config.json where it exists)'
-complete -c collgs-async -n '__collgs_async_is search collections describe quicklooks ls plan none download sync retry verify prune ledger init login demo completion help' -s q -l quiet -d 'say nothing but errors'
-complete -c collgs-async -n '__collgs_async_is search collections describe quicklooks ls plan none download sync retry verify prune ledger init login demo completion help' -s v -l verbose -d 'say more'
-complete -c collgs-async -n '__collgs_async_is search collections describe quicklooks ls plan none download sync retry verify prune ledger init login demo completion help' -l log-json -d 'messages and progress as JSON, one a line, and no bars'
+complete -c collgs-async -n '__collgs_async_is search collections describe quicklooks ls plan none download sync retry verify prune status ledger init login demo completion help' -s h -l help -d 'show this and leave'
+complete -c collgs-async -n '__collgs_async_is search collections describe quicklooks ls plan none download sync retry verify prune status ledger init login demo completion help' -s V -l version -d 'show the version and leave'
+complete -c collgs-async -n '__collgs_async_is search collections describe quicklooks ls plan none download sync retry verify prune status ledger init login demo completion help' -s c -l config -r -F -d 'the configuration (COLLGS_CONFIG, or config.json where it exists)'
+complete -c collgs-async -n '__collgs_async_is search collections describe quicklooks ls plan none download sync retry verify prune status ledger init login demo completion help' -s q -l quiet -d 'say nothing but errors'
+complete -c collgs-async -n '__collgs_async_is search collections describe quicklooks ls plan none download sync retry verify prune status ledger init login demo completion help' -s v -l verbose -d 'say more'
+complete -c collgs-async -n '__collgs_async_is search collections describe quicklooks ls plan none download sync retry verify prune status ledger init login demo completion help' -l log-json -d 'messages and progress as JSON, one a line, and no bars'
 complete -c collgs-async -n '__collgs_async_is search' -l format -r -f -a 'table json jsonl geojson stac csv urls' -d 'how to list (default: table)'
 complete -c collgs-async -n '__collgs_async_is search none download' -l sort -r -f -d 'in this order: time, cloud, orbit, overlap, size or identifier; a minus before it means backwards'
 complete -c collgs-async -n '__collgs_async_is search plan none download' -l sizes -d 'ask the store how large each archive is'
@@ -114,7 +115,7 @@ complete -c collgs-async -n '__collgs_async_is none download' -l dry-run -d 'lis
 complete -c collgs-async -n '__collgs_async_is none download' -l plan -r -F -d 'pull what this plan names; nothing is searched'
 complete -c collgs-async -n '__collgs_async_is none download sync retry' -l report -r -F -d 'write what became of each product, as JSON'
 complete -c collgs-async -n '__collgs_async_is none download' -l format -r -f -a 'table json jsonl geojson stac csv urls' -d 'how --dry-run lists (default: table)'
-complete -c collgs-async -n '__collgs_async_is none download sync retry verify prune ledger' -l ledger -r -F -d 'the ledger of the archives in the output folder (default: .collgs/ledger.sqlite in that folder)'
+complete -c collgs-async -n '__collgs_async_is none download sync retry verify prune status ledger' -l ledger -r -F -d 'the ledger of the archives in the output folder (default: .collgs/ledger.sqlite in that folder)'
 complete -c collgs-async -n '__collgs_async_is none download sync retry verify prune ledger' -l max-requests -r -f -d 'pages of results that sync asks the catalogue for in one run, at most; what fits is listed each time (default: 500)'
 complete -c collgs-async -n '__collgs_async_is none download sync retry verify prune ledger' -l listing-overlap -r -f -d 'how far back sync lists in each run, where not everything fits: seconds, or with m, h or d (default: 2592000)'
 complete -c collgs-async -n '__collgs_async_is none download sync retry verify prune ledger' -l listing-cycle -r -f -d 'say so where the listing of anything is older than this, likewise (default: 2592000)'
@@ -144,7 +145,10 @@ complete -c collgs-async -n '__collgs_async_is verify' -l repair -d 'fetch again
 complete -c collgs-async -n '__collgs_async_is verify' -l manifest -d 'compare the files of each product with its own manifest, too'
 complete -c collgs-async -n '__collgs_async_is verify' -l dry-run -d 'with --repair: say what would be fetched again, and leave'
 complete -c collgs-async -n '__collgs_async_is prune' -l dry-run -d 'list what would be removed, and leave'
-complete -c collgs-async -n '__collgs_async_is ledger' -l dry-run -d 'say what would be moved, and leave'
+complete -c collgs-async -n '__collgs_async_is status' -s o -l output -r -f -a '(__fish_complete_directories)' -d 'the folder for the archives; it is made when it is missing'
+complete -c collgs-async -n '__collgs_async_is status' -l format -r -f -a 'table json' -d 'how to tell it (default: table)'
+complete -c collgs-async -n '__collgs_async_is ledger' -l format -r -f -a 'jsonl csv sha256sums' -d 'how to export (default: jsonl)'
+complete -c collgs-async -n '__collgs_async_is ledger' -l dry-run -d 'with relocate: say what would be moved, and leave'
 complete -c collgs-async -n '__collgs_async_is demo' -l products -r -f -d 'how many products there are (default: 12)'
 complete -c collgs-async -n '__collgs_async_is demo' -l constellation -d 'serve a year of Sentinel-1 and -2 over Luxembourg and Fiji, with real tiles, orbits and reprocessings'
 complete -c collgs-async -n '__collgs_async_is demo' -l history -d 'serve a catalogue with a history: products come late, go, return, are reprocessed and repaired'
@@ -158,7 +162,8 @@ complete -c collgs-async -n '__collgs_async_is describe' -f -a '(__collgs_async_
 complete -c collgs-async -n '__collgs_async_is ls' -f
 complete -c collgs-async -n '__collgs_async_is plan' -F
 complete -c collgs-async -n '__collgs_async_is verify' -f -a '(__fish_complete_directories)'
-complete -c collgs-async -n '__collgs_async_is ledger' -f -a 'relocate'
+complete -c collgs-async -n '__collgs_async_is status' -f
+complete -c collgs-async -n '__collgs_async_is ledger' -f -a 'export rebuild relocate'
 complete -c collgs-async -n '__collgs_async_is init' -F
 complete -c collgs-async -n '__collgs_async_is completion' -f -a 'bash zsh fish'
-complete -c collgs-async -n '__collgs_async_is help' -f -a 'selection parts plans files config environment sign-in mirror transfer exit-codes search collections describe quicklooks ls plan download sync retry verify prune ledger init login demo completion help'
+complete -c collgs-async -n '__collgs_async_is help' -f -a 'selection parts plans files config environment sign-in mirror transfer exit-codes search collections describe quicklooks ls plan download sync retry verify prune status ledger init login demo completion help'

@@ -7,28 +7,72 @@ import sys
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
+from collgs_async.cli.commands.status import existing_ledger
+from collgs_async.cli.settings import read_settings
 from collgs_async.errors import ConfigError
+from collgs_async.ledger.export import export_products
 from collgs_async.ledger.ledger import Ledger
 from collgs_async.ledger.locks import FolderLock
 from collgs_async.ledger.paths import LedgerPaths
+from collgs_async.ledger.rebuild import rebuild
 from collgs_async.mirror.exclusive import ExclusiveRun
 from collgs_async.mirror.relocate import relocate
 from collgs_async.models.text import plural, printable
+from collgs_async.reporting.ledger_export import write_export
 
 if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Coroutine
+
     from collgs_async.config.settings import Config
     from collgs_async.mirror.relocate import Relocation
 
-__all__ = ["move_to_layout"]
+__all__ = ["ledger_action"]
 
 log = logging.getLogger("collgs_async")
 
 
-async def move_to_layout(config: Config, *, dry_run: bool) -> int:
+def ledger_action(args: Namespace) -> Coroutine[None, None, int]:
+    """Return what an action does.
+
+    Raises
+    ------
+    ConfigError
+        There is no ledger to export, or no folder to make one for.
+    """
+    if args.action == "export":
+        return _export(existing_ledger(args), args.format)
+    config = read_settings(args, is_local=True)
+    if not config.output_directory.is_dir():
+        folder = config.output_directory.absolute()
+        raise ConfigError(f"--output: expected a folder with archives, found nothing at {folder}")
+    if args.action == "rebuild":
+        return _rebuild(LedgerPaths.of(config))
+    return _move_to_layout(config, dry_run=args.dry_run)
+
+
+async def _export(paths: LedgerPaths, form: str) -> int:
+    """Write all products; warn of archives without a checksum where checksums are written."""
+    async with Ledger.read(paths) as ledger:
+        left_out = await write_export(export_products(ledger), form, sys.stdout)
+    if left_out:
+        log.warning("%s without a known SHA-256 left out", plural(left_out, "archive"))
+    return 0
+
+
+async def _rebuild(paths: LedgerPaths) -> int:
+    """Make the ledger agree with the archives that are here."""
+    rebuilt = await rebuild(paths)
+    log.info("%s", rebuilt, extra={"colour": "green" if rebuilt.ok else "red"})
+    if rebuilt.is_refused:
+        missing = plural(rebuilt.missing, "archive")
+        log.error("%s recorded and not here: is a disk missing? nothing was noted of them", missing)
+    return 0 if rebuilt.ok else 1
+
+
+async def _move_to_layout(config: Config, *, dry_run: bool) -> int:
     """Move all archives of the output folder to where its layout puts them, or print what would be moved."""
     paths, layout = LedgerPaths.of(config), config.keep.layout
-    if not paths.folder.is_dir():
-        raise ConfigError(f"--output: expected a folder with archives, found nothing at {paths.folder}")
     on_move = _print if dry_run else _debug
     if not paths.database.exists():
         async with nullcontext() if dry_run else FolderLock(paths.sync):
