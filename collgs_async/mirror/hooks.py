@@ -21,7 +21,7 @@ from collgs_async.models.text import plural
 from collgs_async.reporting.run_report import product_entry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
     from types import TracebackType
     from typing import Self
@@ -77,7 +77,7 @@ class ArchiveHooks:
     command
         The command; None: nothing is run.
     on_told
-        Called with each archive whose command ended with 0, and with the SHA-256 of the archive; None for a folder.
+        Awaited with each archive whose command ended with 0, and with the SHA-256 of the archive; None for a folder.
     later
         Whether a later run repeats what fails, and what is not run any more.
     seconds
@@ -87,7 +87,7 @@ class ArchiveHooks:
     def __init__(
         self,
         command: str | None,
-        on_told: Callable[[ArchiveCall, str | None], None] = lambda *_: None,
+        on_told: Callable[[ArchiveCall, str | None], Awaitable[None]] | None = None,
         *,
         later: bool = False,
         seconds: float = HOOK_SECONDS,
@@ -106,7 +106,10 @@ class ArchiveHooks:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await (self.cancel() if isinstance(error, asyncio.CancelledError) else self.finish())
+        if isinstance(error, asyncio.CancelledError):
+            await self.cancel()
+        else:
+            await self.finish(all_of_them=error is None or not self._later)
 
     def add(self, outcome: Outcome) -> None:
         """Run the command for an outcome, if that is of a download; returns at once."""
@@ -172,7 +175,8 @@ class ArchiveHooks:
         entry = {**call.entry, "id": call.identifier, "path": str(path), "sha256": sha256}
         ended = await _call(self._command or "", [str(path)], entry, variables, self._seconds)
         if ended.problem is None:
-            self._on_told(call, sha256)
+            if self._on_told is not None:
+                await self._on_told(call, sha256)
             if ended.line:
                 log.info("%s: --on-archive: %s", call.identifier, ended)
             return

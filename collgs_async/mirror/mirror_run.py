@@ -19,8 +19,10 @@ from collgs_async.ledger.span_records import last_begun
 from collgs_async.ledger.taking_in import take_in_spool
 from collgs_async.ledger.times import to_ms
 from collgs_async.mirror.context import Mirror
+from collgs_async.mirror.metrics import write_run_metrics
 from collgs_async.mirror.moving import settle_moves
 from collgs_async.mirror.result import SyncResult
+from collgs_async.mirror.told import archive_hooks
 from collgs_async.models.timing import wait_completed
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
     from collgs_async.client import Client
     from collgs_async.mirror.feed import Feed
+    from collgs_async.models.product import Outcome
 
 __all__ = ["MirrorRun", "utc_now"]
 
@@ -113,7 +116,13 @@ class MirrorRun(ABC):
                 code, ended = None if is_cancelled else self.result.code, max(now, to_ms(self._clock()))
                 with suppress(LedgerError, AlreadyRunningError):  # told already, where it was the reason
                     await ledger.run(end_run, mirror.run, now=ended, code=code, told=self.result.to_dict())
+                if code is not None:
+                    await self._write_metrics(mirror, code, ended)
         return self.result
+
+    async def _write_metrics(self, mirror: Mirror, code: int, ended: int) -> None:
+        moved = self.result.report.bytes if self.result.report else 0
+        await write_run_metrics(mirror, watch=self.result.watch, words=self.words, code=code, moved=moved, ended=ended)
 
     async def _now(self, ledger: Ledger) -> int:
         """Return the time, later than that of any run before, so that no age is negative."""
@@ -134,6 +143,10 @@ class MirrorRun(ABC):
         beside
             Work that hands it out; it is ended with the downloads at a limit of time. None: all was handed out before.
         """
+
+        def clock() -> int:
+            return max(now, to_ms(self._clock()))
+
         async with AsyncExitStack() as stack:
             recorder = await stack.enter_async_context(
                 OutcomeRecorder(
@@ -142,13 +155,19 @@ class MirrorRun(ABC):
                     words=self.words,
                     ledger=mirror.ledger,
                     run=mirror.run,
-                    clock=lambda: max(now, to_ms(self._clock())),
+                    clock=clock,
                     has_hook=bool(self._config.keep.on_archive),
                 )
             )
+            hooks = await stack.enter_async_context(await archive_hooks(mirror, recorder, clock))
+
+            def note(outcome: Outcome) -> None:
+                recorder.add(outcome)
+                hooks.add(outcome)
+
             other = None if beside is None else asyncio.create_task(beside)
             try:
-                await self._client.download_all(feed, report=self._report, on_outcome=recorder.add)
+                await self._client.download_all(feed, report=self._report, on_outcome=note)
                 limit = self._client.report.limit
                 if other is not None and (limit is None or limit.setting not in _TIMED):
                     await other
@@ -157,3 +176,4 @@ class MirrorRun(ABC):
                 if other is not None:
                     other.cancel()
                     await wait_completed(asyncio.gather(other, return_exceptions=True))
+            await hooks.finish(all_of_them=self._client.report.limit is None)
