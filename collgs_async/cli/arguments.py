@@ -164,6 +164,12 @@ def _add_verify(parser: ArgumentParser) -> None:
     add = parser.add_argument_group("the archives").add_argument
     add("folder", metavar="DIR", nargs="?", type=_path, help="their folder (default: --output)")
     add("--repair", action="store_true", help="fetch again what is wrong; needs --collection")
+    add(
+        "--oldest",
+        metavar="SIZE|PERCENT",
+        help="only those that were verified longest ago, by the ledger: so many bytes, or a share such as 1%%; "
+        "--max-time ends it earlier",
+    )
     add("--manifest", action="store_true", help="compare the files of each product with its own manifest, too")
     _add_dry_run(add, "with --repair: say what would be fetched again, and leave")
 

@@ -188,6 +188,17 @@ def _free_space(value: object) -> float | str:
     return size
 
 
+def _share(value: object) -> float | str:
+    """Parse an amount of bytes, or a share of all, up to the whole, which remains text such as ``1%``."""
+    if isinstance(value, str) and "%" in value:
+        share = _number(value.strip().removesuffix("%"))
+        if not 0 < share <= 100:
+            raise ValueError
+        return f"{share:g}%"
+    size: float = SIZE.read(value)
+    return size
+
+
 def _clock_time(value: object) -> time:
     if isinstance(value, time) and value.tzinfo is None:
         return value.replace(second=0, microsecond=0)
@@ -198,6 +209,7 @@ def _clock_time(value: object) -> time:
 
 RATE_OR_TIMETABLE = Kind(RATE.expected, _rate_or_timetable)
 FREE_SPACE = Kind("bytes such as 200G, or a share of the disk such as 5%", _free_space)
+SHARE = Kind("bytes such as 200G, or a share such as 1%", _share)
 CLOCK_TIME = Kind("a time of the day such as 06:00", _clock_time)
 
 

@@ -13,6 +13,7 @@ from collgs_async.ledger.paths import OWN_FOLDER
 from collgs_async.ledger.records import Event
 from collgs_async.ledger.values import as_integer, as_line
 from collgs_async.models.product import EXISTS, Status
+from collgs_async.storage.verify import Verdict
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -176,6 +177,7 @@ def checked_file(one: CheckedFile, folder: Path, *, at: int, how: str) -> Outcom
         path=path,
         size=None if one.mtime is None else one.size,
         mtime=None if one.mtime is None else one.mtime // 10**6,
+        sha256=one.found.sha256 if isinstance(one.found, Verdict) else None,
         how=how,
         **_problem(problem),
     )

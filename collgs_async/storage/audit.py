@@ -8,13 +8,15 @@ import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
 
 from collgs_async.errors import IntegrityError, ProductError, StorageError
-from collgs_async.models.text import format_bytes, format_duration, plural
+from collgs_async.storage.archive_reading import never
+from collgs_async.storage.audit_results import DamagedArchive, FolderAudit
 from collgs_async.storage.filenames import is_parts_folder
 from collgs_async.storage.files import refuse_odd
 from collgs_async.storage.parts_tree import SET_ASIDE
@@ -22,123 +24,16 @@ from collgs_async.storage.verify import DamagedMembersError, Level, ManifestErro
 from collgs_async.storage.verify_tree import tree_size, verify_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-__all__ = ["AuditProgress", "CheckedFile", "DamagedArchive", "FolderAudit", "verify_folder"]
+    from collgs_async.storage.audit_results import AuditProgress
+
+__all__ = ["ChangedArchiveError", "CheckedFile", "RecordedFile", "verify_files", "verify_folder"]
 
 log = logging.getLogger("collgs_async")
 
-
-@dataclass(frozen=True, slots=True)
-class DamagedArchive:
-    """An archive, or a tree of members, that failed verification.
-
-    Attributes
-    ----------
-    path
-        Path of the archive or of the top folder of the tree.
-    problem
-        The error.
-    damaged
-        Byte ranges ``(first, one past the last)`` of the archive to be downloaded again: those of damaged members, and
-        of the directory if the manifest was compared; empty if the damage is not limited to members.
-    members
-        Names of the damaged members; empty if the damage is not limited to members.
-    is_tree
-        Whether it is a tree.
-    """
-
-    path: Path
-    problem: ProductError
-    damaged: tuple[tuple[int, int], ...]
-    members: tuple[str, ...] = ()
-    is_tree: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class FolderAudit:
-    """Result of verifying a folder.
-
-    Attributes
-    ----------
-    checked
-        Number of archives read.
-    bytes
-        Their total length.
-    seconds
-        Duration.
-    bad
-        The archives that failed, sorted by path.
-    unchecked
-        Number of members of the other archives that could not be checked.
-    unnamed
-        Number of other archives whose members do not identify a product, so that the file name was trusted.
-    trees
-        Number of trees of members, which are counted with the archives.
-    compared, unlisted
-        Number of members of the other archives that are as their manifests state, and that no manifest lists; None:
-        nothing was compared with manifests.
-    without_manifest
-        Number of other archives that have no manifest.
-    """
-
-    checked: int
-    bytes: int
-    seconds: float
-    bad: tuple[DamagedArchive, ...]
-    unchecked: int = 0
-    unnamed: int = 0
-    trees: int = 0
-    compared: int | None = None
-    unlisted: int | None = None
-    without_manifest: int = 0
-
-    @property
-    def ok(self) -> bool:
-        """Whether no archive failed."""
-        return not self.bad
-
-    def __str__(self) -> str:
-        """Describe the result in one line."""
-        if not self.checked:
-            return "no archives there"
-        verdict = f"{len(self.bad)} of them bad" if self.bad else "all of them right"
-        if self.unchecked or self.without_manifest:
-            verdict = f"{len(self.bad) or 'none'} of them bad"
-        if self.unchecked:
-            verdict += f"; {plural(self.unchecked, 'member')} could not be checked"
-        if self.unnamed:
-            verdict += f"; {self.unnamed} {'does' if self.unnamed == 1 else 'do'} not say of which product"
-        if self.trees:
-            verdict += f"; {self.trees} {'is a part of an archive' if self.trees == 1 else 'are parts of archives'}"
-        if self.compared is not None:
-            verdict += f"; {plural(self.compared, 'member')} as the manifests state"
-            verdict += f", {self.unlisted} not listed there" if self.unlisted else ""
-        if self.without_manifest:
-            verdict += f"; {self.without_manifest} without a manifest"
-        return f"{self.checked} checked ({format_bytes(self.bytes)} in {format_duration(self.seconds)}), {verdict}"
-
-
-class AuditProgress(Protocol):
-    """Receives the progress of an audit; every method returns at once and never raises."""
-
-    def open(self) -> None:
-        """Begin the display."""
-
-    def expect(self, products: int) -> None:
-        """Set the number of archives."""
-
-    def begin(self, name: str, *, size: int | None) -> None:
-        """Report that an archive is about to be read; `size` is None if it is not accessible."""
-
-    def add(self, name: str, nbytes: int) -> None:
-        """Add bytes of an archive that were read and are right."""
-
-    def end(self, name: str, *, failed: bool) -> None:
-        """Report that an archive was verified."""
-
-    def close(self) -> None:
-        """End the display."""
+_COARSE: Final = 2000
+"""Milliseconds by which a file system may round times: those of FAT are even seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +54,41 @@ class CheckedFile:
     size: int | None
     mtime: int | None
     found: Verdict | ProductError
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedFile:
+    """What is known of an archive from earlier.
+
+    Attributes
+    ----------
+    size
+        Its length in bytes.
+    mtime
+        When it was last changed: milliseconds since 1970 UTC.
+    sha256
+        Its SHA-256 in hexadecimal digits.
+    """
+
+    size: int
+    mtime: int
+    sha256: str
+
+
+class ChangedArchiveError(IntegrityError):
+    """An archive has another SHA-256 than was recorded, though length and time are the same, and its members are right.
+
+    Parameters
+    ----------
+    size
+        Its length in bytes.
+    found, recorded
+        The digests in hexadecimal digits.
+    """
+
+    def __init__(self, size: int, found: str, recorded: str) -> None:
+        self.rest = ((0, size),)
+        super().__init__(f"its SHA-256 is {found}, {recorded} was recorded, and its length and time are the same")
 
 
 async def verify_folder(
@@ -188,34 +118,78 @@ async def verify_folder(
     """
     progress.open()
     try:
-        return await _verify_folder(folder, level, progress, on_checked, manifest=manifest)
+        files = await asyncio.to_thread(_archives, folder)
+        return await _verify_files(files, _How(level, manifest=manifest), progress, on_checked, never)
     finally:
         progress.close()
 
 
-async def _verify_folder(
-    folder: Path,
+async def verify_files(
+    files: Mapping[str, Path],
     level: Level,
     progress: AuditProgress,
-    on_checked: Callable[[CheckedFile], None] | None,
     *,
-    manifest: bool,
+    manifest: bool = False,
+    hashed: bool = False,
+    on_checked: Callable[[CheckedFile], None] | None = None,
+    recorded: Mapping[Path, RecordedFile] = MappingProxyType({}),
+    until: Callable[[], bool] = never,
+) -> FolderAudit:
+    """Verify these archives and trees, in their order, as many at once as there are processors.
+
+    Parameters
+    ----------
+    files
+        Their paths, by the names that are displayed.
+    level, progress, manifest, on_checked
+        As for `verify_folder`.
+    hashed
+        Whether the SHA-256 of each archive is computed in the same pass; the level must be `Level.CRC`.
+    recorded
+        What is known of archives from earlier, by their paths; their SHA-256 is compared.
+    until
+        Called before each archive; returns True if it is not to be begun, nor any other one.
+    """
+    progress.open()
+    try:
+        how = _How(level, manifest=manifest, hashed=hashed, recorded=recorded)
+        return await _verify_files(files, how, progress, on_checked, until)
+    finally:
+        progress.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _How:
+    """How archives are verified; see `verify_files`."""
+
+    level: Level
+    manifest: bool = False
+    hashed: bool = False
+    recorded: Mapping[Path, RecordedFile] = field(default_factory=dict)
+
+
+async def _verify_files(
+    files: Mapping[str, Path],
+    how: _How,
+    progress: AuditProgress,
+    on_checked: Callable[[CheckedFile], None] | None,
+    until: Callable[[], bool],
 ) -> FolderAudit:
     began = time.monotonic()
-    paths = await asyncio.to_thread(_archives, folder)
-    progress.expect(len(paths))
+    progress.expect(len(files))
     checked: list[CheckedFile] = []
-    waiting = iter(paths.items())
+    waiting = iter(files.items())
     stop = threading.Event()
     threads = os.cpu_count() or 1
     with ThreadPoolExecutor(threads, thread_name_prefix="verify") as executor:
 
         async def work() -> None:
             in_thread = partial(asyncio.get_running_loop().run_in_executor, executor)
-            for name, path in waiting:
+            while not until() and (following := next(waiting, None)) is not None:
+                name, path = following
                 size, mtime = await in_thread(_size_and_time, path)
                 progress.begin(name, size=size)
-                found = await in_thread(partial(_examine, path, level, stop, manifest=manifest))
+                found = await in_thread(_examine, path, how, stop)
                 if isinstance(found, Verdict):
                     progress.add(name, size or 0)
                 else:
@@ -243,15 +217,16 @@ async def _verify_folder(
         unchecked=sum(verdict.unchecked for verdict in verdicts),
         unnamed=sum(not verdict.named for verdict in verdicts),
         trees=sum(_is_tree(one.path) for one in checked),
-        compared=sum(verdict.compared for verdict in verdicts) if manifest else None,
-        unlisted=sum(verdict.unlisted for verdict in verdicts) if manifest else None,
-        without_manifest=sum(not verdict.has_manifest for verdict in verdicts) if manifest else 0,
+        compared=sum(verdict.compared for verdict in verdicts) if how.manifest else None,
+        unlisted=sum(verdict.unlisted for verdict in verdicts) if how.manifest else None,
+        without_manifest=sum(not verdict.has_manifest for verdict in verdicts) if how.manifest else 0,
+        left=len(files) - len(checked),
     )
 
 
 def _bad(path: Path, problem: ProductError) -> DamagedArchive:
     damaged = problem.damaged if isinstance(problem, DamagedMembersError) else ()
-    rest = problem.rest if isinstance(problem, (DamagedMembersError, ManifestError)) else ()
+    rest = problem.rest if isinstance(problem, (DamagedMembersError, ManifestError, ChangedArchiveError)) else ()
     ranges = tuple((damage.start, damage.end) for damage in damaged)
     return DamagedArchive(
         path, problem, ranges + rest, tuple(damage.name for damage in damaged), is_tree=_is_tree(path)
@@ -287,15 +262,23 @@ def _size_and_time(path: Path) -> tuple[int | None, int | None]:
     return status.st_size, status.st_mtime_ns
 
 
-def _examine(path: Path, level: Level, stop: threading.Event, *, manifest: bool) -> Verdict | ProductError:
+def _examine(path: Path, how: _How, stop: threading.Event) -> Verdict | ProductError:
     try:
         if _is_tree(path):
-            verdict = verify_tree(path, level, stop.is_set, manifest=manifest)
+            verdict = verify_tree(path, how.level, stop.is_set, manifest=how.manifest)
         else:
-            refuse_odd(path, path.stat().st_mode)
+            status = path.stat()
+            refuse_odd(path, status.st_mode)
             verdict = verify_archive(
-                path, level=level, identifier=path.stem, lenient=True, stop=stop.is_set, manifest=manifest
+                path,
+                level=how.level,
+                identifier=path.stem,
+                lenient=True,
+                stop=stop.is_set,
+                manifest=how.manifest,
+                hashed=how.hashed,
             )
+            _compare_with_recorded(verdict.sha256, status, how.recorded.get(path))
     except ProductError as error:
         return error
     except StorageError as error:
@@ -307,3 +290,11 @@ def _examine(path: Path, level: Level, stop: threading.Event, *, manifest: bool)
     for note in verdict.notes:
         log.info("%s: note: %s", path, note)
     return verdict
+
+
+def _compare_with_recorded(sha256: str | None, status: os.stat_result, recorded: RecordedFile | None) -> None:
+    """Raise if an archive has other bytes than before, and nothing that says that it was replaced."""
+    if sha256 is None or recorded is None or sha256 == recorded.sha256 or status.st_size != recorded.size:
+        return
+    if abs(status.st_mtime_ns // 10**6 - recorded.mtime) <= _COARSE:
+        raise ChangedArchiveError(status.st_size, sha256, recorded.sha256)

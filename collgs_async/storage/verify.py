@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from dataclasses import dataclass, replace
@@ -89,6 +90,8 @@ class Verdict:
         Number of members that the manifest does not list; 0 if there is none, or nothing was compared.
     has_manifest
         Whether the members were compared with a manifest.
+    sha256
+        SHA-256 of the archive in hexadecimal digits; None: not computed.
     """
 
     warnings: tuple[str, ...] = ()
@@ -98,6 +101,7 @@ class Verdict:
     compared: int = 0
     unlisted: int = 0
     has_manifest: bool = False
+    sha256: str | None = None
 
     def with_manifest(self, check: ManifestCheck) -> Verdict:
         """Return it with the result of comparing the members with their manifest."""
@@ -186,6 +190,7 @@ def verify_archive(
     block: int = _MIB,
     seen: Mapping[int, KnownCrc] = MappingProxyType({}),
     manifest: bool = False,
+    hashed: bool = False,
 ) -> Verdict:
     """Verify that a file is the complete and correct archive of a product.
 
@@ -214,6 +219,8 @@ def verify_archive(
     manifest
         Whether every member is also compared with the digest that the product's own manifest states; the level must be
         `Level.CRC`.
+    hashed
+        Whether the SHA-256 of the file is computed in the same pass; the level must be `Level.CRC`.
 
     Raises
     ------
@@ -239,6 +246,7 @@ def verify_archive(
         if level is not Level.CRC:
             return Verdict(warnings, named=named)
         findings = Findings(proving=joined)
+        digest = hashlib.sha256() if hashed else None
         check = ManifestCheck([member.name for member in directory.members]) if manifest else None
         damaged = tuple(
             damaged_members(
@@ -250,6 +258,7 @@ def verify_archive(
                 block=block,
                 seen=seen,
                 manifests=check,
+                digest=digest,
             )
         )
         problems = check.problems if check else []
@@ -260,7 +269,8 @@ def verify_archive(
             raise ManifestError(problems, rest)
         if joined and (doubts := "; ".join(_doubts(warnings, findings))):
             raise UnprovenError(doubts)
-        verdict = Verdict(warnings + tuple(findings.warnings), findings.unchecked.total(), named)
+        sha256 = digest.hexdigest() if digest else None
+        verdict = Verdict(warnings + tuple(findings.warnings), findings.unchecked.total(), named, sha256=sha256)
         return verdict.with_manifest(check) if check else verdict
 
 

@@ -11,11 +11,12 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from collgs_async.errors import IntegrityError
 from collgs_async.models.text import plural
 from collgs_async.storage.archive_reading import check_cancelled, never
+from collgs_async.storage.hashed_reader import HashedReader, open_hashed
 from collgs_async.storage.local_header import (
     describe_contradiction,
     follows_from_directory,
@@ -134,6 +135,7 @@ def damaged_members(
     block: int = _MIB,
     seen: Mapping[int, KnownCrc] = MappingProxyType({}),
     manifests: ManifestCheck | None = None,
+    digest: Any = None,
 ) -> Iterator[Damage]:
     """Check every member, and yield the damaged ones.
 
@@ -155,6 +157,8 @@ def damaged_members(
         Maximum bytes to read, or to unpack, at once.
     manifests
         Compares the members with the product's own manifest, too; None: they are not compared.
+    digest
+        An object of `hashlib`, which gets the whole file in the same pass; None: it is not computed.
 
     Raises
     ------
@@ -163,9 +167,11 @@ def damaged_members(
     OSError
         The file cannot be read.
     """
-    with path.open("rb") as file:
+    if manifests is not None:
+        with path.open("rb") as file:
+            MemberReader(file, directory, Findings(), block, stop).read_manifests(manifests)
+    with open_hashed(path, digest, stop) as file:
         reader = MemberReader(file, directory, findings or Findings(), block, stop, manifests)
-        reader.read_manifests()
         for member, end in directory.extents():
             check_cancelled(stop)
             try:
@@ -177,6 +183,8 @@ def damaged_members(
                     reader.findings.odd[_CONTRADICTED] += 1
                 elif contradiction:
                     yield Damage(member.name, member.header, end, contradiction, header_only=True)
+        if isinstance(file, HashedReader):
+            file.finish()
 
 
 class MemberReader:
@@ -216,14 +224,12 @@ class MemberReader:
         self._may_unpack = _ALWAYS_UNPACKED + _PACKED_BEST * directory.start
         self._manifests = manifests
 
-    def read_manifests(self) -> None:
-        """Read the manifests, if members are compared with them, before any member is checked."""
-        if self._manifests is None:
-            return
-        wanted = frozenset(self._manifests.manifests)
+    def read_manifests(self, manifests: ManifestCheck) -> None:
+        """Read the manifests, before any member is compared with them."""
+        wanted = frozenset(manifests.manifests)
         for member, end in self._directory.extents():
             if member.name in wanted:
-                self._manifests.read(member.name, self._content(member, end))
+                manifests.read(member.name, self._content(member, end))
 
     def _content(self, member: Member, end: int) -> Iterator[bytes | memoryview]:
         """Yield the data of a member; every reason why they cannot be read is an `IntegrityError`."""

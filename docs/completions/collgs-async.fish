@@ -8,7 +8,7 @@ function __collgs_async_is
             continue
         end
         switch $word
-            case --aged --aoi --auth-hosts --bands --base-url --bbox --best-per --by --ca-file --chunk-size --cloud-cover --collection --config --contact --count --day --diff --download-base-url --end --fault --format --ids --keep-free --keep-last --kind --layout --ledger --limit-rate --listing-cycle --listing-overlap --map --max-bytes --max-delete --max-requests --max-time --members --metrics --min-overlap --min-rate --months --on-archive --on-end --orbit-direction --outage --output --page-size --plan --platform --polarisation --port --product-type --products --proxy --relative-orbit --report --resolution --retries --segments --set --sign-in --sort --staging --start --superseded --tile --tiles --tiles-credit --timeout --until --user-agent --verify --withdrawn --workers -c -j -n -o
+            case --aged --aoi --auth-hosts --bands --base-url --bbox --best-per --by --ca-file --chunk-size --cloud-cover --collection --config --contact --count --day --diff --download-base-url --end --fault --format --ids --keep-free --keep-last --kind --layout --ledger --limit-rate --listing-cycle --listing-overlap --map --max-bytes --max-delete --max-requests --max-time --members --metrics --min-overlap --min-rate --months --oldest --on-archive --on-end --orbit-direction --outage --output --page-size --plan --platform --polarisation --port --product-type --products --proxy --relative-orbit --report --resolution --retries --segments --set --sign-in --sort --staging --start --superseded --tile --tiles --tiles-credit --timeout --until --user-agent --verify --verify-oldest --withdrawn --workers -c -j -n -o
                 set waiting yes
             case search collections describe quicklooks ls plan download sync retry verify prune status ledger init login demo completion help
                 test -n "$command"; or set command $word
@@ -128,6 +128,7 @@ complete -c collgs-async -n '__collgs_async_is none download sync retry verify p
 complete -c collgs-async -n '__collgs_async_is none download sync retry verify prune ledger' -l aged -r -f -a 'keep move delete' -d 'what prune does with an archive that a rolling time range has left behind (default: keep)'
 complete -c collgs-async -n '__collgs_async_is none download sync retry verify prune ledger' -l keep-last -r -f -d 'how many editions of an acquisition prune keeps (default: 1)'
 complete -c collgs-async -n '__collgs_async_is none download sync retry verify prune ledger' -l max-delete -r -f -d 'the most that one run of prune deletes of what is here, in percent; 10 archives at least (default: 5)'
+complete -c collgs-async -n '__collgs_async_is none download sync retry verify prune ledger' -l verify-oldest -r -f -d 'at the end of each sync, verify the archives that were verified longest ago: so many bytes, or 1% of all'
 complete -c collgs-async -n '__collgs_async_is none download sync retry verify demo' -s j -l workers -r -f -d 'how many archives are fetched at the same time (default: 4)'
 complete -c collgs-async -n '__collgs_async_is none download sync retry verify demo' -l segments -r -f -d 'the most connections for one archive, when workers have nothing else to do (default: 4)'
 complete -c collgs-async -n '__collgs_async_is none download sync retry verify demo' -l chunk-size -r -f -d 'the least that is read and written at once (default: 65536)'
@@ -143,6 +144,7 @@ complete -c collgs-async -n '__collgs_async_is sync' -l plan -r -F -d 'with --dr
 complete -c collgs-async -n '__collgs_async_is sync' -l believe -d 'believe once a catalogue that lists much less than before, or a folder that has much less'
 complete -c collgs-async -n '__collgs_async_is retry' -l kind -r -f -d 'only what failed by this error, such as NotAvailableError'
 complete -c collgs-async -n '__collgs_async_is verify' -l repair -d 'fetch again what is wrong; needs --collection'
+complete -c collgs-async -n '__collgs_async_is verify' -l oldest -r -f -d 'only those that were verified longest ago, by the ledger: so many bytes, or a share such as 1%; --max-time ends it earlier'
 complete -c collgs-async -n '__collgs_async_is verify' -l manifest -d 'compare the files of each product with its own manifest, too'
 complete -c collgs-async -n '__collgs_async_is verify' -l dry-run -d 'with --repair: say what would be fetched again, and leave'
 complete -c collgs-async -n '__collgs_async_is prune' -l dry-run -d 'list what would be removed, and leave'

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from collgs_async.cli.settings import read_settings
+from collgs_async.config import kinds
 from collgs_async.errors import CollgsError, ConfigError, ProductError
 from collgs_async.ledger.hand_in import hand_in
 from collgs_async.models.product import EXISTS, Status
 from collgs_async.models.progress import SilentProgress
 from collgs_async.models.text import format_bytes, plural
+from collgs_async.models.timetable import next_local_time
 from collgs_async.storage.audit import verify_folder
 from collgs_async.storage.verify import Level
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from collgs_async.cli.console import ConsoleHandler
     from collgs_async.config.settings import Config
-    from collgs_async.storage.audit import DamagedArchive
+    from collgs_async.storage.audit_results import DamagedArchive, FolderAudit
 
 __all__ = ["read_verify", "verify"]
 
@@ -35,6 +38,10 @@ def read_verify(args: Namespace) -> tuple[Path, Config]:
     level = Level(config.download_options.verify)
     if args.manifest and level is not Level.CRC:
         raise ConfigError(f"--manifest: expected --verify {Level.CRC}, which reads each file, found {level}")
+    if args.oldest is not None:
+        args.oldest = kinds.SHARE.check("--oldest", args.oldest)
+        if level is not Level.CRC:
+            raise ConfigError(f"--oldest: expected --verify {Level.CRC}, which reads each file, found {level}")
     folder = args.folder or config.output_directory
     if not folder.exists():
         raise ConfigError(f"DIR: expected a folder with archives, found nothing at {folder}: it is missing")
@@ -42,11 +49,37 @@ def read_verify(args: Namespace) -> tuple[Path, Config]:
 
 
 async def verify(folder: Path, config: Config, args: Namespace, console: ConsoleHandler) -> int:
-    """Verify all archives of a folder, several at once; list the damaged ones."""
+    """Verify the archives of a folder, several at once; list the damaged ones."""
+    if args.oldest is not None:
+        return await _verify_oldest(folder, config, args, console)
     level = Level(config.download_options.verify)
     async with hand_in(_mirror_of(folder, config), "verify", how="manifest" if args.manifest else level) as note:
         with console.progress(config, args) as progress:
             audit = await verify_folder(folder, level, progress, manifest=args.manifest, on_checked=note)
+    return await _conclude(audit, config, args)
+
+
+async def _verify_oldest(folder: Path, config: Config, args: Namespace, console: ConsoleHandler) -> int:
+    """Verify the archives that were verified longest ago; return 3 if the time for it was over before."""
+    from collgs_async.mirror.scheduled_check import check_share  # slow to import
+
+    mirror, until = _mirror_of(folder, config), _time_limit(config)
+    with console.progress(config, args) as progress:
+        result = await check_share(mirror, args.oldest, progress, manifest=args.manifest, until=until)
+    code = await _conclude(result.audit, config, args) or int(result.missing > 0)
+    return code or (3 if result.audit.left else 0)
+
+
+def _time_limit(config: Config) -> Callable[[], bool]:
+    """Return what tells whether the time is over that the settings give."""
+    options = config.download_options
+    end = None if options.max_time is None else time.monotonic() + options.max_time
+    until = None if options.until is None else next_local_time(options.until, time.time())
+    return lambda: (end is not None and time.monotonic() >= end) or (until is not None and time.time() >= until)
+
+
+async def _conclude(audit: FolderAudit, config: Config, args: Namespace) -> int:
+    """Say what was found, and repair what is damaged, if that is asked for."""
     log.info("%s", audit, extra={"colour": "green" if audit.ok else "red"})
     if args.repair and args.dry_run:
         _log_repairs(audit.bad)
