@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from collgs_async.errors import CollgsError
+    from collgs_async.mirror.scheduled_check import CheckResult
 
 __all__ = ["Left", "SyncResult"]
 
@@ -62,6 +63,10 @@ class SyncResult:
         How the folder compares with the ledger.
     report
         The downloads; None: none were begun.
+    repaired, unrepaired
+        The number of archives that a check had found damaged, and that are right now, or are not.
+    check
+        The scheduled check; None: there was none.
     error
         What ended the run; None: nothing did.
     """
@@ -75,6 +80,9 @@ class SyncResult:
     disk: DiskCheck = field(default_factory=DiskCheck)
     report: Report | None = None
     left: Left = field(default_factory=Left)
+    repaired: int = 0
+    unrepaired: int = 0
+    check: CheckResult | None = None
     error: CollgsError | None = None
 
     def facts(self, *, now: datetime, cycle: float) -> SyncFacts:
@@ -103,6 +111,7 @@ class SyncResult:
             unread=census.unread,
             outside=census.outside,
             oldest=oldest if oldest is not None and (now - oldest).total_seconds() > cycle else None,
+            damaged=self.damaged,
             left=self.left.wanted,
             waiting=self.left.waiting,
             final=self.left.final,
@@ -110,12 +119,19 @@ class SyncResult:
         )
 
     @property
+    def damaged(self) -> int:
+        """The number of archives that are known to be damaged or missing now."""
+        found = len(self.check.audit.bad) + self.check.missing if self.check else 0
+        return self.unrepaired + found
+
+    @property
     def code(self) -> int:
         """The exit code: 0 all that is wanted is here, 1 something failed, 3 only a limit was reached."""
         report, census = self.report or Report(), self.census
         failed = not replace(report, stopped_by=None if report.limit else report.stopped_by).ok
         doubtful = census.error is not None or census.refused is not None or self.disk.is_refused
-        if self.error or failed or doubtful or self.twins or census.outside or self.left.waiting or self.left.final:
+        left = self.left.waiting or self.left.final
+        if self.error or failed or doubtful or self.damaged or self.twins or census.outside or left:
             return 1
         if report.limit is not None or census.unread:
             return 3
@@ -143,6 +159,9 @@ class SyncResult:
             "waiting": self.left.waiting,
             "final": self.left.final,
             "due": due and due.isoformat(),
+            "repaired": self.repaired,
+            "checked": self.check.audit.checked if self.check else 0,
+            "damaged": self.damaged,
             "requests": self.requests,
             "unread_spans": census.unread,
             "oldest_listing": oldest and oldest.isoformat(),

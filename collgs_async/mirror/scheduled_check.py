@@ -8,10 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from collgs_async.errors import AlreadyRunningError, CollgsError, ConfigError
+from collgs_async.errors import (
+    AlreadyRunningError,
+    CatalogueError,
+    CollgsError,
+    ConfigError,
+    NotAvailableError,
+    ProductError,
+)
 from collgs_async.ledger.check_records import bad_files, earlier_damage, oldest_files
 from collgs_async.ledger.hand_in import hand_in
 from collgs_async.ledger.ledger import Ledger
@@ -19,9 +27,10 @@ from collgs_async.ledger.paths import LedgerPaths
 from collgs_async.ledger.recorder import OutcomeRecorder
 from collgs_async.ledger.taking_in import take_in_spool
 from collgs_async.ledger.times import to_ms
-from collgs_async.models.product import Outcome, Status
+from collgs_async.models.product import Status
 from collgs_async.models.progress import SilentProgress
 from collgs_async.models.text import format_bytes, plural
+from collgs_async.models.timetable import next_local_time
 from collgs_async.storage.archive_reading import never, quoted
 from collgs_async.storage.audit import RecordedFile, verify_files
 from collgs_async.storage.verify import DamagedMembersError, Level
@@ -31,13 +40,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from collgs_async.client import Client
-    from collgs_async.config.settings import Config
+    from collgs_async.config.settings import Config, DownloadOptions
     from collgs_async.ledger.check_records import FileToCheck
     from collgs_async.mirror.context import Mirror
     from collgs_async.storage.audit import CheckedFile
     from collgs_async.storage.audit_results import AuditProgress, DamagedArchive, FolderAudit
 
-__all__ = ["CheckResult", "check_oldest", "check_share", "repair_bad"]
+__all__ = ["CheckResult", "check_oldest", "check_share", "repair_bad", "time_limit"]
 
 log = logging.getLogger("collgs_async")
 
@@ -125,12 +134,23 @@ async def check_oldest(mirror: Mirror, until: Callable[[], bool] = never) -> Che
     if share is None:
         return None
     files = await mirror.ledger.run(oldest_files, share)
-    async with OutcomeRecorder(paths, how=Level.CRC, words="sync", ledger=mirror.ledger, run=mirror.run) as recorder:
+    async with _recorder(mirror) as recorder:
         result = await _check(paths.folder, files, SilentProgress(), recorder.add, until=until)
     await _tell_of_disk(mirror.ledger, paths.folder, files, result.audit.bad)
     if files:
         log.info("scheduled check: %s", result.audit, extra={"colour": "green" if result.ok else "red"})
     return result
+
+
+def _recorder(mirror: Mirror) -> OutcomeRecorder:
+    return OutcomeRecorder(
+        mirror.ledger.paths,
+        how=Level.CRC,
+        words="sync",
+        ledger=mirror.ledger,
+        run=mirror.run,
+        clock=lambda: to_ms(mirror.clock()),
+    )
 
 
 async def _check(
@@ -205,16 +225,18 @@ def is_damaged_elsewhere(members: Sequence[str], before: Sequence[str], now: str
     return bool(earlier) and not any(name in said for said in earlier for name in members)
 
 
-async def repair_bad(mirror: Mirror, client: Client) -> tuple[int, int]:
+async def repair_bad(mirror: Mirror, client: Client, until: Callable[[], bool] = never) -> tuple[int, int]:
     """Repair the archives that checks have found damaged: only their damaged members are downloaded again.
 
-    Each is verified once more for that. One that is right by now is noted as right; one that cannot be repaired is
-    tried again as other failed downloads are.
+    Each is verified once more for that, and one that is right by now is noted as right. One that cannot be repaired is
+    tried again as other failed downloads are; one that the catalogue does not list stays as it is until it does.
 
     Parameters
     ----------
     client
         Of the same settings; only products of its collection are repaired.
+    until
+        Called before each archive; returns True if no more is to be begun.
 
     Returns
     -------
@@ -223,35 +245,50 @@ async def repair_bad(mirror: Mirror, client: Client) -> tuple[int, int]:
 
     Raises
     ------
-    AuthenticationError, StorageError, CatalogueError
+    AuthenticationError, StorageError
         As for `Client.repair`.
     """
     ledger, paths = mirror.ledger, mirror.ledger.paths
-    collection, now = mirror.config.needed_query().collection, to_ms(mirror.clock()) or 0
+    collection, now = mirror.config.needed_query().collection, to_ms(mirror.clock())
     repaired = failed = 0
-    async with OutcomeRecorder(paths, how=Level.CRC, words="sync", ledger=ledger, run=mirror.run) as recorder:
+    async with _recorder(mirror) as recorder:
         for file in await ledger.run(bad_files, collection, now):
+            if until():
+                break
             checked = await _check(paths.folder, [file], SilentProgress(), recorder.add)
             if checked.missing:
                 continue
-            outcome = await _repair(client, checked.audit.bad[0]) if checked.audit.bad else None
-            if outcome is not None:
-                recorder.add(outcome)
-                await recorder.flush()
-            is_right = outcome is None or outcome.status is Status.DOWNLOADED
+            is_right = checked.ok or await _repair(client, checked.audit.bad[0], recorder)
             repaired, failed = repaired + is_right, failed + (not is_right)
     if repaired or failed:
         log.info("%s of %s repaired", repaired, plural(repaired + failed, "damaged archive"))
     return repaired, failed
 
 
-async def _repair(client: Client, one: DamagedArchive) -> Outcome:
-    if one.is_tree:
-        outcome = await client.repair_members(one.path, one.members)
-    else:
-        outcome = await client.repair(one.path, one.damaged)
-    if outcome.status is Status.DOWNLOADED:
-        log.info("%s: repaired, %s fetched", one.path, format_bytes(outcome.bytes))
-    else:
+async def _repair(client: Client, one: DamagedArchive, recorder: OutcomeRecorder) -> bool:
+    """Repair an archive, and return whether it is right now."""
+    try:
+        if one.is_tree:
+            outcome = await client.repair_members(one.path, one.members)
+        else:
+            outcome = await client.repair(one.path, one.damaged)
+    except (ProductError, CatalogueError) as error:
+        log.error("%s: not repaired: %s", one.path, error)
+        return False
+    if outcome.status is not Status.DOWNLOADED:
         log.error("%s: not repaired: %s", one.path, outcome.error or outcome.reason)
-    return outcome
+    if isinstance(outcome.error, NotAvailableError):
+        return False  # nothing was touched, and it stays wanted
+    recorder.add(outcome)
+    await recorder.flush()
+    if outcome.status is not Status.DOWNLOADED:
+        return False
+    log.info("%s: repaired, %s fetched", one.path, format_bytes(outcome.bytes))
+    return True
+
+
+def time_limit(options: DownloadOptions) -> Callable[[], bool]:
+    """Return what tells whether the time is over that the settings give, counted from now."""
+    end = None if options.max_time is None else time.monotonic() + options.max_time
+    until = None if options.until is None else next_local_time(options.until, time.time())
+    return lambda: (end is not None and time.monotonic() >= end) or (until is not None and time.time() >= until)

@@ -59,7 +59,7 @@ async def note_stac_items(mirror: Mirror, until: Callable[[], bool] = never) -> 
                 files = folder / archive.path
                 written, sha256 = await _in_thread(mirror, archive, files)
                 if written:
-                    now = to_ms(mirror.clock()) or 0
+                    now = to_ms(mirror.clock())
                     await mirror.ledger.run(partial(note_item, sha256=sha256, now=now), archive.number)
                     folders.add(files.parent)
                     noted += 1

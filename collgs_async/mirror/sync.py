@@ -15,6 +15,8 @@ from collgs_async.mirror.listing import Lister
 from collgs_async.mirror.mirror_run import MirrorRun, utc_now
 from collgs_async.mirror.rehearsal import copied_ledger, rehearsed
 from collgs_async.mirror.result import Left, SyncResult
+from collgs_async.mirror.scheduled_check import check_oldest, repair_bad, time_limit
+from collgs_async.mirror.stac_files import note_stac_items
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -94,11 +96,15 @@ class Sync(MirrorRun):
                 feed.offer(numbers)
 
         census = await self._prepare(mirror.ledger, mirror.run, now, offer)
-        feed = Feed(mirror.ledger, census.watch.id, now)
+        feed, is_over = Feed(mirror.ledger, census.watch.id, now), time_limit(self._config.download_options)
+        self.result.repaired, self.result.unrepaired = await repair_bad(mirror, self._client, is_over)
         try:
             await self._download(mirror, feed, now, self._list_for(feed, mirror, census, now))
         finally:
             await self._conclude(mirror.ledger, census)
+        if self.result.report is None or self.result.report.limit is None:
+            await note_stac_items(mirror, is_over)
+            self.result.check = await check_oldest(mirror, is_over)
 
     async def _prepare(self, ledger: Ledger, run: int, now: int, offer: Callable[[Iterable[int]], None]) -> Census:
         """Return a census of what the settings ask for."""

@@ -46,6 +46,8 @@ class SyncFacts:
         Products that the catalogue counts and lists in no span of time.
     oldest
         When the span was listed whose listing is oldest, if that is longer ago than it should be; None: it is not.
+    damaged
+        Archives that are damaged, or were missing at a scheduled check.
     left, waiting, final
         Products that are wanted and not here: not tried yet, waiting for another try, and tried again by ``retry``.
     due
@@ -67,6 +69,7 @@ class SyncFacts:
     unread: int = 0
     outside: int = 0
     oldest: datetime | None = None
+    damaged: int = 0
     left: int = 0
     waiting: int = 0
     final: int = 0
@@ -127,6 +130,8 @@ def _troubles(facts: SyncFacts) -> Iterator[str]:
             f"The catalogue counts {plural(facts.outside, 'product')} that it lists at no time; a larger "
             "--max-requests lists everything at once."
         )
+    if facts.damaged:
+        yield f"{plural(facts.damaged, 'archive')} damaged or missing: the next sync fetches again what is wrong."
     if facts.waiting:
         when = f", the next one from {facts.due:%Y-%m-%d %H:%M} UTC on" if facts.due else ""
         yield f"{plural(facts.waiting, 'product')} failed before and will be tried again{when}."

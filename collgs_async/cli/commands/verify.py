@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,13 +13,12 @@ from collgs_async.ledger.hand_in import hand_in
 from collgs_async.models.product import EXISTS, Status
 from collgs_async.models.progress import SilentProgress
 from collgs_async.models.text import format_bytes, plural
-from collgs_async.models.timetable import next_local_time
 from collgs_async.storage.audit import verify_folder
 from collgs_async.storage.verify import Level
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from collgs_async.cli.console import ConsoleHandler
@@ -61,21 +59,13 @@ async def verify(folder: Path, config: Config, args: Namespace, console: Console
 
 async def _verify_oldest(folder: Path, config: Config, args: Namespace, console: ConsoleHandler) -> int:
     """Verify the archives that were verified longest ago; return 3 if the time for it was over before."""
-    from collgs_async.mirror.scheduled_check import check_share  # slow to import
+    from collgs_async.mirror.scheduled_check import check_share, time_limit  # slow to import
 
-    mirror, until = _mirror_of(folder, config), _time_limit(config)
+    mirror, until = _mirror_of(folder, config), time_limit(config.download_options)
     with console.progress(config, args) as progress:
         result = await check_share(mirror, args.oldest, progress, manifest=args.manifest, until=until)
     code = await _conclude(result.audit, config, args) or int(result.missing > 0)
     return code or (3 if result.audit.left else 0)
-
-
-def _time_limit(config: Config) -> Callable[[], bool]:
-    """Return what tells whether the time is over that the settings give."""
-    options = config.download_options
-    end = None if options.max_time is None else time.monotonic() + options.max_time
-    until = None if options.until is None else next_local_time(options.until, time.time())
-    return lambda: (end is not None and time.monotonic() >= end) or (until is not None and time.time() >= until)
 
 
 async def _conclude(audit: FolderAudit, config: Config, args: Namespace) -> int:
