@@ -34,7 +34,9 @@ _CHANGES: Final = "SELECT identifier FROM product WHERE {} ORDER BY identifier"
 
 _TO_FETCH: Final = """
     SELECT product.id, identifier, json FROM product JOIN entry ON entry.product = product.id
-    WHERE product.id IN ({}) AND state IN ({}) AND wanted IS NULL AND absent = 0 AND gone IS NULL"""
+    LEFT JOIN file ON file.product = product.id AND path IS NOT NULL AND bad IS NOT NULL
+    WHERE file.product IS NULL AND product.id IN ({}) AND state IN ({}) AND wanted IS NULL
+    AND absent = 0 AND gone IS NULL"""
 
 
 def wanted_now(connection: Connection, watch: int) -> array[int]:

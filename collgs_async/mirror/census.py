@@ -158,6 +158,7 @@ class Census:
         self._spans: list[Span] = []
         self._doubts: list[_Doubt] = []
         self._had = 0
+        self._reserved = 0
         self.report = CensusReport()
 
     async def take(self) -> list[int]:
@@ -190,7 +191,13 @@ class Census:
 
     @property
     def _left(self) -> int:
-        return self._limits.requests - self._lister.requests
+        """The requests that are left for what is being done."""
+        return self._limits.requests - self._lister.requests - self._reserved
+
+    @property
+    def _largest(self) -> int:
+        """The most pages of one listing of a part."""
+        return max(1, min(TOO_LARGE, self._limits.requests // 2))
 
     # -------------------------------------------------------------------------------------------------- the order
 
@@ -227,36 +234,41 @@ class Census:
         before = max((span.listed for span in self._spans if span.listed is not None), default=None)
         doubtful = await self._ledger.run(span_records.doubtful, self._watch, self._collection, self._now - PATIENCE)
         in_doubt = {span for span in self._spans if any(map(span.holds, doubtful))} if doubtful else set()
-        for spans in plan.urgent(self._spans, self._now, self._limits.overlap, in_doubt):
+        unread, *others = plan.urgent(self._spans, self._now, self._limits.overlap, in_doubt)
+        await self._list_some(unread)
+        self._reserved = self._limits.requests // 2  # whatever there is to look after, the cycle goes on
+        for spans in others:
             await self._list_some(spans)
         if all(span.settled is not None for span in self._spans):
             await self._compare_counts()
             await self._list_created(before)
+        self._reserved = 0
         while spans := plan.by_age(self._spans, self._now, self._left, self._lister.page):
             await self._list_some(spans)
 
     async def _list_some(self, spans: Sequence[Span]) -> None:
-        for span in plan.merged(spans, self._lister.page):
+        for span in plan.merged(spans, self._lister.page, min(plan.LARGEST, self._largest)):
             if self._left <= 0 or not await self._list_span(span):
                 return
 
     async def _list_span(self, span: Span) -> bool:
         """List a span, in halves where it is too large; return False where the requests do not suffice."""
         waiting = [span]
-        largest = max(1, min(TOO_LARGE, self._limits.requests // 2))
         while waiting:
             if self._left <= 0:
                 return False
             span = waiting.pop()
+            if span.settled is not None and self._left < pages_of(span.total, self._lister.page) <= self._largest:
+                return False
             can_cut = len(plan.halves(span, [], self._lister.bounds, counted=True)) > 1
-            most = min(largest, self._left) if can_cut else _UNLIMITED
+            most = min(self._largest, self._left) if can_cut else _UNLIMITED
             listing = await self._lister.list(span, most)
             if listing.is_complete:
                 await self._settle(listing)
                 continue
             counted = listing.total is not None
             needed = pages_of(listing.total, self._lister.page) if counted else listing.pages
-            if needed <= largest:  # it is not too large, but for what is left
+            if needed <= self._largest:  # it is not too large, but for what is left
                 await self._set_listed([span])
                 return False
             parts = plan.halves(span, await self._starts(span), self._lister.bounds, counted=counted)

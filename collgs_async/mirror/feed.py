@@ -38,7 +38,7 @@ class Feed(GivenProducts):
     Attributes
     ----------
     expected
-        The number of products offered so far.
+        The most products that are handed out, as far as they were offered.
     """
 
     def __init__(self, ledger: Ledger, watch: int | None, now: int) -> None:
@@ -54,11 +54,11 @@ class Feed(GivenProducts):
         self.total, self.expected = None, 0
 
     def offer(self, numbers: Iterable[int]) -> None:
-        """Add products, by their numbers; those that were offered before are passed over."""
-        fresh = [number for number in numbers if self._mark(number)]
+        """Add products, by their numbers; those that were handed out before are passed over."""
+        fresh = [number for number in numbers if not self._was_handed(number)]
         if fresh:
             self._waiting.append(fresh)
-            self.expected = (self.expected or 0) + len(fresh)
+            self.expected = self.yielded + sum(map(len, self._waiting))
             self._changed.set()
 
     def complete(self, error: CatalogueError | None = None) -> None:
@@ -72,14 +72,16 @@ class Feed(GivenProducts):
         self._is_complete, self._error = True, error
         self._changed.set()
 
-    def _mark(self, number: int) -> bool:
-        """Remember a number; return False if it was remembered before."""
-        place, bit = number // 8, 1 << number % 8
+    def _was_handed(self, number: int) -> bool:
+        place = number // 8
+        return place < len(self._handed) and bool(self._handed[place] & 1 << number % 8)
+
+    def _mark(self, number: int) -> None:
+        """Remember that a product was handed out: one bit of memory for each."""
+        place = number // 8
         if place >= len(self._handed):
-            self._handed.extend(bytes(place + 1 - len(self._handed) + 1024))
-        is_new = not self._handed[place] & bit
-        self._handed[place] |= bit
-        return is_new
+            self._handed.extend(bytes(place + 1024 - len(self._handed)))
+        self._handed[place] |= 1 << number % 8
 
     async def __aiter__(self) -> AsyncGenerator[Product, None]:
         """Yield each product.
@@ -107,6 +109,8 @@ class Feed(GivenProducts):
 
     async def _read(self, numbers: array[int] | list[int]) -> AsyncGenerator[Product, None]:
         for begin in range(0, len(numbers), _AT_ONCE):
-            for _, product in await self._ledger.run(products_of, numbers[begin : begin + _AT_ONCE]):
-                self.yielded += 1
-                yield product
+            for number, product in await self._ledger.run(products_of, numbers[begin : begin + _AT_ONCE]):
+                if not self._was_handed(number):
+                    self._mark(number)
+                    self.yielded += 1
+                    yield product

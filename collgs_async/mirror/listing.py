@@ -53,6 +53,10 @@ class Listing:
         The catalogue's count; None: it has none.
     pages
         Requests that it took.
+    came
+        Products so far, also those that are not wanted.
+    is_measured
+        Whether the length of its first page was noted.
     is_complete
         Whether it was read to its end.
     """
@@ -63,6 +67,8 @@ class Listing:
     ids: array[int] = field(default_factory=lambda: array("q"))
     total: int | None = None
     pages: int = 0
+    came: int = 0
+    is_measured: bool = False
     is_complete: bool = False
 
 
@@ -194,7 +200,6 @@ class Lister:
         finally:
             listing.pages, listing.total = part.pages, part.total
             self.requests += part.pages
-            self._learn_page(listing)
             await self._write()
         return listing
 
@@ -223,6 +228,9 @@ class Lister:
     async def _check(self, search: SearchRun) -> None:
         """Give a listing up that is too long, and write down what has come, before the next product is taken."""
         listing = self._listing
+        if search.pages > 1 and listing.came > 1 and not listing.is_measured:
+            self.page, listing.is_measured = min(self.page, listing.came), True  # what the first page had
+        listing.came += 1
         if listing.needs is not None and listing.needs not in search.honoured:
             raise _GivenUpError
         if search.pages > listing.most_pages or pages_of(search.total, self.page) > listing.most_pages:
@@ -251,11 +259,6 @@ class Lister:
         inside = span.within(self.bounds)
         ends = {"timeStart": inside.first, "timeEnd": inside.last}
         return {name: written(moment) for name, moment in ends.items() if abs(moment) < OPEN}
-
-    def _learn_page(self, listing: Listing) -> None:
-        """Note how many products a page has, where it is fewer than were asked for."""
-        if listing.pages > 1 and listing.is_complete:
-            self.page = max(2, min(self.page, -(-len(listing.ids) // listing.pages) + 1))
 
 
 class _WatchedSearch:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DAY",
+    "LARGEST",
     "OPEN",
     "WHOLE",
     "Span",
@@ -266,7 +267,7 @@ def by_age(spans: Sequence[Span], now: int, pages: int, page: int) -> list[Span]
     return chosen
 
 
-def merged(spans: Sequence[Span], page: int) -> list[Span]:
+def merged(spans: Sequence[Span], page: int, most_pages: int = LARGEST) -> list[Span]:
     """Join neighbours among spans, up to some pages each, in the order of the first of each."""
     rank = {span.first: number for number, span in enumerate(spans)}
     groups: list[list[Span]] = []
@@ -274,7 +275,7 @@ def merged(spans: Sequence[Span], page: int) -> list[Span]:
         group = groups[-1] if groups else []
         both = joined([*group, span])
         fits = group and group[-1].last == span.first and both.total is not None
-        if fits and pages_of(both.total, page) <= LARGEST:
+        if fits and pages_of(both.total, page) <= most_pages:
             group.append(span)
         else:
             groups.append([span])

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from collgs_async import Client, Config
 from collgs_async.demo.constellation import make_constellation
+from collgs_async.demo.faults import FAULTS
 from collgs_async.demo.history import History, Rates
 from collgs_async.demo.server import DemoServer
+from collgs_async.errors import AlreadyRunningError
+from collgs_async.ledger.ledger import Ledger
+from collgs_async.ledger.locks import FolderLock
+from collgs_async.ledger.paths import LedgerPaths
+from collgs_async.ledger.records import State
+from collgs_async.mirror.retry import Retry
 from collgs_async.mirror.sync import Sync
+from collgs_async.models import parameter_values
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +38,7 @@ BUSY = Rates(late=0.2, swapped=0.4, replaced=0.3, withdrawn=0.1, returning=0.2)
 @cache
 def scenes() -> list[Scene]:
     found = make_constellation(tiles=("31UFR",), first=date(2021, 9, 1), last=date(2022, 1, 31), size=1000)
-    return [scene for scene in found if scene.collection == "S2_MSIL2A"]
+    return [scene for scene in found if scene.collection == "S2_MSIL2A"][:40]
 
 
 def config_of(server: DemoServer, folder: Path, **settings: Any) -> Config:
@@ -80,3 +93,183 @@ async def test_a_second_run_downloads_nothing(tmp_path: Path) -> None:
         assert second.report is not None
         assert second.report.found == 0
         assert second.new == 0
+
+
+async def states(server: DemoServer, folder: Path) -> dict[str, State]:
+    async with Ledger.read(LedgerPaths.of(config_of(server, folder))) as ledger:
+        rows = await ledger.run(
+            lambda connection: connection.execute("SELECT identifier, state FROM product").fetchall()
+        )
+    return {name: State(state) for name, state in rows}
+
+
+async def test_archives_that_are_here_are_adopted_without_a_byte(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    async with DemoServer(scenes(), tmp_path / "store", page_maximum=20) as server:
+        await sync(server, folder)
+        shutil.rmtree(folder / ".collgs")
+        server.forget()
+        result = await sync(server, folder)
+        assert result.code == 0
+        assert result.report is not None
+        assert (result.report.downloaded, result.report.skipped) == (0, len(scenes()))
+        assert fetched(server) == 0
+        assert set((await states(server, folder)).values()) == {State.HELD}
+
+
+async def test_an_archive_that_was_removed_comes_again(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    async with DemoServer(scenes(), tmp_path / "store", page_maximum=20) as server:
+        await sync(server, folder)
+        removed, cut = sorted(folder.glob("*.zip"))[:2]
+        removed.unlink()
+        cut.write_bytes(cut.read_bytes()[:-10])
+        result = await sync(server, folder, NOW + timedelta(days=1))
+        assert (result.code, result.disk.wanted) == (0, 2)
+        assert result.report is not None
+        assert result.report.downloaded == 2
+        assert archives(folder) == names(scenes())
+
+
+async def test_a_folder_that_has_lost_much_is_not_filled_again_unless_that_is_believed(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    async with DemoServer(scenes(), tmp_path / "store", page_maximum=20) as server:
+        await sync(server, folder)
+        for path in folder.glob("*.zip"):
+            path.unlink()
+        server.forget()
+        result = await sync(server, folder, NOW + timedelta(days=1))
+        assert (result.code, fetched(server)) == (1, 0)
+        believed = await sync(server, folder, NOW + timedelta(days=2), believe=True)
+        assert believed.code == 0
+        assert archives(folder) == names(scenes())
+
+
+async def test_a_product_that_fails_is_tried_again_when_it_is_due_or_by_retry(tmp_path: Path) -> None:
+    folder, faulty = tmp_path / "out", scenes()[0].identifier
+    async with DemoServer(scenes(), tmp_path / "store", page_maximum=20) as server:
+        server.apply_fault(faulty, replace(FAULTS["missing"], times=2))
+        first = await sync(server, folder)
+        second = await sync(server, folder, NOW + timedelta(days=1))
+        assert (first.code, second.code) == (1, 1)
+        assert second.left.final == 1
+        assert second.report is not None
+        assert second.report.found == 0
+        async with Client(config_of(server, folder)) as client:
+            other = await Retry(client, kind="IntegrityError", clock=lambda: NOW + timedelta(days=2)).run()
+            retried = await Retry(client, kind="NotAvailableError", clock=lambda: NOW + timedelta(days=3)).run()
+        assert other.report is not None
+        assert other.report.found == 0
+        assert retried.report is not None
+        assert (retried.code, retried.report.downloaded) == (0, 1)
+        assert (await sync(server, folder, NOW + timedelta(days=4))).code == 0
+
+
+@pytest.mark.parametrize("name", ["catalogue-html", "catalogue-500", "catalogue-empty"])
+async def test_a_catalogue_in_trouble_marks_nothing_as_gone(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "out"
+    async with DemoServer(scenes(), tmp_path / "store", page_maximum=20) as server:
+        await sync(server, folder)
+        for day in (1, 2, 3):
+            server.apply_fault("catalogue", replace(FAULTS[name], times=50))
+            result = await sync(server, folder, NOW + timedelta(days=day), retries=1, outage=0)
+            assert result.code == 1
+            assert result.census.gone == []
+            assert set((await states(server, folder)).values()) == {State.HELD}
+
+
+async def test_a_second_sync_does_nothing_and_a_download_beside_it_is_noted(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    async with DemoServer(scenes(), tmp_path / "store", page_maximum=20) as server:
+        config = config_of(server, folder)
+        async with FolderLock(LedgerPaths.of(config).sync):
+            server.forget()
+            with pytest.raises(AlreadyRunningError):
+                await sync(server, folder)
+            assert server.requests == []
+        async with Client(config) as client:
+            result, report = await asyncio.gather(sync(server, folder), client.download_all())
+        assert report.ok
+        assert archives(folder) == names(scenes())
+        again = await sync(server, folder, NOW + timedelta(days=1))
+        assert again.code == 0
+        assert fetched(server) <= 2 * sum(path.stat().st_size for path in folder.glob("*.zip"))
+        assert set((await states(server, folder)).values()) == {State.HELD}
+        assert result.code in {0, 1}  # what the download was fetching was not here yet
+
+
+async def test_only_the_newest_baseline_is_fetched_and_an_older_one_when_that_goes(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    groups: dict[str, list[Scene]] = {}
+    for scene in scenes():
+        groups.setdefault(scene.identifier[:26] + scene.identifier[33:44], []).append(scene)
+    old, new = next(sorted(group, key=lambda one: one.made_at) for group in groups.values() if len(group) == 2)
+    others = [group[0] for group in groups.values() if len(group) == 1][:10]
+    async with DemoServer([old, *others], tmp_path / "store", page_maximum=20) as server:
+        first = await sync(server, folder, latest_baseline=True)
+        assert first.new == 11
+        server.scenes.append(new)
+        await sync(server, folder, NOW + timedelta(days=1), latest_baseline=True)
+        assert archives(folder) == names([old, new, *others])
+        found = await states(server, folder)
+        assert (found[old.identifier], found[new.identifier]) == (State.SUPERSEDED, State.HELD)
+        (folder / f"{old.identifier}.zip").unlink()
+        await sync(server, folder, NOW + timedelta(days=2), latest_baseline=True)
+        assert old.identifier not in archives(folder)
+        server.scenes.remove(new)
+        await sync(server, folder, NOW + timedelta(days=3), latest_baseline=True)
+        assert old.identifier in archives(folder)
+
+
+async def test_a_rolling_mirror_tells_age_from_going(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, today = tmp_path / "out", datetime.now(UTC)
+    whole = sorted(scenes(), key=lambda scene: scene.start)
+    since = f"{(today - whole[0].start).days + 1}d"
+
+    class Later(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Later:
+            return cls.fromtimestamp((today + timedelta(days=20)).timestamp(), tz)
+
+    async with DemoServer(whole, tmp_path / "store", page_maximum=20) as server:
+        await sync(server, folder, today, start=since)
+        monkeypatch.setattr(parameter_values, "datetime", Later)
+        result = await sync(server, folder, today + timedelta(days=20), start=since)
+        begin = (today + timedelta(days=20)).date() - timedelta(days=int(since[:-1]))
+        left = names([scene for scene in whole if scene.start.date() < begin])
+        assert left
+        assert (result.code, result.census.aged, result.census.gone) == (0, len(left), [])
+        found = await states(server, folder)
+        assert {name for name, state in found.items() if state is State.AGED} == left
+        assert archives(folder) == names(whole)
+
+
+async def test_a_clock_that_was_set_back_is_told_and_harms_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "out"
+    async with DemoServer(scenes(), tmp_path / "store", page_maximum=20) as server:
+        await sync(server, folder)
+        server.scenes.pop()
+        result = await sync(server, folder, NOW - timedelta(days=400))
+        assert result.census.gone == []
+        assert "the clock is behind" in caplog.text
+
+
+async def test_a_rehearsal_changes_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    told: list[tuple[str, str]] = []
+    async with DemoServer(scenes(), tmp_path / "store", page_maximum=20) as server:
+        async with Client(config_of(server, folder)) as client:
+            await Sync(client).rehearse(lambda kind, product: told.append((kind, product.identifier)))
+        assert not folder.exists()
+        assert {name for kind, name in told if kind == "new"} == names(scenes())
+        await sync(server, folder)
+        before = (folder / ".collgs" / "ledger.sqlite").read_bytes()
+        gone = server.scenes.pop().identifier
+        told.clear()
+        async with Client(config_of(server, folder)) as client:
+            work = Sync(client, clock=lambda: NOW + timedelta(days=3))
+            await work.rehearse(lambda *_: None, lambda kind, name: told.append((kind, name)))
+        assert told == [("absent", gone)]
+        assert (folder / ".collgs" / "ledger.sqlite").read_bytes() == before
