@@ -60,3 +60,8 @@ class KeepOptions(Section):
     verify: float | str | None = setting("--verify-oldest", "SIZE|PERCENT", kinds.SHARE, default=None,
         help="at the end of each sync, verify the archives that were verified longest ago: so many bytes, or 1% of all")
     # fmt: on
+
+    @property
+    def policies(self) -> tuple[Policy, Policy, Policy]:
+        """What is done with archives that are superseded, withdrawn and aged."""
+        return self.superseded, self.withdrawn, self.aged

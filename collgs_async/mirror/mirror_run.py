@@ -21,9 +21,11 @@ from collgs_async.ledger.times import to_ms
 from collgs_async.mirror.context import Mirror
 from collgs_async.mirror.metrics import write_run_metrics
 from collgs_async.mirror.moving import settle_moves
+from collgs_async.mirror.reserve import keep_reserve
 from collgs_async.mirror.result import SyncResult
 from collgs_async.mirror.told import archive_hooks
 from collgs_async.models.timing import wait_completed
+from collgs_async.storage.executor import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -103,6 +105,8 @@ class MirrorRun(ABC):
             run = await ledger.run(begin_run, self.words, now=now)
             await settle_moves(ledger, run=run, now=now)  # others tell of files where they lie now
             await take_in_spool(ledger)
+            if "delete" in self._config.keep.policies:
+                await wait_completed(in_thread(None, lambda: keep_reserve(self._paths.folder)))
             mirror = Mirror(self._config, ledger, self._client.progress, self._clock, run)
             is_cancelled = True
             try:

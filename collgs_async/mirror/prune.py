@@ -24,11 +24,12 @@ from collgs_async.mirror.moving import beside, move_files, remove_empty, remove_
 from collgs_async.mirror.removals import Reason, find_removals
 from collgs_async.mirror.successors import SuccessorCheck
 from collgs_async.models.timing import wait_completed
+from collgs_async.reporting.stac_catalogs import refresh_catalogs
 from collgs_async.storage.executor import in_thread
 from collgs_async.storage.lock import ProductLock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from pathlib import Path
     from sqlite3 import Connection
 
@@ -60,12 +61,15 @@ class PruneReport:
         Bytes that deleting has set free.
     left
         Names of products that stay, and why.
+    folders
+        Where something was removed.
     """
 
     moved: int = 0
     deleted: int = 0
     freed: int = 0
     left: list[tuple[str, str]] = field(default_factory=list)
+    folders: set[Path] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +135,15 @@ async def prune(
         if why is not None:
             report.left.append((removal.identifier, why))
         on_removed(removal, why)
+    if report.folders:
+        await _in_thread(partial(_tidy, ledger.paths.folder, report.folders))
     return report
+
+
+def _tidy(top: Path, folders: Collection[Path]) -> None:
+    """Write the STAC catalogs anew, and remove folders that are empty."""
+    refresh_catalogs(top, folders)
+    remove_empty(folders, top)
 
 
 async def _remove(
@@ -149,6 +161,7 @@ async def _remove(
         await ledger.run(cancel_moves, [move])
         return f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
     await ledger.run(_note_removal, move, removal, run=run, now=now)
+    report.folders.add((top / path).parent)
     if to == DELETED:
         report.deleted += 1
         report.freed += freed
@@ -195,7 +208,6 @@ def _carry_out(top: Path, removal: Removal, to: str, check: SuccessorCheck) -> i
             deprecate_item(new.with_name(f"{stem}.stac.json"), [top / (one.path or "") for one in removal.successors])
     finally:
         lock.release()
-    remove_empty([old.parent], top)
     return freed
 
 

@@ -10,6 +10,7 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from collgs_async.errors import CollgsError
@@ -19,13 +20,13 @@ from collgs_async.mirror.moving import beside, move_files, move_problem, remove_
 from collgs_async.models.product import Product
 from collgs_async.models.sentinel import recognise
 from collgs_async.models.timing import wait_completed
+from collgs_async.reporting.stac_catalogs import refresh_catalogs
 from collgs_async.storage.executor import in_thread
 from collgs_async.storage.folder_index import mark_layout, unmark_layout, walk_products
 from collgs_async.storage.lock import ProductLock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from sqlite3 import Connection
 
     from collgs_async.ledger.ledger import Ledger
@@ -104,7 +105,7 @@ async def relocate(
     LedgerError
         The ledger cannot be read or written.
     """
-    report = Relocation()
+    report, touched = Relocation(), set[Path]()
     found = await _in_thread(lambda: _find(top))
     for first in range(0, len(found), _BATCH):
         batch = found[first : first + _BATCH]
@@ -113,10 +114,11 @@ async def relocate(
         if not dry_run:
             moves = await _carry_out(top, moves, report, ledger, run=run, now=now)
         report.moved += len(moves)
+        touched |= {(top / path).parent for move in moves for path in (move.path, move.to)}
         for move in moves:
             on_move(move.path, move.to)
     if not dry_run:
-        await _in_thread(partial(_tidy, top, layout, [top / one.folder for one in found], report))
+        await _in_thread(partial(_tidy, top, layout, [top / one.folder for one in found], touched, report))
     return report
 
 
@@ -209,8 +211,12 @@ def _move_all(top: Path, moves: Sequence[Move], report: Relocation) -> list[Move
     return done
 
 
-def _tidy(top: Path, layout: Layout | None, folders: Sequence[Path], report: Relocation) -> None:
-    """Remove folders that are empty now, and record whether archives may lie in folders."""
+def _tidy(
+    top: Path, layout: Layout | None, folders: Sequence[Path], touched: Collection[Path], report: Relocation
+) -> None:
+    """Write the STAC catalogs anew, remove folders that are empty, and record whether archives may lie in folders."""
+    if touched:
+        refresh_catalogs(top, touched)
     remove_empty((folder for folder in folders if folder != top), top)
     if layout is not None:
         mark_layout(top, str(layout))

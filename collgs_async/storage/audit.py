@@ -19,7 +19,7 @@ from collgs_async.storage.archive_reading import never
 from collgs_async.storage.audit_results import DamagedArchive, FolderAudit
 from collgs_async.storage.filenames import is_parts_folder
 from collgs_async.storage.files import refuse_odd
-from collgs_async.storage.parts_tree import SET_ASIDE
+from collgs_async.storage.parts_tree import MOVED_AWAY
 from collgs_async.storage.verify import DamagedMembersError, Level, ManifestError, Verdict, verify_archive
 from collgs_async.storage.verify_tree import tree_size, verify_tree
 
@@ -238,16 +238,14 @@ def _is_tree(path: Path) -> bool:
 
 
 def _archives(folder: Path) -> dict[str, Path]:
-    """Return the archives and trees by their display names."""
+    """Return the archives and trees by their display names, without those that were moved out of the way."""
     if not folder.is_dir() or _is_tree(folder):
         return {folder.name: folder}
     found: list[Path] = []
     for where, folders, files in os.walk(folder):
         here = Path(where)
-        if here.parts[-len(SET_ASIDE.parts) :] == SET_ASIDE.parts:
-            folders[:] = [name for name in folders if not is_parts_folder(name.rstrip(".0123456789"))]
         found += [here / name for name in folders if is_parts_folder(name)]
-        folders[:] = [name for name in folders if not is_parts_folder(name)]
+        folders[:] = [name for name in folders if name != MOVED_AWAY and not is_parts_folder(name)]
         found += [here / name for name in files if name.endswith(".zip")]
     return {str(path.relative_to(folder)): path for path in sorted(found)}
 

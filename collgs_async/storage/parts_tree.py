@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from collgs_async.storage.sidecar import RemoteVersion
     from collgs_async.storage.zip_directory import Directory, Member
 
-__all__ = ["SET_ASIDE", "PartsTree"]
+__all__ = ["MOVED_AWAY", "SET_ASIDE", "PartsTree"]
 
 _MIB: Final = 2**20
 _WRITEBACK: Final = 16 * _MIB
@@ -55,7 +55,10 @@ _LONGEST_TRAILER: Final = 256
 """Maximum bytes of a local header, and of what follows a member's data, that are recorded; those of Sentinel archives
 have at most 300 and 24. Longer ones are downloaded again when the archive is completed."""
 
-SET_ASIDE: Final = PurePosixPath(".collgs/old/replaced")
+MOVED_AWAY: Final = ".collgs"
+"""The folder, below the output folder, for what is no archive, or not wanted any more."""
+
+SET_ASIDE: Final = PurePosixPath(MOVED_AWAY, "old/replaced")
 """Where trees are moved that belong to another version of the archive, below the output folder."""
 
 

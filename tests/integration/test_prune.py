@@ -463,3 +463,31 @@ async def test_killed_at_each_step_the_next_run_goes_on(kept: Kept, policy: str,
     stac = [path for path in kept.folder.rglob("*.stac.json") if ".collgs" not in path.parts]
     assert stac == []
     assert kept.row("SELECT count(*) FROM file WHERE path IS NOT NULL") == (3,)
+
+
+async def test_what_was_moved_away_is_not_verified_any_more(kept: Kept, run_cli: CommandHere) -> None:
+    (older,), (newer,) = pair()
+    await kept.fill([older, newer])
+    await kept.prune("--superseded", "move")
+    (moved,) = kept.folder.glob(".collgs/old/**/*.zip")
+    moved.write_bytes(b"rotten")
+
+    ended = await run_cli("verify", kept.folder)
+
+    assert ended.code == 0
+    assert "1 checked" in ended.err
+
+
+async def test_the_catalogs_of_folders_are_written_anew(kept: Kept) -> None:
+    (older,), (newer,) = pair()
+    await kept.fill([older, newer], keep={"stac": True})
+    before = json.loads((kept.folder / "catalog.json").read_text())
+
+    await kept.prune("--superseded", "move")
+
+    after = json.loads((kept.folder / "catalog.json").read_text())
+    items = [[link["href"] for link in one["links"] if link["rel"] == "item"] for one in (before, after)]
+    assert len(items[0]) == 2
+    assert items[1] == [f"./{newer.identifier}.stac.json"]
+    (item,) = kept.folder.glob(".collgs/old/**/*.stac.json")
+    assert json.loads(item.read_text())["properties"]["deprecated"] is True

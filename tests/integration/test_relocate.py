@@ -145,9 +145,9 @@ async def test_all_that_lies_beside_an_archive_goes_along(serve: Callable[..., A
 
     folder = (await expected(site, LAYOUT))[f"{stem}.zip"]
     endings = (".parts", ".png", ".stac.json", ".zip", ".zip.part", ".zip.part.json")
-    assert sorted(path.name for path in (site.folder / folder).iterdir()) == [f"{stem}{ending}" for ending in endings]
+    assert sorted(path.name for path in (site.folder / folder).glob("S2*")) == [f"{stem}{ending}" for ending in endings]
     assert (site.folder / folder / f"{stem}.parts" / "parts.json").exists()
-    assert (site.folder / "catalog.json").exists()
+    assert (site.folder / "catalog.json").read_text() == "mine"
 
 
 async def test_trees_and_part_files_without_an_archive_move_too(
@@ -321,3 +321,18 @@ async def test_sigkill_at_any_time_loses_nothing(many: Path, command: Command) -
 
     assert ended.code == 0
     assert tiles_of(many) == {name: name[39:44] for name in many_names()}
+
+
+async def test_the_catalogs_of_folders_are_written_anew(serve: Callable[..., Any], run_cli: CommandHere) -> None:
+    site = await serve(level2_scenes(3))
+    await site.pull(keep={"stac": True})
+
+    await move(run_cli, site, LAYOUT)
+    folders = {path.parent for path in site.folder.rglob("*.zip")}
+    there = {path.parent for path in site.folder.rglob("catalog.json")}
+    await move(run_cli, site, "flat")
+
+    assert folders <= there
+    assert [path.relative_to(site.folder).as_posix() for path in site.folder.rglob("catalog.json")] == ["catalog.json"]
+    assert (site.folder / "catalog.json").read_text().count(".stac.json") == 3
+    assert [path.name for path in site.folder.iterdir() if path.is_dir()] in ([], [".collgs"])

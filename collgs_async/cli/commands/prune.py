@@ -13,6 +13,7 @@ from collgs_async.ledger.paths import LedgerPaths
 from collgs_async.ledger.times import to_ms
 from collgs_async.mirror.exclusive import ExclusiveRun
 from collgs_async.mirror.prune import plan_prune, prune
+from collgs_async.mirror.reserve import free_reserve, keep_reserve
 from collgs_async.models.text import printable
 from collgs_async.reporting.pruning import plan_line, plan_summary, prune_summary
 
@@ -30,7 +31,7 @@ log = logging.getLogger("collgs_async")
 def check_policies(config: Config) -> None:
     """Raise a ConfigError unless something is to be removed, and `sync` would not fetch it again."""
     keep = config.keep
-    if {keep.superseded, keep.withdrawn, keep.aged} == {"keep"}:
+    if set(keep.policies) == {"keep"}:
         raise ConfigError(
             "prune: expected a policy, such as --superseded move, --withdrawn move or --aged delete, found none; "
             "nothing is removed"
@@ -51,11 +52,15 @@ async def remove_unwanted(config: Config, end: EndHook, *, dry_run: bool) -> int
         async with Ledger.read(paths) as ledger:
             _list(await plan_prune(ledger, config.keep, now=_now()), config.keep.max_delete)
         return 0
-    async with ExclusiveRun(paths, "prune") as exclusive:
-        plan = await plan_prune(exclusive.ledger, config.keep, now=_now())
-        _list(plan, config.keep.max_delete)
-        report = await prune(exclusive.ledger, plan, run=exclusive.run, clock=_now, on_removed=_tell)
-        exclusive.code = _code(plan, report)
+    free_reserve(paths.folder)
+    try:
+        async with ExclusiveRun(paths, "prune") as exclusive:
+            plan = await plan_prune(exclusive.ledger, config.keep, now=_now())
+            _list(plan, config.keep.max_delete)
+            report = await prune(exclusive.ledger, plan, run=exclusive.run, clock=_now, on_removed=_tell)
+            exclusive.code = _code(plan, report)
+    finally:
+        keep_reserve(paths.folder)
     level = logging.ERROR if report.left else logging.INFO
     log.log(level, "%s", prune_summary(report.moved, report.deleted, report.freed, len(report.left)))
     end.summary = {"moved": report.moved, "deleted": report.deleted, "freed": report.freed, "left": len(report.left)}
