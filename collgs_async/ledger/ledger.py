@@ -191,9 +191,7 @@ def connect(path: Path, mode: str) -> sqlite3.Connection:
         if not stat.S_IMODE(status.st_mode) & 0o400 and not os.access(path, os.R_OK):
             raise LedgerError(f"{path}: {os.strerror(13)}")
     address = f"file:{quote(os.fsencode(path))}?mode={mode}"
-    connection = sqlite3.connect(address, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
-    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-    return connection
+    return sqlite3.connect(address, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
 
 
 def _open_writer(path: Path) -> sqlite3.Connection:
@@ -203,6 +201,7 @@ def _open_writer(path: Path) -> sqlite3.Connection:
         is_new = not check_schema(connection, path)
         connection.execute("PRAGMA journal_mode = DELETE")
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         if is_new:
             with _transaction(connection, writes=True):
                 create_schema(connection)
@@ -224,6 +223,7 @@ def _open_reader(paths: LedgerPaths) -> sqlite3.Connection:
         connection = connect(paths.database, "ro")
         try:
             is_empty = not check_schema(connection, paths.database)
+            connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         except sqlite3.OperationalError as error:
             connection.close()
             if not error.sqlite_errorname.startswith(_MUST_ROLL_BACK) or attempt == _READER_TRIES - 1:
