@@ -19,6 +19,8 @@ from urllib.parse import quote
 from collgs_async.errors import LedgerError
 from collgs_async.ledger.locks import FolderLock
 from collgs_async.ledger.schema import check_schema, create_schema
+from collgs_async.ledger.values import as_text
+from collgs_async.models.text import printable
 from collgs_async.models.timing import wait_completed
 from collgs_async.storage.executor import in_thread
 from collgs_async.storage.files import create_folder, kind_of
@@ -61,28 +63,34 @@ class Ledger:
         Its files, and the output folder.
     """
 
-    def __init__(self, paths: LedgerPaths, *, is_writer: bool) -> None:
+    def __init__(self, paths: LedgerPaths, *, is_writer: bool, takes_over: bool = False) -> None:
         self.paths = paths
-        self._is_writer = is_writer
+        self._is_writer, self._takes_over = is_writer, takes_over
         self._lock = FolderLock(paths.writer) if is_writer else None
         self._stack = AsyncExitStack()
         self._thread: ThreadPoolExecutor | None = None
         self._connection: sqlite3.Connection | None = None
 
     @classmethod
-    def open(cls, paths: LedgerPaths) -> Ledger:
+    def open(cls, paths: LedgerPaths, *, takes_over: bool = False) -> Ledger:
         """Return the writer of a ledger, to be entered; a missing ledger is made.
+
+        Parameters
+        ----------
+        takes_over
+            Whether a ledger that lies elsewhere may be that of another folder, and is that of this one from now on.
 
         Raises
         ------
         AlreadyRunningError
             On entry: another process writes it.
         LedgerError
-            On entry: it is damaged, of a later release, another database, no file, or cannot be written.
+            On entry: it is damaged, of a later release, of another folder, another database, no file, or cannot be
+            written.
         StorageError, FileError
             On entry: its folder cannot be written.
         """
-        return cls(paths, is_writer=True)
+        return cls(paths, is_writer=True, takes_over=takes_over)
 
     @classmethod
     def read(cls, paths: LedgerPaths) -> Ledger:
@@ -156,7 +164,23 @@ class Ledger:
                 words = f"{error.filename or path}: {error.strerror}"
                 raise LedgerError(f"{words}; the ledger cannot be written") from error
         with _told_as_ledger_error(path):
-            self._connection = _open_writer(path) if self._is_writer else _open_reader(self.paths)
+            self._connection = connection = _open_writer(path) if self._is_writer else _open_reader(self.paths)
+            if not path.is_relative_to(self.paths.folder):
+                with _transaction(connection, writes=self._is_writer):
+                    self._check_home(connection)
+
+    def _check_home(self, connection: sqlite3.Connection) -> None:
+        """Refuse a ledger of another folder, if it lies elsewhere: all of its archives would be missing in this one."""
+        found = connection.execute("SELECT folder FROM home").fetchone()
+        here = as_text(str(self.paths.folder))
+        if found is not None and found[0] != here and not self._takes_over:
+            raise LedgerError(
+                f"{self.paths.database}: it is the ledger of {printable(found[0])}, not of {self.paths.folder}; "
+                "'collgs-async ledger rebuild' makes it that of a folder that was moved"
+            )
+        if self._is_writer and (found is None or found[0] != here):
+            connection.execute("DELETE FROM home")
+            connection.execute("INSERT INTO home(folder) VALUES (?)", (here,))
 
     def _close(self) -> None:
         connection, self._connection = self._connection, None

@@ -119,7 +119,7 @@ async def rebuild(paths: LedgerPaths) -> Rebuilt:
 
 async def _put_aside_if_damaged(paths: LedgerPaths) -> None:
     try:
-        async with Ledger.open(paths) as ledger:
+        async with Ledger.open(paths, takes_over=True) as ledger:
             await ledger.run(check_pages)
         return
     except LedgerError as error:

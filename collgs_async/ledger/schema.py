@@ -71,6 +71,9 @@ CREATE TABLE tally(
     watch INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
     surplus INTEGER,       -- what the catalogue counts in a year beyond what its parts have
     PRIMARY KEY(watch, first, last)) WITHOUT ROWID;
+CREATE TABLE home(
+    folder TEXT NOT NULL   -- the output folder, if the ledger lies elsewhere
+);
 CREATE TABLE spool(
     name TEXT PRIMARY KEY, -- a file of outcomes of another run
     taken INTEGER NOT NULL,  -- bytes of it that are in the ledger

@@ -18,6 +18,7 @@ from collgs_async.ledger.recording import record_outcome
 from collgs_async.ledger.records import Event
 from tests.conftest import level2_scenes
 from tests.support.commands import at, may_mount
+from tests.support.sqlite_steps import has_steps, is_killed_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,6 +93,34 @@ async def test_a_full_disk_of_the_ledger_costs_no_archive(serve: Callable[..., A
     assert "3 archives: " in code(command, "third")[1]
     exported = (command.folder / "export.jsonl").read_text()
     assert all(scene.identifier in exported for scene in site.server.scenes)
+
+
+@pytest.mark.skipif(not has_steps(), reason="the SQLite of this Python does not let its calls be replaced")
+async def test_what_a_killed_writer_left_in_a_folder_that_cannot_be_written_is_said(command: Command) -> None:
+    folder = command.folder / "mirror"
+    paths = LedgerPaths.of(Config(output_directory=folder))
+    original, journal = command.folder / "original", paths.database.with_name("ledger.sqlite-journal")
+    async with Ledger.open(paths) as ledger:
+        await ledger.run(fill)
+    shutil.copytree(folder, original)
+
+    async def work() -> None:
+        async with Ledger.open(paths) as ledger:
+            await ledger.run(fill)
+
+    kills = 0
+    while is_killed_at(kills, work) and not (journal.exists() and journal.read_bytes()[:1].strip(b"\0")):
+        shutil.rmtree(folder)
+        shutil.copytree(original, folder)
+        kills += 1
+    assert journal.exists()
+    await shell(command, READ_ONLY, folder, ["help"])
+    second, said = code(command, "second")
+    assert 1 == second
+    assert "a run was killed while it wrote, and its traces cannot be removed: Read-only file system" in said
+    assert 1 == said.count("\n")
+    async with Ledger.read(paths) as ledger:
+        assert (50,) == await ledger.run(lambda tables: tables.execute("SELECT count(*) FROM product").fetchone())
 
 
 async def test_a_ledger_that_cannot_be_written_is_read(serve: Callable[..., Any], command: Command) -> None:

@@ -141,6 +141,41 @@ async def test_it_may_lie_elsewhere(tmp_path: Path) -> None:
     assert paths.spool.is_dir()
 
 
+async def test_a_ledger_elsewhere_is_that_of_one_folder(tmp_path: Path) -> None:
+    elsewhere = {"ledger": tmp_path / "a.db"}
+    paths, other = (
+        LedgerPaths.of(Config(output_directory=tmp_path / name, keep=elsewhere)) for name in ("mirror", "other")
+    )
+    async with Ledger.open(paths) as ledger:
+        await ledger.run(add, "A")
+    for way in (Ledger.open, Ledger.read):
+        with pytest.raises(LedgerError, match=f"it is the ledger of {paths.folder}, not of {other.folder}; "):
+            async with way(other):
+                pass
+    async with Ledger.open(other, takes_over=True) as ledger:
+        assert ["A"] == await ledger.run(names)
+    async with Ledger.read(other):
+        pass
+    with pytest.raises(LedgerError, match=f"it is the ledger of {other.folder}, not of {paths.folder}; "):
+        async with Ledger.read(paths):
+            pass
+
+
+@pytest.mark.parametrize("kind", ["file", "FIFO", "link"])
+async def test_a_spool_that_is_no_folder_is_named(paths: LedgerPaths, kind: str) -> None:
+    paths.spool.parent.mkdir(parents=True)
+    if kind == "file":
+        paths.spool.touch()
+    elif kind == "FIFO":
+        os.mkfifo(paths.spool)
+    else:
+        paths.spool.symlink_to("nothing")
+    with pytest.raises(LedgerError, match=f"{paths.spool}: Not a directory; the ledger cannot be written"):
+        async with Ledger.open(paths):
+            pass
+    assert ["spool"] == files_in(paths.spool.parent)
+
+
 def foreign(path: Path) -> None:
     connection = sqlite3.connect(path)
     connection.execute("PRAGMA journal_mode = WAL")
