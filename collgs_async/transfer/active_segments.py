@@ -36,6 +36,7 @@ class ActiveSegments:
         self.responding: set[Segment] = set()
         self.active: list[Segment] = []
         self.helpers: set[asyncio.Task[bool]] = set()
+        self._stopped: set[asyncio.Task[bool]] = set()
         self.changed = asyncio.Event()
 
     async def cancel_segments(self, *, keep: bool = False) -> None:
@@ -51,8 +52,7 @@ class ActiveSegments:
                 segment.supersede()
         while self.helpers:  # an idle worker may become a helper during the wait
             for helper in self.helpers:
-                if not helper.cancelling():  # a second cancellation would interrupt the write of the bytes at hand
-                    helper.cancel()
+                self.stop_helper(helper)
             await asyncio.wait(self.helpers)
             await asyncio.sleep(0)  # let the waiting workers remove their helpers from the set
         while self.active:
@@ -62,9 +62,20 @@ class ActiveSegments:
         """Register a task that downloads a claimed piece, so that `cancel_segments` ends it."""
         self.helpers.add(helper)
 
+    def stop_helper(self, helper: asyncio.Task[bool]) -> None:
+        """Cancel a task that downloads a claimed piece, once; again would interrupt the write of its last bytes.
+
+        `asyncio.Task.cancelling` does not tell that: it also counts the cancellation by a time-out, which the task
+        survives.
+        """
+        if helper not in self._stopped:
+            self._stopped.add(helper)
+            helper.cancel()
+
     def remove_helper(self, helper: asyncio.Task[bool]) -> None:
         """Remove a task that has ended."""
         self.helpers.discard(helper)
+        self._stopped.discard(helper)
 
     async def wait_for_change(self, seconds: float | None = None) -> None:
         """Wait until a segment starts or ends, at most so many seconds; None waits without limit."""

@@ -81,7 +81,9 @@ class SegmentHelpers:
         try:
             ended, _ = await asyncio.wait([own, *helpers], return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await _stop(own, *helpers)
+            for task in (own, *helpers):
+                task.cancel()
+            await wait_completed(asyncio.gather(own, *helpers, return_exceptions=True))
         for helper in ended - {own}:
             helper.result()
         return own.result()
@@ -101,7 +103,8 @@ class SegmentHelpers:
         try:
             await asyncio.wait([helper])
         except asyncio.CancelledError:
-            await _stop(helper)
+            job.stop_helper(helper)
+            await wait_completed(asyncio.wait([helper]))
             raise
         finally:
             job.remove_helper(helper)
@@ -131,11 +134,3 @@ class SegmentHelpers:
         else:
             job.record_help(failed=not isinstance(result, ResponseBody))
         return True
-
-
-async def _stop(*tasks: asyncio.Task[Any]) -> None:
-    """Cancel tasks and wait until they have ended."""
-    for task in tasks:
-        if not task.cancelling():  # a second cancellation would interrupt the write of the bytes already received
-            task.cancel()
-    await wait_completed(asyncio.gather(*tasks, return_exceptions=True))
