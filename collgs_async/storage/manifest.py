@@ -32,7 +32,7 @@ __all__ = [
 
 MANIFEST_NAMES: Final = frozenset({"manifest.safe", "xfdumanifest.xml"})
 
-LARGEST_MANIFEST: Final = 32 * 2**20
+LARGEST_MANIFEST: Final = 16 * 2**20
 """Maximum bytes of a manifest; the largest known one, of a composite of Sentinel-3, has 3.2 MB."""
 
 _ALGORITHMS: Final = {
@@ -42,6 +42,10 @@ _ALGORITHMS: Final = {
 """Names of `hashlib` by the letters and digits of their name in a manifest, in lower case."""
 
 _LONGEST_DIGEST: Final = 1024
+_DEEPEST: Final = 100
+_MOST_NAMES: Final = 2000
+"""Maximum elements within each other, and different names of elements and attributes: the parser keeps all of them."""
+
 _MOST_LOCATIONS: Final = 100
 MOST_DIGESTS: Final = 16
 """Maximum locations and digests of one entry; a manifest has one of each."""
@@ -135,7 +139,8 @@ class _Reader:
 
     def __init__(self) -> None:
         self._found: list[ByteStream] = []
-        self._begun = False
+        self._depth = 0
+        self._names: set[str] = set()
         self._within = False
         self._size: int | None = None
         self._locations: list[str] = []
@@ -149,10 +154,16 @@ class _Reader:
         return found
 
     def begin(self, tag: str, attributes: Mapping[str, str]) -> None:
+        self._names.add(tag)
+        self._names.update(attributes)
+        if len(self._names) > _MOST_NAMES:
+            raise IntegrityError(f"it has more than {_MOST_NAMES} names of elements and attributes")
         tag = tag.rpartition(":")[2]
-        if not self._begun and tag != "XFDU":
+        if not self._depth and tag != "XFDU":
             raise IntegrityError(f"expected the element XFDU, found {quoted(tag)}")
-        self._begun = True
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            raise IntegrityError(f"it has more than {_DEEPEST} elements within each other")
         if tag == "byteStream":
             size = attributes.get("size", "")
             self._size = int(size) if size.isascii() and size.isdigit() and len(size) < 20 else None
@@ -169,6 +180,7 @@ class _Reader:
             self._digits += text
 
     def end(self, tag: str) -> None:
+        self._depth -= 1
         tag = tag.rpartition(":")[2]
         if tag == "checksum" and self._algorithm is not None:
             if digits := self._digits.strip():
