@@ -49,6 +49,7 @@ __all__ = [
 ITEM_SUFFIX: Final = ".stac.json"
 _LARGEST_ITEM: Final = 16 * 2**20
 _BLOCK: Final = 2**20
+_PARTED: Final = frozenset({"properties", "assets"})
 PROGRAM: Final = "collgs-async"
 _CLIENT: Final = "collgs:client"
 
@@ -159,8 +160,20 @@ def write_item(
     after = _changing(files).stat()
     if (before.st_ino, before.st_mtime_ns) != (after.st_ino, after.st_mtime_ns):
         raise FileError(f"{files}: it has changed while it was read")
-    write_json(item_path(files), [json.dumps(item, indent=1, allow_nan=False).encode(), b"\n"])
+    write_json(item_path(files), [_text_of(item).encode()])
     return sha256
+
+
+def _text_of(item: dict[str, Any]) -> str:
+    """Return an item as JSON: a line for each property and asset, and for anything else at the top."""
+    lines = []
+    for name, value in item.items():
+        text = json.dumps(value, allow_nan=False)
+        if name in _PARTED and value:
+            parts = ",\n".join(f"  {json.dumps(key)}: {json.dumps(one, allow_nan=False)}" for key, one in value.items())
+            text = f"{{\n{parts}\n }}"
+        lines.append(f" {json.dumps(name)}: {text}")
+    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def write_json(path: Path, chunks: Iterable[bytes]) -> None:
@@ -211,14 +224,14 @@ def _completed(obtained: Obtained, former: dict[str, Any]) -> Obtained:
     verified = former.get("collgs:verified")
     verified = verified if isinstance(verified, dict) else {}
     known: dict[str, Any] = {
-        "retrieved": read_time(_text(former.get("collgs:retrieved"))),
-        "etag": _text(former.get("collgs:etag")),
-        "last_modified": _text(former.get("collgs:last_modified")),
+        "retrieved": read_time(_string(former.get("collgs:retrieved"))),
+        "etag": _string(former.get("collgs:etag")),
+        "last_modified": _string(former.get("collgs:last_modified")),
     }
     if obtained.verified is None:
-        known |= {"verified": read_time(_text(verified.get("at"))), "how": _text(verified.get("how"))}
+        known |= {"verified": read_time(_string(verified.get("at"))), "how": _string(verified.get("how"))}
     return replace(obtained, **{name: value for name, value in known.items() if getattr(obtained, name) is None})
 
 
-def _text(value: object) -> str | None:
+def _string(value: object) -> str | None:
     return value if isinstance(value, str) else None

@@ -36,6 +36,9 @@ log = logging.getLogger("collgs_async")
 _MOST_WAITING: Final = 10_000
 """Maximum outcomes of archives that were here before in the queue, about 20 MB; the next run sees to the others."""
 
+_MANY: Final = 10
+"""Items that may take a while at the end of a run, so that they are announced."""
+
 
 class StacRecorder:
     """Writes the item of each archive that a run has brought, or found without one; an asynchronous context manager.
@@ -100,7 +103,7 @@ class StacRecorder:
             return
         if kind is not None:
             self._stop.set()
-        elif waiting := self._queue.qsize():
+        elif (waiting := self._queue.qsize()) >= _MANY:
             log.info("writing %s", plural(waiting, "STAC item"))
         self._queue.put(None)
         try:
