@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from collgs_async.ledger.products import add_event
+from collgs_async.ledger.recording import forget_file
 from collgs_async.ledger.records import AttemptRecord, Event, State
 from collgs_async.ledger.values import as_text
 
@@ -115,7 +116,7 @@ def cancel_moves(connection: Connection, moves: Iterable[Move]) -> None:
 def forget_moves(connection: Connection, moves: Iterable[Move]) -> None:
     """Write down that files are not here, so that they are wanted again."""
     for move in moves:
-        connection.execute("UPDATE file SET path = NULL, moving = NULL WHERE product = ?", (move.product,))
+        _forget(connection, move.product)
         connection.execute(
             "UPDATE product SET state = ? WHERE id = ? AND state IN (?, ?)",
             (State.WANTED, move.product, State.HELD, State.PART),
@@ -131,11 +132,18 @@ def end_moves(connection: Connection, moves: Iterable[Move], *, run: int | None,
         The reason, for the history of the product.
     """
     for move in moves:
-        is_here = bool(move.to) and not move.to.startswith(".")
-        connection.execute(
-            "UPDATE file SET path = ?, moving = NULL, stac = NULL WHERE product = ?",
-            (as_text(move.to) if is_here else None, move.product),
-        )
+        if move.to and not move.to.startswith("."):
+            connection.execute(
+                "UPDATE file SET path = ?, moving = NULL, stac = NULL WHERE product = ?",
+                (as_text(move.to), move.product),
+            )
+        else:
+            _forget(connection, move.product)
         event = Event.MOVED if move.to else Event.DELETED
         words = ": ".join(filter(None, (why, f"{move.path} to {move.to}" if move.to else move.path)))
         add_event(connection, move.product, AttemptRecord(now, event, run, error=words))
+
+
+def _forget(connection: Connection, product: int) -> None:
+    forget_file(connection, product)
+    connection.execute("UPDATE file SET moving = NULL, stac = NULL WHERE product = ?", (product,))

@@ -30,7 +30,7 @@ class LedgerOverview:
         Number of products by state.
     archives, bytes
         Number of whole archives that are here, and their length.
-    kept_bytes
+    kept, kept_bytes
         Those of superseded, withdrawn and aged archives, by state.
     unwanted
         Number of products that are listed and not wanted, by the kind of reason.
@@ -58,6 +58,7 @@ class LedgerOverview:
     states: Mapping[State, int]
     archives: int = 0
     bytes: int = 0
+    kept: Mapping[State, int] = field(default_factory=dict)
     kept_bytes: Mapping[State, int] = field(default_factory=dict)
     unwanted: Mapping[str, int] = field(default_factory=dict)
     retry_at: int | None = None
@@ -87,11 +88,13 @@ def read_overview(connection: Connection) -> LedgerOverview:
     spans, unsettled, oldest = connection.execute(
         "SELECT count(*), count(*) - count(settled), min(settled) FROM span"
     ).fetchone()
+    kept = {state: _kept(connection, state) for state in _KEPT}
     return LedgerOverview(
         states={state: _count(connection, "product WHERE state = ?", state) for state in State},
         archives=archives,
         bytes=int(size),
-        kept_bytes={state: _bytes(connection, state) for state in _KEPT},
+        kept={state: kept[state][0] for state in _KEPT},
+        kept_bytes={state: kept[state][1] for state in _KEPT},
         unwanted=_kinds(connection, "wanted", State.EXCLUDED),
         retry_at=_first(connection, "SELECT min(retry_at) FROM product WHERE state = ?", State.FAILED),
         given_up=_kinds(connection, "substr(error, 1, instr(error, ':') - 1)", State.FINAL),
@@ -99,7 +102,7 @@ def read_overview(connection: Connection) -> LedgerOverview:
         gone=_count(connection, "product WHERE gone IS NOT NULL"),
         absent=_count(connection, "product WHERE absent != 0 AND gone IS NULL"),
         unchecked=_count(connection, "file WHERE checked IS NULL AND size IS NOT NULL"),
-        oldest_check=_first(connection, "SELECT min(checked) FROM file WHERE checked IS NOT NULL"),
+        oldest_check=_first(connection, "SELECT min(checked) FROM file WHERE checked IS NOT NULL AND size IS NOT NULL"),
         unsettled=unsettled,
         spans=spans,
         oldest_listing=oldest,
@@ -119,9 +122,11 @@ def _count(connection: Connection, rows: str, *values: object) -> int:
     return _first(connection, f"SELECT count(*) FROM {rows}", *values) or 0  # noqa: S608  (rows is a constant)
 
 
-def _bytes(connection: Connection, state: State) -> int:
-    query = "SELECT total(size) FROM product CROSS JOIN file ON file.product = product.id WHERE state = ?"
-    return int(_first(connection, query, state) or 0)
+def _kept(connection: Connection, state: State) -> tuple[int, int]:
+    """Return the number of archives of a state that are here, and their length."""
+    query = "SELECT count(size), total(size) FROM product CROSS JOIN file ON file.product = product.id WHERE state = ?"
+    count, size = connection.execute(query, (state,)).fetchone()
+    return count, int(size)
 
 
 def _kinds(connection: Connection, kind: str, state: State) -> dict[str, int]:

@@ -64,7 +64,7 @@ def overview_lines(overview: LedgerOverview, folder: Path, *, now: datetime, fre
         Free and total bytes of its disk; None: unknown.
     """
     moment = to_ms(now) or 0
-    states, kept = overview.states, overview.kept_bytes
+    states = overview.states
     room = "" if free is None else f"; {format_bytes(free[0])} of {format_bytes(free[1])} free"
     watched = f", in {plural(len(overview.watches), 'watch', 'watches')}: " if overview.watches else ""
     rows = {
@@ -77,9 +77,10 @@ def overview_lines(overview: LedgerOverview, folder: Path, *, now: datetime, fre
         "damaged": f"{_counted(overview.bad, 'archive')} to be fetched again" if overview.bad else "none",
         "gone": f"{_number(overview.gone)} not listed any more,"
         f" {_number(overview.absent)} absent from the last listing",
-        "kept": f"{_number(states[State.SUPERSEDED])} superseded ({format_bytes(kept.get(State.SUPERSEDED, 0))}),"
-        f" {_number(states[State.WITHDRAWN])} withdrawn ({format_bytes(kept.get(State.WITHDRAWN, 0))}),"
-        f" {_number(states[State.AGED])} aged ({format_bytes(kept.get(State.AGED, 0))})",
+        "kept": ", ".join(
+            f"{_number(overview.kept.get(state, 0))} {state.name.lower()} ({format_bytes(size)})"
+            for state, size in overview.kept_bytes.items()
+        ),
         "not wanted": _not_wanted(overview),
         "listed": _listed(overview, moment),
         "last run": _runs(overview, moment),
@@ -99,6 +100,7 @@ def overview_values(
         "states": {state.name.lower(): count for state, count in overview.states.items()},
         "archives": overview.archives,
         "bytes": overview.bytes,
+        "kept": {state.name.lower(): count for state, count in overview.kept.items()},
         "kept_bytes": {state.name.lower(): size for state, size in overview.kept_bytes.items()},
         "not_wanted": dict(overview.unwanted),
         "retry_at": time_text(overview.retry_at),

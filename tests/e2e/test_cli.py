@@ -213,7 +213,14 @@ async def test_several_wrong_values_are_all_named_at_once(run_cli: CommandHere) 
     assert ["mine.json"] == files_below(run_cli.folder)
 
 
-WRONG_TEXT = {"--output": "a-file", "--collection": "\x01"}
+WRONG_TEXT = {
+    "--output": "a-file",
+    "--collection": "\x01",
+    "--ledger": ".",
+    "--metrics": ".",
+    "--on-archive": "'no end",
+    "--on-end": "'no end",
+}
 
 
 @pytest.mark.parametrize("option", OPTIONS, ids=env_name)

@@ -78,6 +78,9 @@ class Kept:
     async def prune(self, *words: object) -> Ended:
         return await self._run_cli("prune", "--output", self.folder, "--latest-baseline", *words)
 
+    async def status(self) -> Ended:
+        return await self._run_cli("status", "--output", self.folder, "--format", "json")
+
     def here(self) -> set[str]:
         """Name the archives that are not moved out of the way."""
         return {path.stem for path in self.folder.rglob("*.zip") if ".collgs" not in path.parts}
@@ -126,7 +129,9 @@ async def test_what_is_superseded_goes(kept: Kept, policy: str) -> None:
     assert product.state is State.SUPERSEDED
     assert events[-1].event is (Event.MOVED if policy == "move" else Event.DELETED)
     assert f"superseded by {newer.identifier}" in (events[-1].error or "")
-    assert kept.row("SELECT path, moving FROM file WHERE product = ?", product.id) == (None, None)
+    assert kept.row("SELECT path, size, moving FROM file WHERE product = ?", product.id) == (None, None, None)
+    status = json.loads((await kept.status()).out)
+    assert status["archives"] == 2
     again = await kept.prune("--superseded", policy)
     assert (again.code, again.out) == (0, "")
 

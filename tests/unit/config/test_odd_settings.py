@@ -123,6 +123,7 @@ NONE_IS_WRONG = {
     *(f"parts.{name}" for name in ("bands", "resolution", "metadata_only", "members", "else_whole", "keep_part")),
     *(f"selection.{name}" for name in ("latest_baseline", "strict")),
     *(f"keep.{name}" for name in ("requests", "overlap", "cycle")),
+    *(f"keep.{name}" for name in ("superseded", "withdrawn", "aged", "keep_last", "max_delete")),
     "parameters.parentIdentifier",
 }
 
