@@ -160,6 +160,13 @@ def tallies(connection: Connection, watch: int) -> dict[tuple[int, int], int]:
 
 
 def set_tally(connection: Connection, watch: int, first: int, last: int, surplus: int) -> None:
-    """Write down by how much the count of a year differs, although all of its parts agree."""
-    connection.execute("DELETE FROM tally WHERE watch = ? AND first < ? AND last > ?", (watch, last, first))
+    """Write down by how much the count of a year differs, although all of its parts agree; or that of all years.
+
+    A year's begin and end move as its spans are cut, so one that overlaps is replaced.
+    """
+    is_whole = first < 0 and last >= 2**53
+    connection.execute(
+        "DELETE FROM tally WHERE watch = ? AND first < ? AND last > ? AND (first < 0 AND last >= ?) = ?",
+        (watch, last, first, 2**53, is_whole),
+    )
     connection.execute("INSERT INTO tally VALUES (?, ?, ?, ?)", (watch, first, last, surplus))

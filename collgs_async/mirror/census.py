@@ -268,7 +268,7 @@ class Census:
                 continue
             counted = listing.total is not None
             needed = pages_of(listing.total, self._lister.page) if counted else listing.pages
-            if needed <= self._largest:  # it is not too large, but for what is left
+            if most < self._largest and needed <= self._largest:  # it is not too large, but for what is left
                 await self._set_listed([span])
                 return False
             parts = plan.halves(span, await self._starts(span), self._lister.bounds, counted=counted)
@@ -288,9 +288,28 @@ class Census:
             if await self._difference(year, total) == tallies.get((year.first, year.last), 0):
                 continue
             await self._narrow(run)
-            if self._left > 0:  # its parts agree now, so the rest is how this catalogue counts
-                rest = await self._difference(year, total)
-                await self._ledger.run(span_records.set_tally, self._watch, year.first, year.last, rest)
+            rest = await self._difference(year, total)  # how this catalogue counts; else the cycle comes to it
+            await self._ledger.run(span_records.set_tally, self._watch, year.first, year.last, rest)
+        await self._count_outside(tallies.get((WHOLE.first, WHOLE.last), 0))
+
+    async def _count_outside(self, before: int) -> None:
+        """Count what is in no span, such as products without a sensing time.
+
+        Parameters
+        ----------
+        before
+            How many there were in the last run: what has come since the spans were counted is no reason to warn.
+        """
+        if self._left <= 0 or (total := await self._lister.count(WHOLE)) is None:
+            return
+        tallies = await self._ledger.run(span_records.tallies, self._watch)
+        counted = sum(
+            surplus for (first, last), surplus in tallies.items() if (first, last) != (WHOLE.first, WHOLE.last)
+        )
+        known = await self._ledger.run(span_records.members, self._watch)
+        outside = max(0, total - known - counted - sum(span.surplus for span in self._spans))
+        await self._ledger.run(span_records.set_tally, self._watch, WHOLE.first, WHOLE.last, outside)
+        self.report.outside = min(before, outside)
 
     async def _difference(self, span: Span, total: int) -> int:
         """Return how many more products the catalogue counts than are known."""

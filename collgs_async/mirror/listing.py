@@ -37,6 +37,10 @@ BATCH: Final = 100
 """Products that are written down in one transaction."""
 
 
+RESTLESS: Final = 2
+"""How many times the requests that a list should take it may take before it is given up."""
+
+
 @dataclass(slots=True)
 class Listing:
     """One listing of a span.
@@ -233,7 +237,10 @@ class Lister:
         listing.came += 1
         if listing.needs is not None and listing.needs not in search.honoured:
             raise _GivenUpError
-        if search.pages > listing.most_pages or pages_of(search.total, self.page) > listing.most_pages:
+        restless = search.pages > RESTLESS * listing.most_pages + 1  # it is read again and again, as it changes
+        if restless or pages_of(search.total, self.page) > listing.most_pages:
+            raise _GivenUpError
+        if search.total is None and search.pages > listing.most_pages:
             raise _GivenUpError
         if len(self._batch) >= BATCH:
             await self._write()

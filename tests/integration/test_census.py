@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from functools import cache
-from typing import TYPE_CHECKING
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from collgs_async.catalogue.spans import Span
 from collgs_async.demo.constellation import make_constellation
 from collgs_async.demo.history import History, Rates
 from collgs_async.demo.server import DemoServer
+from collgs_async.models.product import RawTimes
 from tests.support.mirror import watching
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
     from pathlib import Path
 
+    from collgs_async.catalogue.search import Search
     from collgs_async.demo.scenes import Scene
+    from collgs_async.models.product import Product
+    from collgs_async.models.query import Query
 
 BUSY = Rates(late=0.2, swapped=0.4, replaced=0.3, withdrawn=0.1, returning=0.2)
 NOW = datetime(2023, 7, 1, tzinfo=UTC)
@@ -89,3 +97,50 @@ async def test_an_empty_answer_is_not_believed_even_of_a_few(tmp_path: Path) -> 
         report = await watch.census(NOW + timedelta(days=1))
         assert report.refused is not None
         assert len(await watch.believed()) == 3
+
+
+class Timeless:
+    """A search that does not list a product by time, since the catalogue has no time of it."""
+
+    def __init__(self, search: Search, hidden: Scene) -> None:
+        self._search = search
+        self._hidden = hidden
+        span = Span.of(search._parameters)
+        self._is_limited = span != Span()
+        self._is_within = (span.start or hidden.start) <= hidden.start <= (span.end or hidden.start)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._search, name)
+
+    @property
+    def total(self) -> int | None:
+        total = self._search.total
+        return total if total is None or not (self._is_limited and self._is_within) else total - 1
+
+    async def __aiter__(self) -> AsyncGenerator[Product, None]:
+        async with aclosing(aiter(self._search)) as products:
+            async for product in products:
+                if product.identifier != self._hidden.identifier:
+                    yield product
+                elif not self._is_limited:
+                    yield replace(product, raw=RawTimes())
+
+
+def timeless(search: Callable[[Query], Search], hidden: Scene, query: Query) -> Timeless:
+    return Timeless(search(query), hidden)
+
+
+async def test_products_without_a_time_are_known_where_all_is_listed_and_else_missed_aloud(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = sorted(scenes(), key=lambda scene: scene.start)
+    hidden = listed[-1]
+    async with DemoServer(listed, tmp_path / "store", page_maximum=5) as server:
+        for requests, outside in ((500, 0), (24, 1)):
+            async with watching(server, tmp_path / str(requests), requests=requests, page=5) as watch:
+                search = partial(timeless, watch.client.catalogue.search, hidden)
+                monkeypatch.setattr(watch.client.catalogue, "search", search)
+                for day in range(12):
+                    report = await watch.census(NOW + timedelta(days=day))
+                assert names(listed) - await watch.believed() == (names([hidden]) if outside else set())
+                assert report.outside == outside

@@ -69,7 +69,7 @@ async def follow(steps: list[Step], requests: int, folder: Path) -> None:
             server.scenes[:] = [whole[at] for at in sorted(listed)]
             ever |= names(server.scenes)
             report = await watch.census(now)
-            assert watch.requests <= requests + 4
+            assert watch.requests <= 2 * requests + 1
             assert await watch.known() <= ever
             if requests > 20 and report.refused is None:
                 assert await watch.believed() == names(server.scenes)
