@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Final
 from collgs_async.errors import CollgsError
 from collgs_async.ledger.item_records import archives_without_item, note_item
 from collgs_async.ledger.times import from_ms, to_ms
+from collgs_async.models.text import plural
 from collgs_async.models.timing import wait_completed
 from collgs_async.reporting.stac_catalogs import refresh_catalogs
 from collgs_async.reporting.stac_items import Obtained, checksum_of, is_up_to_date, read_item, write_item
-from collgs_async.storage.archive_reading import Stopped, never
+from collgs_async.reporting.stac_recorder import MOST_TOLD, problem_words
+from collgs_async.storage.archive_reading import never
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,27 +51,34 @@ async def note_stac_items(mirror: Mirror, until: Callable[[], bool] = never) -> 
     if not mirror.config.keep.stac:
         return 0
     folder = mirror.ledger.paths.folder
-    noted, after, folders = 0, 0, set()
+    noted, failed, after = 0, 0, 0
+    folders: set[Path] = set()
     try:
         while archives := await mirror.ledger.run(archives_without_item, after, _AT_ONCE):
             for archive in archives:
                 if until():
                     return noted
-                after = archive.number
-                files = folder / archive.path
-                written, sha256 = await _in_thread(mirror, archive, files)
-                if written:
-                    now = to_ms(mirror.clock())
-                    await mirror.ledger.run(partial(note_item, sha256=sha256, now=now), archive.number)
-                    folders.add(files.parent)
-                    noted += 1
+                after, files = archive.number, folder / archive.path
+                try:
+                    sha256 = await _in_thread(mirror, archive, files)
+                except (CollgsError, OSError, ValueError) as error:
+                    failed += 1
+                    level = logging.WARNING if failed <= MOST_TOLD else logging.DEBUG
+                    log.log(level, "%s: no STAC item was written: %s", files, problem_words(error))
+                    continue
+                now = to_ms(mirror.clock())
+                await mirror.ledger.run(partial(note_item, sha256=sha256, now=now), archive.number)
+                folders.add(files.parent)
+                noted += 1
     finally:
+        if failed > MOST_TOLD:
+            log.warning("no STAC item was written of %s", plural(failed - MOST_TOLD, "other archive"))
         if folders:
             await wait_completed(asyncio.to_thread(refresh_catalogs, folder, folders))
     return noted
 
 
-async def _in_thread(mirror: Mirror, archive: ArchiveWithoutItem, files: Path) -> tuple[bool, str | None]:
+async def _in_thread(mirror: Mirror, archive: ArchiveWithoutItem, files: Path) -> str | None:
     """Write an item in a thread; when the task is cancelled, reading the archive ends at once."""
     is_over = False
     work = asyncio.ensure_future(asyncio.to_thread(_ensure, archive, files, mirror.config.base_url, lambda: is_over))
@@ -81,22 +90,10 @@ async def _in_thread(mirror: Mirror, archive: ArchiveWithoutItem, files: Path) -
         raise
 
 
-def _ensure(
-    archive: ArchiveWithoutItem, files: Path, catalogue: str, stop: Callable[[], bool]
-) -> tuple[bool, str | None]:
-    """Return whether an archive has its item now, and the SHA-256 that is in it, if any."""
-    try:
-        if is_up_to_date(files) and (item := read_item(files)) is not None:
-            return True, checksum_of(item)
-        obtained = Obtained(
-            from_ms(archive.fetched), from_ms(archive.checked), archive.how, archive.etag, archive.modified
-        )
-        return True, write_item(archive.product, files, obtained, catalogue=catalogue, stop=stop)
-    except Stopped:
-        return False, None
-    except FileNotFoundError:
-        return False, None  # the archive was removed; the next run notices that
-    except (CollgsError, OSError, ValueError) as error:
-        words = error.strerror if isinstance(error, OSError) else error
-        log.warning("%s: no STAC item was written: %s", files, words)
-        return False, None
+def _ensure(archive: ArchiveWithoutItem, files: Path, catalogue: str, stop: Callable[[], bool]) -> str | None:
+    """Write the item of an archive unless it is there; return the SHA-256 that is in it, if any."""
+    if is_up_to_date(files) and (item := read_item(files)) is not None:
+        return checksum_of(item)
+    how = (archive.how, archive.etag, archive.modified)
+    obtained = Obtained(from_ms(archive.fetched), from_ms(archive.checked), *how)
+    return write_item(archive.product, files, obtained, catalogue=catalogue, stop=stop)

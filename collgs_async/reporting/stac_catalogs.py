@@ -33,6 +33,7 @@ _BEGINNING: Final = f'{{\n "collgs:client": "{PROGRAM}",\n "type": "Catalog",\n'
 """How a catalog of this program begins; another one is never replaced."""
 
 _BLOCK: Final = 2**20
+_MOST_TRIES: Final = 5
 
 
 def refresh_catalogs(top: Path, folders: Iterable[Path]) -> None:
@@ -65,18 +66,20 @@ def _with_parents(top: Path, folders: Iterable[Path]) -> set[Path]:
 
 
 def _refresh(top: Path, folder: Path) -> None:
+    """Write the catalog of a folder until it agrees with what is there: another run may write it at the same time."""
     path = folder / ITEM_CATALOG
-    former = _digest_of(path)
-    children, items = _contents(folder)
-    if not children and not items:
-        if former is not None and folder != top:
-            path.unlink()
-        if former is None or folder != top:
+    for _ in range(_MOST_TRIES):
+        former = _digest_of(path)
+        children, items = _contents(folder)
+        if not children and not items and (former is None or folder != top):
+            if former is not None:
+                path.unlink(missing_ok=True)
             return
-    digest = hashlib.sha256()
-    for chunk in _chunks(top, folder, children, items):
-        digest.update(chunk)
-    if digest.digest() != former:
+        digest = hashlib.sha256()
+        for chunk in _chunks(top, folder, children, items):
+            digest.update(chunk)
+        if digest.digest() == former:
+            return
         write_json(path, _chunks(top, folder, children, items))
 
 

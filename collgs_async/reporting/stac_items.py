@@ -149,6 +149,7 @@ def write_item(
     Stopped
         `stop()` returned True.
     """
+    stac_item(product)  # before the archive is read for nothing
     former = read_item(files)
     before = _changing(files).stat()
     stored = _members(files) if is_parts_folder(files.name) else (_archive(files, obtained.sha256, stop),)

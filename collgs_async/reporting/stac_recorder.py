@@ -29,12 +29,15 @@ if TYPE_CHECKING:
     from collgs_async.config.settings import Config
     from collgs_async.models.product import Outcome, Product
 
-__all__ = ["StacRecorder", "stac_items"]
+__all__ = ["MOST_TOLD", "StacRecorder", "problem_words", "stac_items"]
 
 log = logging.getLogger("collgs_async")
 
 _MOST_WAITING: Final = 10_000
 """Maximum outcomes of archives that were here before in the queue, about 20 MB; the next run sees to the others."""
+
+MOST_TOLD: Final = 5
+"""Items that cannot be written of which each has a line of its own."""
 
 _MANY: Final = 10
 """Items that may take a while at the end of a run, so that they are announced."""
@@ -63,6 +66,7 @@ class StacRecorder:
         self._stop = threading.Event()
         self._folders: set[Path] = set()
         self._left = 0
+        self._failed = 0
         self._thread: ThreadPoolExecutor | None = None
         self._work: asyncio.Future[None] | None = None
 
@@ -114,6 +118,8 @@ class StacRecorder:
             raise
         finally:
             self._thread.shutdown(wait=False)
+        if self._failed > MOST_TOLD:
+            log.warning("no STAC item was written of %s", plural(self._failed - MOST_TOLD, "other archive"))
         if self._left:
             log.warning("%s without a STAC item: the next run writes more", plural(self._left, "archive"))
 
@@ -131,7 +137,9 @@ class StacRecorder:
         except Stopped:
             return
         except (CollgsError, OSError, ValueError) as error:
-            log.warning("%s: no STAC item was written: %s", files, _words(error))
+            self._failed += 1
+            level = logging.WARNING if self._failed <= MOST_TOLD else logging.DEBUG
+            log.log(level, "%s: no STAC item was written: %s", files, problem_words(error))
         else:
             self._folders.add(files.parent)
 
@@ -146,7 +154,8 @@ async def stac_items(config: Config) -> AsyncIterator[Callable[[Outcome], None]]
         yield recorder.add
 
 
-def _words(error: Exception) -> str:
+def problem_words(error: Exception) -> str:
+    """Return why an item was not written."""
     if isinstance(error, OSError):
         return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
     return str(error)

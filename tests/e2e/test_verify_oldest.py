@@ -228,6 +228,14 @@ async def test_without_a_ledger_there_is_one_clear_line(run_cli: CommandHere, tm
     folder.rmdir()  # it is empty
 
 
+async def test_a_part_of_the_folder_has_no_ledger_of_its_own(run_cli: CommandHere, site: Any) -> None:
+    for part in (site.folder / "sub", paths(site)[0]):
+        part.is_file() or part.mkdir()
+        ended = await run_cli("verify", part, "--oldest", "1%", "-o", site.folder)
+        assert 2 == ended.code
+        assert f"--oldest: expected all of {site.folder}, whose ledger it goes by, found {part}" in ended.err
+
+
 @pytest.mark.parametrize("share", ["0%", "101%", "x", "", "-1", "0", "nan%", "1e400%"])
 async def test_a_share_that_is_none_is_refused(run_cli: CommandHere, tmp_path: Path, share: str) -> None:
     ended = await run_cli("verify", tmp_path, f"--oldest={share}")

@@ -198,3 +198,20 @@ async def test_what_waits_is_dropped_when_the_run_is_stopped(serve: Callable[...
     assert [] == [path.name for path in site.folder.iterdir() if path.suffix not in {".json", ".zip"}]
     if written:
         assert written == linked(site)
+
+
+async def test_many_items_that_cannot_be_written_are_counted(
+    serve: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    site = await serve([])
+    site.folder.mkdir()
+    async with StacRecorder(site.config()) as recorder:
+        for number in range(50):
+            path = site.folder / f"P{number}.zip"
+            path.write_bytes(b"a")
+            recorder.add(Outcome(Product(path.stem, None), Status.SKIPPED, path, reason="exists"))
+
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert 6 == len(warnings)
+    assert "a STAC item needs a sensing time" in warnings[0]
+    assert "no STAC item was written of 45 other archives" == warnings[-1]

@@ -40,9 +40,12 @@ def read_verify(args: Namespace) -> tuple[Path, Config]:
         args.oldest = kinds.SHARE.check("--oldest", args.oldest)
         if level is not Level.CRC:
             raise ConfigError(f"--oldest: expected --verify {Level.CRC}, which reads each file, found {level}")
-    folder = args.folder or config.output_directory
+    folder: Path = args.folder or config.output_directory
     if not folder.exists():
         raise ConfigError(f"DIR: expected a folder with archives, found nothing at {folder}: it is missing")
+    top = _mirror_of(folder, config).output_directory
+    if args.oldest is not None and folder.absolute() != top.absolute():
+        raise ConfigError(f"--oldest: expected all of {top}, whose ledger it goes by, found {folder}")
     return folder, config
 
 
