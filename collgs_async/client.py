@@ -195,7 +195,7 @@ class Client(StoreClient):
         collection, search = self._config.needed_query().collection, self.catalogue.search
         downloader = await self._open_downloader()
         how: dict[str, Any] = {"collection": collection, "search": search, "downloader": downloader}
-        async with hand_in(self._config, "repair") as note, stac_items(self._config) as describe:
+        async with hand_in(self._config, "repair", is_one_of_many=True) as note, stac_items(self._config) as describe:
             with ConciseErrors(), self._progress:
                 outcome = await repair_named(archive, damaged, **how)
             note(outcome)
@@ -224,7 +224,7 @@ class Client(StoreClient):
         collection, search = self._config.needed_query().collection, self.catalogue.search
         downloader, names = await self._open_downloader(), frozenset(damaged)
         how: dict[str, Any] = {"collection": collection, "search": search, "downloader": downloader}
-        async with hand_in(self._config, "repair") as note, stac_items(self._config) as describe:
+        async with hand_in(self._config, "repair", is_one_of_many=True) as note, stac_items(self._config) as describe:
             with ConciseErrors(), self._progress:
                 outcome = await repair_tree(folder, names, **how)
             note(outcome)

@@ -21,7 +21,7 @@ __all__ = ["hand_in"]
 
 @asynccontextmanager
 async def hand_in(
-    config: Config, words: str, *, how: str | None = None
+    config: Config, words: str, *, how: str | None = None, is_one_of_many: bool = False
 ) -> AsyncIterator[Callable[[Outcome | CheckedFile], None]]:
     """Yield what takes the outcomes of a run, and hands them in to the ledger of its output folder.
 
@@ -33,6 +33,8 @@ async def hand_in(
         The command, such as ``download``.
     how
         How archives are verified; None: as the settings say.
+    is_one_of_many
+        Whether more calls are likely to follow, so that the ledger is left to a later one.
     """
     paths = LedgerPaths.of(config)
     if not await in_thread(None, partial(_is_for_another_process, paths)):
@@ -42,6 +44,10 @@ async def hand_in(
 
     async with OutcomeRecorder(paths, how=how or config.download_options.verify, words=words) as recorder:
         yield recorder.add
+    if not is_one_of_many:
+        from collgs_async.ledger.taking_in import take_in_if_free  # deferred: it needs SQLite
+
+        await take_in_if_free(paths)
 
 
 def _is_for_another_process(paths: LedgerPaths) -> bool:

@@ -63,10 +63,13 @@ class Ledger:
         Its files, and the output folder.
     """
 
-    def __init__(self, paths: LedgerPaths, *, is_writer: bool, takes_over: bool = False) -> None:
+    def __init__(
+        self, paths: LedgerPaths, *, is_writer: bool, takes_over: bool = False, is_brief: bool = False
+    ) -> None:
         self.paths = paths
-        self._is_writer, self._takes_over = is_writer, takes_over
-        self._lock = FolderLock(paths.writer) if is_writer else None
+        self._is_writer, self._takes_over, self._is_brief = is_writer, takes_over, is_brief
+        patience = 0.0 if is_brief else _BUSY_SECONDS
+        self._lock = FolderLock(paths.writer, patience=patience) if is_writer else None
         self._stack = AsyncExitStack()
         self._thread: ThreadPoolExecutor | None = None
         self._connection: sqlite3.Connection | None = None
@@ -74,6 +77,9 @@ class Ledger:
     @classmethod
     def open(cls, paths: LedgerPaths, *, takes_over: bool = False) -> Ledger:
         """Return the writer of a ledger, to be entered; a missing ledger is made.
+
+        It waits for half a minute where another process writes: that may be one that only takes in the spool. After a
+        run that was killed, all pages are read first.
 
         Parameters
         ----------
@@ -91,6 +97,17 @@ class Ledger:
             On entry: its folder cannot be written.
         """
         return cls(paths, is_writer=True, takes_over=takes_over)
+
+    @classmethod
+    def open_briefly(cls, paths: LedgerPaths) -> Ledger:
+        """Return the writer for a moment, such as to take in the spool; it waits for no other one, and reads no pages.
+
+        Raises
+        ------
+        AlreadyRunningError, LedgerError, StorageError, FileError
+            On entry: as for `open`.
+        """
+        return cls(paths, is_writer=True, is_brief=True)
 
     @classmethod
     def read(cls, paths: LedgerPaths) -> Ledger:
@@ -164,10 +181,15 @@ class Ledger:
                 words = f"{error.filename or path}: {error.strerror}"
                 raise LedgerError(f"{words}; the ledger cannot be written") from error
         with _told_as_ledger_error(path):
-            self._connection = connection = _open_writer(path) if self._is_writer else _open_reader(self.paths)
+            self._connection = connection = self._connect()
             if not path.is_relative_to(self.paths.folder):
                 with _transaction(connection, writes=self._is_writer):
                     self._check_home(connection)
+
+    def _connect(self) -> sqlite3.Connection:
+        if not self._is_writer:
+            return _open_reader(self.paths)
+        return _open_writer(self.paths.database, reads_pages=not self._is_brief)
 
     def _check_home(self, connection: sqlite3.Connection) -> None:
         """Refuse a ledger of another folder, if it lies elsewhere: all of its archives would be missing in this one."""
@@ -218,7 +240,7 @@ def connect(path: Path, mode: str) -> sqlite3.Connection:
     return sqlite3.connect(address, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
 
 
-def _open_writer(path: Path) -> sqlite3.Connection:
+def _open_writer(path: Path, *, reads_pages: bool) -> sqlite3.Connection:
     connection = connect(path, "rwc")
     try:
         # Before anything is set: the journal mode is written into the file, which may be another program's.
@@ -229,7 +251,7 @@ def _open_writer(path: Path) -> sqlite3.Connection:
         if is_new:
             with _transaction(connection, writes=True):
                 create_schema(connection)
-        elif _is_unfinished(connection):
+        elif reads_pages and _is_unfinished(connection):
             check_pages(connection)
     except BaseException:
         connection.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["FolderLock", "owner_of"]
 
 _LARGEST: Final = 4096
+_POLL: Final = 0.2
 
 
 class FolderLock:
@@ -32,6 +34,8 @@ class FolderLock:
     ----------
     path
         What is locked, such as `LedgerPaths.sync`; the lock file is ``<path>.lease``, and its folder is made.
+    patience
+        Seconds to wait for another run that holds it.
 
     Raises
     ------
@@ -41,12 +45,17 @@ class FolderLock:
         On entry: the folder cannot be written, or the name of the lock file is no file's.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, patience: float = 0) -> None:
         self._lock = ProductLock(path)
+        self._patience = patience
         self._heart: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        if not await self._do(self._lock.acquire):
+        until = time.monotonic() + self._patience
+        while not await self._do(self._lock.acquire):
+            if time.monotonic() < until:
+                await asyncio.sleep(_POLL)
+                continue
             owner = await self._do(lambda: owner_of(self._lock.path))
             words = f" (process {owner.pid} on {owner.host.partition(' ')[0]})" if owner else ""
             raise AlreadyRunningError(f"{self._lock.path}: another run is at work here{words}; nothing was done")

@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import time
 from contextlib import suppress
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from collgs_async.errors import FileError
+from collgs_async.errors import CollgsError, FileError
+from collgs_async.ledger.ledger import Ledger
 from collgs_async.ledger.outcomes import OutcomeRecord
 from collgs_async.ledger.recording import record_outcome
 from collgs_async.ledger.runs import insert_run
 from collgs_async.ledger.spool import SpoolFile, is_spool_name
 from collgs_async.ledger.values import as_integer
+from collgs_async.storage.executor import in_thread
 from collgs_async.storage.files import remove_file
 
 if TYPE_CHECKING:
     from pathlib import Path
     from sqlite3 import Connection
 
-    from collgs_async.ledger.ledger import Ledger
+    from collgs_async.ledger.paths import LedgerPaths
 
-__all__ = ["take_in_spool"]
+__all__ = ["take_in_if_free", "take_in_spool"]
 
 log = logging.getLogger("collgs_async")
 
@@ -58,6 +62,21 @@ async def take_in_spool(ledger: Ledger) -> int:
         except (OSError, FileError) as error:
             log.warning("%s: %s; its outcomes are not in the ledger", path, getattr(error, "strerror", None) or error)
     return taken
+
+
+async def take_in_if_free(paths: LedgerPaths) -> None:
+    """Take in the spool, unless another process writes the ledger, which does that at its next begin.
+
+    So a folder to which only downloads come has a ledger that is up to date, and no spool that grows. Trouble is a
+    matter of the next run that writes the ledger.
+    """
+    if not await in_thread(None, partial(os.path.isfile, paths.database)):
+        return
+    try:
+        async with Ledger.open_briefly(paths) as ledger:
+            await take_in_spool(ledger)
+    except CollgsError as error:
+        log.debug("the outcomes stay in %s: %s", paths.spool, error)
 
 
 def _begin(connection: Connection, folder: Path) -> list[str]:

@@ -13,9 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from collgs_async.errors import (
-    AlreadyRunningError,
     CatalogueError,
-    CollgsError,
     ConfigError,
     NotAvailableError,
     ProductError,
@@ -25,7 +23,7 @@ from collgs_async.ledger.hand_in import hand_in
 from collgs_async.ledger.ledger import Ledger
 from collgs_async.ledger.paths import LedgerPaths
 from collgs_async.ledger.recorder import OutcomeRecorder
-from collgs_async.ledger.taking_in import take_in_spool
+from collgs_async.ledger.taking_in import take_in_if_free
 from collgs_async.ledger.times import to_ms
 from collgs_async.models.product import Status
 from collgs_async.models.progress import SilentProgress
@@ -104,25 +102,14 @@ async def check_share(
     paths = LedgerPaths.of(config)
     if not await asyncio.to_thread(paths.database.exists):
         raise ConfigError(f"--oldest: expected a ledger of {paths.folder}, found none: 'collgs-async sync' makes one")
-    await _take_in(paths)
+    await take_in_if_free(paths)
     async with Ledger.read(paths) as ledger:
         files = await ledger.run(oldest_files, share)
         async with hand_in(config, "verify", how="manifest" if manifest else Level.CRC) as note:
             result = await _check(paths.folder, files, progress, note, manifest=manifest, until=until)
         await _tell_of_disk(ledger, paths.folder, files, result.audit.bad)
-    await _take_in(paths)
+    await take_in_if_free(paths)
     return result
-
-
-async def _take_in(paths: LedgerPaths) -> None:
-    """Take in what other runs have handed in, unless another process writes the ledger; then it does that."""
-    try:
-        async with Ledger.open(paths) as writer:
-            await take_in_spool(writer)
-    except AlreadyRunningError:
-        log.debug("another run is writing the ledger, and takes in what was found")
-    except CollgsError as error:
-        log.warning("%s; outcomes that are not in the ledger are kept in %s", error, paths.spool)
 
 
 async def check_oldest(mirror: Mirror, until: Callable[[], bool] = never) -> CheckResult | None:

@@ -25,6 +25,7 @@ from collgs_async.ledger.records import Event, State
 from collgs_async.ledger.runs import begin_run, end_run
 from collgs_async.reporting.ledger_export import FORMATS
 from tests.conftest import level2_scenes
+from tests.support.locks import writes_elsewhere
 from tests.support.servers import files_in
 
 if TYPE_CHECKING:
@@ -220,6 +221,7 @@ async def test_a_reader_does_not_wait_for_a_writer(run_cli: CommandHere) -> None
 async def test_outcomes_that_wait_are_mentioned(serve: Callable[..., Any], run_cli: CommandHere) -> None:
     site = await serve(level2_scenes(1))
     await fill(site.folder, lambda _: None)
+    writes_elsewhere(paths_of(site.folder))
     await site.pull()
     ended = await run_cli("status", "-o", site.folder)
     assert "note: the outcomes of 1 run are not in the ledger yet; the next sync takes them in\n" == ended.err

@@ -20,6 +20,7 @@ from collgs_async.ledger.records import Event, FileRecord, State
 from collgs_async.ledger.runs import begin_run, end_run, latest_runs
 from collgs_async.ledger.taking_in import take_in_spool
 from tests.conftest import fault, level2_scenes
+from tests.support.locks import lock_file, writes_elsewhere
 from tests.support.servers import files_in
 
 if TYPE_CHECKING:
@@ -63,15 +64,11 @@ async def test_a_plain_download_hands_its_outcomes_in(serve: Callable[..., Any])
     site = await serve(scenes, faults={scenes[2].identifier: fault("missing")})
     await make_ledger(site)
     await site.pull()
-    (spooled,) = files_in(paths_of(site).spool)
-    assert spooled.endswith(".jsonl")
-    assert not (site.folder / ".collgs" / "ledger.lease").exists()
-
-    await make_ledger(site)
     first, second, missing = scenes
     expected = {first.identifier: State.HELD, second.identifier: State.HELD, missing.identifier: State.FINAL}
     assert expected == await states(site)
     assert [] == files_in(paths_of(site).spool)
+    assert not (site.folder / ".collgs" / "ledger.lease").exists()
 
     def known(tables: Connection, identifier: str) -> FileRecord | None:
         product = find_product(tables, identifier)
@@ -88,6 +85,21 @@ async def test_a_plain_download_hands_its_outcomes_in(serve: Callable[..., Any])
     assert found.etag
     assert found.fetched
     assert ("download", found.run) == (run.words, run.id)
+
+
+async def test_beside_a_writer_the_outcomes_stay_in_the_spool(serve: Callable[..., Any]) -> None:
+    site = await serve(level2_scenes(2))
+    await make_ledger(site)
+    writes_elsewhere(paths_of(site))
+    await site.pull()
+    (spooled,) = files_in(paths_of(site).spool)
+    assert spooled.endswith(".jsonl")
+    assert {} == await states(site)
+
+    lock_file(paths_of(site)).unlink()
+    await make_ledger(site)
+    assert {scene.identifier: State.HELD for scene in site.server.scenes} == await states(site)
+    assert [] == files_in(paths_of(site).spool)
 
 
 async def test_a_second_run_adds_nothing_to_the_history(serve: Callable[..., Any]) -> None:

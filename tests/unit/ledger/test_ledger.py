@@ -14,6 +14,7 @@ from collgs_async import AlreadyRunningError, Config, LedgerError
 from collgs_async.ledger.ledger import Ledger
 from collgs_async.ledger.locks import FolderLock
 from collgs_async.ledger.paths import LedgerPaths
+from collgs_async.ledger.runs import begin_run
 from collgs_async.ledger.schema import APPLICATION_ID
 from tests.support.servers import files_in
 
@@ -83,11 +84,34 @@ async def test_a_reader_changes_nothing(paths: LedgerPaths) -> None:
 async def test_there_is_one_writer(paths: LedgerPaths) -> None:
     async with Ledger.open(paths) as ledger:
         with pytest.raises(AlreadyRunningError, match=rf"another run is at work here \(process {os.getpid()} on "):
-            async with Ledger.open(paths):
+            async with Ledger.open_briefly(paths):
                 pass
         await ledger.run(add, "A")
-    async with Ledger.open(paths) as ledger:
+    async with Ledger.open_briefly(paths) as ledger:
         assert ["A"] == await ledger.run(names)
+
+
+async def test_a_writer_waits_for_one_that_takes_in_the_spool(paths: LedgerPaths) -> None:
+    async def write() -> None:
+        async with Ledger.open(paths) as ledger:
+            await ledger.run(add, "A")
+
+    async with Ledger.open_briefly(paths) as ledger:
+        other = asyncio.create_task(write())
+        await asyncio.sleep(0)
+        assert [] == await ledger.run(names)
+    await other
+
+
+async def test_all_pages_are_read_after_a_killed_run(paths: LedgerPaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with Ledger.open(paths) as ledger:
+        await ledger.run(begin_run, "sync", now=1)
+    monkeypatch.setattr("collgs_async.ledger.ledger.check_pages", lambda _: pytest.fail("they were read"))
+    async with Ledger.open_briefly(paths):
+        pass
+    with pytest.raises(pytest.fail.Exception, match="they were read"):
+        async with Ledger.open(paths):
+            pass
 
 
 async def test_a_writer_that_lost_its_lock_writes_no_more(paths: LedgerPaths, monkeypatch: pytest.MonkeyPatch) -> None:
