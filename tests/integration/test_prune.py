@@ -496,3 +496,22 @@ async def test_the_catalogs_of_folders_are_written_anew(kept: Kept) -> None:
     assert items[1] == [f"./{newer.identifier}.stac.json"]
     (item,) = kept.folder.glob(".collgs/old/**/*.stac.json")
     assert json.loads(item.read_text())["properties"]["deprecated"] is True
+
+
+@pytest.mark.parametrize("policy", ["move", "delete"])
+async def test_members_of_an_older_edition_go_too(kept: Kept, policy: str) -> None:
+    (older,), (newer,) = pair()
+    await kept.fill([older], members=["*_MSIL2A.xml"])
+    tree = kept.folder / f"{older.identifier}.parts"
+    assert tree.is_dir()
+    await kept.fill([older, newer])
+    kept.site.archive(older).unlink()
+    kept.change("UPDATE file SET path = ?, members = 1 WHERE path = ?", tree.name, f"{older.identifier}.zip")
+    tree.mkdir(exist_ok=True)
+    (tree / "parts.json").write_text("{}")
+
+    ended = await kept.prune("--superseded", policy)
+
+    assert ended.code == 0
+    assert not tree.exists()
+    assert (kept.folder / ".collgs/old/superseded" / MONTH / tree.name / "parts.json").exists() is (policy == "move")

@@ -61,8 +61,9 @@ async def remove_unwanted(config: Config, end: EndHook, *, dry_run: bool) -> int
             exclusive.code = _code(plan, report)
     finally:
         keep_reserve(paths.folder)
-    level = logging.ERROR if report.left else logging.INFO
-    log.log(level, "%s", prune_summary(report.moved, report.deleted, report.freed, len(report.left)))
+    if plan.removals:
+        level = logging.ERROR if report.left else logging.INFO
+        log.log(level, "%s", prune_summary(report.moved, report.deleted, report.freed, len(report.left)))
     end.summary = {"moved": report.moved, "deleted": report.deleted, "freed": report.freed, "left": len(report.left)}
     return _code(plan, report)
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from collgs_async.errors import CatalogueError
 from collgs_async.models.product import Product, RawTimes
 from collgs_async.models.sentinel import parse
-from collgs_async.selection.baselines import SAME_GROUND, latest_baseline
+from collgs_async.selection.baselines import SAME_GROUND, latest_baseline, supersedes
 from collgs_async.selection.filters import Excluded
 from tests.conftest import level2_scenes
 from tests.support.selection import box, gathered, handed_out, silent
@@ -392,3 +392,43 @@ async def test_a_real_search_brings_each_scene_once(serve: Callable[..., Any]) -
 
     assert {scene.identifier for scene in again} == ids(chosen)
     assert {scene.identifier for scene in (*take, *rest)} == ids(drop.product for drop in dropped)
+
+
+RADAR = "S1A_IW_GRDH_1SDV_20210924T172344_20210924T172409_039825_04B5D2_5F1"
+
+
+@pytest.mark.parametrize(
+    ("newer", "older", "expected"),
+    [
+        (scene(baseline="0510"), scene(baseline="0500"), True),
+        (scene(made="20230105T120000"), scene(), True),
+        (scene(baseline="0510", made="20220105T110000"), scene(), True),  # a later baseline, whenever it was made
+        (scene(), scene(), False),
+        (scene(baseline="0500"), scene(baseline="0510"), False),
+        (scene(baseline="9999"), scene(), False),  # not made by ESA
+        (scene(), scene(baseline="9999"), True),
+        (scene(baseline="0510", tile="31UFR"), scene(), False),
+        (scene(baseline="0510", hour=11), scene(), False),
+        (scene(baseline="0510", footprint=NORTH), scene(), False),
+        (scene(baseline="0510"), scene(footprint=NORTH), True),
+        (scene(baseline="0510", footprint=None), scene(), False),
+        (scene(baseline="0510"), scene(footprint=None), False),
+        (Product(f"{RADAR}C", None, footprint=WHOLE), Product(f"{RADAR}A", None, footprint=WHOLE), False),
+        (Product("x2", None, footprint=WHOLE), Product("x1", None, footprint=WHOLE), False),
+    ],
+)
+def test_what_supersedes_what(newer: Product, older: Product, expected: bool) -> None:
+    assert supersedes(newer, older) is expected
+
+
+ANY_EDITION = st.builds(
+    scene,
+    baseline=st.sampled_from(["0400", "0500", "9999"]),
+    made=st.sampled_from(["20220105T120000", "20230105T120000"]),
+    footprint=st.sampled_from([WHOLE, NORTH, SOUTH, None]),
+)
+
+
+@given(ANY_EDITION, ANY_EDITION)
+def test_no_two_products_supersede_each_other(one: Product, other: Product) -> None:
+    assert not (supersedes(one, other) and supersedes(other, one))
