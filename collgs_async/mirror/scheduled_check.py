@@ -31,7 +31,7 @@ from collgs_async.models.text import format_bytes, plural
 from collgs_async.models.timetable import next_local_time
 from collgs_async.storage.archive_reading import never, quoted
 from collgs_async.storage.audit import RecordedFile, verify_files
-from collgs_async.storage.verify import DamagedMembersError, Level
+from collgs_async.storage.verify import DamagedMembersError, Level, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -165,7 +165,7 @@ async def _check(
         manifest=manifest,
         hashed=True,
         recorded=recorded,
-        on_checked=note,
+        on_checked=lambda one: None if has_vanished(one) else note(one),
         until=until,
     )
     return CheckResult(audit, len(files) - len(here))
@@ -174,6 +174,11 @@ async def _check(
 def _existing(folder: Path, files: Sequence[FileToCheck]) -> dict[str, Path]:
     """Return those that are there, whatever they are, by their names."""
     return {file.path: path for file in files if _is_there(path := folder / file.path)}
+
+
+def has_vanished(one: CheckedFile) -> bool:
+    """Whether an archive was moved or removed before it was read, which is no damage."""
+    return one.size is None and not isinstance(one.found, Verdict) and not _is_there(one.path)
 
 
 def _is_there(path: Path) -> bool:

@@ -86,7 +86,7 @@ async def _in_thread(mirror: Mirror, archive: ArchiveWithoutItem, files: Path) -
         return await asyncio.shield(work)
     except asyncio.CancelledError:
         is_over = True
-        await wait_completed(work)
+        await wait_completed(asyncio.gather(work, return_exceptions=True))
         raise
 
 

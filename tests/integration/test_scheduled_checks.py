@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import os
@@ -19,10 +20,15 @@ from collgs_async.ledger.ledger import Ledger
 from collgs_async.ledger.paths import LedgerPaths
 from collgs_async.ledger.products import attempts_of, file_of, find_product
 from collgs_async.ledger.records import Event, State
-from collgs_async.mirror.scheduled_check import is_damaged_elsewhere
+from collgs_async.mirror.context import Mirror
+from collgs_async.mirror.scheduled_check import has_vanished, is_damaged_elsewhere
+from collgs_async.mirror.stac_files import note_stac_items
 from collgs_async.mirror.sync import Sync
+from collgs_async.models.progress import SilentProgress
 from collgs_async.models.wish import Wish
 from collgs_async.reporting.stac_items import checksum_of, item_path, read_item
+from collgs_async.storage.audit import CheckedFile, verify_files
+from collgs_async.storage.verify import Level
 from collgs_async.storage.zip_directory import read_members
 from tests.conftest import level2_scenes
 
@@ -227,6 +233,37 @@ async def test_an_item_that_cannot_be_written_is_tried_again(
     place.rmdir()
     assert 0 == (await mirrored.sync(stac=True)).code
     assert (await mirrored.known(mirrored.archives()[0]))[1].stac is not None
+
+
+async def test_writing_items_can_be_cancelled_while_an_archive_is_read(mirrored: Mirrored) -> None:
+    await mirrored.sync()
+    config = mirrored.config(stac=True)
+    path = mirrored.archives()[0]
+    os.truncate(path, 100 * 2**30)  # it takes no room, and minutes to read
+    async with Ledger.open(LedgerPaths.of(config)) as ledger:
+        mirror = Mirror(config, ledger, SilentProgress(), lambda: NOW, 1)
+        work = asyncio.create_task(note_stac_items(mirror))
+        await asyncio.sleep(0.05)
+        work.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await work
+    assert not item_path(path).exists()
+
+
+async def test_an_archive_that_goes_while_others_are_read_is_not_damaged(mirrored: Mirrored) -> None:
+    await mirrored.sync()
+    paths = {path.name: path for path in mirrored.archives()}
+    gone = mirrored.folder / "gone.zip"
+    noted: list[Path] = []
+
+    audit = await verify_files(
+        {**paths, "gone": gone}, Level.CRC, SilentProgress(), on_checked=lambda one: noted.append(one.path)
+    )
+
+    assert (4, [gone]) == (audit.checked, [bad.path for bad in audit.bad])
+    one = CheckedFile(gone, None, None, audit.bad[0].problem)
+    assert has_vanished(one)
+    assert not has_vanished(replace(one, path=mirrored.archives()[0]))
 
 
 @pytest.mark.parametrize(
