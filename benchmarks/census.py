@@ -200,9 +200,11 @@ def read_arguments(words: Iterable[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--runs", type=int, default=500)
     parser.add_argument("--step", type=int, default=2, help="days from run to run")
-    parser.add_argument("--tiles", default="31UFR,32ULA")
+    parser.add_argument("--tiles", default="31UFR")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--budgets", type=int, nargs="+", default=[500, 20, 10])
+    parser.add_argument(
+        "--budgets", type=int, nargs="*", default=[10, 500], help="requests of a run; none: only the marks"
+    )
     return parser.parse_args(words if words is None else list(words))
 
 

@@ -144,10 +144,10 @@ def share_dated(connection: Connection, collection: str) -> float:
 
 
 def doubtful(connection: Connection, watch: int, collection: str, before: int) -> list[int]:
-    """Return the sensing times of products that have been absent since a time, but are not taken for gone yet."""
+    """Return the sensing times, in ascending order, of products that are absent since a time, and not gone yet."""
     rows = connection.execute(
         "SELECT start FROM product CROSS JOIN listed ON listed.product = product.id AND listed.watch = ?"
-        " WHERE collection = ? AND absent BETWEEN 1 AND ? AND gone IS NULL AND start IS NOT NULL",
+        " WHERE collection = ? AND absent != 0 AND absent <= ? AND gone IS NULL AND start IS NOT NULL ORDER BY start",
         (watch, collection, before),
     )
     return [start for (start,) in rows]

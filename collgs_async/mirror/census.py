@@ -233,7 +233,7 @@ class Census:
         """List what the requests suffice for, in order of importance."""
         before = max((span.listed for span in self._spans if span.listed is not None), default=None)
         doubtful = await self._ledger.run(span_records.doubtful, self._watch, self._collection, self._now - PATIENCE)
-        in_doubt = {span for span in self._spans if any(map(span.holds, doubtful))} if doubtful else set()
+        in_doubt = {span for span in self._spans if plan.has_any(span, doubtful)}
         unread, *others = plan.urgent(self._spans, self._now, self._limits.overlap, in_doubt)
         await self._list_some(unread)
         self._reserved = self._limits.requests // 2  # whatever there is to look after, the cycle goes on

@@ -27,6 +27,7 @@ __all__ = [
     "cut",
     "first_division",
     "halves",
+    "has_any",
     "joined",
     "merged",
     "pages_of",
@@ -80,10 +81,6 @@ class Span:
         """Whether it is the whole time axis."""
         return self.first == -OPEN and self.last == OPEN
 
-    def holds(self, moment: int) -> bool:
-        """Whether a product that begins at this time counts for it."""
-        return self.first <= moment < self.last
-
     def within(self, bounds: Span) -> Span:
         """Return the part that lies within another span."""
         return replace(self, first=max(self.first, bounds.first), last=min(self.last, bounds.last))
@@ -91,6 +88,11 @@ class Span:
 
 WHOLE: Final = Span(-OPEN, OPEN)
 """The whole time axis."""
+
+
+def has_any(span: Span, moments: Sequence[int]) -> bool:
+    """Whether any of these times, in ascending order, counts for a span."""
+    return bisect_left(moments, span.first) < bisect_left(moments, span.last)
 
 
 def clipped(spans: Sequence[Span], bounds: Span) -> list[Span]:

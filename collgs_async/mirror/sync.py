@@ -133,6 +133,8 @@ class Sync(MirrorRun):
         self.result.requests, self.result.new = lister.requests, lister.new
         self.result.returned, self.result.twins = lister.returned, lister.twins
         self.result.left = Left(*await ledger.run(left_over, census.watch.id))
+        if self.result.report is not None and self.result.report.limit is not None:
+            self.result.report = replace(self.result.report, left=self.result.left.wanted)
 
     async def _list_for(self, feed: Feed, mirror: Mirror, census: Census, now: int) -> None:
         """Take the census, and tell the downloads when nothing more is to come."""

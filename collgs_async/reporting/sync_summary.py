@@ -139,13 +139,15 @@ def _troubles(facts: SyncFacts) -> Iterator[str]:
         yield f"{plural(facts.final, 'product')} failed for good; collgs-async retry tries again all the same."
 
 
-def left_lines(facts: SyncFacts, requests: int) -> list[str]:
+def left_lines(facts: SyncFacts, requests: int, *, is_limited: bool = False) -> list[str]:
     """Return what the next runs have to do.
 
     Parameters
     ----------
     requests
         The most requests of a run.
+    is_limited
+        Whether the downloads have stopped at a limit, and so told what is left.
     """
     lines = []
     if facts.unread:
@@ -159,7 +161,7 @@ def left_lines(facts: SyncFacts, requests: int) -> list[str]:
             f"Part of the catalogue was listed last on {facts.oldest:%Y-%m-%d}, longer ago than --listing-cycle; run "
             "sync more often, or with a larger --max-requests."
         )
-    if facts.left:
+    if facts.left and not is_limited:
         lines.append(f"{plural(facts.left, 'wanted product')} not here yet.")
     return lines
 

@@ -148,7 +148,7 @@ async def test_a_folder_that_has_lost_much_is_not_filled_again_unless_that_is_be
 async def test_a_product_that_fails_is_tried_again_when_it_is_due_or_by_retry(tmp_path: Path) -> None:
     folder, faulty = tmp_path / "out", scenes()[0].identifier
     async with DemoServer(scenes(), tmp_path / "store", page_maximum=20) as server:
-        server.apply_fault(faulty, replace(FAULTS["missing"], times=2))
+        server.apply_fault(faulty, FAULTS["missing"])
         first = await sync(server, folder)
         second = await sync(server, folder, NOW + timedelta(days=1))
         assert (first.code, second.code) == (1, 1)
@@ -157,6 +157,7 @@ async def test_a_product_that_fails_is_tried_again_when_it_is_due_or_by_retry(tm
         assert second.report.found == 0
         async with Client(config_of(server, folder)) as client:
             other = await Retry(client, kind="IntegrityError", clock=lambda: NOW + timedelta(days=2)).run()
+            server.apply_fault(faulty, replace(FAULTS["missing"], times=0))
             retried = await Retry(client, kind="NotAvailableError", clock=lambda: NOW + timedelta(days=3)).run()
         assert other.report is not None
         assert other.report.found == 0

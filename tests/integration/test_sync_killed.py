@@ -9,8 +9,6 @@ import warnings
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from collgs_async import Client, Config
 from collgs_async.demo.constellation import make_constellation
 from collgs_async.demo.server import DemoServer
@@ -22,9 +20,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    import pytest
+
     from collgs_async.demo.scenes import Scene
 
 NOW = datetime(2023, 7, 1, tzinfo=UTC)
+STRIDE = 3
+"""Steps from one kill to the next, prime to the two of each transaction; with 1, too, it was seen to hold."""
 
 
 def scenes() -> list[Scene]:
@@ -81,9 +83,8 @@ def archives(folder: Path) -> set[str]:
     return {path.stem for path in folder.glob("*.zip")}
 
 
-@pytest.mark.parametrize("stride", [1])
 async def test_a_killed_sync_ends_equal_and_fetches_nothing_twice(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stride: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(listing, "BATCH", 5)
     folder, whole = tmp_path / "out", scenes()
@@ -96,14 +97,14 @@ async def test_a_killed_sync_ends_equal_and_fetches_nothing_twice(
         )
         here: set[str] = set()
         kills = 0
-        while await is_killed_at(kills * stride, config, NOW + timedelta(minutes=kills)):
+        while await is_killed_at(kills * STRIDE, config, NOW + timedelta(minutes=kills)):
             kills += 1
             fetched = {record.path.rpartition("/")[2].removesuffix(".zip") for record in server.requests}
             assert not fetched & here, "an archive that was here came again"
             server.forget()
             here = archives(folder)
         assert archives(folder) == {scene.identifier for scene in whole}
-        assert kills > 20 / stride
+        assert kills > 8
         server.forget()
         assert await sync(config, NOW + timedelta(days=1)) == 0
         assert all(not record.path.endswith(".zip") for record in server.requests)

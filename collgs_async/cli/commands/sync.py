@@ -165,5 +165,6 @@ def _log_summary(work: Sync | Retry, config: Config, *, interrupted: bool) -> No
         log.info("%s", line)
     for line in trouble_lines(facts):
         log.error("%s", line)
-    for line in left_lines(facts, config.keep.requests):
+    is_limited = result.report is not None and result.report.limit is not None
+    for line in left_lines(facts, config.keep.requests, is_limited=is_limited):
         log.info("%s", line)

@@ -21,6 +21,7 @@ from collgs_async.mirror.spans import (
     cut,
     first_division,
     halves,
+    has_any,
     joined,
     merged,
     pages_of,
@@ -83,7 +84,7 @@ def test_repeated_halving_ends() -> None:
         span = waiting.pop()
         parts = halves(span, [NOW + 1, NOW + 2], WHOLE, counted=False)
         count += 1
-        waiting += [part for part in parts if len(parts) > 1 and part.holds(NOW + 1)]
+        waiting += [part for part in parts if len(parts) > 1 and has_any(part, [NOW + 1])]
     assert count < 60
 
 
@@ -147,3 +148,9 @@ def test_spans_before_a_moving_begin_are_left_out() -> None:
     assert clipped(spans, Span(15, OPEN)) == spans[1:]
     assert clipped([], Span(15, OPEN)) == [WHOLE]
     assert clipped(spans, WHOLE) == spans
+
+
+def test_a_time_counts_for_the_span_that_begins_with_it() -> None:
+    assert has_any(Span(10, 20), [10])
+    assert not has_any(Span(10, 20), [9, 20])
+    assert not has_any(Span(10, 20), [])
