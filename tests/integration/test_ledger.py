@@ -7,6 +7,7 @@ import errno
 import logging
 import os
 import sqlite3
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,11 +21,13 @@ from collgs_async.ledger.records import Event, FileRecord, State
 from collgs_async.ledger.runs import begin_run, end_run, latest_runs
 from collgs_async.ledger.taking_in import take_in_spool
 from tests.conftest import fault, level2_scenes
+from tests.support.commands import at
 from tests.support.locks import lock_file, writes_elsewhere
 from tests.support.servers import files_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
     from sqlite3 import Connection
 
     from tests.conftest import CommandHere, Site
@@ -57,6 +60,26 @@ async def test_a_folder_without_a_ledger_gets_nothing(serve: Callable[..., Any])
     site = await serve(level2_scenes(2))
     await site.pull()
     assert sorted(f"{scene.identifier}.zip" for scene in site.server.scenes) == files_in(site.folder)
+
+
+LOADED = """
+import sys
+from collgs_async.cli import main
+code = main(sys.argv[1:])
+print(code, sorted({"sqlite3", "collgs_async.ledger.recorder", "collgs_async.ledger.ledger"} & {*sys.modules}))
+"""
+
+
+async def test_without_a_ledger_nothing_of_it_is_loaded(serve: Callable[..., Any], cwd: Path) -> None:
+    site = await serve(level2_scenes(1))
+    for words in (["download"], ["search", "--format", "urls"], ["verify", str(site.folder)]):
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", LOADED, *words, *map(str, at(site)), "--output", str(site.folder), "-q"),
+            cwd=cwd,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        out, _ = await process.communicate()
+        assert b"0 []" == out.splitlines()[-1]
 
 
 async def test_a_plain_download_hands_its_outcomes_in(serve: Callable[..., Any]) -> None:

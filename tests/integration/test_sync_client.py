@@ -46,11 +46,14 @@ def use_it_all(server: DemoServer, folder: Path) -> None:
         products = found.collect()
         first = client.download(products[0])
         states = [client.local_state(product) for product in products]
-        report = client.download_all(products[1:3])
+        told: list[Outcome] = []
+        report = client.download_all(products[1:3], on_outcome=told.append)
+        assert told == list(report.outcomes)
         sized = list(client.fetch_sizes(products))
         pictures = list(client.fetch_quicklooks(products))
         plan = client.create_plan()
-        rest = client.download_plan(plan)
+        rest = client.download_plan(plan, on_outcome=told.append)
+        assert told == [*report.outcomes, *rest.outcomes]
 
         assert (6, 6) == (found.yielded, found.total)
         assert first.path == client.path_for(products[0])
