@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collgs_async.http.credentials import Credentials
     from collgs_async.models.member_list import MemberList
     from collgs_async.models.product import Outcome, Product
-    from collgs_async.models.progress import GivenProgress
+    from collgs_async.models.progress import GivenProgress, Progress
     from collgs_async.models.report import Report
     from collgs_async.selection.filters import Excluded
     from collgs_async.selection.plan import Plan
@@ -102,6 +102,11 @@ class SyncClient:
     def config(self) -> Config:
         """The settings."""
         return self._client.config
+
+    @property
+    def progress(self) -> Progress:
+        """Receives the events of downloads."""
+        return self._client.progress
 
     @property
     def report(self) -> Report:
