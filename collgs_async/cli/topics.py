@@ -30,6 +30,9 @@ FILES: Final = {
     "<identifier>.parts": "chosen members of an archive as files, each complete and verified; parts.json lists them",
     ".collgs/ledger.sqlite": "what is known of each product of a mirror, and what has happened to it",
     ".collgs/spool": "outcomes of other runs, such as downloads, until they are in the ledger",
+    ".collgs/old": "what prune has moved out of the way, by reason and month",
+    ".collgs/layout": "archives lie in folders by a layout, so each run looks through them",
+    ".collgs/reserve": "room on the disk for what prune has to write before it deletes anything",
 }
 
 VARIABLES: Final = {
@@ -37,6 +40,8 @@ VARIABLES: Final = {
     "COLLGS_PASSWORD": "the password for the sign-in; there is no flag for it",
     "COLLGS_PASSWORD_FILE": "a file with the password, as systemd and Docker give it to services",
     "COLLGS_CONFIG": "the configuration file, unless --config names one",
+    "COLLGS_ID, COLLGS_PATH, COLLGS_SHA256": "of the archive, for the command of --on-archive",
+    "COLLGS_EXIT": "the exit code, for the command of --on-end",
     "HTTP_PROXY, HTTPS_PROXY": "the proxy to go through, unless --proxy names one",
     "ALL_PROXY": "the same, for what neither of these two names; a SOCKS proxy is refused",
     "NO_PROXY": "hosts that are reached without the proxy",
