@@ -41,6 +41,7 @@ class ItemFacts:
     size: int | None = None
     sha256: str | None = None
     etag: str | None = None
+    modified: str | None = None
     fetched: int | None = None
     checked: int | None = None
     how: str | None = None
@@ -95,7 +96,7 @@ def look_at(path: Path, folder: Path, *, at: int) -> FoundFile | None:
     if item is not None and file_name(item.identifier) != path.name and item.identifier != path.stem:
         item = None
     identifier = item.identifier if item else path.stem
-    facts = item if item and item.size in (None, status.st_size) else None
+    facts = item if item and item.size == status.st_size else None
     record = OutcomeRecord(
         identifier,
         Event.SKIPPED,
@@ -138,7 +139,8 @@ def read_item(path: Path) -> ItemFacts | None:
 
 
 def _facts(identifier: str, item: dict[str, Any], properties: dict[str, Any], assets: list[Any]) -> ItemFacts:
-    asset = next((one for one in assets if isinstance(one, dict) and "file:checksum" in one), {})
+    sized = [one for one in assets if isinstance(one, dict) and "file:size" in one]
+    asset = next((one for one in sized if "file:checksum" in one), sized[0] if sized else {})
     digest, verified = asset.get("file:checksum"), properties.get("collgs:verified")
     is_sha256 = isinstance(digest, str) and digest.startswith(_SHA256) and len(digest) == 68
     read = verified if isinstance(verified, dict) else {}
@@ -149,6 +151,7 @@ def _facts(identifier: str, item: dict[str, Any], properties: dict[str, Any], as
         size=as_integer(asset.get("file:size")),
         sha256=digest[4:] if isinstance(digest, str) and is_sha256 and _is_hex(digest) else None,
         etag=_text(properties.get("collgs:etag")),
+        modified=_text(properties.get("collgs:last_modified")),
         fetched=_time(properties.get("collgs:retrieved")),
         checked=_time(read.get("at")),
         how=_text(read.get("how")),

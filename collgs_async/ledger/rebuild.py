@@ -222,10 +222,11 @@ def _note_item(connection: Connection, product: int, one: FoundFile) -> None:
     item = one.item
     assert item is not None  # noqa: S101  (for mypy)
     connection.execute(
-        "UPDATE file SET sha256 = ?, etag = ?, fetched = ?, checked = ?, how = ? WHERE product = ?",
+        "UPDATE file SET sha256 = ?, etag = ?, modified = ?, fetched = ?, checked = ?, how = ? WHERE product = ?",
         (
             bytes.fromhex(item.sha256) if item.sha256 else None,
             item.etag and as_text(item.etag),
+            item.modified and as_text(item.modified),
             item.fetched,
             item.checked,
             item.how and as_line(item.how),

@@ -25,6 +25,7 @@ from collgs_async.ledger.records import Event, State
 from collgs_async.ledger.runs import begin_run, end_run
 from collgs_async.reporting.ledger_export import FORMATS
 from tests.conftest import level2_scenes
+from tests.support.commands import at
 from tests.support.locks import writes_elsewhere
 from tests.support.servers import files_in
 
@@ -407,6 +408,26 @@ async def test_a_stac_item_tells_what_a_name_does_not(
     expected = ('"e"', "ab" * 32, "2026-01-01T00:00:00.000Z", "2026-01-02T00:00:00.000Z", "crc")
     found = tuple(file[name] for name in ("etag", "sha256", "fetched", "checked", "how"))
     assert found == (expected if not size else (None,) * 5)
+
+
+async def test_our_own_items_bring_back_what_a_download_has_noted(
+    serve: Callable[..., Any], run_cli: CommandHere
+) -> None:
+    site = await serve(level2_scenes(2))
+    await fill(site.folder, lambda _: None)
+    await run_cli("sync", *at(site), "--output", site.folder, "--stac")
+    names = [scene.identifier for scene in site.server.scenes]
+
+    async def known() -> list[dict[str, Any]]:
+        ended = await run_cli("status", "-o", site.folder, *names, "--format", "json")
+        files = [json.loads(line)["file"] for line in ended.out.splitlines()]
+        return [{key: value for key, value in one.items() if key not in {"run", "fetched", "checked"}} for one in files]
+
+    before = await known()
+    assert all(one["etag"] and one["sha256"] and one["last_modified"] for one in before)
+    paths_of(site.folder).database.unlink()
+    assert 0 == (await run_cli("ledger", "rebuild", "-o", site.folder)).code
+    assert before == await known()
 
 
 @pytest.mark.parametrize("text", ["", "[" * 10_000, "{}", '{"id": 7}', '{"id": "x", "properties": [], "assets": 1}'])
