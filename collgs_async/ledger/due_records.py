@@ -13,7 +13,7 @@ from collgs_async.ledger.stored_products import pack, unpack
 from collgs_async.ledger.values import as_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from sqlite3 import Connection
 
     from collgs_async.models.product import Product
@@ -24,7 +24,9 @@ __all__ = [
     "failed_products",
     "first_seen",
     "left_over",
+    "partial_products",
     "products_of",
+    "set_wanted",
     "want_again",
     "wanted_now",
 ]
@@ -108,6 +110,23 @@ def products_of(connection: Connection, numbers: Sequence[int]) -> list[tuple[in
     rows = connection.execute(_TO_FETCH.format(marks, states), numbers)
     found = {number: unpack(name, packed) for number, name, packed in rows}
     return [(number, found[number]) for number in numbers if number in found]
+
+
+def partial_products(connection: Connection, watch: int, after: int, limit: int) -> list[tuple[int, Product]]:
+    """Return wanted and listed products of which members are here, in the order of their numbers, from behind one."""
+    rows = connection.execute(
+        "SELECT product.id, identifier, json FROM product JOIN entry ON entry.product = product.id"
+        " JOIN listed ON listed.product = product.id AND listed.watch = ?"
+        " WHERE product.id > ? AND state = ? AND wanted IS NULL AND absent = 0 AND gone IS NULL"
+        " ORDER BY product.id LIMIT ?",
+        (watch, after, State.PART, limit),
+    )
+    return [(number, unpack(name, packed)) for number, name, packed in rows]
+
+
+def set_wanted(connection: Connection, numbers: Iterable[int]) -> None:
+    """Write down that products are to be fetched, whatever of them is here."""
+    connection.executemany("UPDATE product SET state = ? WHERE id = ?", ((State.WANTED, one) for one in numbers))
 
 
 def failed_products(connection: Connection, kind: str | None) -> list[tuple[str, str | None]]:

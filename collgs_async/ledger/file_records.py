@@ -16,21 +16,22 @@ __all__ = ["RecordedFile", "forget_missing", "recorded_files"]
 
 
 class RecordedFile(NamedTuple):
-    """An archive that should be here: its product, its path below the output folder, and its bytes."""
+    """An archive that should be here: its product, its path below the output folder, its bytes, if it is a folder."""
 
     product: int
     path: str
     size: int | None
+    is_tree: bool
 
 
 def recorded_files(connection: Connection, after: int, limit: int) -> list[RecordedFile]:
     """Return archives in the order of their products' numbers, from behind a number on."""
     rows = connection.execute(
-        "SELECT product, path, size FROM file WHERE product > ? AND path IS NOT NULL AND moving IS NULL"
-        " ORDER BY product LIMIT ?",
+        "SELECT product, path, size, members IS NOT NULL FROM file"
+        " WHERE product > ? AND path IS NOT NULL AND moving IS NULL ORDER BY product LIMIT ?",
         (after, limit),
     )
-    return [RecordedFile(*row) for row in rows]
+    return [RecordedFile(product, path, size, bool(is_tree)) for product, path, size, is_tree in rows]
 
 
 def forget_missing(connection: Connection, products: Iterable[int], *, run: int, now: int) -> int:

@@ -83,4 +83,6 @@ def _is_here(path: str, one: RecordedFile) -> bool:
         return False
     except (OSError, ValueError):  # it cannot be looked at, which is another matter
         return True
-    return stat.S_ISDIR(status.st_mode) or one.size is None or status.st_size == one.size
+    if stat.S_ISDIR(status.st_mode):
+        return one.is_tree
+    return one.size is None or status.st_size == one.size

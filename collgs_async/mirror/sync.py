@@ -12,6 +12,7 @@ from collgs_async.mirror.census import Census, CensusLimits
 from collgs_async.mirror.disk_check import check_disk
 from collgs_async.mirror.feed import Feed
 from collgs_async.mirror.listing import Lister
+from collgs_async.mirror.members_check import want_missing_members
 from collgs_async.mirror.mirror_run import MirrorRun, utc_now
 from collgs_async.mirror.rehearsal import copied_ledger, rehearsed
 from collgs_async.mirror.result import Left, SyncResult
@@ -148,4 +149,6 @@ class Sync(MirrorRun):
         """Compare the folder and the catalogue with the ledger; return what is wanted again."""
         folder = self._config.output_directory.absolute()
         self.result.disk = await check_disk(ledger, folder, run=run, now=now, believe=self._believe)
-        return await census.take()
+        again = await census.take()
+        await want_missing_members(ledger, self._client, census.watch.id)
+        return again

@@ -131,6 +131,44 @@ async def test_an_archive_that_was_removed_comes_again(tmp_path: Path) -> None:
         assert archives(folder) == names(scenes())
 
 
+async def test_a_folder_with_the_name_of_an_archive_is_no_archive(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    async with DemoServer(scenes(), tmp_path / "store", page_maximum=20) as server:
+        await sync(server, folder)
+        replaced = min(folder.glob("*.zip"))
+        replaced.unlink()
+        replaced.mkdir()
+        result = await sync(server, folder, NOW + timedelta(days=1))
+        assert (result.code, result.disk.wanted) == (1, 1)
+        assert result.report is not None
+        assert result.report.failed == 1
+
+
+def members(folder: Path, band: str) -> list[Path]:
+    return sorted(folder.glob(f"*.parts/**/*_{band}_10m.jp2"))
+
+
+async def test_other_members_come_when_they_are_asked_for_or_were_removed(tmp_path: Path) -> None:
+    folder, few = tmp_path / "out", [replace(scene, size=20_000) for scene in scenes()[:5]]
+    async with DemoServer(few, tmp_path / "store", page_maximum=20) as server:
+        await sync(server, folder, bands="B02")
+        again = await sync(server, folder, NOW + timedelta(days=1), bands="B02,B03")
+        assert (again.code, len(members(folder, "B03"))) == (0, 5)
+
+        removed = members(folder, "B02")[0]
+        removed.unlink()
+        server.forget()
+        again = await sync(server, folder, NOW + timedelta(days=2), bands="B02,B03")
+        assert (again.code, len(members(folder, "B02"))) == (0, 5)
+        assert {record.path.rpartition("/")[2][:-4] for record in server.requests if record.path.endswith(".zip")} == {
+            next(path.name for path in removed.parents if path.name.endswith(".parts")).removesuffix(".parts")
+        }
+
+        result = await sync(server, folder, NOW + timedelta(days=3))
+        assert result.code == 0
+        assert archives(folder) == names(few)
+
+
 async def test_a_folder_that_has_lost_much_is_not_filled_again_unless_that_is_believed(tmp_path: Path) -> None:
     folder = tmp_path / "out"
     async with DemoServer(scenes(), tmp_path / "store", page_maximum=20) as server:
