@@ -26,6 +26,8 @@ log = logging.getLogger("collgs_async")
 _MARK: Final = Path(".collgs", "layout")
 """File below the output folder which says that archives lie in its folders, so that each run looks through them."""
 
+_BUCKETS: Final = 256
+
 _SUFFIXES: Final = (".zip", ".zip.part", ".parts")
 """Endings of what a product has on the disk; an archive goes before its part file, and that before its members."""
 
@@ -44,15 +46,14 @@ class FolderIndex:
 
     def __init__(self, folder: Path) -> None:
         self._folders: list[str] = []
-        keys, places = array("q"), array("I")
+        self._buckets = [_Bucket() for _ in range(_BUCKETS)]
         for number, (where, names) in enumerate(walk_products(folder)):
             self._folders.append(where)
             for rank, name in names:
-                keys.append(hash(name))
-                places.append(number * len(_SUFFIXES) + rank)
-        order = sorted(range(len(keys)), key=keys.__getitem__)
-        self._keys = array("q", (keys[one] for one in order))
-        self._places = array("I", (places[one] for one in order))
+                key = hash(name)
+                self._buckets[key % _BUCKETS].add(key, number * len(_SUFFIXES) + rank)
+        for bucket in self._buckets:
+            bucket.sort()
 
     def find(self, name: str, preferred: str) -> str | None:
         """Return the folder with the files of a product, relative to the output folder; None if there are none.
@@ -64,15 +65,38 @@ class FolderIndex:
         preferred
             The folder to return where several have the same of it.
         """
-        stem = hash(name.removesuffix(".zip"))
-        first = bisect_left(self._keys, stem)
+        key = hash(name.removesuffix(".zip"))
         found: list[tuple[int, bool, str]] = []
-        while first < len(self._keys) and self._keys[first] == stem:
-            number, rank = divmod(self._places[first], len(_SUFFIXES))
+        for place in self._buckets[key % _BUCKETS].find(key):
+            number, rank = divmod(place, len(_SUFFIXES))
             folder = self._folders[number]
             found.append((rank, folder != preferred, folder))
-            first += 1
         return min(found)[2] if found else None
+
+
+class _Bucket:
+    """Digests in order, each with a number; sorting one bucket after the other takes little memory."""
+
+    __slots__ = ("_keys", "_places")
+
+    def __init__(self) -> None:
+        self._keys, self._places = array("q"), array("I")
+
+    def add(self, key: int, place: int) -> None:
+        self._keys.append(key)
+        self._places.append(place)
+
+    def sort(self) -> None:
+        order = sorted(range(len(self._keys)), key=self._keys.__getitem__)
+        self._keys = array("q", (self._keys[one] for one in order))
+        self._places = array("I", (self._places[one] for one in order))
+
+    def find(self, key: int) -> Iterator[int]:
+        """Yield what was added with a key."""
+        for position in range(bisect_left(self._keys, key), len(self._keys)):
+            if self._keys[position] != key:
+                return
+            yield self._places[position]
 
 
 def walk_products(top: Path) -> Iterator[tuple[str, list[tuple[int, str]]]]:
