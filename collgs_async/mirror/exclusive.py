@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -90,8 +89,7 @@ class ExclusiveRun:
     ) -> None:
         code = 1 if self.code is None and isinstance(error, CollgsError) else self.code
         try:
-            if not isinstance(error, asyncio.CancelledError):
-                with suppress(CollgsError):  # a ledger that cannot be written has been told of
-                    await self.ledger.run(end_run, self.run, now=self.now, code=code)
+            with suppress(CollgsError):  # a ledger that cannot be written has been told of
+                await self.ledger.run(end_run, self.run, now=self.now, code=code)
         finally:
             await self._stack.aclose()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import sqlite3
@@ -21,6 +22,7 @@ from collgs_async.ledger.products import attempts_of, find_product
 from collgs_async.ledger.records import Event, State
 from collgs_async.ledger.taking_in import take_in_spool
 from collgs_async.ledger.times import to_ms
+from collgs_async.mirror.exclusive import ExclusiveRun
 from collgs_async.storage.lock import ProductLock
 from tests.conftest import is_archive, level2_scenes
 from tests.support.kills import Killed, Killer, remove_locks
@@ -515,3 +517,23 @@ async def test_members_of_an_older_edition_go_too(kept: Kept, policy: str) -> No
     assert ended.code == 0
     assert not tree.exists()
     assert (kept.folder / ".collgs/old/superseded" / MONTH / tree.name / "parts.json").exists() is (policy == "move")
+
+
+async def test_a_run_that_is_ended_is_noted_as_ended(kept: Kept) -> None:
+    await kept.fill(level2_scenes(1))
+    begun = asyncio.Event()
+
+    async def run() -> None:
+        async with ExclusiveRun(kept.paths, "prune"):
+            begun.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(run())
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert kept.row("SELECT words, code FROM run WHERE ended IS NULL") is None
+    assert kept.row("SELECT words, code FROM run ORDER BY id DESC LIMIT 1") == ("prune", None)
+    assert (await kept.prune("--aged", "move")).code == 0
