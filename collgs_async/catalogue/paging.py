@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collgs_async.catalogue.known import Entry, Known, Twin
     from collgs_async.catalogue.response import Page
 
-__all__ = ["Reading"]
+__all__ = ["REFUSED", "Reading"]
 
 log = logging.getLogger("collgs_async")
 

@@ -11,6 +11,7 @@ import logging
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
+from collgs_async.catalogue.paging import REFUSED
 from collgs_async.errors import CatalogueError
 from collgs_async.ledger import listing_records as records
 from collgs_async.ledger import span_records
@@ -337,7 +338,12 @@ class Census:
         if before is None or self._left <= 0 or self._lister.asks_for("creationDate"):
             return
         if await self._ledger.run(span_records.share_dated, self._collection) >= DATED:
-            await self._lister.list(WHOLE, self._left, also=("creationDate", f"[{written(before - LATE)},"))
+            try:
+                await self._lister.list(WHOLE, self._left, also=("creationDate", f"[{written(before - LATE)}"))
+            except CatalogueError as error:
+                if error.status not in REFUSED:
+                    raise
+                log.debug("the catalogue cannot be asked for what was made lately: %s", error)
 
     # --------------------------------------------------------------------------------------------------- the marks
 

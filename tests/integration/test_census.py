@@ -12,6 +12,7 @@ import pytest
 
 from collgs_async.catalogue.spans import Span
 from collgs_async.demo.constellation import make_constellation
+from collgs_async.demo.dialects import Dialect
 from collgs_async.demo.history import History, Rates
 from collgs_async.demo.server import DemoServer
 from collgs_async.models.product import RawTimes
@@ -144,3 +145,27 @@ async def test_products_without_a_time_are_known_where_all_is_listed_and_else_mi
                     report = await watch.census(NOW + timedelta(days=day))
                 assert names(listed) - await watch.believed() == (names([hidden]) if outside else set())
                 assert report.outside == outside
+
+
+async def test_a_large_catalogue_without_totals_is_known_and_what_was_made_lately_at_once(tmp_path: Path) -> None:
+    listed = sorted((one for one in scenes() if one.made_at < NOW), key=lambda scene: scene.start)
+    late = replace(listed[10], made=NOW + timedelta(days=6))
+    dialect = Dialect(total=False)
+    async with (
+        DemoServer([one for one in listed if one is not listed[10]], tmp_path / "store", dialect=dialect) as server,
+        watching(server, tmp_path / "out", requests=10, page=10) as watch,
+    ):
+        for day in range(5):
+            report = await watch.census(NOW + timedelta(days=day))
+        assert (report.error, report.unread) == (None, 0)
+        assert await watch.believed() == names(server.scenes)
+        gone = server.scenes.pop(40)
+        server.scenes.append(late)
+        await watch.census(NOW + timedelta(days=7))
+        assert late.identifier in await watch.believed()
+        dated = [record.status for record in server.requests if "creationDate" in record.query]
+        assert dated
+        assert set(dated) == {200}
+        for day in range(8, 14):
+            await watch.census(NOW + timedelta(days=day))
+        assert gone.identifier not in await watch.believed()
