@@ -149,23 +149,25 @@ async def test_products_without_a_time_are_known_where_all_is_listed_and_else_mi
 
 async def test_a_large_catalogue_without_totals_is_known_and_what_was_made_lately_at_once(tmp_path: Path) -> None:
     listed = sorted((one for one in scenes() if one.made_at < NOW), key=lambda scene: scene.start)
-    late = replace(listed[10], made=NOW + timedelta(days=6))
+    late = replace(listed[10], made=NOW + timedelta(days=12))
     dialect = Dialect(total=False)
     async with (
-        DemoServer([one for one in listed if one is not listed[10]], tmp_path / "store", dialect=dialect) as server,
-        watching(server, tmp_path / "out", requests=10, page=10) as watch,
+        DemoServer(
+            [one for one in listed if one is not listed[10]], tmp_path / "store", page_maximum=5, dialect=dialect
+        ) as server,
+        watching(server, tmp_path / "out", requests=8, page=5) as watch,
     ):
-        for day in range(5):
+        for day in range(12):
             report = await watch.census(NOW + timedelta(days=day))
         assert (report.error, report.unread) == (None, 0)
         assert await watch.believed() == names(server.scenes)
         gone = server.scenes.pop(40)
         server.scenes.append(late)
-        await watch.census(NOW + timedelta(days=7))
+        await watch.census(NOW + timedelta(days=13))
         assert late.identifier in await watch.believed()
         dated = [record.status for record in server.requests if "creationDate" in record.query]
         assert dated
         assert set(dated) == {200}
-        for day in range(8, 14):
+        for day in range(14, 28):
             await watch.census(NOW + timedelta(days=day))
         assert gone.identifier not in await watch.believed()
