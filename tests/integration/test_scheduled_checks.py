@@ -175,8 +175,9 @@ async def test_a_damaged_folder_of_members_is_repaired_too(mirrored: Mirrored) -
     async with Client(wished) as client:
         assert 0 == (await Sync(client, clock=lambda: NOW).run()).code
     band = next(mirrored.folder.rglob("*_B02_60m.jp2"))
-    original = band.read_bytes()
+    original, before = band.read_bytes(), band.stat()
     band.write_bytes(b"x" * len(original))
+    os.utime(band, ns=(before.st_atime_ns, before.st_mtime_ns))  # else each run reads it
     tree = next(folder for folder in band.parents if folder.suffix == ".parts")
 
     for code in (1, 0):
