@@ -256,7 +256,7 @@ async def test_a_dry_run_of_whole_archives_says_what_trees_have_of_them(
     moved = site.moved()
 
     ended = await run_cli(*at(site), "--dry-run", "--sizes")
-    await run_cli(*at(site))
+    await run_cli(*at(site), "--segments", "1")  # a connection that is cut short may bring more than is taken
 
     saved = format_bytes(scene.size - (site.moved() - moved))
     assert f"{format_bytes(scene.size)}, of which {saved} are in folders .parts" in ended.err

@@ -112,7 +112,7 @@ async def test_the_bytes_to_fetch_are_those_that_a_download_moves(
         await site.pull(members=before)
 
     found = await listed(site, members=wish)
-    report = await site.pull(members=wish)
+    report = await site.pull(members=wish, segments=1)  # a connection that is cut short may bring more than is taken
 
     assert report.bytes == found.bytes_to_fetch
 
