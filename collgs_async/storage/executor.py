@@ -18,7 +18,7 @@ __all__ = ["DiskExecutor", "in_thread"]
 
 T = TypeVar("T")
 
-_QUICK: Final = 0.001
+_QUICK: Final = 0.002
 """Maximum seconds for an operation to run in the event loop. A switch to a thread and back takes some tenths of that,
 and contends for the GIL; most operations on a small archive are much faster."""
 

@@ -155,10 +155,9 @@ class ProductLock:
         This process counts, too: a second task of it cannot acquire the lock.
         """
         text, began = LockOwner.here().text(), _clock()
-        # This process may have been suspended in the middle and have lost the lock again, so the file is read below.
         if not self._create_or_replace(self.path, text):
             return False
-        # Set before the file is read: if reading fails, `release` still removes the lock file.
+        # Set before the file is read, as a suspended process may have lost it: `release` removes it if reading fails.
         self._mine, self._confirmed, self._folder = text, began, _identity(self.path.parent)
         if _read(self.path) != text:
             self._mine = None
@@ -168,20 +167,20 @@ class ProductLock:
         """Write the heartbeat; to be called at least every `HEARTBEAT` seconds. Does nothing if the lock was lost."""
         began = _clock()
         if self.is_held():
-            with suppress(FileNotFoundError):
-                # Without an explicit time, the file system's own clock is used.
-                os.utime(self.path, follow_symlinks=False)
-                self._confirmed = began
+            self._beat(began)
         else:
             self._confirmed = -math.inf
+
+    def _beat(self, began: float) -> None:
+        with suppress(FileNotFoundError):
+            # Without an explicit time, the file system's own clock is used.
+            os.utime(self.path, follow_symlinks=False)
+            self._confirmed = began
 
     def confirm(self, *, now: bool = False) -> None:
         """Check that the lock is held, before something is written or removed; callable from any thread.
 
-        Parameters
-        ----------
-        now
-            Whether to read the file even if the last check was recent.
+        The file is not read where the last check was recent, unless `now` is set.
 
         Raises
         ------
@@ -192,9 +191,10 @@ class ProductLock:
         """
         if self._mine is None or (not now and _clock() - self._confirmed < TRUSTED):
             return
+        began = _clock()
         if self.lost():
             raise TakenOverError("another run took it over while this one stood still")
-        self.refresh()
+        self._beat(began)
 
     def lost(self) -> bool:
         """Whether the lock was acquired and lost to another run.

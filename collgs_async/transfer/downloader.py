@@ -374,7 +374,8 @@ class Downloader:
     async def _download(self, job: DownloadJob) -> None:
         run, options, parts = self._scheduler.run, self._options, self._parts
         if not isinstance(job, PartsJob):
-            await self._disk.run_stoppable(partial(self._holdings.take_from_tree, job.part))
+            if await self._disk.run(partial(self._holdings.has_tree, job.part)):
+                await self._disk.run_stoppable(partial(self._holdings.take_from_tree, job.part))
             small = self.tuning.small_bytes
             await ArchiveDownload(job, run, self._disk, verify=Level(options.verify), small=small)()
             return

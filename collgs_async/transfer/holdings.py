@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -139,6 +140,10 @@ class Holdings:
             return EXISTS
         part.open_existing()
         return None
+
+    def has_tree(self, part: PartFile) -> bool:
+        """Whether earlier runs may have extracted members of an archive."""
+        return os.path.lexists(parts_folder(part.final))
 
     def take_from_tree(self, part: PartFile, stop: Callable[[], bool]) -> None:
         """Take what earlier runs have extracted of an archive into its part file, unless that is of another version.
