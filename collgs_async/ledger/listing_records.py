@@ -81,6 +81,8 @@ class Recorded:
         The numbers of all of them.
     new, returned
         The names of those that were not known, and of those that had gone.
+    unwanted
+        The number of new ones that are not wanted.
     missing
         The numbers of those that are wanted and not here.
     changed
@@ -89,6 +91,7 @@ class Recorded:
 
     ids: array[int] = field(default_factory=lambda: array("q"))
     new: list[str] = field(default_factory=list)
+    unwanted: int = 0
     returned: list[str] = field(default_factory=list)
     missing: array[int] = field(default_factory=lambda: array("q"))
     changed: set[int] = field(default_factory=set)
@@ -115,6 +118,7 @@ def record_listed(
             number, state = _insert(connection, collection, product, unwanted, now), _listed_state(unwanted)
             is_changed = True
             found.new.append(name)
+            found.unwanted += unwanted is not None
         else:
             number, state = row["id"], _state(row, unwanted, is_changed=not _is_same(row, collection, product))
             is_changed = _update(connection, row, collection, product, unwanted, state)

@@ -108,8 +108,8 @@ class Lister:
         Pages of results requested so far.
     page
         Products of a page, as the catalogue gives them.
-    new
-        The number of products that were not known.
+    new, unwanted
+        The number of products that were not known, and of those among them that are not wanted.
     returned
         Names of those that had gone.
     twins
@@ -145,7 +145,7 @@ class Lister:
         self.is_divisible = query.parameters.get("timeRelation", "intersects") == "intersects"
         self.is_rolling = False
         self.page = page
-        self.requests = self.new = 0
+        self.requests = self.new = self.unwanted = 0
         self.returned: list[str] = []
         self.twins: list[str] = []
 
@@ -258,6 +258,7 @@ class Lister:
         )
         self._listing.ids.extend(found.ids)
         self.new += len(found.new)
+        self.unwanted += found.unwanted
         self.returned += found.returned
         self._offer(found.missing)
 

@@ -53,8 +53,8 @@ class SyncResult:
         The name of what was asked.
     requests
         Pages of results that the census took.
-    new
-        The number of products that were not known.
+    new, unwanted
+        The number of products that were not known, and of those among them that are not wanted.
     returned
         Names of those that had gone and are listed again.
     twins
@@ -74,6 +74,7 @@ class SyncResult:
     watch: str = ""
     requests: int = 0
     new: int = 0
+    unwanted: int = 0
     returned: list[str] = field(default_factory=list)
     twins: list[str] = field(default_factory=list)
     census: CensusReport = field(default_factory=CensusReport)
@@ -97,6 +98,7 @@ class SyncResult:
         oldest = from_ms(census.oldest)
         return SyncFacts(
             new=self.new,
+            unwanted=self.unwanted,
             aged=census.aged,
             absent=0 if census.refused else census.loss.absent - len(census.gone),
             returned=self.returned,
@@ -149,6 +151,7 @@ class SyncResult:
             "bytes": report.bytes,
             "seconds": round(report.seconds, 3),
             "new": self.new,
+            "new_unwanted": self.unwanted,
             "returned": len(self.returned),
             "absent": census.loss.absent,
             "gone": len(census.gone),

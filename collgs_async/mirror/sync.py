@@ -131,7 +131,8 @@ class Sync(MirrorRun):
     async def _conclude(self, ledger: Ledger, census: Census) -> None:
         """Note what was found, and what is left to do."""
         lister = census.lister
-        self.result.requests, self.result.new = lister.requests, lister.new
+        self.result.requests = lister.requests
+        self.result.new, self.result.unwanted = lister.new, lister.unwanted
         self.result.returned, self.result.twins = lister.returned, lister.twins
         self.result.left = Left(*await ledger.run(left_over, census.watch.id))
         if self.result.report is not None and self.result.report.limit is not None:

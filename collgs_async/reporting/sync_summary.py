@@ -27,8 +27,10 @@ class SyncFacts:
 
     Attributes
     ----------
-    new, aged, absent
-        The number of products that were listed first, that a rolling mirror has left behind, and that are absent for
+    new, unwanted
+        The number of products that were listed first, and of those among them that are not wanted.
+    aged, absent
+        The number of products that a rolling mirror has left behind, and that are absent for
         the first time.
     returned, gone, twins
         Names of products that are listed again, that are taken for gone, and that are listed for two archives.
@@ -55,6 +57,7 @@ class SyncFacts:
     """
 
     new: int = 0
+    unwanted: int = 0
     aged: int = 0
     absent: int = 0
     returned: Sequence[str] = ()
@@ -81,7 +84,7 @@ def found_lines(facts: SyncFacts) -> list[str]:
     tallies = ", ".join(
         f"{count} {words}"
         for count, words in (
-            (facts.new, "new"),
+            (facts.new, f"new, {facts.unwanted} of them not wanted" if facts.unwanted else "new"),
             (len(facts.returned), "listed again"),
             (facts.absent, "absent"),
             (len(facts.gone), "gone"),

@@ -27,6 +27,12 @@ def test_what_has_changed_is_counted_and_named() -> None:
     assert lines[10:] == ["1 archive is not here any more and is fetched again."]
 
 
+def test_new_products_that_are_not_wanted_are_counted_as_such() -> None:
+    assert found_lines(SyncFacts(new=9, unwanted=4, requests=2)) == [
+        "The catalogue: 9 new, 4 of them not wanted (2 requests)."
+    ]
+
+
 def test_names_of_servers_cannot_write_on_the_terminal() -> None:
     lines = found_lines(SyncFacts(gone=["\x1b[2Jevil"]))
     assert all("\x1b" not in line for line in lines)
