@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -95,9 +96,9 @@ def read_overview(connection: Connection) -> LedgerOverview:
         bytes=int(size),
         kept={state: kept[state][0] for state in _KEPT},
         kept_bytes={state: kept[state][1] for state in _KEPT},
-        unwanted=_kinds(connection, "wanted", State.EXCLUDED),
+        unwanted=_unwanted(connection),
         retry_at=_first(connection, "SELECT min(retry_at) FROM product WHERE state = ?", State.FAILED),
-        given_up=_kinds(connection, "substr(error, 1, instr(error, ':') - 1)", State.FINAL),
+        given_up=_given_up(connection),
         bad=_count(connection, "file WHERE bad IS NOT NULL"),
         gone=_count(connection, "product WHERE gone IS NOT NULL"),
         absent=_count(connection, "product WHERE absent != 0 AND gone IS NULL"),
@@ -129,10 +130,23 @@ def _kept(connection: Connection, state: State) -> tuple[int, int]:
     return count, int(size)
 
 
-def _kinds(connection: Connection, kind: str, state: State) -> dict[str, int]:
-    """Return the number of products of a state by kind, the most frequent first."""
-    query = f"SELECT coalesce({kind}, ''), count(*) FROM product WHERE state = ? GROUP BY 1 ORDER BY 2 DESC, 1"  # noqa: S608
-    return dict(connection.execute(query, (state,)).fetchall())
+def _unwanted(connection: Connection) -> dict[str, int]:
+    """Return the number of products that are not wanted by the kind of why not, the most frequent first."""
+    kinds: Counter[str] = Counter()
+    # Hardly any of them has failed, and the index has the others in the order of their kinds.
+    for condition in ("retry_at IS NULL", "retry_at IS NOT NULL"):
+        query = f"SELECT wanted, count(*) FROM product WHERE state = ? AND {condition} GROUP BY wanted"  # noqa: S608
+        for kind, count in connection.execute(query, (State.EXCLUDED,)):
+            kinds[kind or ""] += count
+    return dict(kinds.most_common())
+
+
+def _given_up(connection: Connection) -> dict[str, int]:
+    """Return the number of products that are not tried again by the class of their error."""
+    kinds: Counter[str] = Counter()
+    for (error,) in connection.execute("SELECT error FROM product WHERE state = ?", (State.FINAL,)):
+        kinds[(error or "").partition(":")[0]] += 1
+    return dict(kinds.most_common())
 
 
 def _last_run(connection: Connection, *, is_success: bool) -> RunRecord | None:
