@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
+import signal
 import sqlite3
 import sys
 from typing import TYPE_CHECKING, Any
@@ -98,14 +100,24 @@ async def test_what_came_without_a_hook_is_not_told_later(hooked: Hooked) -> Non
     assert hooked.told() == []
 
 
+HANG = """
+import os, sys, time
+with open(sys.argv[1], "a") as file:
+    file.write(f"{os.getpid()}\\n")
+time.sleep(10_000)
+"""
+
+
 async def test_a_kill_loses_no_call(serve: Callable[..., Any], command: Command, run_cli: CommandHere) -> None:
-    """The commands hang; the run is killed, and they with it."""
-    hooked = Hooked(await serve(level2_scenes(2)), run_cli)
-    hang = f"{shlex.quote(sys.executable)} -c 'import time; time.sleep(10_000)'"
+    """The commands hang while the run is killed."""
+    hooked, pids = Hooked(await serve(level2_scenes(2)), run_cli), command.folder / "pids"
+    hang = shlex.join([sys.executable, "-c", HANG, str(pids)])
     process = await command.start(*hooked.words("--on-archive", hang))
     ledger = hooked.site.folder / ".collgs" / "ledger.sqlite"
-    await until(lambda: ledger.exists() and noted(ledger) == 2)
+    await until(lambda: ledger.exists() and noted(ledger) == 2 and pids.exists() and len(pids.read_text().split()) == 2)
     process.kill()
+    for pid in map(int, pids.read_text().split()):
+        os.kill(pid, signal.SIGKILL)  # what a killed program has started goes on; and it holds its output open
     await command.end(process)
 
     ended = await hooked.sync("--on-archive", hooked.hook)
