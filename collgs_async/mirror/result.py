@@ -110,6 +110,7 @@ class SyncResult:
             files_lost=disk.loss.absent if disk.is_refused else 0,
             files_had=disk.loss.had,
             requests=self.requests,
+            is_broken=census.error is not None,
             unread=census.unread,
             outside=census.outside,
             oldest=oldest if oldest is not None and (now - oldest).total_seconds() > cycle else None,

@@ -42,6 +42,8 @@ class SyncFacts:
         The same of archives in the folder.
     requests
         Pages of results.
+    is_broken
+        Whether the search ended early.
     unread
         Spans of time that were never listed to their end.
     outside
@@ -69,6 +71,7 @@ class SyncFacts:
     files_lost: int = 0
     files_had: int = 0
     requests: int = 0
+    is_broken: bool = False
     unread: int = 0
     outside: int = 0
     oldest: datetime | None = None
@@ -92,7 +95,9 @@ def found_lines(facts: SyncFacts) -> list[str]:
         )
         if count
     )
-    lines = [f"The catalogue: {tallies or 'nothing new'} ({plural(facts.requests, 'request')})."]
+    quiet = "not listed to its end" if facts.is_broken else "nothing new"
+    found = f"{tallies}, and {quiet}" if tallies and facts.is_broken else tallies or quiet
+    lines = [f"The catalogue: {found} ({plural(facts.requests, 'request')})."]
     lines += _names("Listed again", facts.returned)
     lines += _names("Gone, as two listings without it have shown" if len(facts.gone) == 1 else "Gone", facts.gone)
     if facts.missing:

@@ -165,3 +165,13 @@ async def test_a_second_sync_is_exit_4_and_an_interrupted_one_goes_on(
     assert "Interrupted" in ended.err
     assert (await run(run_cli, site)).code == 0
     assert {path.stem for path in site.folder.glob("*.zip")} == {scene.identifier for scene in scenes}
+
+
+async def test_a_report_that_cannot_be_written_is_wrong_usage_and_all_that_is_said(
+    serve: Callable[..., Any], run_cli: CommandHere
+) -> None:
+    site = await serve(level2_scenes(1))
+    ended = await run(run_cli, site, "--report", run_cli.folder / "missing" / "report.json")
+    assert ended.code == 2
+    assert len(ended.err.splitlines()) == 1
+    assert ended.err.startswith("error: --report: expected a folder")

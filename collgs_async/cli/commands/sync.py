@@ -129,12 +129,12 @@ def _write_plan(config: Config, path: Path, products: list[Product]) -> None:
 
 async def _run(work: Sync | Retry, client: Client, config: Config, display: ExitStack, end: EndHook) -> int:
     """Run it, and log its summary however it ends."""
-    interrupted, failure = False, None
+    interrupted, refused, failure = False, False, None
     try:
         async with client:
             await work.run()
     except (ConfigError, AlreadyRunningError):
-        display.close()
+        refused = True
         raise
     except CollgsError as error:
         failure = error
@@ -146,7 +146,7 @@ async def _run(work: Sync | Retry, client: Client, config: Config, display: Exit
         end.summary = {**work.result.to_dict(), "output": str(config.output_directory.absolute())}
         if failure is not None:
             log.error("%s", failure)
-        if work.result.report is not None:
+        if work.result.report is not None and not refused:
             _log_summary(work, config, interrupted=interrupted)
     return 1 if failure is not None else work.result.code
 

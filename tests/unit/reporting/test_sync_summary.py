@@ -33,6 +33,13 @@ def test_new_products_that_are_not_wanted_are_counted_as_such() -> None:
     ]
 
 
+def test_a_search_that_ended_early_has_not_found_nothing_new() -> None:
+    assert found_lines(SyncFacts(is_broken=True)) == ["The catalogue: not listed to its end (0 requests)."]
+    assert found_lines(SyncFacts(is_broken=True, new=2, requests=3)) == [
+        "The catalogue: 2 new, and not listed to its end (3 requests)."
+    ]
+
+
 def test_names_of_servers_cannot_write_on_the_terminal() -> None:
     lines = found_lines(SyncFacts(gone=["\x1b[2Jevil"]))
     assert all("\x1b" not in line for line in lines)
