@@ -172,6 +172,13 @@ over https, and only to the catalogue's host, to those below it, or to hosts tha
     "mirror": Topic(
         "a folder that is kept for years, and its ledger",
         """\
+  sync             keep the folder equal to what the catalogue lists
+  status           what is here, failed or gone; status PRODUCT: its history
+  retry            try again now what failed
+  verify --oldest  read again what was not read for the longest time
+  prune            move or delete what is superseded, withdrawn or aged
+  ledger           export or rebuild it, or relocate archives into folders
+
 The ledger is a database with what is known of each product, and what has happened to it. It is an index, and the
 archives remain the truth: a folder without its ledger has lost no archive. Runs beside it that do not write the ledger,
 such as a plain download, leave their outcomes for it in .collgs/spool.""",

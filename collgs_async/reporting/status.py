@@ -32,7 +32,7 @@ _STATES: Final = {
     State.PART: "chosen members are here",
     State.FAILED: "failed, and tried again",
     State.FINAL: "failed, and not tried again by itself",
-    State.SUPERSEDED: "here, with a newer edition of its acquisition",
+    State.SUPERSEDED: "superseded by a newer edition",
     State.WITHDRAWN: "not listed any more",
     State.AGED: "older than the time range of the mirror",
     State.EXCLUDED: "listed, and not wanted",

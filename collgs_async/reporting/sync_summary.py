@@ -142,7 +142,7 @@ def _troubles(facts: SyncFacts) -> Iterator[str]:
         yield f"{plural(facts.damaged, 'archive')} damaged or missing: the next sync fetches again what is wrong."
     if facts.waiting:
         when = f", the next one from {facts.due:%Y-%m-%d %H:%M} UTC on" if facts.due else ""
-        yield f"{plural(facts.waiting, 'product')} failed before and will be tried again{when}."
+        yield f"{plural(facts.waiting, 'product')} failed, to be tried again{when}; collgs-async retry does so now."
     if facts.final:
         yield f"{plural(facts.final, 'product')} failed for good; collgs-async retry tries again all the same."
 

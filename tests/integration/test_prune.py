@@ -80,6 +80,9 @@ class Kept:
     async def prune(self, *words: object) -> Ended:
         return await self._run_cli("prune", "--output", self.folder, "--latest-baseline", *words)
 
+    async def run(self, *words: object) -> Ended:
+        return await self._run_cli(*words, "--output", self.folder)
+
     async def status(self) -> Ended:
         return await self._run_cli("status", "--output", self.folder, "--format", "json")
 
@@ -115,9 +118,10 @@ async def test_what_is_superseded_goes(kept: Kept, policy: str) -> None:
     other = level2_scenes(2)[1]
     await kept.fill([older, newer, other])
 
-    ended = await kept.prune("--superseded", policy)
+    ended = await kept.prune("--superseded", policy, "-v")
 
     assert ended.code == 0
+    assert f"{older.identifier}: {'moved' if policy == 'move' else 'deleted'}\n" in ended.err
     assert kept.here() == {newer.identifier, other.identifier}
     moved = [f".collgs/old/superseded/{MONTH}/{older.identifier}.zip"] if policy == "move" else []
     assert kept.old() == moved
@@ -134,6 +138,9 @@ async def test_what_is_superseded_goes(kept: Kept, policy: str) -> None:
     assert kept.row("SELECT path, size, moving FROM file WHERE product = ?", product.id) == (None, None, None)
     status = json.loads((await kept.status()).out)
     assert status["archives"] == 2
+    told = await kept.run("status", older.identifier)
+    assert "state         superseded by a newer edition" in told.out
+    assert "file          none any more" in told.out
     again = await kept.prune("--superseded", policy)
     assert (again.code, again.out) == (0, "")
 

@@ -91,4 +91,4 @@ def _tell(removal: Removal, why: str | None) -> None:
     if why is not None:
         log.error("%s: stays: %s", removal.identifier, why)
     else:
-        log.debug("%s: %sd", removal.identifier, removal.policy.removesuffix("e"))
+        log.debug("%s: %s", removal.identifier, "moved" if removal.policy == "move" else "deleted")

@@ -62,7 +62,7 @@ def test_each_reason_for_exit_code_1_is_told() -> None:
     assert "30 of 90 archives of the ledger are not in the folder." in told
     assert "  T" in told
     assert "The catalogue counts 2 products that it lists at no time" in told
-    assert "1 product failed before and will be tried again, the next one from 2026-11-30 12:30 UTC on." in told
+    assert "1 product failed, to be tried again, the next one from 2026-11-30 12:30 UTC on; collgs-async retry" in told
     assert "4 products failed for good" in told
 
 
