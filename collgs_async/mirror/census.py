@@ -85,6 +85,8 @@ class CensusReport:
         How many products the catalogue counts that it lists in no span of time.
     unread
         The number of spans that were never read to their end.
+    rest
+        The number of those that were read to their end in an earlier run only.
     oldest
         When the span was listed whose listing is oldest, in milliseconds; None while there are unread ones.
     whole
@@ -99,6 +101,7 @@ class CensusReport:
     refused: Loss | None = None
     outside: int = 0
     unread: int = 0
+    rest: int = 0
     oldest: int | None = None
     whole: bool = False
     error: CatalogueError | None = None
@@ -187,6 +190,7 @@ class Census:
             again = await self._mark()
         settled = [span.settled for span in self._spans]
         self.report.unread = settled.count(None)
+        self.report.rest = len(settled) - settled.count(self._now) - self.report.unread
         self.report.oldest = min((moment for moment in settled if moment is not None), default=None)
         return again
 

@@ -112,6 +112,8 @@ class SyncResult:
             requests=self.requests,
             is_broken=census.error is not None,
             unread=census.unread,
+            rest=census.rest,
+            rest_since=oldest,
             outside=census.outside,
             oldest=oldest if oldest is not None and (now - oldest).total_seconds() > cycle else None,
             damaged=self.damaged,
@@ -168,6 +170,7 @@ class SyncResult:
             "damaged": self.damaged,
             "requests": self.requests,
             "unread_spans": census.unread,
+            "unlisted_spans": census.rest,
             "oldest_listing": oldest and oldest.isoformat(),
             "error": error and bare_message(error),
         }

@@ -46,6 +46,8 @@ class SyncFacts:
         Whether the search ended early.
     unread
         Spans of time that were never listed to their end.
+    rest, rest_since
+        Spans of time that were listed to their end in an earlier run only, and when the oldest such listing was.
     outside
         Products that the catalogue counts and lists in no span of time.
     oldest
@@ -73,6 +75,8 @@ class SyncFacts:
     requests: int = 0
     is_broken: bool = False
     unread: int = 0
+    rest: int = 0
+    rest_since: datetime | None = None
     outside: int = 0
     oldest: datetime | None = None
     damaged: int = 0
@@ -168,6 +172,12 @@ def left_lines(facts: SyncFacts, requests: int, *, is_limited: bool = False) -> 
         lines.append(
             f"Part of the catalogue was listed last on {facts.oldest:%Y-%m-%d}, longer ago than --listing-cycle; run "
             "sync more often, or with a larger --max-requests."
+        )
+    elif facts.rest and facts.rest_since is not None:
+        spans = "span of time was" if facts.rest == 1 else "spans of time were"
+        lines.append(
+            f"{facts.rest} {spans} not listed in this run (--max-requests), but since {facts.rest_since:%Y-%m-%d}; all "
+            "are listed in turn."
         )
     if facts.left and not is_limited:
         lines.append(f"{plural(facts.left, 'wanted product')} not here yet.")
