@@ -46,8 +46,10 @@ class LedgerOverview:
     unchecked, oldest_check
         Number of archives that were never verified since they are here, and when the longest not verified one was.
     unsettled, spans, oldest_listing
-        Number of spans of sensing time that were never read to their end, of all spans, and when the longest not read
-        one was.
+        Of the watch that was listed last: number of spans of sensing time that were never read to their end, of all
+        its spans, and when the longest not read one was.
+    other_listings
+        When the other watches were listed last, by name, the latest first.
     hooks_due
         Number of archives of which ``--on-archive`` was not told yet.
     watches
@@ -72,6 +74,7 @@ class LedgerOverview:
     unsettled: int = 0
     spans: int = 0
     oldest_listing: int | None = None
+    other_listings: Mapping[str, int | None] = field(default_factory=dict)
     hooks_due: int = 0
     watches: tuple[str, ...] = ()
     last_run: RunRecord | None = None
@@ -86,9 +89,7 @@ class LedgerOverview:
 def read_overview(connection: Connection) -> LedgerOverview:
     """Read it; each figure comes from an index."""
     archives, size = connection.execute("SELECT count(size), total(size) FROM file").fetchone()
-    spans, unsettled, oldest = connection.execute(
-        "SELECT count(*), count(*) - count(settled), min(settled) FROM span"
-    ).fetchone()
+    (spans, unsettled, oldest), others = _listings(connection)
     kept = {state: _kept(connection, state) for state in _KEPT}
     return LedgerOverview(
         states={state: _count(connection, "product WHERE state = ?", state) for state in State},
@@ -107,11 +108,25 @@ def read_overview(connection: Connection) -> LedgerOverview:
         unsettled=unsettled,
         spans=spans,
         oldest_listing=oldest,
+        other_listings=others,
         hooks_due=_count(connection, "file WHERE told = 0"),
         watches=tuple(name for (name,) in connection.execute("SELECT name FROM watch ORDER BY id")),
         last_run=_last_run(connection, is_success=False),
         last_success=_last_run(connection, is_success=True),
     )
+
+
+def _listings(connection: Connection) -> tuple[tuple[int, int, int | None], dict[str, int | None]]:
+    """Return the number of spans of the watch that was listed last, how many were never read to their end, and the age.
+
+    Of all others, return when they were listed last: what is asked for may have changed for good.
+    """
+    rows = connection.execute(
+        "SELECT name, count(*), count(*) - count(settled), min(settled), max(listed) FROM span"
+        " JOIN watch ON watch.id = span.watch GROUP BY watch.id ORDER BY max(listed) DESC, watch.id DESC"
+    ).fetchall()
+    figures = rows[0][1:4] if rows else (0, 0, None)
+    return figures, {name: listed for name, *_, listed in rows[1:]}
 
 
 def _first(connection: Connection, query: str, *values: object) -> int | None:

@@ -113,6 +113,7 @@ def overview_values(
         "spans": overview.spans,
         "unsettled_spans": overview.unsettled,
         "oldest_listing": time_text(overview.oldest_listing),
+        "other_listings": {name: time_text(moment) for name, moment in overview.other_listings.items()},
         "hooks_due": overview.hooks_due,
         "watches": list(overview.watches),
         "last_run": _run_values(overview.last_run),
@@ -141,12 +142,15 @@ def _kinds(counts: Mapping[str, int]) -> str:
     return ", ".join([*words, *([f"{_number(rest)} other"] if rest else [])])
 
 
-def _listed(overview: LedgerOverview, moment: int) -> str:
+def _listed(overview: LedgerOverview, now: int) -> str:
     if not overview.spans:
         return "never"
     missing = f"; {_number(overview.unsettled)} of {_counted(overview.spans, 'span')} never to the end"
-    oldest = _when(overview.oldest_listing, moment) if overview.oldest_listing is not None else "never"
-    return f"each span of time since {oldest}{missing if overview.unsettled else ''}"
+    oldest = _when(overview.oldest_listing, now) if overview.oldest_listing is not None else "never"
+    others = list(overview.other_listings.items())
+    words = [f"; {printable(name)} asked for last {_when(moment, now)}" for name, moment in others[:_MOST_KINDS]]
+    rest = "; …" if len(others) > _MOST_KINDS else ""
+    return f"each span of time since {oldest}{missing if overview.unsettled else ''}{''.join(words)}{rest}"
 
 
 def _runs(overview: LedgerOverview, moment: int) -> str:

@@ -76,6 +76,14 @@ def archive_of_years(tables: Connection) -> None:
     tables.execute("INSERT INTO span(watch, first, last) VALUES (1, 9, 12)")
 
 
+def asked_otherwise(tables: sqlite3.Connection) -> None:
+    """A mirror that asked for another area before."""
+    tables.execute("INSERT INTO watch(name) VALUES ('S2_MSIL2A'), ('S2_MSIL2A-2')")
+    tables.execute("INSERT INTO span(watch, first, last, listed, settled) VALUES (1, 0, 9, ?, ?)", (2 * DAY, DAY))
+    tables.execute("INSERT INTO span(watch, first, last) VALUES (1, 9, 12)")
+    tables.execute("INSERT INTO span(watch, first, last, listed, settled) VALUES (2, 0, 9, ?, ?)", (6 * DAY, 6 * DAY))
+
+
 async def test_the_state_of_a_mirror_is_twelve_lines(run_cli: CommandHere) -> None:
     mirror = run_cli.folder / "mirror"
     await fill(mirror, archive_of_years)
@@ -99,6 +107,20 @@ async def test_the_state_of_a_mirror_is_twelve_lines(run_cli: CommandHere) -> No
     assert lines["last run"].startswith("sync has begun 1970-01-08 00:00 UTC (")
     assert "; the last success 1970-01-06 01:00 UTC (" in lines["last run"]
     assert lines["checked"].startswith("the oldest 1970-01-01 00:00 UTC (")
+
+
+async def test_what_was_asked_for_before_does_not_count(run_cli: CommandHere) -> None:
+    await fill(run_cli.folder / "mirror", asked_otherwise)
+    ended = await run_cli("status", "-o", "mirror")
+    told = json.loads((await run_cli("status", "-o", "mirror", "--format", "json")).out)
+
+    (listed,) = (line for line in ended.out.splitlines() if line.startswith("listed"))
+    assert listed[14:].startswith("each span of time since 1970-01-07 00:00 UTC (")
+    assert "never to the end" not in listed
+    assert "; S2_MSIL2A asked for last 1970-01-03 00:00 UTC (" in listed
+    assert "1970-01-07T00:00:00.000Z" == told["oldest_listing"]
+    assert {"S2_MSIL2A": "1970-01-03T00:00:00.000Z"} == told["other_listings"]
+    assert (1, 0) == (told["spans"], told["unsettled_spans"])
 
 
 async def test_the_same_as_json(run_cli: CommandHere) -> None:
