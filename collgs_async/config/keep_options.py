@@ -57,7 +57,7 @@ class KeepOptions(Section):
         help="how many editions of an acquisition prune keeps")
     max_delete: float = setting("--max-delete", "PERCENT", kinds.PERCENT, default=5,
         help="the most that one run of prune deletes of what is here, in percent; 10 archives at least")
-    verify: float | str | None = setting("--verify-oldest", "SIZE|PERCENT", kinds.SHARE, default=None,
+    verify_oldest: float | str | None = setting("--verify-oldest", "SIZE|PERCENT", kinds.SHARE, default=None,
         help="at the end of each sync, verify the archives that were verified longest ago: so many bytes, or 1% of all")
     # fmt: on
 

@@ -113,11 +113,11 @@ async def check_share(
 
 
 async def check_oldest(mirror: Mirror, until: Callable[[], bool] = never) -> CheckResult | None:
-    """Verify the share of a mirror's archives that its settings ask for (``keep.verify``); None: they ask for none.
+    """Verify the share of a mirror that its settings ask for (``keep.verify_oldest``); None: they ask for none.
 
     A damaged archive is noted, and wanted again: `repair_bad` of the next run repairs it.
     """
-    share, paths = mirror.config.keep.verify, mirror.ledger.paths
+    share, paths = mirror.config.keep.verify_oldest, mirror.ledger.paths
     if share is None:
         return None
     files = await mirror.ledger.run(oldest_files, share)

@@ -103,7 +103,7 @@ async def test_a_sync_checks_the_share_that_its_settings_ask_for(mirrored: Mirro
     assert [None] * 3 == [(await mirrored.known(path))[1].sha256 for path in mirrored.archives()]
 
     for turn in (1, 2, 3, 3):
-        result = await mirrored.sync(verify="1%")
+        result = await mirrored.sync(verify_oldest="1%")
         assert (0, 1) == (result.code, result.check.audit.checked if result.check else None)
         digests = [(await mirrored.known(path))[1].sha256 for path in mirrored.archives()]
         assert turn == 3 - digests.count(None)
@@ -118,7 +118,7 @@ async def test_what_a_check_finds_the_next_sync_repairs_by_a_part(mirrored: Mirr
     original = path.read_bytes()
     flip(path)
 
-    found = await mirrored.sync(verify="100%")
+    found = await mirrored.sync(verify_oldest="100%")
     assert (1, 1) == (found.code, found.damaged)
     product, file, events = await mirrored.known(path)
     assert (State.WANTED, Event.BAD) == (product.state, events[-1].event)
@@ -141,7 +141,7 @@ async def test_what_was_mended_by_hand_is_only_checked(mirrored: Mirrored) -> No
     path = mirrored.archives()[0]
     original = path.read_bytes()
     flip(path)
-    await mirrored.sync(verify="100%")
+    await mirrored.sync(verify_oldest="100%")
     path.write_bytes(original)
 
     result = await mirrored.sync()
@@ -154,7 +154,7 @@ async def test_what_cannot_be_repaired_is_tried_again_later(mirrored: Mirrored) 
     await mirrored.sync()
     path = mirrored.archives()[0]
     flip(path)
-    await mirrored.sync(verify="100%")
+    await mirrored.sync(verify_oldest="100%")
     stored = shutil.copytree(mirrored.folder, mirrored.folder.with_name("kept"))
     scenes = list(mirrored.server.scenes)
     mirrored.server.scenes[:] = [scene for scene in scenes if scene.identifier != path.stem]
@@ -182,7 +182,7 @@ async def test_a_damaged_folder_of_members_is_repaired_too(mirrored: Mirrored) -
 
     for code in (1, 0):
         mirrored.server.forget()
-        async with Client(replace(wished, keep=KeepOptions(verify="100%"))) as client:
+        async with Client(replace(wished, keep=KeepOptions(verify_oldest="100%"))) as client:
             mirrored.now += timedelta(days=1)
             assert code == (await Sync(client, clock=lambda: mirrored.now).run()).code
 

@@ -72,7 +72,7 @@ OTHER_VALUES = {
     "keep.keep_last": "2",
     "keep.max_delete": "1",
     "keep.stac": "yes",
-    "keep.verify": "1%",
+    "keep.verify_oldest": "1%",
     "download_options.skip_existing": "no",
     "download_options.verify": "size",
     "download_options.workers": "9",
