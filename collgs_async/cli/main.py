@@ -169,7 +169,7 @@ def _keep(args: Namespace, console: ConsoleHandler) -> int:
         case "status":
             from collgs_async.cli.commands.status import existing_ledger, status
 
-            return run_with_signals(status(existing_ledger(args), args))
+            return run_with_signals(status(existing_ledger(read_settings(args, is_local=True)), args))
         case "ledger":
             from collgs_async.cli.commands.ledger import ledger_action
 
@@ -250,11 +250,13 @@ def _download(args: Namespace, console: ConsoleHandler) -> int:
 
 def _mirror(args: Namespace, console: ConsoleHandler) -> int:
     """Keep a folder equal to the catalogue, or try again what failed."""
+    from collgs_async.cli.commands.status import existing_ledger
     from collgs_async.cli.commands.sync import check_sync, retry, sync
     from collgs_async.mirror.hooks import EndHook
 
     if args.command == "retry":
         config = read_settings(args, has_parts=True)
+        existing_ledger(config)
         end = EndHook(config.keep.on_end, args.command)
         return run_with_signals(retry(config, args, console, end=end), end)
     config = read_config(args, has_parts=True)

@@ -162,18 +162,18 @@ def left_lines(facts: SyncFacts, requests: int, *, is_limited: bool = False) -> 
         Whether the downloads have stopped at a limit, and so told what is left.
     """
     lines = []
-    if facts.unread:
+    if facts.unread and not facts.is_broken:
         spans = "span of time was" if facts.unread == 1 else "spans of time were"
         lines.append(
             f"Stopped at a limit: {plural(requests, 'request')} a run (--max-requests); {facts.unread} {spans} not "
             "listed yet, and the next run goes on."
         )
-    elif facts.oldest is not None:
+    elif facts.oldest is not None and not facts.unread:
         lines.append(
             f"Part of the catalogue was listed last on {facts.oldest:%Y-%m-%d}, longer ago than --listing-cycle; run "
             "sync more often, or with a larger --max-requests."
         )
-    elif facts.rest and facts.rest_since is not None:
+    elif facts.rest_since is not None and facts.rest and not facts.is_broken:
         spans = "span of time was" if facts.rest == 1 else "spans of time were"
         lines.append(
             f"{facts.rest} {spans} not listed in this run (--max-requests), but since {facts.rest_since:%Y-%m-%d}; all "

@@ -392,8 +392,18 @@ async def test_a_folder_without_a_ledger_is_left_alone(kept: Kept) -> None:
 
     ended = await kept.prune("--superseded", "move")
 
-    assert ended.code == 1
-    assert "expected a ledger, found nothing" in ended.err
+    assert ended.code == 2
+    assert "expected a folder with a ledger, found none" in ended.err
+    assert list(kept.folder.iterdir()) == []
+
+
+async def test_nothing_is_retried_where_no_ledger_is(kept: Kept) -> None:
+    kept.folder.mkdir()
+
+    ended = await kept.run("retry")
+
+    assert ended.code == 2
+    assert "expected a folder with a ledger, found none" in ended.err
     assert list(kept.folder.iterdir()) == []
 
 

@@ -40,9 +40,9 @@ def ledger_action(args: Namespace) -> Coroutine[None, None, int]:
     ConfigError
         There is no ledger to export, or no folder to make one for.
     """
-    if args.action == "export":
-        return _export(existing_ledger(args), args.format)
     config = read_settings(args, is_local=True)
+    if args.action == "export":
+        return _export(existing_ledger(config), args.format)
     if not config.output_directory.is_dir():
         folder = config.output_directory.absolute()
         raise ConfigError(f"--output: expected a folder with archives, found nothing at {folder}")

@@ -7,9 +7,9 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from collgs_async.errors import ConfigError, LedgerError
+from collgs_async.cli.commands.status import existing_ledger
+from collgs_async.errors import ConfigError
 from collgs_async.ledger.ledger import Ledger
-from collgs_async.ledger.paths import LedgerPaths
 from collgs_async.ledger.times import to_ms
 from collgs_async.mirror.exclusive import ExclusiveRun
 from collgs_async.mirror.prune import plan_prune, prune
@@ -45,9 +45,7 @@ def check_policies(config: Config) -> None:
 
 async def remove_unwanted(config: Config, end: EndHook, *, dry_run: bool) -> int:
     """List what the policies say is to be removed, and unless this is a dry run, remove it."""
-    paths = LedgerPaths.of(config)
-    if not paths.database.exists():
-        raise LedgerError(f"{paths.database}: expected a ledger, found nothing; sync makes one")
+    paths = existing_ledger(config)
     if dry_run:
         async with Ledger.read(paths) as ledger:
             _list(await plan_prune(ledger, config.keep, now=_now()), config.keep.max_delete)

@@ -9,7 +9,6 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from collgs_async.cli.settings import read_settings
 from collgs_async.errors import ConfigError
 from collgs_async.http.messages import json_text
 from collgs_async.ledger.details import read_details
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from pathlib import Path
 
+    from collgs_async.config.settings import Config
     from collgs_async.ledger.details import ProductDetails
 
 __all__ = ["existing_ledger", "status"]
@@ -32,15 +32,14 @@ __all__ = ["existing_ledger", "status"]
 log = logging.getLogger("collgs_async")
 
 
-def existing_ledger(args: Namespace) -> LedgerPaths:
-    """Return the files of the ledger that a command reads.
+def existing_ledger(config: Config) -> LedgerPaths:
+    """Return the files of the ledger that a command needs.
 
     Raises
     ------
     ConfigError
         There is no ledger.
     """
-    config = read_settings(args, is_local=True)
     paths = LedgerPaths.of(config)
     if not paths.database.exists() and not paths.database.is_symlink():
         flag, place = ("--ledger", paths.database) if config.keep.ledger else ("--output", paths.folder)

@@ -87,3 +87,7 @@ def test_what_the_next_runs_have_to_do_is_told() -> None:
 def test_what_was_not_listed_in_this_run_is_told() -> None:
     (line,) = left_lines(SyncFacts(rest=12, rest_since=datetime(2026, 9, 1, tzinfo=UTC)), 500)
     assert line.startswith("12 spans of time were not listed in this run (--max-requests), but since 2026-09-01;")
+
+
+def test_a_catalogue_that_is_away_is_no_limit() -> None:
+    assert left_lines(SyncFacts(unread=1, is_broken=True), 500) == []
