@@ -28,7 +28,8 @@ from collgs_async.demo.server import DemoServer
 from collgs_async.ledger.ledger import Ledger
 from collgs_async.ledger.paths import LedgerPaths
 from collgs_async.ledger.times import to_ms
-from collgs_async.mirror.census import Census, CensusLimits
+from collgs_async.mirror.census import Census
+from collgs_async.mirror.census_report import CensusLimits
 from collgs_async.mirror.listing import Lister
 
 if TYPE_CHECKING:

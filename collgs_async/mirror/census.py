@@ -8,7 +8,7 @@ differ come first, then all others in turn, so that each is listed once in a cyc
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from collgs_async.catalogue.paging import REFUSED
@@ -18,6 +18,7 @@ from collgs_async.ledger import span_records
 from collgs_async.ledger.span_records import SpanRecord
 from collgs_async.mirror import spans as plan
 from collgs_async.mirror.absence import PATIENCE, Loss, lost_too_much
+from collgs_async.mirror.census_report import CensusReport
 from collgs_async.mirror.editions import choose_newest
 from collgs_async.mirror.listing import written
 from collgs_async.mirror.spans import DAY, WHOLE, Span, pages_of
@@ -29,9 +30,10 @@ if TYPE_CHECKING:
 
     from collgs_async.ledger.ledger import Ledger
     from collgs_async.ledger.span_records import WatchRecord
+    from collgs_async.mirror.census_report import CensusLimits
     from collgs_async.mirror.listing import Lister, Listing
 
-__all__ = ["Census", "CensusLimits", "CensusReport"]
+__all__ = ["Census"]
 
 log = logging.getLogger("collgs_async")
 
@@ -49,62 +51,6 @@ LATE: Final = 3 * DAY
 
 DATED: Final = 0.99
 """Share of entries with a date of creation from which the catalogue is asked by it."""
-
-
-@dataclass(frozen=True, slots=True)
-class CensusLimits:
-    """How much is asked in one run.
-
-    Attributes
-    ----------
-    requests
-        Most pages of results that are requested; a listing that is begun may take a few more.
-    overlap
-        How far back spans are listed in each run, in milliseconds.
-    """
-
-    requests: int
-    overlap: int = 30 * DAY
-
-
-@dataclass(slots=True)
-class CensusReport:
-    """What a census has found.
-
-    Attributes
-    ----------
-    loss
-        What the complete listings should have had and did not have.
-    gone
-        Names of the products that are taken for gone from now on.
-    aged
-        The number of products that a rolling mirror has left behind.
-    refused
-        The loss that is not believed; then nothing was marked as absent where it was found. None: all was believed.
-    outside
-        How many products the catalogue counts that it lists in no span of time.
-    unread
-        The number of spans that were never read to their end.
-    rest
-        The number of those that were read to their end in an earlier run only.
-    oldest
-        When the span was listed whose listing is oldest, in milliseconds; None while there are unread ones.
-    whole
-        Whether everything was listed in this run.
-    error
-        Why the census ended early; None: it did not.
-    """
-
-    loss: Loss = field(default_factory=Loss)
-    gone: list[str] = field(default_factory=list)
-    aged: int = 0
-    refused: Loss | None = None
-    outside: int = 0
-    unread: int = 0
-    rest: int = 0
-    oldest: int | None = None
-    whole: bool = False
-    error: CatalogueError | None = None
 
 
 @dataclass(frozen=True, slots=True)

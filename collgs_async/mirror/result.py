@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from collgs_async.ledger.times import from_ms
-from collgs_async.mirror.census import CensusReport
+from collgs_async.mirror.census_report import CensusReport
 from collgs_async.mirror.disk_check import DiskCheck
 from collgs_async.models.report import Report
 from collgs_async.reporting.run_report import bare_message

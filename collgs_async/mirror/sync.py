@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from collgs_async.ledger.due_records import changes_at, left_over
 from collgs_async.ledger.runs import begin_run
-from collgs_async.mirror.census import Census, CensusLimits
+from collgs_async.mirror.census import Census
+from collgs_async.mirror.census_report import CensusLimits
 from collgs_async.mirror.disk_check import check_disk
 from collgs_async.mirror.feed import Feed
 from collgs_async.mirror.listing import Lister

@@ -10,7 +10,8 @@ from collgs_async import Client, Config
 from collgs_async.ledger.ledger import Ledger
 from collgs_async.ledger.paths import LedgerPaths
 from collgs_async.ledger.times import to_ms
-from collgs_async.mirror.census import Census, CensusLimits
+from collgs_async.mirror.census import Census
+from collgs_async.mirror.census_report import CensusLimits
 from collgs_async.mirror.listing import Lister
 from collgs_async.mirror.spans import DAY
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from sqlite3 import Connection
 
     from collgs_async.demo.server import DemoServer
-    from collgs_async.mirror.census import CensusReport
+    from collgs_async.mirror.census_report import CensusReport
 
 
 class Watch:
