@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from collgs_async.errors import CollgsError, FileError
 from collgs_async.ledger.ledger import Ledger
+from collgs_async.ledger.moves import open_moves
 from collgs_async.ledger.outcomes import OutcomeRecord
 from collgs_async.ledger.recording import record_outcome
 from collgs_async.ledger.runs import insert_run
@@ -68,13 +69,15 @@ async def take_in_if_free(paths: LedgerPaths) -> None:
     """Take in the spool, unless another process writes the ledger, which does that at its next begin.
 
     So a folder to which only downloads come has a ledger that is up to date, and no spool that grows. Trouble is a
-    matter of the next run that writes the ledger.
+    matter of the next run that writes the ledger; so is a run that was killed while it moved archives, since what lies
+    beside them has to follow before anything else is noted of them.
     """
     if not await in_thread(None, partial(os.path.isfile, paths.database)):
         return
     try:
         async with Ledger.open_briefly(paths) as ledger:
-            await take_in_spool(ledger)
+            if not await ledger.run(open_moves):
+                await take_in_spool(ledger)
     except CollgsError as error:
         log.debug("the outcomes stay in %s: %s", paths.spool, error)
 
