@@ -187,7 +187,7 @@ async def test_an_example_does_what_it_says(
         await run_cli("plan", "plan.json", "--collection", "S2_MSIL2A", **environ)
     if name == "verify":
         await run_cli("--collection", "S2_MSIL2A", **environ)
-    if name in {"prune", "status", "ledger"}:
+    if name in {"prune", "status", "ledger", "retry"}:
         for folder in ("mirror", "downloads"):
             (run_cli.folder / folder).mkdir()
             await run_cli("ledger", "rebuild", "-o", folder)
