@@ -60,9 +60,7 @@ class ExclusiveRun:
     ledger: Ledger
     run: int
 
-    def __init__(
-        self, paths: LedgerPaths, words: str, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
-    ) -> None:
+    def __init__(self, paths: LedgerPaths, words: str, *, clock: Callable[[], datetime] = _utc_now) -> None:
         self._paths = paths
         self._words = words
         self._clock = clock
