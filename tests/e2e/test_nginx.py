@@ -345,11 +345,11 @@ async def test_a_second_run_asks_nginx_for_nothing(serve: Callable[..., Any], ng
     pack_with_python(make_tree(tmp_path / "tree"), nginx.store)
     names = sorted(path.stem for path in nginx.store.iterdir())
     site = await serve(nginx.list_as(level2_scenes(len(names)), names))
-    await site.pull()
+    await site.pull(segments=1)
     await until(lambda: len(nginx.served()) >= len(names))
     first = len(nginx.served())
 
-    report = await site.pull()
+    report = await site.pull(segments=1)
 
     assert len(names) == first == len(nginx.served())
     assert (len(names), 0) == (report.skipped, report.bytes)
