@@ -132,7 +132,9 @@ def fill(connection: Connection, watch: int, products: int, now: int) -> None:
             " seen, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             rows,
         )
-        connection.executemany("INSERT INTO listed VALUES (?, ?)", ((watch, number + 1) for number in numbers))
+        connection.executemany(
+            "INSERT INTO listed(watch, product) VALUES (?, ?)", ((watch, number + 1) for number in numbers)
+        )
         connection.executemany(
             "INSERT INTO entry VALUES (?, ?, ?)",
             ((number + 1, f"http://127.0.0.1:{PORT}/{name_of(number)}", junk) for number in numbers),

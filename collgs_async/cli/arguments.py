@@ -151,6 +151,11 @@ def _add_sync(parser: ArgumentParser) -> None:
         action="store_true",
         help="believe once a catalogue that lists much less than before, or a folder that has much less",
     )
+    add(
+        "--ignore-missing",
+        action="store_true",
+        help="leave out from now on what is not here any more, instead of fetching it again",
+    )
     add("--report", **_FILE, help="write what became of each product, as JSON")
 
 

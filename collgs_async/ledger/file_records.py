@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from collgs_async.ledger.products import add_event
 from collgs_async.ledger.recording import forget_file
-from collgs_async.ledger.records import AttemptRecord, Event, State
+from collgs_async.ledger.records import REMOVED, AttemptRecord, Event, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,15 +34,24 @@ def recorded_files(connection: Connection, after: int, limit: int) -> list[Recor
     return [RecordedFile(product, path, size, bool(is_tree)) for product, path, size, is_tree in rows]
 
 
-def forget_missing(connection: Connection, products: Iterable[int], *, run: int, now: int) -> int:
-    """Write down that archives are not here any more; return how many of them are wanted again."""
-    wanted = 0
+def forget_missing(
+    connection: Connection, products: Iterable[int], *, run: int, now: int, is_removed: bool = False
+) -> int:
+    """Write down that archives are not here any more; return how many of them were held.
+
+    Parameters
+    ----------
+    is_removed
+        Whether the user has removed them, so that they are not wanted any more; else they are wanted again.
+    """
+    state, why, event = (State.EXCLUDED, REMOVED, Event.EXCLUDED) if is_removed else (State.WANTED, None, Event.MISSING)
+    held = 0
     for product in products:
         forget_file(connection, product)
-        add_event(connection, product, AttemptRecord(now, Event.MISSING, run))
+        add_event(connection, product, AttemptRecord(now, event, run, error=why))
         changed = connection.execute(
-            "UPDATE product SET state = ? WHERE id = ? AND state IN (?, ?)",
-            (State.WANTED, product, State.HELD, State.PART),
+            "UPDATE product SET state = ?, wanted = coalesce(?, wanted) WHERE id = ? AND state IN (?, ?)",
+            (state, why, product, State.HELD, State.PART),
         )
-        wanted += changed.rowcount
-    return wanted
+        held += changed.rowcount
+    return held

@@ -9,46 +9,30 @@ from array import array
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from collgs_async.ledger.choice_records import OLDER, known_products, listed_state, set_choice, state_of
 from collgs_async.ledger.products import add_event, name_facts
-from collgs_async.ledger.records import AttemptRecord, Event, State
-from collgs_async.ledger.stored_products import pack, unpack
+from collgs_async.ledger.records import REMOVED, AttemptRecord, Event, State
+from collgs_async.ledger.stored_products import pack
 from collgs_async.ledger.times import to_ms
 from collgs_async.ledger.values import as_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
     from sqlite3 import Connection, Row
 
     from collgs_async.models.product import Product
 
 __all__ = [
-    "OLDER",
-    "Edition",
     "Listed",
     "Recorded",
     "acquisitions",
-    "editions",
     "mark_absent",
     "mark_aged",
     "missing_from",
     "record_listed",
     "replaced",
     "set_seen",
-    "set_unwanted",
 ]
-
-OLDER: Final = ("older baseline", "older version")
-"""Kinds of products that are not wanted only since there is a newer edition of them."""
-
-_CHUNK: Final = 500
-"""Names in one statement; SQLite takes 999 at least."""
-
-
-_KNOWN: Final = """
-    SELECT p.id, p.identifier, p.collection, p.start, p.stop, p.created, p.updated, p.absent, p.gone, p.wanted, p.state,
-        e.url, e.product IS NOT NULL AS has_entry, f.path, f.bad, f.members
-    FROM product p LEFT JOIN entry e ON e.product = p.id LEFT JOIN file f ON f.product = p.id
-    WHERE p.identifier IN ({})"""
 
 _EXPECTED: Final = """
     SELECT product.id FROM product CROSS JOIN listed ON listed.product = product.id AND listed.watch = :watch
@@ -59,14 +43,6 @@ _WITHIN: Final = " AND collection = :collection AND start >= :first AND start < 
 class Listed(NamedTuple):
     """A product that the catalogue lists, and the kind of reason why it is not wanted; None: it is."""
 
-    product: Product
-    unwanted: str | None
-
-
-class Edition(NamedTuple):
-    """One of the products that were made of one acquisition."""
-
-    id: int
     product: Product
     unwanted: str | None
 
@@ -111,38 +87,28 @@ def record_listed(
         name = as_text(one.product.identifier)
         if not one.product.is_twin and (name not in named or one.product.url is not None):
             named[name] = one
-    known = {row["identifier"]: row for row in _known(connection, list(named))}
+    known = {row["identifier"]: row for row in known_products(connection, list(named))}
     for name, (product, unwanted) in named.items():
         row = known.get(name)
         if row is None:
-            number, state = _insert(connection, collection, product, unwanted, now), _listed_state(unwanted)
+            number, state = _insert(connection, collection, product, unwanted, now), listed_state(unwanted)
             is_changed = True
             found.new.append(name)
             found.unwanted += unwanted is not None
         else:
-            number, state = row["id"], _state(row, unwanted, is_changed=not _is_same(row, collection, product))
-            is_changed = _update(connection, row, collection, product, unwanted, state)
+            why = REMOVED if row["wanted"] == REMOVED and row["path"] is None else unwanted
+            number, state = row["id"], state_of(row, why, is_changed=not _is_same(row, collection, product))
+            is_changed = _update(connection, row, collection, product, why, state)
             if row["gone"] is not None:
                 found.returned.append(name)
                 add_event(connection, number, AttemptRecord(now, Event.RETURNED, run))
-        connection.execute("INSERT OR IGNORE INTO listed(watch, product) VALUES (?, ?)", (watch, number))
+        set_choice(connection, watch, number, unwanted)
         found.ids.append(number)
         if state is State.WANTED:
             found.missing.append(number)
         if is_changed and unwanted is None and (key := name_facts(name).acquisition) is not None:
             found.changed.add(key)
     return found
-
-
-def _known(connection: Connection, names: Sequence[str]) -> Iterator[Row]:
-    import sqlite3  # deferred: nothing but a ledger needs it
-
-    cursor = connection.cursor()
-    cursor.row_factory = sqlite3.Row
-    for begin in range(0, len(names), _CHUNK):
-        chunk = names[begin : begin + _CHUNK]
-        marks = ",".join("?" * len(chunk))
-        yield from cursor.execute(_KNOWN.format(marks), chunk)
 
 
 def _insert(connection: Connection, collection: str, product: Product, unwanted: str | None, now: int) -> int:
@@ -159,7 +125,7 @@ def _insert(connection: Connection, collection: str, product: Product, unwanted:
             now,
             now,
             unwanted,
-            _listed_state(unwanted),
+            listed_state(unwanted),
             *_entry_facts(collection, product),
         ),
     )
@@ -199,28 +165,6 @@ def _update(
     if stale and _is_kept(unwanted):
         _set_entry(connection, row["id"], product)
     return back or unwanted != row["wanted"]
-
-
-def _state(row: Row, unwanted: str | None, *, is_changed: bool = False) -> State:
-    """Return the state of a product that is listed.
-
-    Parameters
-    ----------
-    is_changed
-        Whether the catalogue says something else of it than before, so that what failed is worth another try.
-    """
-    if row["path"] is not None and row["bad"] is None:
-        if unwanted in OLDER:
-            return State.SUPERSEDED
-        return State.HELD if row["members"] is None else State.PART
-    if unwanted is None and not is_changed and row["state"] in {State.FAILED, State.FINAL}:
-        return State(row["state"])
-    return _listed_state(unwanted)
-
-
-def _listed_state(unwanted: str | None) -> State:
-    """Return the state of a product that is listed and was not tried yet."""
-    return State.WANTED if unwanted is None else State.EXCLUDED
 
 
 def _is_kept(unwanted: str | None) -> bool:
@@ -316,29 +260,6 @@ def mark_aged(connection: Connection, watch: int, before: int, *, now: int, run:
     for (number,) in rows:
         add_event(connection, number, AttemptRecord(now, Event.AGED, run))
     return len(rows)
-
-
-# ------------------------------------------------------------------------------------------------------ editions
-
-
-def editions(connection: Connection, watch: int, acquisition: int) -> list[Edition]:
-    """Return the listed editions of an acquisition that are wanted, or would be without a newer one."""
-    rows = connection.execute(
-        "SELECT product.id, identifier, wanted, json FROM product"
-        " JOIN listed ON listed.product = product.id AND listed.watch = ? JOIN entry ON entry.product = product.id"
-        " WHERE acquisition = ? AND absent = 0 AND gone IS NULL AND (wanted IS NULL OR wanted IN (?, ?))",
-        (watch, acquisition, *OLDER),
-    )
-    return [Edition(number, unpack(name, packed), unwanted) for number, name, unwanted, packed in rows]
-
-
-def set_unwanted(connection: Connection, number: int, unwanted: str | None) -> None:
-    """Write down that a product is wanted, or why it is not."""
-    cursor = connection.execute("SELECT identifier FROM product WHERE id = ?", (number,))
-    for row in _known(connection, [cursor.fetchone()[0]]):
-        connection.execute(
-            "UPDATE product SET wanted = ?, state = ? WHERE id = ?", (unwanted, _state(row, unwanted), number)
-        )
 
 
 def acquisitions(connection: Connection, ids: Iterable[int]) -> set[int]:

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from collgs_async.ledger.products import add_event, file_of, product_id
-from collgs_async.ledger.records import AttemptRecord, Event, State
+from collgs_async.ledger.records import REMOVED, AttemptRecord, Event, State
 from collgs_async.ledger.times import next_retry
 from collgs_async.ledger.values import as_line, as_text
 
@@ -131,6 +131,9 @@ def forget_file(connection: Connection, product: int) -> None:
 
 def _note_success(connection: Connection, product: int, state: State) -> None:
     connection.execute("UPDATE product SET tries = 0, retry_at = NULL, error = NULL WHERE id = ?", (product,))
+    connection.execute(
+        "UPDATE product SET state = ?, wanted = NULL WHERE id = ? AND wanted = ?", (State.WANTED, product, REMOVED)
+    )
     marks = ", ".join("?" * len((*_TO_FETCH, *_FETCHED)))
     connection.execute(
         f"UPDATE product SET state = ? WHERE id = ? AND state IN ({marks})",  # noqa: S608  (question marks)

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Final
 
-__all__ = ["AttemptRecord", "Event", "FileRecord", "ProductRecord", "RunRecord", "State"]
+__all__ = ["REMOVED", "AttemptRecord", "Event", "FileRecord", "ProductRecord", "RunRecord", "State"]
+
+REMOVED: Final = "removed here"
+"""Why a product is not wanted whose archive the user has removed, and said so."""
 
 
 class State(IntEnum):

@@ -32,6 +32,12 @@ _COLUMNS: Final = (
 )
 _FROM: Final = "FROM product LEFT JOIN file ON file.product = product.id LEFT JOIN entry ON entry.product = product.id"
 
+_AT_WORK: Final = (
+    "EXISTS (SELECT 1 FROM watch JOIN listed ON listed.watch = watch.id AND listed.product = product.id"
+    " WHERE (SELECT max(span.listed) FROM span WHERE span.watch = watch.id) >= ?)"
+)
+"""Whether any watch lists a product that has been at work since a time."""
+
 
 class KnownEdition(NamedTuple):
     """A product, and its archive if that is here.
@@ -89,9 +95,15 @@ def withdrawn(connection: Connection, before: int) -> list[KnownEdition]:
     return _read(connection, "gone IS NOT NULL AND gone <= ? AND path IS NOT NULL ORDER BY product.id", before)
 
 
-def aged(connection: Connection) -> list[KnownEdition]:
-    """Return what is here and has left a rolling time range."""
-    return _read(connection, "state = ? AND path IS NOT NULL ORDER BY product.id", State.AGED)
+def aged(connection: Connection, since: int) -> list[KnownEdition]:
+    """Return what is here and has left a rolling time range, unless another watch lists it.
+
+    Parameters
+    ----------
+    since
+        A watch that has listed nothing from this time on, such as one whose settings were changed, does not count.
+    """
+    return _read(connection, f"state = {State.AGED} AND path IS NOT NULL AND NOT {_AT_WORK} ORDER BY product.id", since)
 
 
 def count_held(connection: Connection) -> int:

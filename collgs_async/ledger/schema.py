@@ -66,6 +66,7 @@ CREATE TABLE span(
     PRIMARY KEY(watch, first, last)) WITHOUT ROWID;
 CREATE TABLE listed(
     watch INTEGER NOT NULL, product INTEGER NOT NULL,  -- which watch has listed which product
+    unwanted TEXT,         -- as that watch has chosen last; product.wanted is what the watch of the latest run has
     PRIMARY KEY(watch, product)) WITHOUT ROWID;
 CREATE TABLE tally(
     watch INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,

@@ -35,16 +35,21 @@ class DiskCheck:
         How many there should be, and how many are not here, or have another length.
     wanted
         The number of those that are wanted again.
+    removed
+        The number of those that are not wanted any more, as the user has removed them.
     is_refused
         Whether too many are missing for this to be believed, so that nothing is fetched again.
     """
 
     loss: Loss = field(default_factory=Loss)
     wanted: int = 0
+    removed: int = 0
     is_refused: bool = False
 
 
-async def check_disk(ledger: Ledger, folder: Path, *, run: int, now: int, believe: bool) -> DiskCheck:
+async def check_disk(
+    ledger: Ledger, folder: Path, *, run: int, now: int, believe: bool, ignore_missing: bool = False
+) -> DiskCheck:
     """Look for each archive of the ledger; what is not here is wanted again.
 
     Where more than a tenth is missing, a disk may not be mounted: then nothing is changed.
@@ -57,6 +62,8 @@ async def check_disk(ledger: Ledger, folder: Path, *, run: int, now: int, believ
         The number of the run, and the time in milliseconds.
     believe
         Whether any number may be missing.
+    ignore_missing
+        Whether what is not here was removed by the user, and is not wanted any more.
     """
     missing, had, after = array("q"), 0, 0
     while files := await ledger.run(recorded_files, after, _AT_ONCE):
@@ -66,7 +73,8 @@ async def check_disk(ledger: Ledger, folder: Path, *, run: int, now: int, believ
     if lost_too_much(check.loss, everything=False) and not believe:
         check.is_refused = True
     elif missing:
-        check.wanted = await ledger.run(forget_missing, missing, run=run, now=now)
+        held = await ledger.run(forget_missing, missing, run=run, now=now, is_removed=ignore_missing)
+        check.wanted, check.removed = (0, held) if ignore_missing else (held, 0)
     return check
 
 

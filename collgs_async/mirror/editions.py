@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from collgs_async.ledger.listing_records import editions, set_unwanted
+from collgs_async.ledger.choice_records import OLDER, editions, set_unwanted
+from collgs_async.ledger.records import REMOVED
 from collgs_async.selection.baselines import newest_editions
 
 if TYPE_CHECKING:
@@ -17,12 +18,12 @@ __all__ = ["choose_newest", "exclude_older"]
 def exclude_older(connection: Connection, watch: int, acquisitions: Iterable[int]) -> None:
     """Mark wanted products as older where another edition of their acquisition is newer and listed, too."""
     for acquisition in acquisitions:
-        wanted = [edition for edition in editions(connection, watch, acquisition) if edition.unwanted is None]
+        wanted = [edition for edition in editions(connection, watch, acquisition) if edition.unwanted not in OLDER]
         if len(wanted) > 1:
             numbers = {edition.product.identifier: edition.id for edition in wanted}
             for product, excluded in newest_editions(edition.product for edition in wanted):
                 if excluded is not None:
-                    set_unwanted(connection, numbers[product.identifier], excluded.kind)
+                    set_unwanted(connection, watch, numbers[product.identifier], excluded.kind)
 
 
 def choose_newest(connection: Connection, watch: int, acquisitions: Iterable[int]) -> list[int]:
@@ -39,7 +40,7 @@ def choose_newest(connection: Connection, watch: int, acquisitions: Iterable[int
         for product, excluded in newest_editions(edition.product for edition in known.values()):
             edition = known[product.identifier]
             unwanted = None if excluded is None else excluded.kind
-            if unwanted != edition.unwanted:
-                set_unwanted(connection, edition.id, unwanted)
+            if edition.unwanted not in (unwanted, REMOVED):
+                set_unwanted(connection, watch, edition.id, unwanted)
                 again += [edition.id] if unwanted is None else []
     return again

@@ -9,6 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
+from collgs_async.ledger.choice_records import restore_choice
 from collgs_async.ledger.listing_records import Listed, Recorded, record_listed
 from collgs_async.ledger.span_records import open_watch
 from collgs_async.ledger.times import from_ms, to_ms
@@ -169,6 +170,7 @@ class Lister:
         words = json.dumps(asked, sort_keys=True, default=str)
         digest = hashlib.blake2b(words.encode(), digest_size=16).digest()
         watch = await self._ledger.run(open_watch, digest, words, self._collection, self._now)
+        await self._ledger.run(restore_choice, watch.id)
         self._watch, self.is_rolling = watch.id, "timeStart" in relative
         return watch
 

@@ -27,6 +27,9 @@ __all__ = ["GRACE", "Reason", "Removal", "find_removals"]
 GRACE: Final = 14 * 86_400_000
 """Milliseconds for which a product that has gone from the catalogue is kept, since it may come back."""
 
+_IDLE: Final = 60 * 86_400_000
+"""Milliseconds after which a watch that was not at work keeps no archive any more."""
+
 
 class Reason(StrEnum):
     """Why an archive is not wanted any more."""
@@ -79,7 +82,7 @@ def find_removals(connection: Connection, keep: KeepOptions, *, now: int) -> lis
             if edition.id not in found and not _has_newer(connection, edition):
                 found[edition.id] = Removal(edition, Reason.WITHDRAWN, keep.withdrawn)
     if keep.aged != "keep":
-        for edition in records.aged(connection):
+        for edition in records.aged(connection, now - _IDLE):
             found.setdefault(edition.id, Removal(edition, Reason.AGED, keep.aged))
     return list(found.values())
 

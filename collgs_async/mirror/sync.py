@@ -42,6 +42,8 @@ class Sync(MirrorRun):
         As for `MirrorRun`.
     believe
         Whether a catalogue, or a folder, that has lost too much is believed.
+    ignore_missing
+        Whether archives that are not here any more were removed by the user, and are not wanted from now on.
     """
 
     words = "sync"
@@ -51,11 +53,13 @@ class Sync(MirrorRun):
         client: Client,
         *,
         believe: bool = False,
+        ignore_missing: bool = False,
         report: Path | None = None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         super().__init__(client, report=report, clock=clock)
         self._believe = believe
+        self._ignore_missing = ignore_missing
 
     async def rehearse(
         self, tell: Callable[[str, Product], None], tell_change: Callable[[str, str], None] = lambda *_: None
@@ -150,7 +154,8 @@ class Sync(MirrorRun):
     async def _list(self, ledger: Ledger, census: Census, run: int, now: int) -> list[int]:
         """Compare the folder and the catalogue with the ledger; return what is wanted again."""
         folder = self._config.output_directory.absolute()
-        self.result.disk = await check_disk(ledger, folder, run=run, now=now, believe=self._believe)
+        how = {"believe": self._believe, "ignore_missing": self._ignore_missing}
+        self.result.disk = await check_disk(ledger, folder, run=run, now=now, **how)
         again = await census.take()
         await want_missing_members(ledger, self._client, census.watch.id)
         return again

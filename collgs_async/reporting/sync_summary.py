@@ -34,8 +34,8 @@ class SyncFacts:
         the first time.
     returned, gone, twins
         Names of products that are listed again, that are taken for gone, and that are listed for two archives.
-    missing
-        The number of archives that the ledger has and that are not here.
+    missing, removed
+        The number of archives that the ledger has and that are not here: wanted again, and left out from now on.
     lost, had
         How many products the catalogue lists no more, of how many, where that is not believed; 0: it is.
     files_lost, files_had
@@ -68,6 +68,7 @@ class SyncFacts:
     gone: Sequence[str] = ()
     twins: Sequence[str] = ()
     missing: int = 0
+    removed: int = 0
     lost: int = 0
     had: int = 0
     files_lost: int = 0
@@ -105,8 +106,11 @@ def found_lines(facts: SyncFacts) -> list[str]:
     lines += _names("Listed again", facts.returned)
     lines += _names("Gone, as two listings without it have shown" if len(facts.gone) == 1 else "Gone", facts.gone)
     if facts.missing:
-        was = "archive is not here any more and is" if facts.missing == 1 else "archives are not here any more and are"
-        lines.append(f"{facts.missing} {was} fetched again.")
+        has, are = ("has", "it is") if facts.missing == 1 else ("have", "they are")
+        not_here = f"{plural(facts.missing, 'archive')} not here any more, or {has} another length"
+        lines.append(f"{not_here}: {are} wanted again.")
+    if facts.removed:
+        lines.append(f"{plural(facts.removed, 'archive')} not here any more: left out from now on, unless downloaded.")
     return lines
 
 

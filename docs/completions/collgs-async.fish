@@ -142,6 +142,7 @@ complete -c collgs-async -n '__collgs_async_is sync' -l dry-run -d 'say what wou
 complete -c collgs-async -n '__collgs_async_is sync' -l format -r -f -a 'table json' -d 'how --dry-run lists (default: table)'
 complete -c collgs-async -n '__collgs_async_is sync' -l plan -r -F -d 'with --dry-run: write what would be fetched as a plan'
 complete -c collgs-async -n '__collgs_async_is sync' -l believe -d 'believe once a catalogue that lists much less than before, or a folder that has much less'
+complete -c collgs-async -n '__collgs_async_is sync' -l ignore-missing -d 'leave out from now on what is not here any more, instead of fetching it again'
 complete -c collgs-async -n '__collgs_async_is retry' -l kind -r -f -d 'only what failed by this error, such as NotAvailableError'
 complete -c collgs-async -n '__collgs_async_is verify' -l repair -d 'fetch again what is wrong; needs --collection'
 complete -c collgs-async -n '__collgs_async_is verify' -l oldest -r -f -d 'only those that were verified longest ago, by the ledger: so many bytes, or a share such as 1%; --max-time ends it earlier'

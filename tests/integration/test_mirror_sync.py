@@ -52,10 +52,16 @@ def config_of(server: DemoServer, folder: Path, **settings: Any) -> Config:
 
 
 async def sync(
-    server: DemoServer, folder: Path, now: datetime = NOW, *, believe: bool = False, **settings: Any
+    server: DemoServer,
+    folder: Path,
+    now: datetime = NOW,
+    *,
+    believe: bool = False,
+    ignore_missing: bool = False,
+    **settings: Any,
 ) -> SyncResult:
     async with Client(config_of(server, folder, **settings)) as client:
-        return await Sync(client, believe=believe, clock=lambda: now).run()
+        return await Sync(client, believe=believe, ignore_missing=ignore_missing, clock=lambda: now).run()
 
 
 def archives(folder: Path) -> set[str]:
@@ -202,6 +208,41 @@ async def test_a_product_that_fails_is_tried_again_when_it_is_due_or_by_retry(tm
         assert retried.report is not None
         assert (retried.code, retried.report.downloaded) == (0, 1)
         assert (await sync(server, folder, NOW + timedelta(days=4))).code == 0
+
+
+async def test_what_another_selection_leaves_out_is_wanted_as_before(tmp_path: Path) -> None:
+    folder, faulty = tmp_path / "out", scenes()[0].identifier
+    other = "S2B" if faulty.startswith("S2A") else "S2A"
+    async with DemoServer(scenes(), tmp_path / "store", page_maximum=20) as server:
+        server.apply_fault(faulty, FAULTS["missing"])
+        assert (await sync(server, folder)).left.final == 1
+        assert (await sync(server, folder, NOW + timedelta(days=1), platform=other)).code == 0
+        server.apply_fault(faulty, replace(FAULTS["missing"], times=0))
+        server.apply_fault("catalogue", replace(FAULTS["catalogue-500"], times=50))
+        unlisted = await sync(server, folder, NOW + timedelta(days=2), retries=1, outage=0)
+        assert (unlisted.code, unlisted.left.wanted) == (1, 0)
+        assert archives(folder) == names(scenes())
+
+
+async def test_what_the_user_has_removed_stays_away_if_he_says_so(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    async with DemoServer(scenes(), tmp_path / "store", page_maximum=20) as server:
+        await sync(server, folder)
+        removed = min(folder.glob("*.zip"))
+        removed.unlink()
+        server.forget()
+        first = await sync(server, folder, NOW + timedelta(days=1), ignore_missing=True)
+        second = await sync(server, folder, NOW + timedelta(days=2))
+        assert (first.code, first.disk.removed, second.code, second.disk.wanted) == (0, 1, 0, 0)
+        assert (fetched(server), removed.exists()) == (0, False)
+        assert (await states(server, folder))[removed.stem] is State.EXCLUDED
+        async with Client(config_of(server, folder)) as client:
+            await client.download_all()
+        third = await sync(server, folder, NOW + timedelta(days=3))
+        assert (third.code, third.new, removed.exists()) == (0, 0, True)
+        assert (await states(server, folder))[removed.stem] is State.HELD
+        removed.unlink()
+        assert (await sync(server, folder, NOW + timedelta(days=4))).disk.wanted == 1
 
 
 @pytest.mark.parametrize("name", ["catalogue-html", "catalogue-500", "catalogue-empty"])

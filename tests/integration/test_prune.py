@@ -357,6 +357,19 @@ async def test_what_has_left_a_rolling_range_goes(kept: Kept) -> None:
     assert (ended.code, kept.here()) == (0, {scenes[1].identifier})
 
 
+@pytest.mark.parametrize("days", [1, 61])
+async def test_what_another_watch_lists_stays_while_that_is_at_work(kept: Kept, days: int) -> None:
+    (scene,) = level2_scenes(1)
+    await kept.fill([scene])
+    kept.change("UPDATE product SET state = ?", State.AGED)
+    kept.change("INSERT INTO watch(id, name) VALUES (1, 'other')")
+    kept.change("INSERT INTO span VALUES (1, 0, 1, 1, 0, ?, ?)", *[NOW - days * DAY] * 2)
+
+    await kept.prune("--aged", "delete")
+
+    assert kept.here() == ({scene.identifier} if days == 1 else set())
+
+
 async def test_without_a_policy_nothing_is_removed(kept: Kept) -> None:
     (older,), (newer,) = pair()
     await kept.fill([older, newer])

@@ -68,7 +68,7 @@ async def sync(config: Config, args: Namespace, console: ConsoleHandler, *, end:
         return await _rehearse(config, args)
     with ExitStack() as display:
         client = Client(config, display.enter_context(console.progress(config, args)))
-        work = Sync(client, believe=args.believe, report=args.report)
+        work = Sync(client, believe=args.believe, ignore_missing=args.ignore_missing, report=args.report)
         return await _run(work, client, config, display, end)
 
 
@@ -93,7 +93,7 @@ async def _rehearse(config: Config, args: Namespace) -> int:
             products.append(product)
 
     async with Client(config) as client:
-        work = Sync(client, believe=args.believe)
+        work = Sync(client, believe=args.believe, ignore_missing=args.ignore_missing)
         result = await work.rehearse(tell, lambda kind, name: rows.append((kind, name)))
     if args.format == "json":
         listed = [{"id": name, "is": kind} for kind, name in rows]

@@ -24,7 +24,7 @@ def test_what_has_changed_is_counted_and_named() -> None:
     assert lines[0] == "The catalogue: 3 new, 1 listed again, 2 absent, 7 gone, 1 too old by now (1 request)."
     assert lines[1:3] == ["Listed again:", "  A"]
     assert lines[3:10] == ["Gone:", "  G0", "  G1", "  G2", "  G3", "  G4", "  and 2 more"]
-    assert lines[10:] == ["1 archive is not here any more and is fetched again."]
+    assert lines[10:] == ["1 archive not here any more, or has another length: it is wanted again."]
 
 
 def test_new_products_that_are_not_wanted_are_counted_as_such() -> None:

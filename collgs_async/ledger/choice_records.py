@@ -1,0 +1,139 @@
+"""Which of the listed products are wanted, as each watch has chosen: by its selection, and by the user's removals.
+
+All functions run within one transaction each, in the ledger's thread.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from collgs_async.ledger.records import REMOVED, State
+from collgs_async.ledger.stored_products import unpack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from sqlite3 import Connection, Row
+
+    from collgs_async.models.product import Product
+
+__all__ = [
+    "OLDER",
+    "Edition",
+    "editions",
+    "known_products",
+    "listed_state",
+    "restore_choice",
+    "set_choice",
+    "set_unwanted",
+    "state_of",
+]
+
+OLDER: Final = ("older baseline", "older version")
+"""Kinds of products that are not wanted only since there is a newer edition of them."""
+
+_CHUNK: Final = 500
+"""Names in one statement; SQLite takes 999 at least."""
+
+_KNOWN: Final = """
+    SELECT p.id, p.identifier, p.collection, p.start, p.stop, p.created, p.updated, p.absent, p.gone, p.wanted, p.state,
+        e.url, e.product IS NOT NULL AS has_entry, f.path, f.bad, f.members
+    FROM product p LEFT JOIN entry e ON e.product = p.id LEFT JOIN file f ON f.product = p.id
+    WHERE p.identifier IN ({})"""
+
+_DIFFERENT: Final = """
+    SELECT identifier, listed.unwanted FROM listed JOIN product ON product.id = listed.product
+    WHERE listed.watch = ? AND (listed.unwanted IS NOT product.wanted OR state = ?) AND gone IS NULL
+    AND product.wanted IS NOT ?"""
+
+
+class Edition(NamedTuple):
+    """One of the products that were made of one acquisition."""
+
+    id: int
+    product: Product
+    unwanted: str | None
+
+
+def known_products(connection: Connection, names: Sequence[str]) -> Iterator[Row]:
+    """Yield what the ledger has of products, by their names."""
+    import sqlite3  # deferred: nothing but a ledger needs it
+
+    cursor = connection.cursor()
+    cursor.row_factory = sqlite3.Row
+    for begin in range(0, len(names), _CHUNK):
+        chunk = names[begin : begin + _CHUNK]
+        marks = ",".join("?" * len(chunk))
+        yield from cursor.execute(_KNOWN.format(marks), chunk)
+
+
+def state_of(row: Row, unwanted: str | None, *, is_changed: bool = False) -> State:
+    """Return the state of a product that is listed.
+
+    Parameters
+    ----------
+    row
+        As of `known_products`.
+    unwanted
+        The kind of reason why it is not wanted; None: it is.
+    is_changed
+        Whether the catalogue says something else of it than before, so that what failed is worth another try.
+    """
+    if row["path"] is not None and row["bad"] is None:
+        if unwanted in OLDER:
+            return State.SUPERSEDED
+        return State.HELD if row["members"] is None else State.PART
+    if unwanted is None and not is_changed and row["state"] in {State.FAILED, State.FINAL}:
+        return State(row["state"])
+    return listed_state(unwanted)
+
+
+def listed_state(unwanted: str | None) -> State:
+    """Return the state of a product that is listed and was not tried yet."""
+    return State.WANTED if unwanted is None else State.EXCLUDED
+
+
+def set_choice(connection: Connection, watch: int, number: int, unwanted: str | None) -> None:
+    """Write down that a watch lists a product, and why it does not want it; None: it does."""
+    connection.execute(
+        "INSERT INTO listed(watch, product, unwanted) VALUES (?, ?, ?)"
+        " ON CONFLICT DO UPDATE SET unwanted = excluded.unwanted WHERE unwanted IS NOT excluded.unwanted",
+        (watch, number, unwanted),
+    )
+
+
+def restore_choice(connection: Connection, watch: int) -> None:
+    """Make what a watch has chosen the choice that counts, as another watch of the folder may have run since."""
+    (watches,) = connection.execute("SELECT count(*) FROM watch").fetchone()
+    if watches > 1:
+        chosen = dict(connection.execute(_DIFFERENT, (watch, State.AGED, REMOVED)).fetchall())
+        for row in known_products(connection, list(chosen)):
+            _set(connection, row, chosen[row["identifier"]])
+
+
+def editions(connection: Connection, watch: int, acquisition: int) -> list[Edition]:
+    """Return the listed editions of an acquisition that are wanted, or would be without a newer one, or until removed.
+
+    What the user has removed is still the newest edition, so that an older one does not come in its place.
+    """
+    rows = connection.execute(
+        "SELECT product.id, identifier, product.wanted, json FROM product"
+        " JOIN listed ON listed.product = product.id AND listed.watch = ? JOIN entry ON entry.product = product.id"
+        " WHERE acquisition = ? AND absent = 0 AND gone IS NULL"
+        " AND (product.wanted IS NULL OR product.wanted IN (?, ?, ?))",
+        (watch, acquisition, *OLDER, REMOVED),
+    )
+    return [Edition(number, unpack(name, packed), unwanted) for number, name, unwanted, packed in rows]
+
+
+def set_unwanted(connection: Connection, watch: int, number: int, unwanted: str | None) -> None:
+    """Write down that a product is wanted, or why it is not; what the user has removed is not wanted anyway."""
+    cursor = connection.execute("SELECT identifier FROM product WHERE id = ?", (number,))
+    for row in known_products(connection, [cursor.fetchone()[0]]):
+        set_choice(connection, watch, number, unwanted)
+        if row["wanted"] != REMOVED:
+            _set(connection, row, unwanted)
+
+
+def _set(connection: Connection, row: Row, unwanted: str | None) -> None:
+    values = (unwanted, state_of(row, unwanted), row["id"])
+    connection.execute("UPDATE product SET wanted = ?, state = ? WHERE id = ?", values)
