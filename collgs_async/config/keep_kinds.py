@@ -1,17 +1,19 @@
-"""Kinds of values for keeping a mirror: layouts of folders, and commands of the user."""
+"""Kinds of values for keeping a mirror: layouts of folders, commands of the user, and files for metrics."""
 
 from __future__ import annotations
 
 import shlex
 from typing import TYPE_CHECKING, Final
 
-from collgs_async.config.kinds import Kind, one_of
+from collgs_async.config.kinds import FILE, Kind, one_of
 from collgs_async.models.parameter_values import quote_value
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from collgs_async.models.layout import Layout
 
-__all__ = ["COMMAND", "LAYOUT", "POLICY"]
+__all__ = ["COMMAND", "LAYOUT", "METRICS", "POLICY"]
 
 _FLAT: Final = "flat"
 """The word for no layout: all archives in the output folder itself."""
@@ -45,6 +47,15 @@ def _command(value: object) -> str | None:
     return value
 
 
+def _metrics(value: object) -> Path:
+    """Validate the path of a file for node_exporter, whose textfile collector reads ``*.prom`` only."""
+    path: Path = FILE.read(value)
+    if path.suffix != ".prom":
+        raise ValueError
+    return path
+
+
 LAYOUT = Kind("folders such as {collection}/{year}/{month}, or flat", _layout)
 COMMAND = Kind("a command such as 'notify --archive'", _command, may_hold_password=True)
+METRICS = Kind("the name of a file such as collgs.prom", _metrics)
 POLICY = one_of("keep", "move", "delete")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from collgs_async.config import kinds
-from collgs_async.config.keep_kinds import COMMAND, LAYOUT, POLICY
+from collgs_async.config.keep_kinds import COMMAND, LAYOUT, METRICS, POLICY
 from collgs_async.config.options import Section, setting
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class KeepOptions(Section):
         help="run this at the end of the run, with COLLGS_EXIT and a summary as JSON on standard input; no shell")
     stac: bool = setting("--stac", "", kinds.SWITCH, default=False,
         help="write a STAC item beside each archive, with its checksum and origin, and a catalog.json in each folder")
-    metrics: Path | None = setting("--metrics", "FILE", kinds.FILE, default=None,
+    metrics: Path | None = setting("--metrics", "FILE", METRICS, default=None,
         help="write the state of the mirror there at the end of sync and retry, for node_exporter: a file FILE.prom")
     superseded: Policy = setting("--superseded", "", POLICY, default="keep",
         help="what prune does with an archive once a newer edition of it is here, and was read and found right")

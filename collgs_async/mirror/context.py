@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
 
     from collgs_async.config.settings import Config
     from collgs_async.ledger.ledger import Ledger
@@ -29,7 +28,7 @@ class Mirror:
     progress
         Receives the events of downloads.
     clock
-        Returns the time, aware.
+        Returns milliseconds UTC, never before the begin of the run.
     run
         The number of this run in the ledger.
     """
@@ -37,5 +36,5 @@ class Mirror:
     config: Config
     ledger: Ledger
     progress: Progress
-    clock: Callable[[], datetime]
+    clock: Callable[[], int]
     run: int

@@ -1,37 +1,56 @@
-"""A run that is the only one to change a folder and its ledger, such as that of `prune`."""
+"""A run that is the only one to change a folder and its ledger, such as that of ``sync`` and ``prune``."""
 
 from __future__ import annotations
 
+import logging
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from collgs_async.errors import CollgsError
 from collgs_async.ledger.ledger import Ledger
 from collgs_async.ledger.locks import FolderLock
 from collgs_async.ledger.runs import begin_run, end_run
+from collgs_async.ledger.span_records import last_begun
 from collgs_async.ledger.taking_in import take_in_spool
 from collgs_async.ledger.times import to_ms
 from collgs_async.mirror.moving import settle_moves
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from types import TracebackType
     from typing import Self
 
     from collgs_async.ledger.paths import LedgerPaths
 
-__all__ = ["ExclusiveRun"]
+__all__ = ["ExclusiveRun", "begin_time", "utc_now"]
+
+log = logging.getLogger("collgs_async")
+
+_SET_BACK: Final = 60_000
+"""Milliseconds by which a clock may differ from that of the last run."""
 
 
-def _utc_now() -> datetime:
+def utc_now() -> datetime:
+    """Return the time."""
     return datetime.now(UTC)
+
+
+async def begin_time(ledger: Ledger, clock: Callable[[], datetime]) -> int:
+    """Return the time in milliseconds UTC, later than that of any run before, so that no age is negative."""
+    now, before = to_ms(clock()), await ledger.run(last_begun)
+    if before is None:
+        return now
+    if now < before - _SET_BACK:
+        log.warning("the clock is behind that of the last run; ages are counted from that one")
+    return max(now, before + 1)
 
 
 class ExclusiveRun:
     """One run with the lock of a folder, and its ledger open for writing; an asynchronous context manager.
 
-    On entry, what a killed run was moving is settled, and the outcomes of other runs are taken in.
+    On entry, what a killed run was moving is settled, and the outcomes of other runs are taken in. Left without `end`,
+    the run has no exit code, or 1 after an error.
 
     Parameters
     ----------
@@ -46,8 +65,8 @@ class ExclusiveRun:
         The ledger.
     run
         The number of this run.
-    code
-        The exit code, to be set before leaving; None: unknown.
+    begun
+        When it began, in milliseconds UTC; later than any run before.
 
     Raises
     ------
@@ -59,25 +78,46 @@ class ExclusiveRun:
 
     ledger: Ledger
     run: int
+    begun: int
 
-    def __init__(self, paths: LedgerPaths, words: str, *, clock: Callable[[], datetime] = _utc_now) -> None:
+    def __init__(self, paths: LedgerPaths, words: str, *, clock: Callable[[], datetime] = utc_now) -> None:
         self._paths = paths
         self._words = words
         self._clock = clock
         self._stack = AsyncExitStack()
-        self.code: int | None = None
+        self._has_ended = False
 
-    @property
     def now(self) -> int:
-        """The time in milliseconds UTC."""
-        return to_ms(self._clock()) or 0
+        """Return the time in milliseconds UTC, which is never before the begin of the run."""
+        return max(self.begun, to_ms(self._clock()))
+
+    async def end(self, code: int | None, told: Mapping[str, Any] | None = None) -> int:
+        """Note how the run has ended, before leaving; a ledger that cannot be written has been told of before.
+
+        Parameters
+        ----------
+        code
+            The exit code; None: unknown.
+        told
+            The summary: what JSON can hold.
+
+        Returns
+        -------
+        int
+            When it has ended, in milliseconds UTC.
+        """
+        self._has_ended, now = True, self.now()
+        with suppress(CollgsError):
+            await self.ledger.run(end_run, self.run, now=now, code=code, told=told)
+        return now
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(FolderLock(self._paths.sync))
             self.ledger = await stack.enter_async_context(Ledger.open(self._paths))
-            self.run = await self.ledger.run(begin_run, self._words, now=self.now)
-            await settle_moves(self.ledger, run=self.run, now=self.now)  # others tell of files where they lie now
+            self.begun = await begin_time(self.ledger, self._clock)
+            self.run = await self.ledger.run(begin_run, self._words, now=self.begun)
+            await settle_moves(self.ledger, run=self.run, now=self.begun)  # others tell of files where they lie now
             await take_in_spool(self.ledger)
             self._stack = stack.pop_all()
         return self
@@ -85,9 +125,8 @@ class ExclusiveRun:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        code = 1 if self.code is None and isinstance(error, CollgsError) else self.code
         try:
-            with suppress(CollgsError):  # a ledger that cannot be written has been told of
-                await self.ledger.run(end_run, self.run, now=self.now, code=code)
+            if not self._has_ended:
+                await self.end(1 if isinstance(error, CollgsError) else None)
         finally:
             await self._stack.aclose()

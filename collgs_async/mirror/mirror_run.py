@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from abc import ABC, abstractmethod
-from contextlib import AsyncExitStack, suppress
-from datetime import UTC, datetime
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from collgs_async.errors import AlreadyRunningError, CollgsError, LedgerError
-from collgs_async.ledger.ledger import Ledger
-from collgs_async.ledger.locks import FolderLock
+from collgs_async.errors import CollgsError
 from collgs_async.ledger.paths import LedgerPaths
 from collgs_async.ledger.recorder import OutcomeRecorder
-from collgs_async.ledger.runs import begin_run, end_run
-from collgs_async.ledger.span_records import last_begun
-from collgs_async.ledger.taking_in import take_in_spool
-from collgs_async.ledger.times import to_ms
 from collgs_async.mirror.context import Mirror
+from collgs_async.mirror.exclusive import ExclusiveRun, utc_now
 from collgs_async.mirror.metrics import write_run_metrics
-from collgs_async.mirror.moving import settle_moves
 from collgs_async.mirror.reserve import keep_reserve
 from collgs_async.mirror.result import SyncResult
 from collgs_async.mirror.told import archive_hooks
@@ -29,6 +21,7 @@ from collgs_async.storage.executor import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
+    from datetime import datetime
     from pathlib import Path
     from typing import Any
 
@@ -36,20 +29,10 @@ if TYPE_CHECKING:
     from collgs_async.mirror.feed import Feed
     from collgs_async.models.product import Outcome
 
-__all__ = ["MirrorRun", "utc_now"]
-
-log = logging.getLogger("collgs_async")
-
-_SET_BACK: Final = 60_000
-"""Milliseconds by which a clock may differ from that of the last run."""
+__all__ = ["MirrorRun"]
 
 _TIMED: Final = frozenset({"max_time", "until"})
 """Limits after which nothing more is asked of the catalogue either."""
-
-
-def utc_now() -> datetime:
-    """Return the time."""
-    return datetime.now(UTC)
 
 
 class MirrorRun(ABC):
@@ -100,26 +83,21 @@ class MirrorRun(ABC):
         AuthenticationError, StorageError
             The store requires a login; the output folder is full or not writable.
         """
-        async with FolderLock(self._paths.sync), Ledger.open(self._paths) as ledger:
-            now = await self._now(ledger)
-            run = await ledger.run(begin_run, self.words, now=now)
-            await settle_moves(ledger, run=run, now=now)  # others tell of files where they lie now
-            await take_in_spool(ledger)
+        async with ExclusiveRun(self._paths, self.words, clock=self._clock) as run:
             if "delete" in self._config.keep.policies:
                 await wait_completed(in_thread(None, lambda: keep_reserve(self._paths.folder)))
-            mirror = Mirror(self._config, ledger, self._client.progress, self._clock, run)
+            mirror = Mirror(self._config, run.ledger, self._client.progress, run.now, run.run)
             is_cancelled = True
             try:
-                await self._work(mirror, now)
+                await self._work(mirror, run.begun)
                 is_cancelled = False
             except CollgsError as error:
                 self.result.error = error
                 is_cancelled = False
                 raise
             finally:
-                code, ended = None if is_cancelled else self.result.code, max(now, to_ms(self._clock()))
-                with suppress(LedgerError, AlreadyRunningError):  # told already, where it was the reason
-                    await ledger.run(end_run, mirror.run, now=ended, code=code, told=self.result.to_dict())
+                code = None if is_cancelled else self.result.code
+                ended = await run.end(code, self.result.to_dict())
                 if code is not None:
                     await self._write_metrics(mirror, code, ended)
         return self.result
@@ -128,18 +106,7 @@ class MirrorRun(ABC):
         moved = self.result.report.bytes if self.result.report else 0
         await write_run_metrics(mirror, watch=self.result.watch, words=self.words, code=code, moved=moved, ended=ended)
 
-    async def _now(self, ledger: Ledger) -> int:
-        """Return the time, later than that of any run before, so that no age is negative."""
-        now, before = to_ms(self._clock()), await ledger.run(last_begun)
-        if before is None:
-            return now
-        if now < before - _SET_BACK:
-            log.warning("the clock is behind that of the last run; ages are counted from that one")
-        return max(now, before + 1)
-
-    async def _download(
-        self, mirror: Mirror, feed: Feed, now: int, beside: Coroutine[Any, Any, None] | None = None
-    ) -> None:
+    async def _download(self, mirror: Mirror, feed: Feed, beside: Coroutine[Any, Any, None] | None = None) -> None:
         """Download what is handed out, and note each outcome.
 
         Parameters
@@ -147,10 +114,6 @@ class MirrorRun(ABC):
         beside
             Work that hands it out; it is ended with the downloads at a limit of time. None: all was handed out before.
         """
-
-        def clock() -> int:
-            return max(now, to_ms(self._clock()))
-
         async with AsyncExitStack() as stack:
             recorder = await stack.enter_async_context(
                 OutcomeRecorder(
@@ -159,11 +122,11 @@ class MirrorRun(ABC):
                     words=self.words,
                     ledger=mirror.ledger,
                     run=mirror.run,
-                    clock=clock,
+                    clock=mirror.clock,
                     has_hook=bool(self._config.keep.on_archive),
                 )
             )
-            hooks = await stack.enter_async_context(await archive_hooks(mirror, recorder, clock))
+            hooks = await stack.enter_async_context(await archive_hooks(mirror, recorder))
 
             def note(outcome: Outcome) -> None:
                 recorder.add(outcome)

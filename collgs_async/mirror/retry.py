@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from collgs_async.config.settings import Selection
 from collgs_async.errors import CatalogueError
 from collgs_async.ledger.due_records import failed_products, want_again
+from collgs_async.mirror.exclusive import utc_now
 from collgs_async.mirror.feed import Feed
-from collgs_async.mirror.mirror_run import MirrorRun, utc_now
+from collgs_async.mirror.mirror_run import MirrorRun
 from collgs_async.models.product_types import usual_collection
 from collgs_async.models.query import Query
 from collgs_async.models.sentinel import recognise
@@ -70,7 +71,7 @@ class Retry(MirrorRun):
         for identifier, collection in failed:
             names[collection or self._collection_of(identifier)].append(identifier)
         feed = Feed(mirror.ledger, None, now)
-        await self._download(mirror, feed, now, self._find(mirror, feed, names))
+        await self._download(mirror, feed, self._find(mirror, feed, names))
 
     def _collection_of(self, identifier: str) -> str:
         """Return the collection of a product that a plain download has failed at: what its name or the settings say."""

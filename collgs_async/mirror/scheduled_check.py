@@ -24,7 +24,6 @@ from collgs_async.ledger.ledger import Ledger
 from collgs_async.ledger.paths import LedgerPaths
 from collgs_async.ledger.recorder import OutcomeRecorder
 from collgs_async.ledger.taking_in import take_in_if_free
-from collgs_async.ledger.times import to_ms
 from collgs_async.models.product import Status
 from collgs_async.models.progress import SilentProgress
 from collgs_async.models.text import format_bytes, plural
@@ -136,7 +135,7 @@ def _recorder(mirror: Mirror) -> OutcomeRecorder:
         words="sync",
         ledger=mirror.ledger,
         run=mirror.run,
-        clock=lambda: to_ms(mirror.clock()),
+        clock=mirror.clock,
     )
 
 
@@ -241,7 +240,7 @@ async def repair_bad(mirror: Mirror, client: Client, until: Callable[[], bool] =
         As for `Client.repair`.
     """
     ledger, paths = mirror.ledger, mirror.ledger.paths
-    collection, now = mirror.config.needed_query().collection, to_ms(mirror.clock())
+    collection, now = mirror.config.needed_query().collection, mirror.clock()
     repaired = failed = 0
     async with _recorder(mirror) as recorder:
         for file in await ledger.run(bad_files, collection, now):

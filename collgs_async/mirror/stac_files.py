@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from collgs_async.errors import CollgsError
 from collgs_async.ledger.item_records import archives_without_item, note_item
-from collgs_async.ledger.times import from_ms, to_ms
+from collgs_async.ledger.times import from_ms
 from collgs_async.models.text import plural
 from collgs_async.models.timing import wait_completed
 from collgs_async.reporting.stac_catalogs import refresh_catalogs
@@ -66,7 +66,7 @@ async def note_stac_items(mirror: Mirror, until: Callable[[], bool] = never) -> 
                     level = logging.WARNING if failed <= MOST_TOLD else logging.DEBUG
                     log.log(level, "%s: no STAC item was written: %s", files, problem_words(error))
                     continue
-                now = to_ms(mirror.clock())
+                now = mirror.clock()
                 await mirror.ledger.run(partial(note_item, sha256=sha256, now=now), archive.number)
                 folders.add(files.parent)
                 noted += 1

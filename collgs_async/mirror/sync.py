@@ -11,10 +11,11 @@ from collgs_async.ledger.runs import begin_run
 from collgs_async.mirror.census import Census
 from collgs_async.mirror.census_report import CensusLimits
 from collgs_async.mirror.disk_check import check_disk
+from collgs_async.mirror.exclusive import begin_time, utc_now
 from collgs_async.mirror.feed import Feed
 from collgs_async.mirror.listing import Lister
 from collgs_async.mirror.members_check import want_missing_members
-from collgs_async.mirror.mirror_run import MirrorRun, utc_now
+from collgs_async.mirror.mirror_run import MirrorRun
 from collgs_async.mirror.rehearsal import copied_ledger, rehearsed
 from collgs_async.mirror.result import Left, SyncResult
 from collgs_async.mirror.scheduled_check import check_oldest, repair_bad, time_limit
@@ -79,7 +80,7 @@ class Sync(MirrorRun):
             As for `run`.
         """
         async with copied_ledger(self._paths) as ledger:
-            now = await self._now(ledger)
+            now = await begin_time(ledger, self._clock)
             run = await ledger.run(begin_run, self.words, now=now)
             census = await self._prepare(ledger, run, now, lambda _: None)
             try:
@@ -105,7 +106,7 @@ class Sync(MirrorRun):
         feed, is_over = Feed(mirror.ledger, census.watch.id, now), time_limit(self._config.download_options)
         self.result.repaired, self.result.unrepaired = await repair_bad(mirror, self._client, is_over)
         try:
-            await self._download(mirror, feed, now, self._list_for(feed, mirror, census, now))
+            await self._download(mirror, feed, self._list_for(feed, mirror, census, now))
         finally:
             await self._conclude(mirror.ledger, census)
         if self.result.report is None or self.result.report.limit is None:

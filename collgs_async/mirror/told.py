@@ -11,8 +11,6 @@ from collgs_async.mirror.hooks import ArchiveCall, ArchiveHooks
 from collgs_async.models.text import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from collgs_async.ledger.recorder import OutcomeRecorder
     from collgs_async.mirror.context import Mirror
 
@@ -24,22 +22,20 @@ _MOST: Final = 10_000
 """Archives of earlier runs that one run tells of."""
 
 
-async def archive_hooks(mirror: Mirror, recorder: OutcomeRecorder, clock: Callable[[], int]) -> ArchiveHooks:
+async def archive_hooks(mirror: Mirror, recorder: OutcomeRecorder) -> ArchiveHooks:
     """Return what runs the command, with the archives of earlier runs waiting for it.
 
     Parameters
     ----------
     recorder
         Notes outcomes; what waits in it is written before an archive is noted as told.
-    clock
-        Returns milliseconds UTC.
     """
     ledger = mirror.ledger
 
     async def told(call: ArchiveCall, sha256: str | None) -> None:
         await recorder.flush()
         try:
-            await ledger.run(set_told, call.identifier, sha256, now=clock())
+            await ledger.run(set_told, call.identifier, sha256, now=mirror.clock())
         except (LedgerError, AlreadyRunningError) as error:
             log.warning("%s; --on-archive is run again for %s", error, call.identifier)
 

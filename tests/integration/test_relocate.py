@@ -276,7 +276,7 @@ async def test_killed_before_or_after_each_step_the_next_run_goes_on(serve: Call
 async def moved_to(site: Site, layout: str | None) -> None:
     async with ExclusiveRun(paths_of(site), "ledger relocate") as run:
         parsed = Layout.parse(layout) if layout else None
-        await relocate(site.folder, parsed, run.ledger, run=run.run, now=run.now)
+        await relocate(site.folder, parsed, run.ledger, run=run.run, now=run.begun)
 
 
 def many_names() -> list[str]:

@@ -20,6 +20,7 @@ from collgs_async.ledger.ledger import Ledger
 from collgs_async.ledger.paths import LedgerPaths
 from collgs_async.ledger.products import attempts_of, file_of, find_product
 from collgs_async.ledger.records import Event, State
+from collgs_async.ledger.times import to_ms
 from collgs_async.mirror.context import Mirror
 from collgs_async.mirror.scheduled_check import has_vanished, is_damaged_elsewhere
 from collgs_async.mirror.stac_files import note_stac_items
@@ -242,7 +243,7 @@ async def test_writing_items_can_be_cancelled_while_an_archive_is_read(mirrored:
     path = mirrored.archives()[0]
     os.truncate(path, 100 * 2**30)  # it takes no room, and minutes to read
     async with Ledger.open(LedgerPaths.of(config)) as ledger:
-        mirror = Mirror(config, ledger, SilentProgress(), lambda: NOW, 1)
+        mirror = Mirror(config, ledger, SilentProgress(), lambda: to_ms(NOW), 1)
         work = asyncio.create_task(note_stac_items(mirror))
         await asyncio.sleep(0.05)
         work.cancel()

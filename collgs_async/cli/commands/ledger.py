@@ -82,9 +82,9 @@ async def _move_to_layout(config: Config, *, dry_run: bool) -> int:
             report = await relocate(paths.folder, layout, ledger, dry_run=True, on_move=on_move)
     else:
         async with ExclusiveRun(paths, "ledger relocate") as exclusive:
-            run, now = exclusive.run, exclusive.now
+            run, now = exclusive.run, exclusive.begun
             report = await relocate(paths.folder, layout, exclusive.ledger, run=run, now=now, on_move=on_move)
-            exclusive.code = _code(report)
+            await exclusive.end(_code(report))
     _log(report, str(layout or "flat"), dry_run=dry_run)
     return _code(report)
 

@@ -53,10 +53,10 @@ async def remove_unwanted(config: Config, end: EndHook, *, dry_run: bool) -> int
     free_reserve(paths.folder)
     try:
         async with ExclusiveRun(paths, "prune") as exclusive:
-            plan = await plan_prune(exclusive.ledger, config.keep, now=_now())
+            plan = await plan_prune(exclusive.ledger, config.keep, now=exclusive.begun)
             _list(plan, config.keep.max_delete)
-            report = await prune(exclusive.ledger, plan, run=exclusive.run, clock=_now, on_removed=_tell)
-            exclusive.code = _code(plan, report)
+            report = await prune(exclusive.ledger, plan, run=exclusive.run, clock=exclusive.now, on_removed=_tell)
+            await exclusive.end(_code(plan, report))
     finally:
         keep_reserve(paths.folder)
     if plan.removals:

@@ -688,7 +688,6 @@ RIGHT_AS_ANY_TEXT = {
     "output_directory": "a folder may have any name",
     "keep.ledger": "a file may have any name",
     "keep.on_archive": "any words are a command",
-    "keep.metrics": "a file may have any name",
     "keep.on_end": "any words are a command",
     "connection.user_agent": "any text will do",
     "selection.ids": "any list of names will do",
