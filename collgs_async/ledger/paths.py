@@ -10,10 +10,13 @@ if TYPE_CHECKING:
 
     from collgs_async.config.settings import Config
 
-__all__ = ["OWN_FOLDER", "LedgerPaths"]
+__all__ = ["OLD", "OWN_FOLDER", "LedgerPaths"]
 
 OWN_FOLDER: Final = ".collgs"
 """The folder, within the output folder, for what is no archive."""
+
+OLD: Final = f"{OWN_FOLDER}/old"
+"""The folder, within the output folder, for archives that were moved out of the way."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,13 @@ import logging
 import os
 import shutil
 import stat
+from datetime import UTC, datetime
+from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from collgs_async.errors import FileError
 from collgs_async.ledger.moves import DELETED, cancel_moves, end_moves, forget_moves, open_moves
+from collgs_async.ledger.times import from_ms
 from collgs_async.models.images import IMAGE_TYPES
 from collgs_async.models.timing import wait_completed
 from collgs_async.storage.executor import in_thread
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "beside",
+    "complete_move",
+    "free_path",
     "move_files",
     "move_problem",
     "remove_empty",
@@ -90,11 +95,31 @@ def move_files(stem: str, folder: Path, to: Path) -> None:
         (folder / name).rename(to / name)
 
 
-def _complete(stem: str, folder: Path, to: Path) -> None:
+def complete_move(stem: str, folder: Path, to: Path) -> None:
     """Move what is left of a product's files, after its first one was moved."""
     for name in beside(folder, stem):
         if not os.path.lexists(to / name):
             (folder / name).rename(to / name)
+
+
+def free_path(top: Path, place: str, path: str, now: int) -> str:
+    """Return where an archive is moved out of the way: a path that is free, relative to the output folder.
+
+    Parameters
+    ----------
+    place
+        A folder for archives of one reason, relative to the output folder; the path has the month below it.
+    path
+        Where the archive lies.
+    now
+        Milliseconds UTC.
+    """
+    for number in count():
+        month = f"{from_ms(now) or datetime.now(UTC):%Y-%m}" + (f".{number}" if number else "")
+        to = f"{place}/{month}/{path}"
+        if not beside((top / to).parent, stem_of(top / to)):
+            return to
+    raise AssertionError  # there is always another number
 
 
 def remove_files(stem: str, folder: Path) -> int:
@@ -171,7 +196,7 @@ def _settle(top: Path, moves: Iterable[Move]) -> tuple[list[Move], list[Move], l
     for move in moves:
         old, new = top / move.path, top / move.to
         if move.to != DELETED and os.path.lexists(new):
-            _complete(stem_of(old), old.parent, new.parent)
+            complete_move(stem_of(old), old.parent, new.parent)
             sync_folders([old.parent, new.parent], top)
             done.append(move)
         elif os.path.lexists(old):

@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import partial
-from itertools import count
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from collgs_async.errors import CollgsError, FileError
 from collgs_async.ledger.moves import DELETED, Move, begin_moves, cancel_moves, end_moves
-from collgs_async.ledger.paths import OWN_FOLDER
+from collgs_async.ledger.paths import OLD
 from collgs_async.ledger.records import State
 from collgs_async.ledger.removal_records import count_held, set_state
-from collgs_async.ledger.times import from_ms
 from collgs_async.mirror.deprecation import deprecate_item
-from collgs_async.mirror.moving import beside, move_files, remove_empty, remove_files, stem_of, sync_folders
+from collgs_async.mirror.moving import free_path, move_files, remove_empty, remove_files, stem_of, sync_folders
 from collgs_async.mirror.removals import Reason, find_removals
 from collgs_async.mirror.successors import SuccessorCheck
 from collgs_async.models.timing import wait_completed
@@ -43,8 +40,6 @@ T = TypeVar("T")
 
 _LEAST: Final = 10
 """Archives that may be deleted in one run, however few there are."""
-
-_OLD: Final = f"{OWN_FOLDER}/old"
 
 _STATES: Final = {Reason.SUPERSEDED: State.SUPERSEDED, Reason.WITHDRAWN: State.WITHDRAWN, Reason.AGED: State.AGED}
 
@@ -152,7 +147,11 @@ async def _remove(
     """Remove one archive, between two commits of the ledger; return why it stays, None if it does not."""
     top, edition = ledger.paths.folder, removal.edition
     path = edition.path or ""
-    to = DELETED if removal.policy == "delete" else await _in_thread(partial(_new_path, top, removal, now))
+    to = (
+        DELETED
+        if removal.policy == "delete"
+        else await _in_thread(partial(free_path, top, f"{OLD}/{removal.reason}", path, now))
+    )
     move = Move(edition.id, removal.identifier, path, to)
     await ledger.run(begin_moves, [move])
     try:
@@ -172,17 +171,6 @@ async def _remove(
 
 async def _in_thread(work: Callable[[], T]) -> T:
     return await wait_completed(in_thread(None, work))
-
-
-def _new_path(top: Path, removal: Removal, now: int) -> str:
-    """Return where an archive is moved: a path that is free, relative to the output folder."""
-    path = removal.edition.path or ""
-    for number in count():
-        month = f"{from_ms(now) or datetime.now(UTC):%Y-%m}" + (f".{number}" if number else "")
-        to = f"{_OLD}/{removal.reason}/{month}/{path}"
-        if not beside((top / to).parent, stem_of(top / to)):
-            return to
-    raise AssertionError  # there is always another number
 
 
 def _carry_out(top: Path, removal: Removal, to: str, check: SuccessorCheck) -> int:
