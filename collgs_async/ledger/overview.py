@@ -41,6 +41,8 @@ class LedgerOverview:
         Number of products that are not tried again, by the kind of error.
     bad
         Number of archives that were found damaged, and not fetched again yet.
+    changed
+        Number of archives that the store has replaced, and that are not fetched again yet.
     gone, absent
         Number of products that the catalogue lists no more, and of those that the last listing did not have.
     unchecked, oldest_check
@@ -67,6 +69,7 @@ class LedgerOverview:
     retry_at: int | None = None
     given_up: Mapping[str, int] = field(default_factory=dict)
     bad: int = 0
+    changed: int = 0
     gone: int = 0
     absent: int = 0
     unchecked: int = 0
@@ -101,6 +104,7 @@ def read_overview(connection: Connection) -> LedgerOverview:
         retry_at=_first(connection, "SELECT min(retry_at) FROM product WHERE state = ?", State.FAILED),
         given_up=_given_up(connection),
         bad=_count(connection, "file WHERE bad IS NOT NULL"),
+        changed=_count(connection, "change"),
         gone=_count(connection, "product WHERE gone IS NOT NULL"),
         absent=_count(connection, "product WHERE absent != 0 AND gone IS NULL"),
         unchecked=_count(connection, "file WHERE checked IS NULL AND size IS NOT NULL"),

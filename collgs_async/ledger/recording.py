@@ -105,8 +105,8 @@ def note_file(
 ) -> None:
     """Write what is known of an archive that was fetched, or found; it replaces what was known before."""
     connection.execute(
-        "INSERT OR REPLACE INTO file(product, path, size, mtime, sha256, etag, modified, fetched, run, checked, how,"
-        " members) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO file(product, path, size, mtime, sha256, etag, modified, fetched, asked, run, checked,"
+        " how, members) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             product,
             record.path and as_text(record.path),
@@ -115,6 +115,7 @@ def note_file(
             bytes.fromhex(record.sha256) if record.sha256 else None,
             record.etag and as_text(record.etag),
             record.modified and as_text(record.modified),
+            at if fetched else None,
             at if fetched else None,
             run,
             at if record.how else None,

@@ -48,6 +48,7 @@ CREATE TABLE file(
     size INTEGER, mtime INTEGER,
     sha256 BLOB, etag TEXT, modified TEXT, fetched INTEGER, run INTEGER,
     checked INTEGER, how TEXT, bad TEXT,
+    asked INTEGER,         -- when the store was asked last whether it still has this archive, or has sent it
     members INTEGER,       -- NULL: the whole archive
     stac INTEGER,          -- when its STAC item was written
     told INTEGER,          -- when --on-archive had succeeded; 0: it is due, NULL: there was none
@@ -72,6 +73,14 @@ CREATE TABLE tally(
     watch INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
     surplus INTEGER,       -- what the catalogue counts in a year beyond what its parts have
     PRIMARY KEY(watch, first, last)) WITHOUT ROWID;
+CREATE TABLE change(       -- the store has another archive than the one that is here, under the same name
+    product INTEGER PRIMARY KEY, at INTEGER NOT NULL,
+    size INTEGER, etag TEXT, modified TEXT,  -- of the one at the store
+    old_size INTEGER, old_mtime INTEGER,     -- of the one that is here
+    told INTEGER,          -- as in file, once the new one is in place
+    aside TEXT,            -- where the old one is moved; NULL: the new one is not complete
+    outcome TEXT           -- of the new one's download, as JSON
+);
 CREATE TABLE home(
     folder TEXT NOT NULL   -- the output folder, if the ledger lies elsewhere
 );
@@ -85,6 +94,7 @@ CREATE INDEX product_state ON product(state, retry_at, wanted);
 CREATE INDEX product_gone ON product(gone) WHERE gone IS NOT NULL;
 CREATE INDEX product_absent ON product(absent) WHERE absent != 0;
 CREATE INDEX file_checked ON file(checked, size);
+CREATE INDEX file_asked ON file(asked);
 CREATE INDEX file_told ON file(told) WHERE told = 0;
 CREATE INDEX file_bad ON file(product) WHERE bad IS NOT NULL;
 CREATE INDEX attempt_product ON attempt(product);
