@@ -15,6 +15,7 @@ from collgs_async.ledger.span_records import last_begun
 from collgs_async.ledger.taking_in import take_in_spool
 from collgs_async.ledger.times import to_ms
 from collgs_async.mirror.moving import settle_moves
+from collgs_async.mirror.replacing import Replacer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -118,6 +119,7 @@ class ExclusiveRun:
             self.begun = await begin_time(self.ledger, self._clock)
             self.run = await self.ledger.run(begin_run, self._words, now=self.begun)
             await settle_moves(self.ledger, run=self.run, now=self.begun)  # others tell of files where they lie now
+            await Replacer(self.ledger, self.run, self.now).settle()
             await take_in_spool(self.ledger)
             self._stack = stack.pop_all()
         return self
