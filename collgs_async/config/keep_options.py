@@ -59,6 +59,9 @@ class KeepOptions(Section):
         help="the most that one run of prune deletes of what is here, in percent; 10 archives at least")
     verify_oldest: float | str | None = setting("--verify-oldest", "SIZE|PERCENT", kinds.SHARE, default=None,
         help="at the end of each sync, verify the archives that were verified longest ago: so many bytes, or 1% of all")
+    revalidate: int = setting("--revalidate", "N", kinds.whole(0, 10_000_000), default=0,
+        help="in each sync, ask the store whether it has replaced the N archives that it was asked about longest ago, "
+        "and fetch what it has replaced; 0: never")
     # fmt: on
 
     @property

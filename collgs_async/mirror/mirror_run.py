@@ -103,7 +103,7 @@ class MirrorRun(ABC):
         return self.result
 
     async def _write_metrics(self, mirror: Mirror, code: int, ended: int) -> None:
-        moved = self.result.report.bytes if self.result.report else 0
+        moved = (self.result.report.bytes if self.result.report else 0) + self.result.revalidation.bytes
         await write_run_metrics(mirror, watch=self.result.watch, words=self.words, code=code, moved=moved, ended=ended)
 
     async def _download(self, mirror: Mirror, feed: Feed, beside: Coroutine[Any, Any, None] | None = None) -> None:

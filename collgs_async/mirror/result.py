@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from collgs_async.ledger.times import from_ms
 from collgs_async.mirror.census_report import CensusReport
 from collgs_async.mirror.disk_check import DiskCheck
+from collgs_async.mirror.revalidate import Revalidation
 from collgs_async.models.report import Report
 from collgs_async.reporting.run_report import bare_message
 from collgs_async.reporting.sync_summary import SyncFacts
@@ -65,6 +66,8 @@ class SyncResult:
         The downloads; None: none were begun.
     repaired, unrepaired
         The number of archives that a check had found damaged, and that are right now, or are not.
+    revalidation
+        What the store has told of archives that are here.
     check
         The scheduled check; None: there was none.
     error
@@ -83,6 +86,7 @@ class SyncResult:
     left: Left = field(default_factory=Left)
     repaired: int = 0
     unrepaired: int = 0
+    revalidation: Revalidation = field(default_factory=Revalidation)
     check: CheckResult | None = None
     error: CollgsError | None = None
 
@@ -94,7 +98,7 @@ class SyncResult:
         cycle
             How old the listing of any part may be, in seconds.
         """
-        census, disk = self.census, self.disk
+        census, disk, changes = self.census, self.disk, self.revalidation
         oldest = from_ms(census.oldest)
         return SyncFacts(
             new=self.new,
@@ -118,6 +122,11 @@ class SyncResult:
             outside=census.outside,
             oldest=oldest if oldest is not None and (now - oldest).total_seconds() > cycle else None,
             damaged=self.damaged,
+            asked=changes.asked,
+            changed=changes.changed,
+            replaced=changes.replaced,
+            same=changes.same,
+            unreplaced=changes.failed,
             left=self.left.wanted,
             waiting=self.left.waiting,
             final=self.left.final,
@@ -137,9 +146,11 @@ class SyncResult:
         failed = not replace(report, stopped_by=None if report.limit else report.stopped_by).ok
         doubtful = census.error is not None or census.refused is not None or self.disk.is_refused
         left = self.left.waiting or self.left.final
+        changes = self.revalidation
+        failed = failed or changes.failed > 0 or changes.is_away
         if self.error or failed or doubtful or self.damaged or self.twins or census.outside or left:
             return 1
-        if report.limit is not None or census.unread:
+        if report.limit is not None or census.unread or changes.left:
             return 3
         return 1 if self.left.wanted else 0
 
@@ -148,6 +159,7 @@ class SyncResult:
         report, census = self.report or Report(), self.census
         error = self.error or census.error or report.stopped_by
         oldest, due = from_ms(census.oldest), from_ms(self.left.due)
+        changes = self.revalidation
         return {
             "watch": self.watch,
             "downloaded": report.downloaded,
@@ -168,6 +180,10 @@ class SyncResult:
             "final": self.left.final,
             "due": due and due.isoformat(),
             "repaired": self.repaired,
+            "asked": changes.asked,
+            "changed": changes.changed,
+            "replaced": changes.replaced,
+            "not_replaced": changes.failed + changes.left,
             "checked": self.check.audit.checked if self.check else 0,
             "damaged": self.damaged,
             "requests": self.requests,

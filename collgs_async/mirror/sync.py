@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from collgs_async.mirror.members_check import want_missing_members
 from collgs_async.mirror.mirror_run import MirrorRun
 from collgs_async.mirror.rehearsal import copied_ledger, rehearsed
 from collgs_async.mirror.result import Left, SyncResult
+from collgs_async.mirror.revalidate import Revalidator
 from collgs_async.mirror.scheduled_check import check_oldest, repair_bad, time_limit
 from collgs_async.mirror.stac_files import note_stac_items
 
@@ -103,6 +105,7 @@ class Sync(MirrorRun):
                 feed.offer(numbers)
 
         census = await self._prepare(mirror.ledger, mirror.run, now, offer)
+        begun = time.monotonic()
         feed, is_over = Feed(mirror.ledger, census.watch.id, now), time_limit(self._config.download_options)
         self.result.repaired, self.result.unrepaired = await repair_bad(mirror, self._client, is_over)
         try:
@@ -110,8 +113,23 @@ class Sync(MirrorRun):
         finally:
             await self._conclude(mirror.ledger, census)
         if self.result.report is None or self.result.report.limit is None:
+            await self._revalidate(mirror, census.watch.id, is_over, begun)
             await note_stac_items(mirror, is_over)
             self.result.check = await check_oldest(mirror, is_over)
+
+    async def _revalidate(self, mirror: Mirror, watch: int, is_over: Callable[[], bool], begun: float) -> None:
+        """Ask the store about as many archives as the settings say, within what is left of the limits."""
+        options, most = self._config.download_options, self._config.keep.revalidate
+        moved = self.result.report.bytes if self.result.report else 0
+        if not most or is_over():
+            return
+        if options.max_bytes is not None:
+            options = replace(options, max_bytes=max(1.0, options.max_bytes - moved))
+        if options.max_time is not None:
+            options = replace(options, max_time=max(1.0, options.max_time - (time.monotonic() - begun)))
+        work = Revalidator(mirror, self._client, options, until=is_over)
+        self.result.revalidation = work.result
+        await work.run(watch, most)
 
     async def _prepare(self, ledger: Ledger, run: int, now: int, offer: Callable[[Iterable[int]], None]) -> Census:
         """Return a census of what the settings ask for."""

@@ -46,13 +46,13 @@ _EVENTS: Final = {
     Event.MISSING: "not in the folder any more",
     Event.GONE: "not listed any more",
     Event.RETURNED: "listed again",
-    Event.CHANGED: "changed in the catalogue",
+    Event.CHANGED: "replaced, as it was at the store",
     Event.EXCLUDED: "not wanted",
 }
 
 
 def overview_lines(overview: LedgerOverview, folder: Path, *, now: datetime, free: tuple[int, int] | None) -> list[str]:
-    """Return the state of a mirror in twelve lines, which are the same each time.
+    """Return the state of a mirror in twelve lines, which are the same each time, and one more for what is rare.
 
     Parameters
     ----------
@@ -86,6 +86,8 @@ def overview_lines(overview: LedgerOverview, folder: Path, *, now: datetime, fre
         "last run": _runs(overview, moment),
         "checked": _checked(overview, moment),
     }
+    if overview.changed:
+        rows["replaced"] = f"{_counted(overview.changed, 'archive')} by the store, and not fetched again yet"
     return [f"{name:<{_COLUMN}}{text}" for name, text in rows.items()]
 
 
@@ -106,6 +108,7 @@ def overview_values(
         "retry_at": time_text(overview.retry_at),
         "given_up": dict(overview.given_up),
         "damaged": overview.bad,
+        "changed": overview.changed,
         "gone": overview.gone,
         "absent": overview.absent,
         "unchecked": overview.unchecked,

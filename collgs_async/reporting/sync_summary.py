@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from collgs_async.models.report import Report
 
-__all__ = ["SyncFacts", "done_lines", "found_lines", "left_lines", "trouble_lines"]
+__all__ = ["SyncFacts", "done_lines", "found_lines", "left_lines", "revalidated_lines", "trouble_lines"]
 
 _SHOWN = 5
 
@@ -54,6 +54,9 @@ class SyncFacts:
         When the span was listed whose listing is oldest, if that is longer ago than it should be; None: it is not.
     damaged
         Archives that are damaged, or were missing at a scheduled check.
+    asked, changed, replaced, same, unreplaced
+        Archives of which the store was asked whether it has replaced them, of those that it has, of those that are here
+        in the newer version now, of those with the same bytes, and of those that could not be fetched.
     left, waiting, final
         Products that are wanted and not here: not tried yet, waiting for another try, and tried again by ``retry``.
     due
@@ -81,6 +84,11 @@ class SyncFacts:
     outside: int = 0
     oldest: datetime | None = None
     damaged: int = 0
+    asked: int = 0
+    changed: int = 0
+    replaced: int = 0
+    same: int = 0
+    unreplaced: int = 0
     left: int = 0
     waiting: int = 0
     final: int = 0
@@ -112,6 +120,17 @@ def found_lines(facts: SyncFacts) -> list[str]:
     if facts.removed:
         lines.append(f"{plural(facts.removed, 'archive')} not here any more: left out from now on, unless downloaded.")
     return lines
+
+
+def revalidated_lines(facts: SyncFacts) -> list[str]:
+    """Return what the store has told of archives that are here; no line where it was not asked."""
+    if not facts.asked and not facts.changed:
+        return []
+    if not facts.changed:
+        return [f"The store: {plural(facts.asked, 'archive')} asked about, none was replaced there."]
+    same = f", {facts.same} of the same bytes" if facts.same else ""
+    there = f"{plural(facts.asked, 'archive')} asked about, {facts.changed} replaced there{same}"
+    return [f"The store: {there}; {facts.replaced} fetched and replaced here."]
 
 
 def done_lines(report: Report | None, folder: Path, *, interrupted: bool = False) -> list[str]:
@@ -148,6 +167,12 @@ def _troubles(facts: SyncFacts) -> Iterator[str]:
         )
     if facts.damaged:
         yield f"{plural(facts.damaged, 'archive')} damaged or missing: the next sync fetches again what is wrong."
+    if facts.unreplaced:
+        were, stay = ("was", "it stays") if facts.unreplaced == 1 else ("were", "they stay")
+        yield (
+            f"{plural(facts.unreplaced, 'archive')} {were} replaced at the store and could not be replaced here: "
+            f"{stay} as before, and the next sync tries again."
+        )
     if facts.waiting:
         when = f", the next one from {facts.due:%Y-%m-%d %H:%M} UTC on" if facts.due else ""
         yield f"{plural(facts.waiting, 'product')} failed, to be tried again{when}; collgs-async retry does so now."
@@ -183,6 +208,8 @@ def left_lines(facts: SyncFacts, requests: int, *, is_limited: bool = False) -> 
             f"{facts.rest} {spans} not listed in this run (--max-requests), but since {facts.rest_since:%Y-%m-%d}; all "
             "are listed in turn."
         )
+    if left := facts.changed - facts.replaced - facts.same - facts.unreplaced:
+        lines.append(f"{plural(left, 'archive')} replaced at the store, still to be fetched by the next sync.")
     if facts.left and not is_limited:
         lines.append(f"{plural(facts.left, 'wanted product')} not here yet.")
     return lines

@@ -15,7 +15,7 @@ from collgs_async.errors import AlreadyRunningError, CollgsError, ConfigError
 from collgs_async.http.messages import printable
 from collgs_async.mirror.sync import Sync
 from collgs_async.models.text import plural
-from collgs_async.reporting.sync_summary import done_lines, found_lines, left_lines, trouble_lines
+from collgs_async.reporting.sync_summary import done_lines, found_lines, left_lines, revalidated_lines, trouble_lines
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -158,6 +158,7 @@ def _log_summary(work: Sync | Retry, config: Config, *, interrupted: bool) -> No
     headline, *lines = [
         *(found_lines(facts) if isinstance(work, Sync) else []),
         *done_lines(result.report, config.output_directory, interrupted=interrupted),
+        *revalidated_lines(facts),
     ]
     colour = "yellow" if interrupted or result.code == 3 else "red" if result.code else "green"
     log.info("%s", headline, extra={"colour": colour})

@@ -73,6 +73,7 @@ OTHER_VALUES = {
     "keep.max_delete": "1",
     "keep.stac": "yes",
     "keep.verify_oldest": "1%",
+    "keep.revalidate": "5",
     "download_options.skip_existing": "no",
     "download_options.verify": "size",
     "download_options.workers": "9",

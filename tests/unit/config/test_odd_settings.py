@@ -122,7 +122,7 @@ NONE_IS_WRONG = {
     "keep.stac",
     *(f"parts.{name}" for name in ("bands", "resolution", "metadata_only", "members", "else_whole", "keep_part")),
     *(f"selection.{name}" for name in ("latest_baseline", "strict")),
-    *(f"keep.{name}" for name in ("requests", "overlap", "cycle")),
+    *(f"keep.{name}" for name in ("requests", "overlap", "cycle", "revalidate")),
     *(f"keep.{name}" for name in ("superseded", "withdrawn", "aged", "keep_last", "max_delete")),
     "parameters.parentIdentifier",
 }

@@ -6,7 +6,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from collgs_async.models.report import Report
-from collgs_async.reporting.sync_summary import SyncFacts, done_lines, found_lines, left_lines, trouble_lines
+from collgs_async.reporting.sync_summary import (
+    SyncFacts,
+    done_lines,
+    found_lines,
+    left_lines,
+    revalidated_lines,
+    trouble_lines,
+)
 
 QUIET = SyncFacts(requests=12)
 
@@ -38,6 +45,18 @@ def test_a_search_that_ended_early_has_not_found_nothing_new() -> None:
     assert found_lines(SyncFacts(is_broken=True, new=2, requests=3)) == [
         "The catalogue: 2 new, and not listed to its end (3 requests)."
     ]
+
+
+def test_what_the_store_has_replaced_is_counted() -> None:
+    assert revalidated_lines(QUIET) == []
+    assert revalidated_lines(SyncFacts(asked=1)) == ["The store: 1 archive asked about, none was replaced there."]
+    facts = SyncFacts(asked=9, changed=6, replaced=2, same=1, unreplaced=1)
+    assert revalidated_lines(facts) == [
+        "The store: 9 archives asked about, 6 replaced there, 1 of the same bytes; 2 fetched and replaced here."
+    ]
+    (line,) = trouble_lines(facts)
+    assert line.startswith("1 archive was replaced at the store and could not be replaced here: it stays as before")
+    assert left_lines(facts, 500) == ["2 archives replaced at the store, still to be fetched by the next sync."]
 
 
 def test_names_of_servers_cannot_write_on_the_terminal() -> None:
