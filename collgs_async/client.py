@@ -304,7 +304,7 @@ class Client(StoreClient):
     async def download_plan(
         self, plan: Plan, *, report: str | Path | None = None, on_outcome: Callable[[Outcome], None] | None = None
     ) -> Report:
-        """Download exactly the products of a plan, without a search.
+        """Download exactly the products of a plan, or those of the configuration's ``shard``, without a search.
 
         Parameters
         ----------
@@ -318,7 +318,12 @@ class Client(StoreClient):
         ConfigError, AuthenticationError, StorageError
             As for `download_all`.
         """
-        return await self._run(PlannedProducts(plan), report, on_outcome, wish=self._config.parts.wish or plan.wish)
+        return await self._run(
+            PlannedProducts(plan, self._config.selection.shard),
+            report,
+            on_outcome,
+            wish=self._config.parts.wish or plan.wish,
+        )
 
     async def _run(
         self,

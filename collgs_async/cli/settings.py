@@ -184,7 +184,8 @@ def _effective(wish: Wish, planned: Wish) -> str:
 def read_plan_settings(plan_flag: str, args: Namespace, path: Path) -> tuple[Plan, Config]:
     """Read a plan, and load the settings beside it: all but the selection, which the plan replaces.
 
-    A plan's wish for parts of archives goes before file and environment; a flag goes before it, key by key.
+    Of the products of a plan, a download may take one shard. A plan's wish for parts of archives goes before file and
+    environment; a flag goes before it, key by key.
 
     Raises
     ------
@@ -194,8 +195,9 @@ def read_plan_settings(plan_flag: str, args: Namespace, path: Path) -> tuple[Pla
     """
     from collgs_async.selection.plan import Plan
 
+    shard = ("selection.shard",) if args.command == "download" else ()
     for key in args.flags:
-        if _selects(key):
+        if _selects(key) and key not in shard:
             found = BY_KEY[key].flag if key in BY_KEY else "--set"
             raise ConfigError(f"{plan_flag}: expected no selection beside it, found {found}")
     plan = Plan.read(path)
@@ -208,7 +210,7 @@ def read_plan_settings(plan_flag: str, args: Namespace, path: Path) -> tuple[Pla
     asked = given_names(config.parameters) - {"parentIdentifier", "parentId", "httpAccept"}
     idle = [
         *(f"parameters.{name}" for name in sorted(asked)),
-        *(f"selection.{name}" for name in config.selection.to_dict()),
+        *(key for name in config.selection.to_dict() if (key := f"selection.{name}") not in shard),
     ]
     if idle:
         typed = name_origins(os.environ, args.flags)

@@ -13,6 +13,8 @@ from collgs_async.models.wish import EXPECTED, RESOLUTIONS, read_bands, read_mem
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from collgs_async.models.shard import Shard
+
 __all__ = [
     "AREA",
     "BANDS",
@@ -22,6 +24,7 @@ __all__ = [
     "MEMBERS",
     "RESOLUTION",
     "SEARCH_VALUE",
+    "SHARD",
     "criterion",
 ]
 
@@ -116,6 +119,16 @@ def _identifiers(value: object) -> str | Path | tuple[str, ...]:
     return existing_file(value, expected=_IDENTIFIERS)
 
 
+def _shard(value: object) -> Shard:
+    from collgs_async.models.shard import Shard
+
+    if isinstance(value, Shard):
+        value = str(value)
+    if not isinstance(value, str):
+        raise ValueError
+    return Shard.parse(value)
+
+
 def _interval(words: str) -> object:
     """Parse MAX or MIN,MAX to a closed interval; without brackets the catalogue would read "exactly" or "either"."""
     bare = words.replace("%", "").strip()
@@ -131,6 +144,7 @@ INTERVAL = Kind("", as_it_is, _interval)
 BEST_PER = Kind("tile, day, month or several of these", _best_per)
 AREA = Kind(_AREA, _area)
 IDENTIFIERS = Kind(_IDENTIFIERS, _identifiers)
+SHARD = Kind("a part such as 2/8", _shard)
 
 _ALL_BANDS = tuple(dict.fromkeys(word for table in BAND_WORDS.values() for word in table.words))
 BANDS = Kind(EXPECTED["bands"], read_bands, items=_ALL_BANDS)

@@ -20,7 +20,7 @@ from collgs_async.config.keep_options import KeepOptions
 from collgs_async.config.options import GROUPS, Option, Section, part, setting
 from collgs_async.config.parts_options import PartsOptions
 from collgs_async.config.paths import read_path
-from collgs_async.config.selection_kinds import AREA, BEST_PER, IDENTIFIERS, INTERVAL, SEARCH_VALUE, criterion
+from collgs_async.config.selection_kinds import AREA, BEST_PER, IDENTIFIERS, INTERVAL, SEARCH_VALUE, SHARD, criterion
 from collgs_async.errors import ConfigError
 from collgs_async.models.band_words import wish_problems
 from collgs_async.models.parameter_values import quote_value
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterator
 
     from collgs_async.models.criteria import BestOf, Criteria
+    from collgs_async.models.shard import Shard
 
 __all__ = [
     "BY_KEY",
@@ -105,6 +106,8 @@ class Selection(Section):
         help="what makes it the best: cloud (the least, the default) or coverage (the most of the area)")
     ids: str | Path | tuple[str, ...] | None = setting("--ids", "FILE|-", IDENTIFIERS, default=None,
         help="exactly the products that this file, or standard input, names, one a line")
+    shard: Shard | None = setting("--shard", "I/N", SHARD, default=None,
+        help="of all that is selected, only the I-th of N parts, such as 2/8, for as many machines")
     strict: bool = setting("--strict", "", kinds.SWITCH, default=False,
         help="refuse search parameters that the collection does not have, rather than warn")
     # fmt: on
@@ -156,9 +159,11 @@ class Selection(Section):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the values that differ from their defaults, as in a configuration file."""
+        from collgs_async.models.shard import Shard
+
         written = {one.name: value for one, value in self._changed()}
         return {
-            name: list(value) if isinstance(value, tuple) else str(value) if isinstance(value, Path) else value
+            name: list(value) if isinstance(value, tuple) else str(value) if isinstance(value, Path | Shard) else value
             for name, value in written.items()
         }
 

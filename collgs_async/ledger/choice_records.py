@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from collgs_async.ledger.records import REMOVED, State
 from collgs_async.ledger.stored_products import unpack
+from collgs_async.models.shard import OTHER_SHARD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -113,14 +114,15 @@ def restore_choice(connection: Connection, watch: int) -> None:
 def editions(connection: Connection, watch: int, acquisition: int) -> list[Edition]:
     """Return the listed editions of an acquisition that are wanted, or would be without a newer one, or until removed.
 
-    What the user has removed is still the newest edition, so that an older one does not come in its place.
+    What the user has removed, or another shard has, is still the newest edition, so that an older one does not come in
+    its place.
     """
     rows = connection.execute(
         "SELECT product.id, identifier, product.wanted, json FROM product"
         " JOIN listed ON listed.product = product.id AND listed.watch = ? JOIN entry ON entry.product = product.id"
         " WHERE acquisition = ? AND absent = 0 AND gone IS NULL"
-        " AND (product.wanted IS NULL OR product.wanted IN (?, ?, ?))",
-        (watch, acquisition, *OLDER, REMOVED),
+        " AND (product.wanted IS NULL OR product.wanted IN (?, ?, ?, ?))",
+        (watch, acquisition, *OLDER, REMOVED, OTHER_SHARD),
     )
     return [Edition(number, unpack(name, packed), unwanted) for number, name, unwanted, packed in rows]
 

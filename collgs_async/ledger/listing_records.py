@@ -15,6 +15,7 @@ from collgs_async.ledger.records import REMOVED, AttemptRecord, Event, State
 from collgs_async.ledger.stored_products import pack
 from collgs_async.ledger.times import to_ms
 from collgs_async.ledger.values import as_text
+from collgs_async.models.shard import OTHER_SHARD
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -57,8 +58,8 @@ class Recorded:
         The numbers of all of them.
     new, returned
         The names of those that were not known, and of those that had gone.
-    unwanted
-        The number of new ones that are not wanted.
+    unwanted, others
+        The number of new ones that are not wanted, and of those among them that are of other shards.
     missing
         The numbers of those that are wanted and not here.
     changed
@@ -68,6 +69,7 @@ class Recorded:
     ids: array[int] = field(default_factory=lambda: array("q"))
     new: list[str] = field(default_factory=list)
     unwanted: int = 0
+    others: int = 0
     returned: list[str] = field(default_factory=list)
     missing: array[int] = field(default_factory=lambda: array("q"))
     changed: set[int] = field(default_factory=set)
@@ -95,6 +97,7 @@ def record_listed(
             is_changed = True
             found.new.append(name)
             found.unwanted += unwanted is not None
+            found.others += unwanted == OTHER_SHARD
         else:
             why = REMOVED if row["wanted"] == REMOVED and row["path"] is None else unwanted
             number, state = row["id"], state_of(row, why, is_changed=not _is_same(row, collection, product))
@@ -106,7 +109,7 @@ def record_listed(
         found.ids.append(number)
         if state is State.WANTED:
             found.missing.append(number)
-        if is_changed and unwanted is None and (key := name_facts(name).acquisition) is not None:
+        if is_changed and unwanted in {None, OTHER_SHARD} and (key := name_facts(name).acquisition) is not None:
             found.changed.add(key)
     return found
 
@@ -168,8 +171,8 @@ def _update(
 
 
 def _is_kept(unwanted: str | None) -> bool:
-    """Whether the entry of a product is kept: it is wanted, or will be when its newer edition goes."""
-    return unwanted is None or unwanted in OLDER
+    """Whether the entry of a product is kept: it is wanted, or bears on which edition is."""
+    return unwanted is None or unwanted in OLDER or unwanted == OTHER_SHARD
 
 
 def _set_entry(connection: Connection, number: int, product: Product) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from collgs_async.ledger.choice_records import OLDER, editions, set_unwanted
 from collgs_async.ledger.records import REMOVED
+from collgs_async.models.shard import OTHER_SHARD
 from collgs_async.selection.baselines import newest_editions
 
 if TYPE_CHECKING:
@@ -20,9 +21,9 @@ def exclude_older(connection: Connection, watch: int, acquisitions: Iterable[int
     for acquisition in acquisitions:
         wanted = [edition for edition in editions(connection, watch, acquisition) if edition.unwanted not in OLDER]
         if len(wanted) > 1:
-            numbers = {edition.product.identifier: edition.id for edition in wanted}
+            numbers = {one.product.identifier: one.id for one in wanted if one.unwanted != OTHER_SHARD}
             for product, excluded in newest_editions(edition.product for edition in wanted):
-                if excluded is not None:
+                if excluded is not None and product.identifier in numbers:
                     set_unwanted(connection, watch, numbers[product.identifier], excluded.kind)
 
 
@@ -40,7 +41,7 @@ def choose_newest(connection: Connection, watch: int, acquisitions: Iterable[int
         for product, excluded in newest_editions(edition.product for edition in known.values()):
             edition = known[product.identifier]
             unwanted = None if excluded is None else excluded.kind
-            if edition.unwanted not in (unwanted, REMOVED):
+            if edition.unwanted not in (unwanted, REMOVED, OTHER_SHARD):
                 set_unwanted(connection, watch, edition.id, unwanted)
                 again += [edition.id] if unwanted is None else []
     return again

@@ -9,7 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from collgs_async.ledger.choice_records import restore_choice
+from collgs_async.ledger.choice_records import OLDER, restore_choice
 from collgs_async.ledger.listing_records import Listed, Recorded, record_listed
 from collgs_async.ledger.span_records import open_watch
 from collgs_async.ledger.times import from_ms, to_ms
@@ -18,6 +18,7 @@ from collgs_async.mirror.spans import OPEN, WHOLE, Span, pages_of
 from collgs_async.models.parameter_values import is_relative_day
 from collgs_async.models.product import read_time
 from collgs_async.models.query import canonical_parameter
+from collgs_async.selection.filters import shard_rejection
 from collgs_async.selection.search import SelectedProducts
 
 if TYPE_CHECKING:
@@ -109,8 +110,9 @@ class Lister:
         Pages of results requested so far.
     page
         Products of a page, as the catalogue gives them.
-    new, unwanted
-        The number of products that were not known, and of those among them that are not wanted.
+    new, unwanted, others
+        The number of products that were not known, of those among them that are not wanted, and of those among these
+        that are of other shards.
     returned
         Names of those that had gone.
     twins
@@ -134,7 +136,7 @@ class Lister:
         self._search = search
         self._selected = SelectedProducts(self._watched, replace(query, count=None), selection, base_url)
         self._collection, self._parameters = query.collection, query.parameters
-        self._latest = selection.latest_baseline
+        self._latest, self._shard = selection.latest_baseline, selection.shard
         self._watch = 0
         self._now, self._run = now, run
         self._offer = offer
@@ -146,7 +148,7 @@ class Lister:
         self.is_divisible = query.parameters.get("timeRelation", "intersects") == "intersects"
         self.is_rolling = False
         self.page = page
-        self.requests = self.new = self.unwanted = 0
+        self.requests = self.new = self.unwanted = self.others = 0
         self.returned: list[str] = []
         self.twins: list[str] = []
 
@@ -248,7 +250,9 @@ class Lister:
             await self._write()
 
     def _exclude(self, excluded: Excluded) -> None:
-        self._batch.append(Listed(excluded.product, excluded.kind))
+        # An older edition of another shard is never this one's, also when the newer one has gone.
+        other = shard_rejection(excluded.product, self._shard) if excluded.kind in OLDER else None
+        self._batch.append(Listed(excluded.product, (other or excluded).kind))
 
     async def _write(self) -> None:
         batch, self._batch = self._batch, []
@@ -261,6 +265,7 @@ class Lister:
         self._listing.ids.extend(found.ids)
         self.new += len(found.new)
         self.unwanted += found.unwanted
+        self.others += found.others
         self.returned += found.returned
         self._offer(found.missing)
 

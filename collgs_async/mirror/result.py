@@ -54,8 +54,9 @@ class SyncResult:
         The name of what was asked.
     requests
         Pages of results that the census took.
-    new, unwanted
-        The number of products that were not known, and of those among them that are not wanted.
+    new, unwanted, others
+        The number of products that were not known, of those among them that are not wanted, and of those among these
+        that are of other shards.
     returned
         Names of those that had gone and are listed again.
     twins
@@ -78,6 +79,7 @@ class SyncResult:
     requests: int = 0
     new: int = 0
     unwanted: int = 0
+    others: int = 0
     returned: list[str] = field(default_factory=list)
     twins: list[str] = field(default_factory=list)
     census: CensusReport = field(default_factory=CensusReport)
@@ -103,6 +105,7 @@ class SyncResult:
         return SyncFacts(
             new=self.new,
             unwanted=self.unwanted,
+            others=self.others,
             aged=census.aged,
             absent=0 if census.refused else census.loss.absent - len(census.gone),
             returned=self.returned,
@@ -168,6 +171,7 @@ class SyncResult:
             "seconds": round(report.seconds, 3),
             "new": self.new,
             "new_unwanted": self.unwanted,
+            "new_of_other_shards": self.others,
             "returned": len(self.returned),
             "absent": census.loss.absent,
             "gone": len(census.gone),

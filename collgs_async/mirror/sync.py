@@ -156,7 +156,7 @@ class Sync(MirrorRun):
         """Note what was found, and what is left to do."""
         lister = census.lister
         self.result.requests = lister.requests
-        self.result.new, self.result.unwanted = lister.new, lister.unwanted
+        self.result.new, self.result.unwanted, self.result.others = lister.new, lister.unwanted, lister.others
         self.result.returned, self.result.twins = lister.returned, lister.twins
         self.result.left = Left(*await ledger.run(left_over, census.watch.id))
         if self.result.report is not None and self.result.report.limit is not None:

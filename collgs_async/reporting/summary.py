@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from collgs_async.errors import AuthenticationError, NotAvailableError, ProductError, StorageError
 from collgs_async.http.messages import printable
+from collgs_async.models.shard import OTHER_SHARD
 from collgs_async.models.text import format_bytes, format_duration, format_rate, plural
 from collgs_async.reporting.run_report import bare_message
 
@@ -93,6 +94,8 @@ def _headline(report: Report, *, interrupted: bool) -> str:
         return f"Interrupted before any product was done{moved}."
     if report.search_error or report.stopped_by:
         return f"Nothing was downloaded to its end{moved}." if moved else "Nothing was downloaded."
+    if {*report.left_out} == {OTHER_SHARD}:
+        return "All that was found is of other shards."
     if report.left_out:
         return "Nothing of what was found is wanted."
     if report.missing:

@@ -27,8 +27,9 @@ class SyncFacts:
 
     Attributes
     ----------
-    new, unwanted
-        The number of products that were listed first, and of those among them that are not wanted.
+    new, unwanted, others
+        The number of products that were listed first, of those among them that are not wanted, and of those among these
+        that are of other shards.
     aged, absent
         The number of products that a rolling mirror has left behind, and that are absent for
         the first time.
@@ -65,6 +66,7 @@ class SyncFacts:
 
     new: int = 0
     unwanted: int = 0
+    others: int = 0
     aged: int = 0
     absent: int = 0
     returned: Sequence[str] = ()
@@ -100,7 +102,7 @@ def found_lines(facts: SyncFacts) -> list[str]:
     tallies = ", ".join(
         f"{count} {words}"
         for count, words in (
-            (facts.new, f"new, {facts.unwanted} of them not wanted" if facts.unwanted else "new"),
+            (facts.new, f"new{_unwanted(facts)}"),
             (len(facts.returned), "listed again"),
             (facts.absent, "absent"),
             (len(facts.gone), "gone"),
@@ -131,6 +133,11 @@ def revalidated_lines(facts: SyncFacts) -> list[str]:
     same = f", {facts.same} of the same bytes" if facts.same else ""
     there = f"{plural(facts.asked, 'archive')} asked about, {facts.changed} replaced there{same}"
     return [f"The store: {there}; {facts.replaced} fetched and replaced here."]
+
+
+def _unwanted(facts: SyncFacts) -> str:
+    others = f" ({facts.others} of other shards)" if facts.others else ""
+    return f", {facts.unwanted} of them not wanted{others}" if facts.unwanted else ""
 
 
 def done_lines(report: Report | None, folder: Path, *, interrupted: bool = False) -> list[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from collgs_async.models.facts import facts_of, sensing_time
 from collgs_async.models.product_types import kind
+from collgs_async.models.shard import OTHER_SHARD
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
@@ -17,11 +18,12 @@ if TYPE_CHECKING:
     from collgs_async.models.facts import Facts
     from collgs_async.models.product import Product
     from collgs_async.models.sentinel import Name
+    from collgs_async.models.shard import Shard
 
     Products: TypeAlias = AsyncIterable[Product]
     OnExcluded: TypeAlias = Callable[["Excluded"], None]
 
-__all__ = ["Excluded", "OnExcluded", "Products", "closing_iter", "filter_products", "rejection"]
+__all__ = ["Excluded", "OnExcluded", "Products", "closing_iter", "filter_products", "rejection", "shard_rejection"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,13 @@ def rejection(product: Product, criteria: Criteria) -> Excluded | None:
         "month": _is_out_of_season(product, known.name, criteria),
     }
     return next((Excluded(product, why, _kind(what, why)) for what, why in reasons.items() if why), None)
+
+
+def shard_rejection(product: Product, shard: Shard | None) -> Excluded | None:
+    """Return why a product is left to another shard; None when it is not, or there are no shards."""
+    if shard is None or product.identifier in shard:
+        return None
+    return Excluded(product, f"it is of shard {shard.of(product.identifier)}, not {shard}", OTHER_SHARD)
 
 
 def _lacks_channels(known: Facts, criteria: Criteria) -> str | None:

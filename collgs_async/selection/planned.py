@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from collgs_async.models.product import Product
 from collgs_async.models.query import Query
-from collgs_async.selection.filters import closing_iter
+from collgs_async.selection.filters import closing_iter, shard_rejection
 from collgs_async.selection.packed import Packed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
 
+    from collgs_async.models.shard import Shard
     from collgs_async.selection.aoi.area import Area
     from collgs_async.selection.plan import Plan
 
@@ -82,11 +83,29 @@ class GivenProducts:
 
 
 class PlannedProducts(GivenProducts):
-    """The products of a plan, in its order."""
+    """The products of a plan, or one shard of them, in its order.
 
-    def __init__(self, plan: Plan) -> None:
+    Parameters
+    ----------
+    shard
+        The part of them that is yielded; None: all.
+    """
+
+    def __init__(self, plan: Plan, shard: Shard | None = None) -> None:
         super().__init__(plan.products)
         self._plan = plan
+        self._shard = shard
+
+    async def __aiter__(self) -> AsyncGenerator[Product, None]:
+        """Yield each product of the shard, and count the others."""
+        async with aclosing(super().__aiter__()) as products:
+            async for product in products:
+                if dropped := shard_rejection(product, self._shard):
+                    self.excluded[dropped.kind] += 1
+                    self.yielded -= 1
+                    self.expected = None if self.expected is None else self.expected - 1
+                else:
+                    yield product
 
     @property
     def queries(self) -> tuple[Query, ...]:

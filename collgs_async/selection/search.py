@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from collgs_async.errors import ConciseErrors
 from collgs_async.models.criteria import Criteria
+from collgs_async.models.shard import OTHER_SHARD
 from collgs_async.selection.aoi import read_area
 from collgs_async.selection.background import in_background
 from collgs_async.selection.baselines import latest_baseline
 from collgs_async.selection.best import best
-from collgs_async.selection.filters import Excluded, filter_products
+from collgs_async.selection.filters import Excluded, filter_products, shard_rejection
 from collgs_async.selection.identifiers import bare, read_identifiers
 from collgs_async.selection.queries import build_queries
 
@@ -62,7 +63,8 @@ class SelectedProducts:
     """The selected products of a search, as an asynchronous iterator.
 
     No request is made before the first product is needed. It can be iterated once. The query's ``count`` limits the
-    products yielded, so excluded ones do not count.
+    products selected, so excluded ones do not count. A shard is a part of what is then selected, so that all shards
+    together have what there is without them.
 
     Parameters
     ----------
@@ -88,7 +90,7 @@ class SelectedProducts:
     excluded
         The number of excluded products by reason.
     missing
-        Requested identifiers that no search has found.
+        Requested identifiers that no search has found; those of other shards are left to these.
     yielded
         The number of products yielded.
     """
@@ -198,8 +200,9 @@ class SelectedProducts:
         found = sum(number for number in known if number is not None)
         if None in known:
             return None
-        left = max(0, found - self.excluded.total())
-        return left if self._count is None else min(left, self._count)
+        others = self.excluded[OTHER_SHARD]
+        left = max(0, found - self.excluded.total() + others)
+        return max(0, (left if self._count is None else min(left, self._count)) - others)
 
     async def __aiter__(self) -> AsyncGenerator[Product, None]:
         """Yield each selected product.
@@ -213,12 +216,17 @@ class SelectedProducts:
             await self.prepare()
             if not self._is_part:
                 self._log_query()
+            selected = 0
             async with aclosing(self._stages()) as products:
-                while self._count is None or self.yielded < self._count:
+                while self._count is None or selected < self._count:
                     try:
                         product = await anext(products)
                     except StopAsyncIteration:
                         return
+                    selected += 1
+                    if dropped := shard_rejection(product, self._selection.shard):
+                        self._drop(dropped)
+                        continue
                     self.yielded += 1
                     yield product
 
@@ -254,7 +262,8 @@ class SelectedProducts:
                         continue  # a catalogue that matches loosely may list others
                     wanted.discard(name)
                     yield _with_queried_direction(product, query, search)
-            self.missing += [name for name in batch if name in wanted]
+            shard = self._selection.shard
+            self.missing += [name for name in batch if name in wanted and (shard is None or name in shard)]
 
     async def _intersecting(self, products: AsyncGenerator[Product, None], area: Area) -> AsyncGenerator[Product, None]:
         """Compare exact footprints with the area, since a catalogue that compares boxes returns too many."""

@@ -23,6 +23,7 @@ from collgs_async.config.options import env_name
 from collgs_async.config.settings import OPTIONS
 from collgs_async.demo.constellation import make_constellation
 from collgs_async.models.sentinel import parse
+from collgs_async.models.shard import Shard
 from tests.conftest import HANGS, level2_scenes
 from tests.support.commands import assert_clean_exit
 
@@ -91,6 +92,7 @@ CRITERIA: dict[str, tuple[str, dict[str, Any], Callable[[Any], bool]]] = {
     "best_per": ("S2_MSIL2A", {"best_per": "tile"}, is_clearest_of_its_tile),
     "by": ("S2_MSIL2A", {"aoi": TRIANGLE, "best_per": "month", "by": "coverage"}, lambda scene: share(scene) > 60),
     "ids": ("S2_MSIL2A", {"ids": "ids.txt"}, lambda scene: scene in of("S2_MSIL2A")[5:50]),
+    "shard": ("S2_MSIL2A", {"shard": "2/3"}, lambda scene: scene.identifier in Shard(2, 3)),
 }
 """For each criterion: the collection, what is said, and which scenes are right."""
 
@@ -340,6 +342,7 @@ async def test_what_is_missing_is_named_and_the_exit_code_tells(
         (["--tile", "99ABC"], '--tile: expected tiles such as 31UGR,32ULV, found "99ABC"'),
         (["--best-per", "year"], '--best-per: expected tile, day, month or several of these, found "year"'),
         (["--best-per", "day", "--by", "beauty"], '--by: expected cloud or coverage, found "beauty"'),
+        (["--shard", "0/8"], '--shard: expected a part such as 2/8, found "0/8"'),
         (["--ids", "nowhere.txt"], '--ids: expected a file with identifiers, .*, found "nowhere.txt": it is missing'),
         (["--ids", "empty.txt"], "empty.txt: expected identifiers, one a line, found none"),
         (["--ids", "odd.txt"], 'odd.txt, line 2: expected the identifier of a product, found "<html>"'),

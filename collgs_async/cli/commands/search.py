@@ -72,7 +72,7 @@ async def _list(config: Config, args: Namespace, plan: Plan | None, report: DryR
     kept: list[Product] = []
     error: CatalogueError | None = None
     async with Client(config) as client:
-        selected = client.search() if plan is None else PlannedProducts(plan)
+        selected = client.search() if plan is None else PlannedProducts(plan, config.selection.shard)
         if isinstance(selected, SelectedProducts):
             await selected.prepare()
         products = incomplete(client, selected, totals, report) if dry_run else aiter(selected)

@@ -51,6 +51,7 @@ OTHER_VALUES = {
     "selection.best_per": "tile,month",
     "selection.by": "cloud",
     "selection.ids": "ids.txt",
+    "selection.shard": "2/8",
     "parts.bands": "b2,TCI",
     "parts.resolution": "20,10",
     "parts.metadata_only": "yes",
