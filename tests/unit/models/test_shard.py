@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -10,6 +12,22 @@ from hypothesis import strategies as st
 
 from collgs_async import Config, ConfigError
 from collgs_async.models.shard import Shard
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+GUIDE = Path(__file__).parents[3] / "docs" / "how-to" / "several-machines.md"
+
+
+def read_part_of() -> Callable[[str, int], int]:
+    names: dict[str, Any] = {}
+    for code in re.findall(r"```python\n(.*?)```", GUIDE.read_text("utf-8"), re.S):
+        exec(compile(code, GUIDE.name, "exec"), names)
+    function: Callable[[str, int], int] = names["part_of"]
+    return function
+
+
+PART_OF = read_part_of()
 
 
 @given(st.text(), st.integers(1, 20))
@@ -43,6 +61,11 @@ def test_shards_are_disjoint_complete_and_of_much_the_same_size(count: int) -> N
 )
 def test_the_shard_of_a_product_is_the_same_in_every_release(identifier: str, of_8: int, of_1000: int) -> None:
     assert (of_8, of_1000) == (Shard(1, 8).of(identifier).number, Shard(1, 1000).of(identifier).number)
+
+
+@given(st.text(st.characters(codec="utf-8")), st.integers(1, 10_000))
+def test_the_guide_says_how_others_divide_their_lists_likewise(identifier: str, count: int) -> None:
+    assert PART_OF(identifier, count) == Shard(1, count).of(identifier).number
 
 
 @pytest.mark.parametrize("given_as", ["2/8", " 2 / 8 ", "02/08", Shard(2, 8)])

@@ -40,6 +40,7 @@ def test_search_parameters(asked: dict[str, Any], words: list[str]) -> None:
         ({"tile": "31UGR,32ULV"}, ["tile 31UGR,32ULV"]),
         ({"orbit_direction": ("ASCENDING",)}, ["orbit direction ASCENDING"]),
         ({"latest_baseline": True}, ["latest baseline"]),
+        ({"shard": "2/8"}, ["shard 2/8"]),
         ({"ids": tuple(f"S2A_{number}" for number in range(3000))}, ["ids 3,000 values"]),
         ({"strict": True}, []),
         ({"ids": "chosen.txt"}, ["ids chosen.txt"]),
