@@ -324,7 +324,9 @@ class Census:
             return []
         again: list[int] = []
         for doubt in self._doubts:
-            gone, wanted = await self._ledger.run(_mark, self._watch, doubt.absent, now=self._now, run=self._run)
+            gone, wanted = await self._ledger.run(
+                _mark, self._watch, doubt.absent, now=self._now, run=self._run, latest=self._lister.is_latest
+            )
             self.report.gone += gone
             again += wanted
             await self._store(doubt.span)
@@ -371,8 +373,10 @@ def _compare(
 
 
 def _mark(
-    connection: Connection, watch: int, absent: Sequence[int], *, now: int, run: int | None
+    connection: Connection, watch: int, absent: Sequence[int], *, now: int, run: int | None, latest: bool
 ) -> tuple[list[str], list[int]]:
     """Mark products as absent; return the names of those that are gone, and the numbers of those wanted again."""
     gone = records.mark_absent(connection, absent, now=now, run=run, patience=PATIENCE)
+    if not latest:
+        return gone, []
     return gone, choose_newest(connection, watch, records.acquisitions(connection, absent))

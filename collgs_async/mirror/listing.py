@@ -108,6 +108,8 @@ class Lister:
         Whether the begin of these times is counted from today, so that products leave by age.
     requests
         Pages of results requested so far.
+    is_latest
+        Whether only the newest edition of each acquisition is wanted.
     page
         Products of a page, as the catalogue gives them.
     new, unwanted, others
@@ -136,7 +138,7 @@ class Lister:
         self._search = search
         self._selected = SelectedProducts(self._watched, replace(query, count=None), selection, base_url)
         self._collection, self._parameters = query.collection, query.parameters
-        self._latest, self._shard = selection.latest_baseline, selection.shard
+        self.is_latest, self._shard = selection.latest_baseline, selection.shard
         self._watch = 0
         self._now, self._run = now, run
         self._offer = offer
@@ -260,7 +262,7 @@ class Lister:
             return
         self.twins += [one.product.identifier for one in batch if one.product.is_twin]
         found = await self._ledger.run(
-            _record, self._watch, self._collection, batch, now=self._now, run=self._run, latest=self._latest
+            _record, self._watch, self._collection, batch, now=self._now, run=self._run, latest=self.is_latest
         )
         self._listing.ids.extend(found.ids)
         self.new += len(found.new)

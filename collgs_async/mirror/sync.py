@@ -7,6 +7,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from collgs_async.ledger.change_records import count_changes
 from collgs_async.ledger.due_records import changes_at, left_over
 from collgs_async.ledger.runs import begin_run
 from collgs_async.mirror.census import Census
@@ -121,7 +122,10 @@ class Sync(MirrorRun):
         """Ask the store about as many archives as the settings say, within what is left of the limits."""
         options, most = self._config.download_options, self._config.keep.revalidate
         moved = self.result.report.bytes if self.result.report else 0
-        if not most or is_over():
+        if not most:
+            return
+        if is_over():  # what is known to have changed is left to the next run
+            self.result.revalidation.changed = await mirror.ledger.run(count_changes)
             return
         if options.max_bytes is not None:
             options = replace(options, max_bytes=max(1.0, options.max_bytes - moved))

@@ -301,6 +301,20 @@ async def test_only_the_newest_baseline_is_fetched_and_an_older_one_when_that_go
         assert old.identifier in archives(folder)
 
 
+async def test_without_latest_baseline_all_editions_stay_wanted_when_one_goes(tmp_path: Path) -> None:
+    first = scenes()[0]
+    newer = [replace(first, identifier=first.identifier.replace("_N0400_", f"_N{one}_")) for one in ("0510", "0511")]
+    folder = tmp_path / "out"
+    async with DemoServer([*scenes(), *newer], tmp_path / "store", page_maximum=20) as server:
+        await sync(server, folder)
+        server.scenes.pop()
+        for day in (1, 2):
+            assert (await sync(server, folder, NOW + timedelta(days=day))).code == 0
+            found = await states(server, folder)
+            assert [found[one.identifier] for one in (first, newer[0])] == [State.HELD, State.HELD]
+        assert found[newer[1].identifier] is State.WITHDRAWN
+
+
 async def test_a_rolling_mirror_tells_age_from_going(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, today = tmp_path / "out", datetime.now(UTC)
     whole = sorted(scenes(), key=lambda scene: scene.start)

@@ -20,6 +20,7 @@ from collgs_async.demo.login import SignIn
 from collgs_async.demo.server import DemoServer
 from collgs_async.http.credentials import Credentials
 from collgs_async.ledger.paths import LedgerPaths
+from collgs_async.mirror import sync as sync_module
 from collgs_async.mirror.exclusive import ExclusiveRun
 from collgs_async.mirror.revalidate import Revalidator
 from collgs_async.mirror.sync import Sync
@@ -217,7 +218,7 @@ async def test_a_hook_is_due_for_the_new_archive(mirrored: Mirrored) -> None:
 
 @pytest.mark.parametrize("fault", ["rotten", "forbidden"])
 async def test_what_cannot_be_fetched_leaves_the_old_one_and_is_tried_again(
-    mirrored: Mirrored, fault: str, caplog: pytest.LogCaptureFixture
+    mirrored: Mirrored, fault: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await mirrored.sync()
     changed = mirrored.replace(1)
@@ -233,6 +234,10 @@ async def test_what_cannot_be_fetched_leaves_the_old_one_and_is_tried_again(
         for line in caplog.messages
     )
     mirrored.server.apply_fault(changed.identifier, replace(FAULTS[fault], times=0))
+    with monkeypatch.context() as late:
+        late.setattr(sync_module, "time_limit", lambda _: lambda: True)
+        result = await mirrored.sync()
+    assert (3, (0, 1, 0, 0, 0)) == (result.code, counts(result))
     result = await mirrored.sync(revalidate=1)
     assert (0, (1, 1, 1, 0, 0)) == (result.code, counts(result))
     assert mirrored.here(changed).read_bytes() != old
