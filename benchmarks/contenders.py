@@ -8,7 +8,7 @@ import shlex
 import shutil
 import sys
 import sysconfig
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from processes import BenchError, Command, output_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["OURS", "PEERS", "Contender", "Order", "ours"]
+__all__ = ["OURS", "PEERS", "Contender", "Order", "before", "ours"]
 
 _SCRIPT = Path(sysconfig.get_path("scripts"), "collgs-async")
 OURS = shlex.quote(str(_SCRIPT)) if _SCRIPT.exists() else f"{shlex.quote(sys.executable)} -P -m collgs_async"
@@ -117,6 +117,14 @@ def ours(words: str) -> dict[str, Contender]:
         "ours": Contender("ours", f"`{shown}`, `verify` `size`", verifying("size"), version_words),
         "ours-crc": Contender("ours-crc", f"`{shown}`, `verify` `crc`", verifying("crc"), version_words),
         "ours-help": Contender("ours-help", "`--help`", lambda _: Command((*program, "--help")), version_words),
+    }
+
+
+def before(words: str) -> dict[str, Contender]:
+    """Give an earlier build of ours, by name; `words` call the program."""
+    return {
+        f"before{name.removeprefix('ours')}": replace(one, name=f"before{name.removeprefix('ours')}")
+        for name, one in ours(words).items()
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from goods import SETS
@@ -12,7 +12,7 @@ from stores import CAPPED_RATE
 if TYPE_CHECKING:
     from stores import Entrance
 
-__all__ = ["SCENARIOS", "WARM_UP", "Measure", "Scenario", "Target"]
+__all__ = ["SCENARIOS", "WARM_UP", "Measure", "Scenario", "Target", "with_before"]
 
 Measure = Literal["wall", "cpu", "memory", "bound", "delay"]
 """Wall or CPU as a ratio, memory in MiB, wall over the least that is possible, or a difference in milliseconds."""
@@ -94,6 +94,13 @@ class Scenario:
 _SLOW = Line(round_trip=40, rate=400)
 _LOSSY = Line(round_trip=80, rate=400, loss=0.02)
 _LITTLE_MEMORY = Target("memory", 64)
+
+
+def with_before(scenario: Scenario) -> Scenario:
+    """Return a scenario in which an earlier build takes part as well, to which ratios are relative."""
+    builds = tuple(f"before{tool.removeprefix('ours')}" for tool in scenario.tools if tool.startswith("ours"))
+    return replace(scenario, tools=(*builds, *scenario.tools), reference="before") if "before" in builds else scenario
+
 
 WARM_UP = Scenario("warm-up", "to have all that is imported compiled", ("ours-crc",), "few", reference="")
 """A run that counts for nothing."""

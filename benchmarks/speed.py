@@ -22,12 +22,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from contenders import OURS, PEERS, Contender, ours
+from contenders import OURS, PEERS, Contender, before, ours
 from figures import Verdict, judged, measured_table, target_table
 from goods import SETS
 from processes import BenchError, output_of
 from rounds import Bench, Run, reason_to_skip
-from scenarios import SCENARIOS, WARM_UP, Scenario
+from scenarios import SCENARIOS, WARM_UP, Scenario, with_before
 from stores import make_certificate
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from types import FrameType
 
 _NEEDED = ("nginx", "openssl")
+_TOOLS = (*PEERS, *ours(OURS))
+"""Those that may be named, by ``--tools``."""
 _ROOM = 6 * 10**9
 _STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -72,7 +74,7 @@ def main() -> int:
     for number in _STOPS:
         signal.signal(number, _leave)
     asked = _read_words()
-    contenders = {**PEERS, **ours(asked.ours)}
+    contenders = {**PEERS, **ours(asked.ours), **(before(asked.before) if asked.before else {})}
     try:
         _check_machine(asked.folder)
         with tempfile.TemporaryDirectory(prefix="speed-", dir=asked.folder) as folder:
@@ -104,7 +106,7 @@ def _read_words() -> argparse.Namespace:
         default=list(SCENARIOS),
         help=f"only these, with commas: {', '.join(SCENARIOS)}",
     )
-    tools = [*PEERS, *ours(OURS)]
+    tools = list(_TOOLS)
     parser.add_argument(
         "--tools",
         type=lambda names: _pick(names, tools),
@@ -114,6 +116,9 @@ def _read_words() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every run with all that was measured")
     parser.add_argument("--markdown", action="store_true", help="the tables alone, without each run as it comes")
     parser.add_argument("--ours", default=OURS, metavar="COMMAND", help=f"how ours is called (default: {OURS})")
+    parser.add_argument(
+        "--before", metavar="COMMAND", help="how an earlier build is called, which takes part wherever ours does"
+    )
     parser.add_argument(
         "--folder", type=Path, default=Path(tempfile.gettempdir()), help="a folder on a disk (default: %(default)s)"
     )
@@ -149,13 +154,14 @@ def _check_machine(folder: Path) -> None:
 
 
 def _play_all(asked: argparse.Namespace, contenders: dict[str, Contender], folder: Path) -> _Results:
-    versions = {name: contenders[name].version() for name in asked.tools}
-    here = {name: contenders[name] for name, version in versions.items() if version}
+    here = {name: one for name, one in contenders.items() if name in asked.tools or name not in _TOOLS}
+    versions = {name: one.version() for name, one in here.items()}
+    here = {name: one for name, one in here.items() if versions[name]}
     bench = Bench(folder, make_certificate(folder), asked.timeout)
     results = _Results(_header(asked, versions, contenders, folder))
     _warm_up(bench, contenders)
     for name in asked.scenarios:
-        scenario = SCENARIOS[name]
+        scenario = with_before(SCENARIOS[name]) if asked.before else SCENARIOS[name]
         taking_part = {tool: here[tool] for tool in scenario.tools if tool in here}
         reason = reason_to_skip(scenario) if taking_part else "none of its tools is asked for and here"
         results.tables += [f"**{name}**: {scenario.heading()}", ""]
