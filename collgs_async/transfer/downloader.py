@@ -139,7 +139,7 @@ class Downloader:
 
     def path_for(self, product: Product) -> Path:
         """Return the path of the product's archive, which need not exist."""
-        return self._holdings.final(product)
+        return self._holdings.path_for(product)
 
     async def action(self, product: Product) -> Action:
         """Inspect a product's files and return what to do with it; changes nothing."""
@@ -225,7 +225,7 @@ class Downloader:
         self._idle += 1
         try:
             while self._running:
-                if not await self._scheduler.help(self._idle):
+                if not await self._scheduler.assist(self._idle):
                     with suppress(TimeoutError):
                         async with asyncio.timeout(IDLE_POLL):
                             await self._none_running.wait()

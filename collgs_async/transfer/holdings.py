@@ -71,7 +71,7 @@ class Holdings:
         if self.has_folders:
             self._index = FolderIndex(self._folder)
 
-    def final(self, product: Product) -> Path:
+    def path_for(self, product: Product) -> Path:
         """Return the path of the product's archive, which need not exist."""
         name = file_name(product.identifier, folds_case=self._folds_case)
         return self._folder / self._relative(product, name) / name if self.has_folders else self._folder / name
@@ -95,7 +95,7 @@ class Holdings:
         wish
             Which of its members are wanted; an empty one means the whole archive.
         """
-        return Action.SKIP if self._former_archive(product) else self._inspect(product, self.final(product), wish)
+        return Action.SKIP if self._former_archive(product) else self._inspect(product, self.path_for(product), wish)
 
     def begin(self, job: DownloadJob, damaged: Iterable[tuple[int, int]] | None) -> str | None:
         """Inspect a product's files and acquire its lock, in one call.
@@ -176,7 +176,7 @@ class Holdings:
 
     def _former_archive(self, product: Product) -> Path | None:
         """Return the archive under the name that earlier releases used; None if it is not there, or not needed."""
-        final = self.final(product)
+        final = self.path_for(product)
         name = former_file_name(product.identifier, folds_case=self._folds_case)
         former = final.with_name(name) if name else None
         if former is None or final.exists() or not former.is_file():

@@ -64,9 +64,13 @@ class DownloadJob(ActiveSegments):
     ----------
     product
         The product; it has a URL.
+    part
+        Its part file.
+    retry
+        How many failures in a row end it, and the pause after each.
     segments
         Maximum number of connections at a time.
-    alone
+    standalone
         Whether the job is not part of a pipeline, so that it runs helpers of its own.
     progress
         Receives progress events; None disables them.
@@ -298,16 +302,16 @@ class DownloadJob(ActiveSegments):
         part = self.part
         return build_request(
             *(gap, part.held, part.remote, self.url),
-            ranges=self.accepts_ranges,
-            conditions=self.accepts_if_range,
+            accepts_ranges=self.accepts_ranges,
+            accepts_if_range=self.accepts_if_range,
             joins=self.joins,
             by_member=self.by_member,
         )
 
     def apply(self, answer: AskAgain) -> None:
         """Record what the server was found to mishandle."""
-        self.accepts_ranges &= answer.ranges
-        self.accepts_if_range &= answer.conditions
+        self.accepts_ranges &= answer.accepts_ranges
+        self.accepts_if_range &= answer.accepts_if_range
 
     async def start_over(self) -> None:
         """Discard all bytes, because they are of another version.

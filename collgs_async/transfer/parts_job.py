@@ -215,7 +215,7 @@ class PartsJob(DownloadJob):
         TransferError
             The response was no usable range; without ranges, a retry is all that can be done.
         """
-        if not answer.ranges:
+        if not answer.accepts_ranges:
             raise TransferError(answer.why)
         super().apply(answer)
         self.expect(answer.size)

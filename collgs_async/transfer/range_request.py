@@ -132,9 +132,9 @@ class AskAgain:
         What was wrong with the response, for the log.
     from_start
         Whether the part file is of another version, so that its bytes must be discarded.
-    ranges
+    accepts_ranges
         Whether the server may still be sent range requests.
-    conditions
+    accepts_if_range
         Whether the server may still be sent ``If-Range``.
     size
         Length of the archive in bytes, from a server that serves its last bytes only if told where they begin; None:
@@ -146,8 +146,8 @@ class AskAgain:
     why: str
     _: KW_ONLY
     from_start: bool = False
-    ranges: bool = True
-    conditions: bool = True
+    accepts_ranges: bool = True
+    accepts_if_range: bool = True
     size: int | None = None
     if_archive: bool = False
 
@@ -158,8 +158,8 @@ def build_request(
     remote: RemoteVersion | None,
     url: str,
     *,
-    ranges: bool = True,
-    conditions: bool = True,
+    accepts_ranges: bool = True,
+    accepts_if_range: bool = True,
     joins: bool = True,
     by_member: bool = False,
 ) -> RangeRequest:
@@ -175,7 +175,7 @@ def build_request(
         Recorded version of the part file; None if unknown.
     url
         The URL to be requested; validators of another URL prove nothing.
-    ranges, conditions
+    accepts_ranges, accepts_if_range
         False if this server was found to mishandle range requests, or ``If-Range``.
     joins
         Whether equal bytes are sufficient evidence for a join. If not, and without a validator, the whole archive is
@@ -184,9 +184,9 @@ def build_request(
         Whether members are proven one by one, so that a range may be requested while nothing of the archive is here.
     """
     first, end = gap
-    validator = strong_validator(remote) if conditions and remote and remote.url == url else None
+    validator = strong_validator(remote) if accepts_if_range and remote and remote.url == url else None
     # While the first block is being written, a helper already knows the version of which it wants a piece.
-    if not ranges or not (held.total or (first and (validator or by_member))):
+    if not accepts_ranges or not (held.total or (first and (validator or by_member))):
         return RangeRequest()
     if validator:
         return RangeRequest(first, end, validator)
@@ -268,7 +268,7 @@ def interpret_response(
             by_member=by_member,
         )
     if status == 206:
-        return AskAgain("HTTP 206 without a usable Content-Range", ranges=False)
+        return AskAgain("HTTP 206 without a usable Content-Range", accepts_ranges=False)
     return _interpret_whole(headers, request=request, known=known, url=url, by_member=by_member)
 
 
@@ -313,12 +313,14 @@ def _interpret_range(
 ) -> ResponseBody | AskAgain:
     first, last, total = int(span[1]), int(span[2]), remote.size
     if last < first or (total is not None and last >= total):
-        return AskAgain(f"a Content-Range that makes no sense: {span[0].strip()}", ranges=False)
+        return AskAgain(f"a Content-Range that makes no sense: {span[0].strip()}", accepts_ranges=False)
     if request.last:
         if total is None or last + 1 != total or first > max(0, total - request.last):
-            return AskAgain(f"not the last {plural(request.last, 'byte')}: {span[0].strip()}", ranges=False)
+            return AskAgain(f"not the last {plural(request.last, 'byte')}: {span[0].strip()}", accepts_ranges=False)
     elif first > wanted:
-        return AskAgain(f"a range that begins at byte {first}, although {request.first} was asked for", ranges=False)
+        return AskAgain(
+            f"a range that begins at byte {first}, although {request.first} was asked for", accepts_ranges=False
+        )
     if known and known.size is not None and total is not None and known.size != total:
         return AskAgain("the archive has another length now", from_start=True)
     proven = (not held and request.if_range is None) or _same_version(remote, known, request)
@@ -326,7 +328,9 @@ def _interpret_range(
         # The body starts right after the part file, so there is no overlap to compare: ask for one, without If-Range.
         # A server that was already asked for an overlap and did not send it cannot be resumed from.
         return AskAgain(
-            "nothing vouches for the range that was sent", conditions=False, ranges=request.if_range is not None
+            "nothing vouches for the range that was sent",
+            accepts_if_range=False,
+            accepts_ranges=request.if_range is not None,
         )
     return ResponseBody(first, last + 1, remote, proven)
 
@@ -350,7 +354,7 @@ def _interpret_whole(
     if request.if_range and known and known.size is not None and known.size == remote.size:
         # The server mishandles If-Range, or each of its nodes has its own ETag, or this is another version of the
         # same length. Comparing one block decides it, and is cheaper than downloading everything again.
-        return AskAgain("the whole archive instead of a range of it", conditions=False)
+        return AskAgain("the whole archive instead of a range of it", accepts_if_range=False)
     if by_member and request.if_range:
         return AskAgain("the archive was replaced", from_start=True, if_archive=True)
     return ResponseBody(0, remote.size, remote)
@@ -372,8 +376,8 @@ def _interpret_416(
             raise TransferError("HTTP 416: the store refuses a range of the archive's last bytes")
         return AskAgain("HTTP 416 for the archive's last bytes", size=total)
     if total is not None and request.first < total and same_length:
-        return AskAgain(f"HTTP 416 for a range of an archive of {plural(total, 'byte')}", ranges=False)
-    return AskAgain("the archive is shorter than what is here", from_start=True, ranges=total is not None)
+        return AskAgain(f"HTTP 416 for a range of an archive of {plural(total, 'byte')}", accepts_ranges=False)
+    return AskAgain("the archive is shorter than what is here", from_start=True, accepts_ranges=total is not None)
 
 
 def _remote(headers: Mapping[str, str], url: str, total: int | None) -> RemoteVersion:

@@ -139,7 +139,7 @@ class SegmentScheduler:
             started, 0.0, why="the system lets so many files and connections be open, and no more"
         )
 
-    async def help(self, idle: int) -> bool:
+    async def assist(self, idle: int) -> bool:
         """Download a piece of a running job; return False if no segment is worth splitting.
 
         Standalone jobs are left out, as they run helpers of their own.

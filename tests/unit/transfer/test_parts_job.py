@@ -154,4 +154,4 @@ async def test_a_small_archive_may_come_whole(tmp_path: Path) -> None:
 
 async def test_a_useless_range_is_worth_a_retry_since_nothing_else_can_be_done(tmp_path: Path) -> None:
     with pytest.raises(TransferError, match="no usable"):
-        job_in(tmp_path).apply(AskAgain("no usable Content-Range", ranges=False))
+        job_in(tmp_path).apply(AskAgain("no usable Content-Range", accepts_ranges=False))

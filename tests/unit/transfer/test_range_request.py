@@ -207,14 +207,14 @@ def test_piece_of_another_version_proves_nothing_though_nothing_is_here() -> Non
 def test_server_that_mishandles_ranges_or_conditions_is_not_asked_for_them() -> None:
     rest, held = (HELD, None), beginning(HELD)
 
-    assert RangeRequest() == build_request(rest, held, TAGGED, URL, ranges=False)
-    assert RangeRequest(HELD - OVERLAP) == build_request(rest, held, TAGGED, URL, conditions=False)
+    assert RangeRequest() == build_request(rest, held, TAGGED, URL, accepts_ranges=False)
+    assert RangeRequest(HELD - OVERLAP) == build_request(rest, held, TAGGED, URL, accepts_if_range=False)
 
 
 def test_server_that_ignores_ranges_is_asked_for_everything_also_when_a_gap_has_an_end() -> None:
-    assert RangeRequest() == build_request((100_000, 150_000), SCATTERED, TAGGED, URL, ranges=False)
+    assert RangeRequest() == build_request((100_000, 150_000), SCATTERED, TAGGED, URL, accepts_ranges=False)
     assert RangeRequest(100_000 - OVERLAP, 150_000) == build_request(
-        (100_000, 150_000), SCATTERED, TAGGED, URL, conditions=False
+        (100_000, 150_000), SCATTERED, TAGGED, URL, accepts_if_range=False
     )
 
 
@@ -243,13 +243,13 @@ def test_the_rest_without_the_tag_that_was_asked_for_is_not_proven() -> None:
     """A server that knew If-Range would have sent the tag."""
     question = asks(206, span(HELD, SIZE - 1))
 
-    assert (False, True, False) == (question.conditions, question.ranges, question.from_start)
+    assert (False, True, False) == (question.accepts_if_range, question.accepts_ranges, question.from_start)
 
 
 def test_server_that_does_not_send_the_block_to_be_compared_cannot_be_resumed_from() -> None:
     question = asks(206, span(HELD, SIZE - 1), request=RangeRequest(HELD - OVERLAP))
 
-    assert (False, False, False) == (question.conditions, question.ranges, question.from_start)
+    assert (False, False, False) == (question.accepts_if_range, question.accepts_ranges, question.from_start)
 
 
 def test_the_rest_by_a_date_is_proven() -> None:
@@ -287,11 +287,13 @@ def test_gap_is_not_filled_by_a_range_without_proof() -> None:
         for tag, condition in [('"other"', '"tag"'), ('"tag"', None)]
     ]
 
-    assert [(False, True), (False, False)] == [(one.conditions, one.ranges) for one in questions]
+    assert [(False, True), (False, False)] == [(one.accepts_if_range, one.accepts_ranges) for one in questions]
 
 
 def test_range_that_begins_behind_the_gap_is_refused() -> None:
-    assert not asks(206, span(120_001, 129_999), request=RangeRequest(120_000, 130_000, '"tag"'), wanted=120_000).ranges
+    assert not asks(
+        206, span(120_001, 129_999), request=RangeRequest(120_000, 130_000, '"tag"'), wanted=120_000
+    ).accepts_ranges
 
 
 def test_range_is_judged_by_its_content_range_whatever_the_status() -> None:
@@ -307,7 +309,7 @@ def test_content_range_of_a_200_means_nothing_unless_the_length_agrees(length: M
 
 @pytest.mark.parametrize("length", ["0", str(SIZE), str(SIZE - HELD + 1)])
 def test_range_of_another_length_than_its_body_is_refused(length: str) -> None:
-    assert not asks(206, span(HELD, SIZE - 1, ETag='"tag"', **{"Content-Length": length})).ranges
+    assert not asks(206, span(HELD, SIZE - 1, ETag='"tag"', **{"Content-Length": length})).accepts_ranges
 
 
 def test_range_that_begins_earlier_is_compared() -> None:
@@ -321,13 +323,13 @@ def test_range_from_the_first_byte_needs_no_proof() -> None:
 
 
 def test_range_that_begins_late_is_refused_and_ranges_with_it() -> None:
-    assert not asks(206, span(HELD + 1, SIZE - 1)).ranges
+    assert not asks(206, span(HELD + 1, SIZE - 1)).accepts_ranges
 
 
 def test_range_of_another_tag_is_asked_for_without_a_condition() -> None:
     question = asks(206, span(HELD, SIZE - 1, ETag='"other"'))
 
-    assert (False, True, False) == (question.conditions, question.ranges, question.from_start)
+    assert (False, True, False) == (question.accepts_if_range, question.accepts_ranges, question.from_start)
 
 
 def test_range_of_another_length_means_another_version() -> None:
@@ -348,7 +350,7 @@ def test_range_of_another_length_means_another_version() -> None:
     ],
 )
 def test_partial_answer_that_does_not_say_what_it_is_is_refused(headers: Mapping[str, str]) -> None:
-    assert not asks(206, headers).ranges
+    assert not asks(206, headers).accepts_ranges
 
 
 def test_whole_archive_begins_at_the_first_byte() -> None:
@@ -367,7 +369,7 @@ def test_whole_archive_of_another_length_is_another_version_and_taken() -> None:
 
 
 def test_whole_archive_of_the_same_length_is_first_asked_for_by_its_last_block() -> None:
-    assert not asks(200, {"Content-Length": str(SIZE)}).conditions
+    assert not asks(200, {"Content-Length": str(SIZE)}).accepts_if_range
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "br", " GZIP ", "identity, gzip"])
@@ -408,7 +410,7 @@ def test_out_of_range_of_what_is_in_the_archive_throws_nothing_away() -> None:
     """Of a file with a gap, the store refuses the gap, and says itself that the archive is longer than that."""
     question = asks(416, {"Content-Range": f"bytes */{SIZE}"}, request=RangeRequest(HELD, 2 * HELD, '"tag"'))
 
-    assert (False, False) == (question.from_start, question.ranges)
+    assert (False, False) == (question.from_start, question.accepts_ranges)
 
 
 @pytest.mark.parametrize(
@@ -418,7 +420,7 @@ def test_out_of_range_of_what_is_in_the_archive_throws_nothing_away() -> None:
 def test_part_that_is_too_long_is_given_up(headers: Mapping[str, str], *, ranges: bool) -> None:
     question = asks(416, headers)
 
-    assert (True, ranges) == (question.from_start, question.ranges)
+    assert (True, ranges) == (question.from_start, question.accepts_ranges)
 
 
 NUMBERS = st.sampled_from([0, 1, HELD - OVERLAP, HELD - 1, HELD, HELD + 1, SIZE - 1, SIZE, SIZE + 1]) | st.integers(
@@ -453,9 +455,16 @@ KNOWN = st.none() | st.builds(
 @given(st.sampled_from([200, 206, 416]), SOUP, st.sampled_from([0, 1, HELD, SIZE]), KNOWN, st.booleans(), st.booleans())
 @example(416, {"Content-Range": f"bytes */{HELD}"}, HELD, TAGGED, True, True)
 def test_any_headers_give_an_answer_that_can_be_joined_or_a_reason(
-    status: int, headers: dict[str, str], held: int, known: RemoteVersion | None, ranges: bool, conditions: bool
+    status: int,
+    headers: dict[str, str],
+    held: int,
+    known: RemoteVersion | None,
+    accepts_ranges: bool,
+    accepts_if_range: bool,
 ) -> None:
-    sent = build_request((held, None), beginning(held), known, URL, ranges=ranges, conditions=conditions)
+    sent = build_request(
+        (held, None), beginning(held), known, URL, accepts_ranges=accepts_ranges, accepts_if_range=accepts_if_range
+    )
     try:
         answer = interpret_response(status, headers, request=sent, wanted=held, held=held, known=known, url=URL)
     except TransferError:
@@ -501,11 +510,11 @@ def test_any_headers_for_a_gap_give_an_answer_that_reaches_it_or_a_reason(
     headers: dict[str, str],
     gap: tuple[int, int | None],
     known: RemoteVersion | None,
-    ranges: bool,
-    conditions: bool,
+    accepts_ranges: bool,
+    accepts_if_range: bool,
 ) -> None:
     """A 416 excepted, which is about the end of the archive and not about the gap."""
-    sent = build_request(gap, SCATTERED, known, URL, ranges=ranges, conditions=conditions)
+    sent = build_request(gap, SCATTERED, known, URL, accepts_ranges=accepts_ranges, accepts_if_range=accepts_if_range)
     try:
         answer = interpret_response(
             status, headers, request=sent, wanted=gap[0], held=SCATTERED.total, known=known, url=URL
