@@ -68,16 +68,16 @@ class Watched:
     missed: int = 0
     ghosts: int = 0
 
-    def compare(self, listed: set[str], now: datetime, patience: timedelta) -> None:
+    def compare(self, listed: set[str], now: datetime, min_absence: timedelta) -> None:
         """Compare what is known after a run with what is listed."""
         since = {name: self.listed_since.get(name, now) for name in listed}
         self.delays += [(now - since[name]).total_seconds() / 86400 for name in self.known & listed - self._told]
         self._told |= self.known & listed
         self.listed_since = since
-        self.missed += sum(now - since[name] > patience for name in listed - self.known)
+        self.missed += sum(now - since[name] > min_absence for name in listed - self.known)
         if self.believed is not None:
             self.gone_since = {name: self.gone_since.get(name, now) for name in self.believed - listed}
-            self.ghosts += sum(now - moment > patience for moment in self.gone_since.values())
+            self.ghosts += sum(now - moment > min_absence for moment in self.gone_since.values())
 
     _told: set[str] = field(default_factory=set)
 

@@ -68,8 +68,8 @@ class Ledger:
     ) -> None:
         self.paths = paths
         self._is_writer, self._takes_over, self._is_brief = is_writer, takes_over, is_brief
-        patience = 0.0 if is_brief else _BUSY_SECONDS
-        self._lock = FolderLock(paths.writer, patience=patience) if is_writer else None
+        timeout = 0.0 if is_brief else _BUSY_SECONDS
+        self._lock = FolderLock(paths.writer, timeout=timeout) if is_writer else None
         self._stack = AsyncExitStack()
         self._thread: ThreadPoolExecutor | None = None
         self._connection: sqlite3.Connection | None = None

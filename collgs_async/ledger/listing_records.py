@@ -227,20 +227,20 @@ def replaced(connection: Connection, watch: int, absent: Sequence[int]) -> int:
 
 
 def mark_absent(
-    connection: Connection, absent: Iterable[int], *, now: int, run: int | None, patience: int
+    connection: Connection, absent: Iterable[int], *, now: int, run: int | None, min_absence: int
 ) -> list[str]:
     """Mark products as absent, and as gone those that were absent for long enough; return the names of these.
 
     Parameters
     ----------
-    patience
+    min_absence
         Milliseconds between the first settled listing without a product and the one that takes it for gone.
     """
     names: list[str] = []
     for number in absent:
         connection.execute("UPDATE product SET absent = ? WHERE id = ? AND absent = 0", (now, number))
         row = connection.execute(
-            "SELECT identifier FROM product WHERE id = ? AND absent <= ?", (number, now - patience)
+            "SELECT identifier FROM product WHERE id = ? AND absent <= ?", (number, now - min_absence)
         ).fetchone()
         if row is not None:
             names.append(row[0])

@@ -34,7 +34,7 @@ class FolderLock:
     ----------
     path
         What is locked, such as `LedgerPaths.sync`; the lock file is ``<path>.lease``, and its folder is made.
-    patience
+    timeout
         Seconds to wait for another run that holds it.
 
     Raises
@@ -45,13 +45,13 @@ class FolderLock:
         On entry: the folder cannot be written, or the name of the lock file is no file's.
     """
 
-    def __init__(self, path: Path, *, patience: float = 0) -> None:
+    def __init__(self, path: Path, *, timeout: float = 0) -> None:
         self._lock = ProductLock(path)
-        self._patience = patience
+        self._timeout = timeout
         self._heart: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        until = time.monotonic() + self._patience
+        until = time.monotonic() + self._timeout
         while not await self._do(self._lock.acquire):
             if time.monotonic() < until:
                 await asyncio.sleep(_POLL)

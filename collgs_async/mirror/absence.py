@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["PATIENCE", "Loss", "lost_too_much"]
+__all__ = ["MIN_ABSENCE", "Loss", "lost_too_much"]
 
-PATIENCE: Final = 23 * 3_600_000
+MIN_ABSENCE: Final = 23 * 3_600_000
 """Milliseconds between the first complete listing without a product and the one that takes it for gone: a day, less an
 hour, since daily runs do not begin at the same minute."""
 

@@ -17,7 +17,7 @@ from collgs_async.ledger import listing_records as records
 from collgs_async.ledger import span_records
 from collgs_async.ledger.span_records import SpanRecord
 from collgs_async.mirror import spans as plan
-from collgs_async.mirror.absence import PATIENCE, Loss, lost_too_much
+from collgs_async.mirror.absence import MIN_ABSENCE, Loss, lost_too_much
 from collgs_async.mirror.census_report import CensusReport
 from collgs_async.mirror.editions import choose_newest
 from collgs_async.mirror.listing import written
@@ -183,7 +183,7 @@ class Census:
     async def _list_parts(self) -> None:
         """List what the requests suffice for, in order of importance."""
         before = max((span.listed for span in self._spans if span.listed is not None), default=None)
-        doubtful = await self._ledger.run(span_records.doubtful, self._watch, self._collection, self._now - PATIENCE)
+        doubtful = await self._ledger.run(span_records.doubtful, self._watch, self._collection, self._now - MIN_ABSENCE)
         in_doubt = {span for span in self._spans if plan.has_any(span, doubtful)}
         unread, *others = plan.urgent(self._spans, self._now, self._limits.overlap, in_doubt)
         await self._list_some(unread)
@@ -376,7 +376,7 @@ def _mark(
     connection: Connection, watch: int, absent: Sequence[int], *, now: int, run: int | None, latest: bool
 ) -> tuple[list[str], list[int]]:
     """Mark products as absent; return the names of those that are gone, and the numbers of those wanted again."""
-    gone = records.mark_absent(connection, absent, now=now, run=run, patience=PATIENCE)
+    gone = records.mark_absent(connection, absent, now=now, run=run, min_absence=MIN_ABSENCE)
     if not latest:
         return gone, []
     return gone, choose_newest(connection, watch, records.acquisitions(connection, absent))

@@ -120,7 +120,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 
 async def fetch(
-    server: RawServer, folder: Path, tuning: TransferTuning, wish: list[str] | None, *, patience: int | None
+    server: RawServer, folder: Path, tuning: TransferTuning, wish: list[str] | None, *, turns: int | None
 ) -> Any:
     """Download the product; after so many turns of the event loop the run is cancelled."""
     config = Config(
@@ -134,9 +134,9 @@ async def fetch(
     async with Client(config, sleep=RecordedSleeps(), tuning=tuning) as client:
         product = await anext(aiter(client.search()))
         task = asyncio.create_task(client.download(product))
-        for _ in range(patience or 0):
+        for _ in range(turns or 0):
             await asyncio.sleep(0)
-        if patience is not None:
+        if turns is not None:
             task.cancel()
         return (await asyncio.gather(task, return_exceptions=True))[0]
 
@@ -169,17 +169,17 @@ async def _play(store: Store, wishes: list[list[str]], cancelled: int | None) ->
         tree = folder / f"{NAME}.parts"
         async with raw_server([(NAME, "/archive.zip")], store) as server:
             if cancelled is not None:
-                await fetch(server, folder, store.tuning, wishes[0], patience=cancelled)
+                await fetch(server, folder, store.tuning, wishes[0], turns=cancelled)
                 assert files_of(tree).items() <= expected.items()
             for wish in wishes:
                 patterns = [f"{FOLDER}/{pattern}" for pattern in wish]
                 wanted = {file for file in expected if any(fnmatch(file, pattern) for pattern in patterns)}
                 ambiguous = wanted & twins  # which of them is meant is not known, so neither gets the name
-                outcome = await fetch(server, folder, store.tuning, wish, patience=None)
+                outcome = await fetch(server, folder, store.tuning, wish, turns=None)
                 assert (bool(wanted) and not ambiguous) == (outcome.error is None), outcome
                 assert wanted - twins <= files_of(tree).keys()
                 assert files_of(tree).items() <= expected.items()
-            outcome = await fetch(server, folder, store.tuning, None, patience=None)
+            outcome = await fetch(server, folder, store.tuning, None, turns=None)
         assert outcome.error is None
         assert store.archive == (folder / f"{NAME}.zip").read_bytes()
         assert {f"{NAME}.zip"} == names_in(folder) - {tree.name}
