@@ -64,7 +64,7 @@ class Selection(Section):
     """Criteria for the products of a search. Lists may be given as text with commas.
 
     An area is a file name, WKT, GeoJSON, or any object with ``__geo_interface__``: a shape of shapely, a GeoDataFrame,
-    whose ``crs`` is heeded, or a row of one. ``by`` is the criterion for the best of the groups in ``best_per``: None
+    whose ``crs`` is honoured, or a row of one. ``by`` is the criterion for the best of the groups in ``best_per``: None
     stands for ``cloud``, the least; ``coverage`` is the most of the area.
     """
 

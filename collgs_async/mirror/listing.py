@@ -186,7 +186,7 @@ class Lister:
         most_pages
             Give up once it is known to take more requests.
         also
-            A further search parameter, with its value, that must be heeded; None: none.
+            A further search parameter, with its value, that must be honoured; None: none.
 
         Returns
         -------

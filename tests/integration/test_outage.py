@@ -375,7 +375,7 @@ async def test_interrupted_while_it_waits_it_ends_at_once(tmp_path: Path) -> Non
     assert [] == list((tmp_path / "archives").iterdir())
 
 
-async def test_retry_after_is_heeded_while_it_waits(tmp_path: Path, sleeps: RecordedSleeps) -> None:
+async def test_retry_after_is_honoured_while_it_waits(tmp_path: Path, sleeps: RecordedSleeps) -> None:
     store = Store(away_for(4, 12, plain(b"", "500 Internal Server Error", Retry_After="77")))
 
     report, _ = await pull(store, tmp_path / "archives", sleeps, workers=1)

@@ -42,7 +42,7 @@ def test_an_object_is_an_area(given: object) -> None:
     assert Area.of(config.selection.aoi).box in [(5, 49, 6, 50), (0, 0, 1, 1)]
 
 
-def test_the_system_of_a_frame_is_heeded() -> None:
+def test_the_system_of_a_frame_is_honoured() -> None:
     box = shapely.box(70_000, 90_000, 90_000, 110_000)
 
     own = (
