@@ -18,7 +18,7 @@ from collgs_async.config.options import env_name
 from collgs_async.config.settings import OPTIONS, PROJECT_URL
 from collgs_async.selection.plan import Plan
 from tests.conftest import fault, is_archive, level2_scenes
-from tests.support.commands import COLLECTION, assert_clean_exit, at, files_below
+from tests.support.commands import COLLECTION, assert_clean_exit, at_url, files_below
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -141,7 +141,7 @@ async def test_a_wrong_flag_is_one_clear_line_and_nothing_is_touched(
     site = await serve(level2_scenes(1))
     (tmp_path / "cwd" / "a-file").write_text("")
 
-    said = await run_cli(*at(site), *words)
+    said = await run_cli(*at_url(site), *words)
 
     assert (2, "") == (said.code, said.out)
     assert_matches(f"error: {line}\n", said.err)
@@ -501,7 +501,7 @@ async def test_dry_run_lists_what_would_be_pulled_and_moves_no_archive_byte(
     part.write_bytes(site.original(scenes[1])[:1000])
     before = files_below(site.folder)
 
-    ended = assert_clean_exit(await run_cli(*at(site), "--dry-run", "--format", "json"))
+    ended = assert_clean_exit(await run_cli(*at_url(site), "--dry-run", "--format", "json"))
 
     assert 0 == ended.code
     found = {product["identifier"]: product["action"] for product in json.loads(ended.out)}
@@ -522,7 +522,7 @@ async def test_report_names_every_product_also_those_that_failed(
     site.folder.mkdir()
     site.archive(scenes[1]).write_bytes(site.original(scenes[1]))
 
-    ended = assert_clean_exit(await run_cli(*at(site), "--report", "report.json"))
+    ended = assert_clean_exit(await run_cli(*at_url(site), "--report", "report.json"))
 
     report = json.loads((run_cli.folder / "report.json").read_bytes())
     entries = {entry["id"]: entry for entry in report["products"]}
@@ -545,7 +545,7 @@ async def test_report_names_every_product_also_those_that_failed(
 async def test_report_to_stdout_is_all_that_is_there(serve: Callable[..., Any], command: Command) -> None:
     site = await serve(level2_scenes(2))
 
-    ended = assert_clean_exit(await command(*at(site), "--report", "-"))
+    ended = assert_clean_exit(await command(*at_url(site), "--report", "-"))
 
     assert 0 == ended.code
     assert 2 == json.loads(ended.out)["summary"]["downloaded"]
@@ -571,7 +571,7 @@ async def test_an_unknown_collection_is_told_in_the_servers_words(
 async def test_nothing_that_matches_is_all_right(serve: Callable[..., Any], run_cli: CommandHere) -> None:
     site = await serve(level2_scenes(1))
 
-    ended = assert_clean_exit(await run_cli(*at(site), "--start", "2001-01-01", "--end", "2001-01-02"))
+    ended = assert_clean_exit(await run_cli(*at_url(site), "--start", "2001-01-01", "--end", "2001-01-02"))
 
     assert 0 == ended.code
     assert "Nothing matches." in ended.err
@@ -582,7 +582,7 @@ async def test_a_sign_in_form_stops_the_run_with_one_line(serve: Callable[..., A
     scenes = level2_scenes(8)
     site = await serve(scenes, faults={scene.identifier: fault("login") for scene in scenes})
 
-    ended = assert_clean_exit(await run_cli(*at(site)))
+    ended = assert_clean_exit(await run_cli(*at_url(site)))
 
     assert 1 == ended.code
     assert 1 == sum(line.startswith("error: ") for line in ended.err.splitlines())
@@ -613,7 +613,7 @@ async def test_an_output_folder_below_a_file_is_refused_in_one_line(
 async def test_quiet_says_nothing_when_all_is_right(serve: Callable[..., Any], run_cli: CommandHere) -> None:
     site = await serve(level2_scenes(2))
 
-    ended = assert_clean_exit(await run_cli(*at(site), "-q", "--end", "2022-01-01"))
+    ended = assert_clean_exit(await run_cli(*at_url(site), "-q", "--end", "2022-01-01"))
 
     assert (0, "", "") == (ended.code, ended.out, ended.err)
 
@@ -622,7 +622,7 @@ async def test_quiet_still_says_what_failed(serve: Callable[..., Any], run_cli: 
     scenes = level2_scenes(2)
     site = await serve(scenes, faults={scenes[0].identifier: fault("missing")})
 
-    ended = assert_clean_exit(await run_cli(*at(site), "-q"))
+    ended = assert_clean_exit(await run_cli(*at_url(site), "-q"))
 
     assert 1 == ended.code
     assert f"error: {scenes[0].identifier}: HTTP 404: Not Found; it is left out\n" == ended.err
@@ -638,7 +638,7 @@ async def test_verbose_says_more(
     site.folder.mkdir()
     site.archive(scene).with_suffix(".zip.part").write_bytes(b"PK\x03\x04" + b"x" * 100_000)
 
-    said = await run_cli(*at(site), *flags)
+    said = await run_cli(*at_url(site), *flags)
 
     assert 0 == said.code
     assert told is ("what is here is of another version; trying another request" in said.err)
@@ -662,7 +662,7 @@ async def test_log_json_makes_every_line_json(
     scenes = level2_scenes(2)
     site = await serve(scenes, faults={scenes[0].identifier: fault("missing")})
 
-    ended = assert_clean_exit(await run_cli(*at(site), "--log-json", *words))
+    ended = assert_clean_exit(await run_cli(*at_url(site), "--log-json", *words))
 
     lines = [json.loads(line) for line in ended.err.splitlines()]
     assert code == ended.code
@@ -803,7 +803,7 @@ async def test_a_proxys_password_goes_to_the_proxy_and_nowhere_else(
     scenes = level2_scenes(2)
     site = await serve(scenes, faults={scenes[0].identifier: fault("missing")})
     proxy = site.server.origin.replace("//", "//user:sekret@")
-    words, environ = at(site), {}
+    words, environ = at_url(site), {}
     if way == "flag":
         words = (*words, "--proxy", proxy)
     elif way == "file":
@@ -827,7 +827,7 @@ async def test_the_password_of_a_proxy_that_is_gone_is_not_told(
     serve: Callable[..., Any], run_cli: CommandHere
 ) -> None:
     site = await serve(level2_scenes(1))
-    words = (*at(site), "--proxy", "http://user:sekret@127.0.0.1:9", "--retries", "0", "-v")
+    words = (*at_url(site), "--proxy", "http://user:sekret@127.0.0.1:9", "--retries", "0", "-v")
 
     ended = assert_clean_exit(await run_cli(*words, "--report", "-"))
 

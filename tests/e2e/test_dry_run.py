@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.conftest import level2_scenes
-from tests.support.commands import COLLECTION, assert_clean_exit, at, files_below
+from tests.support.commands import COLLECTION, assert_clean_exit, at_url, files_below
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,14 +21,14 @@ KEYS = ["id", "status", "path", "bytes", "url", "seconds", "attempts", "members"
 async def test_the_report_of_a_dry_run_says_what_would_be_done(serve: Callable[..., Any], run_cli: CommandHere) -> None:
     scenes = level2_scenes(3)
     site = await serve(scenes)
-    await run_cli(*at(site), "--count", "1")
+    await run_cli(*at_url(site), "--count", "1")
     (first,) = site.folder.glob("*.zip")
     unfinished = next(scene for scene in scenes if scene.identifier != first.stem)
     part = site.archive(unfinished).with_suffix(".zip.part")
     part.write_bytes(site.original(unfinished)[:1000])
     before = files_below(site.folder)
 
-    ended = assert_clean_exit(await run_cli(*at(site), "--dry-run", "--report", "report.json", "--sizes"))
+    ended = assert_clean_exit(await run_cli(*at_url(site), "--dry-run", "--report", "report.json", "--sizes"))
 
     report = json.loads((run_cli.folder / "report.json").read_text())
     assert 0 == ended.code
@@ -53,7 +53,7 @@ async def test_without_sizes_the_bytes_of_the_report_are_unknown(
 ) -> None:
     site = await serve(level2_scenes(2))
 
-    ended = await run_cli(*at(site), "--dry-run", "--report", "-")
+    ended = await run_cli(*at_url(site), "--dry-run", "--report", "-")
 
     report = json.loads(ended.out)  # alone on standard output
     assert [None, None] == [product["bytes"] for product in report["products"]]
@@ -63,7 +63,7 @@ async def test_without_sizes_the_bytes_of_the_report_are_unknown(
 
 async def test_the_report_of_a_plan_that_is_not_run_yet(serve: Callable[..., Any], run_cli: CommandHere) -> None:
     site = await serve(level2_scenes(2))
-    await run_cli("plan", "plan.json", *at(site))
+    await run_cli("plan", "plan.json", *at_url(site))
 
     ended = await run_cli("--plan", "plan.json", "--output", site.folder, "--dry-run", "--report", "report.json")
 
@@ -86,10 +86,10 @@ async def test_a_search_that_ends_early_is_in_the_report(serve: Callable[..., An
 
 async def test_a_search_may_list_only_what_would_be_pulled(serve: Callable[..., Any], run_cli: CommandHere) -> None:
     site = await serve(level2_scenes(3))
-    await run_cli(*at(site), "--count", "1")
+    await run_cli(*at_url(site), "--count", "1")
 
-    searched = await run_cli("search", *at(site), "--dry-run", "--format", "json")
-    rehearsed = await run_cli(*at(site), "--dry-run", "--format", "json")
+    searched = await run_cli("search", *at_url(site), "--dry-run", "--format", "json")
+    rehearsed = await run_cli(*at_url(site), "--dry-run", "--format", "json")
 
     assert (0, 2) == (searched.code, len(json.loads(searched.out)))
     assert rehearsed.out == searched.out
@@ -98,7 +98,7 @@ async def test_a_search_may_list_only_what_would_be_pulled(serve: Callable[..., 
 async def test_a_report_that_cannot_be_written_is_known_before(serve: Callable[..., Any], run_cli: CommandHere) -> None:
     site = await serve(level2_scenes(1))
 
-    ended = await run_cli(*at(site), "--dry-run", "--report", "missing/report.json")
+    ended = await run_cli(*at_url(site), "--dry-run", "--report", "missing/report.json")
 
     assert (2, "") == (ended.code, ended.out)
     assert ended.err.startswith("error: --report: expected a folder at ")
@@ -130,17 +130,17 @@ async def test_results_of_the_run_before_are_replaced(serve: Callable[..., Any],
     site = await serve(level2_scenes(1))
 
     for _ in range(2):
-        assert 0 == (await run_cli(*at(site), "--report", "report.json")).code
-        assert 0 == (await run_cli(*at(site), "--dry-run", "--report", "report.json")).code
-        assert 0 == (await run_cli("search", *at(site), "--map", "map.html")).code
+        assert 0 == (await run_cli(*at_url(site), "--report", "report.json")).code
+        assert 0 == (await run_cli(*at_url(site), "--dry-run", "--report", "report.json")).code
+        assert 0 == (await run_cli("search", *at_url(site), "--map", "map.html")).code
 
 
 async def test_quicklooks_are_listed_and_not_fetched(serve: Callable[..., Any], run_cli: CommandHere) -> None:
     site = await serve(level2_scenes(3))
-    await run_cli("quicklooks", *at(site), "--count", "1")
+    await run_cli("quicklooks", *at_url(site), "--count", "1")
     before, asked = files_below(site.folder), len(site.server.requests)
 
-    ended = await run_cli("quicklooks", *at(site), "--dry-run")
+    ended = await run_cli("quicklooks", *at_url(site), "--dry-run")
 
     assert (0, "2 would be saved, 1 already here\n") == (ended.code, ended.err)
     wanted = {str(site.folder / scene.identifier) for scene in site.server.scenes}
@@ -152,7 +152,7 @@ async def test_quicklooks_are_listed_and_not_fetched(serve: Callable[..., Any], 
 
 async def test_a_repair_is_told_and_not_begun(serve: Callable[..., Any], run_cli: CommandHere) -> None:
     site = await serve(level2_scenes(2))
-    await run_cli(*at(site))
+    await run_cli(*at_url(site))
     (bad, _) = sorted(site.folder.glob("*.zip"))
     data = bytearray(bad.read_bytes())
     data[len(data) // 2] ^= 1
@@ -171,8 +171,8 @@ async def test_a_repair_is_told_and_not_begun(serve: Callable[..., Any], run_cli
 async def test_a_plan_is_told_and_not_written(serve: Callable[..., Any], run_cli: CommandHere) -> None:
     site = await serve(level2_scenes(2))
 
-    named = await run_cli("plan", "plan.json", *at(site), "--dry-run")
-    unnamed = await run_cli("plan", *at(site), "--dry-run")
+    named = await run_cli("plan", "plan.json", *at_url(site), "--dry-run")
+    unnamed = await run_cli("plan", *at_url(site), "--dry-run")
 
     assert (0, 0) == (named.code, unnamed.code)
     assert named.err.startswith("plan.json would hold 2 products, sensed ")
@@ -199,8 +199,8 @@ async def test_the_exit_code_of_a_comparison_tells_whether_plans_differ(
     serve: Callable[..., Any], run_cli: CommandHere
 ) -> None:
     site = await serve(level2_scenes(3))
-    await run_cli("plan", "all.json", *at(site))
-    await run_cli("plan", "two.json", *at(site), "--count", "2")
+    await run_cli("plan", "all.json", *at_url(site))
+    await run_cli("plan", "two.json", *at_url(site), "--count", "2")
     asked = ("--base-url", site.server.url)
 
     codes = [
@@ -219,19 +219,19 @@ async def test_the_exit_code_of_a_comparison_tells_whether_plans_differ(
 async def test_a_plan_is_replaced_only_by_force(serve: Callable[..., Any], run_cli: CommandHere) -> None:
     site = await serve(level2_scenes(2))
     plan = run_cli.folder / "plan.json"
-    await run_cli("plan", "plan.json", *at(site), "--count", "1")
+    await run_cli("plan", "plan.json", *at_url(site), "--count", "1")
     before = plan.read_bytes()
     asked = len(site.server.requests)
 
-    refused = await run_cli("plan", "plan.json", *at(site))
+    refused = await run_cli("plan", "plan.json", *at_url(site))
 
     line = "error: plan.json: expected no plan of this name, found one; --force replaces it\n"
     assert (2, line) == (refused.code, refused.err)
     assert before == plan.read_bytes()
     assert asked == len(site.server.requests)
 
-    assert 0 == (await run_cli("plan", "plan.json", *at(site), "--force")).code
+    assert 0 == (await run_cli("plan", "plan.json", *at_url(site), "--force")).code
     assert before != plan.read_bytes()
     plan.write_text("mine")
-    assert 2 == (await run_cli("plan", "plan.json", *at(site), "--force")).code
+    assert 2 == (await run_cli("plan", "plan.json", *at_url(site), "--force")).code
     assert "mine" == plan.read_text()

@@ -18,7 +18,7 @@ from collgs_async.demo.faults import FAULTS
 from collgs_async.errors import ConfigError
 from collgs_async.reporting.listing import FORMATS
 from tests.conftest import level2_scenes
-from tests.support.commands import at
+from tests.support.commands import at_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,7 +58,7 @@ def test_the_configuration_and_the_version_have_short_flags(capsys: pytest.Captu
 async def test_short_flags_do_what_the_long_ones_do(serve: Callable[..., Any], run_cli: CommandHere) -> None:
     site = await serve(level2_scenes(3))
 
-    ended = await run_cli("-j", "1", "-n2", "-o", "here", *at(site)[:-2])
+    ended = await run_cli("-j", "1", "-n2", "-o", "here", *at_url(site)[:-2])
 
     assert 0 == ended.code
     assert 2 == len(list((run_cli.folder / "here").glob("*.zip")))
@@ -85,8 +85,8 @@ async def test_one_number_is_the_most_cloud(
 ) -> None:
     site = await serve(level2_scenes(1))
 
-    by_flag = await run_cli("search", *at(site), "--cloud-cover", words)
-    by_variable = await run_cli("search", *at(site), COLLGS_CLOUD_COVER=words)
+    by_flag = await run_cli("search", *at_url(site), "--cloud-cover", words)
+    by_variable = await run_cli("search", *at_url(site), COLLGS_CLOUD_COVER=words)
 
     assert (0, 0) == (by_flag.code, by_variable.code)
     assert {sent} == {hit.query["cloudCover"] for hit in site.server.requests if "cloudCover" in hit.query}

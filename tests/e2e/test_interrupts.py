@@ -24,7 +24,7 @@ from tests.support.commands import (
     MIB,
     assert_clean_exit,
     assert_stopped_by,
-    at,
+    at_url,
     files_below,
     may_mount,
     on_linux,
@@ -56,7 +56,7 @@ def strange_litter(site: Any) -> list[str]:
 
 
 async def stopped_when(happened: Callable[[], bool], number: signal.Signals, command: Command, site: Any) -> Ended:
-    words = (*at(site), "--workers", WORKERS, "--report", "report.json")
+    words = (*at_url(site), "--workers", WORKERS, "--report", "report.json")
     asked = len(site.server.requests)
     process = await command.start(*words)
     # What an interpreter does that is interrupted before it has begun is its own affair.
@@ -115,7 +115,7 @@ async def test_a_run_that_is_stopped_ten_times_goes_on_each_time(
         check_report(command, number, now - before, grown - size, site.moved() - moved)
 
     held, since = site.held(), len(site.server.requests)
-    ended = assert_clean_exit(await command(*at(site)))
+    ended = assert_clean_exit(await command(*at_url(site)))
     again += site.asked_again(held, since)
 
     assert 0 == ended.code
@@ -161,7 +161,7 @@ async def test_ctrl_c_while_the_program_still_loads_is_quiet(
 ) -> None:
     site = await serve(level2_scenes(1))
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", INTERRUPTED_WHILE_LOADING, loading, *map(str, at(site))),
+        *(sys.executable, "-c", INTERRUPTED_WHILE_LOADING, loading, *map(str, at_url(site))),
         cwd=command.folder,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -237,7 +237,7 @@ async def test_ctrl_c_while_an_archive_of_the_run_is_verified_ends_soon_and_keep
     site.archive(scene).unlink()
     (served,) = (tmp_path / "store0").glob("*.zip")
     write_huge_archive(served)
-    process = await command.start(*at(site), "--report", "report.json")
+    process = await command.start(*at_url(site), "--report", "report.json")
     part = site.archive(scene).with_suffix(".zip.part")
     await until(lambda: part.exists() and part.stat().st_size == served.stat().st_size, process)
     ended = await stopped_at_work(process, signal.SIGINT, command)
@@ -292,7 +292,7 @@ async def test_a_full_disk_stops_the_run_and_after_making_room_the_next_one_goes
     site = await serve(stored_scenes(6, 3_000_000), rate=20e6)
     right = originals(site)
     site.folder.mkdir()
-    words = (*at(site), "--workers", WORKERS, "--report", "report.json")
+    words = (*at_url(site), "--workers", WORKERS, "--report", "report.json")
     shell = await asyncio.create_subprocess_exec(
         *("unshare", "-rm", "sh", "-c", FULL_DISK, "sh"),
         *(sys.executable, "-m", "collgs_async", *map(str, words)),
@@ -336,7 +336,7 @@ async def test_a_limit_of_file_size_fails_what_is_larger_and_nothing_else(
     right = originals(site)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", SMALL_FILES_ONLY),
-        *(sys.executable, "-m", "collgs_async", *map(str, at(site)), "--report", "report.json"),
+        *(sys.executable, "-m", "collgs_async", *map(str, at_url(site)), "--report", "report.json"),
         *("--segments", str(segments)),
         cwd=command.folder,
         stdout=asyncio.subprocess.PIPE,
@@ -347,7 +347,7 @@ async def test_a_limit_of_file_size_fails_what_is_larger_and_nothing_else(
     report = json.loads((command.folder / "report.json").read_bytes())
     after_first = files_below(site.folder)
     held = {path.name: path.read_bytes() for path in site.folder.glob("*.part")}
-    second = assert_clean_exit(await command(*at(site)))
+    second = assert_clean_exit(await command(*at_url(site)))
 
     assert (1, 0) == (first.code, second.code)
     assert (2, 2) == (report["summary"]["downloaded"], report["summary"]["failed"])
@@ -369,13 +369,13 @@ async def test_a_folder_that_goes_away_stops_the_run_and_the_next_one_starts_ane
 ) -> None:
     site = await serve(stored_scenes(8, 2_000_000), rate=8e6)
     right = originals(site)
-    process = await command.start(*at(site), "--workers", WORKERS)
+    process = await command.start(*at_url(site), "--workers", WORKERS)
     await until(lambda: site.moved() > 6_000_000, process)
     away = site.folder.rename(site.folder.with_name("away"))
 
     first = assert_clean_exit(await command.end(process))
     wrong = wrong_finals(away, right) + (wrong_finals(site.folder, right) if site.folder.exists() else [])
-    second = assert_clean_exit(await command(*at(site)))
+    second = assert_clean_exit(await command(*at_url(site)))
 
     assert [] == wrong
     assert (1, 0) == (first.code, second.code)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.conftest import fault, first_byte
-from tests.support.commands import at, files_below, may_mount, originals, ran, stored_scenes, wrong_finals
+from tests.support.commands import at_url, files_below, may_mount, originals, ran, stored_scenes, wrong_finals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +24,7 @@ async def test_a_limit_is_named_with_what_is_left_and_ends_with_3(
     serve: Callable[..., Any], run_cli: CommandHere
 ) -> None:
     site = await serve(stored_scenes(4, 500_000))
-    words = (*at(site), "--workers", 1)
+    words = (*at_url(site), "--workers", 1)
 
     first = await run_cli(*words, "--max-bytes", "1200k")
     second = await run_cli(*words, COLLGS_MAX_BYTES="1500k")
@@ -44,7 +44,7 @@ async def test_a_failure_beside_a_limit_counts_more(serve: Callable[..., Any], r
         first = (await client.search().collect())[0].identifier
     site = await serve(scenes, faults={first: (fault("missing"),)})
 
-    ended = await run_cli(*at(site), "--workers", 1, "--max-bytes", "1200k")
+    ended = await run_cli(*at_url(site), "--workers", 1, "--max-bytes", "1200k")
 
     assert 1 == ended.code
     assert f"{first}: HTTP 404" in ended.err
@@ -54,7 +54,7 @@ async def test_a_failure_beside_a_limit_counts_more(serve: Callable[..., Any], r
 async def test_a_limit_before_the_first_product_says_so(serve: Callable[..., Any], run_cli: CommandHere) -> None:
     site = await serve(stored_scenes(2, 500_000))
 
-    ended = await run_cli(*at(site), "--max-bytes", "1k", "--report", "report.json")
+    ended = await run_cli(*at_url(site), "--max-bytes", "1k", "--report", "report.json")
 
     assert 3 == ended.code
     assert "Nothing was downloaded to its end" in ended.err
@@ -105,7 +105,7 @@ async def test_room_is_kept_on_the_disk_and_after_making_room_the_next_run_goes_
     site.folder.mkdir()
     shell = await asyncio.create_subprocess_exec(
         *("unshare", "-rm", "sh", "-c", SMALL_DISK, "sh"),
-        *(sys.executable, "-m", "collgs_async", *map(str, at(site)), "--workers", str(workers)),
+        *(sys.executable, "-m", "collgs_async", *map(str, at_url(site)), "--workers", str(workers)),
         cwd=command.folder,
         env={**os.environ, "OUT": str(site.folder)},
     )

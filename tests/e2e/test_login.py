@@ -17,7 +17,7 @@ from collgs_async import Client
 from collgs_async.demo.login import SignIn
 from collgs_async.http.credentials import Credentials
 from tests.conftest import HANGS, fault, is_archive, level2_scenes
-from tests.support.commands import COLLECTION, assert_clean_exit, at, until
+from tests.support.commands import COLLECTION, assert_clean_exit, at_url, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -165,7 +165,7 @@ async def test_variables_are_enough(serve: Callable[..., Any], command: Command,
     scenes = level2_scenes(3, size=2_000)
     site = await serve(scenes, sign_in=rules())
 
-    ended = assert_clean_exit(await command(*at(site), **home, **RIGHT))
+    ended = assert_clean_exit(await command(*at_url(site), **home, **RIGHT))
 
     assert 0 == ended.code
     assert all(is_archive(site.archive(scene)) for scene in scenes)
@@ -182,7 +182,7 @@ async def test_a_netrc_file_is_enough(
     file.chmod(0o600)
     places = {"NETRC": {**home, "NETRC": str(file), "HOME": "/"}, "HOME": {**home, "NETRC": ""}}
 
-    ended = assert_clean_exit(await run_cli(*at(site), **places[where]))
+    ended = assert_clean_exit(await run_cli(*at_url(site), **places[where]))
 
     assert (0, 1) == (ended.code, posts(site))
 
@@ -192,7 +192,7 @@ async def test_a_wrong_password_is_posted_once_and_stops_the_run_with_one_line(
 ) -> None:
     site = await serve(level2_scenes(20, size=2_000), sign_in=rules())
 
-    ended = assert_clean_exit(await run_cli(*at(site), "--workers", 8, **home, **WRONG))
+    ended = assert_clean_exit(await run_cli(*at_url(site), "--workers", 8, **home, **WRONG))
 
     assert 1 == ended.code
     assert [REFUSED] == errors_of(ended)
@@ -205,7 +205,7 @@ async def test_without_credentials_one_line_says_what_to_set_and_nothing_is_post
 ) -> None:
     site = await serve(level2_scenes(20, size=2_000), sign_in=rules())
 
-    ended = assert_clean_exit(await run_cli(*at(site), "--workers", 8, **home))
+    ended = assert_clean_exit(await run_cli(*at_url(site), "--workers", 8, **home))
 
     assert 1 == ended.code
     assert [NOTHING_SET] == errors_of(ended)
@@ -218,7 +218,7 @@ async def test_a_form_of_another_host_gets_nothing(
 ) -> None:
     site = await serve(level2_scenes(20, size=2_000), sign_in=rules(host="localhost"))
 
-    ended = assert_clean_exit(await run_cli(*at(site), "--workers", 8, **home, **RIGHT))
+    ended = assert_clean_exit(await run_cli(*at_url(site), "--workers", 8, **home, **RIGHT))
 
     assert 1 == ended.code
     (said,) = errors_of(ended)
@@ -231,7 +231,7 @@ async def test_a_form_of_another_host_is_used_when_it_is_named(
 ) -> None:
     site = await serve(level2_scenes(3, size=2_000), sign_in=rules(host="localhost", chunked=True))
 
-    ended = assert_clean_exit(await run_cli(*at(site), "--auth-hosts", "localhost", **home, **RIGHT))
+    ended = assert_clean_exit(await run_cli(*at_url(site), "--auth-hosts", "localhost", **home, **RIGHT))
 
     assert (0, 1) == (ended.code, posts(site))
 
@@ -326,7 +326,7 @@ async def test_no_secret_is_in_any_output_of_a_run_that_goes_well(
     faults = {scene.identifier: fault(name) for scene, name in zip(scenes, ["cut", "500", "html"], strict=False)}
     site = await serve(scenes, sign_in=rules(session_requests=8, chunked=True), faults=faults)
 
-    ended = assert_clean_exit(await command(*at(site), flag, "-v", "--report", "report.json", **home, **RIGHT))
+    ended = assert_clean_exit(await command(*at_url(site), flag, "-v", "--report", "report.json", **home, **RIGHT))
 
     secrets = secrets_of(site)
     assert 0 == ended.code
@@ -340,7 +340,7 @@ async def test_no_secret_is_in_any_output_of_a_run_that_is_refused(
 ) -> None:
     site = await serve(level2_scenes(3, size=2_000), sign_in=rules(locked_after=0))
 
-    ended = assert_clean_exit(await run_cli(*at(site), "-v", "--report", "report.json", **home, **RIGHT))
+    ended = assert_clean_exit(await run_cli(*at_url(site), "-v", "--report", "report.json", **home, **RIGHT))
 
     assert 1 == ended.code
     assert "Account is temporarily disabled" in ended.err
@@ -353,7 +353,7 @@ async def test_no_secret_is_in_what_a_killed_run_leaves_behind(
     scenes = level2_scenes(2, size=15_000_000)
     stalled = {scene.identifier: fault("stall") for scene in scenes}
     site = await serve(scenes, faults=stalled, sign_in=rules(chunked=True))
-    process = await command.start(*at(site), "--segments", 1, **home, **RIGHT)
+    process = await command.start(*at_url(site), "--segments", 1, **home, **RIGHT)
     await until(lambda: len(list(site.folder.glob("*.part.json"))) > 1, process)
     process.send_signal(signal.SIGKILL)
     ended = await command.end(process)

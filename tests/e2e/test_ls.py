@@ -21,6 +21,7 @@ from collgs_async.models.text import format_bytes
 from collgs_async.models.width import text_width
 from collgs_async.reporting.member_listing import MEMBER_FORMATS, MemberListing
 from tests.conftest import level2_scenes
+from tests.support.commands import at_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -241,7 +242,7 @@ async def test_a_dry_run_says_of_which_parts_the_size_is_not_known(
 ) -> None:
     site = await serve(level2_scenes(2, size=SIZE))
 
-    ended = await run_cli(*at(site), "--bands", "SCL,B02", "--resolution", 20, "--dry-run")
+    ended = await run_cli(*at_url(site), "--bands", "SCL,B02", "--resolution", 20, "--dry-run")
 
     told = "--bands SCL,B02 --resolution 20 of each: size not known (--sizes asks the store)"
     assert (0, True) == (ended.code, ended.err.rstrip().endswith(told))
@@ -255,8 +256,8 @@ async def test_a_dry_run_of_whole_archives_says_what_trees_have_of_them(
     await site.pull(members=["*_B02_10m.jp2"])
     moved = site.moved()
 
-    ended = await run_cli(*at(site), "--dry-run", "--sizes")
-    await run_cli(*at(site), "--segments", "1")  # a connection that is cut short may bring more than is taken
+    ended = await run_cli(*at_url(site), "--dry-run", "--sizes")
+    await run_cli(*at_url(site), "--segments", "1")  # a connection that is cut short may bring more than is taken
 
     saved = format_bytes(scene.size - (site.moved() - moved))
     assert f"{format_bytes(scene.size)}, of which {saved} are in folders .parts" in ended.err
@@ -269,7 +270,7 @@ async def test_a_dry_run_counts_the_archives_that_come_whole(
     scenes = level2_scenes(2, size=SIZE)
     site = await serve(scenes, faults={scene.identifier: FAULTS["no-range"] for scene in scenes})
 
-    ended = await run_cli(*at(site), "--bands", "SCL", "--dry-run", "--sizes", "--else-whole", keep_part)
+    ended = await run_cli(*at_url(site), "--bands", "SCL", "--dry-run", "--sizes", "--else-whole", keep_part)
 
     total = format_bytes(sum(scene.size for scene in scenes))
     assert 0 == ended.code
@@ -281,7 +282,7 @@ async def test_a_dry_run_fails_where_the_store_has_no_ranges(serve: Callable[...
     scenes = level2_scenes(2, size=SIZE)
     site = await serve(scenes, faults={scene.identifier: FAULTS["no-range"] for scene in scenes})
 
-    ended = await run_cli(*at(site), "--bands", "SCL", "--dry-run", "--sizes")
+    ended = await run_cli(*at_url(site), "--bands", "SCL", "--dry-run", "--sizes")
 
     assert 1 == ended.code
     assert "the store sends whole archives only" in ended.err
@@ -293,17 +294,13 @@ async def test_a_dry_run_fails_where_an_archive_cannot_be_had(serve: Callable[..
     scenes = level2_scenes(3, size=SIZE)
     site = await serve(scenes, faults={scene.identifier: FAULTS["missing"] for scene in scenes[:2]})
 
-    ended = await run_cli(*at(site), "--bands", "SCL", "--dry-run", "--sizes", "--report", "report.json")
+    ended = await run_cli(*at_url(site), "--bands", "SCL", "--dry-run", "--sizes", "--report", "report.json")
 
     report = json.loads((run_cli.folder / "report.json").read_text())
     assert 1 == ended.code
     assert "1 of 3 that match would be pulled, 2 cannot be, " in ended.err
     assert "unknown" not in ended.err
     assert (1, 2) == (report["summary"]["planned"], report["summary"]["failed"])
-
-
-def at(site: Any) -> tuple[object, ...]:
-    return "--collection", "S2_MSIL2A", "--base-url", site.server.url, "-o", site.folder
 
 
 def disk(ended: Ended) -> float:

@@ -9,7 +9,7 @@ import pytest
 
 from collgs_async.demo.constellation import make_constellation
 from tests.conftest import level2_scenes
-from tests.support.commands import COLLECTION, at
+from tests.support.commands import COLLECTION, at_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,7 +77,7 @@ async def test_a_search_without_results_repeats_the_query(luxembourg: Any, run_c
     words = ("--cloud-cover", "20", "--set", "productType=X Y")
     variables = {"COLLGS_START": "2030-01-01", "COLLGS_TILE": "31UGR"}
 
-    ended = await run_cli(*command.split(), *at(luxembourg), *words, **variables)
+    ended = await run_cli(*command.split(), *at_url(luxembourg), *words, **variables)
 
     flags = "--collection S2_MSIL2A --start 2030-01-01T00:00:00.000Z --cloud-cover 0,20 --tile 31UGR"
     assert 0 == ended.code
@@ -100,7 +100,7 @@ async def test_a_search_without_results_repeats_the_query(luxembourg: Any, run_c
 async def test_swapped_coordinates_are_asked_about(
     luxembourg: Any, run_cli: CommandHere, command: str, words: list[str], what: str
 ) -> None:
-    ended = await run_cli(command, *at(luxembourg), *words)
+    ended = await run_cli(command, *at_url(luxembourg), *words)
 
     line = f"Are longitude and latitude swapped? There are products in 5.7,49.4,6.6,50.2; {what}.\n"
     assert 0 == ended.code
@@ -122,7 +122,7 @@ async def test_coordinates_that_are_right_are_not_asked_about(
 ) -> None:
     (run_cli.folder / "ids.txt").write_text("S2A_MSIL2A_20210924T163021_N0301_R083_T15SYR_20210924T211718")
 
-    ended = await run_cli("search", *at(luxembourg), *words)
+    ended = await run_cli("search", *at_url(luxembourg), *words)
 
     assert "swapped" not in ended.err
 
@@ -135,15 +135,15 @@ async def test_a_latitude_out_of_range_may_be_a_longitude(run_cli: CommandHere) 
 
 
 async def test_a_plan_without_products_repeats_the_query(luxembourg: Any, run_cli: CommandHere) -> None:
-    ended = await run_cli("plan", "plan.json", *at(luxembourg), "--start", "2030-01-01")
+    ended = await run_cli("plan", "plan.json", *at_url(luxembourg), "--start", "2030-01-01")
 
     assert 0 == ended.code
     assert "The query was --collection S2_MSIL2A --start 2030-01-01T00:00:00.000Z\n" in ended.err
 
 
 async def test_where_everything_is_here_the_query_is_not_repeated(luxembourg: Any, run_cli: CommandHere) -> None:
-    await run_cli(*at(luxembourg), "--count", "1")
+    await run_cli(*at_url(luxembourg), "--count", "1")
 
-    ended = await run_cli(*at(luxembourg), "--count", "1", "--dry-run")
+    ended = await run_cli(*at_url(luxembourg), "--count", "1", "--dry-run")
 
     assert "The query was" not in ended.err

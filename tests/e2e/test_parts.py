@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.conftest import HANGS
-from tests.support.commands import MIB, assert_clean_exit, at, may_mount, on_linux, ran, stored_scenes, until
+from tests.support.commands import MIB, assert_clean_exit, at_url, may_mount, on_linux, ran, stored_scenes, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,7 +67,7 @@ async def test_a_run_that_is_killed_at_any_moment_goes_on_where_it_was(
     original = site.original(scene)
     right, tree, part = members_of(original), site.folder / f"{scene.identifier}.parts", site.archive(scene)
     part = part.with_name(f"{part.name}.part")
-    words = (*at(site), *WISH, "--workers", WORKERS)
+    words = (*at_url(site), *WISH, "--workers", WORKERS)
     held: list[tuple[int, int]] = []
 
     def moved(goal: int, since: int) -> bool:
@@ -103,7 +103,7 @@ async def test_a_run_that_is_killed_at_any_moment_goes_on_where_it_was(
     before = site.moved()
 
     # Over one connection: one that is cut short, as another takes its rest, moves a little more.
-    assert 0 == assert_clean_exit(await command(*at(site), "--segments", "1")).code
+    assert 0 == assert_clean_exit(await command(*at_url(site), "--segments", "1")).code
     assert original == site.archive(scene).read_bytes()
     assert {tree.name, site.archive(scene).name} == {path.name for path in site.folder.iterdir()}
     taken = sum(path.stat().st_size for path in tree.rglob("*_10m.jp2"))
@@ -114,10 +114,10 @@ async def test_two_runs_with_other_wishes_get_both(serve: Callable[..., Any], co
     site = await serve(stored_scenes(1, SIZE), rate=4e6)
     (scene,) = site.server.scenes
     right, tree = members_of(site.original(scene)), site.folder / f"{scene.identifier}.parts"
-    first = await command.start(*at(site), "--bands", "B02,B03", "--resolution", "10")
+    first = await command.start(*at_url(site), "--bands", "B02,B03", "--resolution", "10")
     await until(lambda: site.moved() > MIB, first)
 
-    second = assert_clean_exit(await command(*at(site), "--bands", "B02,B04", "--resolution", "10"))
+    second = assert_clean_exit(await command(*at_url(site), "--bands", "B02,B04", "--resolution", "10"))
     ended = assert_clean_exit(await command.end(first))
 
     assert (0, 0) == (ended.code, second.code), second.err
@@ -154,7 +154,7 @@ async def test_a_full_or_read_only_disk_stops_the_run_and_the_next_one_goes_on(
     site.folder.mkdir()
     shell = await asyncio.create_subprocess_exec(
         *("unshare", "-rm", "sh", "-c", FULL_DISK, "sh"),
-        *(sys.executable, "-m", "collgs_async", *map(str, (*at(site), *WISH))),
+        *(sys.executable, "-m", "collgs_async", *map(str, (*at_url(site), *WISH))),
         cwd=command.folder,
         env={**os.environ, "OUT": str(site.folder)},
     )

@@ -10,6 +10,7 @@ import pytest
 
 from collgs_async.demo.faults import FAULTS
 from tests.conftest import level2_scenes
+from tests.support.commands import at_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,18 +23,14 @@ AGAIN = "Run the same command again"
 ZEROS = "GDAL reads a band that was not fetched as zeros"
 
 
-def at(site: Any) -> tuple[object, ...]:
-    return ("--collection", "S2_MSIL2A", "--base-url", site.server.url, "-o", site.folder)
-
-
 async def test_members_are_counted_and_the_zeros_of_gdal_are_told(
     serve: Callable[..., Any], run_cli: CommandHere
 ) -> None:
     scenes = level2_scenes(2, size=SIZE)
     site = await serve(scenes)
 
-    ended = await run_cli(*at(site), "--bands", "SCL,B02", "-v", "--report", "report.json")
-    again = await run_cli(*at(site), "--bands", "SCL,B02", "--report", "again.json")
+    ended = await run_cli(*at_url(site), "--bands", "SCL,B02", "-v", "--report", "report.json")
+    again = await run_cli(*at_url(site), "--bands", "SCL,B02", "--report", "again.json")
 
     report = json.loads((run_cli.folder / "report.json").read_bytes())
     assert 8 == report["summary"]["members"]
@@ -52,8 +49,8 @@ async def test_nothing_of_it_is_told_of_whole_archives(serve: Callable[..., Any]
     """Also where these answer a wish."""
     site = await serve(level2_scenes(1, size=SIZE))
 
-    whole = await run_cli(*at(site), "--report", "report.json")
-    wished = await run_cli(*at(site), "--bands", "SCL")
+    whole = await run_cli(*at_url(site), "--report", "report.json")
+    wished = await run_cli(*at_url(site), "--bands", "SCL")
 
     report = json.loads((run_cli.folder / "report.json").read_bytes())
     assert (0, [None]) == (report["summary"]["members"], [one["members"] for one in report["products"]])
@@ -65,7 +62,7 @@ async def test_nothing_of_it_is_told_of_whole_archives(serve: Callable[..., Any]
 async def test_events_have_the_members(serve: Callable[..., Any], run_cli: CommandHere) -> None:
     site = await serve(level2_scenes(1, size=SIZE))
 
-    ended = await run_cli(*at(site), "--bands", "SCL", "--log-json", "-v")
+    ended = await run_cli(*at_url(site), "--bands", "SCL", "--log-json", "-v")
 
     [event] = [one for line in ended.err.splitlines() if (one := json.loads(line)).get("event") == "product"]
     assert 3 == event["members"]
@@ -77,8 +74,8 @@ async def test_a_store_without_ranges_and_what_helps(serve: Callable[..., Any], 
     scenes = level2_scenes(3, size=SIZE)
     site = await serve(scenes, faults={scene.identifier: replace(FAULTS["no-range"]) for scene in scenes})
 
-    refused = await run_cli(*at(site), "--bands", "SCL")
-    whole = await run_cli(*at(site), "--bands", "SCL", "--else-whole")
+    refused = await run_cli(*at_url(site), "--bands", "SCL")
+    whole = await run_cli(*at_url(site), "--bands", "SCL", "--else-whole")
 
     assert (1, 0) == (refused.code, whole.code)
     assert refused.err.rstrip().endswith(
@@ -106,7 +103,7 @@ async def test_a_wish_that_no_run_can_fulfil_is_not_to_be_tried_again(
 ) -> None:
     site = await serve(level2_scenes(2, size=SIZE))
 
-    ended = await run_cli(*at(site), "--members", "nothing*")
+    ended = await run_cli(*at_url(site), "--members", "nothing*")
 
     assert 1 == ended.code
     assert AGAIN not in ended.err

@@ -26,19 +26,13 @@ from collgs_async.reporting.ordering import read_order, sort_by
 from collgs_async.reporting.table import write_table
 from tests.conftest import level2_scenes
 from tests.support.chromium import running_chromium
+from tests.support.commands import at_url
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     from tests.conftest import CommandHere, Ended
-
-COLLECTION = ("--collection", "S2_MSIL2A")
-
-
-def at(site: Any) -> tuple[object, ...]:
-    """The words that lead to this site and its folder."""
-    return ("--base-url", site.server.url, *COLLECTION, "--output", site.folder)
 
 
 def last_line(ended: Ended) -> str:
@@ -67,8 +61,8 @@ async def test_products_are_sorted_as_asked(
 ) -> None:
     site = await serve(level2_scenes(12), dialect=Dialect(sizes=True), page_maximum=5)
 
-    forwards = await run_cli("search", *at(site), "--sort", words, "--format", "json")
-    backwards = await run_cli("search", *at(site), "--sort", f"-{words.replace(',', ',-')}", "--format", "json")
+    forwards = await run_cli("search", *at_url(site), "--sort", words, "--format", "json")
+    backwards = await run_cli("search", *at_url(site), "--sort", f"-{words.replace(',', ',-')}", "--format", "json")
 
     products = json.loads(forwards.out)
     assert 12 == len(products)
@@ -114,7 +108,7 @@ async def test_the_last_line_tells_products_dates_and_size(serve: Callable[..., 
     scenes = level2_scenes(6)
     site = await serve(scenes)
 
-    ended = await run_cli("search", *at(site), "--sizes")
+    ended = await run_cli("search", *at_url(site), "--sizes")
 
     days = sorted(f"{scene.start:%Y-%m-%d}" for scene in scenes)
     size = sum(len(site.original(scene)) for scene in scenes)
@@ -126,7 +120,7 @@ async def test_the_last_line_tells_what_was_left_out_and_why(serve: Callable[...
     scenes = level2_scenes(6)
     site = await serve(scenes)
 
-    ended = await run_cli("search", *at(site), "--platform", "S2A")
+    ended = await run_cli("search", *at_url(site), "--platform", "S2A")
 
     others = sum(not scene.identifier.startswith("S2A") for scene in scenes)
     assert 0 < others < 6
@@ -138,7 +132,7 @@ async def test_without_sizes_the_last_line_says_how_to_get_them(
 ) -> None:
     site = await serve(level2_scenes(2))
 
-    assert last_line(await run_cli("search", *at(site))).endswith("size not known (--sizes asks the store)")
+    assert last_line(await run_cli("search", *at_url(site))).endswith("size not known (--sizes asks the store)")
     assert [] == site.archive_hits()
 
 
@@ -148,7 +142,7 @@ async def test_a_dry_run_with_sizes_tells_what_the_disk_needs(serve: Callable[..
     site.folder.mkdir()
     site.archive(scenes[0]).write_bytes(site.original(scenes[0]))
 
-    ended = await run_cli("--dry-run", "--sizes", *at(site), "--format", "json")
+    ended = await run_cli("--dry-run", "--sizes", *at_url(site), "--format", "json")
 
     size = sum(len(site.original(scene)) for scene in scenes[1:])
     told = f"{size / 1e3:.0f} kB"
@@ -193,7 +187,7 @@ async def test_a_table_fits_its_terminal_with_whole_identifiers(serve: Callable[
     scenes = level2_scenes(25)
     site = await serve(scenes)
 
-    header, *lines = await asyncio.to_thread(on_terminal, columns, "search", *at(site), NO_COLOR="1")
+    header, *lines = await asyncio.to_thread(on_terminal, columns, "search", *at_url(site), NO_COLOR="1")
 
     assert max(map(len, [header, *lines])) <= columns
     assert {scene.identifier for scene in scenes} == {line.split()[0] for line in lines}
@@ -205,8 +199,8 @@ async def test_a_table_fits_its_terminal_with_whole_identifiers(serve: Callable[
 async def test_a_header_is_bold_on_a_terminal_only(serve: Callable[..., Any], run_cli: CommandHere) -> None:
     site = await serve(level2_scenes(2))
 
-    header, *lines = await asyncio.to_thread(on_terminal, 80, "search", *at(site))
-    piped = await run_cli("search", *at(site), FORCE_COLOR="1")
+    header, *lines = await asyncio.to_thread(on_terminal, 80, "search", *at_url(site))
+    piped = await run_cli("search", *at_url(site), FORCE_COLOR="1")
 
     assert header.startswith("\x1b[1midentifier")
     assert header.endswith("\x1b[0m")
@@ -223,7 +217,7 @@ async def test_a_map_holds_the_scenes_the_area_and_the_pictures(
     scenes = level2_scenes(5)
     site = await serve(scenes)
 
-    ended = await run_cli("search", *at(site), "--map", "scenes.html", "--format", "json")
+    ended = await run_cli("search", *at_url(site), "--map", "scenes.html", "--format", "json")
 
     page = (run_cli.folder / "scenes.html").read_text("utf-8")
     assert 0 == ended.code
@@ -238,7 +232,7 @@ async def test_a_map_names_the_query_and_the_command_that_comes_next(
 ) -> None:
     site = await serve(level2_scenes(1))
 
-    await run_cli("search", *at(site), "--start", "2015-07-01", "--cloud-cover", "0,90", "--map", "scenes.html")
+    await run_cli("search", *at_url(site), "--start", "2015-07-01", "--cloud-cover", "0,90", "--map", "scenes.html")
 
     page = (run_cli.folder / "scenes.html").read_text("utf-8")
     data = json.loads(page.partition('id="scenes-data">')[2].partition("</script>")[0])
@@ -264,7 +258,7 @@ async def test_tiles_that_cannot_be_shown_are_refused_before_the_search(
 ) -> None:
     site = await serve(level2_scenes(1))
 
-    ended = await run_cli("search", *at(site), *words)
+    ended = await run_cli("search", *at_url(site), *words)
 
     assert 2 == ended.code
     assert ended.err.startswith(error)
@@ -276,7 +270,7 @@ async def test_a_map_with_tiles(serve: Callable[..., Any], run_cli: CommandHere)
     site = await serve(level2_scenes(1))
     tiles = ("--tiles", "https://tiles.example/{z}/{x}/{y}.png", "--tiles-credit", "© Somebody")
 
-    ended = await run_cli("search", *at(site), "--map", "scenes.html", *tiles)
+    ended = await run_cli("search", *at_url(site), "--map", "scenes.html", *tiles)
 
     assert 0 == ended.code
     page = (run_cli.folder / "scenes.html").read_text("utf-8")
@@ -313,7 +307,7 @@ async def test_it_is_told_how_many_pictures_have_come(
 async def test_without_quicklooks_no_picture_is_requested(serve: Callable[..., Any], run_cli: CommandHere) -> None:
     site = await serve(level2_scenes(3))
 
-    ended = await run_cli("search", *at(site), "--map", "scenes.html", "--no-quicklooks")
+    ended = await run_cli("search", *at_url(site), "--map", "scenes.html", "--no-quicklooks")
 
     assert 0 == ended.code
     assert "data:image/png" not in (run_cli.folder / "scenes.html").read_text("utf-8")
@@ -327,7 +321,7 @@ async def test_pictures_that_cannot_be_had_leave_the_map_as_it_is(
     broken = {scene.identifier: (QUICKLOOK_FAULTS["html"],) * 9 for scene in scenes[1:]}
     site = await serve(scenes, quicklook_faults=broken)
 
-    ended = await run_cli("search", *at(site), "--map", "scenes.html")
+    ended = await run_cli("search", *at_url(site), "--map", "scenes.html")
 
     assert 0 == ended.code
     assert "2 quicklooks could not be had" in ended.err
@@ -341,7 +335,7 @@ async def test_a_catalogue_that_has_no_picture_at_all_is_not_asked_for_each(
     missing = {scene.identifier: (QUICKLOOK_FAULTS["missing"],) for scene in scenes}
     site = await serve(scenes, quicklook_faults=missing)
 
-    ended = await run_cli("search", *at(site), "--map", "scenes.html")
+    ended = await run_cli("search", *at_url(site), "--map", "scenes.html")
 
     assert 0 == ended.code
     assert "10 quicklooks could not be had" in ended.err
@@ -354,7 +348,7 @@ async def test_a_map_that_cannot_be_written_is_refused_before_the_search(
 ) -> None:
     site = await serve(level2_scenes(1))
 
-    ended = await run_cli("search", *at(site), "--map", place)
+    ended = await run_cli("search", *at_url(site), "--map", place)
 
     assert 2 == ended.code
     assert ended.err.startswith("error: --map: expected ")
@@ -366,7 +360,7 @@ async def test_the_map_opens_in_a_browser_and_sends_no_request(
 ) -> None:
     site = await serve(level2_scenes(4))
     area = "POLYGON((-10 40,30 40,30 60,-10 60,-10 40))"
-    await run_cli("search", *at(site), "--aoi", area, "--map", "scenes.html", "--format", "urls")
+    await run_cli("search", *at_url(site), "--aoi", area, "--map", "scenes.html", "--format", "urls")
     site.server.forget()
 
     def look() -> tuple[list[str], list[Any], list[Any]]:
@@ -395,7 +389,7 @@ async def test_quicklooks_are_saved_under_safe_names_with_their_right_suffix(
     scenes = level2_scenes(4)
     site = await serve(scenes)
 
-    ended = await run_cli("quicklooks", *at(site))
+    ended = await run_cli("quicklooks", *at_url(site))
 
     expected = sorted(f"{scene.identifier}.png" for scene in scenes)
     assert (0, "4 saved") == (ended.code, last_line(ended))
@@ -410,8 +404,8 @@ async def test_quicklooks_that_are_here_are_not_fetched_again(serve: Callable[..
     site.folder.mkdir()
     (site.folder / f"{scenes[0].identifier}.jpg").write_bytes(b"mine")
 
-    ended = await run_cli("quicklooks", *at(site))
-    again = await run_cli("quicklooks", *at(site))
+    ended = await run_cli("quicklooks", *at_url(site))
+    again = await run_cli("quicklooks", *at_url(site))
 
     assert (0, "2 saved, 1 already here") == (ended.code, last_line(ended))
     assert (0, "0 saved, 3 already here") == (again.code, last_line(again))
@@ -425,7 +419,7 @@ async def test_a_quicklook_that_cannot_be_had_is_named_and_the_others_are_saved(
     broken = {scenes[1].identifier: (QUICKLOOK_FAULTS["html"],) * 9}
     site = await serve(scenes, quicklook_faults=broken)
 
-    ended = await run_cli("quicklooks", *at(site))
+    ended = await run_cli("quicklooks", *at_url(site))
 
     assert (1, "2 saved, 1 failed") == (ended.code, last_line(ended))
     assert f"{scenes[1].identifier}: its quicklook cannot be had" in ended.err
@@ -480,7 +474,7 @@ async def test_a_catalogue_without_descriptions_says_so(serve: Callable[..., Any
 async def test_strict_refuses_what_the_collection_lacks(serve: Callable[..., Any], run_cli: CommandHere) -> None:
     site = await serve(level2_scenes(1))
 
-    ended = await run_cli("--strict", *at(site), "--set", "orbitDirektion=ASCENDING")
+    ended = await run_cli("--strict", *at_url(site), "--set", "orbitDirektion=ASCENDING")
 
     assert 2 == ended.code
     assert "S2_MSIL2A has no search parameter orbitDirektion; did you mean orbitDirection?" in ended.err

@@ -12,7 +12,7 @@ import pytest
 
 from collgs_async.models.shard import Shard
 from tests.conftest import HANGS, fault, level2_scenes
-from tests.support.commands import COLLECTION, assert_clean_exit, at, originals, stored_scenes
+from tests.support.commands import COLLECTION, assert_clean_exit, at_url, originals, stored_scenes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,7 +82,7 @@ async def test_a_shard_that_has_nothing_says_whose_it_is(
     site = await serve(level2_scenes(1, size=1000))
     (scene,) = site.server.scenes
     number = Shard(1, 9).of(scene.identifier).number % 9 + 1
-    words = (*at(site), "--shard", f"{number}/9")
+    words = (*at_url(site), "--shard", f"{number}/9")
 
     ended = await run_cli(*words)
     listed = await run_cli("search", *words[:-4], *words[-2:])
@@ -113,8 +113,8 @@ async def test_a_sync_tells_what_is_of_other_shards(serve: Callable[..., Any], r
     site = await serve(level2_scenes(5, size=1000))
     others = sum(scene.identifier not in Shard(1, 2) for scene in site.server.scenes)
 
-    rehearsed = await run_cli("sync", *at(site), "--shard", "1/2", "--dry-run")
-    ended = await run_cli("sync", *at(site), "--shard", "1/2")
+    rehearsed = await run_cli("sync", *at_url(site), "--shard", "1/2", "--dry-run")
+    ended = await run_cli("sync", *at_url(site), "--shard", "1/2")
     told = await run_cli("status", "--output", site.folder)
 
     assert [0] * 3 == [one.code for one in (rehearsed, ended, told)]

@@ -25,7 +25,7 @@ from collgs_async.ledger.records import Event, State
 from collgs_async.ledger.runs import begin_run, end_run
 from collgs_async.reporting.ledger_export import FORMATS
 from tests.conftest import level2_scenes
-from tests.support.commands import at
+from tests.support.commands import at_url
 from tests.support.locks import writes_elsewhere
 from tests.support.servers import files_in
 
@@ -437,7 +437,7 @@ async def test_our_own_items_bring_back_what_a_download_has_noted(
 ) -> None:
     site = await serve(level2_scenes(2))
     await fill(site.folder, lambda _: None)
-    await run_cli("sync", *at(site), "--output", site.folder, "--stac")
+    await run_cli("sync", *at_url(site), "--output", site.folder, "--stac")
     names = [scene.identifier for scene in site.server.scenes]
 
     async def known() -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ from collgs_async.demo.login import SignIn
 from collgs_async.errors import ConfigError
 from collgs_async.http.credentials import Credentials, find_credentials, passwords_at_hand
 from tests.conftest import HANGS, level2_scenes
-from tests.support.commands import COLLECTION, assert_clean_exit, at, files_below
+from tests.support.commands import COLLECTION, assert_clean_exit, at_url, files_below
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,7 +85,7 @@ async def test_an_unknown_variable_is_a_warning_with_the_nearest_one(
 ) -> None:
     site = await serve(level2_scenes(1))
 
-    ended = await run_cli("search", *at(site), **{name: "hush7"})
+    ended = await run_cli("search", *at_url(site), **{name: "hush7"})
 
     assert 0 == ended.code
     assert f"warning: {name}: there is no such variable, and it has no effect{suggestion}" == ended.err.splitlines()[0]
@@ -96,7 +96,7 @@ async def test_known_and_empty_variables_are_no_warning(serve: Callable[..., Any
     site = await serve(level2_scenes(1))
     known = {"COLLGS_WORKERS": "2", "COLLGS_USERNAME": "a", "COLLGS_PASSWORD": "b", "COLLGS_NONE": "", "COLLGS": "x"}
 
-    ended = await run_cli("search", *at(site), **known)
+    ended = await run_cli("search", *at_url(site), **known)
 
     assert "warning" not in ended.err
 
@@ -109,11 +109,11 @@ async def test_another_programs_configuration_is_left_alone(
     serve: Callable[..., Any], run_cli: CommandHere, content: str
 ) -> None:
     site = await serve(level2_scenes(1))
-    await run_cli(*at(site))
+    await run_cli(*at_url(site))
     (run_cli.folder / "config.json").write_text(content)
 
     verified = await run_cli("verify", site.folder)
-    searched = await run_cli("search", *at(site))
+    searched = await run_cli("search", *at_url(site))
     bare = await run_cli()
 
     note = "note: config.json has no key of this program, and is ignored"
@@ -151,10 +151,10 @@ async def test_a_note_names_what_was_typed(serve: Callable[..., Any], run_cli: C
     site = await serve(level2_scenes(1))
     (run_cli.folder / "config.json").write_text(json.dumps({"parameters": {"timeEnd": "2022-01-02"}}))
 
-    by_flag = await run_cli("search", *at(site), "--end", "2022-01-01")
-    by_variable = await run_cli("search", *at(site), COLLGS_END="2022-01-01")
-    by_set = await run_cli("search", *at(site), "--set", "timeEnd=2022-01-01")
-    by_key = await run_cli("search", *at(site))
+    by_flag = await run_cli("search", *at_url(site), "--end", "2022-01-01")
+    by_variable = await run_cli("search", *at_url(site), COLLGS_END="2022-01-01")
+    by_set = await run_cli("search", *at_url(site), "--set", "timeEnd=2022-01-01")
+    by_key = await run_cli("search", *at_url(site))
 
     assert "note: --end 2022-01-01 means" in by_flag.err
     assert "note: COLLGS_END 2022-01-01 means" in by_variable.err
@@ -164,7 +164,7 @@ async def test_a_note_names_what_was_typed(serve: Callable[..., Any], run_cli: C
 
 async def test_a_variable_has_no_effect_beside_a_plan(serve: Callable[..., Any], run_cli: CommandHere) -> None:
     site = await serve(level2_scenes(1))
-    await run_cli("plan", "plan.json", *at(site))
+    await run_cli("plan", "plan.json", *at_url(site))
 
     ended = await run_cli("--plan", "plan.json", "-o", site.folder, COLLGS_TILE="31UGR", COLLGS_COUNT="3")
 
@@ -223,7 +223,7 @@ async def test_a_wrong_file_of_a_password_is_one_line_before_anything_is_asked(
     if content is not None:
         (run_cli.folder / "word").write_bytes(content)
 
-    ended = await run_cli(*at(site), COLLGS_USERNAME="ada", COLLGS_PASSWORD_FILE="word")
+    ended = await run_cli(*at_url(site), COLLGS_USERNAME="ada", COLLGS_PASSWORD_FILE="word")
 
     line = f'error: COLLGS_PASSWORD_FILE: expected a file with the password, found "word": {problem}\n'
     assert (2, line) == (ended.code, ended.err)
@@ -268,7 +268,7 @@ async def test_a_socks_proxy_is_refused_in_one_line(run_cli: CommandHere, name: 
 async def test_a_socks_proxy_that_does_not_matter_is_a_note(serve: Callable[..., Any], run_cli: CommandHere) -> None:
     site = await serve(level2_scenes(1))
 
-    ended = await run_cli("search", *at(site), ALL_PROXY="socks5://me:secret7@127.0.0.1:1080")
+    ended = await run_cli("search", *at_url(site), ALL_PROXY="socks5://me:secret7@127.0.0.1:1080")
 
     assert 0 == ended.code
     assert "note: ALL_PROXY: expected an http proxy, found a socks5 one; " in ended.err

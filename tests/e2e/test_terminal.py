@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.conftest import fault, level2_scenes
-from tests.support.commands import assert_clean_exit, at, stored_scenes
+from tests.support.commands import assert_clean_exit, at_url, stored_scenes
 from tests.support.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -63,14 +63,14 @@ async def test_errors_are_red_warnings_yellow_and_a_good_end_green(serve: Callab
     scenes = level2_scenes(3)
     site = await serve(scenes, faults={scenes[0].identifier: (fault("cut"), fault("missing"))})
 
-    with closing(await on_terminal(cwd, at(site), columns=120)) as terminal:
+    with closing(await on_terminal(cwd, at_url(site), columns=120)) as terminal:
         assert ({"brown"}, {"default"}) == colours_of(terminal, "warning: ")
         assert ({"red"}, {"default"}) == colours_of(terminal, "error: ")
         assert ({"red"}, {"red"}) == colours_of(terminal, "2 downloaded")
         assert ({"default"}, {"default"}) == colours_of(terminal, "The archives are in")
         assert "ended with 1" == terminal.shown()[-1]
     site = await serve(scenes)
-    with closing(await on_terminal(cwd, (*at(site), "-v"), columns=120)) as terminal:
+    with closing(await on_terminal(cwd, (*at_url(site), "-v"), columns=120)) as terminal:
         assert ({"green"}, {"green"}) == colours_of(terminal, "1 downloaded")
         assert ({"green"}, {"green"}) == colours_of(terminal, scenes[0].identifier)
 
@@ -79,7 +79,7 @@ async def test_no_color_leaves_the_bars_and_takes_the_colours(serve: Callable[..
     scenes = level2_scenes(2)
     site = await serve(scenes, faults={scenes[0].identifier: fault("missing")})
 
-    with closing(await on_terminal(cwd, at(site), NO_COLOR="1", FORCE_COLOR="1")) as terminal:
+    with closing(await on_terminal(cwd, at_url(site), NO_COLOR="1", FORCE_COLOR="1")) as terminal:
         assert re.search(rb"\x1b\[[0-9;]*[JKA]", terminal.written)
         assert not re.search(rb"\x1b\[[0-9;]*m", terminal.written)
 
@@ -94,7 +94,7 @@ async def test_what_is_no_screen_gets_neither_colours_nor_cursor_moves(
     scenes = level2_scenes(2)
     site = await serve(scenes, faults={scenes[0].identifier: fault("missing")})
 
-    with closing(await on_terminal(cwd, (*at(site), *words), TERM=kind)) as terminal:
+    with closing(await on_terminal(cwd, (*at_url(site), *words), TERM=kind)) as terminal:
         assert b"1 downloaded" in terminal.written
         assert b"2/2 products" in terminal.written
         assert ESCAPE not in terminal.written
@@ -106,9 +106,9 @@ async def test_a_pipe_gets_colours_only_if_they_are_demanded(serve: Callable[...
     site = await serve(scenes, faults={scenes[0].identifier: fault("missing")})
     words = ("--report", "-")
 
-    plain = assert_clean_exit(await run_cli(*at(site), *words))
-    forced = assert_clean_exit(await run_cli(*at(site), *words, FORCE_COLOR="1"))
-    as_json = assert_clean_exit(await run_cli(*at(site), "--log-json", FORCE_COLOR="1"))
+    plain = assert_clean_exit(await run_cli(*at_url(site), *words))
+    forced = assert_clean_exit(await run_cli(*at_url(site), *words, FORCE_COLOR="1"))
+    as_json = assert_clean_exit(await run_cli(*at_url(site), "--log-json", FORCE_COLOR="1"))
 
     assert "\x1b" not in plain.err + plain.out + as_json.err
     assert "\x1b[31merror:\x1b[0m " in forced.err
@@ -120,7 +120,7 @@ async def test_a_line_break_splits_no_word(serve: Callable[..., Any], cwd: Path,
     scenes = level2_scenes(2)
     site = await serve(scenes, faults={scenes[0].identifier: fault("missing")})
 
-    with closing(await on_terminal(cwd, at(site), columns=columns, NO_COLOR="1")) as terminal:
+    with closing(await on_terminal(cwd, at_url(site), columns=columns, NO_COLOR="1")) as terminal:
         text = re.sub(rb"\x1b\[[0-9;]*[A-Za-z]", b"", terminal.written).decode().replace("\r", "")
         said = " ".join(text.split())
         assert f"error: {scenes[0].identifier}: HTTP 404: Not Found; it is left out" in said
@@ -131,7 +131,7 @@ async def test_a_line_break_splits_no_word(serve: Callable[..., Any], cwd: Path,
 
 async def test_ctrl_z_leaves_the_screen_to_the_shell_and_the_run_goes_on(serve: Callable[..., Any], cwd: Path) -> None:
     site = await serve(stored_scenes(3, 4_000_000), rate=1_000_000.0)
-    words = " ".join(map(str, (*at(site), "-j", 1)))
+    words = " ".join(map(str, (*at_url(site), "-j", 1)))
     script = f"set -m; {PROGRAM} {words}; echo stopped; read; fg >/dev/null; echo ended with $?"
 
     with closing(Terminal(80)) as terminal:

@@ -25,7 +25,7 @@ from tests.conftest import HANGS, level2_scenes
 from tests.support.commands import (
     MIB,
     assert_clean_exit,
-    at,
+    at_url,
     originals,
     stored_scenes,
     until,
@@ -46,7 +46,7 @@ LOST_TO_A_KILL = WORKERS * 2 * MIB
 
 
 def words(site: Any, report: str = "report.json") -> tuple[object, ...]:
-    return (*at(site), "--workers", WORKERS, "--report", report)
+    return (*at_url(site), "--workers", WORKERS, "--report", report)
 
 
 def outcomes(command: Command, report: str = "report.json") -> dict[str, str]:
@@ -145,7 +145,7 @@ async def test_a_run_that_is_at_work_takes_over_from_one_that_is_killed(
     await until(lambda: site.moved() > 2 * MIB, other)
     other.send_signal(signal.SIGSTOP)
     (held,) = (path.name.removesuffix(".part.lease") for path in site.folder.glob("*.lease"))
-    this = await command.start(*at(site), "--workers", 1, "--report", "report.json")
+    this = await command.start(*at_url(site), "--workers", 1, "--report", "report.json")
     await until(lambda: len(times_fetched(site)) > 1, this)
     other.kill()
     await command.end(other)

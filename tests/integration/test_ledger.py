@@ -21,7 +21,7 @@ from collgs_async.ledger.records import Event, FileRecord, State
 from collgs_async.ledger.runs import begin_run, end_run, latest_runs
 from collgs_async.ledger.taking_in import take_in_spool
 from tests.conftest import fault, level2_scenes
-from tests.support.commands import at
+from tests.support.commands import at_url
 from tests.support.locks import lock_file, writes_elsewhere
 from tests.support.servers import files_in
 
@@ -74,7 +74,7 @@ async def test_without_a_ledger_nothing_of_it_is_loaded(serve: Callable[..., Any
     site = await serve(level2_scenes(1))
     for words in (["download"], ["search", "--format", "urls"], ["verify", str(site.folder)]):
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", LOADED, *words, *map(str, at(site)), "--output", str(site.folder), "-q"),
+            *(sys.executable, "-c", LOADED, *words, *map(str, at_url(site)), "--output", str(site.folder), "-q"),
             cwd=cwd,
             stdout=asyncio.subprocess.PIPE,
         )

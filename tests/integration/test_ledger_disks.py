@@ -17,7 +17,7 @@ from collgs_async.ledger.paths import LedgerPaths
 from collgs_async.ledger.recording import record_outcome
 from collgs_async.ledger.records import Event
 from tests.conftest import level2_scenes
-from tests.support.commands import at, may_mount
+from tests.support.commands import at_url, may_mount
 from tests.support.sqlite_steps import has_steps, is_killed_at
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ async def test_a_full_disk_of_the_ledger_costs_no_archive(serve: Callable[..., A
     async with Ledger.open(LedgerPaths.of(Config(output_directory=site.folder))) as ledger:
         await ledger.run(fill)
     shutil.copytree(site.folder / ".collgs", site.folder / "before")
-    await shell(command, FULL, site.folder, [*map(str, at(site)), "--output", str(site.folder)])
+    await shell(command, FULL, site.folder, [*map(str, at_url(site)), "--output", str(site.folder)])
 
     first, said = code(command, "first")
     assert 0 == first, said
@@ -127,7 +127,7 @@ async def test_a_ledger_that_cannot_be_written_is_read(serve: Callable[..., Any]
     site = await serve(level2_scenes(3))
     async with Ledger.open(LedgerPaths.of(Config(output_directory=site.folder))) as ledger:
         await ledger.run(fill)
-    await shell(command, READ_ONLY, site.folder, [*map(str, at(site)), "--output", str(site.folder)])
+    await shell(command, READ_ONLY, site.folder, [*map(str, at_url(site)), "--output", str(site.folder)])
 
     first, said = code(command, "first")
     assert 0 == first, said

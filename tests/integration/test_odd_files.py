@@ -22,7 +22,15 @@ from collgs_async.storage.part import SMALL, PartFile
 from collgs_async.storage.sidecar import RemoteVersion
 from collgs_async.storage.zip_directory import read_members
 from tests.conftest import HANGS, fault, level2_scenes
-from tests.support.commands import assert_clean_exit, at, files_below, may_mount, originals, stored_scenes, wrong_finals
+from tests.support.commands import (
+    assert_clean_exit,
+    at_url,
+    files_below,
+    may_mount,
+    originals,
+    stored_scenes,
+    wrong_finals,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -165,7 +173,7 @@ async def test_what_cannot_be_read_fails_its_product_alone(
         prefix = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
 
     process = await asyncio.create_subprocess_exec(
-        *(*prefix, sys.executable, "-m", "collgs_async", *map(str, at(site))),
+        *(*prefix, sys.executable, "-m", "collgs_async", *map(str, at_url(site))),
         stderr=asyncio.subprocess.PIPE,
         cwd=tmp_path,
     )
@@ -201,7 +209,7 @@ async def test_few_descriptors_slow_a_run_down_and_do_not_end_it(
     right = originals(site)
     process = await asyncio.create_subprocess_exec(
         *("sh", "-c", f'ulimit -n {most}; exec "$@"', "sh"),
-        *(sys.executable, "-m", "collgs_async", *map(str, at(site)), "--workers", "8"),
+        *(sys.executable, "-m", "collgs_async", *map(str, at_url(site)), "--workers", "8"),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         cwd=command.folder,
@@ -355,7 +363,7 @@ async def test_what_a_flush_could_not_bring_to_the_disk_is_fetched_anew(
     site = await serve(stored_scenes(2, 16_000_000))
     right = originals(site)
     site.folder.mkdir()
-    words = [*map(str, at(site)), "--workers", "1", "--output", str(site.folder / "disk")]
+    words = [*map(str, at_url(site)), "--workers", "1", "--output", str(site.folder / "disk")]
     shell = await asyncio.create_subprocess_exec(
         *("unshare", "-m", "sh", "-c", THIN, "sh", sys.executable, "-m", "collgs_async", *words),
         cwd=command.folder,
@@ -407,7 +415,7 @@ async def test_what_cannot_be_read_back_is_fetched_anew(serve: Callable[..., Any
     site.folder = site.folder.with_name("disks")
     site.folder.mkdir()
     shell = await asyncio.create_subprocess_exec(
-        *("unshare", "-m", "sh", "-c", WORN, "sh", sys.executable, "-m", "collgs_async", *map(str, at(site))),
+        *("unshare", "-m", "sh", "-c", WORN, "sh", sys.executable, "-m", "collgs_async", *map(str, at_url(site))),
         *("--output", str(site.folder / "disk")),
         cwd=command.folder,
         env={**os.environ, "OUT": str(site.folder)},

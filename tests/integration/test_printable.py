@@ -32,7 +32,7 @@ from collgs_async.reporting.table import write_table
 from collgs_async.selection.plan import Plan, PlanExclusion
 from collgs_async.selection.plan_diff import compare
 from tests.conftest import level2_scenes
-from tests.support.commands import at
+from tests.support.commands import at_url
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -245,11 +245,11 @@ def test_tables_of_the_catalogue(capsys: pytest.CaptureFixture[str]) -> None:
 async def test_a_whole_run_shows_nothing_of_it(run_cli: CommandHere, serve: Callable[..., Any], tmp_path: Path) -> None:
     """Of a file on the disk, too: its name comes from anywhere."""
     site = await serve(level2_scenes(1))
-    await run_cli(*at(site))
+    await run_cli(*at_url(site))
     (site.folder / "\x1b[2J\x9bA.zip").write_bytes(b"no archive")
 
     verified = await run_cli("verify", site.folder)
-    reported = await run_cli(*at(site), "--report", "-")
+    reported = await run_cli(*at_url(site), "--report", "-")
 
     assert (1, 0) == (verified.code, reported.code)
     for text in (verified.out, verified.err, reported.out, reported.err):

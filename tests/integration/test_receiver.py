@@ -44,7 +44,7 @@ from collgs_async.transfer.thread_receiver import BodyConnection, BodyReceiver
 from collgs_async.transfer.tuning import TransferTuning
 from tests.conftest import HANGS, RecordedSleeps, fault, level2_scenes
 from tests.support.clocks import NIGHT, Clock, until
-from tests.support.commands import assert_stopped_by, at, may_mount, ran
+from tests.support.commands import assert_stopped_by, at_url, may_mount, ran
 from tests.support.faults import RECOVERABLE, served_version
 from tests.support.servers import Asked, RawServer, plain, raw_server, settings_for, small_archive
 from tests.support.tuned import tuned_command
@@ -712,7 +712,7 @@ async def test_with_another_aiohttp_there_is_no_receiver(serve: Callable[..., An
     site = await serve([scene])
     program = tuned_command(SMALL_SCALE, prepare=f"import aiohttp\naiohttp.__version__ = '3.99.0'\n{NOTED}")
 
-    ended = await command.end(await start(command, "-c", program, *at(site), "--workers", 1))
+    ended = await command.end(await start(command, "-c", program, *at_url(site), "--workers", 1))
 
     assert 0 == ended.code, ended.err
     assert site.original(scene) == site.archive(scene).read_bytes()
@@ -1040,7 +1040,7 @@ async def test_superseded_receiver_writes_nothing_any_more(tmp_path: Path, recei
 def receiver_command(site: Any) -> tuple[object, ...]:
     """The command, with receivers also for small archives; it leaves a file that says that one has worked."""
     tuning = TransferTuning(min_receiver_bytes=1, max_buffered_bytes=64 * KIB, block_bytes=64 * KIB)
-    return ("-c", tuned_command(tuning, prepare=NOTED), *at(site), "--workers", 1)
+    return ("-c", tuned_command(tuning, prepare=NOTED), *at_url(site), "--workers", 1)
 
 
 async def test_after_a_kill_the_next_run_goes_on_where_the_receiver_was(

@@ -253,8 +253,8 @@ async def test_helper_of_a_line_that_has_brought_nothing_yet_asks_for_its_piece_
     assert RangeRequest(50 * MIB, None, '"tag"') == job.next_request(shared[1])
 
 
-async def promised(tmp_path: Path) -> tuple[DownloadJob, Segment, list[Segment], Callable[[Segment], bool]]:
-    """Give a segment of which three pieces are promised, and what happens when one of them is answered."""
+async def claimed(tmp_path: Path) -> tuple[DownloadJob, Segment, list[Segment], Callable[[Segment], bool]]:
+    """Give a segment of which three pieces are claimed, and what happens when one of them is answered."""
     job = job_with(tmp_path, [(0, 20 * MIB)], 100 * MIB)
     longest = running(job, 0, 100 * MIB, 20 * MIB)
     pieces = [shared[1] for helpers in (3, 2, 1) if (shared := job.split_largest(100.0, helpers))]
@@ -274,7 +274,7 @@ async def promised(tmp_path: Path) -> tuple[DownloadJob, Segment, list[Segment],
 async def test_pieces_are_taken_over_in_whatever_order_they_are_answered(
     tmp_path: Path, order: tuple[int, ...]
 ) -> None:
-    job, longest, pieces, answered = await promised(tmp_path)
+    job, longest, pieces, answered = await claimed(tmp_path)
 
     for number in order:
         assert answered(pieces[number])
@@ -285,7 +285,7 @@ async def test_pieces_are_taken_over_in_whatever_order_they_are_answered(
 
 
 async def test_piece_of_a_failed_helper_is_a_gap_and_assigned_only_once(tmp_path: Path) -> None:
-    job, longest, pieces, answered = await promised(tmp_path)
+    job, longest, pieces, answered = await claimed(tmp_path)
     assert answered(pieces[2])
     assert (60 * MIB, 100 * MIB) == spans(job.next_segment())
 
@@ -298,7 +298,7 @@ async def test_piece_of_a_failed_helper_is_a_gap_and_assigned_only_once(tmp_path
 
 
 async def test_piece_of_a_segment_that_has_ended_is_taken_unless_it_is_here(tmp_path: Path) -> None:
-    job, longest, pieces, answered = await promised(tmp_path)
+    job, longest, pieces, answered = await claimed(tmp_path)
     job.active.remove(longest)
     job.part.held.add(20 * MIB, 61 * MIB)
 

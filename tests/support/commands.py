@@ -34,7 +34,7 @@ def files_below(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
-def at(site: Any) -> tuple[object, ...]:
+def at_url(site: Any) -> tuple[object, ...]:
     """The words that lead to this site and its folder."""
     return ("--base-url", site.server.url, *COLLECTION, "--output", site.folder)
 

@@ -19,7 +19,7 @@ from collgs_async.config.paths import read_path
 from collgs_async.config.settings import Config, Connection, Selection
 from collgs_async.errors import ConfigError
 from tests.conftest import level2_scenes
-from tests.support.commands import COLLECTION, at, files_below
+from tests.support.commands import COLLECTION, at_url, files_below
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -222,7 +222,7 @@ async def test_a_word_that_leads_nowhere_ends_the_command(
 
 async def test_a_run_reads_and_writes_at_home(run_cli: CommandHere, serve: Callable[..., Any], home: Path) -> None:
     site = await serve(level2_scenes(1))
-    words = (*at(site)[:-1], "~/archives", "--report=~/report.json")
+    words = (*at_url(site)[:-1], "~/archives", "--report=~/report.json")
 
     said = await run_cli(*words)
     planned = await run_cli("plan", *words[:-1], "~/plan.json")
