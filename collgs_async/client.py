@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from collgs_async.catalogue.catalogue import Catalogue
 from collgs_async.config.settings import Config
 from collgs_async.errors import ConciseErrors
-from collgs_async.ledger.hand_in import hand_in
 from collgs_async.models.query import Query
 from collgs_async.models.report import Report
 from collgs_async.reporting.products import SearchResults
-from collgs_async.reporting.stac_recorder import stac_items
 from collgs_async.selection.planned import GivenProducts, PlannedProducts
-from collgs_async.transfer.run import Run
 from collgs_async.transfer.store_client import StoreClient
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+    from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 
     from collgs_async.http.auth import Identity
     from collgs_async.http.credentials import Credentials
@@ -165,11 +162,10 @@ class Client(StoreClient):
             As for `download_all`.
         """
         downloader = await self._open_downloader()
-        async with hand_in(self._config, "download") as note, stac_items(self._config) as describe:
+        async with self._recording("download") as record:
             with ConciseErrors(), self._progress:
                 outcome = await downloader.download(product)
-            note(outcome)
-            describe(outcome)
+            record(outcome)
         return outcome
 
     async def repair(self, archive: Path, damaged: Iterable[tuple[int, int]] = ()) -> Outcome:
@@ -195,11 +191,10 @@ class Client(StoreClient):
         collection, search = self._config.needed_query().collection, self.catalogue.search
         downloader = await self._open_downloader()
         how: dict[str, Any] = {"collection": collection, "search": search, "downloader": downloader}
-        async with hand_in(self._config, "repair", is_one_of_many=True) as note, stac_items(self._config) as describe:
+        async with self._recording("repair", is_one_of_many=True) as record:
             with ConciseErrors(), self._progress:
                 outcome = await repair_named(archive, damaged, **how)
-            note(outcome)
-            describe(outcome)
+            record(outcome)
         return outcome
 
     async def repair_members(self, folder: Path, damaged: Iterable[str]) -> Outcome:
@@ -224,11 +219,10 @@ class Client(StoreClient):
         collection, search = self._config.needed_query().collection, self.catalogue.search
         downloader, names = await self._open_downloader(), frozenset(damaged)
         how: dict[str, Any] = {"collection": collection, "search": search, "downloader": downloader}
-        async with hand_in(self._config, "repair", is_one_of_many=True) as note, stac_items(self._config) as describe:
+        async with self._recording("repair", is_one_of_many=True) as record:
             with ConciseErrors(), self._progress:
                 outcome = await repair_tree(folder, names, **how)
-            note(outcome)
-            describe(outcome)
+            record(outcome)
         return outcome
 
     async def download_all(
@@ -333,12 +327,13 @@ class Client(StoreClient):
         *,
         wish: Wish | None = None,
     ) -> Report:
+        from collgs_async.transfer.run import Run  # deferred, as in `_recording`
+
         options, progress, timing = self._config.download_options, self._progress, self._session.timing
-        async with hand_in(self._config, "download") as note, stac_items(self._config) as describe:
+        async with self._recording("download") as record:
 
             def tell(outcome: Outcome) -> None:
-                note(outcome)
-                describe(outcome)
+                record(outcome)
                 if on_outcome is not None:
                     on_outcome(outcome)
 
@@ -349,6 +344,23 @@ class Client(StoreClient):
             finally:
                 self.report = run.report
         return self.report
+
+    @asynccontextmanager
+    async def _recording(
+        self, command: str, *, is_one_of_many: bool = False
+    ) -> AsyncIterator[Callable[[Outcome], None]]:
+        """Yield what takes each outcome, for the ledger and the STAC items of the output folder."""
+        from collgs_async.ledger.hand_in import hand_in  # deferred: a search needs none of this, and starts faster
+        from collgs_async.reporting.stac_recorder import stac_items
+
+        config = self._config
+        async with hand_in(config, command, is_one_of_many=is_one_of_many) as note, stac_items(config) as describe:
+
+            def record(outcome: Outcome) -> None:
+                note(outcome)
+                describe(outcome)
+
+            yield record
 
 
 async def run(

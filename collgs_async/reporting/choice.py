@@ -6,9 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
 from collgs_async.models.progress import SilentProgress
-from collgs_async.reporting.bars import TqdmProgress
 from collgs_async.reporting.colour import is_screen
-from collgs_async.reporting.plain import PlainProgress
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -33,6 +31,7 @@ def choose_progress(
     file
         The output; None means standard error. A terminal whose ``TERM`` is ``dumb`` gets plain lines, too.
     """
+    # Each display is imported where it is chosen: most commands show none, and start faster.
     file = sys.stderr if file is None else file
     if quiet:
         return SilentProgress()
@@ -40,7 +39,13 @@ def choose_progress(
         from collgs_async.reporting.notebook import NotebookProgress
 
         return NotebookProgress(workers)
-    return TqdmProgress(workers, file=file) if is_screen(file) else PlainProgress(file=file)
+    if is_screen(file):
+        from collgs_async.reporting.bars import TqdmProgress
+
+        return TqdmProgress(workers, file=file)
+    from collgs_async.reporting.plain import PlainProgress
+
+    return PlainProgress(file=file)
 
 
 def is_notebook() -> bool:

@@ -14,7 +14,6 @@ from collgs_async.models.report import Report
 from collgs_async.models.text import format_bytes
 from collgs_async.selection.filters import closing_iter
 from collgs_async.storage.filenames import parts_folder
-from collgs_async.storage.parts_record import read_record
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable
@@ -104,6 +103,8 @@ def _on_disk(archive: Path) -> int:
 
 def _in_tree(archive: Path) -> int:
     """Return the bytes of an archive that need not be fetched, as earlier runs have extracted them into its tree."""
+    from collgs_async.storage.parts_record import read_record  # deferred: `search` needs nothing of ZIP
+
     try:
         record = read_record(parts_folder(archive))
     except CollgsError:

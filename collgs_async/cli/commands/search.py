@@ -25,7 +25,6 @@ from collgs_async.client import Client
 from collgs_async.errors import CatalogueError
 from collgs_async.http.messages import printable
 from collgs_async.models.images import IMAGE_TYPES
-from collgs_async.reporting.dry_run import DryRunReport
 from collgs_async.reporting.listing import write_listing
 from collgs_async.reporting.ordering import read_order, sort_by
 from collgs_async.reporting.query_words import describe_query
@@ -44,6 +43,7 @@ if TYPE_CHECKING:
 
     from collgs_async.config.settings import Config
     from collgs_async.models.product import Product
+    from collgs_async.reporting.dry_run import DryRunReport
     from collgs_async.reporting.map.background import Background
     from collgs_async.selection.plan import Plan
     from collgs_async.transfer.quicklooks import Picture
@@ -57,6 +57,8 @@ async def search(config: Config, args: Namespace, plan: Plan | None = None) -> i
     """List matching products, or those of a plan, on stdout; in a dry run, only those to download."""
     if not (args.dry_run and getattr(args, "report", None)):
         return await _list(config, args, plan, None, sys.stdout)
+    from collgs_async.reporting.dry_run import DryRunReport  # deferred: few searches have a report
+
     with DryRunReport(args.report, is_part=bool(config.parts.wish)) as report:
         # A report on standard output is all that is written there.
         return await _list(config, args, plan, report, NoListing() if args.report == STDOUT else sys.stdout)
