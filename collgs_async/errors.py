@@ -22,7 +22,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
@@ -198,6 +197,8 @@ class UnreadableError(IntegrityError):
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return a suggestion to append to an error message: the known word most like `word`; empty if none is close."""
+    import difflib  # deferred: only errors need it
+
     near = difflib.get_close_matches(word, list(known), n=1)
     return f"; did you mean {near[0]}?" if near else ""
 

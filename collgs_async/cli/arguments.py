@@ -10,22 +10,20 @@ from collgs_async.cli.topics import TOPICS
 from collgs_async.config.paths import read_path
 from collgs_async.config.settings import BY_KEY
 from collgs_async.models.parameter_values import quote_value
-from collgs_async.reporting.listing import FORMATS
-from collgs_async.reporting.member_listing import MEMBER_FORMATS
+from collgs_async.reporting.formats import EXPORT_FORMATS, FORMATS, MEMBER_FORMATS
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["EXPORT_FORMATS", "OWN_ARGUMENTS", "SHELLS", "add_general"]
+__all__ = ["OWN_ARGUMENTS", "SHELLS", "add_general"]
 
 SHELLS: Final = ("bash", "zsh", "fish")
 
 LEDGER_ACTIONS: Final = ("export", "rebuild", "relocate")
 """What `ledger` can do."""
 
-EXPORT_FORMATS: Final = ("jsonl", "csv", "sha256sums")
 """Formats of the export of a ledger."""
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 from typing import TYPE_CHECKING
 
 from collgs_async.errors import did_you_mean
@@ -52,6 +51,8 @@ def _near_flag(flag: str, known: Sequence[str]) -> str:
     longer = [other for other in known if other.startswith(flag) and len(flag) > len("--x")]
     if len(longer) == 1:
         return f"; did you mean {longer[0]}?"
+    import difflib  # deferred: only errors need it
+
     bare = {other.lstrip("-"): other for other in known}  # the dashes would make any two flags alike
     near = difflib.get_close_matches(flag.lstrip("-"), bare, n=1)
     return f"; did you mean {bare[near[0]]}?" if near else ""

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Literal
 
 from collgs_async.config import kinds
 from collgs_async.config.options import Section, setting
-from collgs_async.models.timetable import RateTimetable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import time
+
+    from collgs_async.models.timetable import RateTimetable
 
 __all__ = ["DownloadOptions"]
 
@@ -52,7 +53,7 @@ class DownloadOptions(Section):
 
     def _contradictions(self) -> Iterator[str]:
         """Yield an error for a minimum rate that the rate limit itself prevents."""
-        limit = self.limit_rate.lowest if isinstance(self.limit_rate, RateTimetable) else self.limit_rate
+        limit = self.limit_rate if isinstance(self.limit_rate, float | int | None) else self.limit_rate.lowest
         share = (limit or 0) / self.workers
         if limit and self.min_rate and self.min_rate > share:
             yield (

@@ -15,10 +15,11 @@ from collgs_async.config.paths import read_path
 from collgs_async.errors import ConfigError
 from collgs_async.models.parameter_values import quote_value
 from collgs_async.models.text import parse_duration, parse_rate, parse_size
-from collgs_async.models.timetable import RateTimetable, parse_clock_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from collgs_async.models.timetable import RateTimetable
 
 CREDENTIALS = "credentials belong in COLLGS_USERNAME and COLLGS_PASSWORD"
 
@@ -167,6 +168,8 @@ PERCENT = _amount("a percentage from 0 to 100", lambda n: 0 <= n <= 100, lambda 
 
 def _rate_or_timetable(value: object) -> float | RateTimetable | None:
     """Parse a rate, ``off`` for no limit, or a timetable of both."""
+    from collgs_async.models.timetable import RateTimetable  # deferred: most commands have no rate
+
     if isinstance(value, RateTimetable):
         return value
     if isinstance(value, str) and value.strip().lower() == "off":
@@ -200,6 +203,8 @@ def _share(value: object) -> float | str:
 
 
 def _clock_time(value: object) -> time:
+    from collgs_async.models.timetable import parse_clock_time
+
     if isinstance(value, time) and value.tzinfo is None:
         return value.replace(second=0, microsecond=0)
     if not isinstance(value, str):

@@ -6,7 +6,6 @@ module must be quick to import.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
@@ -237,6 +236,8 @@ def _unknown(key: str) -> str:
     section, _, name = key.rpartition(".")
     if is_secret(name):
         return f"{printable}: unknown key; {CREDENTIALS}"
+    import difflib  # deferred: only errors need it
+
     from collgs_async.config.settings import KNOWN_KEYS  # deferred: it has all sections, which derive from this class
 
     near = difflib.get_close_matches(name, KNOWN_KEYS, n=1, cutoff=0.7)

@@ -10,7 +10,6 @@ import math
 import re
 import unicodedata
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -112,6 +111,8 @@ def _box(value: object) -> tuple[str, str]:
 
 def _normalise_longitudes(west: str, east: str) -> tuple[str, str]:
     """Normalise longitudes to ±180°; GeoServer does so only for those above 180."""
+    from decimal import Decimal  # deferred: slow to import, and few boxes need it
+
     if float(east) - float(west) >= 360:
         return "-180", "180"
     turn = {1: Decimal(-360), -1: Decimal(360)}

@@ -17,6 +17,7 @@ from collgs_async.models.geojson import FLAT_FIELDS, feature, properties, to_wkt
 from collgs_async.models.text import format_bytes
 from collgs_async.models.width import cut, elide, pad, text_width
 from collgs_async.reporting.colour import has_colour, paint
+from collgs_async.reporting.formats import FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sequence
@@ -24,9 +25,7 @@ if TYPE_CHECKING:
 
     from collgs_async.models.product import Product
 
-__all__ = ["FORMATS", "csv_line", "write_listing"]
-
-FORMATS: tuple[str, ...] = ("table", "json", "jsonl", "geojson", "stac", "csv", "urls")
+__all__ = ["csv_line", "write_listing"]
 
 _IDENTIFIER_WIDTH = 67  # the names of Sentinel-1; those of Sentinel-2 have 60
 _NARROWEST_IDENTIFIER = 20

@@ -8,6 +8,7 @@ from collgs_async.errors import ConfigError
 from collgs_async.http.messages import json_text, printable
 from collgs_async.models.text import format_bytes
 from collgs_async.models.width import elide_start
+from collgs_async.reporting.formats import MEMBER_FORMATS
 from collgs_async.reporting.listing import csv_line
 from collgs_async.reporting.table import write_table
 
@@ -17,9 +18,8 @@ if TYPE_CHECKING:
 
     from collgs_async.models.member_list import ArchiveMember, MemberList
 
-__all__ = ["MEMBER_FORMATS", "MemberListing"]
+__all__ = ["MemberListing"]
 
-MEMBER_FORMATS: Final = ("table", "json", "jsonl", "csv")
 
 _UNKNOWN: Final = "-"
 _FIELDS: Final = ("name", "size", "packed", "band", "resolution", "here")

@@ -16,7 +16,7 @@ from collgs_async.cli.parser import COMMANDS, command_parser, parse
 from collgs_async.demo.constellation import make_constellation
 from collgs_async.demo.faults import FAULTS
 from collgs_async.errors import ConfigError
-from collgs_async.reporting.listing import FORMATS
+from collgs_async.reporting.formats import FORMATS
 from tests.conftest import level2_scenes
 from tests.support.commands import at_url
 

@@ -19,7 +19,8 @@ from collgs_async.models.product_types import usual_collection
 from collgs_async.models.sentinel import parse
 from collgs_async.models.text import format_bytes
 from collgs_async.models.width import text_width
-from collgs_async.reporting.member_listing import MEMBER_FORMATS, MemberListing
+from collgs_async.reporting.formats import MEMBER_FORMATS
+from collgs_async.reporting.member_listing import MemberListing
 from tests.conftest import level2_scenes
 from tests.support.commands import at_url
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from collgs_async import Config
-from collgs_async.cli.arguments import EXPORT_FORMATS
 from collgs_async.ledger.ledger import Ledger
 from collgs_async.ledger.locks import FolderLock
 from collgs_async.ledger.outcomes import OutcomeRecord
@@ -23,6 +22,7 @@ from collgs_async.ledger.products import attempts_of, file_of, find_product, pro
 from collgs_async.ledger.recording import record_outcome
 from collgs_async.ledger.records import Event, State
 from collgs_async.ledger.runs import begin_run, end_run
+from collgs_async.reporting.formats import EXPORT_FORMATS
 from collgs_async.reporting.ledger_export import FORMATS
 from tests.conftest import level2_scenes
 from tests.support.commands import at_url

@@ -23,7 +23,8 @@ from collgs_async.errors import CatalogueError, TransferError
 from collgs_async.http.messages import json_text, printable
 from collgs_async.models.product import Outcome, Product, RawTimes, Status
 from collgs_async.models.report import Report
-from collgs_async.reporting.listing import FORMATS, write_listing
+from collgs_async.reporting.formats import FORMATS
+from collgs_async.reporting.listing import write_listing
 from collgs_async.reporting.map.page import page
 from collgs_async.reporting.names import short_name
 from collgs_async.reporting.run_report import RunReportWriter

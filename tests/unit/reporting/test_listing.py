@@ -19,7 +19,8 @@ import pytest
 from collgs_async.errors import CatalogueError, ConfigError
 from collgs_async.models.product import Product, RawTimes
 from collgs_async.models.width import text_width
-from collgs_async.reporting.listing import FORMATS, write_listing
+from collgs_async.reporting.formats import FORMATS
+from collgs_async.reporting.listing import write_listing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
