@@ -214,13 +214,14 @@ class DownloadJob(ActiveSegments):
         if self.size is None and part.remote and part.remote.url == self.url:
             self.size = part.remote.size
         if self.size is not None and self.size < part.held.end:
-            self.size = None
+            self.size = None  # no archive is shorter than a part of it: the record is of another version
             await part.set_version(None)
 
     def next_segment(self) -> Segment | None:
         """Return the first missing range that no connection is downloading; None if there is none."""
         held = self.part.held
         if self.size is None:
+            # Gaps are known only with the length: until then one connection reads on, up to the next byte that is here.
             beyond = next((first for first, _ in held if first > held.prefix), None)
             return None if self.active else Segment(held.prefix, beyond)
         taken = [
@@ -266,6 +267,7 @@ class DownloadJob(ActiveSegments):
         )
         if not possible or self._help_failures >= _MOST_HELP_FAILURES:
             return 0
+        # A claimed piece counts as well: its connection is about to be made.
         connections = len(self.active) + sum(len(segment.claimed) for segment in self.active)
         return max(0, self.max_segments - connections)
 
@@ -273,7 +275,7 @@ class DownloadJob(ActiveSegments):
         """Whether a claimed piece is still missing and not downloaded by another connection."""
         first, end = piece.first, piece.end or 0
         if longest.superseded or (longest in self.active and longest.position >= first):
-            return False
+            return False  # its own connection got there first
         others = {*self.active, *self.requested, *self.responding} - {longest, piece}
         taken = any(other.position < end and first < (other.end or 0) for other in others)
         return not taken and not any(here for _, _, here in self.part.held.split(first, end))
@@ -295,7 +297,7 @@ class DownloadJob(ActiveSegments):
         """Return the request for a segment, and count it as sent."""
         self.attempts += 1
         self.requested.add(segment)
-        end = None if segment.end == self.size else segment.end
+        end = None if segment.end == self.size else segment.end  # so the whole is asked for without Range
         if segment.last:
             return RangeRequest(last=segment.last)
         gap = (segment.position, end)
@@ -346,7 +348,7 @@ class DownloadJob(ActiveSegments):
 
     def reset(self) -> None:
         """Reset what was learned about the server; the next attempt may reach another one."""
-        self.most_held, self.size = -1, None
+        self.most_held, self.size = -1, None  # `restore` sets both anew
         self.accepts_ranges = self.accepts_if_range = True
 
     def expect(self, size: int | None) -> None:
