@@ -1,4 +1,7 @@
-"""Kinds of values of a selection of products and of their parts: criteria, areas, identifiers, intervals, bands."""
+"""Kinds of values of a selection of products and of their parts: criteria, areas, identifiers, intervals, bands.
+
+Boxes, times, cloud cover and other search parameters, and what is said of wrong ones, are in `models.parameter_values`.
+"""
 
 from __future__ import annotations
 
