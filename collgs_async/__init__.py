@@ -2,11 +2,12 @@
 
 ::
 
-    from collgs_async import Config, run
+    from collgs_async import SyncClient
 
-    report = await run(Config(parameters={"parentIdentifier": "S2_MSIL2A", "box": "5.7,49.4,6.6,50.2"}))
+    with SyncClient(collection="S2_MSIL2A", bbox=(5.7, 49.4, 6.6, 50.2), output_directory="luxembourg") as client:
+        report = client.download_all()
 
-`collgs_async.sync` has the same without ``await``.
+`Client` is the same with ``await``.
 """
 
 from __future__ import annotations
