@@ -111,6 +111,7 @@ class Reading(Generic[E]):
         self._probes: list[int] = []  # positions after a short page; what ends the list brings nothing at any of them
         self._order = hashlib.blake2b(digest_size=16)
         self._total: int | None = None
+        self._highest = 0
         self._counted: int | None = None  # the total at the last page that overlaps with others
         self._believed = True
         self.end = 0
@@ -123,6 +124,11 @@ class Reading(Generic[E]):
     def total(self) -> int | None:
         """The server's count of entries; None when it is missing or not credible."""
         return self._total if self._believed else None
+
+    @property
+    def highest(self) -> int:
+        """The greatest of the server's counts of entries in this reading; 0 when they are missing or not credible."""
+        return self._highest if self._believed else 0
 
     @property
     def order(self) -> bytes:
@@ -186,6 +192,7 @@ class Reading(Generic[E]):
         if page.total is not None:
             self.steady &= self._total in {None, page.total}
             self._total = page.total
+            self._highest = max(self._highest, page.total)
         if page.products:
             self.tail = page.products
 

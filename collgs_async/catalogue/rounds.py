@@ -73,6 +73,7 @@ class Rounds(Generic[E]):
         self._divisible = divisible
         # State of the round, which takes as many readings as needed to reach the total:
         self._met: set[int] | None = None if alone else set()
+        self._ever: set[int] | None = None if alone else set()
         self._again = False
         self._calm = self._steady = True
         self._fresh = 0
@@ -112,6 +113,7 @@ class Rounds(Generic[E]):
                 async for entry in entries:
                     yield entry
             if self._is_settled():
+                self._check_count()
                 return
             enough = self.total if self._again and self._calm else None
 
@@ -119,6 +121,8 @@ class Rounds(Generic[E]):
         """Whether the list is complete, or given up; otherwise prepare another reading or round."""
         last, total = self.reading, self.total
         self._readings += 1
+        if self._ever is not None and self._met is not None:
+            self._ever |= self._met
         self._calm &= last.calm
         self._steady &= last.steady
         self._moved |= last.moved
@@ -149,6 +153,20 @@ class Rounds(Generic[E]):
         self._calm = self._steady = True
         self._fresh = 0
         return False
+
+    def _check_count(self) -> None:
+        """Set the shortfall where the last reading began with a greater count than all readings have brought.
+
+        What vanished within it was there in an earlier one; so fewer entries than that were never listed.
+        """
+        last = self.reading
+        came = len(self._known) if self._ever is None else len(self._ever) + self._known.surplus
+        highest = last.highest - self._first + 1
+        if self.shortfall is None and came < highest:
+            self.deep = self._divisible is not None and self._divisible(last.tail)
+            self.shortfall = CatalogueError(
+                f"{came} of {plural(highest, 'result')} came, by a count of the catalogue that fell while it was read"
+            )
 
     def _is_short(self, total: int) -> bool:
         """Whether to give up on the missing entries: reading again has stopped bringing any."""

@@ -55,7 +55,8 @@ class Report:
     missing
         Requested identifiers that the catalogue does not list.
     unfinished_bytes
-        Those of `bytes` that belong to products without an outcome, since the run was stopped.
+        Those of `bytes` that came for products without an outcome, since the run was stopped; a full disk may not
+        have kept them.
     parts
         The number of products of which wanted members are here, and not the whole archive.
     members

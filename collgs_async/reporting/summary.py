@@ -89,7 +89,7 @@ def _headline(report: Report, *, interrupted: bool) -> str:
         return ("Interrupted: " if interrupted else "") + ", ".join(
             _tallies(report, interrupted=interrupted or report.stopped_by is not None)
         )
-    moved = f" ({_amount(report)} of unfinished archives)" if report.bytes else ""
+    moved = f" ({_amount(report)} for unfinished archives)" if report.bytes else ""
     if interrupted:
         return f"Interrupted before any product was done{moved}."
     if report.search_error or report.stopped_by:
@@ -107,9 +107,8 @@ def _headline(report: Report, *, interrupted: bool) -> str:
 
 def _tallies(report: Report, *, interrupted: bool) -> Iterator[str]:
     if report.downloaded:
-        rest = (
-            f", {format_bytes(report.unfinished_bytes)} of it in unfinished archives" if report.unfinished_bytes else ""
-        )
+        unfinished = report.unfinished_bytes
+        rest = f", {format_bytes(unfinished)} of it for unfinished archives" if unfinished else ""
         members = f"{plural(report.members, 'member')}, " if report.members else ""
         yield f"{report.downloaded} downloaded ({members}{_amount(report)}{rest})"
     if here := report.skipped - report.elsewhere:
@@ -119,7 +118,7 @@ def _tallies(report: Report, *, interrupted: bool) -> Iterator[str]:
     if report.failed:
         yield f"{report.failed} failed"
     if report.bytes and not report.downloaded and (interrupted or report.stopped_by):
-        yield f"{_amount(report)} of unfinished archives"
+        yield f"{_amount(report)} for unfinished archives"
 
 
 def _them(count: int) -> str:
@@ -165,7 +164,7 @@ def _advice(report: Report, *, interrupted: bool) -> Iterator[str]:
     if isinstance(report.stopped_by, AuthenticationError):
         return
     if isinstance(report.stopped_by, StorageError):
-        yield "Make room or mend the folder, then run the same command again: what has arrived is kept."
+        yield "Make room or mend the folder, then run the same command again: what is in the folder is kept."
     elif interrupted or report.limit or _may_go_on(report) or report.elsewhere or final + len(advice) < report.failed:
         yield "Run the same command again: what is here is kept, unfinished files go on where they stopped."
     elif final:

@@ -348,6 +348,19 @@ async def test_total_beyond_what_comes_is_told(tmp_path: Path, sleeps: RecordedS
     assert len(catalogue.asked) <= 14
 
 
+@pytest.mark.parametrize("highest", [29, 300])
+async def test_count_that_falls_in_each_reading_is_told(tmp_path: Path, sleeps: RecordedSleeps, highest: int) -> None:
+    def total(_: Listing, found: Sequence[Item], page: Sequence[Item]) -> int:
+        return len(found) if found[-1] in page else highest
+
+    catalogue = Listing([Item(f"P{number}") for number in range(28)], total=total)
+
+    came, error = await collected(catalogue, tmp_path, sleeps)
+
+    assert 28 == len(came)
+    assert f"28 of {highest} results came" in str(error)
+
+
 async def test_ten_products_that_are_shuffled_under_an_endless_total_end_the_search(
     tmp_path: Path, sleeps: RecordedSleeps
 ) -> None:

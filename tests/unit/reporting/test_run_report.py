@@ -571,7 +571,7 @@ def test_running_again_is_not_advised_where_the_search_was_refused() -> None:
 
 def test_bytes_of_unfinished_archives_are_told_apart() -> None:
     report = Report(downloaded=2, bytes=30_000_000, unfinished_bytes=10_000_000, seconds=10)
-    amount = "30.0 MB in 00:10, 3.0 MB/s, 10.0 MB of it in unfinished archives"
+    amount = "30.0 MB in 00:10, 3.0 MB/s, 10.0 MB of it for unfinished archives"
     assert f"Interrupted: 2 downloaded ({amount})" == summary_lines(report, Path("downloads"), interrupted=True)[0]
 
 
