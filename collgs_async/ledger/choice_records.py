@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "OLDER",
+    "WANTED_BY_ANY",
     "Edition",
+    "at_work_since",
     "editions",
     "known_products",
     "listed_state",
@@ -37,7 +39,7 @@ _CHUNK: Final = 500
 
 _KNOWN: Final = """
     SELECT p.id, p.identifier, p.collection, p.start, p.stop, p.created, p.updated, p.absent, p.gone, p.wanted, p.state,
-        e.url, e.product IS NOT NULL AS has_entry, f.path, f.bad, f.members
+        p.tries, p.retry_at, e.url, e.product IS NOT NULL AS has_entry, f.path, f.bad, f.members
     FROM product p LEFT JOIN entry e ON e.product = p.id LEFT JOIN file f ON f.product = p.id
     WHERE p.identifier IN ({})"""
 
@@ -45,6 +47,16 @@ _DIFFERENT: Final = """
     SELECT identifier, listed.unwanted FROM listed JOIN product ON product.id = listed.product
     WHERE listed.watch = ? AND (listed.unwanted IS NOT product.wanted OR state = ?) AND gone IS NULL
     AND product.wanted IS NOT ?"""
+
+_IDLE: Final = 60 * 86_400_000
+"""Milliseconds after which a watch that was not at work wants nothing any more."""
+
+WANTED_BY_ANY: Final = (
+    "EXISTS (SELECT 1 FROM watch JOIN listed ON listed.watch = watch.id AND listed.product = product.id"
+    " WHERE listed.unwanted IS NULL AND product.absent = 0 AND product.gone IS NULL"
+    " AND (SELECT max(span.listed) FROM span WHERE span.watch = watch.id) >= ?)"
+)
+"""Whether any watch wants a product that has been at work since a time, that of `at_work_since`."""
 
 
 class Edition(NamedTuple):
@@ -85,6 +97,8 @@ def state_of(row: Row, unwanted: str | None, *, is_changed: bool = False) -> Sta
         return State.HELD if row["members"] is None else State.PART
     if unwanted is None and not is_changed and row["state"] in {State.FAILED, State.FINAL}:
         return State(row["state"])
+    if unwanted is None and not is_changed and row["state"] == State.EXCLUDED and row["tries"]:
+        return State.FINAL if row["retry_at"] is None else State.FAILED  # as it was before another watch left it out
     return listed_state(unwanted)
 
 
@@ -109,6 +123,15 @@ def restore_choice(connection: Connection, watch: int) -> None:
         chosen = dict(connection.execute(_DIFFERENT, (watch, State.AGED, REMOVED)).fetchall())
         for row in known_products(connection, list(chosen)):
             _set(connection, row, chosen[row["identifier"]])
+
+
+def at_work_since(connection: Connection, now: int) -> int:
+    """Return the time since which a watch has listed something if it still wants what it wanted.
+
+    One whose settings were changed has not run since the watch of the new settings began.
+    """
+    (begun,) = connection.execute("SELECT coalesce(max(begun), 0) FROM watch").fetchone()
+    return max(int(begun), now - _IDLE)
 
 
 def editions(connection: Connection, watch: int, acquisition: int) -> list[Edition]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from array import array
 from typing import TYPE_CHECKING, Final
 
-from collgs_async.ledger.records import State
+from collgs_async.ledger.choice_records import WANTED_BY_ANY, at_work_since
+from collgs_async.ledger.records import Event, State
 from collgs_async.ledger.stored_products import pack, unpack
 from collgs_async.ledger.values import as_text
 
@@ -32,6 +33,7 @@ __all__ = [
 ]
 
 _FIRST_SEEN: Final = "SELECT id FROM product WHERE id IN ({}) AND first_seen = ?"
+_REMOVED: Final = f"id IN (SELECT product FROM attempt WHERE at = ? AND outcome = {Event.EXCLUDED})"  # noqa: S608
 _CHANGES: Final = "SELECT identifier FROM product WHERE {} ORDER BY identifier"
 
 _TO_FETCH: Final = """
@@ -91,11 +93,15 @@ def first_seen(connection: Connection, numbers: Sequence[int], now: int) -> set[
 
 
 def changes_at(connection: Connection, now: int) -> dict[str, list[str]]:
-    """Return the names of products by what they were marked as at this time: absent or gone; and all superseded."""
+    """Return the names of products by what they were marked as at this time, and of all that are superseded.
+
+    The kinds are ``absent``, ``gone`` and ``removed`` (by the user).
+    """
     kinds = {
         "absent": ("absent = ? AND gone IS NULL", now),
         "gone": ("gone = ?", now),
         "superseded": ("state = ?", int(State.SUPERSEDED)),
+        "removed": (_REMOVED, now),
     }
     return {
         kind: [name for (name,) in connection.execute(_CHANGES.format(condition), (value,))]
@@ -129,18 +135,24 @@ def set_wanted(connection: Connection, numbers: Iterable[int]) -> None:
     connection.executemany("UPDATE product SET state = ? WHERE id = ?", ((State.WANTED, one) for one in numbers))
 
 
-def failed_products(connection: Connection, kind: str | None) -> list[tuple[str, str | None]]:
+def failed_products(connection: Connection, kind: str | None, *, now: int) -> list[tuple[str, str | None]]:
     """Return names and collections of the products that failed before, whenever they are due.
+
+    One that the latest watch leaves out counts where another one wants it.
 
     Parameters
     ----------
     kind
         Only those whose last error was of this class; None: all.
+    now
+        Milliseconds UTC.
     """
+    states = f"state IN ({State.FAILED}, {State.FINAL}) AND wanted IS NULL"
+    others = f"state = {State.EXCLUDED} AND tries > 0 AND {WANTED_BY_ANY}"
     rows = connection.execute(
-        "SELECT identifier, collection FROM product WHERE state IN (?, ?) AND wanted IS NULL AND gone IS NULL"
+        f"SELECT identifier, collection FROM product WHERE ({states} OR {others}) AND gone IS NULL"  # noqa: S608  (constants)
         " AND (? IS NULL OR error = ? OR substr(error, 1, ?) = ?) ORDER BY id",
-        (State.FAILED, State.FINAL, kind, kind, len(kind or "") + 1, f"{kind}:"),
+        (at_work_since(connection, now), kind, kind, len(kind or "") + 1, f"{kind}:"),
     )
     return [(identifier, collection) for identifier, collection in rows]
 
@@ -156,6 +168,8 @@ def want_again(connection: Connection, products: Sequence[Product]) -> list[int]
             url = None if product.url is None else as_text(product.url)
             values = (row[0], url, pack(product))
             connection.execute("INSERT OR REPLACE INTO entry(product, url, json) VALUES (?, ?, ?)", values)
-            connection.execute("UPDATE product SET state = ?, absent = 0 WHERE id = ?", (State.WANTED, row[0]))
+            connection.execute(
+                "UPDATE product SET state = ?, wanted = NULL, absent = 0 WHERE id = ?", (State.WANTED, row[0])
+            )
             numbers.append(row[0])
     return numbers

@@ -8,6 +8,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from collgs_async.ledger.choice_records import WANTED_BY_ANY
 from collgs_async.ledger.records import State
 from collgs_async.ledger.stored_products import unpack
 from collgs_async.models.product import Product
@@ -31,12 +32,6 @@ _COLUMNS: Final = (
     "product.id, identifier, collection, gone, absent, path, size, mtime, members, bad, checked, fetched, how, json"
 )
 _FROM: Final = "FROM product LEFT JOIN file ON file.product = product.id LEFT JOIN entry ON entry.product = product.id"
-
-_AT_WORK: Final = (
-    "EXISTS (SELECT 1 FROM watch JOIN listed ON listed.watch = watch.id AND listed.product = product.id"
-    " WHERE (SELECT max(span.listed) FROM span WHERE span.watch = watch.id) >= ?)"
-)
-"""Whether any watch lists a product that has been at work since a time."""
 
 
 class KnownEdition(NamedTuple):
@@ -95,15 +90,15 @@ def withdrawn(connection: Connection, before: int) -> list[KnownEdition]:
     return _read(connection, "gone IS NOT NULL AND gone <= ? AND path IS NOT NULL ORDER BY product.id", before)
 
 
-def aged(connection: Connection, since: int) -> list[KnownEdition]:
-    """Return what is here and has left a rolling time range, unless another watch lists it.
+def aged(connection: Connection) -> list[KnownEdition]:
+    """Return what is here and has left a rolling time range."""
+    return _read(connection, "state = ? AND path IS NOT NULL ORDER BY product.id", State.AGED)
 
-    Parameters
-    ----------
-    since
-        A watch that has listed nothing from this time on, such as one whose settings were changed, does not count.
-    """
-    return _read(connection, f"state = {State.AGED} AND path IS NOT NULL AND NOT {_AT_WORK} ORDER BY product.id", since)
+
+def wanted_by_any(connection: Connection, product: int, since: int) -> bool:
+    """Whether any watch that has been at work since a time wants a product."""
+    query = f"SELECT {WANTED_BY_ANY} FROM product WHERE id = ?"  # noqa: S608  (a constant)
+    return bool(connection.execute(query, (since, product)).fetchone()[0])
 
 
 def count_held(connection: Connection) -> int:

@@ -52,6 +52,7 @@ CREATE TABLE file(
     members INTEGER,       -- NULL: the whole archive
     stac INTEGER,          -- when its STAC item was written
     told INTEGER,          -- when --on-archive had succeeded; 0: it is due, NULL: there was none
+    removed TEXT,          -- where it lay when the user had removed it; NULL: he has not
     moving TEXT            -- the path to which it is being moved
 );
 CREATE TABLE attempt(

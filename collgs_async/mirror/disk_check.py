@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from collgs_async.ledger.file_records import forget_missing, recorded_files
+from collgs_async.ledger.file_records import forget_missing, recorded_files, removed_files, want_returned
 from collgs_async.mirror.absence import Loss, lost_too_much
 
 if TYPE_CHECKING:
@@ -65,23 +65,34 @@ async def check_disk(
     ignore_missing
         Whether what is not here was removed by the user, and is not wanted any more.
     """
-    missing, had, after = array("q"), 0, 0
+    missing, other, had, after = array("q"), array("q"), 0, 0
     while files := await ledger.run(recorded_files, after, _AT_ONCE):
         had, after = had + len(files), files[-1].product
-        missing.extend(await asyncio.to_thread(partial(_missing, folder, files)))
-    check = DiskCheck(Loss(had, len(missing)))
-    if lost_too_much(check.loss, everything=False) and not believe:
+        gone, changed = await asyncio.to_thread(partial(_compare, folder, files))
+        missing.extend(gone)
+        other.extend(changed)
+    check = DiskCheck(Loss(had, len(missing) + len(other)))
+    if lost_too_much(check.loss, everything=ignore_missing) and not believe:
         check.is_refused = True
-    elif missing:
-        held = await ledger.run(forget_missing, missing, run=run, now=now, is_removed=ignore_missing)
-        check.wanted, check.removed = (0, held) if ignore_missing else (held, 0)
+        return check
+    if ignore_missing:
+        check.removed = await ledger.run(forget_missing, missing, run=run, now=now, is_removed=True)
+    else:
+        other.extend(missing)
+    check.wanted = await ledger.run(forget_missing, other, run=run, now=now)
+    removed = await ledger.run(removed_files)
+    if removed:
+        back = await asyncio.to_thread(lambda: [one for one, path in removed if os.path.lexists(folder / path)])
+        await ledger.run(want_returned, back)
     return check
 
 
-def _missing(folder: Path, files: Sequence[RecordedFile]) -> list[int]:
-    """Return the products whose archive is not here with the length that it had."""
+def _compare(folder: Path, files: Sequence[RecordedFile]) -> tuple[list[int], list[int]]:
+    """Return the products whose archive is not here, and those whose archive is another thing, or of another length."""
     root = os.fspath(folder)
-    return [one.product for one in files if not _is_here(os.path.join(root, one.path), one)]  # noqa: PTH118  (many)
+    absent = [one for one in files if not _is_here(os.path.join(root, one.path), one)]  # noqa: PTH118  (many)
+    gone = [one.product for one in absent if not os.path.lexists(folder / one.path)]
+    return gone, [one.product for one in absent if one.product not in gone]
 
 
 def _is_here(path: str, one: RecordedFile) -> bool:

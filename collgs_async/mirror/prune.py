@@ -77,10 +77,13 @@ class PrunePlan:
         In this run, those that are moved first.
     later
         The number of those beyond the most that one run deletes.
+    wanted
+        The number of those that stay, as another configuration of the folder wants them.
     """
 
     removals: tuple[Removal, ...]
     later: int
+    wanted: int = 0
 
 
 async def plan_prune(ledger: Ledger, keep: KeepOptions, *, now: int) -> PrunePlan:
@@ -91,12 +94,12 @@ async def plan_prune(ledger: Ledger, keep: KeepOptions, *, now: int) -> PrunePla
     now
         Milliseconds UTC.
     """
-    removals = await ledger.run(find_removals, keep, now=now)
+    removals, wanted = await ledger.run(find_removals, keep, now=now)
     held = await ledger.run(count_held)
     most = max(_LEAST, int(held * keep.max_delete / 100))
     moves = [one for one in removals if one.policy == "move"]
     deletions = [one for one in removals if one.policy == "delete"]
-    return PrunePlan((*moves, *deletions[:most]), max(0, len(deletions) - most))
+    return PrunePlan((*moves, *deletions[:most]), max(0, len(deletions) - most), wanted)
 
 
 async def prune(

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from collgs_async.ledger import removal_records as records
+from collgs_async.ledger.choice_records import at_work_since
 from collgs_async.models.sentinel import recognise
 from collgs_async.selection.baselines import supersedes
 
@@ -26,9 +27,6 @@ __all__ = ["GRACE", "Reason", "Removal", "find_removals"]
 
 GRACE: Final = 14 * 86_400_000
 """Milliseconds for which a product that has gone from the catalogue is kept, since it may come back."""
-
-_IDLE: Final = 60 * 86_400_000
-"""Milliseconds after which a watch that was not at work keeps no archive any more."""
 
 
 class Reason(StrEnum):
@@ -64,8 +62,10 @@ class Removal:
         return self.edition.product.identifier
 
 
-def find_removals(connection: Connection, keep: KeepOptions, *, now: int) -> list[Removal]:
-    """Return what the policies say is to be removed, the superseded first; a product is there once.
+def find_removals(connection: Connection, keep: KeepOptions, *, now: int) -> tuple[list[Removal], int]:
+    """Return what the policies say is to be removed, the superseded first, and how much of it stays; each product once.
+
+    What another configuration of the folder wants stays.
 
     Parameters
     ----------
@@ -73,6 +73,7 @@ def find_removals(connection: Connection, keep: KeepOptions, *, now: int) -> lis
         Milliseconds UTC.
     """
     found: dict[int, Removal] = {}
+    since = at_work_since(connection, now)
     if keep.superseded != "keep":
         for acquisition in records.shared_acquisitions(connection):
             for removal in _superseded(records.editions_here(connection, acquisition), keep):
@@ -82,9 +83,10 @@ def find_removals(connection: Connection, keep: KeepOptions, *, now: int) -> lis
             if edition.id not in found and not _has_newer(connection, edition):
                 found[edition.id] = Removal(edition, Reason.WITHDRAWN, keep.withdrawn)
     if keep.aged != "keep":
-        for edition in records.aged(connection, now - _IDLE):
+        for edition in records.aged(connection):
             found.setdefault(edition.id, Removal(edition, Reason.AGED, keep.aged))
-    return list(found.values())
+    removals = [one for one in found.values() if not records.wanted_by_any(connection, one.edition.id, since)]
+    return removals, len(found) - len(removals)
 
 
 def _superseded(editions: Sequence[KnownEdition], keep: KeepOptions) -> Iterator[Removal]:

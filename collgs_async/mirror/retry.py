@@ -66,7 +66,7 @@ class Retry(MirrorRun):
         self.missing: list[str] = []
 
     async def _work(self, mirror: Mirror, now: int) -> None:
-        failed = await mirror.ledger.run(failed_products, self._kind)
+        failed = await mirror.ledger.run(failed_products, self._kind, now=now)
         names: dict[str, list[str]] = defaultdict(list)
         for identifier, collection in failed:
             names[collection or self._collection_of(identifier)].append(identifier)

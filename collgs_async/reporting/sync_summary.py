@@ -163,7 +163,7 @@ def _troubles(facts: SyncFacts) -> Iterator[str]:
     if facts.files_lost:
         yield (
             f"{facts.files_lost} of {plural(facts.files_had, 'archive')} of the ledger are not in the folder. If no "
-            "disk is missing, run sync --believe once, and they are fetched again."
+            "disk is missing, run it once more with --believe."
         )
     if facts.twins:
         yield from _names("Listed for two archives, of which only the first can be here", facts.twins)

@@ -218,9 +218,27 @@ async def test_what_another_selection_leaves_out_is_wanted_as_before(tmp_path: P
         assert (await sync(server, folder)).left.final == 1
         assert (await sync(server, folder, NOW + timedelta(days=1), platform=other)).code == 0
         server.apply_fault(faulty, replace(FAULTS["missing"], times=0))
-        server.apply_fault("catalogue", replace(FAULTS["catalogue-500"], times=50))
+        server.apply_fault("catalogue", replace(FAULTS["catalogue-500"], times=1))
         unlisted = await sync(server, folder, NOW + timedelta(days=2), retries=1, outage=0)
-        assert (unlisted.code, unlisted.left.wanted) == (1, 0)
+        assert (unlisted.code, unlisted.left.final) == (1, 1)
+        server.apply_fault("catalogue", replace(FAULTS["catalogue-500"], times=0))
+        assert (await sync(server, folder, NOW + timedelta(days=3), platform=other)).code == 0
+        async with Client(config_of(server, folder)) as client:
+            retried = await Retry(client, clock=lambda: NOW + timedelta(days=4)).run()
+        assert retried.code == 0
+        assert archives(folder) == names(scenes())
+
+
+async def test_what_another_selection_leaves_out_is_not_missed(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    async with DemoServer(scenes(), tmp_path / "store", page_maximum=20) as server:
+        await sync(server, folder)
+        await sync(server, folder, NOW + timedelta(days=1), platform="S2B")
+        left_out = min(folder.glob("S2A*.zip"))
+        left_out.unlink()
+        result = await sync(server, folder, NOW + timedelta(days=2), platform="S2B")
+        assert (result.code, result.disk.wanted, left_out.exists()) == (0, 0, False)
+        assert (await sync(server, folder, NOW + timedelta(days=3))).code == 0
         assert archives(folder) == names(scenes())
 
 
@@ -243,6 +261,36 @@ async def test_what_the_user_has_removed_stays_away_if_he_says_so(tmp_path: Path
         assert (await states(server, folder))[removed.stem] is State.HELD
         removed.unlink()
         assert (await sync(server, folder, NOW + timedelta(days=4))).disk.wanted == 1
+
+
+async def test_only_what_is_not_here_at_all_was_removed_and_it_may_come_back(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    async with DemoServer(scenes(), tmp_path / "store", page_maximum=20) as server:
+        await sync(server, folder)
+        removed, cut = sorted(folder.glob("*.zip"))[:2]
+        kept = removed.rename(tmp_path / "kept.zip")
+        cut.write_bytes(cut.read_bytes()[:-10])
+        server.forget()
+        first = await sync(server, folder, NOW + timedelta(days=1), ignore_missing=True)
+        assert (first.code, first.disk.removed, first.disk.wanted) == (0, 1, 1)
+        assert archives(folder) == names(scenes()) - {removed.stem}
+        moved = fetched(server)
+        kept.rename(removed)
+        second = await sync(server, folder, NOW + timedelta(days=2))
+        assert (second.code, set((await states(server, folder)).values())) == (0, {State.HELD})
+        assert fetched(server) == moved
+
+
+async def test_a_folder_without_any_archive_was_not_emptied_by_the_user(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    async with DemoServer(scenes()[:3], tmp_path / "store", page_maximum=20) as server:
+        await sync(server, folder)
+        for path in folder.glob("*.zip"):
+            path.unlink()
+        refused = await sync(server, folder, NOW + timedelta(days=1), ignore_missing=True)
+        assert (refused.code, refused.disk.is_refused) == (1, True)
+        believed = await sync(server, folder, NOW + timedelta(days=2), ignore_missing=True, believe=True)
+        assert (believed.code, believed.disk.removed, archives(folder)) == (0, 3, set())
 
 
 @pytest.mark.parametrize("name", ["catalogue-html", "catalogue-500", "catalogue-empty"])

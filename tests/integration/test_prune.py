@@ -357,17 +357,21 @@ async def test_what_has_left_a_rolling_range_goes(kept: Kept) -> None:
     assert (ended.code, kept.here()) == (0, {scenes[1].identifier})
 
 
-@pytest.mark.parametrize("days", [1, 61])
-async def test_what_another_watch_lists_stays_while_that_is_at_work(kept: Kept, days: int) -> None:
-    (scene,) = level2_scenes(1)
-    await kept.fill([scene])
-    kept.change("UPDATE product SET state = ?", State.AGED)
-    kept.change("INSERT INTO watch(id, name) VALUES (1, 'other')")
+@pytest.mark.parametrize(("days", "begun", "stays"), [(1, 90, True), (61, 90, False), (10, 9, False)])
+@pytest.mark.parametrize("policy", ["--aged", "--superseded"])
+async def test_what_another_watch_wants_stays_while_that_is_at_work(
+    kept: Kept, policy: str, days: int, begun: int, *, stays: bool
+) -> None:
+    (older,), (newer,) = pair()
+    await kept.fill([older, newer])
+    kept.change("UPDATE product SET state = ? WHERE identifier = ?", State.AGED, older.identifier)
+    kept.change("INSERT INTO watch(id, name, begun) VALUES (1, 'other', 0), (2, 'ours', ?)", NOW - begun * DAY)
     kept.change("INSERT INTO span VALUES (1, 0, 1, 1, 0, ?, ?)", *[NOW - days * DAY] * 2)
 
-    await kept.prune("--aged", "delete")
+    ended = await kept.prune(policy, "delete")
 
-    assert kept.here() == ({scene.identifier} if days == 1 else set())
+    assert (older.identifier in kept.here()) is stays
+    assert ("another configuration of this folder wants" in ended.err) is stays
 
 
 async def test_without_a_policy_nothing_is_removed(kept: Kept) -> None:

@@ -14,7 +14,7 @@ from collgs_async.ledger.times import to_ms
 from collgs_async.mirror.exclusive import ExclusiveRun
 from collgs_async.mirror.prune import plan_prune, prune
 from collgs_async.mirror.reserve import free_reserve, keep_reserve
-from collgs_async.models.text import printable
+from collgs_async.models.text import plural, printable
 from collgs_async.reporting.pruning import plan_line, plan_summary, prune_summary
 
 if TYPE_CHECKING:
@@ -83,6 +83,9 @@ def _list(plan: PrunePlan, share: float) -> None:
         sys.stdout.write(f"{printable(line)}\n")
     sys.stdout.flush()
     log.info("%s", plan_summary([(one.policy, one.edition.size) for one in plan.removals], plan.later, share))
+    if plan.wanted:
+        wanted = plural(plan.wanted, "archive")
+        log.info("%s would go, but another configuration of this folder wants to keep what it lists", wanted)
 
 
 def _tell(removal: Removal, why: str | None) -> None:
