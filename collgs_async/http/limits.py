@@ -165,10 +165,11 @@ class ConcurrencyLimiter:
             lower = self.limit - 1
         else:
             lower = self.limit // 2
-        self.limit = max(1, lower)
+        before, self.limit = self.limit, max(1, lower)
         self._probed_at = None
         self._reduced_at = now
-        log.warning("%s; continuing with %s", why, plural(self.limit, "connection"))
+        if self.limit < before:
+            log.warning("%s; continuing with %s", why, plural(self.limit, "connection"))
 
     def _probe(self) -> None:
         """Raise the limit by one if there was no rejection for `_probe_after` seconds."""

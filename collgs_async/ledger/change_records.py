@@ -6,6 +6,7 @@ another archive is noticed at the store until it is in its place. Times are mill
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from collgs_async.ledger.outcomes import OutcomeRecord, is_below
@@ -35,7 +36,13 @@ __all__ = [
     "note_fetched",
     "note_same",
     "note_unchanged",
+    "note_versions",
+    "pending_changes",
 ]
+
+
+LATEST: Final = 2**63 - 1
+"""Milliseconds UTC that nothing is later than."""
 
 
 class Validators(NamedTuple):
@@ -108,27 +115,40 @@ _HELD: Final = """
     CROSS JOIN product ON product.id = file.product CROSS JOIN entry ON entry.product = product.id
     CROSS JOIN listed ON listed.product = product.id AND listed.watch = ?
     WHERE state = ? AND absent = 0 AND gone IS NULL AND url IS NOT NULL AND path IS NOT NULL AND bad IS NULL
-    AND members IS NULL AND moving IS NULL AND {} LIMIT ?"""
+    AND members IS NULL AND moving IS NULL AND coalesce(asked < ?, 1) AND {} LIMIT ?"""
 _PENDING: Final = _HELD.format("change CROSS JOIN file ON file.product = change.product", "outcome IS NULL ORDER BY at")
 _OTHERS: Final = _HELD.format(
     "file", "NOT EXISTS (SELECT 1 FROM change WHERE change.product = file.product) ORDER BY asked, file.product"
 )
+_AT_ONCE: Final = 200
+"""Archives that are read at once: each one is a few kilobytes."""
 
 
-def archives_to_ask(connection: Connection, watch: int, most: int) -> list[HeldArchive]:
-    """Return archives of a watch: all that are known to have changed, then those that were asked about longest ago.
+def archives_to_ask(connection: Connection, watch: int, most: int, *, before: int = LATEST) -> list[HeldArchive]:
+    """Return archives of a watch: those that are known to have changed, then those that were asked about longest ago.
+
+    At most some hundreds are returned: call it until there are none.
 
     Parameters
     ----------
     most
         The number of archives; more only if more are known to have changed.
+    before
+        Those that were asked about since then are left out.
     """
-    pending = list(_held(connection, _PENDING, watch, -1))
-    return pending + list(_held(connection, _OTHERS, watch, max(0, most - len(pending))))
+    pending = list(_held(connection, _PENDING, watch, before, _AT_ONCE))
+    others = min(most, _AT_ONCE) - len(pending)
+    return pending + list(_held(connection, _OTHERS, watch, before, max(0, others)))
 
 
-def _held(connection: Connection, query: str, watch: int, most: int) -> Iterator[HeldArchive]:
-    for number, name, packed, path, *here, mtime in connection.execute(query, (watch, State.HELD, most)):
+def pending_changes(connection: Connection, watch: int) -> list[Change]:
+    """Return what is known to have changed of a watch, and is still to be fetched."""
+    numbers = {archive.number for archive in _held(connection, _PENDING, watch, LATEST, -1)}
+    return [change for change in changes(connection) if change.number in numbers]
+
+
+def _held(connection: Connection, query: str, watch: int, before: int, most: int) -> Iterator[HeldArchive]:
+    for number, name, packed, path, *here, mtime in connection.execute(query, (watch, State.HELD, before, most)):
         yield HeldArchive(number, unpack(name, packed), path, Validators(*here), mtime)
 
 
@@ -142,6 +162,16 @@ def note_unchanged(connection: Connection, numbers: Iterable[int], now: int) -> 
     for number in numbers:
         note_asked(connection, [number], now)
         forget_change(connection, number)
+
+
+def note_versions(connection: Connection, versions: Iterable[tuple[int, Validators]]) -> None:
+    """Write down what the store has told of archives of which less was known, by the numbers of their products."""
+    for number, there in versions:
+        texts = (text and as_text(text) for text in (there.etag, there.modified))
+        connection.execute(
+            "UPDATE file SET etag = coalesce(etag, ?), modified = coalesce(modified, ?) WHERE product = ?",
+            (*texts, number),
+        )
 
 
 def begin_change(
@@ -194,6 +224,7 @@ def _change(
     if record is None or aside is None or not is_below(aside):
         record = aside = None
     where = path or (record.path if record else None)
+    record = record and replace(record, path=where)  # the old one may have been moved since
     return Change(number, identifier, at, there, old_size, old_mtime, where, aside, record, bool(is_obsolete))
 
 

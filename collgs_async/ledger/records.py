@@ -90,7 +90,8 @@ class FileRecord:
     sha256
         32 bytes; None: not computed.
     etag, modified
-        Entity tag and Last-Modified of the archive at the store; None: unknown.
+        Entity tag and Last-Modified of the archive at the store, as the download was told them; where it was not, or
+        the archive was found here, as the store told them when it was first asked. None: unknown.
     fetched, checked, stac, told
         When it was downloaded, last verified, its STAC item written, and ``--on-archive`` done; None: never.
     run

@@ -16,7 +16,7 @@ from collgs_async.pipeline import in_order
 from collgs_async.selection.planned import GivenProducts
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Sequence
     from typing import Self
 
     from collgs_async.config.settings import DownloadOptions
@@ -54,10 +54,11 @@ class ClientBeside(Client):
 
     async def answer(self, product: Product) -> Answer:
         """Ask the store about the archive of a product."""
-        try:
-            return await self._versions.version(product.url or "")
-        except (NotAvailableError, TransferError) as error:
-            return error
+        return await _answer(self._versions.version(product.url or ""))
+
+    async def served(self, product: Product) -> Answer:
+        """Ask the store as a download does, whose answers may have other validators."""
+        return await _answer(self._versions.served_version(product.url or ""))
 
     async def answers(self, products: Sequence[Product]) -> AsyncGenerator[tuple[Product, Answer], None]:
         """Yield each product, in order, with what the store says of its archive; several are asked about at once."""
@@ -69,3 +70,10 @@ class ClientBeside(Client):
         async with aclosing(in_order(stream, ask, at_once=self._requested_ahead)) as answers:
             async for answer in answers:
                 yield answer
+
+
+async def _answer(version: Awaitable[RemoteVersion | None]) -> Answer:
+    try:
+        return await version
+    except (NotAvailableError, TransferError) as error:
+        return error

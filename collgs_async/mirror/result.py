@@ -126,6 +126,7 @@ class SyncResult:
             oldest=oldest if oldest is not None and (now - oldest).total_seconds() > cycle else None,
             damaged=self.damaged,
             asked=changes.asked,
+            unknown=changes.unknown,
             changed=changes.changed,
             replaced=changes.replaced,
             same=changes.same,
@@ -150,7 +151,7 @@ class SyncResult:
         doubtful = census.error is not None or census.refused is not None or self.disk.is_refused
         left = self.left.waiting or self.left.final
         changes = self.revalidation
-        failed = failed or changes.failed > 0 or changes.is_away
+        failed = failed or not changes.ok
         if self.error or failed or doubtful or self.damaged or self.twins or census.outside or left:
             return 1
         if report.limit is not None or census.unread or changes.left:
@@ -185,6 +186,7 @@ class SyncResult:
             "due": due and due.isoformat(),
             "repaired": self.repaired,
             "asked": changes.asked,
+            "not_told": changes.unknown,
             "changed": changes.changed,
             "replaced": changes.replaced,
             "not_replaced": changes.failed + changes.left,

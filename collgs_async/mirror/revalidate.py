@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import aclosing
-from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -22,30 +21,32 @@ from collgs_async.ledger.change_records import (
     changes,
     note_asked,
     note_unchanged,
+    note_versions,
+    pending_changes,
 )
 from collgs_async.ledger.outcomes import OutcomeRecord, outcome_record
 from collgs_async.ledger.records import Event
 from collgs_async.mirror.client_beside import ClientBeside
 from collgs_async.mirror.replacing import Replacer, drop_again, path_again
+from collgs_async.mirror.versions import compared, differences
 from collgs_async.models.product import Status
 from collgs_async.models.text import plural
 from collgs_async.models.timing import wait_completed
-from collgs_async.storage.archive_reading import never
 from collgs_async.storage.executor import in_thread
-from collgs_async.storage.sidecar import RemoteVersion
 from collgs_async.transfer.archive_sizes import GoneError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from collgs_async.client import Client
     from collgs_async.config.settings import DownloadOptions
     from collgs_async.ledger.change_records import Change, HeldArchive
     from collgs_async.mirror.client_beside import Answer
     from collgs_async.mirror.context import Mirror
+    from collgs_async.mirror.time_limit import TimeLimit
     from collgs_async.models.product import Outcome
 
-__all__ = ["Revalidation", "Revalidator", "differences"]
+__all__ = ["Revalidation", "Revalidator"]
 
 log = logging.getLogger("collgs_async")
 
@@ -77,6 +78,8 @@ class Revalidation:
         The number of those that could not be fetched, or put in their places.
     gone
         The number of archives that the store has no more.
+    unknown
+        The number of those asked about of which the answer did not tell the version, such as a login page or an error.
     bytes
         Archive bytes transferred.
     is_away
@@ -89,6 +92,7 @@ class Revalidation:
     same: int = 0
     failed: int = 0
     gone: int = 0
+    unknown: int = 0
     bytes: int = 0
     is_away: bool = False
 
@@ -97,31 +101,10 @@ class Revalidation:
         """The number of those that are left to the next run, at a limit."""
         return self.changed - self.replaced - self.same - self.failed
 
-
-def differences(here: Validators, there: Validators) -> list[str]:
-    """Return in what two versions of an archive differ; what only one side tells is not compared.
-
-    Entity tags are compared weakly (RFC 9110, section 8.8.3.2): a weak one is another one only by its text.
-    """
-    found = []
-    if None not in (here.size, there.size) and here.size != there.size:
-        found.append("length")
-    if here.etag and there.etag and here.etag.removeprefix("W/") != there.etag.removeprefix("W/"):
-        found.append("ETag")
-    if here.modified and there.modified and not _is_same_time(here.modified, there.modified):
-        found.append("Last-Modified")
-    return found
-
-
-def _has_other_etag(answer: Answer, etag: str | None) -> bool:
-    return isinstance(answer, RemoteVersion) and answer.etag != etag
-
-
-def _is_same_time(one: str, other: str) -> bool:
-    try:
-        return one == other or parsedate_to_datetime(one) == parsedate_to_datetime(other)
-    except (ValueError, TypeError, OverflowError):  # one is no date, or only one has a time zone
-        return False
+    @property
+    def ok(self) -> bool:
+        """Whether the store has told something, if it was asked, and nothing has failed."""
+        return not (self.failed or self.is_away or 0 < self.asked == self.unknown)
 
 
 class Revalidator:
@@ -132,9 +115,11 @@ class Revalidator:
     client
         The client of the run, whose session is shared.
     options
-        The limits that are left.
-    until
-        Called before each archive; returns True if the store is to be asked about no more.
+        Those of the downloads, with the bytes that are left.
+    limit
+        The limits of time.
+    begun
+        When the run has begun, in milliseconds UTC: what was fetched since is not asked about.
 
     Attributes
     ----------
@@ -143,15 +128,22 @@ class Revalidator:
     """
 
     def __init__(
-        self, mirror: Mirror, client: Client, options: DownloadOptions, *, until: Callable[[], bool] = never
+        self, mirror: Mirror, client: Client, options: DownloadOptions, limit: TimeLimit, *, begun: int
     ) -> None:
         self.result = Revalidation()
         self._mirror, self._client, self._options = mirror, client, options
-        self._clock, self._until = mirror.clock, until
+        self._clock, self._limit, self._begun = mirror.clock, limit, begun
         self._replacer = Replacer(mirror.ledger, mirror.run, mirror.clock)
-        self._pending: set[int] = set()
+        self._known: dict[int, Change] = {}
         self._asked: list[int] = []
-        self._unchanged: list[int] = []
+        self._unchanged: list[tuple[int, Validators]] = []
+
+    async def count(self, watch: int) -> None:
+        """Count what earlier runs have noticed."""
+        ledger = self._mirror.ledger
+        self._known = {change.number: change for change in await ledger.run(pending_changes, watch)}
+        refused = [one for one in await ledger.run(changes) if one.record is not None and not one.is_obsolete]
+        self.result.changed, self.result.failed = len(self._known) + len(refused), len(refused)
 
     async def run(self, watch: int, most: int) -> None:
         """Ask about archives of a watch, and fetch what has changed.
@@ -159,7 +151,7 @@ class Revalidator:
         Parameters
         ----------
         most
-            The number of archives to ask about.
+            The number of archives to ask about, besides those that are known to have changed.
 
         Raises
         ------
@@ -168,24 +160,26 @@ class Revalidator:
         LedgerError
             The ledger cannot be read or written.
         """
-        ledger = self._mirror.ledger
-        for change in await ledger.run(changes):
-            if change.is_obsolete:
-                continue
-            if change.record is not None:  # it was tried at the beginning of this run
-                self.result.changed += 1
-                self.result.failed += 1
-            elif record := await in_thread(None, partial(self._complete, change)):
-                self.result.changed += 1
-                await self._take(change, record)
-        archives = await ledger.run(archives_to_ask, watch, most)
-        self._pending = {change.number for change in await ledger.run(changes)} & {one.number for one in archives}
-        self.result.changed += len(self._pending)
-        async with ClientBeside(self._client, self._options) as client:
+        ledger, limit = self._mirror.ledger, self._limit
+        await self._take_complete()
+        client = ClientBeside(self._client, self._options)
+        while archives := await ledger.run(archives_to_ask, watch, most - self.result.asked, before=self._begun):
             found = await self._ask(client, archives)
-            if found and not self.result.is_away and not self._until():
-                await self._fetch(client, found)
+            if self.result.is_away or limit() or (found and not await self._fetch(found)):
+                break
+        if self.result.gone > _MOST_TOLD:
+            others = plural(self.result.gone - _MOST_TOLD, "other archive")
+            log.warning("the store has %s no more; what is here stays", others)
         await self._replacer.clear()
+
+    async def _take_complete(self) -> None:
+        """Put those in their places that a killed run has fetched."""
+        for change in await self._mirror.ledger.run(changes):
+            if change.is_obsolete or change.record is not None:
+                continue
+            if record := await in_thread(None, partial(self._complete, change)):
+                self.result.changed += self._known.pop(change.number, None) is None
+                await self._take(change, record)
 
     def _complete(self, change: Change) -> OutcomeRecord | None:
         """Return the download of an archive that a killed run has completed; None: none has.
@@ -199,7 +193,7 @@ class Revalidator:
         return OutcomeRecord(
             change.identifier,
             Event.DOWNLOADED,
-            self._clock(),
+            change.at,
             size=status.st_size,
             mtime=status.st_mtime_ns // 10**6,
             etag=change.there.etag,
@@ -208,9 +202,20 @@ class Revalidator:
         )
 
     async def _ask(self, client: ClientBeside, archives: Sequence[HeldArchive]) -> list[HeldArchive]:
-        """Ask the store, and note its answers; return those that have changed."""
-        by_name = {one.product.identifier: one for one in archives}
+        """Ask the store, within the time that is left, and note its answers; return those that have changed."""
         found: list[HeldArchive] = []
+        try:
+            async with asyncio.timeout(self._limit.left) as timer:
+                await self._ask_all(client, archives, found)
+        except TimeoutError:
+            if not timer.expired():
+                raise
+            log.info("stopping: the time is over in which the store is asked about archives")
+        await self._flush()
+        return found
+
+    async def _ask_all(self, client: ClientBeside, archives: Sequence[HeldArchive], found: list[HeldArchive]) -> None:
+        by_name = {one.product.identifier: one for one in archives}
         failing: list[int] = []
         async with aclosing(client.answers([one.product for one in archives])) as answers:
             async for product, answer in answers:
@@ -218,76 +223,89 @@ class Revalidator:
                 self.result.asked += 1
                 if isinstance(answer, ProductError) and not isinstance(answer, GoneError):
                     failing.append(archive.number)
-                    self.result.failed += archive.number in self._pending
+                    self._count_unknown(archive)
                     if len(failing) == _MOST_FAILING:
                         self.result.is_away = True
                         log.error("the store is asked about no more archives in this run: %s", answer)
-                        break
+                        return
                     continue
                 self._asked += failing
                 failing = []
                 if await self._note(client, archive, answer):
                     found.append(archive)
-                if self._until():
+                if self._limit():
                     break
         # One that the store does not answer about keeps no others from their turn.
-        self._asked += [] if self.result.is_away else failing
-        await self._flush()
-        if (others := self.result.gone - _MOST_TOLD) > 0:
-            log.warning("the store has %s no more; what is here stays", plural(others, "other archive"))
-        return found
+        self._asked += failing
+
+    def _count_unknown(self, archive: HeldArchive) -> None:
+        self.result.unknown += 1
+        self.result.failed += archive.number in self._known
 
     async def _note(self, client: ClientBeside, archive: HeldArchive, answer: Answer) -> bool:
         """Note an answer about an archive; return whether the store has another one."""
-        name, ledger = archive.product.identifier, self._mirror.ledger
-        different: list[str] = []
+        name, known = archive.product.identifier, self._known.get(archive.number)
+        there, different = Validators(), list[str]()
         if isinstance(answer, ProductError):
             self.result.gone += 1
             level = logging.WARNING if self.result.gone <= _MOST_TOLD else logging.DEBUG
             log.log(level, "%s: the store has it no more: %s; the archive here stays", name, answer)
-        elif answer is None:
+        elif answer is None or (version := await compared(client, archive, answer)) is None:
             log.debug("%s: the store's answer does not tell which version it has", name)
             self._asked.append(archive.number)
-            self.result.failed += archive.number in self._pending
+            self._count_unknown(archive)
             return False
         else:
-            there = Validators(answer.size, answer.etag, answer.last_modified)
-            different = differences(archive.here, there)
-            if different == ["ETag"] and _has_other_etag(await client.answer(archive.product), answer.etag):
-                different = []  # the store has another one for each answer, or at each of its nodes
+            there, different = version
         if not different:
-            self.result.changed -= archive.number in self._pending
-            self._unchanged.append(archive.number)
+            self.result.changed -= known is not None
+            self._unchanged.append((archive.number, there))
             if len(self._unchanged) >= _AT_ONCE:
                 await self._flush()
             return False
         log.info("%s: the store has another archive (%s)", name, ", ".join(different))
-        if archive.number not in self._pending:  # then nothing that lies there is of this change
-            self.result.changed += 1
+        self.result.changed += known is None
+        await self._begin(archive, there, known)
+        return True
+
+    async def _begin(self, archive: HeldArchive, there: Validators, known: Change | None) -> None:
+        ledger = self._mirror.ledger
+        if known is None or differences(known.there, there):  # then nothing that lies there is of this version
             await in_thread(None, partial(drop_again, ledger.paths.folder, archive.path))
         is_due = bool(self._mirror.config.keep.on_archive)
         await ledger.run(begin_change, archive, there, now=self._clock(), is_due=is_due)
-        return True
 
     async def _flush(self) -> None:
         """Write down the answers that wait."""
         asked, unchanged = self._asked, self._unchanged
         self._asked, self._unchanged = [], []
         await self._mirror.ledger.run(note_asked, asked, self._clock())
-        await self._mirror.ledger.run(note_unchanged, unchanged, self._clock())
+        await self._mirror.ledger.run(note_versions, unchanged)
+        await self._mirror.ledger.run(note_unchanged, [number for number, _ in unchanged], self._clock())
 
-    async def _fetch(self, client: ClientBeside, archives: Sequence[HeldArchive]) -> None:
-        """Fetch archives, and put each one in its place as soon as it is complete."""
+    async def _fetch(self, archives: Sequence[HeldArchive]) -> bool:
+        """Fetch archives, and put each one in its place once it is complete; return whether no limit was reached."""
         by_number = {change.number: change for change in await self._mirror.ledger.run(changes)}
         known = {one.product.identifier: by_number[one.number] for one in archives}
         outcomes: asyncio.Queue[Outcome | None] = asyncio.Queue()
         taking = asyncio.create_task(self._take_all(outcomes, known))
-        try:
-            await client.download_all([one.product for one in archives], on_outcome=outcomes.put_nowait)
-        finally:
-            outcomes.put_nowait(None)
-            self.result.bytes += client.report.bytes
-            await wait_completed(taking)
+        async with ClientBeside(self._client, self._options_left()) as client:
+            try:
+                await client.download_all([one.product for one in archives], on_outcome=outcomes.put_nowait)
+            finally:
+                outcomes.put_nowait(None)
+                self.result.bytes += client.report.bytes
+                await wait_completed(taking)
+        return client.report.limit is None
+
+    def _options_left(self) -> DownloadOptions:
+        """Return the options of a download, with what is left of the limits."""
+        options, left = self._options, self._limit.left
+        if options.max_bytes is not None:
+            options = replace(options, max_bytes=max(1.0, options.max_bytes - self.result.bytes))
+        if options.max_time is not None and left is not None:
+            options = replace(options, max_time=max(1.0, left))
+        return options
 
     async def _take_all(self, outcomes: asyncio.Queue[Outcome | None], known: dict[str, Change]) -> None:
         top = self._mirror.ledger.paths.folder

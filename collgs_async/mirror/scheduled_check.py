@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,7 +26,6 @@ from collgs_async.ledger.taking_in import take_in_if_free
 from collgs_async.models.product import Status
 from collgs_async.models.progress import SilentProgress
 from collgs_async.models.text import format_bytes, plural
-from collgs_async.models.timetable import next_local_time
 from collgs_async.storage.archive_reading import never, quoted
 from collgs_async.storage.audit import RecordedFile, verify_files
 from collgs_async.storage.verify import DamagedMembersError, Level, Verdict
@@ -37,13 +35,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from collgs_async.client import Client
-    from collgs_async.config.settings import Config, DownloadOptions
+    from collgs_async.config.settings import Config
     from collgs_async.ledger.check_records import FileToCheck
     from collgs_async.mirror.context import Mirror
     from collgs_async.storage.audit import CheckedFile
     from collgs_async.storage.audit_results import AuditProgress, DamagedArchive, FolderAudit
 
-__all__ = ["CheckResult", "check_oldest", "check_share", "repair_bad", "time_limit"]
+__all__ = ["CheckResult", "check_oldest", "check_share", "repair_bad"]
 
 log = logging.getLogger("collgs_async")
 
@@ -276,10 +274,3 @@ async def _repair(client: Client, one: DamagedArchive, recorder: OutcomeRecorder
         return False
     log.info("%s: repaired, %s fetched", one.path, format_bytes(outcome.bytes))
     return True
-
-
-def time_limit(options: DownloadOptions) -> Callable[[], bool]:
-    """Return what tells whether the time is over that the settings give, counted from now."""
-    end = None if options.max_time is None else time.monotonic() + options.max_time
-    until = None if options.until is None else next_local_time(options.until, time.time())
-    return lambda: (end is not None and time.monotonic() >= end) or (until is not None and time.time() >= until)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from collgs_async.ledger.change_records import count_changes
 from collgs_async.ledger.due_records import changes_at, left_over
 from collgs_async.ledger.runs import begin_run
 from collgs_async.mirror.census import Census
@@ -21,8 +19,9 @@ from collgs_async.mirror.mirror_run import MirrorRun
 from collgs_async.mirror.rehearsal import copied_ledger, rehearsed
 from collgs_async.mirror.result import Left, SyncResult
 from collgs_async.mirror.revalidate import Revalidator
-from collgs_async.mirror.scheduled_check import check_oldest, repair_bad, time_limit
+from collgs_async.mirror.scheduled_check import check_oldest, repair_bad
 from collgs_async.mirror.stac_files import note_stac_items
+from collgs_async.mirror.time_limit import TimeLimit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -106,34 +105,32 @@ class Sync(MirrorRun):
                 feed.offer(numbers)
 
         census = await self._prepare(mirror.ledger, mirror.run, now, offer)
-        begun = time.monotonic()
-        feed, is_over = Feed(mirror.ledger, census.watch.id, now), time_limit(self._config.download_options)
-        self.result.repaired, self.result.unrepaired = await repair_bad(mirror, self._client, is_over)
+        feed, limit = Feed(mirror.ledger, census.watch.id, now), TimeLimit(self._config.download_options)
+        self.result.repaired, self.result.unrepaired = await repair_bad(mirror, self._client, limit)
         try:
             await self._download(mirror, feed, self._list_for(feed, mirror, census, now))
         finally:
             await self._conclude(mirror.ledger, census)
-        if self.result.report is None or self.result.report.limit is None:
-            await self._revalidate(mirror, census.watch.id, is_over, begun)
-            await note_stac_items(mirror, is_over)
-            self.result.check = await check_oldest(mirror, is_over)
+        is_limited = self.result.report is not None and self.result.report.limit is not None
+        await self._revalidate(mirror, census.watch.id, limit, now, is_limited=is_limited or limit())
+        if not is_limited:
+            await note_stac_items(mirror, limit)
+            self.result.check = await check_oldest(mirror, limit)
 
-    async def _revalidate(self, mirror: Mirror, watch: int, is_over: Callable[[], bool], begun: float) -> None:
-        """Ask the store about as many archives as the settings say, within what is left of the limits."""
+    async def _revalidate(self, mirror: Mirror, watch: int, limit: TimeLimit, now: int, *, is_limited: bool) -> None:
+        """Ask the store about as many archives as the settings say, within what is left of the limits.
+
+        What is known to have changed is fetched also where the settings ask about none, or left at a limit.
+        """
         options, most = self._config.download_options, self._config.keep.revalidate
-        moved = self.result.report.bytes if self.result.report else 0
-        if not most:
-            return
-        if is_over():  # what is known to have changed is left to the next run
-            self.result.revalidation.changed = await mirror.ledger.run(count_changes)
-            return
         if options.max_bytes is not None:
+            moved = self.result.report.bytes if self.result.report else 0
             options = replace(options, max_bytes=max(1.0, options.max_bytes - moved))
-        if options.max_time is not None:
-            options = replace(options, max_time=max(1.0, options.max_time - (time.monotonic() - begun)))
-        work = Revalidator(mirror, self._client, options, until=is_over)
+        work = Revalidator(mirror, self._client, options, limit, begun=now)
         self.result.revalidation = work.result
-        await work.run(watch, most)
+        await work.count(watch)
+        if not is_limited and (most or work.result.changed):
+            await work.run(watch, most)
 
     async def _prepare(self, ledger: Ledger, run: int, now: int, offer: Callable[[Iterable[int]], None]) -> Census:
         """Return a census of what the settings ask for."""

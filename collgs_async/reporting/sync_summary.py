@@ -55,9 +55,11 @@ class SyncFacts:
         When the span was listed whose listing is oldest, if that is longer ago than it should be; None: it is not.
     damaged
         Archives that are damaged, or were missing at a scheduled check.
-    asked, changed, replaced, same, unreplaced
-        Archives of which the store was asked whether it has replaced them, of those that it has, of those that are here
-        in the newer version now, of those with the same bytes, and of those that could not be fetched.
+    asked, unknown
+        Archives of which the store was asked whether it has replaced them, and of those of which it did not tell.
+    changed, replaced, same, unreplaced
+        Archives that the store has replaced, of those that are here in the newer version now, of those with the same
+        bytes, and of those that could not be fetched.
     left, waiting, final
         Products that are wanted and not here: not tried yet, waiting for another try, and tried again by ``retry``.
     due
@@ -87,6 +89,7 @@ class SyncFacts:
     oldest: datetime | None = None
     damaged: int = 0
     asked: int = 0
+    unknown: int = 0
     changed: int = 0
     replaced: int = 0
     same: int = 0
@@ -128,10 +131,14 @@ def revalidated_lines(facts: SyncFacts) -> list[str]:
     """Return what the store has told of archives that are here; no line where it was not asked."""
     if not facts.asked and not facts.changed:
         return []
+    asked = f"{plural(facts.asked, 'archive')} asked about"
+    if facts.unknown:
+        asked += f", {facts.unknown} of them in vain (a login page, an error)"
     if not facts.changed:
-        return [f"The store: {plural(facts.asked, 'archive')} asked about, none was replaced there."]
+        none = "none was replaced there" if facts.unknown < facts.asked else "so it has told nothing"
+        return [f"The store: {asked}, {none}."]
     same = f", {facts.same} of the same bytes" if facts.same else ""
-    there = f"{plural(facts.asked, 'archive')} asked about, {facts.changed} replaced there{same}"
+    there = f"{asked}, {facts.changed} replaced there{same}"
     return [f"The store: {there}; {facts.replaced} fetched and replaced here."]
 
 

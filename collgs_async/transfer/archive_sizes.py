@@ -70,17 +70,17 @@ class ArchiveSizes:
             The store requires a login, and credentials are missing or were refused.
         """
         found = await self._by_head(url) if self._try_head else None
-        return found or await self._by_byte(url)
+        if found is None:
+            found = await self.served_version(url)
+            # The range request has worked where HEAD did not, so HEAD need not be tried for the next archives.
+            self._try_head &= found is None
+        return found
 
-    async def _by_head(self, url: str) -> RemoteVersion | None:
-        try:
-            answer = await self._requester.request(url, method="HEAD", limit=0)
-        except TransferError:
-            return None  # the range request will show whether the store itself is unavailable
-        is_archive = answer.status == 200 and not _WORDS.match(answer.headers.get("Content-Type", ""))
-        return _version(url, answer, _whole_length(answer)) if is_archive else None
+    async def served_version(self, url: str) -> RemoteVersion | None:
+        """Return the version of an archive as a download is told it, whose validators may be others than those of HEAD.
 
-    async def _by_byte(self, url: str) -> RemoteVersion | None:
+        Returns None, and raises, as `version` does.
+        """
         answer = await self._requester.request(url, headers={"Range": "bytes=0-0"}, limit=_PAGE)
         size: int | None = None
         if answer.status in _GONE:
@@ -91,9 +91,15 @@ class ArchiveSizes:
                 size = int(span[3]) or None
         elif answer.status == 200 and describe_non_zip(answer.body) is None:
             size = _whole_length(answer)
-        # The range request has worked where HEAD did not, so HEAD need not be tried for the next archives.
-        self._try_head &= size is None
         return _version(url, answer, size)
+
+    async def _by_head(self, url: str) -> RemoteVersion | None:
+        try:
+            answer = await self._requester.request(url, method="HEAD", limit=0)
+        except TransferError:
+            return None  # the range request will show whether the store itself is unavailable
+        is_archive = answer.status == 200 and not _WORDS.match(answer.headers.get("Content-Type", ""))
+        return _version(url, answer, _whole_length(answer)) if is_archive else None
 
 
 def _version(url: str, answer: SmallResponse, size: int | None) -> RemoteVersion | None:

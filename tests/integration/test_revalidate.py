@@ -235,7 +235,7 @@ async def test_what_cannot_be_fetched_leaves_the_old_one_and_is_tried_again(
     )
     mirrored.server.apply_fault(changed.identifier, replace(FAULTS[fault], times=0))
     with monkeypatch.context() as late:
-        late.setattr(sync_module, "time_limit", lambda _: lambda: True)
+        late.setattr(sync_module, "TimeLimit", lambda _: lambda: True)
         result = await mirrored.sync()
     assert (3, (0, 1, 0, 0, 0)) == (result.code, counts(result))
     result = await mirrored.sync(revalidate=1)

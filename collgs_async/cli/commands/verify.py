@@ -62,9 +62,10 @@ async def verify(folder: Path, config: Config, args: Namespace, console: Console
 
 async def _verify_oldest(folder: Path, config: Config, args: Namespace, console: ConsoleHandler) -> int:
     """Verify the archives that were verified longest ago; return 3 if the time for it was over before."""
-    from collgs_async.mirror.scheduled_check import check_share, time_limit  # slow to import
+    from collgs_async.mirror.scheduled_check import check_share  # slow to import
+    from collgs_async.mirror.time_limit import TimeLimit
 
-    mirror, until = _mirror_of(folder, config), time_limit(config.download_options)
+    mirror, until = _mirror_of(folder, config), TimeLimit(config.download_options)
     with console.progress(config, args) as progress:
         result = await check_share(mirror, args.oldest, progress, manifest=args.manifest, until=until)
     code = await _conclude(result.audit, config, args) or int(result.missing > 0)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from collgs_async.ledger.change_records import Validators
-from collgs_async.mirror.revalidate import Revalidation, differences
+from collgs_async.mirror.revalidate import Revalidation
+from collgs_async.mirror.versions import differences
 
 NOON = "Tue, 03 Nov 2026 12:00:00 GMT"
 HERE = Validators(7, '"a"', NOON)
