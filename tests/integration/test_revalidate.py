@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from collgs_async import Client, Config
+from collgs_async import Client
 from collgs_async.demo.constellation import make_constellation
 from collgs_async.demo.faults import FAULTS
 from collgs_async.demo.history import Change, History, Rates
 from collgs_async.demo.login import SignIn
 from collgs_async.demo.server import DemoServer
-from collgs_async.http.credentials import Credentials
 from collgs_async.ledger.paths import LedgerPaths
 from collgs_async.mirror import sync as sync_module
 from collgs_async.mirror.exclusive import ExclusiveRun
@@ -26,97 +24,22 @@ from collgs_async.mirror.revalidate import Revalidator
 from collgs_async.mirror.sync import Sync
 from tests.conftest import level2_scenes
 from tests.support.kills import Killed, Killer, remove_locks
+from tests.support.mirrored import Mirrored, counts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
     from collgs_async.demo.scenes import Scene
-    from collgs_async.mirror.result import SyncResult
     from tests.conftest import CommandHere, Ended, RecordedSleeps
 
-BEGUN = datetime(2026, 11, 1, tzinfo=UTC)
 SIZE = 20_000
-
-
-class Mirrored:
-    """A mirror of a few scenes, and what happens to it day by day."""
-
-    def __init__(self, server: DemoServer, folder: Path, sleeps: RecordedSleeps) -> None:
-        self.server, self.folder, self.sleeps = server, folder, sleeps
-        self.now = BEGUN
-
-    def config(self, **settings: Any) -> Config:
-        named = {"revalidate": 10, "retries": 1, "outage": 0, **settings}
-        return Config.create(base_url=self.server.url, collection="S2_MSIL2A", output_directory=self.folder, **named)
-
-    async def sync(self, **settings: Any) -> SyncResult:
-        """Sync a day later; the requests are those of this run."""
-        self.server.forget()
-        self.now += timedelta(days=1)
-        demo = Credentials("demo", "demo")
-        async with Client(self.config(**settings), credentials=lambda: demo, sleep=self.sleeps) as client:
-            return await Sync(client, clock=lambda: self.now).run()
-
-    def replace(self, number: int, *, longer: int = 0) -> Scene:
-        """Replace an archive at the store; return the scene."""
-        old = self.server.scenes[number]
-        new = replace(old, version=old.version + 1, size=old.size + longer)
-        self.server.scenes[number] = new
-        return new
-
-    def here(self, scene: Scene) -> Path:
-        (path,) = (one for one in self.folder.rglob(f"{scene.identifier}.zip") if ".collgs" not in one.parts)
-        return path
-
-    def old(self) -> list[Path]:
-        return sorted(self.folder.glob(".collgs/old/replaced/**/*.zip"))
-
-    def requests(self, method: str) -> list[str]:
-        """Name the archives that were asked for."""
-        return [
-            hit.path.rpartition("/")[2].removesuffix(".zip")
-            for hit in self.server.requests
-            if hit.path.startswith("/repository/") and hit.method == method
-        ]
-
-    def moved(self) -> int:
-        return sum(hit.sent for hit in self.server.requests if hit.path.startswith("/repository/"))
-
-    def query(self, words: str, *values: object) -> list[tuple[Any, ...]]:
-        connection = sqlite3.connect(LedgerPaths.of(self.config()).database)
-        try:
-            with connection:
-                return connection.execute(words, values).fetchall()
-        finally:
-            connection.close()
-
-    def file(self, scene: Scene) -> tuple[Any, ...]:
-        """Return path, length, entity tag and whether a hook is due, of an archive."""
-        (row,) = self.query(
-            "SELECT path, size, etag, told FROM file JOIN product ON id = product WHERE identifier = ?",
-            scene.identifier,
-        )
-        return row
-
-    def events(self, scene: Scene) -> list[tuple[int, str]]:
-        return self.query(
-            "SELECT outcome, attempt.error FROM attempt JOIN product ON id = product WHERE identifier = ?"
-            " ORDER BY attempt.rowid",
-            scene.identifier,
-        )
 
 
 @pytest.fixture
 async def mirrored(tmp_path: Path, sleeps: RecordedSleeps) -> AsyncIterator[Mirrored]:
     async with DemoServer(level2_scenes(4, size=SIZE), tmp_path / "store") as server:
         yield Mirrored(server, tmp_path / "mirror", sleeps)
-
-
-def counts(result: SyncResult) -> tuple[int, ...]:
-    """Return how many were asked about, changed, replaced, of the same bytes, and failed."""
-    found = result.revalidation
-    return found.asked, found.changed, found.replaced, found.same, found.failed
 
 
 @pytest.mark.parametrize("longer", [0, 500])

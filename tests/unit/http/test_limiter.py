@@ -242,3 +242,14 @@ async def test_a_refusal_ends_the_opening_after_an_outage(limiter: ConcurrencyLi
     limiter.record_success()
 
     assert 2 == limiter.limit
+
+
+async def test_one_connection_is_told_of_once(
+    limiter: ConcurrencyLimiter, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING, "collgs_async"):
+        for _ in range(12):
+            clock.now += 1
+            limiter.record_rejection(clock.now, None)
+
+    assert 1 == caplog.text.count("continuing with 1 connection\n")
