@@ -38,6 +38,7 @@ __all__ = [
     "note_unchanged",
     "note_versions",
     "pending_changes",
+    "recorded_path",
 ]
 
 
@@ -96,6 +97,10 @@ class Change(NamedTuple):
         The download of the new one, with the path at which it will be; None: as `aside`.
     is_obsolete
         Whether the archive was fetched anew since, or is not wanted any more.
+    is_deleted
+        Whether the old one is deleted once the new one is in its place.
+    is_done
+        Whether only that is left to do.
     """
 
     number: int
@@ -108,6 +113,8 @@ class Change(NamedTuple):
     aside: str | None
     record: OutcomeRecord | None
     is_obsolete: bool
+    is_deleted: bool = False
+    is_done: bool = False
 
 
 _HELD: Final = """
@@ -198,7 +205,7 @@ def changes(connection: Connection) -> list[Change]:
     rows = connection.execute(
         "SELECT change.product, identifier, at, change.size, change.etag, change.modified, old_size, old_mtime,"
         " file.path, aside, outcome, coalesce(file.fetched > at, 0)"
-        " OR (outcome IS NULL AND (file.path IS NULL OR state != ?))"
+        " OR (outcome IS NULL AND (file.path IS NULL OR state != ?)), removal"
         " FROM change JOIN product ON product.id = change.product LEFT JOIN file ON file.product = change.product"
         " ORDER BY at, change.product",
         (State.HELD,),
@@ -219,13 +226,27 @@ def _change(
     aside: str | None,
     outcome: str | None,
     is_obsolete: int,
+    removal: int | None,
 ) -> Change:
     there, record = Validators(size, etag, modified), OutcomeRecord.from_line(outcome.encode()) if outcome else None
     if record is None or aside is None or not is_below(aside):
         record = aside = None
     where = path or (record.path if record else None)
     record = record and replace(record, path=where)  # the old one may have been moved since
-    return Change(number, identifier, at, there, old_size, old_mtime, where, aside, record, bool(is_obsolete))
+    return Change(
+        number,
+        identifier,
+        at,
+        there,
+        old_size,
+        old_mtime,
+        where,
+        aside,
+        record,
+        bool(is_obsolete),
+        removal is not None,
+        removal == 1,
+    )
 
 
 def count_changes(connection: Connection) -> int:
@@ -238,7 +259,8 @@ def note_fetched(connection: Connection, change: Change) -> None:
     """Write down that the new archive is complete, and where the old one goes; nothing is moved before."""
     line = change.record.to_line().decode() if change.record else None
     connection.execute(
-        "UPDATE change SET aside = ?, outcome = ? WHERE product = ?", (change.aside, line, change.number)
+        "UPDATE change SET aside = ?, outcome = ?, removal = ? WHERE product = ?",
+        (change.aside, line, 0 if change.is_deleted else None, change.number),
     )
 
 
@@ -252,7 +274,7 @@ def note_same(connection: Connection, change: Change, record: OutcomeRecord, *, 
 
 
 def end_change(connection: Connection, change: Change, *, run: int | None, now: int, why: str) -> None:
-    """Write down that the new archive is in its place, as after any download.
+    """Write down that the new archive is in its place, as after any download; only then the old one is deleted.
 
     Parameters
     ----------
@@ -265,7 +287,18 @@ def end_change(connection: Connection, change: Change, *, run: int | None, now: 
     row = connection.execute("SELECT told FROM change WHERE product = ?", (change.number,)).fetchone()
     add_event(connection, change.number, AttemptRecord(min(record.at, now), Event.CHANGED, run, error=why))
     record_outcome(connection, record, run=run, now=now, is_due=bool(row) and row[0] is not None)
-    forget_change(connection, change.number)
+    if change.is_deleted:
+        connection.execute("UPDATE change SET removal = 1 WHERE product = ?", (change.number,))
+    else:
+        forget_change(connection, change.number)
+
+
+def recorded_path(connection: Connection, identifier: str) -> str | None:
+    """Return where the archive of a product is, relative to the output folder; None: the ledger has none."""
+    row = connection.execute(
+        "SELECT path FROM file JOIN product ON id = product WHERE identifier = ?", (as_text(identifier),)
+    ).fetchone()
+    return str(row[0]) if row and row[0] else None
 
 
 def forget_change(connection: Connection, number: int) -> None:

@@ -104,7 +104,7 @@ def read_overview(connection: Connection) -> LedgerOverview:
         retry_at=_first(connection, "SELECT min(retry_at) FROM product WHERE state = ?", State.FAILED),
         given_up=_given_up(connection),
         bad=_count(connection, "file WHERE bad IS NOT NULL"),
-        changed=_count(connection, "change"),
+        changed=_count(connection, "change WHERE removal IS NOT 1"),
         gone=_count(connection, "product WHERE gone IS NOT NULL"),
         absent=_count(connection, "product WHERE absent != 0 AND gone IS NULL"),
         unchecked=_count(connection, "file WHERE checked IS NULL AND size IS NOT NULL"),

@@ -80,6 +80,7 @@ CREATE TABLE change(       -- the store has another archive than the one that is
     old_size INTEGER, old_mtime INTEGER,     -- of the one that is here
     told INTEGER,          -- as in file, once the new one is in place
     aside TEXT,            -- where the old one is moved; NULL: the new one is not complete
+    removal INTEGER,       -- whether the old one is deleted: NULL never, 0 once the new one is in its place, 1 now
     outcome TEXT           -- of the new one's download, as JSON
 );
 CREATE TABLE home(

@@ -1,7 +1,8 @@
 """Put an archive that the store has replaced in the place of the one that is here, whatever is killed meanwhile.
 
 The new one is fetched, under the same name, into ``.collgs/again``. Where the old one goes is committed first; then the
-old one is moved there, the new one into its place, and a second commit ends it. After a kill, what lies where says
+old one is moved there, the new one into its place, and a second commit ends it; only then the old one is deleted, if it
+is to be. After a kill, what lies where says
 which of these steps are to be made. So the final name is missing between two renames at most, and until the next run.
 """
 
@@ -26,6 +27,7 @@ from collgs_async.ledger.change_records import (
     note_asked,
     note_fetched,
     note_same,
+    recorded_path,
 )
 from collgs_async.ledger.paths import OLD, OWN_FOLDER
 from collgs_async.mirror.deprecation import deprecate_item
@@ -34,10 +36,12 @@ from collgs_async.mirror.moving import (
     complete_move,
     free_path,
     move_files,
+    remove_empty,
     remove_files,
     stem_of,
     sync_folders,
 )
+from collgs_async.mirror.strays import place_stray
 from collgs_async.models.timing import wait_completed
 from collgs_async.reporting.stac_catalogs import refresh_catalogs
 from collgs_async.storage.executor import in_thread
@@ -64,7 +68,6 @@ AGAIN: Final = f"{OWN_FOLDER}/again"
 """The folder, within the output folder, into which archives are fetched that are here in an older version."""
 
 _MOVED: Final = f"{OLD}/replaced"
-_DELETED: Final = f"{AGAIN}/old"
 
 _COARSE: Final = 2000
 """Milliseconds by which a file system may round times: those of FAT are even seconds."""
@@ -100,20 +103,37 @@ class Replacer:
             The ledger cannot be read or written.
         """
         for change in await self._ledger.run(changes):
-            if change.is_obsolete:
+            if change.is_done:
+                await self._remove_old(change)
+            elif change.is_obsolete:
                 await _in_thread(partial(drop_again, self._top, change.path))
                 await self._ledger.run(forget_change, change.number)
             elif change.record is not None:
                 await self._replace(change)
+        await self._settle_strays()
         await self.clear()
+
+    async def _settle_strays(self) -> None:
+        """Put complete archives into their places of which the ledger knows nothing, as after its loss."""
+        known = {path_again(self._top, change.path) for change in await self._ledger.run(changes)}
+        for new in await _in_thread(lambda: sorted((self._top / AGAIN).glob("*.zip"))):
+            if new in known:
+                continue
+            recorded = await self._ledger.run(recorded_path, new.stem)
+            try:
+                final = await _in_thread(partial(place_stray, self._top, new, recorded, _MOVED))
+            except (CollgsError, OSError) as error:
+                log.error("%s: it is left there, and not put in its place: %s", new, error)
+                continue
+            if final:
+                log.warning("%s: a killed run had fetched it, and it is in its place now", final)
 
     async def clear(self) -> None:
         """Write the STAC catalogs anew, and remove what is left of newer archives, once each one is in its place."""
         if self._folders:
             await _in_thread(partial(refresh_catalogs, self._top, self._folders))
-        folder = self._top / AGAIN
-        if await _in_thread(folder.exists) and not await self._ledger.run(count_changes):
-            await _in_thread(partial(shutil.rmtree, folder, ignore_errors=True))
+        if not await self._ledger.run(count_changes):
+            await _in_thread(partial(_clear, self._top / AGAIN))
 
     async def take(self, change: Change, record: OutcomeRecord, policy: Policy) -> bool | None:
         """Put a complete newer archive in its place, unless it has the same bytes as the one that is here.
@@ -130,13 +150,16 @@ class Replacer:
         bool or None
             Whether it is in its place; None: it has the same bytes.
         """
+        there = change.there  # what the download was not told, as when it has resumed a part of an unknown version
+        record = replace(record, etag=record.etag or there.etag, modified=record.modified or there.modified)
         if await _in_thread(partial(_is_same, self._top, change, record)):
             await self._ledger.run(note_same, change, record, now=self._clock())
             await _in_thread(partial(drop_again, self._top, change.path))
             return None
-        place, path = _DELETED if policy == "delete" else _MOVED, change.path or ""
-        aside = await _in_thread(partial(free_path, self._top, place, path, self._clock()))
-        change = change._replace(aside=aside, record=replace(record, path=path))
+        path = change.path or ""
+        aside = await _in_thread(partial(free_path, self._top, _MOVED, path, self._clock()))
+        record = replace(record, path=path)
+        change = change._replace(aside=aside, record=record, is_deleted=policy == "delete")
         await self._ledger.run(note_fetched, change)
         return await self._replace(change)
 
@@ -157,11 +180,20 @@ class Replacer:
             await self._ledger.run(_lose, change)
             return False
         self._folders.add((self._top / (change.path or "")).parent)
-        old = "deleted" if _is_deleted(change) else f"moved to {change.aside}"
+        old = "deleted" if change.is_deleted else f"moved to {change.aside}"
         why = f"the old archive was {old}"
         await self._ledger.run(end_change, change, run=self._run, now=self._clock(), why=why)
+        if change.is_deleted:
+            await self._remove_old(change)
         log.info("%s: replaced, as it was at the store; %s", change.identifier, why)
         return True
+
+    async def _remove_old(self, change: Change) -> None:
+        try:
+            await _in_thread(partial(_remove, self._top, change.aside or ""))
+        except OSError as error:
+            log.warning("%s: the old archive cannot be deleted: %s", self._top / (change.aside or ""), error.strerror)
+        await self._ledger.run(forget_change, change.number)
 
 
 def _lose(connection: Connection, change: Change) -> None:
@@ -194,10 +226,7 @@ def _carry_out(top: Path, change: Change) -> bool:
             if os.path.lexists(aside) and not os.path.lexists(final):
                 complete_move(stem, aside.parent, final.parent)
             return False
-        if _is_deleted(change):
-            if beside(aside.parent, stem):
-                remove_files(stem, aside.parent)
-        else:
+        if not change.is_deleted:
             deprecate_item(aside.with_name(f"{stem}.stac.json"), [final])
     finally:
         lock.release()
@@ -219,8 +248,18 @@ def _make_way(final: Path, new: Path, aside: Path, change: Change) -> None:
         move_files(stem_of(final), final.parent, aside.parent)
 
 
-def _is_deleted(change: Change) -> bool:
-    return (change.aside or "").startswith(f"{_DELETED}/")
+def _remove(top: Path, aside: str) -> None:
+    """Delete the old archive from where it was moved."""
+    path = top / aside
+    if beside(path.parent, stem_of(path)):
+        remove_files(stem_of(path), path.parent)
+    remove_empty([path.parent], top)
+
+
+def _clear(folder: Path) -> None:
+    """Remove what is left of newer archives, but none that is complete."""
+    if not any(folder.glob("*.zip")):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _is_same(top: Path, change: Change, record: OutcomeRecord) -> bool:

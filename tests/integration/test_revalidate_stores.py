@@ -6,6 +6,7 @@ import asyncio
 import itertools
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.request import urlopen
 
@@ -27,7 +28,6 @@ from tests.support.mirrored import Mirrored, counts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
-    from pathlib import Path
 
     from collgs_async.demo.responses import Response
     from tests.conftest import RecordedSleeps
@@ -244,3 +244,55 @@ async def test_an_archive_that_was_relocated_since_is_replaced_where_it_lies(
     here = mirrored.here(changed)
     assert here.parent != mirrored.folder
     assert mirrored.file(changed)[:2] == (here.relative_to(mirrored.folder).as_posix(), here.stat().st_size)
+
+
+@pytest.mark.parametrize("policy", ["keep", "delete"])
+@pytest.mark.parametrize("layout", [None, "{year}/{tile}"])
+async def test_neither_archive_is_lost_with_the_ledger(
+    mirrored: Mirrored, policy: str, layout: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"superseded": policy, **({"layout": layout} if layout else {})}
+    await mirrored.sync(**settings)
+    changed = mirrored.replace(0)
+    here = mirrored.here(changed)
+    old, rename = here.read_bytes(), Path.rename
+
+    def kill(path: Path, to: Path) -> Path:
+        if path.parent.name == "again" and path.suffix == ".zip":
+            raise Killed
+        return rename(path, to)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", kill)
+        with suppress(Killed):
+            await mirrored.sync(**settings)
+    remove_locks(mirrored.folder)
+    assert not here.exists()
+    for path in LedgerPaths.of(mirrored.config()).database.parent.glob("ledger.sqlite*"):
+        path.unlink()
+    mirrored.server.apply_fault(changed.identifier, FAULTS["missing"])
+
+    await mirrored.sync(**settings)
+
+    assert [here] == [one for one in mirrored.folder.rglob(here.name) if ".collgs" not in one.parts]
+    assert here.read_bytes() != old
+    assert [old] == [one.read_bytes() for one in mirrored.old()]
+    assert not (mirrored.folder / ".collgs" / "again").exists()
+
+
+async def test_a_damaged_archive_of_which_nothing_is_known_is_left(
+    mirrored: Mirrored, caplog: pytest.LogCaptureFixture
+) -> None:
+    await mirrored.sync()
+    scenes = mirrored.server.scenes
+    again = mirrored.folder / ".collgs" / "again"
+    again.mkdir()
+    for scene in scenes[:2]:
+        (again / f"{scene.identifier}.zip").write_bytes(b"PK damaged")
+    mirrored.here(scenes[0]).unlink()
+
+    async with ExclusiveRun(LedgerPaths.of(mirrored.config()), "prune"):
+        pass
+
+    assert [f"{scenes[0].identifier}.zip"] == [path.name for path in again.iterdir()]
+    assert any("it is left there, and not put in its place" in line for line in caplog.messages)

@@ -105,7 +105,7 @@ def test_a_change_becomes_a_download_of_its_product(tables: Connection) -> None:
     put(tables, "A")
     begin_change(tables, held(tables, "A"), THERE, now=5000, is_due=True)
     begun = the_change(tables)
-    assert (THERE, 7, 600, None, None, False) == (begun.there, *begun[4:6], *begun[7:])
+    assert (THERE, 7, 600, None, None, False) == (begun.there, *begun[4:6], *begun[7:10])
 
     note_fetched(tables, begun._replace(record=FETCHED, aside=".collgs/old/replaced/2026-11/A.zip"))
     fetched = the_change(tables)

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 OLD, NEW, MINE = b"old", b"newer", b"of the user"
 ITEM = b'{"properties": {}}'
-MOVED, DELETED = ".collgs/old/replaced/2026-11/a/x.zip", ".collgs/again/old/2026-11/a/x.zip"
+MOVED = ".collgs/old/replaced/2026-11/a/x.zip"
 
 
-def change(aside: str = MOVED) -> Change:
+def change(*, is_deleted: bool = False) -> Change:
     record = OutcomeRecord("x", Event.DOWNLOADED, 2, path="a/x.zip", size=len(NEW), mtime=1000)
-    return Change(1, "x", 1, Validators(), len(OLD), 1000, "a/x.zip", aside, record, is_obsolete=False)
+    return Change(1, "x", 1, Validators(), len(OLD), 1000, "a/x.zip", MOVED, record, False, is_deleted)
 
 
 def put(path: Path, content: bytes | None) -> None:
@@ -38,7 +38,7 @@ def read(path: Path) -> bytes | None:
     return path.read_bytes() if path.exists() else None
 
 
-@pytest.mark.parametrize("aside", [MOVED, DELETED])
+@pytest.mark.parametrize("is_deleted", [False, True])
 @pytest.mark.parametrize(
     ("new", "final", "old", "is_here"),
     [
@@ -53,19 +53,23 @@ def read(path: Path) -> bytes | None:
     ],
 )
 def test_what_is_left_to_do_follows_from_what_lies_where(
-    tmp_path: Path, new: bytes | None, final: bytes | None, old: bytes | None, is_here: bool, aside: str
+    tmp_path: Path, new: bytes | None, final: bytes | None, old: bytes | None, is_here: bool, is_deleted: bool
 ) -> None:
     put(tmp_path / ".collgs/again/x.zip", new)
     put(tmp_path / "a/x.zip", final)
-    put(tmp_path / aside, old)
+    put(tmp_path / MOVED, old)
 
     for _ in range(2):
-        assert is_here == replacing._carry_out(tmp_path, change(aside))
+        assert is_here == replacing._carry_out(tmp_path, change(is_deleted=is_deleted))
         there = NEW if is_here else final or old
         assert there == read(tmp_path / "a/x.zip")
-        moved = OLD if aside == MOVED and is_here and OLD in (final, old) else None
-        assert moved == read(tmp_path / aside)
+        moved = OLD if is_here and OLD in (final, old) else None
+        assert moved == read(tmp_path / MOVED)
         assert not (tmp_path / ".collgs/again/x.zip").exists()
+    for _ in range(2):
+        replacing._remove(tmp_path, MOVED)
+        assert not (tmp_path / ".collgs/old").exists()
+        assert there == read(tmp_path / "a/x.zip")
 
 
 def test_what_lies_beside_the_old_one_goes_along(tmp_path: Path) -> None:
