@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -37,6 +38,7 @@ from collgs_async.transfer.archive_sizes import GoneError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from collgs_async.client import Client
     from collgs_async.config.settings import DownloadOptions
@@ -284,9 +286,20 @@ class Revalidator:
         await self._mirror.ledger.run(note_unchanged, [number for number, _ in unchanged], self._clock())
 
     async def _fetch(self, archives: Sequence[HeldArchive]) -> bool:
-        """Fetch archives, and put each one in its place once it is complete; return whether no limit was reached."""
+        """Fetch archives, and put each one in its place once it is complete; return whether no limit was reached.
+
+        Where the disk has no room for all of them, one is fetched after the other, so that as many as fit get complete.
+        """
         by_number = {change.number: change for change in await self._mirror.ledger.run(changes)}
         known = {one.product.identifier: by_number[one.number] for one in archives}
+        needed = sum(change.there.size or 0 for change in known.values())
+        has_room = needed < await in_thread(None, partial(_free_space, self._mirror.ledger.paths.folder))
+        for some in [archives] if has_room else [[one] for one in archives]:
+            if self._limit() or not await self._fetch_some(some, known):
+                return False
+        return True
+
+    async def _fetch_some(self, archives: Sequence[HeldArchive], known: dict[str, Change]) -> bool:
         outcomes: asyncio.Queue[Outcome | None] = asyncio.Queue()
         taking = asyncio.create_task(self._take_all(outcomes, known))
         async with ClientBeside(self._client, self._options_left()) as client:
@@ -329,3 +342,7 @@ class Revalidator:
         self.result.same += done is None
         self.result.replaced += done is True
         self.result.failed += done is False
+
+
+def _free_space(folder: Path) -> int:
+    return shutil.disk_usage(folder).free

@@ -7,7 +7,7 @@ import itertools
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.request import urlopen
 
 import pytest
@@ -16,7 +16,7 @@ from collgs_async.demo.faults import FAULTS
 from collgs_async.demo.server import DemoServer
 from collgs_async.ledger import change_records
 from collgs_async.ledger.paths import LedgerPaths
-from collgs_async.mirror import replacing
+from collgs_async.mirror import replacing, revalidate
 from collgs_async.mirror.client_beside import ClientBeside
 from collgs_async.mirror.exclusive import ExclusiveRun
 from collgs_async.mirror.relocate import relocate
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from collgs_async.demo.responses import Response
+    from collgs_async.models.product import Product
+    from collgs_async.models.report import Report
     from tests.conftest import RecordedSleeps
 
 FORBIDDEN = FAULTS["forbidden"]
@@ -296,3 +298,25 @@ async def test_a_damaged_archive_of_which_nothing_is_known_is_left(
 
     assert [f"{scenes[0].identifier}.zip"] == [path.name for path in again.iterdir()]
     assert any("it is left there, and not put in its place" in line for line in caplog.messages)
+
+
+@pytest.mark.parametrize(("free", "expected"), [(10**9, [2]), (30_000, [1, 1])])
+async def test_where_room_is_short_one_archive_is_fetched_after_the_other(
+    mirrored: Mirrored, monkeypatch: pytest.MonkeyPatch, free: int, expected: list[int]
+) -> None:
+    await mirrored.sync()
+    mirrored.replace(0)
+    mirrored.replace(2)
+    begun, download_all = [], ClientBeside.download_all
+
+    async def counted(client: ClientBeside, products: list[Product], **named: Any) -> Report:
+        begun.append(len(products))
+        return await download_all(client, products, **named)
+
+    monkeypatch.setattr(ClientBeside, "download_all", counted)
+    monkeypatch.setattr(revalidate, "_free_space", lambda _: free)
+
+    result = await mirrored.sync()
+
+    assert (0, (4, 2, 2, 0, 0)) == (result.code, counts(result))
+    assert expected == begun
