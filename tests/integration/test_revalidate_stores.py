@@ -12,14 +12,16 @@ from urllib.request import urlopen
 
 import pytest
 
+from collgs_async.config.settings import DownloadOptions
 from collgs_async.demo.faults import FAULTS
 from collgs_async.demo.server import DemoServer
 from collgs_async.ledger import change_records
 from collgs_async.ledger.paths import LedgerPaths
-from collgs_async.mirror import replacing, revalidate
+from collgs_async.mirror import replacing, revalidate, sync
 from collgs_async.mirror.client_beside import ClientBeside
 from collgs_async.mirror.exclusive import ExclusiveRun
 from collgs_async.mirror.relocate import relocate
+from collgs_async.mirror.time_limit import TimeLimit
 from collgs_async.models.layout import Layout
 from collgs_async.reporting.sync_summary import revalidated_lines
 from tests.conftest import level2_scenes
@@ -76,25 +78,26 @@ async def test_archives_of_which_nothing_was_known_are_watched_from_the_first_as
 
 
 async def test_a_resumed_archive_without_validators_gets_those_that_the_store_has_told(
-    mirrored: Mirrored, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, sleeps: RecordedSleeps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await mirrored.sync()
-    changed = mirrored.replace(0)
-    with monkeypatch.context() as patch:
-        patch.setattr(ClientBeside, "download_all", _killed)
-        with suppress(Killed):
-            await mirrored.sync()
-    remove_locks(mirrored.folder)
-    again = mirrored.folder / ".collgs" / "again"
-    again.mkdir(exist_ok=True)
-    name = f"{changed.identifier}.zip"
-    (again / f"{name}.part").write_bytes(await _archive(mirrored, changed.identifier))
+    async with DemoServer(level2_scenes(1, size=2_000_000), tmp_path / "store") as server:
+        mirrored = Mirrored(server, tmp_path / "mirror", sleeps)
+        await mirrored.sync()
+        changed = mirrored.replace(0)
+        with monkeypatch.context() as patch:
+            patch.setattr(ClientBeside, "download_all", _killed)
+            with suppress(Killed):
+                await mirrored.sync()
+        remove_locks(mirrored.folder)
+        again = mirrored.folder / ".collgs" / "again"
+        again.mkdir(exist_ok=True)
+        (again / f"{changed.identifier}.zip.part").write_bytes(await _archive(mirrored, changed.identifier))
 
-    assert (4, 1, 1, 0, 0) == counts(await mirrored.sync())
+        assert (1, 1, 1, 0, 0) == counts(await mirrored.sync())
 
-    assert mirrored.file(changed)[2]
-    mirrored.replace(0)
-    assert (4, 1, 1, 0, 0) == counts(await mirrored.sync())
+        assert mirrored.file(changed)[2]
+        mirrored.replace(0)
+        assert (1, 1, 1, 0, 0) == counts(await mirrored.sync())
 
 
 async def _archive(mirrored: Mirrored, identifier: str) -> bytes:
@@ -184,10 +187,32 @@ async def test_a_limit_of_time_holds_while_a_store_is_silent(
 
     monkeypatch.setattr(mirrored.server._store, "reply", silent)
 
-    result = await mirrored.sync(max_time=1.0)
+    limit = TimeLimit(DownloadOptions(max_time=0.5))  # that of the downloads follows the clock of the tests
+    monkeypatch.setattr(sync, "TimeLimit", lambda _: limit)
 
+    result = await mirrored.sync()
+
+    assert limit()
     assert (3, (0, 1, 0, 0, 0)) == (result.code, counts(result))
     assert result.revalidation.left == 1
+
+
+async def test_an_interruption_ends_the_asking_at_once(mirrored: Mirrored, monkeypatch: pytest.MonkeyPatch) -> None:
+    name, asked = await pending(mirrored, 0), asyncio.Event()
+
+    async def silent(*_: object) -> Response:
+        asked.set()
+        return await asyncio.Event().wait()  # type: ignore[return-value]
+
+    monkeypatch.setattr(mirrored.server._store, "reply", silent)
+    run = asyncio.create_task(mirrored.sync())
+    await asked.wait()
+
+    run.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(run, 20)
+    assert [(name,)] == mirrored.query("SELECT identifier FROM change JOIN product ON id = product")
 
 
 async def test_what_is_pending_is_told_also_where_the_downloads_have_reached_a_limit(mirrored: Mirrored) -> None:
@@ -241,11 +266,13 @@ async def test_an_archive_that_was_relocated_since_is_replaced_where_it_lies(
             layout = Layout.parse("{year}/{tile}")
             await relocate(mirrored.folder, layout, run.ledger, run=run.run, now=run.begun, on_move=lambda *_: None)
 
-    for _ in range(2):
-        assert 0 == (await mirrored.sync(layout="{year}/{tile}")).code
     here = mirrored.here(changed)
+    async with ExclusiveRun(LedgerPaths.of(mirrored.config()), "prune"):
+        pass
+
     assert here.parent != mirrored.folder
     assert mirrored.file(changed)[:2] == (here.relative_to(mirrored.folder).as_posix(), here.stat().st_size)
+    assert len(mirrored.old()) == 1
 
 
 @pytest.mark.parametrize("policy", ["keep", "delete"])
