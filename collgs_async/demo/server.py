@@ -139,8 +139,15 @@ class DemoServer:
         traceback: TracebackType | None,
     ) -> None:
         if self._runner is not None:
+            open_ones = self._transports()
             await self._runner.cleanup()
+            for transport in open_ones:
+                transport.abort()  # one whose client reads no more would never have sent the rest
         self._pool.shutdown()
+
+    def _transports(self) -> list[asyncio.Transport]:
+        server = self._runner.server if self._runner else None
+        return [one.transport for one in server.connections if one.transport is not None] if server else []
 
     @property
     def origin(self) -> str:
@@ -179,9 +186,8 @@ class DemoServer:
         if self._runner is None or self._site is None or self._runner.server is None:
             raise RuntimeError("use it as an asynchronous context manager: async with ...")
         await self._site.stop()
-        for connection in self._runner.server.connections:
-            if connection.transport is not None:
-                connection.transport.abort()
+        for transport in self._transports():
+            transport.abort()
         try:
             await asyncio.sleep(seconds)
         finally:

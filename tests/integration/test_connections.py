@@ -14,7 +14,7 @@ from collgs_async.config.settings import Connection
 from collgs_async.http.body_reading import read_at_most
 from collgs_async.http.connections import SendableCookies, is_sendable
 from collgs_async.http.session import HttpSession
-from tests.support.servers import UNUSED_ORIGIN
+from tests.support.servers import UNUSED_ORIGIN, accepting
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -37,10 +37,8 @@ async def ask_twice(say: Callable[[asyncio.StreamWriter], Awaitable[None]]) -> t
         finally:
             writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    host, port = server.sockets[0].getsockname()
     bodies = []
-    async with server, HttpSession(Connection(timeout=60)) as transport:
+    async with accepting(serve) as (host, port), HttpSession(Connection(timeout=60)) as transport:
         for _ in range(2):
             async with asyncio.timeout(10), transport.get(f"http://{host}:{port}/") as response:
                 bodies.append((await read_at_most(response, 100))[0])

@@ -8,9 +8,10 @@ import io
 import json
 import re
 import zipfile
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
@@ -29,7 +30,6 @@ from tests.support.demo import L2A, S1_NAME, S2_NAME, SCENE, SCENES, SIZE, Answe
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
-    from pathlib import Path
 
     from collgs_async.demo.faults import Fault
     from collgs_async.demo.scenes import Scene
@@ -1082,3 +1082,27 @@ class TestTroubleOfAllArchives:
             await asyncio.wait([gone])
 
             assert 200 == (await it.search()).status
+
+
+def open_sockets() -> int:
+    """Count the sockets of this process; the folder that is read is a descriptor that has gone by then."""
+    targets = []
+    for path in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):
+            targets.append(str(path.readlink()))
+    return sum(target.startswith("socket:") for target in targets)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="open files are counted as Linux lists them")
+async def test_a_client_that_reads_no_more_keeps_no_connection_open(tmp_path: Path) -> None:
+    large = replace(SCENE, size=30_000_000)
+    before = open_sockets()
+    async with DemoServer([large], tmp_path / "store") as server:
+        host, port = URL(server.origin).host, URL(server.origin).port
+        reader, writer = await asyncio.open_connection(host, port, limit=1024)
+        writer.write(f"GET /{large.location} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        assert b" 200 " in await reader.readline()
+    await asyncio.sleep(0)
+
+    assert open_sockets() == before + 1
+    writer.transport.abort()

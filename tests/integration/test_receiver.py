@@ -322,6 +322,7 @@ async def relay(
 ) -> AsyncIterator[str]:
     """Hand on what comes, with TLS in front; without an origin as a proxy does that is told by CONNECT whereto."""
     tasks: set[asyncio.Task[None]] = set()
+    writers: list[asyncio.StreamWriter] = []
 
     async def hand_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         where = urlsplit(origin or "")
@@ -346,6 +347,7 @@ async def relay(
                     await asyncio.wait([request])
 
     def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
         task = asyncio.create_task(hand_on(reader, writer))
         tasks.add(task)
 
@@ -357,6 +359,10 @@ async def relay(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for writer in writers:
+            with suppress(AttributeError):  # from one that has closed itself: its connection is gone
+                writer.transport.abort()  # one that still had something to send would outlive the event loop
+        await asyncio.sleep(0)
 
 
 async def copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:

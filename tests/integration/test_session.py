@@ -24,7 +24,7 @@ from collgs_async.http.network_errors import NETWORK_ERRORS, describe_error
 from collgs_async.http.proxies import Proxies
 from collgs_async.http.retry import RetryPolicy, parse_retry_after, retry_call
 from collgs_async.http.session import HttpSession
-from tests.support.servers import UNUSED_ORIGIN, listening
+from tests.support.servers import UNUSED_ORIGIN, accepting, listening
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -295,8 +295,7 @@ async def test_each_way_to_break_has_its_words(sent: bytes, words: str) -> None:
         writer.write(sent)
         writer.close()
 
-    async with await asyncio.start_server(speak, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
+    async with accepting(speak) as (_, port):
         assert (await failure(f"http://127.0.0.1:{port}/")).startswith(words)
 
 

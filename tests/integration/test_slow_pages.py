@@ -15,6 +15,7 @@ from collgs_async.http.body_reading import read_at_most
 from collgs_async.http.network_errors import describe_error
 from collgs_async.http.session import HttpSession
 from tests.conftest import HANGS
+from tests.support.servers import accepting
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -41,9 +42,8 @@ async def answering(answer: Callable[[asyncio.StreamWriter], object]) -> AsyncIt
         finally:
             writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with accepting(serve) as (host, port):
+        yield f"http://{host}:{port}"
 
 
 async def trickle(writer: asyncio.StreamWriter) -> None:

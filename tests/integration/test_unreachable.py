@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from collgs_async.errors import CatalogueError, NotAvailableError
 from tests.conftest import level2_scenes
-from tests.support.servers import UNUSED_ORIGIN
+from tests.support.servers import UNUSED_ORIGIN, accepting
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
@@ -36,9 +36,8 @@ class Port:
 @pytest.fixture
 async def plain() -> AsyncIterator[tuple[Port, str]]:
     port = Port()
-    server = await asyncio.start_server(port, "127.0.0.1", 0)
-    async with server:
-        yield port, f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with accepting(port) as (host, number):
+        yield port, f"{host}:{number}"
 
 
 async def search_error(site: Any, **options: Any) -> CatalogueError:
@@ -67,8 +66,7 @@ async def test_a_certificate_signed_by_itself_names_the_setting_and_is_tried_onc
     site = await serve(level2_scenes(1))
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     tls.load_cert_chain(certificate)
-    async with await asyncio.start_server(Port(), "127.0.0.1", 0, ssl=tls) as server:
-        port = server.sockets[0].getsockname()[1]
+    async with accepting(Port(), tls) as (_, port):
         error = await search_error(site, base_url=f"https://127.0.0.1:{port}/search")
         other = await search_error(site, base_url=f"https://localhost:{port}/search")
 
@@ -89,9 +87,9 @@ async def test_a_store_whose_certificate_is_not_trusted_is_asked_once(
     site = await serve(level2_scenes(1))
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     tls.load_cert_chain(certificate)
-    async with await asyncio.start_server(Port(), "127.0.0.1", 0, ssl=tls) as server, site.client() as client:
+    async with accepting(Port(), tls) as (host, port), site.client() as client:
         (product,) = await client.search().collect()
-        address = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/a.zip"
+        address = f"https://{host}:{port}/a.zip"
         outcome = await client.download(replace(product, url=address))
 
     assert Status.FAILED is outcome.status
@@ -122,8 +120,7 @@ async def test_an_unknown_proxy_is_called_a_proxy(serve: Callable[..., Any]) -> 
 
 async def test_a_proxy_that_closes_the_connection_is_named(serve: Callable[..., Any]) -> None:
     site = await serve(level2_scenes(1))
-    async with await asyncio.start_server(Port(b""), "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
+    async with accepting(Port(b"")) as (_, port):
         error = await search_error(site, base_url="http://collgs.invalid/", proxy=f"http://me:secret7@127.0.0.1:{port}")
 
     assert str(error).endswith(f", through the proxy 127.0.0.1:{port}")
@@ -132,8 +129,8 @@ async def test_a_proxy_that_closes_the_connection_is_named(serve: Callable[..., 
 async def test_a_proxy_that_wants_a_password_is_asked_once(serve: Callable[..., Any]) -> None:
     site = await serve(level2_scenes(1))
     wants = Port(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
-    async with await asyncio.start_server(wants, "127.0.0.1", 0) as server:
-        proxy = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with accepting(wants) as (host, port):
+        proxy = f"http://{host}:{port}"
         error = await search_error(site, base_url="https://collgs.invalid/", proxy=proxy)
 
     assert str(error).endswith("the proxy refused: HTTP 407 Proxy Authentication Required")

@@ -50,7 +50,34 @@ async def listening(
         await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
         yield f"{'https' if tls else 'http'}://127.0.0.1:{runner.addresses[0][1]}"
     finally:
+        server = runner.server
+        transports = [one.transport for one in server.connections if one.transport is not None] if server else []
         await runner.cleanup()
+        for transport in transports:
+            transport.abort()  # one that still had something to send would outlive the event loop
+
+
+@asynccontextmanager
+async def accepting(
+    connected: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+    tls: ssl.SSLContext | None = None,
+) -> AsyncIterator[tuple[str, int]]:
+    """Run a server that treats every connection like this; gives its host and port."""
+    writers: list[asyncio.StreamWriter] = []
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        await connected(reader, writer)
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=tls)
+    try:
+        async with server:
+            yield server.sockets[0].getsockname()
+    finally:
+        for writer in writers:
+            with suppress(AttributeError):  # from one that has closed itself: its connection is gone
+                writer.transport.abort()  # one that still had something to send would outlive the event loop
+        await asyncio.sleep(0)
 
 
 @dataclass
