@@ -162,7 +162,7 @@ class Rounds(Generic[E]):
         last = self.reading
         came = len(self._known) if self._ever is None else len(self._ever) + self._known.surplus
         highest = last.highest - self._first + 1
-        if self.shortfall is None and came < highest:
+        if self.shortfall is None and max(came, last.end - self._first + 1) < highest:  # some may be listed twice
             self.deep = self._divisible is not None and self._divisible(last.tail)
             self.shortfall = CatalogueError(
                 f"{came} of {plural(highest, 'result')} came, by a count of the catalogue that fell while it was read"
