@@ -9,6 +9,7 @@ from collgs_async.ledger.products import add_event, file_of, product_id
 from collgs_async.ledger.records import REMOVED, AttemptRecord, Event, State
 from collgs_async.ledger.times import next_retry
 from collgs_async.ledger.values import as_line, as_text
+from collgs_async.storage.files import is_same_mtime
 
 if TYPE_CHECKING:
     from sqlite3 import Connection
@@ -20,9 +21,6 @@ __all__ = ["forget_file", "note_failure", "note_file", "record_outcome"]
 _TO_FETCH: Final = (State.WANTED, State.FAILED, State.FINAL)
 _FETCHED: Final = (State.HELD, State.PART)
 """States that follow from what is here; in the others, a product stays whatever is here of it."""
-
-_COARSE: Final = 2000
-"""Milliseconds by which a file system may round times: those of FAT are even seconds."""
 
 _NEVER: Final = "NotAvailableError"
 _BAD: Final = "IntegrityError"
@@ -181,7 +179,7 @@ def _is_recorded(connection: Connection, product: int, record: OutcomeRecord) ->
     known = file_of(connection, product)
     if known is None or known.path is None or record.path is None or known.size != record.size:
         return False
-    if abs((known.mtime or 0) - (record.mtime or 0)) > _COARSE:
+    if not is_same_mtime(known.mtime or 0, record.mtime or 0):
         return False
     if known.path != as_text(record.path):
         connection.execute("UPDATE file SET path = ? WHERE product = ?", (as_text(record.path), product))

@@ -45,7 +45,7 @@ from collgs_async.mirror.strays import place_stray
 from collgs_async.models.timing import wait_completed
 from collgs_async.reporting.stac_catalogs import refresh_catalogs
 from collgs_async.storage.executor import in_thread
-from collgs_async.storage.files import create_folder
+from collgs_async.storage.files import create_folder, is_same_mtime
 from collgs_async.storage.lock import ProductLock
 
 if TYPE_CHECKING:
@@ -68,9 +68,6 @@ AGAIN: Final = f"{OWN_FOLDER}/again"
 """The folder, within the output folder, into which archives are fetched that are here in an older version."""
 
 _MOVED: Final = f"{OLD}/replaced"
-
-_COARSE: Final = 2000
-"""Milliseconds by which a file system may round times: those of FAT are even seconds."""
 
 
 def path_again(top: Path, path: str | None) -> Path:
@@ -278,7 +275,7 @@ def _is_file(path: Path, size: int | None, mtime: int | None) -> bool:
     if not path.is_file():
         return False
     status = path.stat()
-    return status.st_size == size and (mtime is None or abs(status.st_mtime_ns // 10**6 - mtime) <= _COARSE)
+    return status.st_size == size and (mtime is None or is_same_mtime(status.st_mtime_ns // 10**6, mtime))
 
 
 def drop_again(top: Path, path: str | None) -> None:

@@ -14,7 +14,7 @@ from collgs_async.ledger.records import Event
 from collgs_async.models.text import plural
 from collgs_async.models.timing import wait_completed
 from collgs_async.storage.executor import in_thread
-from collgs_async.storage.files import refuse_odd
+from collgs_async.storage.files import is_same_mtime, refuse_odd
 from collgs_async.storage.verify import Level, verify_archive
 
 if TYPE_CHECKING:
@@ -29,9 +29,6 @@ __all__ = ["SuccessorCheck"]
 
 _RECENT: Final = 30 * 86_400_000
 """Milliseconds for which a file that was read counts as right, where the older one is moved only."""
-
-_COARSE: Final = 2000
-"""Milliseconds by which a file system may round times."""
 
 
 class SuccessorCheck:
@@ -96,7 +93,7 @@ class SuccessorCheck:
     def _was_read(self, edition: KnownEdition, version: tuple[int, int, int, int]) -> bool:
         """Whether the ledger says that just this file was read a short time ago, and found right."""
         _, _, size, mtime = version
-        is_recorded = size == edition.size and abs(mtime // 10**6 - (edition.mtime or 0)) <= _COARSE
+        is_recorded = size == edition.size and is_same_mtime(mtime // 10**6, edition.mtime or 0)
         return is_recorded and edition.read is not None and 0 <= self._now - edition.read <= _RECENT
 
     async def _read(self, edition: KnownEdition) -> tuple[str | None, bool]:

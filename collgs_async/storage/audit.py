@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from collgs_async.errors import IntegrityError, ProductError, StorageError
 from collgs_async.storage.archive_reading import never
 from collgs_async.storage.audit_results import DamagedArchive, FolderAudit
 from collgs_async.storage.filenames import is_parts_folder
-from collgs_async.storage.files import refuse_odd
+from collgs_async.storage.files import is_same_mtime, refuse_odd
 from collgs_async.storage.parts_tree import MOVED_AWAY
 from collgs_async.storage.verify import DamagedMembersError, Level, ManifestError, Verdict, verify_archive
 from collgs_async.storage.verify_tree import tree_size, verify_tree
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 __all__ = ["ChangedArchiveError", "CheckedFile", "RecordedFile", "verify_files", "verify_folder"]
 
 log = logging.getLogger("collgs_async")
-
-_COARSE: Final = 2000
-"""Milliseconds by which a file system may round times: those of FAT are even seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,5 +291,5 @@ def _compare_with_recorded(sha256: str | None, status: os.stat_result, recorded:
     """Raise if an archive has other bytes than before, and nothing that says that it was replaced."""
     if sha256 is None or recorded is None or sha256 == recorded.sha256 or status.st_size != recorded.size:
         return
-    if abs(status.st_mtime_ns // 10**6 - recorded.mtime) <= _COARSE:
+    if is_same_mtime(status.st_mtime_ns // 10**6, recorded.mtime):
         raise ChangedArchiveError(status.st_size, sha256, recorded.sha256)

@@ -26,6 +26,7 @@ __all__ = [
     "create_file",
     "create_folder",
     "is_at",
+    "is_same_mtime",
     "kind_of",
     "open_regular",
     "read_small",
@@ -56,6 +57,9 @@ _WHOLE_DISK: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.E
 
 NO_DESCRIPTOR: Final = frozenset({errno.EMFILE, errno.ENFILE})
 
+_COARSE: Final = 2000
+"""Milliseconds by which a file system may round times: those of FAT are even seconds."""
+
 _KINDS: Final = (
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISLNK, "a symbolic link"),
@@ -64,6 +68,11 @@ _KINDS: Final = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
+
+
+def is_same_mtime(one: int, other: int) -> bool:
+    """Whether two times of a file, in milliseconds, are the same as far as every file system keeps them."""
+    return abs(one - other) <= _COARSE
 
 
 def trouble(error: OSError, path: Path, folder: Path | None = None) -> ExhaustedError | FileError | StorageError:
