@@ -1,8 +1,9 @@
-"""Download one whole archive, verify it, and publish it under its final name."""
+"""Download one whole archive, verify it, and give it its place."""
 
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from collgs_async.errors import IntegrityError, NotAvailableError, TransferError
@@ -13,8 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from collgs_async.storage.disk import Disk, VerifyOptions
-    from collgs_async.storage.part import PartFile
-    from collgs_async.storage.verify import Verdict
+    from collgs_async.transfer.destination import Destination
     from collgs_async.transfer.job import DownloadJob
 
 __all__ = ["ArchiveDownload"]
@@ -36,7 +36,9 @@ class ArchiveDownload:
     run
         Downloads what a job lacks, and returns the archive's length in bytes, or None if it was never stated.
     disk
-        The output folder.
+        Verifies the archive.
+    destination
+        Where it goes.
     verify
         How much is verified where the version of the bytes is certain.
     small
@@ -48,11 +50,12 @@ class ArchiveDownload:
         job: DownloadJob,
         run: Callable[[DownloadJob], Awaitable[int | None]],
         disk: Disk,
+        destination: Destination,
         *,
         verify: Level,
         small: int,
     ) -> None:
-        self._job, self._run, self._disk = job, run, disk
+        self._job, self._run, self._disk, self._destination = job, run, disk, destination
         self._verify, self._small = verify, small
 
     async def __call__(self) -> None:
@@ -83,7 +86,7 @@ class ArchiveDownload:
                     log.warning("%s: %s; %s", job.product.identifier, error, again)
 
     async def _verify_and_publish(self, size: int | None) -> None:
-        """Verify the archive and publish it under its final name; a small one in a single call to the executor."""
+        """Verify the archive and give it its place; a small one in a single call to the executor."""
         job = self._job
         path, level = job.part.path, self._level(size)
         arguments: VerifyOptions = {
@@ -95,16 +98,12 @@ class ArchiveDownload:
         unseen = (size or 0) - sum(member.length for member in seen.values())
         quick = level is not Level.CRC or (job.crc is not None and job.crc.quick and unseen <= _MAX_QUICK_READ)
 
-        def verify_and_publish() -> Verdict:
-            verdict = self._disk.verify_sync(path, size, level, **arguments)
-            _publish(job.part)
-            return verdict
-
         if size is not None and size <= self._small and quick:
-            verdict = await self._disk.run_flush(verify_and_publish)
+            check = partial(self._disk.verify_sync, path, size, level, **arguments)
+            verdict = await self._destination.commit(job, check, quick=True)
         else:
             verdict = await self._disk.check(path, size, level, **arguments)
-            await self._disk.run_long(lambda: _publish(job.part))
+            await self._destination.commit(job, lambda: verdict, quick=False)
         for warning in verdict.warnings:
             log.warning("%s: %s", job.product.identifier, warning)
         for note in verdict.notes:
@@ -115,9 +114,3 @@ class ArchiveDownload:
             return Level.CRC  # without a recorded version, the bytes may be of several
         # Without a length stated by the server there is nothing to compare the size with.
         return Level.STRUCTURE if size is None and self._verify is Level.SIZE else self._verify
-
-
-def _publish(part: PartFile) -> None:
-    """Publish the archive, if the lock is still held, and release the lock."""
-    part.publish()
-    part.lock.release()

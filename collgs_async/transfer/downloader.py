@@ -24,9 +24,10 @@ from collgs_async.storage.streaming_crc import StreamingCrc
 from collgs_async.storage.verify import Level
 from collgs_async.transfer.archive_download import ArchiveDownload
 from collgs_async.transfer.budget import Meter
+from collgs_async.transfer.destination import Folder
 from collgs_async.transfer.helpers import IDLE_POLL
 from collgs_async.transfer.history import History
-from collgs_async.transfer.holdings import Holdings, refuse_unavailable
+from collgs_async.transfer.holdings import refuse_unavailable
 from collgs_async.transfer.internals import is_known_loop
 from collgs_async.transfer.job import DownloadJob, JobSettings
 from collgs_async.transfer.outcome import outcome_of, without_frames
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from collgs_async.storage.lock import ProductLock
     from collgs_async.storage.zip_directory import Directory
     from collgs_async.transfer.action import Action
+    from collgs_async.transfer.destination import Destination
 
 __all__ = ["Downloader"]
 
@@ -90,7 +92,10 @@ class Downloader:
         self._parts = config.parts
         self._progress = progress
         self.disk = self._disk = Disk(config.output_directory)
-        self._scheduler = SegmentScheduler(session, config, self._disk, self.tuning, tell=self._waits.for_store)
+        self._destination: Destination = Folder(config, self._disk)
+        self._scheduler = SegmentScheduler(
+            session, config, self._disk, self._destination.room, self.tuning, tell=self._waits.for_store
+        )
         self.meter = Meter()
         self._unreported: list[Outcome] = []
         self._locks: list[ProductLock] = []
@@ -99,16 +104,9 @@ class Downloader:
         self._none_running = asyncio.Event()
         self._idle = 0
         self._watcher: asyncio.Task[None] | None = None
-        self._holdings = Holdings(
-            config.output_directory,
-            config.keep.layout,
-            skip_existing=self._options.skip_existing,
-            stop=self._disk.stopping,
-        )
 
     async def __aenter__(self) -> Self:
-        if self._holdings.has_folders:
-            await self._disk.run_long(self._holdings.look_through)
+        await self._destination.open()
         await self._disk.__aenter__()
         if self.tuning.thread_receiver and not is_known_loop(loop := asyncio.get_running_loop()):
             kind = f"{type(loop).__module__}.{type(loop).__qualname__}"
@@ -139,12 +137,11 @@ class Downloader:
 
     def path_for(self, product: Product) -> Path:
         """Return the path of the product's archive, which need not exist."""
-        return self._holdings.path_for(product)
+        return self._destination.path_for(product)
 
     async def action(self, product: Product) -> Action:
-        """Inspect a product's files and return what to do with it; changes nothing."""
-        run = self._disk.run_long if self._parts.wish else self._disk.run
-        return await run(lambda: self._holdings.action(product, self._parts.wish))
+        """Inspect what is here of a product, and return what to do with it; changes nothing."""
+        return await self._destination.action(product, self._parts.wish)
 
     async def __call__(self, product: Product, *, wish: Wish | None = None) -> Outcome | Later:
         """Download one product of many, or skip it; it gets further connections only from workers that `assist`.
@@ -343,13 +340,8 @@ class Downloader:
         lock = job.part.lock
         self._locks.append(lock)
         try:
-            # With a wish, it may read large files of the tree.
-            run = self._disk.run_long if job.wish else self._disk.run
-            reason = await run(lambda: self._holdings.begin(job, damaged))
-            if reason is None:
+            if (reason := await self._destination.exists(job, damaged)) is None:
                 await self._download(job)
-            elif isinstance(job, PartsJob) and await self._disk.run(job.part.final.exists):
-                job.answer_from_archive()
             return reason
         except ProductError:
             if not await self._disk.run(lock.lost):
@@ -374,10 +366,8 @@ class Downloader:
     async def _download(self, job: DownloadJob) -> None:
         run, options, parts = self._scheduler.run, self._options, self._parts
         if not isinstance(job, PartsJob):
-            if await self._disk.run(partial(self._holdings.has_tree, job.part)):
-                await self._disk.run_stoppable(partial(self._holdings.take_from_tree, job.part))
-            small = self.tuning.small_bytes
-            await ArchiveDownload(job, run, self._disk, verify=Level(options.verify), small=small)()
+            small, verify = self.tuning.small_bytes, Level(options.verify)
+            await ArchiveDownload(job, run, self._disk, self._destination, verify=verify, small=small)()
             return
         tree, anew = PartsTree(parts_folder(job.part.final)), not options.skip_existing
         await PartsDownload(job, run, self._disk, tree, self.tuning, keep_part=parts.keep_part, anew=anew)()

@@ -10,14 +10,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from collgs_async.errors import (
-    IntegrityError,
-    LimitReachedError,
-    NotAvailableError,
-    StorageError,
-    TransferError,
-    UnreadableError,
-)
+from collgs_async.errors import IntegrityError, TransferError, UnreadableError
 from collgs_async.http.limits import ConcurrencyLimiter, RateLimiter
 from collgs_async.http.retry import MAX_RETRY_AFTER, retry_call
 from collgs_async.models.text import format_bytes, format_duration, plural
@@ -45,6 +38,7 @@ if TYPE_CHECKING:
     from collgs_async.storage.disk import Disk
     from collgs_async.transfer.job import DownloadJob
     from collgs_async.transfer.range_request import ResponseBody
+    from collgs_async.transfer.room import Room
     from collgs_async.transfer.segment import Segment
     from collgs_async.transfer.tuning import TransferTuning
 
@@ -58,12 +52,6 @@ _MAX_REQUESTS: Final = 6
 _MOST_WHOLE_ANSWERS: Final = 3
 """Whole archives instead of ranges of one product, from a store that serves ranges of others, until it fails."""
 
-_UNUSUAL_FACTOR: Final = 2
-"""Factor by which an archive must exceed all others for only its product to fail if it does not fit on the disk."""
-
-_MOST_TOO_LARGE: Final = 2
-"""Consecutive products that may fail like this; with the next one, the disk counts as full."""
-
 
 class SegmentScheduler:
     """Downloads archives into their part files, with at most as many connections as there are workers.
@@ -71,7 +59,9 @@ class SegmentScheduler:
     Parameters
     ----------
     disk
-        The output folder.
+        Checks the end of an archive of unknown length.
+    room
+        The room for part files.
     tell
         Called when an outage of a store begins (True) and ends (False).
     """
@@ -81,13 +71,14 @@ class SegmentScheduler:
         session: Session,
         config: Config,
         disk: Disk,
+        room: Room,
         tuning: TransferTuning,
         *,
         tell: Callable[[bool], None] = lambda _: None,
     ) -> None:
         options, connection = config.download_options, config.connection
-        self._folder = config.output_directory
         self._disk = disk
+        self._room = room
         self._timing = timing = session.timing
         self._staging = connection.staging
         self._fetcher = SegmentFetcher(
@@ -113,10 +104,6 @@ class SegmentScheduler:
         )
         self._helpers = SegmentHelpers(self._stores, self._fetcher)
         self._jobs: list[DownloadJob] = []
-        self._admitted: list[DownloadJob] = []
-        self._keep_free = options.keep_free
-        self._largest = 0
-        self._too_large: set[str] = set()
         self._helping = 0
         self._suspend = SuspendDetector()
 
@@ -175,8 +162,7 @@ class SegmentScheduler:
             raise TransferError(f"{error}{requests}{kept}") from error
         finally:
             self._jobs.remove(job)
-            if job in self._admitted:
-                self._admitted.remove(job)
+            self._room.leave(job)
             store.jobs.remove(job)
             # The caller closes the part file next, so no helper may still be writing into it.
             await job.cancel_segments(keep=True)
@@ -301,61 +287,8 @@ class SegmentScheduler:
                 plural(product.size, "byte"),
                 size,
             )
-        await self._require_space(job)
+        await self._room.require(job, self._jobs)
         job.progress.started(product, have=here, size=wanted)
-
-    async def _require_space(self, job: DownloadJob) -> None:
-        """Fail before the disk is full; what the running jobs still have to download counts as used space."""
-        own = job.to_store
-        jobs = self._jobs if self._keep_free is None else {*self._admitted, job}
-        all_to_come = [other.to_store for other in jobs]
-        free, whole_disk = await self._disk.free_space(sum(all_to_come))
-        if own > free and not self._is_usual(job.size or 0):
-            # Far larger than all other archives: the announced length is most likely wrong, so only this product fails.
-            self._too_large.add(job.product.identifier)
-            length, room = format_bytes(job.size or 0), format_bytes(free)
-            raise NotAvailableError(
-                f"the store announces {length}, and the whole disk has {format_bytes(whole_disk)}"
-                if own > whole_disk
-                else f"the store announces {length}, of which {format_bytes(own)} are to come; {room} are free"
-            )
-        is_admitted = job in self._admitted or not job.part.path.is_relative_to(self._folder)
-        if self._keep_free is not None and not is_admitted:
-            await self._admit(job, self._keep_free)
-        # Jobs that cannot fit at all do not count: they fail on their own when their response is checked here.
-        if (to_come := sum(one for one in all_to_come if one <= max(free, own))) > free:
-            raise StorageError(
-                f"{self._folder}: {format_bytes(free)} are free, "
-                f"and {format_bytes(to_come)} of the archives on their way are still to come"
-            )
-        self._largest = max(self._largest, job.size or 0)
-        self._too_large.clear()
-
-    async def _admit(self, job: DownloadJob, keep_free: float | str) -> None:
-        """Admit a job unless it would leave less free space than is to be kept, once those admitted before have ended.
-
-        Raises
-        ------
-        LimitReachedError
-            There is too little room for it.
-        """
-        _, whole_disk = await self._disk.free_space(job.to_store)
-        kept = float(keep_free.rstrip("%")) / 100 * whole_disk if isinstance(keep_free, str) else keep_free
-        free, _ = await self._disk.free_space(int(kept) + job.to_store)
-        to_come = sum(other.to_store for other in self._admitted)
-        if free - to_come - job.to_store < kept:
-            shown = keep_free if isinstance(keep_free, str) else format_bytes(keep_free)
-            others = f"{format_bytes(to_come)} of the archives on their way are still to come, and " if to_come else ""
-            raise LimitReachedError(
-                f"keep_free of {shown} is reached: {self._folder} has {format_bytes(free)} free; "
-                f"{others}the next one takes {format_bytes(job.to_store)}",
-                setting="keep_free",
-            )
-        self._admitted.append(job)
-
-    def _is_usual(self, size: int) -> bool:
-        """Whether a size is similar to that of other archives, so that failing to fit means that the disk is full."""
-        return size <= _UNUSUAL_FACTOR * self._largest or len(self._too_large) >= _MOST_TOO_LARGE
 
     async def _require_end_record(self, path: Path) -> None:
         """Raise TransferError unless the archive has its end record, without which a body of unknown length was cut."""

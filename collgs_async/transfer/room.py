@@ -1,0 +1,129 @@
+"""Room on the disk for archives: fail, or end the run, before it is full."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Protocol
+
+from collgs_async.errors import LimitReachedError, NotAvailableError, StorageError
+from collgs_async.models.text import format_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from pathlib import Path
+
+    from collgs_async.storage.disk import Disk
+    from collgs_async.transfer.job import DownloadJob
+
+__all__ = ["FolderRoom", "Room"]
+
+_UNUSUAL_FACTOR: Final = 2
+"""Factor by which an archive must exceed all others for only its product to fail if it does not fit on the disk."""
+
+_MOST_TOO_LARGE: Final = 2
+"""Consecutive products that may fail like this; with the next one, the disk counts as full."""
+
+
+class Room(Protocol):
+    """The room on the disk that archives are downloaded to."""
+
+    async def require(self, job: DownloadJob, jobs: Collection[DownloadJob]) -> None:
+        """Raise unless there is room for what a job still has to download.
+
+        Parameters
+        ----------
+        job
+            The job; the length of its archive is known, or the server does not state it.
+        jobs
+            All jobs that are being downloaded, this one included.
+        """
+
+    def leave(self, job: DownloadJob) -> None:
+        """Record that the download of a job has ended, however it ended."""
+
+
+class FolderRoom:
+    """The room of an output folder, where archives stay: what the running jobs still have to download counts as used.
+
+    Parameters
+    ----------
+    disk, folder
+        The output folder.
+    keep_free
+        Bytes, or a percentage of the disk, that the run leaves free; None for no limit.
+    """
+
+    def __init__(self, disk: Disk, folder: Path, keep_free: float | str | None) -> None:
+        self._disk = disk
+        self._folder = folder
+        self._keep_free = keep_free
+        self._admitted: list[DownloadJob] = []
+        self._largest = 0
+        self._too_large: set[str] = set()
+
+    async def require(self, job: DownloadJob, jobs: Collection[DownloadJob]) -> None:
+        """Raise unless there is room for what a job still has to download.
+
+        Raises
+        ------
+        NotAvailableError
+            The archive alone is too large, and far larger than all others.
+        LimitReachedError
+            Less would be free than is to be kept.
+        StorageError
+            The disk is full.
+        """
+        own = job.to_store
+        jobs = jobs if self._keep_free is None else {*self._admitted, job}
+        all_to_come = [other.to_store for other in jobs]
+        free, whole_disk = await self._disk.free_space(sum(all_to_come))
+        if own > free and not self._is_usual(job.size or 0):
+            # Far larger than all other archives: the announced length is most likely wrong, so only this product fails.
+            self._too_large.add(job.product.identifier)
+            length, room = format_bytes(job.size or 0), format_bytes(free)
+            raise NotAvailableError(
+                f"the store announces {length}, and the whole disk has {format_bytes(whole_disk)}"
+                if own > whole_disk
+                else f"the store announces {length}, of which {format_bytes(own)} are to come; {room} are free"
+            )
+        is_admitted = job in self._admitted or not job.part.path.is_relative_to(self._folder)
+        if self._keep_free is not None and not is_admitted:
+            await self._admit(job, self._keep_free)
+        # Jobs that cannot fit at all do not count: they fail on their own when their response is checked here.
+        if (to_come := sum(one for one in all_to_come if one <= max(free, own))) > free:
+            raise StorageError(
+                f"{self._folder}: {format_bytes(free)} are free, "
+                f"and {format_bytes(to_come)} of the archives on their way are still to come"
+            )
+        self._largest = max(self._largest, job.size or 0)
+        self._too_large.clear()
+
+    def leave(self, job: DownloadJob) -> None:
+        """Record that the download of a job has ended, however it ended."""
+        if job in self._admitted:
+            self._admitted.remove(job)
+
+    async def _admit(self, job: DownloadJob, keep_free: float | str) -> None:
+        """Admit a job unless it would leave less free space than is to be kept, once those admitted before have ended.
+
+        Raises
+        ------
+        LimitReachedError
+            There is too little room for it.
+        """
+        _, whole_disk = await self._disk.free_space(job.to_store)
+        kept = float(keep_free.rstrip("%")) / 100 * whole_disk if isinstance(keep_free, str) else keep_free
+        free, _ = await self._disk.free_space(int(kept) + job.to_store)
+        to_come = sum(other.to_store for other in self._admitted)
+        if free - to_come - job.to_store < kept:
+            shown = keep_free if isinstance(keep_free, str) else format_bytes(keep_free)
+            others = f"{format_bytes(to_come)} of the archives on their way are still to come, and " if to_come else ""
+            raise LimitReachedError(
+                f"keep_free of {shown} is reached: {self._folder} has {format_bytes(free)} free; "
+                f"{others}the next one takes {format_bytes(job.to_store)}",
+                setting="keep_free",
+            )
+        self._admitted.append(job)
+
+    def _is_usual(self, size: int) -> bool:
+        """Whether a size is similar to that of other archives, so that failing to fit means that the disk is full."""
+        return size <= _UNUSUAL_FACTOR * self._largest or len(self._too_large) >= _MOST_TOO_LARGE
