@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Final, Protocol
 
 from collgs_async.errors import LimitReachedError, NotAvailableError, StorageError
 from collgs_async.models.text import format_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
     from collgs_async.storage.disk import Disk
@@ -57,6 +58,7 @@ class FolderRoom:
         self._folder = folder
         self._keep_free = keep_free
         self._admitted: list[DownloadJob] = []
+        self._admission = asyncio.Lock()
         self._largest = 0
         self._too_large: set[str] = set()
 
@@ -74,8 +76,7 @@ class FolderRoom:
         """
         own = job.to_store
         jobs = jobs if self._keep_free is None else {*self._admitted, job}
-        all_to_come = [other.to_store for other in jobs]
-        free, whole_disk = await self._disk.free_space(sum(all_to_come))
+        free, whole_disk = await self._disk.free_space(sum(other.to_store for other in jobs))
         if own > free and not self._is_usual(job.size or 0):
             # Far larger than all other archives: the announced length is most likely wrong, so only this product fails.
             self._too_large.add(job.product.identifier)
@@ -87,9 +88,11 @@ class FolderRoom:
             )
         is_admitted = job in self._admitted or not job.part.path.is_relative_to(self._folder)
         if self._keep_free is not None and not is_admitted:
-            await self._admit(job, self._keep_free)
+            async with self._admission:  # two that are measured at once might each take the same room
+                await self._admit(job, self._keep_free)
         # Jobs that cannot fit at all do not count: they fail on their own when their response is checked here.
-        if (to_come := sum(one for one in all_to_come if one <= max(free, own))) > free:
+        fits, free, to_come = await self._measure([one for one in jobs if one.to_store <= max(free, own)])
+        if not fits:
             raise StorageError(
                 f"{self._folder}: {format_bytes(free)} are free, "
                 f"and {format_bytes(to_come)} of the archives on their way are still to come"
@@ -112,9 +115,9 @@ class FolderRoom:
         """
         _, whole_disk = await self._disk.free_space(job.to_store)
         kept = float(keep_free.rstrip("%")) / 100 * whole_disk if isinstance(keep_free, str) else keep_free
-        free, _ = await self._disk.free_space(int(kept) + job.to_store)
-        to_come = sum(other.to_store for other in self._admitted)
-        if free - to_come - job.to_store < kept:
+        fits, free, to_come = await self._measure([*self._admitted, job], kept)
+        if not fits:
+            to_come -= job.to_store
             shown = keep_free if isinstance(keep_free, str) else format_bytes(keep_free)
             others = f"{format_bytes(to_come)} of the archives on their way are still to come, and " if to_come else ""
             raise LimitReachedError(
@@ -123,6 +126,18 @@ class FolderRoom:
                 setting="keep_free",
             )
         self._admitted.append(job)
+
+    async def _measure(self, jobs: Sequence[DownloadJob], kept: float = 0) -> tuple[bool, int, int]:
+        """Return whether the disk has room for what is to come of jobs, the free bytes, and the bytes to come.
+
+        Bytes written meanwhile are counted twice, or not at all: if that decides, the space is measured again.
+        """
+        while True:
+            before = sum(job.to_store for job in jobs)
+            free, _ = await self._disk.free_space(int(kept) + before)
+            after = sum(job.to_store for job in jobs)
+            if (fits := free - before >= kept) == (free - after >= kept):
+                return fits, free, after
 
     def _is_usual(self, size: int) -> bool:
         """Whether a size is similar to that of other archives, so that failing to fit means that the disk is full."""

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+from aiohttp import web
 
 from collgs_async import Client, LimitReachedError
 from collgs_async.transfer.tuning import TransferTuning
 from tests.conftest import HANGS, fault, is_archive
 from tests.support.clocks import until
 from tests.support.commands import MIB, stored_scenes
+from tests.support.servers import listening
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -199,25 +202,31 @@ async def test_the_report_names_the_limit_and_what_is_left(serve: Callable[..., 
 # ------------------------------------------------------------------------------------------------ room on the disk
 
 
-def size_of(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0  # it was renamed meanwhile
+DISK: Final = 100_000_000
+"""Bytes of a disk that is empty but for the archives."""
+
+
+def sizes_below(folder: Path) -> dict[str, int]:
+    """Sizes of the files of a folder; read again if one was renamed meanwhile, which a listing may have twice."""
+    while True:
+        with suppress(FileNotFoundError):
+            sizes = {path.name: path.stat().st_size for path in folder.glob("*")}
+            if sizes.keys() == {path.name for path in folder.glob("*")}:
+                return sizes
 
 
 async def test_no_archive_begins_that_would_leave_too_little_room(
     serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site = await serve(stored_scenes(6, 1_000_000), rate=20e6)
-    size, disk = len(site.original(site.server.scenes[0])), 100_000_000
+    size = len(site.original(site.server.scenes[0]))
 
     def usage(_: object) -> SimpleNamespace:
-        return SimpleNamespace(total=disk, free=disk - sum(map(size_of, site.folder.glob("*.zip*"))))
+        return SimpleNamespace(total=DISK, free=DISK - sum(sizes_below(site.folder).values()))
 
     monkeypatch.setattr("collgs_async.storage.disk.shutil.disk_usage", usage)
 
-    report = await site.pull(workers=4, keep_free=disk - 7 * size // 2)
+    report = await site.pull(workers=4, keep_free=DISK - 7 * size // 2)
 
     assert "keep_free" == report.limit.setting
     assert (3, 0, 3) == (report.downloaded, report.failed, report.left)
@@ -225,6 +234,72 @@ async def test_no_archive_begins_that_would_leave_too_little_room(
     assert not report.ok
     monkeypatch.undo()
     await assert_goes_on(site)
+
+
+class Stepwise:
+    """A store that sends its first three archives in steps, and the fourth one once they have all begun.
+
+    From then on, a step of each comes while the room on the disk is measured, before or after the disk is looked at.
+    """
+
+    STEP: Final = 200_000
+    KEPT_BACK: Final = 64 * 1024
+    """Bytes of an archive that may have arrived and not be written yet."""
+
+    def __init__(self, site: Site, *, late: bool) -> None:
+        self._folder, self._late = site.folder, late
+        self._bodies = {scene.identifier: site.original(scene) for scene in site.server.scenes}
+        self.size = min(map(len, self._bodies.values()))
+        self.asked: list[str] = []
+        self._steps = 0
+        self._is_measuring = False
+
+    def used(self) -> int:
+        return sum(sizes_below(self._folder).values())
+
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        name, number = request.path[1:], len(self.asked)
+        body = self._bodies[name]
+        self.asked.append(name)
+        await until(lambda: number < 3 or self.used() >= 3 * (self.STEP - self.KEPT_BACK))
+        self._is_measuring = number >= 3
+        response = web.StreamResponse(headers={"Content-Length": str(len(body))})
+        await response.prepare(request)
+        for step, first in enumerate(range(0, len(body), self.STEP)):
+            await until(lambda step=step: number > 3 or step <= self._steps)  # type: ignore[misc]
+            await response.write(body[first : first + self.STEP])
+            if number == 3 and step == 0:
+                await until(lambda: request.transport is None or f"{name}.zip.part" in sizes_below(self._folder))
+                self._steps = len(body)
+        return response
+
+    async def free_space(self, _: int) -> tuple[int, int]:
+        used = self.used()
+        if self._is_measuring:
+            self._steps += 1
+            come = min(self.size, (1 + self._steps) * self.STEP)
+            await until(lambda: self.used() >= 3 * (come - self.KEPT_BACK))
+        return DISK - (used if self._late else self.used()), DISK
+
+
+@pytest.mark.parametrize(("late", "room", "fitting"), [(True, 3.75, 3), (False, 4.25, 4)])
+async def test_bytes_that_land_while_the_room_is_measured_do_not_decide_whether_an_archive_begins(
+    serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, late: bool, room: float, fitting: int
+) -> None:
+    site = await serve(stored_scenes(6, 1_000_000))
+    store = Stepwise(site, late=late)
+    monkeypatch.setattr("collgs_async.storage.disk.Disk.free_space", store.free_space)
+    async with (
+        listening(store.answer) as origin,
+        site.client(workers=4, segments=1, keep_free=DISK - int(room * store.size)) as client,
+    ):
+        products = [replace(one, url=f"{origin}/{one.identifier}") for one in await client.search().collect()]
+
+        report = await client.download_all(products)
+
+    assert "keep_free" == report.limit.setting
+    assert sorted(store.asked[:fitting]) == sorted(path.stem for path in site.folder.glob("*.zip"))
+    assert (fitting, 0, 6 - fitting) == (report.downloaded, report.failed, report.left)
 
 
 async def test_a_single_product_that_would_leave_too_little_room_raises(serve: Callable[..., Any]) -> None:
