@@ -155,12 +155,12 @@ class Disk:
         except OSError as error:
             raise trouble(error, Path(error.filename or self._folder), self._folder) from error
 
-    async def free_space(self, needed: int) -> tuple[int, int]:
+    async def free_space(self, needed: int | None = None) -> tuple[int, int]:
         """Return the free bytes and the total bytes of the disk.
 
-        The values are cached for a second, as long as ten times of `needed` is free.
+        The values are cached for a second, as long as ten times of `needed` is free; None: they are those of now.
         """
-        if time.monotonic() >= self._cached_until or 10 * needed > self._free_and_total[0]:
+        if needed is None or time.monotonic() >= self._cached_until or 10 * needed > self._free_and_total[0]:
             usage = await self.run(lambda: shutil.disk_usage(_nearest(self._folder)))
             self._free_and_total, self._cached_until = (usage.free, usage.total), time.monotonic() + 1
         return self._free_and_total

@@ -85,7 +85,7 @@ class PartFile:
     remote
         Version of the archive that they belong to; None if unknown, or if only equal bytes are evidence for it.
     published
-        Whether the archive has its final name.
+        Whether the archive has its final name, or its place in an object store.
     has_gaps
         Whether the sidecar, rather than the file's length, is the record of what the part file holds.
     """
@@ -144,7 +144,7 @@ class PartFile:
                 self._open()
             except UnreadableError as error:
                 log.warning("%s: %s; it is dropped, and fetched anew", self.path, error)
-                self._discard()
+                self.discard_sync()
             self._close()
         self._absent = not self.held.total
 
@@ -244,13 +244,7 @@ class PartFile:
         self._descriptor = open_regular(self.path, os.O_RDWR)
 
     async def read(self, offset: int, count: int) -> bytes:
-        """Read bytes of the part file.
-
-        Raises
-        ------
-        UnreadableError
-            The disk cannot read them back.
-        """
+        """Read bytes of the part file; raises UnreadableError where the disk cannot read them back."""
         if self._descriptor is None:
             return b""
         with readable():
@@ -350,15 +344,8 @@ class PartFile:
         write_sidecar(self.sidecar, text)
         self._has_sidecar = True
 
-    def publish(self) -> None:
-        """Publish in the calling thread.
-
-        The order matters. The fsync may take minutes, after which another run may have the lock. So the lock, and that
-        the part file is still the open one, are checked right before the rename as well as at the beginning. What
-        remains is a suspend between these few calls that is longer than `STALE_AFTER`; then the part file does not
-        exist any more, or belongs to a run that will notice. If the process is killed in between, the next run verifies
-        the part file again.
-        """
+    def flush(self) -> None:
+        """Flush all its bytes to the disk in the calling thread; the part file is ours before and after that."""
         self._unrecorded = 0  # otherwise a task that leaves later, such as a helper, would write a sidecar again
         with storage_trouble(self.path):
             self._require_ownership(now=True)
@@ -367,16 +354,28 @@ class PartFile:
             with self._discard_on_error():
                 os.fsync(self._descriptor)
             self._require_ownership(now=True)
+
+    def publish(self) -> None:
+        """Publish in the calling thread.
+
+        The order matters: an fsync may take minutes, after which `flush` checks again. What remains is a suspend
+        between these few calls that is longer than `STALE_AFTER`; then the part file does not exist any more, or
+        belongs to a run that will notice. After a kill in between, the next run verifies the part file again.
+        """
+        self.flush()
+        with storage_trouble(self.path):
             self._close()
             remove_file(self.sidecar)
             self.path.replace(self.final)
             self.published = True
 
-    async def discard(self) -> None:
-        """Remove the part file and its sidecar."""
-        await self._do(self._discard)
+    async def discard(self, *, published: bool = False) -> None:
+        """Remove the part file and its sidecar; `published` records that the archive has its place elsewhere."""
+        self.published = self.published or published
+        await self._do(self.discard_sync)
 
-    def _discard(self) -> None:
+    def discard_sync(self) -> None:
+        """Remove the part file and its sidecar, in the calling thread."""
         self._require_ownership(now=True)
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:  # other tasks may still be inside; the next bytes belong into a new file

@@ -1,4 +1,4 @@
-"""Room on the disk for archives: fail, or end the run, before it is full."""
+"""Room on the disk for archives: wait, fail, or end the run before it is full."""
 
 from __future__ import annotations
 
@@ -9,19 +9,33 @@ from collgs_async.errors import LimitReachedError, NotAvailableError, StorageErr
 from collgs_async.models.text import format_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Sequence
     from pathlib import Path
 
     from collgs_async.storage.disk import Disk
     from collgs_async.transfer.job import DownloadJob
 
-__all__ = ["FolderRoom", "Room"]
+__all__ = ["FolderRoom", "Room", "RoomTaken", "bytes_to_keep"]
 
 _UNUSUAL_FACTOR: Final = 2
 """Factor by which an archive must exceed all others for only its product to fail if it does not fit on the disk."""
 
 _MOST_TOO_LARGE: Final = 2
 """Consecutive products that may fail like this; with the next one, the disk counts as full."""
+
+
+class RoomTaken(Exception):  # noqa: N818 - not an error: the job goes on when there is room
+    """Other archives have the room that a job needs, and are going to free it.
+
+    Parameters
+    ----------
+    wait
+        Waits until the job has its room, without a request; raises as `Room.require` does otherwise.
+    """
+
+    def __init__(self, wait: Callable[[], Awaitable[None]]) -> None:
+        super().__init__()
+        self.wait = wait
 
 
 class Room(Protocol):
@@ -36,6 +50,17 @@ class Room(Protocol):
             The job; the length of its archive is known, or the server does not state it.
         jobs
             All jobs that are being downloaded, this one included.
+
+        Raises
+        ------
+        NotAvailableError
+            The archive alone is too large.
+        LimitReachedError
+            Less would be free than is to be kept.
+        StorageError
+            The disk is full.
+        RoomTaken
+            There will be room later.
         """
 
     def leave(self, job: DownloadJob) -> None:
@@ -114,14 +139,13 @@ class FolderRoom:
             There is too little room for it.
         """
         _, whole_disk = await self._disk.free_space(job.to_store)
-        kept = float(keep_free.rstrip("%")) / 100 * whole_disk if isinstance(keep_free, str) else keep_free
+        kept = bytes_to_keep(keep_free, whole_disk)
         fits, free, to_come = await self._measure([*self._admitted, job], kept)
         if not fits:
             to_come -= job.to_store
-            shown = keep_free if isinstance(keep_free, str) else format_bytes(keep_free)
             others = f"{format_bytes(to_come)} of the archives on their way are still to come, and " if to_come else ""
             raise LimitReachedError(
-                f"keep_free of {shown} is reached: {self._folder} has {format_bytes(free)} free; "
+                f"keep_free of {_shown(keep_free)} is reached: {self._folder} has {format_bytes(free)} free; "
                 f"{others}the next one takes {format_bytes(job.to_store)}",
                 setting="keep_free",
             )
@@ -142,3 +166,12 @@ class FolderRoom:
     def _is_usual(self, size: int) -> bool:
         """Whether a size is similar to that of other archives, so that failing to fit means that the disk is full."""
         return size <= _UNUSUAL_FACTOR * self._largest or len(self._too_large) >= _MOST_TOO_LARGE
+
+
+def bytes_to_keep(keep_free: float | str | None, whole_disk: int) -> float:
+    """Return how many bytes of a disk are to be left free, of which a percentage may be given."""
+    return float(keep_free.rstrip("%")) / 100 * whole_disk if isinstance(keep_free, str) else keep_free or 0
+
+
+def _shown(keep_free: float | str) -> str:
+    return keep_free if isinstance(keep_free, str) else format_bytes(keep_free)

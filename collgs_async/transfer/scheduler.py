@@ -20,6 +20,7 @@ from collgs_async.transfer.helpers import IDLE_POLL, SegmentHelpers
 from collgs_async.transfer.outage import OutageError
 from collgs_async.transfer.put_off import put_off_until_staged
 from collgs_async.transfer.range_request import AskAgain
+from collgs_async.transfer.room import RoomTaken
 from collgs_async.transfer.segment import SegmentSuperseded
 from collgs_async.transfer.sink import SegmentSink
 from collgs_async.transfer.store import Store
@@ -187,6 +188,8 @@ class SegmentScheduler:
                 await store.judge(job, error)
             except StagingError as error:
                 put_off_until_staged(job, error, limit=self._staging, now=self._timing.now())
+            except RoomTaken as taken:
+                await taken.wait()
 
     async def _attempt_when_available(self, job: DownloadJob, store: Store) -> int | None:
         """Wait while the store has an outage, make one attempt, and report to the store how it went."""
