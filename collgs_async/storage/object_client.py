@@ -1,0 +1,147 @@
+"""Open obstore's client of an object store: endpoint, credentials, retries of single requests."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from collgs_async.errors import ConfigError
+from collgs_async.storage.object_errors import read_trouble
+
+if TYPE_CHECKING:
+    from collgs_async.models.store_url import StoreUrl
+
+__all__ = ["find_endpoint", "missing_extra", "open_client", "secrets"]
+
+_ENDPOINTS: Final = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
+_OWN_CREDENTIALS: Final = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_SKIP_SIGNATURE",
+)
+"""With one of these, obstore finds the credentials itself."""
+
+_SECRETS: Final = (
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AZURE_STORAGE_ACCOUNT_KEY",
+    "AZURE_STORAGE_KEY",
+    "AZURE_STORAGE_SAS_TOKEN",
+    "AZURE_STORAGE_SAS_KEY",
+    "AZURE_STORAGE_CLIENT_SECRET",
+    "AZURE_CLIENT_SECRET",
+)
+
+_CONNECT: Final = timedelta(seconds=10)
+_REQUEST: Final = timedelta(minutes=5)
+"""For one request with its body: a part of 8 MiB at 30 kB/s takes less. Its signature would be valid for 15 minutes."""
+
+_LONGEST_PAUSE: Final = timedelta(seconds=15)
+
+
+def missing_extra(url: StoreUrl) -> str | None:
+    """Return what to install where obstore is missing; None where it is here. It is not imported for that."""
+    if find_spec("obstore") is not None:
+        return None
+    return f"{url}: object stores need the package obstore; install it with: pip install 'collgs-async[store]'"
+
+
+def find_endpoint(url: StoreUrl, given: str | None) -> str | None:
+    """Return the address of a store: the given one, else that of the environment; None: that of the cloud itself.
+
+    Raises
+    ------
+    ConfigError
+        A variable has no address of a server: obstore would panic.
+    """
+    if given is not None or url.scheme != "s3":
+        return given
+    for name in _ENDPOINTS:
+        if address := os.environ.get(name):
+            if not _is_address(address):
+                raise ConfigError(f"{name}: expected an http or https address, found something else")
+            return address
+    return None
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return bool(parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and "@" not in text)
+    except ValueError:
+        return False
+
+
+def secrets() -> list[str]:
+    """Return the secrets of the environment, which must appear in no message."""
+    return [secret for name in _SECRETS if (secret := os.environ.get(name))]
+
+
+def open_client(url: StoreUrl, endpoint: str | None, retries: int) -> Any:
+    """Open a client whose keys are below the prefix of the URL; it makes no request yet.
+
+    Parameters
+    ----------
+    endpoint
+        The address of the server; None: that of the cloud.
+    retries
+        How often obstore repeats one request; 0: never.
+
+    Raises
+    ------
+    ConfigError
+        obstore is not installed, or settings in the environment are missing or invalid.
+    """
+    if words := missing_extra(url):
+        raise ConfigError(words)
+    from obstore.store import AzureStore, GCSStore, S3Store  # deferred: few runs need it
+
+    is_plain = endpoint is not None and endpoint.lower().startswith("http:")
+    options: dict[str, Any] = {
+        "prefix": url.prefix or None,
+        "client_options": {"allow_http": is_plain, "connect_timeout": _CONNECT, "timeout": _REQUEST},
+        "retry_config": {"max_retries": retries, "backoff": {"max_backoff": _LONGEST_PAUSE}},
+    }
+    try:
+        if url.scheme == "gs":
+            return GCSStore(url.bucket, **options)
+        if url.scheme == "az":
+            return AzureStore(url.bucket, **options, **({"endpoint": endpoint} if endpoint else {}))
+        if endpoint:
+            # The variables of the environment would win over the argument of the shorter name.
+            options |= {"endpoint": endpoint, "aws_endpoint_url_s3": endpoint}
+        if not is_plain and "AWS_UNSIGNED_PAYLOAD" not in os.environ:
+            options["unsigned_payload"] = True  # TLS protects it already, and a digest takes a second of CPU a GiB
+        return S3Store(url.bucket, **options, credential_provider=_profile_credentials(url))
+    except ConfigError:
+        raise
+    except Exception as error:  # errors of obstore, and ValueError
+        raise ConfigError(f"{url}: {read_trouble(error, url.scheme).words}") from None
+
+
+def _profile_credentials(url: StoreUrl) -> Any:
+    """Return boto3's credentials, with the profiles of ``~/.aws``, where the environment has none; None: obstore's."""
+    if any(os.environ.get(name) for name in _OWN_CREDENTIALS):
+        return None
+    wants_profile = "AWS_PROFILE" in os.environ or Path("~/.aws/credentials").expanduser().exists()
+    if find_spec("boto3") is None:
+        if wants_profile:
+            raise ConfigError(
+                f"{url}: profiles of ~/.aws need the package boto3; install it with: pip install boto3, or set "
+                "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+            )
+        return None
+    from obstore.auth.boto3 import Boto3CredentialProvider
+
+    try:
+        return Boto3CredentialProvider()
+    except ValueError:
+        raise ConfigError(
+            f"{url}: no credentials for it were found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+        ) from None
