@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Client", "run"]
 
+_REPAIRED = "an archive that is wrong there is fetched again once its object is removed"
+
 
 class Client(StoreClient):
     """A catalogue and its archive store, sharing one HTTP session and one sign-in; an asynchronous context manager.
@@ -185,9 +187,12 @@ class Client(StoreClient):
         ------
         CatalogueError, AuthenticationError, StorageError
             The request failed; or as for `download`.
+        ConfigError
+            Archives are for an object store.
         """
         from collgs_async.transfer.named_archive import repair_named
 
+        self._config.needed_folder("repair", _REPAIRED)
         collection, search = self._config.needed_query().collection, self.catalogue.search
         downloader = await self._open_downloader()
         how: dict[str, Any] = {"collection": collection, "search": search, "downloader": downloader}
@@ -216,6 +221,7 @@ class Client(StoreClient):
         """
         from collgs_async.transfer.named_archive import repair_tree
 
+        self._config.needed_folder("repair_members", _REPAIRED)
         collection, search = self._config.needed_query().collection, self.catalogue.search
         downloader, names = await self._open_downloader(), frozenset(damaged)
         how: dict[str, Any] = {"collection": collection, "search": search, "downloader": downloader}
@@ -329,6 +335,8 @@ class Client(StoreClient):
     ) -> Report:
         from collgs_async.transfer.run import Run  # deferred, as in `_recording`
 
+        if wish:
+            self._config.needed_folder("plan", "it asks for parts of archives, and an object store gets whole ones")
         options, progress, timing = self._config.download_options, self._progress, self._session.timing
         async with self._recording("download") as record:
 

@@ -6,7 +6,7 @@ import logging
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from collgs_async.config.environment import CONFIG, unknown_variables
 from collgs_async.config.json_file import has_key
@@ -31,6 +31,17 @@ __all__ = ["DEFAULT_CONFIG", "has_selection", "read_config", "read_named", "read
 log = logging.getLogger("collgs_async")
 
 DEFAULT_CONFIG = Path("config.json")
+
+_NEED_FOLDER: Final = {
+    "ledger": "search --dry-run lists what is not there yet",
+    "prune": "the store's own tools and lifecycle rules remove objects",
+    "quicklooks": "give it a folder for the previews",
+    "retry": "download tries again what failed",
+    "status": "search --dry-run lists what is not there yet",
+    "sync": "download with the same selection fetches what is not there yet",
+    "verify": "each archive was verified before its upload; verify DIR checks a folder",
+}
+"""Commands on what is in the output folder, and what can be done with an object store instead."""
 
 
 def read_settings(
@@ -63,6 +74,10 @@ def read_settings(
     if DEFAULT_CONFIG.exists() and _config_file(args) is None:
         log.info("note: %s has no key of this program, and is ignored", DEFAULT_CONFIG)
     config = _load(args, more or {}, needs_collection=needs_collection, has_parts=has_parts)
+    if args.command in _NEED_FOLDER and not getattr(args, "folder", None):
+        config.needed_folder(args.command, _NEED_FOLDER[args.command])
+    if config.store_url is None and (idle := [BY_KEY[key] for key in ("endpoint_url", "spool") if key in args.flags]):
+        raise ConfigError(f"{idle[0].flag}: expected an object store in --output beside it, found none")
     if not is_local:
         _log_unusable_proxy(config)
     return config
@@ -151,7 +166,9 @@ def read_named(args: Namespace) -> tuple[dict[str, tuple[str, ...]], Config]:
             raise ConfigError(f"--collection: expected that of {name}, whose name does not tell it, found none")
         found[collection] = (*found.get(collection, ()), name)
     # The wanted parts need not be of the collection that environment or file name.
-    settings = _load(args, {"parameters.parentIdentifier": "", "parameters.parentId": ""}, has_parts=True)
+    # Nor does it matter where archives would go.
+    more: dict[str, object] = {"output_directory": config.folder}
+    settings = _load(args, {"parameters.parentIdentifier": "", "parameters.parentId": "", **more}, has_parts=True)
     try:
         check_wish(settings.parts.wish, list(found))
     except ValueError as error:

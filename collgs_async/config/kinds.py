@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from collgs_async.config.paths import read_path
+from collgs_async.config.paths import expand_variables, read_path
 from collgs_async.errors import ConfigError
 from collgs_async.models.parameter_values import quote_value
+from collgs_async.models.store_url import StoreUrl
 from collgs_async.models.text import parse_duration, parse_rate, parse_size
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ _HOST = re.compile(
 _COMMENT = re.compile(r"[!-'*-\[\]-~]+")
 """What may stand in a comment of a header field, without blanks, parentheses and backslashes (RFC 9110 §5.6.5)."""
 
+_CUT_URL = re.compile(r"(s3|gs|az):/(?!/)")
 _MAIL = re.compile(r"[^@:/]+@[^@:/]+")
 _PRINTABLE_ASCII = re.compile(r"[!-~]([ -~]*[!-~])?")
 
@@ -334,6 +336,19 @@ def _folder(value: object) -> Path:
     return path
 
 
+def _folder_or_store(value: object) -> Path | StoreUrl:
+    """Parse the path of a folder, or the URL of an object store, whose variables are expanded likewise."""
+    if isinstance(value, StoreUrl):
+        return value
+    if isinstance(value, str) and StoreUrl.is_url(value):
+        return StoreUrl.parse(expand_variables(value))
+    if _CUT_URL.match(str(value)):
+        raise ValueError(
+            f"expected two slashes in the URL of an object store, as text, found {quote_value(str(value))}"
+        )
+    return _folder(value)
+
+
 def _file(value: object) -> Path:
     """Parse the path of a file, which need not exist."""
     path = _path(value)
@@ -377,4 +392,5 @@ CONTACT = Kind("a mail or web address such as ada@example.org", _only_if(_is_con
 PROXY = Kind("an http or https address", _proxy, may_hold_password=True)
 FILE = Kind("the name of a file", _file)
 FOLDER = Kind("the name of a folder", _folder)
+FOLDER_OR_STORE = Kind("the name of a folder", _folder_or_store)
 CERTIFICATES = Kind("an existing file", _certificates)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from collgs_async.models.parameter_values import quote_value
 
-__all__ = ["read_path"]
+__all__ = ["expand_variables", "read_path"]
 
 _NAME = "[A-Za-z_][A-Za-z0-9_]*"
 _VARIABLE = re.compile(rf"\$(?:(\$)|({_NAME})|\{{({_NAME})\}}|(\{{))")
@@ -35,7 +35,7 @@ def read_path(written: str | Path) -> Path:
     """
     text = os.fspath(written)
     if isinstance(written, str):
-        text = _VARIABLE.sub(lambda found: _value(found, written), text)
+        text = expand_variables(written)
     if not text.strip() or not _can_be_held(text):
         raise ValueError
     if text.startswith("~"):
@@ -43,6 +43,17 @@ def read_path(written: str | Path) -> Path:
         return Path(_home(user, text) + slash + rest)
     path = Path(text)
     return path.absolute() if str(path).startswith("~") else path  # ./~ is a folder of that name, and must remain one
+
+
+def expand_variables(written: str) -> str:
+    """Expand the variables of a text, as `read_path` does.
+
+    Raises
+    ------
+    ValueError
+        With a message: a variable is unset or empty.
+    """
+    return _VARIABLE.sub(lambda found: _value(found, written), written)
 
 
 def _can_be_held(text: str) -> bool:

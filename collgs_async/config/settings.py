@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
-from collgs_async import __version__
 from collgs_async.config import kinds
+from collgs_async.config.connection import PROJECT_URL, Connection
 from collgs_async.config.download_options import DownloadOptions
 from collgs_async.config.keep_options import KeepOptions
 from collgs_async.config.options import GROUPS, Option, Section, part, setting
@@ -31,6 +31,7 @@ from collgs_async.models.query import (
     given_names,
     names_collection,
 )
+from collgs_async.models.store_url import StoreUrl
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
@@ -52,11 +53,6 @@ __all__ = [
 ]
 
 _Words: TypeAlias = str | tuple[str, ...] | None
-
-PROJECT_URL: Final = "https://pypi.org/project/collgs-async/"
-"""Where the project and its maintainers are found; the contact in the user agent, unless there is another one."""
-
-_USER_AGENT: Final = f"collgs-async/{__version__}"
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -168,48 +164,6 @@ class Selection(Section):
         }
 
 
-@dataclass(frozen=True, init=False, repr=False)
-class Connection(Section):
-    """How the server is reached."""
-
-    prefix = "connection."
-    group = "connection"
-
-    # fmt: off
-    download_base_url: str | None = setting("--download-base-url", "URL", kinds.BARE_ADDRESS, default=None,
-        help="what relative download links start from, when it is not the catalogue's own host")
-    timeout: float = setting("--timeout", "SECONDS", kinds.SECONDS, default=120,
-        help="how long to wait for a connection, and for the next byte; never for a whole file")
-    retries: int = setting("--retries", "N", kinds.whole(0), default=3,
-        help="tries in a row that bring no new byte before a product is given up; 0 and 1 both mean a single try")
-    page_size: int = setting("--page-size", "N", kinds.whole(1, 10_000), default=100,
-        help="results of a search that are asked for at once, at most; a catalogue that gives fewer is asked for fewer")
-    outage: float = setting("--outage", "TIME", kinds.duration("15m"), default=900,
-        help="how long to wait for a store or catalogue that is away altogether: seconds, or with m, h or d; 0: never")
-    staging: float = setting("--staging", "TIME", kinds.duration("2h"), default=7200,
-        help="how long to wait for an archive that the store brings from tape (HTTP 202), likewise; 0: never")
-    user_agent: str = setting("--user-agent", "TEXT", kinds.ASCII_TEXT, default=_USER_AGENT,
-        help="how the program names itself to the server")
-    contact: str | None = setting("--contact", "ADDRESS", kinds.CONTACT, default=None,
-        help="where operators of the server can reach you, by mail or web; sent with the user agent")
-    auth_hosts: tuple[str, ...] = setting("--auth-hosts", "HOST,...", kinds.HOSTS, default=(),
-        help="hosts that may be given the password, beside the catalogue's own and those below it")
-    sign_in: Literal["auto", "always"] = setting("--sign-in", "", kinds.one_of("auto", "always"), default="auto",
-        help="auto: where a form is met; always: before the search, for catalogues that list more to those they know")
-    proxy: str | None = setting("--proxy", "URL", kinds.PROXY, default=None,
-        help="the HTTP proxy to go through")
-    ca_file: Path | None = setting("--ca-file", "FILE", kinds.CERTIFICATES, default=None,
-        help="certificates to trust instead of the system's, in PEM format")
-    # fmt: on
-
-    @property
-    def user_agent_field(self) -> str:
-        """The User-Agent header field: the name of the program and a contact, by default that of the project."""
-        if self.contact is None and self.user_agent != _USER_AGENT:
-            return self.user_agent
-        return f"{self.user_agent} (+{self.contact or PROJECT_URL})"
-
-
 def _read_parameters(value: object) -> dict[str, Any]:
     """Validate the search parameters, and keep them as written; the collection may be missing."""
     if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
@@ -249,8 +203,14 @@ class Config(Section):
     parameters: dict[str, Any] = field(
         default_factory=dict, metadata={"kind": kinds.Kind("an object", _read_parameters)}
     )
-    output_directory: Path = setting("--output", "DIR", kinds.FOLDER, default=Path("downloads"),
-        short="-o", help="the folder for the archives; it is made when it is missing")
+    output_directory: Path | StoreUrl = setting("--output", "DIR|URL", kinds.FOLDER_OR_STORE, default=Path("downloads"),
+        short="-o", help="the folder for the archives, made when it is missing, or an object store: s3://bucket/prefix")
+    endpoint_url: str | None = setting("--endpoint-url", "URL", kinds.BARE_ADDRESS, default=None,
+        help="the address of that object store, when it is not the cloud's own (default: AWS_ENDPOINT_URL_S3 or "
+        "AWS_ENDPOINT_URL)")
+    spool: Path | None = setting("--spool", "DIR", kinds.FOLDER, default=None,
+        help="the folder where archives stay until that object store has them (default: one in the folder for "
+        "temporary files, the same in each run)")
     selection: Selection = part(Selection)
     parts: PartsOptions = part(PartsOptions)
     keep: KeepOptions = part(KeepOptions)
@@ -262,6 +222,10 @@ class Config(Section):
         yield from self.selection.conflicts(given_names(self.parameters))
         for name, problem in wish_problems(self.parts.wish, [self.query.collection] if self.query else []):
             yield f"parts.{name}: {problem}"
+        if self.store_url is not None:
+            from collgs_async.config.store_limits import store_limits  # deferred: few runs need it
+
+            yield from store_limits(self.store_url, self.parts, self.keep)
 
     @classmethod
     def from_file(cls, path: str | Path) -> Config:
@@ -318,6 +282,48 @@ class Config(Section):
         if self.query is None:
             raise ConfigError(NO_COLLECTION)
         return self.query
+
+    @property
+    def store_url(self) -> StoreUrl | None:
+        """The object store for the archives; None: they are for a folder."""
+        return self.output_directory if isinstance(self.output_directory, StoreUrl) else None
+
+    @cached_property
+    def folder(self) -> Path:
+        """The folder for the archives; with an object store, that in which they stay until the store has them."""
+        if isinstance(self.output_directory, Path):
+            return self.output_directory
+        if self.spool is not None:
+            return self.spool
+        from collgs_async.config.store_limits import default_spool
+
+        return default_spool(self.output_directory)
+
+    @property
+    def destination(self) -> str:
+        """Where archives go, for reports: the absolute path of the folder, or the URL of the object store."""
+        return str(self.store_url or self.folder.absolute())
+
+    def needed_folder(self, what: str, instead: str) -> Path:
+        """Return the folder for the archives, where an object store does not do.
+
+        Parameters
+        ----------
+        what
+            What needs a folder, such as a command.
+        instead
+            What can be done with an object store instead.
+
+        Raises
+        ------
+        ConfigError
+            Archives are for an object store.
+        """
+        if self.store_url is not None:
+            raise ConfigError(
+                f"{what}: expected a folder in --output (output_directory), found {self.store_url}; {instead}"
+            )
+        return self.folder
 
     @property
     def download_base(self) -> str:

@@ -37,7 +37,7 @@ class LedgerPaths:
     @classmethod
     def of(cls, config: Config) -> LedgerPaths:
         """Return those of the output folder of a configuration."""
-        folder = config.output_directory.absolute()
+        folder = config.folder.absolute()
         elsewhere = config.keep.ledger
         return cls(folder, elsewhere.absolute() if elsewhere else folder / OWN_FOLDER / "ledger.sqlite")
 

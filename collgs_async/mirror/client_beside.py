@@ -34,7 +34,7 @@ class ClientBeside(Client):
     """Asks the store about archives, and fetches them beside those that are here; shares the session of a client."""
 
     def __init__(self, client: Client, options: DownloadOptions) -> None:
-        folder = client.config.output_directory.absolute() / AGAIN
+        folder = client.config.folder.absolute() / AGAIN
         config = replace(
             client.config,
             output_directory=folder,

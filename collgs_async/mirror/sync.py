@@ -173,7 +173,7 @@ class Sync(MirrorRun):
 
     async def _list(self, ledger: Ledger, census: Census, run: int, now: int) -> list[int]:
         """Compare the folder and the catalogue with the ledger; return what is wanted again."""
-        folder = self._config.output_directory.absolute()
+        folder = self._config.folder.absolute()
         how = {"believe": self._believe, "ignore_missing": self._ignore_missing}
         self.result.disk = await check_disk(ledger, folder, run=run, now=now, **how)
         again = await census.take()

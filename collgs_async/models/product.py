@@ -210,7 +210,8 @@ class Outcome:
     Attributes
     ----------
     path
-        The verified archive, or the folder with its wanted members; None when the product failed.
+        The verified archive, or the folder with its wanted members; None when the product failed, or the archive is in
+        an object store.
     bytes
         Archive bytes transferred for it in this run, repeated ones included.
     seconds
@@ -226,6 +227,8 @@ class Outcome:
     size, etag, last_modified
         Length in bytes, entity tag with its quotes, and Last-Modified of the archive at the store, as its answers of
         this run stated them (RFC 9110 §8.8); None where it was not asked, or did not state them.
+    place
+        Where the archive is: its path, or its URL in an object store; None when the product failed.
     """
 
     product: Product
@@ -240,6 +243,11 @@ class Outcome:
     size: int | None = None
     etag: str | None = None
     last_modified: str | None = None
+    place: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.place is None and self.path is not None:
+            object.__setattr__(self, "place", str(self.path))
 
     def checksum(self, algorithm: str = "sha256") -> str:
         """Return the digest of the archive in hexadecimal digits; the file is read for it now, once.
@@ -254,12 +262,14 @@ class Outcome:
         Raises
         ------
         ValueError
-            The product failed, or only members of it were wanted, so there is no archive.
+            The product failed, or only members of it were wanted, so there is no archive; or it is in an object store.
         OSError
             The archive cannot be read, or has gone.
         """
         import hashlib
 
+        if self.path is None and self.place is not None:
+            raise ValueError(f"{self.place} is in an object store, and not read from there for a checksum")
         if self.path is None:
             raise ValueError(f"{self.product.identifier} has no archive: {self.error}")
         if self.path.is_dir():
@@ -276,7 +286,7 @@ class Outcome:
         return {
             "status": str(self.status),
             "why": self.reason if self.error is None else f"{type(self.error).__name__}: {self.error}",
-            "path": self.path,
+            "path": self.place,
             "members": self.members,
             "moved": moved,
             "requests": self.attempts or None,

@@ -226,7 +226,7 @@ def product_entry(outcome: Outcome) -> dict[str, Any]:
     return {
         "id": outcome.product.identifier,
         "status": outcome.status,
-        "path": None if outcome.path is None else str(outcome.path),
+        "path": outcome.place,
         "bytes": outcome.bytes,
         "url": _bare_url(outcome.product.url),
         "seconds": round(outcome.seconds, 3),

@@ -58,7 +58,7 @@ class StacRecorder:
     """
 
     def __init__(self, config: Config, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        self._top = config.output_directory.absolute()
+        self._top = config.folder.absolute()
         self._catalogue = config.base_url
         self._how = str(config.download_options.verify)
         self._clock = clock

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from collgs_async.errors import AuthenticationError, NotAvailableError, ProductError, StorageError
 from collgs_async.http.messages import printable
 from collgs_async.models.shard import OTHER_SHARD
+from collgs_async.models.store_url import StoreUrl
 from collgs_async.models.text import format_bytes, format_duration, format_rate, plural
 from collgs_async.reporting.run_report import bare_message
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from collgs_async.errors import CollgsError
     from collgs_async.models.product import Outcome
@@ -28,13 +29,13 @@ _ZEROS: Final = (
 )
 
 
-def summary_lines(report: Report, folder: Path, *, interrupted: bool = False) -> list[str]:
+def summary_lines(report: Report, place: Path | StoreUrl, *, interrupted: bool = False) -> list[str]:
     """Summarise a run: amounts, rate, failures and their reasons, and what to do about them.
 
     Parameters
     ----------
-    folder
-        The folder of the archives.
+    place
+        The folder of the archives, or the object store.
     interrupted
         Whether the user or the system stopped the run before its end.
     """
@@ -42,11 +43,11 @@ def summary_lines(report: Report, folder: Path, *, interrupted: bool = False) ->
     return [
         _headline(report, interrupted=interrupted),
         *_limit_lines(report),
-        *([f"The {what} in {_format_path(folder)}."] if report.downloaded else []),
+        *([f"The {what} in {_format_place(place)}."] if report.downloaded else []),
         *([_search_line(report, report.search_error)] if report.search_error and report.found else []),
         *_failure_lines(report.failures),
         *missing_lines(report.missing),
-        *_advice(report, interrupted=interrupted),
+        *_advice(report, place, interrupted=interrupted),
         *([excluded_line(report.left_out)] if report.left_out else []),
         *([_ZEROS] if report.members else []),
     ]
@@ -80,8 +81,8 @@ def missing_lines(missing: Sequence[str], collection: str | None = None) -> list
     ]
 
 
-def _format_path(folder: Path) -> str:
-    return str(folder) if folder.parts else "this folder"
+def _format_place(place: Path | StoreUrl) -> str:
+    return "this folder" if place == Path() else str(place)
 
 
 def _headline(report: Report, *, interrupted: bool) -> str:
@@ -157,13 +158,15 @@ def _failure_line(reason: str, names: list[str]) -> str:
     return f"  {first}: {reason}" if not others else f"  {first} and {len(others)} more: {reason}"
 
 
-def _advice(report: Report, *, interrupted: bool) -> Iterator[str]:
+def _advice(report: Report, place: Path | StoreUrl, *, interrupted: bool) -> Iterator[str]:
     errors = [failure.error for failure in report.failures]
     advice = [error.advice for error in errors if isinstance(error, ProductError) and error.advice]
     final = sum(isinstance(error, NotAvailableError) and not error.advice for error in errors)
     if isinstance(report.stopped_by, AuthenticationError):
         return
-    if isinstance(report.stopped_by, StorageError):
+    if isinstance(report.stopped_by, StorageError) and isinstance(place, StoreUrl):
+        yield "Mend the store or the spool, then run the same command again: what is in either of them is kept."
+    elif isinstance(report.stopped_by, StorageError):
         yield "Make room or mend the folder, then run the same command again: what is in the folder is kept."
     elif interrupted or report.limit or _may_go_on(report) or report.elsewhere or final + len(advice) < report.failed:
         yield "Run the same command again: what is here is kept, unfinished files go on where they stopped."

@@ -42,9 +42,6 @@ _PARTS_AT_ONCE: Final = 2
 _PAGE: Final = 1_000
 """Keys in one response, which is what stores permit."""
 
-_ABANDONING: Final = 5.0
-"""Seconds for which an upload that is cancelled may tell the store so."""
-
 
 @dataclass(frozen=True, slots=True)
 class ObjectFacts:
@@ -98,6 +95,8 @@ class ObjectStore:
         Tries of a request in a row after which to give up; of an upload, while no other one succeeds either.
     sleep
         Waits between them, in seconds.
+    farewell
+        Seconds for which an upload that is cancelled may tell the store so.
     """
 
     def __init__(
@@ -107,12 +106,14 @@ class ObjectStore:
         endpoint: str | None = None,
         retries: int = 3,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        farewell: float = 5.0,
     ) -> None:
         self._url = url
         self._given_endpoint = endpoint
         self._endpoint: str | None = None
         self._tries = max(1, retries)
         self._sleep = sleep
+        self._farewell = farewell
         self._client: Any = None
         self._uploader: Any = None
         self._keys: dict[str, str] = {}
@@ -272,7 +273,7 @@ class ObjectStore:
                 self._uploader, key, source, attributes=attributes, chunk_size=part, max_concurrency=_PARTS_AT_ONCE
             )
         try:
-            await _abandonable(upload, stopped)
+            await _abandonable(upload, stopped, self._farewell)
         except CollgsError:
             raise
         except Exception as error:
@@ -392,14 +393,14 @@ async def _read(
         raise UnreadableError(f"{path}: {error.strerror or error}") from None
 
 
-async def _abandonable(upload: Awaitable[object], stopped: asyncio.Event) -> None:
+async def _abandonable(upload: Awaitable[object], stopped: asyncio.Event, farewell: float) -> None:
     """Await an upload; when this is cancelled, let it tell the store first, so that none of its parts stay there."""
     task = asyncio.ensure_future(upload)
     try:
         await asyncio.wait([task])
     except asyncio.CancelledError:
         stopped.set()
-        await asyncio.wait([task], timeout=_ABANDONING)
+        await asyncio.wait([task], timeout=farewell)
         raise
     finally:
         if not task.cancel() and not task.cancelled():

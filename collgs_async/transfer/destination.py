@@ -103,7 +103,7 @@ class Folder:
     """
 
     def __init__(self, config: Config, disk: Disk) -> None:
-        folder, options = config.output_directory, config.download_options
+        folder, options = config.folder, config.download_options
         self._disk = disk
         self._holdings = Holdings(folder, config.keep.layout, skip_existing=options.skip_existing, stop=disk.stopping)
         self.room: Room = FolderRoom(disk, folder, options.keep_free)

@@ -91,7 +91,7 @@ class Downloader:
         self._options = config.download_options
         self._parts = config.parts
         self._progress = progress
-        self.disk = self._disk = Disk(config.output_directory)
+        self.disk = self._disk = Disk(config.folder)
         self._destination: Destination = Folder(config, self._disk)
         self._scheduler = SegmentScheduler(
             session, config, self._disk, self._destination.room, self.tuning, tell=self._waits.for_store

@@ -8,7 +8,7 @@ function __collgs_async_is
             continue
         end
         switch $word
-            case --aged --aoi --auth-hosts --bands --base-url --bbox --best-per --by --ca-file --chunk-size --cloud-cover --collection --config --contact --count --day --diff --download-base-url --end --fault --format --ids --keep-free --keep-last --kind --layout --ledger --limit-rate --listing-cycle --listing-overlap --map --max-bytes --max-delete --max-requests --max-time --members --metrics --min-overlap --min-rate --months --oldest --on-archive --on-end --orbit-direction --outage --output --page-size --plan --platform --polarisation --port --product-type --products --proxy --relative-orbit --report --resolution --retries --revalidate --segments --set --shard --sign-in --sort --staging --start --superseded --tile --tiles --tiles-credit --timeout --until --user-agent --verify --verify-oldest --withdrawn --workers -c -j -n -o
+            case --aged --aoi --auth-hosts --bands --base-url --bbox --best-per --by --ca-file --chunk-size --cloud-cover --collection --config --contact --count --day --diff --download-base-url --end --endpoint-url --fault --format --ids --keep-free --keep-last --kind --layout --ledger --limit-rate --listing-cycle --listing-overlap --map --max-bytes --max-delete --max-requests --max-time --members --metrics --min-overlap --min-rate --months --oldest --on-archive --on-end --orbit-direction --outage --output --page-size --plan --platform --polarisation --port --product-type --products --proxy --relative-orbit --report --resolution --retries --revalidate --segments --set --shard --sign-in --sort --spool --staging --start --superseded --tile --tiles --tiles-credit --timeout --until --user-agent --verify --verify-oldest --withdrawn --workers -c -j -n -o
                 set waiting yes
             case search collections describe quicklooks ls plan download sync retry verify prune status ledger init login demo completion help
                 test -n "$command"; or set command $word
@@ -102,7 +102,9 @@ complete -c collgs-async -n '__collgs_async_is search collections describe quick
 complete -c collgs-async -n '__collgs_async_is search collections describe quicklooks ls plan none download sync retry verify login' -l ca-file -r -F -d 'certificates to trust instead of the system\'s, in PEM format'
 complete -c collgs-async -n '__collgs_async_is collections describe' -l format -r -f -a 'table json' -d 'how to list (default: table)'
 complete -c collgs-async -n '__collgs_async_is quicklooks' -l dry-run -d 'list what would be saved, and leave'
-complete -c collgs-async -n '__collgs_async_is quicklooks none download sync retry verify prune ledger demo' -s o -l output -r -f -a '(__fish_complete_directories)' -d 'the folder for the archives; it is made when it is missing (default: downloads)'
+complete -c collgs-async -n '__collgs_async_is quicklooks none download sync retry verify prune ledger demo' -s o -l output -r -f -a '(__fish_complete_directories)' -d 'the folder for the archives, made when it is missing, or an object store: s3://bucket/prefix (default: downloads)'
+complete -c collgs-async -n '__collgs_async_is quicklooks none download sync retry verify prune ledger demo' -l endpoint-url -r -f -d 'the address of that object store, when it is not the cloud\'s own (default: AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL)'
+complete -c collgs-async -n '__collgs_async_is quicklooks none download sync retry verify prune ledger demo' -l spool -r -f -a '(__fish_complete_directories)' -d 'the folder where archives stay until that object store has them (default: one in the folder for temporary files, the same in each run)'
 complete -c collgs-async -n '__collgs_async_is quicklooks none download sync retry verify prune ledger demo' -l layout -r -f -d 'folders for the archives, such as {collection}/{platform}/{year}/{month}/{tile}; also {day}, {doy}, {orbit}, {baseline}, {type} and {level}; what is here already stays where it is; flat: none'
 complete -c collgs-async -n '__collgs_async_is quicklooks none download sync retry verify prune ledger demo' -l skip-existing -l no-skip-existing -d 'do not fetch again what is in the folder'
 complete -c collgs-async -n '__collgs_async_is quicklooks none download sync retry verify prune ledger demo' -l verify -r -f -a 'crc structure size' -d 'how an archive is checked before it gets its name (default: crc)'
@@ -151,7 +153,7 @@ complete -c collgs-async -n '__collgs_async_is verify' -l oldest -r -f -d 'only 
 complete -c collgs-async -n '__collgs_async_is verify' -l manifest -d 'compare the files of each product with its own manifest, too'
 complete -c collgs-async -n '__collgs_async_is verify' -l dry-run -d 'with --repair: say what would be fetched again, and leave'
 complete -c collgs-async -n '__collgs_async_is prune' -l dry-run -d 'list what would be removed, and leave'
-complete -c collgs-async -n '__collgs_async_is status' -s o -l output -r -f -a '(__fish_complete_directories)' -d 'the folder for the archives; it is made when it is missing'
+complete -c collgs-async -n '__collgs_async_is status' -s o -l output -r -f -a '(__fish_complete_directories)' -d 'the folder for the archives, made when it is missing, or an object store: s3://bucket/prefix'
 complete -c collgs-async -n '__collgs_async_is status' -l format -r -f -a 'table json' -d 'how to tell it (default: table)'
 complete -c collgs-async -n '__collgs_async_is ledger' -l format -r -f -a 'jsonl csv sha256sums' -d 'how to export (default: jsonl)'
 complete -c collgs-async -n '__collgs_async_is ledger' -l dry-run -d 'with relocate: say what would be moved, and leave'

@@ -20,6 +20,7 @@ import urllib.request
 import uuid
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -122,7 +123,7 @@ class ObjectServer:
             endpoint=self.endpoint,
             access_key_id=KEY,
             secret_access_key=SECRET,
-            client_options={"allow_http": True},
+            client_options={"allow_http": True, "timeout": timedelta(seconds=HANGS)},
             retry_config={"max_retries": 0},
             **options,
         )

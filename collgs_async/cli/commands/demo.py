@@ -246,7 +246,9 @@ class DemoRun:
         self._args = args
         self._console = console
         self._faults = _select_faults(args.fault)
-        self._wish = load_config(None, environ={}, flags=args.flags, needs_collection=False).parts.wish
+        config = load_config(None, environ={}, flags=args.flags, needs_collection=False)
+        config.needed_folder("demo", "demo --serve serves the same catalogue, and download takes it from there")
+        self._wish = config.parts.wish
         self._flags = {**(FAULT_SETTINGS if self._faults else {}), **args.flags, "base_url": server.url}
         if "output_directory" not in self._flags:
             self._flags["output_directory"] = tempfile.mkdtemp(prefix="collgs-demo-")

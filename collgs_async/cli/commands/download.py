@@ -68,7 +68,7 @@ async def _download(
             raise
         finally:
             display.close()  # what follows comes after the bars
-            end.summary = {**summary_entry(client.report), "output": str(config.output_directory.absolute())}
+            end.summary = {**summary_entry(client.report), "output": config.destination}
             if failure is not None:
                 log.error("%s", failure)
                 end.summary["error"] = bare_message(failure)
@@ -91,7 +91,7 @@ def _is_only_limited(report: Report) -> bool:
 
 def _log_summary(report: Report, config: Config, nothing: list[str], *, interrupted: bool) -> None:
     """Log a summary: as errors what is a reason for exit code 1 that no message before has told, also with ``-q``."""
-    headline, *rest = summary_lines(report, config.output_directory, interrupted=interrupted)
+    headline, *rest = summary_lines(report, config.store_url or config.folder, interrupted=interrupted)
     level = logging.ERROR if report.elsewhere and not interrupted else logging.INFO
     log.log(level, "%s", headline, extra={"colour": _colour(report, interrupted=interrupted)})
     untold = missing_lines(report.missing)

@@ -43,8 +43,8 @@ def ledger_action(args: Namespace) -> Coroutine[None, None, int]:
     config = read_settings(args, is_local=True)
     if args.action == "export":
         return _export(existing_ledger(config), args.format)
-    if not config.output_directory.is_dir():
-        folder = config.output_directory.absolute()
+    if not config.folder.is_dir():
+        folder = config.folder.absolute()
         raise ConfigError(f"--output: expected a folder with archives, found nothing at {folder}")
     if args.action == "rebuild":
         return _rebuild(LedgerPaths.of(config))

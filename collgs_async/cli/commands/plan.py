@@ -77,7 +77,8 @@ def _with_query_of(plan: Plan, name: str, config: Config) -> Config:
             f"to ask that one, add --base-url {plan.catalogue}"
         )
     sections = {
-        one: getattr(config, one) for one in ("base_url", "output_directory", "parts", "connection", "download_options")
+        one: getattr(config, one)
+        for one in ("base_url", "output_directory", "endpoint_url", "spool", "parts", "connection", "download_options")
     }
     try:
         return Config(**sections, parameters=dict(plan.parameters), selection=Selection(**plan.selection))

@@ -119,9 +119,9 @@ async def _conclude(
     if error:
         log.error("%s", error)
         return 1
-    if dry_run and totals.bytes:
+    if dry_run and totals.bytes and client.config.store_url is None:
         workers, keep_part = client.config.download_options.workers, client.config.parts.keep_part
-        log_free_space(client.config.output_directory, totals.disk_needed(workers, keep_part=keep_part))
+        log_free_space(client.config.folder, totals.disk_needed(workers, keep_part=keep_part))
     words = totals.words(selected.total, dry_run=dry_run)
     level = logging.ERROR if totals.refused else logging.INFO
     log.log(level, "%s%s", words, f". {excluded_line(selected.excluded)}" if selected.excluded else "")
@@ -167,7 +167,7 @@ async def _write_map(
 async def quicklooks(config: Config, *, dry_run: bool = False) -> int:
     """Save the previews of matching products, and print their paths; in a dry run, those without a suffix only."""
     if not dry_run:
-        config.output_directory.mkdir(parents=True, exist_ok=True)
+        config.folder.mkdir(parents=True, exist_ok=True)
     counts = Counter[str]()
     error: CatalogueError | None = None
     async with Client(config) as client:

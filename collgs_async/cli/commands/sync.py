@@ -143,7 +143,7 @@ async def _run(work: Sync | Retry, client: Client, config: Config, display: Exit
         raise
     finally:
         display.close()  # what follows comes after the bars
-        end.summary = {**work.result.to_dict(), "output": str(config.output_directory.absolute())}
+        end.summary = {**work.result.to_dict(), "output": config.destination}
         if failure is not None:
             log.error("%s", failure)
         if work.result.report is not None and not refused:
@@ -157,7 +157,7 @@ def _log_summary(work: Sync | Retry, config: Config, *, interrupted: bool) -> No
     facts = result.facts(now=datetime.now(UTC), cycle=config.keep.cycle)
     headline, *lines = [
         *(found_lines(facts) if isinstance(work, Sync) else []),
-        *done_lines(result.report, config.output_directory, interrupted=interrupted),
+        *done_lines(result.report, config.folder, interrupted=interrupted),
         *revalidated_lines(facts),
     ]
     colour = "yellow" if interrupted or result.code == 3 else "red" if result.code else "green"

@@ -40,10 +40,10 @@ def read_verify(args: Namespace) -> tuple[Path, Config]:
         args.oldest = kinds.SHARE.check("--oldest", args.oldest)
         if level is not Level.CRC:
             raise ConfigError(f"--oldest: expected --verify {Level.CRC}, which reads each file, found {level}")
-    folder: Path = args.folder or config.output_directory
+    folder: Path = args.folder or config.folder
     if not folder.exists():
         raise ConfigError(f"DIR: expected a folder with archives, found nothing at {folder}: it is missing")
-    top = _mirror_of(folder, config).output_directory
+    top = _mirror_of(folder, config).folder
     if args.oldest is not None and folder.absolute() != top.absolute():
         raise ConfigError(f"--oldest: expected all of {top}, whose ledger it goes by, found {folder}")
     return folder, config
@@ -84,7 +84,7 @@ async def _conclude(audit: FolderAudit, config: Config, args: Namespace) -> int:
 
 def _mirror_of(folder: Path, config: Config) -> Config:
     """Return the settings of the output folder that a folder, or a single archive, is in; else it is one itself."""
-    if folder.absolute().is_relative_to(config.output_directory.absolute()):
+    if config.store_url is None and folder.absolute().is_relative_to(config.folder.absolute()):
         return config
     return replace(config, output_directory=folder if folder.is_dir() else folder.parent)
 

@@ -59,6 +59,8 @@ OTHER_VALUES = {
     "parts.else_whole": "yes",
     "parts.keep_part": "yes",
     "output_directory": "elsewhere",
+    "endpoint_url": "http://127.0.0.1:8333",
+    "spool": "elsewhere",
     "keep.ledger": "elsewhere.sqlite",
     "keep.requests": "60",
     "keep.overlap": "2d",
@@ -688,6 +690,7 @@ SECRET = "hush7"
 
 RIGHT_AS_ANY_TEXT = {
     "output_directory": "a folder may have any name",
+    "spool": "likewise",
     "keep.ledger": "a file may have any name",
     "keep.on_archive": "any words are a command",
     "keep.on_end": "any words are a command",

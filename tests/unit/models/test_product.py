@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import pickle
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collgs_async.models.product import Product, RawTimes
+from collgs_async.models.product import Outcome, Product, RawTimes, Status
 
 NOON = datetime(2025, 6, 1, 12, 0, 0, 24_000, tzinfo=UTC)
 
@@ -55,3 +57,16 @@ def test_a_row_for_a_table_has_datetimes_and_a_row_for_a_file_has_the_text() -> 
     assert ("2025-06-01T14:00:00.024+02:00", None) == (record["start"], record["end"])
     assert not {"raw"} & (row.keys() | record.keys())
     assert ["identifier", "url", "collection", "start", "end", "footprint"] == list(record)[:6]
+
+
+def test_the_place_of_an_archive_is_its_path_or_its_url() -> None:
+    product = Product("A", None)
+    here = Outcome(product, Status.DOWNLOADED, Path("a/A.zip"))
+    there = Outcome(product, Status.DOWNLOADED, place="s3://bucket/a/A.zip")
+
+    assert ("a/A.zip", "s3://bucket/a/A.zip", None) == (here.place, there.place, Outcome(product, Status.FAILED).place)
+    assert there.path is None
+    assert [here, there] == pickle.loads(pickle.dumps([here, there]))
+    assert "s3://bucket/a/A.zip" in repr(there)
+    with pytest.raises(ValueError, match=r"^s3://bucket/a/A\.zip is in an object store"):
+        there.checksum()

@@ -28,6 +28,7 @@ from collgs_async.errors import (
 )
 from collgs_async.models.product import Outcome, Product, Status
 from collgs_async.models.report import Report
+from collgs_async.models.store_url import StoreUrl
 from collgs_async.reporting.run_report import RunReportWriter
 from collgs_async.reporting.summary import summary_lines
 from collgs_async.selection.bands import AbsentMembersError
@@ -479,6 +480,18 @@ def test_a_good_run_is_two_lines() -> None:
 def test_a_folder_without_a_name_is_told_in_words(folder: str, shown: str) -> None:
     (_, where) = summary_lines(Report(downloaded=1, bytes=5), Path(folder))
     assert f"The archives are in {shown}." == where
+
+
+def test_an_object_store_is_told_by_its_url(tmp_path: Path) -> None:
+    store, url = StoreUrl.parse("s3://bucket/a"), "s3://bucket/a/d.zip"
+    full = Report(downloaded=1, bytes=5, stopped_by=StorageError("it is full"))
+
+    (entry,) = written(tmp_path / "report.json", Outcome(Product("d", URL), Status.DOWNLOADED, place=url))["products"]
+    lines = summary_lines(full, store)
+
+    assert url == entry["path"]
+    assert "The archives are in s3://bucket/a." in lines
+    assert "Mend the store or the spool, then run the same command again: what is in either of them is kept." in lines
 
 
 def test_a_run_with_nothing_new_says_only_that() -> None:
