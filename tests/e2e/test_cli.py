@@ -215,6 +215,7 @@ async def test_several_wrong_values_are_all_named_at_once(run_cli: CommandHere) 
 
 WRONG_TEXT = {
     "--output": "a-file",
+    "--spool": "a-file",
     "--collection": "\x01",
     "--ledger": ".",
     "--metrics": ".",
