@@ -57,13 +57,13 @@ class DryRunReport:
         with suppress(OSError):  # on a full disk the last lines cannot be flushed, and they are no longer needed
             self._spool.close()
 
-    def record(self, product: Product, path: Path, action: Literal["skip", "fetch", "resume"]) -> None:
+    def record(self, product: Product, place: str, action: Literal["skip", "fetch", "resume"]) -> None:
         """Record what would be done about one product.
 
         Parameters
         ----------
-        path
-            Where its archive is, or would be.
+        place
+            Where its archive is, or would be: a path or a URL.
 
         Raises
         ------
@@ -71,12 +71,12 @@ class DryRunReport:
             The disk of the report is full.
         """
         if action == "skip":
-            entry = product_entry(Outcome(product, Status.SKIPPED, path, reason="exists"))
+            entry = product_entry(Outcome(product, Status.SKIPPED, place=place, reason="exists"))
         elif product.url is None or product.problem is not None:
             problem = product.problem or "the catalogue gives no download link for it"
             entry = product_entry(Outcome(product, Status.FAILED, error=NotAvailableError(problem)))
         else:
-            would_be = Outcome(product, Status.DOWNLOADED, path, reason=action)
+            would_be = Outcome(product, Status.DOWNLOADED, place=place, reason=action)
             moved = product.bytes_to_move(is_part=self._is_part)
             entry = product_entry(would_be) | {"status": "planned", "bytes": moved}
             self._bytes = None if self._bytes is None or moved is None else self._bytes + moved

@@ -148,8 +148,12 @@ class SyncClient:
         return self._thread.call(self._client.check_login())
 
     def path_for(self, product: Product) -> Path:
-        """Return the path of a product's archive, whether it exists or not."""
+        """Return the path of a product's archive, whether it exists or not; see `Client.path_for`."""
         return self._client.path_for(product)
+
+    def place_for(self, product: Product) -> str:
+        """Return the path of a product's archive, or its URL in an object store, whether it exists or not."""
+        return self._client.place_for(product)
 
     def local_state(self, product: Product) -> Action:
         """Return what `download` would do about a product; see `Client.local_state`."""

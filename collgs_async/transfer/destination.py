@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from collgs_async.config.settings import Config
     from collgs_async.models.product import Product
+    from collgs_async.models.timing import Timing
     from collgs_async.models.wish import Wish
     from collgs_async.storage.disk import Disk
     from collgs_async.storage.part import PartFile
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collgs_async.transfer.job import DownloadJob
     from collgs_async.transfer.room import Room
 
-__all__ = ["Destination", "Folder"]
+__all__ = ["Destination", "Folder", "destination_for"]
 
 
 class Destination(Protocol):
@@ -36,11 +37,21 @@ class Destination(Protocol):
     def room(self) -> Room:
         """The room for part files."""
 
+    @property
+    def uploads(self) -> int:
+        """Number of verified archives that are on their way there at once."""
+
     async def open(self) -> None:
-        """Find what is there; called before anything else."""
+        """Find what is there; called before anything else but `path_for`."""
+
+    async def close(self) -> None:
+        """Release what `open` has acquired."""
 
     def path_for(self, product: Product) -> Path:
         """Return the path of a product's archive, beside which its part file lies; it need not exist."""
+
+    def place_of(self, product: Product) -> str | None:
+        """Return the URL of a product's archive, which need not exist; None: it is the file at `path_for`."""
 
     async def action(self, product: Product, wish: Wish) -> Action:
         """Inspect what is here of a product, and return what to do with it; changes nothing."""
@@ -85,6 +96,28 @@ class Destination(Protocol):
             The destination cannot be written.
         """
 
+    def ended(self, job: DownloadJob) -> None:
+        """Record that a job has ended, however it ended: it needs no room any more."""
+
+
+def destination_for(config: Config, disk: Disk, timing: Timing) -> Destination:
+    """Return the destination that the settings name, which is not opened yet.
+
+    Parameters
+    ----------
+    disk
+        The output folder, or the spool.
+    timing
+        Waits between two tries of an upload.
+    """
+    if (url := config.store_url) is None:
+        return Folder(config, disk)
+    from collgs_async.storage.object_store import ObjectStore  # deferred: few runs need it
+    from collgs_async.transfer.object_destination import ObjectDestination
+
+    store = ObjectStore(url, endpoint=config.endpoint_url, retries=config.connection.retries, sleep=timing.sleep)
+    return ObjectDestination(config, disk, store)
+
 
 class Folder:
     """An output folder, in which archives get their final names by a rename.
@@ -100,7 +133,11 @@ class Folder:
     ----------
     room
         The room in the folder.
+    uploads
+        None: an archive is in its place at once.
     """
+
+    uploads = 0
 
     def __init__(self, config: Config, disk: Disk) -> None:
         folder, options = config.folder, config.download_options
@@ -113,9 +150,15 @@ class Folder:
         if self._holdings.has_folders:
             await self._disk.run_long(self._holdings.look_through)
 
+    async def close(self) -> None:
+        """Do nothing."""
+
     def path_for(self, product: Product) -> Path:
         """Return the path of the product's archive, which need not exist."""
         return self._holdings.path_for(product)
+
+    def place_of(self, product: Product) -> None:
+        """Return None: a folder has paths alone."""
 
     async def action(self, product: Product, wish: Wish) -> Action:
         """Inspect a product's files and return what to do with it; changes nothing."""
@@ -145,6 +188,9 @@ class Folder:
 
         run = self._disk.run_flush if quick else self._disk.run_long
         return await run(verify_and_publish)
+
+    def ended(self, job: DownloadJob) -> None:
+        """Do nothing: what a job has brought stays."""
 
 
 def _publish(part: PartFile) -> None:

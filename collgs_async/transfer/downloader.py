@@ -24,7 +24,7 @@ from collgs_async.storage.streaming_crc import StreamingCrc
 from collgs_async.storage.verify import Level
 from collgs_async.transfer.archive_download import ArchiveDownload
 from collgs_async.transfer.budget import Meter
-from collgs_async.transfer.destination import Folder
+from collgs_async.transfer.destination import destination_for
 from collgs_async.transfer.helpers import IDLE_POLL
 from collgs_async.transfer.history import History
 from collgs_async.transfer.holdings import refuse_unavailable
@@ -53,7 +53,6 @@ if TYPE_CHECKING:
     from collgs_async.storage.lock import ProductLock
     from collgs_async.storage.zip_directory import Directory
     from collgs_async.transfer.action import Action
-    from collgs_async.transfer.destination import Destination
 
 __all__ = ["Downloader"]
 
@@ -92,7 +91,7 @@ class Downloader:
         self._parts = config.parts
         self._progress = progress
         self.disk = self._disk = Disk(config.folder)
-        self._destination: Destination = Folder(config, self._disk)
+        self._destination = destination_for(config, self._disk, session.timing)
         self._scheduler = SegmentScheduler(
             session, config, self._disk, self._destination.room, self.tuning, tell=self._waits.for_store
         )
@@ -119,7 +118,10 @@ class Downloader:
     ) -> None:
         if self._watcher is not None:
             self._watcher.cancel()
-        await self._disk.__aexit__(kind, error, trace)
+        try:
+            await self._disk.__aexit__(kind, error, trace)
+        finally:
+            await self._destination.close()
 
     async def _watch_locks_and_clocks(self) -> None:
         """Refresh the locks, and reconnect after a suspend, at regular intervals."""
@@ -132,12 +134,16 @@ class Downloader:
 
     @property
     def max_concurrent(self) -> int:
-        """Number of calls that may run at once: one for each connection and one for each verifying thread."""
-        return self._options.workers + self._disk.checkers
+        """Number of calls that may run at once: one for each connection, verifying thread and upload."""
+        return self._options.workers + self._disk.checkers + self._destination.uploads
 
     def path_for(self, product: Product) -> Path:
         """Return the path of the product's archive, which need not exist."""
         return self._destination.path_for(product)
+
+    def place_of(self, product: Product) -> str | None:
+        """Return the URL of the product's archive in an object store; None: it is a file."""
+        return self._destination.place_of(product)
 
     async def action(self, product: Product) -> Action:
         """Inspect what is here of a product, and return what to do with it; changes nothing."""
@@ -299,10 +305,10 @@ class Downloader:
             raise
         except BaseException:
             if job.part.published:  # cancelled after the rename: the archive is here, so its outcome must be reported
-                self._unreported.append(outcome := outcome_of(job, Status.DOWNLOADED))
+                self._unreported.append(outcome := outcome_of(job, Status.DOWNLOADED, url=self.place_of(product)))
                 log_outcome(outcome)
             raise
-        outcome = outcome_of(job, status, reason, error)
+        outcome = outcome_of(job, status, reason, error, url=self.place_of(product))
         log_outcome(outcome)
         self._progress.finished(outcome)
         return outcome
@@ -349,6 +355,7 @@ class Downloader:
             return ELSEWHERE  # the error does not matter: part file and sidecar belong to another run by now
         finally:
             self._locks.remove(lock)
+            self._destination.ended(job)
             try:
                 await job.part.close()
             finally:

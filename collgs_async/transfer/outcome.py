@@ -16,14 +16,25 @@ __all__ = ["outcome_of", "without_frames"]
 
 
 def outcome_of(
-    job: DownloadJob, status: Status, reason: str | None = None, error: ProductError | None = None
+    job: DownloadJob,
+    status: Status,
+    reason: str | None = None,
+    error: ProductError | None = None,
+    *,
+    url: str | None = None,
 ) -> Outcome:
-    """Return the outcome of a job that has ended; the version of its archive is known also without its sidecar."""
+    """Return the outcome of a job that has ended; the version of its archive is known also without its sidecar.
+
+    Parameters
+    ----------
+    url
+        Where its archive is in an object store; None: it is a file.
+    """
     remote = job.part.remote if status is Status.DOWNLOADED else None  # that of a part file may be of an earlier run
     return Outcome(
         job.product,
         status,
-        path=job.result if error is None else None,
+        path=job.result if error is None and url is None else None,
         bytes=job.bytes_received,
         seconds=time.monotonic() - job.history.begun,
         attempts=job.attempts,
@@ -33,6 +44,7 @@ def outcome_of(
         size=remote.size if remote else None,
         etag=remote.etag if remote else None,
         last_modified=remote.last_modified if remote else None,
+        place=url if error is None else None,
     )
 
 

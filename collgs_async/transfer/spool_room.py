@@ -76,7 +76,7 @@ class SpoolRoom:
     async def _wait(self, job: DownloadJob) -> None:
         self._waiting.add(job)
         self._tell()  # others that wait may have been waiting for this one
-        job.progress.delayed(job.product, "room in the spool")
+        job.progress.delayed(job.product, "no room in the spool yet")
         try:
             while True:
                 changed = self._changed

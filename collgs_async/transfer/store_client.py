@@ -111,11 +111,15 @@ class StoreClient:
         return self._progress.listener
 
     def path_for(self, product: Product) -> Path:
-        """Return the path of a product's archive, whether it exists or not."""
+        """Return the path of a product's archive, whether it exists or not; that of an object store never does."""
         return self._downloader.path_for(product)
 
+    def place_for(self, product: Product) -> str:
+        """Return the path of a product's archive, or its URL in an object store, whether it exists or not."""
+        return self._downloader.place_of(product) or str(self.path_for(product))
+
     async def local_state(self, product: Product) -> Action:
-        """Return what `download` would do about a product, from the content of the output folder.
+        """Return what `download` would do about a product, from what is in the output folder or the object store.
 
         That is ``SKIP`` where the archive is complete, or all its wanted members are here; ``RESUME`` where a part of
         it is here, else ``FETCH``.

@@ -57,7 +57,7 @@ async def incomplete(
                 continue
             totals.skipped += action == "skip"
             if report is not None:
-                report.record(product, path, "skip" if action == "skip" else "fetch")
+                report.record(product, client.place_for(product), "skip" if action == "skip" else "fetch")
 
 
 async def recorded(
@@ -67,7 +67,7 @@ async def recorded(
     async with closing_iter(products) as source:
         async for product in source:
             action = totals.actions[product.identifier]
-            report.record(product, client.path_for(product), "resume" if action == "resume" else "fetch")
+            report.record(product, client.place_for(product), "resume" if action == "resume" else "fetch")
             yield product
 
 
