@@ -94,7 +94,7 @@ def read_trouble(error: BaseException, scheme: str) -> StoreTrouble:
         That of the store's URL, by which its credentials have other names.
     """
     text, _, debug = str(error).partition(_DEBUG)
-    if _CREDENTIALS.search(text):
+    if _CREDENTIALS.search(text) or "must be specified" in text:
         return StoreTrouble(f"no credentials for it were found; set {_VARIABLES[scheme]}")
     response = _STATUS.search(text)
     if response is None:

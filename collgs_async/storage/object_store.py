@@ -12,13 +12,14 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from collgs_async.errors import CollgsError, ConfigError, StorageError, UnreadableError
+from collgs_async.errors import CollgsError, ConfigError, StorageError
 from collgs_async.models.redaction import forget_secret, keep_secret
 from collgs_async.storage.object_client import find_endpoint, open_client, secrets
 from collgs_async.storage.object_errors import StoreTrouble, read_trouble
+from collgs_async.storage.object_source import abandonable, read_blocks
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
     from types import TracebackType
     from typing import Self
@@ -76,10 +77,6 @@ class _FailedError(Exception):
     def __init__(self, trouble: StoreTrouble) -> None:
         super().__init__(trouble.words)
         self.trouble = trouble
-
-
-class _AbandonedError(CollgsError):
-    """Raised where obstore reads the file, so that it aborts the upload."""
 
 
 class ObjectStore:
@@ -265,15 +262,15 @@ class ObjectStore:
         part = max(_PART, -(-size // _MOST_PARTS))
         stopped = asyncio.Event()
         if size <= part:
-            source: Any = b"".join([block async for block in _read(path, part, stopped, None)])
+            source: Any = b"".join([block async for block in read_blocks(path, part, stopped, None)])
             upload = obstore.put_async(self._uploader, key, source, attributes=attributes, use_multipart=False)
         else:
-            source = _read(path, part, stopped, on_sent)
+            source = read_blocks(path, part, stopped, on_sent)
             upload = obstore.put_async(
                 self._uploader, key, source, attributes=attributes, chunk_size=part, max_concurrency=_PARTS_AT_ONCE
             )
         try:
-            await _abandonable(upload, stopped, self._farewell)
+            await abandonable(upload, stopped, self._farewell)
         except CollgsError:
             raise
         except Exception as error:
@@ -365,44 +362,3 @@ class ObjectStore:
     def _words(self, trouble: StoreTrouble, key: str | None = None) -> str:
         at = f" at {self._endpoint}" if self._endpoint else ""
         return f"{self._url if key is None else self.url_of(key)}{at}: {trouble.words}"
-
-
-async def _read(
-    path: Path, block: int, stopped: asyncio.Event, on_sent: Callable[[int], None] | None
-) -> AsyncIterator[bytes]:
-    """Yield the blocks of a file; obstore takes one when an earlier one has been sent.
-
-    Raises
-    ------
-    UnreadableError
-        The file cannot be read.
-    _AbandonedError
-        The upload was cancelled.
-    """
-    taken = 0
-    try:
-        with await asyncio.to_thread(path.open, "rb") as file:
-            while data := await asyncio.to_thread(file.read, block):
-                if stopped.is_set():
-                    raise _AbandonedError
-                if on_sent is not None:
-                    on_sent(taken)
-                taken += len(data)
-                yield data
-    except OSError as error:
-        raise UnreadableError(f"{path}: {error.strerror or error}") from None
-
-
-async def _abandonable(upload: Awaitable[object], stopped: asyncio.Event, farewell: float) -> None:
-    """Await an upload; when this is cancelled, let it tell the store first, so that none of its parts stay there."""
-    task = asyncio.ensure_future(upload)
-    try:
-        await asyncio.wait([task])
-    except asyncio.CancelledError:
-        stopped.set()
-        await asyncio.wait([task], timeout=farewell)
-        raise
-    finally:
-        if not task.cancel() and not task.cancelled():
-            task.exception()  # retrieved, so that it is not logged
-    await task

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.object_servers import Bucket, Rclone, SeaweedFS, running, use_bucket
+from tests.support.object_servers import Bucket, Rclone, SeaweedFS, running, running_azurite, use_bucket
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +22,12 @@ def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
 def rclone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rclone]:
     with running(Rclone.at, tmp_path_factory.mktemp("stores") / "rclone") as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with running_azurite(tmp_path_factory.mktemp("azurite")) as endpoint:
+        yield endpoint
 
 
 @pytest.fixture

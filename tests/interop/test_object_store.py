@@ -15,7 +15,7 @@ from collgs_async.errors import CollgsError, ConfigError, StorageError, Unreadab
 from collgs_async.models.store_url import StoreUrl
 from collgs_async.storage.object_store import ObjectFacts, ObjectStore
 from tests.conftest import HANGS
-from tests.support.object_servers import BUCKET, SECRET, SLOW_DOWN, StoreProxy, xml_error
+from tests.support.object_servers import AZURE_ACCOUNT, AZURE_KEY, BUCKET, SECRET, SLOW_DOWN, StoreProxy, xml_error
 from tests.support.servers import listening
 
 if TYPE_CHECKING:
@@ -172,6 +172,30 @@ async def test_no_more_than_two_uploads_run_at_once(bucket: Bucket, sleeps: Reco
 
     assert most <= 2
     assert [f"{number}.zip" for number in range(4)] == bucket.keys()
+
+
+async def test_azure_is_spoken_with_likewise(
+    azurite: str, sleeps: RecordedSleeps, archive: File, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", AZURE_ACCOUNT)
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", AZURE_KEY)
+    url, key = StoreUrl("az", BUCKET, f"test-{archive.size}"), "2024/a.zip"
+
+    async with ObjectStore(url, endpoint=azurite, sleep=sleeps) as store:
+        await upload(store, archive, key, etag='"1-2"')
+        facts = await store.facts(key)
+        assert facts is not None
+        assert ObjectFacts(archive.size, archive.size, '"1-2"', facts.token) == facts
+        assert archive.data == await store.read_tail(key, archive.size)
+    async with ObjectStore(url, endpoint=azurite, sleep=sleeps) as store:
+        assert key == store.find("a.zip")
+
+    missing = ObjectStore(StoreUrl("az", "elsewhere"), endpoint=azurite, sleep=sleeps)
+    assert "there is no such bucket (HTTP 404, ContainerNotFound: " in await refusal(missing, ConfigError)
+    monkeypatch.delenv("AZURE_STORAGE_ACCOUNT_NAME")
+    nobody = ObjectStore(url, endpoint=azurite, sleep=sleeps)
+    assert "az://archives/" in (line := await refusal(nobody, ConfigError))
+    assert "no credentials for it were found; set AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY" in line
 
 
 # Failures

@@ -6,6 +6,8 @@ The fixtures are in `tests/interop/conftest.py`; each server is started once a s
 from __future__ import annotations
 
 import asyncio
+import base64
+import hmac
 import json
 import os
 import random
@@ -21,6 +23,7 @@ import uuid
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from email.utils import formatdate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +38,10 @@ if TYPE_CHECKING:
 
 KEY, SECRET = "collgs", "collgs-secret"
 BUCKET = "archives"
+
+AZURE_ACCOUNT = "devstoreaccount1"
+AZURE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+"""The same at each emulator, and in Microsoft's documentation."""
 
 
 def free_ports(count: int) -> list[int]:
@@ -171,6 +178,46 @@ class Rclone(ObjectServer):
             *("--config", "", "--vfs-cache-mode", "off", "--dir-cache-time", "0s", str(folder)),
         ]
         return cls(words, folder, port)
+
+
+@contextmanager
+def running_azurite(folder: Path) -> Iterator[str]:
+    """Run Microsoft's emulator of Azure's blob store, with a container; gives its address. No wheel has it."""
+    program = shutil.which("azurite-blob")
+    if program is None:
+        pytest.skip("azurite-blob is not installed: npm install --global azurite")
+    pytest.importorskip("obstore")
+    (port,) = free_ports(1)
+    words = [program, "--blobHost", "127.0.0.1", "--blobPort", str(port), "--location", str(folder), "--silent"]
+    # Without --disableTelemetry it reaches for the internet.
+    process = subprocess.Popen([*words, "--skipApiVersionCheck", "--disableTelemetry"], stdin=subprocess.DEVNULL)
+    try:
+        endpoint = f"http://127.0.0.1:{port}/{AZURE_ACCOUNT}"
+        end = time.monotonic() + HANGS
+        while True:
+            try:
+                _make_container(endpoint)
+                break
+            except urllib.error.URLError:
+                assert process.poll() is None, "it ended"
+                assert time.monotonic() < end, "it does not start"
+                time.sleep(0.05)
+        yield endpoint
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _make_container(endpoint: str) -> None:
+    """Make the container, which no function of obstore does; the request is signed by the account's key."""
+    date, version = formatdate(usegmt=True), "2021-08-06"
+    resource = f"/{AZURE_ACCOUNT}/{AZURE_ACCOUNT}/{BUCKET}\nrestype:container"
+    text = "PUT" + "\n" * 12 + f"x-ms-date:{date}\nx-ms-version:{version}\n{resource}"
+    signature = base64.b64encode(hmac.digest(base64.b64decode(AZURE_KEY), text.encode(), "sha256")).decode()
+    headers = {"x-ms-date": date, "x-ms-version": version, "Authorization": f"SharedKey {AZURE_ACCOUNT}:{signature}"}
+    address = f"{endpoint}/{BUCKET}?restype=container"
+    with urllib.request.urlopen(urllib.request.Request(address, method="PUT", headers=headers), timeout=HANGS):
+        pass
 
 
 @contextmanager
