@@ -39,8 +39,9 @@ _SECRETS: Final = (
 )
 
 _CONNECT: Final = timedelta(seconds=10)
-_REQUEST: Final = timedelta(minutes=5)
-"""For one request with its body: a part of 8 MiB at 30 kB/s takes less. Its signature would be valid for 15 minutes."""
+_REQUEST: Final = timedelta(minutes=1)
+_UPLOAD: Final = timedelta(minutes=5)
+"""For one request with a body: a part of 8 MiB at 30 kB/s takes less. Its signature would be valid for 15 minutes."""
 
 _LONGEST_PAUSE: Final = timedelta(seconds=15)
 
@@ -83,7 +84,7 @@ def secrets() -> list[str]:
     return [secret for name in _SECRETS if (secret := os.environ.get(name))]
 
 
-def open_client(url: StoreUrl, endpoint: str | None, retries: int) -> Any:
+def open_client(url: StoreUrl, endpoint: str | None, *, retries: int = 0, uploads: bool = False) -> Any:
     """Open a client whose keys are below the prefix of the URL; it makes no request yet.
 
     Parameters
@@ -92,6 +93,8 @@ def open_client(url: StoreUrl, endpoint: str | None, retries: int) -> Any:
         The address of the server; None: that of the cloud.
     retries
         How often obstore repeats one request; 0: never.
+    uploads
+        Whether it is for uploads, whose requests take longer.
 
     Raises
     ------
@@ -105,7 +108,11 @@ def open_client(url: StoreUrl, endpoint: str | None, retries: int) -> Any:
     is_plain = endpoint is not None and endpoint.lower().startswith("http:")
     options: dict[str, Any] = {
         "prefix": url.prefix or None,
-        "client_options": {"allow_http": is_plain, "connect_timeout": _CONNECT, "timeout": _REQUEST},
+        "client_options": {
+            "allow_http": is_plain,
+            "connect_timeout": _CONNECT,
+            "timeout": _UPLOAD if uploads else _REQUEST,
+        },
         "retry_config": {"max_retries": retries, "backoff": {"max_backoff": _LONGEST_PAUSE}},
     }
     try:

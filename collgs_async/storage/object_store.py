@@ -129,9 +129,9 @@ class ObjectStore:
             It cannot be reached.
         """
         self._endpoint = find_endpoint(self._url, self._given_endpoint)
-        self._client = open_client(self._url, self._endpoint, retries=0)
+        self._client = open_client(self._url, self._endpoint)
         # Repeats a part, since repeating an upload sends all parts again.
-        self._uploader = open_client(self._url, self._endpoint, retries=3 * (self._tries - 1))
+        self._uploader = open_client(self._url, self._endpoint, retries=3 * (self._tries - 1), uploads=True)
         self._secrets = secrets()
         for secret in self._secrets:
             keep_secret(secret)
