@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from collgs_async import Client, ConfigError, Product
 from tests.conftest import level2_scenes
 from tests.support.commands import COLLECTION, assert_clean_exit, at_url
 
@@ -94,6 +96,31 @@ async def test_a_flag_that_needs_something_else_says_so(
     run_cli: CommandHere, flags: tuple[str, ...], words: str
 ) -> None:
     assert (await refused(run_cli, *NOWHERE, *STORE, *flags)).startswith(words)
+
+
+@pytest.mark.parametrize("words", [("download",), ("download", "--dry-run"), ("search", "--dry-run")], ids=" ".join)
+async def test_without_the_extra_it_is_named_and_nothing_is_touched(
+    serve: Callable[..., Any], run_cli: CommandHere, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.setitem(sys.modules, "obstore", None)  # as where it is not installed
+    site = await serve(level2_scenes(1))
+    spool = run_cli.folder.with_name("spool")
+
+    line = await refused(run_cli, *words, *at_url(site)[:-2], *STORE, "--spool", spool)
+
+    assert line.startswith(
+        "s3://bucket/a: object stores need the package obstore; install it with: pip install 'collgs-"
+    )
+    assert not spool.exists()
+    assert [] == site.archive_hits()
+
+
+async def test_without_the_extra_python_says_so_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "obstore", None)
+
+    with pytest.raises(ConfigError, match=r"pip install 'collgs-async\[store\]'"):
+        async with Client(output_directory="s3://bucket/a", spool=tmp_path / "spool") as client:
+            await client.download_all([Product("A", "http://127.0.0.1:9/A.zip")])
 
 
 async def test_commands_that_put_nothing_there_do_without_it(
