@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collgs_async.models.report import Report
 
 
-HANGS = 120
+HANGS = 300
 """Seconds after which something that must happen will not any more: a guard, and never a measure of how fast it is."""
 
 # The commands under test start hundreds of times: let all of them share what the first one has compiled.

@@ -20,6 +20,7 @@ from collgs_async.cli.main import main
 from collgs_async.cli.parser import COMMANDS, command_parser
 from collgs_async.cli.topics import TOPICS
 from collgs_async.config.settings import OPTIONS
+from tests.conftest import HANGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,7 +56,7 @@ class Terminal:
     def type(self, text: str, until: str) -> str:
         """Type, and read until the terminal shows this (a regular expression)."""
         os.write(self.line, text.encode())
-        shown, retry = "", time.monotonic() + 60
+        shown, retry = "", time.monotonic() + HANGS
         while not re.search(until, shown):
             assert time.monotonic() < retry, f"typed {text!r}, waited for {until!r}, saw {shown!r}"
             if select.select([self.line], [], [], 0.5)[0]:

@@ -215,7 +215,7 @@ async def test_a_wait_for_another_run_ends_at_once_when_it_is_interrupted(
     await asyncio.sleep(1)
     run.send_signal(signal.SIGINT)
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANGS):
         assert 130 == assert_clean_exit(await command.end(run)).code
     assert [] == site.archive_hits()
     assert lock.is_held()
@@ -281,7 +281,7 @@ async def test_a_download_that_is_cancelled_while_it_takes_its_lock_leaves_none(
 
     def take_slowly(lock: ProductLock) -> bool:
         began.set()
-        go_on.wait(10)
+        go_on.wait(HANGS)
         return take(lock)
 
     monkeypatch.setattr(ProductLock, "acquire", take_slowly)
@@ -289,7 +289,7 @@ async def test_a_download_that_is_cancelled_while_it_takes_its_lock_leaves_none(
     async with site.client() as client:
         (product,) = [product async for product in client.catalogue.search()]
         download = asyncio.create_task(client.download(product))
-        assert await asyncio.to_thread(began.wait, 10)
+        assert await asyncio.to_thread(began.wait, HANGS)
         download.cancel()
         threading.Timer(0.1, go_on.set).start()
         with suppress(asyncio.CancelledError):

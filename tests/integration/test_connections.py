@@ -14,6 +14,7 @@ from collgs_async.config.settings import Connection
 from collgs_async.http.body_reading import read_at_most
 from collgs_async.http.connections import SendableCookies, is_sendable
 from collgs_async.http.session import HttpSession
+from tests.conftest import HANGS
 from tests.support.servers import UNUSED_ORIGIN, accepting
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ async def ask_twice(say: Callable[[asyncio.StreamWriter], Awaitable[None]]) -> t
     bodies = []
     async with accepting(serve) as (host, port), HttpSession(Connection(timeout=60)) as transport:
         for _ in range(2):
-            async with asyncio.timeout(10), transport.get(f"http://{host}:{port}/") as response:
+            async with asyncio.timeout(HANGS), transport.get(f"http://{host}:{port}/") as response:
                 bodies.append((await read_at_most(response, 100))[0])
             await asyncio.sleep(0.05)
     return bodies, connections

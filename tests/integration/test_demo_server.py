@@ -26,6 +26,8 @@ from collgs_async.demo.history import History, Rates
 from collgs_async.demo.login import LoginHandler, SignIn
 from collgs_async.demo.scenes import COLLECTIONS, make_scenes
 from collgs_async.demo.server import DemoServer
+from tests.conftest import HANGS
+from tests.support.clocks import until
 from tests.support.demo import L2A, S1_NAME, S2_NAME, SCENE, SCENES, SIZE, Answer, bench, listing, names
 
 if TYPE_CHECKING:
@@ -873,7 +875,7 @@ class Browser:
         self.url = URL(server.origin)
         self.visited: list[str] = []
         jar = aiohttp.CookieJar(unsafe=True, quote_cookie=False)
-        self.session = aiohttp.ClientSession(cookie_jar=jar, timeout=aiohttp.ClientTimeout(total=10))
+        self.session = aiohttp.ClientSession(cookie_jar=jar, timeout=aiohttp.ClientTimeout(total=HANGS))
 
     async def go(self, url: str | URL, form: Mapping[str, str] | None = None, **headers: str) -> tuple[int, bytes]:
         method = "POST" if form else "GET"
@@ -1015,11 +1017,13 @@ class TestCatalogueFaults:
             assert [503, 200] == [(await it.search()).status for _ in range(2)]
 
 
-async def raw_fetch(server: DemoServer, scene: Scene = SCENE, seconds: float = 5) -> tuple[bytes, Exception | None]:
+async def raw_fetch(server: DemoServer, scene: Scene = SCENE, seconds: float = HANGS) -> tuple[bytes, Exception | None]:
     """Fetch over a bare socket; give all bytes until the line ends, or time is up, and how it broke."""
     url = URL(server.origin)
     reader, writer = await asyncio.open_connection(url.host, url.port)
+    before = len(server.requests)
     writer.write(f"GET /{scene.location} HTTP/1.1\r\nHost: {url.host}\r\n\r\n".encode())
+    await until(lambda: len(server.requests) > before)
     received = bytearray()
     try:
         async with asyncio.timeout(seconds):

@@ -831,7 +831,7 @@ async def drink(connection: BodyConnection, count: int) -> bytes:
 
 
 def fill(connection: BodyConnection, view: memoryview) -> None:
-    given_up = time.monotonic() + 10
+    given_up = time.monotonic() + HANGS
     try:
         while view:
             received = connection.source.fill(view)

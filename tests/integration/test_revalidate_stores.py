@@ -24,7 +24,7 @@ from collgs_async.mirror.relocate import relocate
 from collgs_async.mirror.time_limit import TimeLimit
 from collgs_async.models.layout import Layout
 from collgs_async.reporting.sync_summary import revalidated_lines
-from tests.conftest import level2_scenes
+from tests.conftest import HANGS, level2_scenes
 from tests.support.kills import Killed, remove_locks
 from tests.support.mirrored import Mirrored, counts
 
@@ -211,7 +211,7 @@ async def test_an_interruption_ends_the_asking_at_once(mirrored: Mirrored, monke
     run.cancel()
 
     with pytest.raises(asyncio.CancelledError):
-        await asyncio.wait_for(run, 20)
+        await asyncio.wait_for(run, HANGS)
     assert [(name,)] == mirrored.query("SELECT identifier FROM change JOIN product ON id = product")
 
 

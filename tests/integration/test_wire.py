@@ -311,7 +311,7 @@ CASES = {
 async def pull(server: Kept, folder: Path, sleeps: RecordedSleeps, certificate: Path | None) -> Report:
     trusted = {"ca_file": certificate} if certificate else {}
     config = settings_for(server, folder, {"workers": 2}, timeout=1, retries=2, **trusted)
-    async with asyncio.timeout(120), Client(config, sleep=sleeps) as client:
+    async with asyncio.timeout(HANGS), Client(config, sleep=sleeps) as client:
         return await client.download_all()
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-LONGEST_WAIT = 60
+LONGEST_WAIT = 300
 """Seconds until a test gives a browser up; a sound one answers in milliseconds."""
 
 FLAGS = [

@@ -14,6 +14,7 @@ from yarl import URL
 
 from collgs_async.demo.scenes import make_scenes
 from collgs_async.demo.server import DemoServer
+from tests.conftest import HANGS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -89,7 +90,7 @@ class Bench:
 
 @asynccontextmanager
 async def bench(folder: Path, scenes: list[Scene] | None = None, **options: Any) -> AsyncIterator[Bench]:
-    timeout = aiohttp.ClientTimeout(total=10)
+    timeout = aiohttp.ClientTimeout(total=HANGS)
     async with (
         DemoServer(SCENES if scenes is None else scenes, folder / "store", **options) as server,
         aiohttp.ClientSession(auto_decompress=False, timeout=timeout) as session,

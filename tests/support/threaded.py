@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from collgs_async import Config, Connection
 from collgs_async.demo.server import DemoServer
+from tests.conftest import HANGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,9 +26,9 @@ def served(scenes: Sequence[Scene], folder: Path, **options: Any) -> Iterator[De
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     try:
-        asyncio.run_coroutine_threadsafe(server.__aenter__(), loop).result(10)
+        asyncio.run_coroutine_threadsafe(server.__aenter__(), loop).result(HANGS)
         yield server
-        asyncio.run_coroutine_threadsafe(server.__aexit__(None, None, None), loop).result(10)
+        asyncio.run_coroutine_threadsafe(server.__aexit__(None, None, None), loop).result(HANGS)
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()

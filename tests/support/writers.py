@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.conftest import HANGS
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -82,7 +84,7 @@ def program(name: str) -> str:
 
 
 def run(*command: str, cwd: Path) -> bytes:
-    done = subprocess.run((program(command[0]), *command[1:]), cwd=cwd, capture_output=True, timeout=100)
+    done = subprocess.run((program(command[0]), *command[1:]), cwd=cwd, capture_output=True, timeout=HANGS)
     assert 0 == done.returncode, done.stdout + done.stderr
     return done.stdout
 

@@ -16,6 +16,7 @@ from collgs_async.ledger.locks import FolderLock
 from collgs_async.ledger.paths import LedgerPaths
 from collgs_async.ledger.runs import begin_run
 from collgs_async.ledger.schema import APPLICATION_ID
+from tests.conftest import HANGS
 from tests.support.servers import files_in
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ async def test_a_cancelled_task_completes_its_transaction(paths: LedgerPaths) ->
     def slow(connection: sqlite3.Connection) -> None:
         add(connection, "A")
         begun.set()
-        may_go_on.wait(60)
+        may_go_on.wait(HANGS)
 
     async with Ledger.open(paths) as ledger:
         task = asyncio.create_task(ledger.run(slow))

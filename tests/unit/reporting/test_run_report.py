@@ -244,7 +244,7 @@ def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
     with RunReportWriter(pipe) as report_writer:
         report_writer.record(DOWNLOADED)
         report_writer.write(report_writer.report(1, 1, None, 1.0))
-    reader.join(timeout=10)
+    reader.join(timeout=HANGS)
     assert ["a"] == [product["id"] for product in json.loads(received[0])["products"]]
     assert pipe.is_fifo()
 

@@ -11,6 +11,7 @@ import pytest
 
 from collgs_async.storage import executor as executor_module
 from collgs_async.storage.executor import DiskExecutor
+from tests.conftest import HANGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,11 +107,11 @@ async def test_what_was_begun_in_a_thread_is_awaited_however_often_it_is_cancell
 
     def work(word: str) -> None:
         begun.set()
-        go_on.wait(10)
+        go_on.wait(HANGS)
         done.append(word)
 
     task = asyncio.create_task(executor.run(work, "whole"))
-    await asyncio.to_thread(begun.wait, 10)
+    await asyncio.to_thread(begun.wait, HANGS)
     for _ in range(3):
         task.cancel()
         await asyncio.wait([task], timeout=0.01)

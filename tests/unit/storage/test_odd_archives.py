@@ -20,6 +20,7 @@ from collgs_async.models.progress import SilentProgress
 from collgs_async.storage.audit import verify_folder
 from collgs_async.storage.verify import DamagedMembersError, Level, describe_non_zip, verify_archive
 from collgs_async.storage.zip_directory import read_members
+from tests.conftest import HANGS
 from tests.support.archives import Entry, compressed, written
 from tests.support.odd_archives import (
     BZIP2,
@@ -65,7 +66,7 @@ def is_read_elsewhere(path: Path) -> bool:
     except zipfile.BadZipFile:
         pass
     for command in (("unzip", "-tqq"), ("jar", "tf")):
-        done = subprocess.run((program(command[0]), *command[1:], path), capture_output=True, timeout=100)
+        done = subprocess.run((program(command[0]), *command[1:], path), capture_output=True, timeout=HANGS)
         if done.returncode <= (1 if command[0] == "unzip" else 0):
             return True
     return False

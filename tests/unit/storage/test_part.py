@@ -21,6 +21,7 @@ from collgs_async.storage.part import SMALL, PartFile
 from collgs_async.storage.ranges import ByteRanges
 from collgs_async.storage.reopen import reopen_as_part
 from collgs_async.storage.sidecar import RemoteVersion, parse_sidecar
+from tests.conftest import HANGS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -346,7 +347,7 @@ async def test_write_in_flight_ends_before_its_descriptor_is_closed(
 
     def slow_write(descriptor: int, block: bytes, offset: int) -> int:
         begun.set()
-        go_on.wait(10)
+        go_on.wait(HANGS)
         steps.append("written")
         return pwrite(descriptor, block, offset)
 
@@ -362,7 +363,7 @@ async def test_write_in_flight_ends_before_its_descriptor_is_closed(
     with monkeypatch.context() as patch:
         patch.setattr(os, "pwrite", slow_write)
         patch.setattr(os, "close", noted_close)
-        await asyncio.to_thread(begun.wait, 10)
+        await asyncio.to_thread(begun.wait, HANGS)
         for _ in range(cancellations):
             task.cancel()
             await asyncio.wait([task], timeout=0.1)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from collgs_async.transfer.body_source import TlsSource, Turns
+from tests.conftest import HANGS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 def waiting(turns: Turns, count: int) -> None:
     """Wait until so many threads stand in line."""
-    given_up = time.monotonic() + 10
+    given_up = time.monotonic() + HANGS
     while len(turns._waiting) < count:
         assert time.monotonic() < given_up
         time.sleep(0.001)
@@ -48,7 +49,7 @@ def test_turns_go_in_the_order_of_asking_also_past_one_that_asks_again_at_once()
     order.append(5)
     turns.give()
     for thread in threads:
-        thread.join(10)
+        thread.join(HANGS)
 
     assert [0, 1, 2, 3, 4, 5] == order
 
@@ -69,7 +70,7 @@ def test_never_two_at_a_time_and_everybody_comes_to_an_end() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(HANGS)
 
     assert [1] * 1200 == most
 
@@ -178,7 +179,7 @@ def test_whole_records_outlive_a_line_that_is_reset(
         line.far.sendall(record)
         time.sleep(0.05)  # it waits for more of it by now
         line.reset()
-        thread.join(10)
+        thread.join(HANGS)
         ((data, _),) = taken
 
     assert b"a" * 8000 == data  # the system tells of the reset only once, and then of an end
@@ -211,6 +212,6 @@ def test_records_of_any_length_in_pieces_of_any_length_come_out_right(
     thread = threading.Thread(target=send)
     thread.start()
     taken = line.taken(rng.choice([1000, 65536, 262_144, 1_000_003]))
-    thread.join(10)
+    thread.join(HANGS)
 
     assert (data, None) == taken
