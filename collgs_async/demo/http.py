@@ -185,7 +185,8 @@ class Exchange:
             yield data
 
     async def _paced(self, body: bytes | Piece, first: int, stop: int, rate: float | None) -> AsyncIterator[bytes]:
-        start = time.monotonic()
+        loop = asyncio.get_running_loop()
+        start = loop.time()
         size = _piece_size(rate)
         for block_start in range(first, stop, _BLOCK):
             block = await self._read(body, block_start, min(_BLOCK, stop - block_start))
@@ -194,7 +195,7 @@ class Exchange:
                 if rate is not None:
                     # Before, not after: when the client has the last byte, the server must be done with it.
                     done = block_start + position + len(data) - first
-                    await asyncio.sleep(start + done / rate - time.monotonic())
+                    await asyncio.sleep(start + done / rate - loop.time())
                 yield data
 
     async def _read(self, body: bytes | Piece, offset: int, length: int) -> bytes:

@@ -7,7 +7,6 @@ about them: retry, wait for the store, or fail the product.
 from __future__ import annotations
 
 import asyncio
-import time
 from contextlib import aclosing, closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -267,7 +266,8 @@ class SegmentFetcher:
         soon = segment.first > 0 or (response.content_length or 0) >= self._tuning.min_receiver_bytes
         size = _MIN_BLOCK if soon else self._block
         content.set_read_chunk_size(size // 4)
-        begun = time.monotonic()
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
         try:
             while chunk := await next_bytes(response):
                 sink.arrived(len(chunk))
@@ -275,10 +275,10 @@ class SegmentFetcher:
                 rate_check.check(len(chunk))
                 await self._rate_limiter.consume(len(chunk))
                 wanted = max(_MIN_BLOCK, size // sink.connections)
-                late = time.monotonic() - begun >= self._timeout  # write slowly arriving bytes now rather than never
+                late = loop.time() - begun >= self._timeout  # write slowly arriving bytes now rather than never
                 if len(block) >= wanted or 0 < segment.left <= len(block) or late:
                     yield block
-                    block, size, begun = bytearray(), self._block, time.monotonic()
+                    block, size, begun = bytearray(), self._block, loop.time()
                     content.set_read_chunk_size(size // 4)
         except (*NETWORK_ERRORS, asyncio.CancelledError):
             segment.drain()
@@ -325,17 +325,18 @@ class _RateCheck:
     def __init__(self, min_rate: float | None, window: float) -> None:
         self._min_rate = min_rate
         self._window = window
-        self._since = time.monotonic()
+        self._clock = asyncio.get_running_loop().time
+        self._since = self._clock()
         self._bytes = 0
 
     def check(self, nbytes: int) -> None:
         if self._min_rate is None:
             return
         self._bytes += nbytes
-        seconds = time.monotonic() - self._since
+        seconds = self._clock() - self._since
         if seconds < self._window:
             return
         rate = self._bytes / seconds
         if rate < self._min_rate:
             raise ConnectionError(f"only {format_rate(rate)} over {seconds:.0f} s")
-        self._since, self._bytes = time.monotonic(), 0
+        self._since, self._bytes = self._clock(), 0
