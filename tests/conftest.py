@@ -26,6 +26,7 @@ from collgs_async.demo.scenes import make_scenes
 from collgs_async.demo.server import DemoServer
 from collgs_async.transfer.range_request import OVERLAP
 from collgs_async.transfer.tuning import TransferTuning
+from tests.support.loops import SteadyLoop
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -60,6 +61,11 @@ def pytest_collection_finish() -> None:
     """Look for garbage again, a seventh as often as Python does: what is collected makes each look an expensive one."""
     gc.enable()
     gc.set_threshold(5_000)
+
+
+def pytest_asyncio_loop_factories() -> dict[str, type[SteadyLoop]]:
+    """Run the coroutines of tests and fixtures in a loop that a busy machine cannot make time out."""
+    return {"steady": SteadyLoop}
 
 
 def pytest_xdist_auto_num_workers() -> int:

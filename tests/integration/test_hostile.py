@@ -24,6 +24,7 @@ from collgs_async import Client, NotAvailableError, ProductError
 from collgs_async.models.product import Status
 from tests.conftest import HANGS, Command, RecordedSleeps, is_archive
 from tests.support.commands import COLLECTION, assert_clean_exit, on_linux
+from tests.support.loops import run_steadily
 from tests.support.servers import (
     MIB,
     MOST_MEMORY,
@@ -523,7 +524,7 @@ often = partial(settings, deadline=None, derandomize=True, suppress_health_check
 
 def assert_never_wrong(script: Sequence[bytes | Play], **options: Any) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        outcome = asyncio.run(outcome_of_script(script, Path(folder), **options))
+        outcome = run_steadily(outcome_of_script(script, Path(folder), **options))
 
         assert_right_or_clear(outcome, Path(folder))
         assert outcome.attempts < 60

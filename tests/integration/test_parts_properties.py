@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from collgs_async import Client, Config, Connection, DownloadOptions, PartsOptions
 from collgs_async.transfer.tuning import TransferTuning
 from tests.conftest import RecordedSleeps
+from tests.support.loops import run_steadily
 from tests.support.servers import plain, raw_server
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ def test_every_named_file_is_right_and_the_completed_archive_is_the_stores(
     cancelled: int | None,
     tuning: TransferTuning,
 ) -> None:
-    asyncio.run(_play(Store(archive, tag, cuts, tuning), wishes, cancelled))
+    run_steadily(_play(Store(archive, tag, cuts, tuning), wishes, cancelled))
 
 
 async def _play(store: Store, wishes: list[list[str]], cancelled: int | None) -> None:
