@@ -23,6 +23,7 @@ import weakref
 from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -46,6 +47,7 @@ from tests.conftest import HANGS, RecordedSleeps, fault, level2_scenes
 from tests.support.clocks import NIGHT, Clock, until
 from tests.support.commands import assert_stopped_by, at_url, may_mount, ran
 from tests.support.faults import RECOVERABLE, served_version
+from tests.support.loops import run_steadily
 from tests.support.servers import Asked, RawServer, plain, raw_server, settings_for, small_archive
 from tests.support.tuned import tuned_command
 
@@ -153,6 +155,14 @@ def receivers() -> Iterator[Receivers]:
     yield seen
     BodyReceiver.run = run  # type: ignore[method-assign]
     setattr(PartFile, "write_sync", write)  # noqa: B010
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock of the receivers, which goes on only when it is told to."""
+    clock = Clock()
+    monkeypatch.setattr("collgs_async.transfer.thread_receiver.time", SimpleNamespace(monotonic=clock))
+    return clock
 
 
 def descriptors() -> list[str]:
@@ -495,7 +505,7 @@ def test_cancellation_at_any_byte_is_never_lost_and_costs_no_byte_that_was_writt
     most: int, times: int, *, alone: bool
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(cancel_and_go_on(Path(folder), Stops(most, times), alone=alone))
+        run_steadily(cancel_and_go_on(Path(folder), Stops(most, times), alone=alone))
 
 
 async def cancel_and_go_on(folder: Path, stops: Stops, *, alone: bool) -> None:
@@ -522,7 +532,7 @@ def test_enough_of_these_cancellations_met_a_receiver(receivers: Receivers) -> N
         await cancel_and_go_on(folder, Stops(MOST, 3), alone=False)
 
     with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(play(Path(folder)))
+        run_steadily(play(Path(folder)))
 
     assert receivers.begun >= 1
     assert receivers.blocks[0][0] < MOST
@@ -556,14 +566,19 @@ async def test_silence_is_a_time_out(
     sleeps: RecordedSleeps,
     certificate: Path,
     receivers: Receivers,
+    clock: Clock,
     caplog: pytest.LogCaptureFixture,
     *,
     tls: bool,
 ) -> None:
+    folder = tmp_path / "archives"
     async with raw_server([], Store(CONTENT, MOST), tls=tls_of(certificate if tls else None)) as server:
-        outcome = await fetch(server, tmp_path / "archives", sleeps, certificate=certificate, timeout=1)
+        run = asyncio.create_task(fetch(server, folder, sleeps, certificate=certificate, timeout=1000))
+        await until(lambda: len(receivers.blocks) > 0 and sum(receivers.blocks[-1][::2]) >= MOST)
+        clock.now += 1000
+        outcome = await run
 
-    assert_whole(outcome, tmp_path / "archives")
+    assert_whole(outcome, folder)
     assert (2, len(CONTENT)) == (outcome.attempts, outcome.bytes)
     assert "no byte within the time-out" in caplog.text
     assert 2 == receivers.begun
@@ -579,22 +594,28 @@ class Told(SilentProgress):
         self.pieces.append(nbytes)
 
 
+@lines
 async def test_trickle_is_no_silence_and_moves_visibly(
-    tmp_path: Path, sleeps: RecordedSleeps, certificate: Path, receivers: Receivers
+    tmp_path: Path, sleeps: RecordedSleeps, certificate: Path, receivers: Receivers, clock: Clock, *, tls: bool
 ) -> None:
-    """A byte each tenth of a second, for longer than the time-out; over both lines at once, for it takes a while."""
+    """A byte each tenth of the time-out, for longer than the time-out."""
+    told = Told()
 
-    async def trickle(tls: Path | None, folder: Path) -> None:
-        told = Told()
-        async with raw_server([], Store(CONTENT, MOST, sent_in(15, 1, 0.1)), tls=tls_of(tls)) as server:
-            outcome = await fetch(server, folder, sleeps, certificate=tls, progress=told, timeout=1.2)
-        assert_whole(outcome, folder)
-        assert 1 == outcome.attempts
-        assert sum(piece <= 5 for piece in told.pieces) >= 5
+    async def trickle(due: bytes) -> AsyncIterator[bytes]:
+        for number in range(15):
+            await until(lambda: sum(told.pieces) >= MOST + number)  # noqa: B023 - called at once
+            clock.now += 100
+            yield due[number : number + 1]
+        yield due[15:]
 
-    await asyncio.gather(trickle(None, tmp_path / "plain"), trickle(certificate, tmp_path / "tls"))
+    async with raw_server([], Store(CONTENT, MOST, trickle), tls=tls_of(certificate if tls else None)) as server:
+        folder = tmp_path / "archives"
+        outcome = await fetch(server, folder, sleeps, certificate=certificate, progress=told, timeout=1000)
 
-    assert 2 == receivers.begun
+    assert_whole(outcome, folder)
+    assert 1 == outcome.attempts
+    assert 14 <= told.pieces.count(1)
+    assert 1 == receivers.begun
 
 
 @lines

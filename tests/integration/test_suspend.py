@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     from collgs_async.models.product import Outcome
     from tests.conftest import RecordedSleeps
 
-MIB = 2**20
+KIB, MIB = 2**10, 2**20
 
 
 @pytest.fixture
@@ -267,12 +266,12 @@ async def test_rate_is_measured_in_each_window_anew(serve: Callable[..., Any]) -
     """A fast beginning does not excuse a line that trickles later: the store's own fault takes two seconds."""
     scene = level2_scenes(1, size=600_000)[0]
     site = await serve([scene], faults={scene.identifier: FAULTS["slow"]})
-    begun = time.monotonic()
 
     report = await site.pull(min_rate=20_000, retries=0, workers=1)
 
-    assert (1, 2) == (report.downloaded, len(site.archive_hits()))
-    assert time.monotonic() - begun < 1.9
+    given_up, _ = site.archive_hits()
+    assert 1 == report.downloaded
+    assert given_up.sent < 2 * KIB
 
 
 def test_min_rate_is_off_by_default() -> None:
