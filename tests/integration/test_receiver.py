@@ -88,11 +88,26 @@ thread_receiver.BodyReceiver.run = noted
 """
 """Leaves a file that says that a receiver has worked."""
 
+HALTED: Final = """\
+import time
+from pathlib import Path
+from collgs_async.storage.part import PartFile
+write = PartFile.write_sync
+def halted(part, offset, block):
+    write(part, offset, block)
+    Path("received").touch()
+    while not Path("filled").exists():
+        time.sleep(0.01)
+PartFile.write_sync = halted
+"""
+"""Halts a receiver behind its first block until the disk is full."""
+
 FILLED_DISK: Final = """
 mount -t tmpfs -o size=8m tmpfs "$OUT" || exit 77
 "$@" 2> first.err & run=$!
 while [ ! -e received ]; do kill -0 $run || break; sleep 0.01; done
 head -c 8m /dev/zero > "$OUT/ballast" 2> /dev/null
+touch filled
 wait $run; echo $? > first.code
 rm "$OUT/ballast"
 cp -R "$OUT" first
@@ -1064,10 +1079,10 @@ async def test_superseded_receiver_writes_nothing_any_more(tmp_path: Path, recei
 # ------------------------------------------------------------------------------------------------------- real processes
 
 
-def receiver_command(site: Any) -> tuple[object, ...]:
+def receiver_command(site: Any, prepare: str = NOTED) -> tuple[object, ...]:
     """The command, with receivers also for small archives; it leaves a file that says that one has worked."""
     tuning = TransferTuning(min_receiver_bytes=1, max_buffered_bytes=64 * KIB, block_bytes=64 * KIB)
-    return ("-c", tuned_command(tuning, prepare=NOTED), *at_url(site), "--workers", 1)
+    return ("-c", tuned_command(tuning, prepare=prepare), *at_url(site), "--workers", 1)
 
 
 async def test_after_a_kill_the_next_run_goes_on_where_the_receiver_was(
@@ -1110,10 +1125,11 @@ async def start(command: Command, *words: object) -> asyncio.subprocess.Process:
 @pytest.mark.skipif(not may_mount(), reason="mounting a small disk is not permitted here")
 async def test_a_disk_that_fills_up_while_a_receiver_writes(serve: Callable[..., Any], command: Command) -> None:
     scene = replace(level2_scenes(1)[0], size=6_000_000, deflated=False)
-    site = await serve([scene], rate=6e6)
+    site = await serve([scene])
     site.folder.mkdir()
+    words = map(str, receiver_command(site, HALTED))
     shell = await asyncio.create_subprocess_exec(
-        *("unshare", "-rm", "sh", "-c", FILLED_DISK, "sh", sys.executable, *map(str, receiver_command(site))),
+        *("unshare", "-rm", "sh", "-c", FILLED_DISK, "sh", sys.executable, *words),
         cwd=command.folder,
         env={**os.environ, "OUT": str(site.folder)},
     )
