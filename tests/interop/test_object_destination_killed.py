@@ -195,6 +195,33 @@ async def test_a_store_that_is_killed_and_started_again_ends_no_run(
     assert [] == spooled(spool)
 
 
+async def test_a_store_that_stays_away_ends_the_run_and_the_spool_is_kept(
+    serve: Callable[..., Any], command: Command, bucket: Bucket, tmp_path: Path
+) -> None:
+    site, spool = await serve(stored_scenes(2, SIZE)), tmp_path / "spool"
+    words = at_store(site, bucket, spool)
+    proxy = HoldingProxy(bucket.server)
+    async with proxy.running() as endpoint:
+        hold = proxy.hold(COMPLETION, count=2)
+        run = asyncio.ensure_future(command(*words, "--retries", 1, AWS_ENDPOINT_URL_S3=endpoint))
+        await hold.wait()
+        bucket.server.kill()
+        hold.release()
+        stopped = assert_clean_exit(await run)
+    await asyncio.to_thread(bucket.server.start)
+    asked = len(site.archive_hits())
+    assert 1 == stopped.code
+    assert f"error: {bucket.url}" in stopped.err
+    assert 2 == len(list(spool.glob("*.part")))
+
+    ended = assert_clean_exit(await command(*words))
+
+    assert 0 == ended.code, ended.err
+    assert asked == len(site.archive_hits())
+    assert right_objects(site, bucket)
+    assert [] == spooled(spool)
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 async def test_a_stop_during_an_upload_keeps_the_spool(
     serve: Callable[..., Any],
