@@ -6,7 +6,6 @@ import asyncio
 import socket
 import struct
 import sys
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -46,7 +45,7 @@ class RequestRecord:
     sent
         Bytes of the body written so far.
     at
-        The time of the request by the monotonic clock, in seconds.
+        The time of the request by the event loop's clock, in seconds.
     posted
         The names of the form fields that were posted, never their values.
     port
@@ -108,7 +107,7 @@ class Exchange:
         self.posted: tuple[str, ...] = ()
         self._port = request.get_extra_info("peername", ("", 0))[1]
         self._query = {name: request.query[name] for name in request.query}
-        self._at = time.monotonic()
+        self._at = asyncio.get_running_loop().time()
         self._status = 0
         self._sent = 0
         self._pool = pool

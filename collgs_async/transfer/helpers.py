@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from collgs_async.errors import ProductError
@@ -55,7 +54,7 @@ class SegmentHelpers:
             Number of helpers looking for work at the moment, this one included. The piece is sized so that each of
             them can get an equal one.
         """
-        now, open_ones = time.monotonic(), [job for job in jobs if job.active]
+        now, open_ones = asyncio.get_running_loop().time(), [job for job in jobs if job.active]
         for job in sorted(open_ones, key=lambda job: max(one.unclaimed for one in job.active), reverse=True):
             if shared := job.split_largest(now, max(1, helpers // len(open_ones))):
                 return await self._as_helper(job, *shared)

@@ -239,7 +239,7 @@ class DownloadJob(ActiveSegments):
         Parameters
         ----------
         now
-            Time of the monotonic clock, in seconds.
+            Time of the event loop's clock, in seconds.
         helpers
             Number of helpers looking for work, this one included; the piece is sized so that each can get an equal one.
         """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import asyncio
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -45,7 +45,7 @@ class Segment:
     last
         Number of bytes at the archive's end that it is to hold, while the length and so its place is unknown; else 0.
     begun
-        When its response was accepted, by the monotonic clock, in seconds.
+        When its response was accepted, by the event loop's clock, in seconds.
     response
         The response whose body holds it; None before there is one.
     connection
@@ -112,7 +112,7 @@ class Segment:
 
     def begin(self, response: ClientResponse) -> int:
         """Record that the response was accepted, and return the body bytes that were received before."""
-        self.response, self.begun = response, time.monotonic()
+        self.response, self.begun = response, asyncio.get_running_loop().time()
         received, self.unreported = self.unreported, 0
         return received
 

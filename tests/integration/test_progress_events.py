@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 from contextlib import suppress
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -119,7 +120,7 @@ async def test_each_product_that_is_done_is_logged_with_its_entry_of_the_report(
     events = [(event, record.getMessage()) for record in caplog.records if (event := getattr(record, "event", None))]
     messages = [message.partition(": ")[::2] for _, message in events]
     first, second = dict(messages[:3]), dict(messages[3:])
-    assert first[scenes[0].identifier].startswith(f"downloaded, {size} in 00:0")
+    assert re.match(rf"downloaded, {re.escape(size)} in \d\d:\d\d", first[scenes[0].identifier])
     assert first[scenes[2].identifier] == second[scenes[2].identifier] == "HTTP 404: Not Found; it is left out"
     assert "already here" == second[scenes[0].identifier]
     report = json.loads((tmp_path / "report.json").read_bytes())

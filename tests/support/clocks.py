@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import TYPE_CHECKING
 
 from tests.conftest import HANGS
@@ -13,13 +12,13 @@ if TYPE_CHECKING:
 
 
 class Haste:
-    """A clock that goes so many times as fast, and the sleep that goes with it."""
+    """The clock of the event loop, so many times as fast, and the sleep that goes with it."""
 
     def __init__(self, pace: float) -> None:
         self._pace = pace
 
     def clock(self) -> float:
-        return time.monotonic() * self._pace
+        return asyncio.get_running_loop().time() * self._pace
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds / self._pace)

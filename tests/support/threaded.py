@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from collgs_async import Config, Connection
 from collgs_async.demo.server import DemoServer
 from tests.conftest import HANGS
+from tests.support.loops import SteadyLoop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 def served(scenes: Sequence[Scene], folder: Path, **options: Any) -> Iterator[DemoServer]:
     """Serve from a thread, for callers that have no loop or block the one that they have."""
     server = DemoServer(scenes, folder, **options)
-    loop = asyncio.new_event_loop()
+    loop = SteadyLoop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     try:
