@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import time
 from datetime import timedelta
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -44,6 +47,10 @@ _UPLOAD: Final = timedelta(minutes=5)
 """For one request with a body: a part of 8 MiB at 30 kB/s takes less. Its signature would be valid for 15 minutes."""
 
 _LONGEST_PAUSE: Final = timedelta(seconds=15)
+
+_IDLE: Final = 1.0
+_LOOK: Final = 0.02
+"""Seconds to wait for threads at the end of the process, at the most, and between two looks at them."""
 
 
 def missing_extra(url: StoreUrl) -> str | None:
@@ -103,6 +110,7 @@ def open_client(url: StoreUrl, endpoint: str | None, *, retries: int = 0, upload
     """
     if words := missing_extra(url):
         raise ConfigError(words)
+    _register_end()
     from obstore.store import AzureStore, GCSStore, S3Store  # deferred: few runs need it
 
     is_plain = endpoint is not None and endpoint.lower().startswith("http:")
@@ -152,3 +160,36 @@ def _profile_credentials(url: StoreUrl) -> Any:
         raise ConfigError(
             f"{url}: no credentials for it were found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
         ) from None
+
+
+@cache
+def _register_end() -> None:
+    """Let obstore's threads come to rest at the end of the process, once."""
+    atexit.register(_wait_until_idle)
+
+
+def _wait_until_idle() -> None:
+    """Wait until no other thread runs, for a second at the most.
+
+    A thread of obstore hands its result over and still has to return from Python. If that happens only when Python is
+    finalized, the whole process is aborted (exit code 134), which was seen in one of three runs on a busy machine.
+    """
+    end = time.monotonic() + _IDLE
+    time.sleep(_LOOK)  # without the interpreter's lock, for which such a thread waits
+    while time.monotonic() < end and any(map(_is_running, _other_threads())):
+        time.sleep(_LOOK)
+
+
+def _other_threads() -> list[Path]:
+    """Return the threads of this process in Linux's list; none where there is no such list."""
+    try:
+        return [one for one in Path("/proc/self/task").iterdir() if one.name != str(os.getpid())]
+    except OSError:
+        return []
+
+
+def _is_running(thread: Path) -> bool:
+    try:
+        return (thread / "stat").read_bytes().rpartition(b")")[2].split()[0] == b"R"
+    except OSError:  # it has ended
+        return False
