@@ -144,9 +144,8 @@ def _profile_credentials(url: StoreUrl) -> Any:
     """Return boto3's credentials, with the profiles of ``~/.aws``, where the environment has none; None: obstore's."""
     if any(os.environ.get(name) for name in _OWN_CREDENTIALS):
         return None
-    wants_profile = "AWS_PROFILE" in os.environ or Path("~/.aws/credentials").expanduser().exists()
     if find_spec("boto3") is None:
-        if wants_profile:
+        if "AWS_PROFILE" in os.environ:
             raise ConfigError(
                 f"{url}: profiles of ~/.aws need the package boto3; install it with: pip install boto3, or set "
                 "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"

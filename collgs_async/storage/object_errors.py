@@ -95,7 +95,8 @@ def read_trouble(error: BaseException, scheme: str) -> StoreTrouble:
     """
     text, _, debug = str(error).partition(_DEBUG)
     if _CREDENTIALS.search(text) or "must be specified" in text:
-        return StoreTrouble(f"no credentials for it were found; set {_VARIABLES[scheme]}")
+        profiles = ", or AWS_PROFILE, which needs the package boto3" if scheme == "s3" else ""
+        return StoreTrouble(f"no credentials for it were found; set {_VARIABLES[scheme]}{profiles}")
     response = _STATUS.search(text)
     if response is None:
         return _without_response(text, debug)
