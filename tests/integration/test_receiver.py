@@ -95,19 +95,20 @@ from collgs_async.storage.part import PartFile
 write = PartFile.write_sync
 def halted(part, offset, block):
     write(part, offset, block)
-    Path("received").touch()
-    while not Path("filled").exists():
-        time.sleep(0.01)
+    if offset >= 1_000_000:
+        Path("received").touch()
+        while not Path("go on").exists():
+            time.sleep(0.01)
 PartFile.write_sync = halted
 """
-"""Halts a receiver behind its first block until the disk is full."""
+"""Halts a receiver in the middle, until it is told to go on by a file."""
 
 FILLED_DISK: Final = """
 mount -t tmpfs -o size=8m tmpfs "$OUT" || exit 77
 "$@" 2> first.err & run=$!
 while [ ! -e received ]; do kill -0 $run || break; sleep 0.01; done
 head -c 8m /dev/zero > "$OUT/ballast" 2> /dev/null
-touch filled
+touch "go on"
 wait $run; echo $? > first.code
 rm "$OUT/ballast"
 cp -R "$OUT" first
@@ -1079,25 +1080,25 @@ async def test_superseded_receiver_writes_nothing_any_more(tmp_path: Path, recei
 # ------------------------------------------------------------------------------------------------------- real processes
 
 
-def receiver_command(site: Any, prepare: str = NOTED) -> tuple[object, ...]:
-    """The command, with receivers also for small archives; it leaves a file that says that one has worked."""
+def receiver_command(site: Any) -> tuple[object, ...]:
+    """The command, with receivers also for small archives; they halt until a file tells them to go on."""
     tuning = TransferTuning(min_receiver_bytes=1, max_buffered_bytes=64 * KIB, block_bytes=64 * KIB)
-    return ("-c", tuned_command(tuning, prepare=prepare), *at_url(site), "--workers", 1)
+    return ("-c", tuned_command(tuning, prepare=HALTED), *at_url(site), "--workers", 1)
 
 
 async def test_after_a_kill_the_next_run_goes_on_where_the_receiver_was(
     serve: Callable[..., Any], command: Command
 ) -> None:
     scene = replace(level2_scenes(1)[0], size=8_000_000, deflated=False)
-    site = await serve([scene], rate=16e6)
+    site = await serve([scene])
     part = site.archive(scene).with_suffix(".zip.part")
     process = await start(command, *receiver_command(site))
-    await until(lambda: part.exists() and part.stat().st_size >= 2 * MIB)
+    await until((command.folder / "received").exists)
     process.kill()
     assert -signal.SIGKILL == (await command.end(process)).code
-    assert (command.folder / "received").exists()
     held = part.read_bytes()
     site.server.forget()
+    (command.folder / "go on").touch()
 
     ended = await command.end(await start(command, *receiver_command(site)))
 
@@ -1127,7 +1128,7 @@ async def test_a_disk_that_fills_up_while_a_receiver_writes(serve: Callable[...,
     scene = replace(level2_scenes(1)[0], size=6_000_000, deflated=False)
     site = await serve([scene])
     site.folder.mkdir()
-    words = map(str, receiver_command(site, HALTED))
+    words = map(str, receiver_command(site))
     shell = await asyncio.create_subprocess_exec(
         *("unshare", "-rm", "sh", "-c", FILLED_DISK, "sh", sys.executable, *words),
         cwd=command.folder,
