@@ -304,11 +304,16 @@ def _base_url(value: object) -> str:
     return url
 
 
+def _endpoint(value: object) -> str:
+    if re.search("[@?#]", url := str(_address(value))):
+        raise ValueError(f"expected no password and no query, found {_quote_url(url)}")
+    return url
+
+
 def _proxy(value: object) -> str:
     if isinstance(value, str) and value.lower().startswith("socks"):
         raise ValueError(f"expected an http or https address, found {_quote_url(value)}; SOCKS is not supported")
-    url: str = _address(value)
-    return url
+    return str(_address(value))
 
 
 def _path(value: object) -> Path:
@@ -342,10 +347,8 @@ def _folder_or_store(value: object) -> Path | StoreUrl:
         return value
     if isinstance(value, str) and StoreUrl.is_url(value):
         return StoreUrl.parse(expand_variables(value))
-    if _CUT_URL.match(str(value)):
-        raise ValueError(
-            f"expected two slashes in the URL of an object store, as text, found {quote_value(str(value))}"
-        )
+    if _CUT_URL.match(text := str(value)):
+        raise ValueError(f"expected two slashes in the URL of an object store, as text, found {quote_value(text)}")
     return _folder(value)
 
 
@@ -388,6 +391,7 @@ def _certificates(value: object) -> Path:
 
 
 BARE_ADDRESS = Kind("an http or https address", _base_url, may_hold_password=True)
+ENDPOINT = Kind("an http or https address", _endpoint, may_hold_password=True)
 CONTACT = Kind("a mail or web address such as ada@example.org", _only_if(_is_contact), may_hold_password=True)
 PROXY = Kind("an http or https address", _proxy, may_hold_password=True)
 FILE = Kind("the name of a file", _file)

@@ -205,7 +205,7 @@ class Config(Section):
     )
     output_directory: Path | StoreUrl = setting("--output", "DIR|URL", kinds.FOLDER_OR_STORE, default=Path("downloads"),
         short="-o", help="the folder for the archives, made when it is missing, or an object store: s3://bucket/prefix")
-    endpoint_url: str | None = setting("--endpoint-url", "URL", kinds.BARE_ADDRESS, default=None,
+    endpoint_url: str | None = setting("--endpoint-url", "URL", kinds.ENDPOINT, default=None,
         help="the address of that object store, when it is not the cloud's own (default: AWS_ENDPOINT_URL_S3 or "
         "AWS_ENDPOINT_URL)")
     spool: Path | None = setting("--spool", "DIR", kinds.FOLDER, default=None,

@@ -105,6 +105,7 @@ def test_an_address_of_its_server_is_http(address: str) -> None:
 
     assert line.startswith("endpoint_url: expected ")
     assert "pa55" not in line
+    assert "COLLGS_PASSWORD" not in line
 
 
 @pytest.mark.parametrize(
