@@ -131,8 +131,14 @@ def open_client(url: StoreUrl, endpoint: str | None, *, retries: int = 0, upload
         if endpoint:
             # The variables of the environment would win over the argument of the shorter name.
             options |= {"endpoint": endpoint, "aws_endpoint_url_s3": endpoint}
+            if not (urlsplit(endpoint).hostname or "").startswith(f"{url.bucket}."):
+                # Such requests name no bucket, so that the prefix would be taken for it.
+                options["aws_virtual_hosted_style_request"] = "false"
         if not is_plain and "AWS_UNSIGNED_PAYLOAD" not in os.environ:
             options["unsigned_payload"] = True  # TLS protects it already, and a digest takes a second of CPU a GiB
+        if is_plain and "AWS_CHECKSUM_ALGORITHM" not in os.environ:
+            # The signature has the same digest, but SeaweedFS compares that of this header alone.
+            options["checksum_algorithm"] = "SHA256"
         return S3Store(url.bucket, **options, credential_provider=_profile_credentials(url))
     except ConfigError:
         raise

@@ -35,6 +35,7 @@ _VARIABLES: Final = {
 
 _REGION: Final = ("PermanentRedirect", "AuthorizationHeaderMalformed", "TemporaryRedirect", "IllegalLocationConstraint")
 _KEYS: Final = ("SignatureDoesNotMatch", "InvalidAccessKeyId", "AuthenticationFailed", "InvalidAuthenticationInfo")
+_DIGESTS: Final = ("BadDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch")
 _MEANINGS: Final = (
     (
         ("NoSuchBucket", "ContainerNotFound", "InvalidBucketName"),
@@ -47,6 +48,7 @@ _MEANINGS: Final = (
     (_KEYS, "it refuses these credentials", "check {variables}"),
     ((301, 307), "the bucket is in another region", "set AWS_REGION to that of the bucket"),
     ((401, 403), "it does not permit this", "list, read and write must be permitted there"),
+    (_DIGESTS, "what arrived there is not what was sent", "check the network, and what is on the way"),
     (("SlowDown", 429, 503), "it is busy", ""),
     ((507,), "it is full", "make room there"),
     ((404,), "this is not the address of an object store", "check --endpoint-url"),
@@ -54,8 +56,8 @@ _MEANINGS: Final = (
 """By code or status, the first that fits: what it means, and what can be done."""
 
 _TEMPORARY: Final = (
+    *_DIGESTS,
     "RequestTimeout",
-    "BadDigest",
     "IncompleteBody",
     "NoSuchUpload",
     "InvalidPart",
@@ -125,6 +127,10 @@ def _meaning(status: int, code: str) -> tuple[str, str]:
 
 def _without_response(text: str, debug: str) -> StoreTrouble:
     """Read an error of a request that had no response, or none of an object store."""
+    if "object with invalid path" in text:
+        return StoreTrouble(
+            "there is an object whose key has empty, relative or unprintable parts, as in a//b; use another prefix"
+        )
     if "Unable to extract metadata from headers" in text or "Error parsing" in text or "invalid XML" in text:
         return StoreTrouble("it does not answer as an object store; check --endpoint-url")
     if "redirect without LOCATION" in text:

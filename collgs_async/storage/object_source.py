@@ -19,14 +19,14 @@ class AbandonedError(CollgsError):
 
 
 async def read_blocks(
-    path: Path, block: int, stopped: asyncio.Event, on_sent: Callable[[int], None] | None
+    path: Path, size: int, block: int, stopped: asyncio.Event, on_sent: Callable[[int], None] | None
 ) -> AsyncIterator[bytes]:
-    """Yield the blocks of a file; obstore takes one when an earlier one has been sent.
+    """Yield the blocks of a file of this size; obstore takes one when an earlier one has been sent.
 
     Raises
     ------
     UnreadableError
-        The file cannot be read.
+        The file cannot be read, or is not as long any more; obstore aborts the upload.
     AbandonedError
         The upload was cancelled.
     """
@@ -40,6 +40,8 @@ async def read_blocks(
                     on_sent(taken)
                 taken += len(data)
                 yield data
+        if taken != size:
+            raise UnreadableError(f"{path}: expected {size} bytes, which were verified, found {taken}")
     except OSError as error:
         raise UnreadableError(f"{path}: {error.strerror or error}") from None
 

@@ -262,10 +262,10 @@ class ObjectStore:
         part = max(_PART, -(-size // _MOST_PARTS))
         stopped = asyncio.Event()
         if size <= part:
-            source: Any = b"".join([block async for block in read_blocks(path, part, stopped, None)])
+            source: Any = b"".join([block async for block in read_blocks(path, size, part, stopped, None)])
             upload = obstore.put_async(self._uploader, key, source, attributes=attributes, use_multipart=False)
         else:
-            source = read_blocks(path, part, stopped, on_sent)
+            source = read_blocks(path, size, part, stopped, on_sent)
             upload = obstore.put_async(
                 self._uploader, key, source, attributes=attributes, chunk_size=part, max_concurrency=_PARTS_AT_ONCE
             )

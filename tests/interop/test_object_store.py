@@ -27,6 +27,13 @@ if TYPE_CHECKING:
 
 MIB = 2**20
 
+ODD_KEY = (
+    "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n<ListBucketResult><Name>b</Name><IsTruncated>false</IsTruncated>"
+    "<Contents><Key>p//a.zip</Key><LastModified>2024-01-01T00:00:00.000Z</LastModified><Size>5</Size></Contents>"
+    "</ListBucketResult>"
+)
+"""A listing that the clients of other programs may bring about."""
+
 
 @dataclass
 class File:
@@ -330,6 +337,65 @@ async def test_a_file_that_cannot_be_read_fails_alone(bucket: Bucket, sleeps: Re
     assert [] == bucket.keys()
 
 
+async def test_a_file_that_is_cut_before_its_upload_does_not_come_there(
+    bucket: Bucket, sleeps: RecordedSleeps, archive: File
+) -> None:
+    archive.path.write_bytes(archive.data[:-1])
+
+    async with store_at(bucket, sleeps) as store:
+        with pytest.raises(UnreadableError, match=f"expected {archive.size} bytes, which were verified"):
+            await upload(store, archive)
+
+    assert [] == bucket.keys()
+
+
+class BitFlip(StoreProxy):
+    """Changes a bit of so many bodies on their way to the store."""
+
+    flips = 1
+
+    async def _passed_on(self, head: bytes, body: bytes) -> bytes:
+        if self.flips and len(body) > 900 and head.startswith(b"PUT"):
+            self.flips -= 1
+            body = body[:-1] + bytes([body[-1] ^ 1])
+        return await super()._passed_on(head, body)
+
+
+async def test_bytes_that_change_on_their_way_over_http_are_sent_again(
+    bucket: Bucket, sleeps: RecordedSleeps, archive: File
+) -> None:
+    async with BitFlip(bucket.server).running() as endpoint, store_at(bucket, sleeps, endpoint=endpoint) as store:
+        await upload(store, archive)
+
+    assert archive.data == bucket.read("a.zip")
+    assert [1.0] == sleeps.seconds
+
+
+async def test_bytes_that_always_change_on_their_way_never_come_there(
+    bucket: Bucket, sleeps: RecordedSleeps, archive: File
+) -> None:
+    proxy = BitFlip(bucket.server)
+    proxy.flips = 100
+
+    async with proxy.running() as endpoint, store_at(bucket, sleeps, endpoint=endpoint) as store:
+        with pytest.raises(StorageError, match="what arrived there is not what was sent"):
+            await upload(store, archive)
+
+    assert [] == bucket.keys()
+
+
+async def test_the_bucket_is_that_of_the_url_whatever_the_environment_has(
+    bucket: Bucket, sleeps: RecordedSleeps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store would take the prefix for the bucket, where the bucket is not a part of the path."""
+    bucket.write("there.zip", b"PK")
+    monkeypatch.setenv("AWS_VIRTUAL_HOSTED_STYLE_REQUEST", "true")
+    monkeypatch.setenv("AWS_BUCKET", "another")
+
+    async with store_at(bucket, sleeps) as store:
+        assert "there.zip" == store.find("there.zip")
+
+
 async def test_an_upload_that_is_cancelled_is_aborted(bucket: Bucket, sleeps: RecordedSleeps, large: File) -> None:
     """Of a part that is under way meanwhile, the store may keep something all the same."""
     under_way, proxy = asyncio.Event(), StoreProxy(bucket.server)
@@ -432,6 +498,11 @@ async def test_missing_credentials_are_told(
             ConfigError,
         ),
         (SLOW_DOWN, "it is busy (HTTP 503, SlowDown: Please reduce your request rate.)", StorageError),
+        (
+            ODD_KEY,
+            "there is an object whose key has empty, relative or unprintable parts, as in a//b; use another prefix",
+            ConfigError,
+        ),
     ],
 )
 async def test_a_refusal_is_told_in_the_words_of_the_store(
