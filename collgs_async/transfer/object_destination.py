@@ -98,7 +98,7 @@ class ObjectDestination:
     def _key_for(self, product: Product) -> str:
         """Return the key of a product's archive: where it lies, or else where the layout has it."""
         name = file_name(product.identifier)
-        if name not in self._unusable and (found := self._store.find(name)):
+        if (found := self._store.find(name)) and found not in self._unusable:
             return found
         folder = self._layout.folder(product) if self._layout else ""
         return f"{folder}/{name}" if folder else name
@@ -143,7 +143,7 @@ class ObjectDestination:
 
         def verify_and_flush() -> tuple[Verdict, int]:
             verdict = verify()
-            part.flush()  # what is uploaded is read from the disk
+            part.flush()  # if the disk cannot keep what it has accepted, this tells, and reading it again may not
             return verdict, part.path.stat().st_size
 
         run = self._disk.run_flush if quick else self._disk.run_long
@@ -155,7 +155,9 @@ class ObjectDestination:
 
         job.progress.delayed(product, "uploading")
         etag = part.remote.etag if part.remote else None
-        await self._store.upload(part.path, self._key_for(product), size=size, etag=etag, on_sent=on_sent)
+        key = self._key_for(product)
+        await self._store.upload(part.path, key, size=size, etag=etag, on_sent=on_sent)
+        self._unusable.discard(key)
         with suppress(TakenOverError):  # the other run finds the object
             await part.discard(published=True)
         return verdict
@@ -166,14 +168,19 @@ class ObjectDestination:
 
     async def _is_listed(self, product: Product) -> bool:
         """Whether a product is to be skipped, since what the listing has under its name is its archive."""
-        name = file_name(product.identifier)
-        if not self._skip_existing or name in self._unusable or self._store.find(name) is None:
+        if not self._skip_existing or self._store.find(file_name(product.identifier)) is None:
             return False
-        return await self._is_whole(product)
+        key = self._key_for(product)
+        if await self._is_whole(product):
+            return True
+        # What lies elsewhere may be another one of the same name, and not its archive.
+        return self._key_for(product) != key and await self._is_whole(product)
 
     async def _is_whole(self, product: Product) -> bool:
         """Whether what has a product's key is its archive, by our own record, or else by its central directory."""
         key = self._key_for(product)
+        if key in self._unusable:
+            return False
         facts = await self._store.facts(key)
         if facts is None or facts.is_ours:
             return facts is not None
@@ -181,9 +188,11 @@ class ObjectDestination:
         try:
             await self._disk.run_long(partial(_check_tail, tail, facts.size, product.identifier))
         except IntegrityError as error:
-            url = self._store.url_of(key)
-            log.warning("%s: %s is not its whole archive (%s); it is replaced", product.identifier, url, error)
-            self._unusable.add(file_name(product.identifier))
+            self._unusable.add(key)
+            place, stays = self.place_of(product), "it is replaced"
+            if place != (url := self._store.url_of(key)):
+                stays = f"it stays, and the archive is {place}"
+            log.warning("%s: %s is not its whole archive (%s); %s", product.identifier, url, error, stays)
             return False
         return True
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from collgs_async.errors import NotAvailableError, StorageError
 from collgs_async.models.text import format_bytes
@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from collgs_async.transfer.job import DownloadJob
 
 __all__ = ["SpoolRoom"]
+
+
+class LargerThanSpoolError(NotAvailableError):
+    """An archive is larger than the whole disk of the spool."""
+
+    advice: ClassVar[str | None] = "Name a spool on a larger disk with --spool."
 
 
 class SpoolRoom:
@@ -61,7 +67,7 @@ class SpoolRoom:
 
         Raises
         ------
-        NotAvailableError
+        LargerThanSpoolError
             The archive is larger than the whole disk.
         StorageError
             There is too little room, and no other archive is going to free any.
@@ -100,7 +106,7 @@ class SpoolRoom:
                 self._admitted.add(job)
                 return True
         if own > whole_disk:
-            raise NotAvailableError(
+            raise LargerThanSpoolError(
                 f"the store announces {format_bytes(job.size or 0)}, and the whole disk of the spool has "
                 f"{format_bytes(whole_disk)}"
             )

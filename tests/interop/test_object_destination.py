@@ -110,6 +110,26 @@ async def test_archives_that_another_program_has_put_there_are_judged_by_their_d
     assert f"{bucket.url}/{other}" in ended.err
 
 
+async def test_a_wrong_archive_elsewhere_below_the_prefix_stays_and_nothing_is_fetched_twice(
+    serve: Callable[..., Any], run_cli: CommandHere, bucket: Bucket, tmp_path: Path
+) -> None:
+    """The listing has two objects of one file name."""
+    scenes = stored_scenes(1, 300_000)
+    site, spool = await serve(scenes), tmp_path / "spool"
+    name = site.archive(scenes[0]).name
+    bucket.write(f"zzz/{name}", b"junk")
+
+    first = assert_clean_exit(await run_cli(*at_store(site, bucket, spool)))
+    again = assert_clean_exit(await run_cli(*at_store(site, bucket, spool)))
+
+    assert (0, 0) == (first.code, again.code), first.err + again.err
+    assert f"it stays, and the archive is {bucket.url}/{name}" in first.err
+    assert [name, f"zzz/{name}"] == bucket.keys()
+    assert site.original(scenes[0]) == bucket.read(name)
+    assert 1 == len(site.archive_hits())
+    assert [] == spooled(spool)
+
+
 async def test_what_is_left_in_a_spool_of_archives_that_are_there_is_cleared(
     serve: Callable[..., Any], run_cli: CommandHere, bucket: Bucket, tmp_path: Path
 ) -> None:
@@ -280,6 +300,7 @@ async def test_an_archive_larger_than_the_spools_disk_fails_alone(
 
     assert 1 == ended.code
     assert "the store announces 3.0 MB, and the whole disk of the spool has 2.0 MB" in ended.err
+    assert ended.err.endswith("\nName a spool on a larger disk with --spool.\n")
     assert sorted(site.archive(scene).name for scene in scenes[:2]) == bucket.keys()
 
 
