@@ -543,8 +543,8 @@ async def test_a_page_of_some_web_server_is_no_store(
 @pytest.mark.parametrize(
     ("endpoint", "words"),
     [
-        ("http://127.0.0.1:9", "it cannot be reached (Connection refused); check --endpoint-url and the network"),
-        ("http://store.invalid", "it cannot be reached ("),
+        ("http://127.0.0.1:9", "it cannot be reached (Connection refused); "),
+        ("http://store.invalid", "it "),  # and what that is, the machine's resolver says, or it does not in time
     ],
 )
 async def test_an_address_without_a_server_is_told(
@@ -553,6 +553,7 @@ async def test_an_address_without_a_server_is_told(
     line = await refusal(store_at(bucket, sleeps, endpoint=endpoint), StorageError)
 
     assert line.startswith(f"{bucket.url} at {endpoint}: {words}")
+    assert line.endswith("; check --endpoint-url and the network")
     assert [1.0, 2.0] == sleeps.seconds
     assert ("", "") == capfd.readouterr()
 
