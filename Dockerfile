@@ -2,7 +2,7 @@
 # docker run --rm -v "$PWD:/data" collgs-async --help
 FROM python:3.13-slim AS build
 COPY . /src
-RUN pip install --no-cache-dir --prefix=/install "/src[geo,fast]"
+RUN pip install --no-cache-dir --prefix=/install "/src[geo,fast,store]"
 
 FROM python:3.13-slim
 COPY --from=build /install /usr/local
