@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import zipfile
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -177,7 +178,11 @@ class Site:
 
     def held(self) -> dict[str, int]:
         """Bytes of each part that is here, by the name of its archive: of one that a single connection fetches."""
-        return {path.name.removesuffix(".part"): path.stat().st_size for path in self.folder.glob("*.zip.part")}
+        held = {}
+        for path in self.folder.glob("*.zip.part"):
+            with suppress(FileNotFoundError):  # it has got its name
+                held[path.name.removesuffix(".part")] = path.stat().st_size
+        return held
 
     def asked_again(self, held: Mapping[str, int], since: int) -> list[str]:
         """Name each archive of which a request since then asks for bytes that were held; what moved cannot tell.
