@@ -264,10 +264,12 @@ def test_a_list_of_products_is_downloaded_in_one_session(tmp_path: Path) -> None
 
 SCRIPT = """
 import asyncio, signal, sys
-from collgs_async import Config, sync
+from collgs_async import Config, DownloadOptions, sync
 
 def use():
-    sync.run(Config(base_url=sys.argv[2], parameters={"parentIdentifier": "S2_MSIL2A"}), report="report.json")
+    options = DownloadOptions(segments=1)
+    config = Config(base_url=sys.argv[2], parameters={"parentIdentifier": "S2_MSIL2A"}, download_options=options)
+    sync.run(config, report="report.json")
 
 async def notebook():
     signal.signal(signal.SIGINT, signal.default_int_handler)  # as notebook kernels do while a cell runs
@@ -279,7 +281,8 @@ asyncio.run(notebook()) if sys.argv[1] == "notebook" else use()
 
 @pytest.mark.parametrize("place", ["script", "notebook"])
 async def test_the_stop_button_ends_a_run_in_good_order(serve: Callable[..., Any], tmp_path: Path, place: str) -> None:
-    site = await serve(level2_scenes(4, size=2_000_000), rate=2e6)
+    scenes = level2_scenes(4, size=2_000_000)
+    site = await serve(scenes, faults={scene.identifier: fault("stall") for scene in scenes[1:]})  # they are not done
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", SCRIPT, place, site.server.url),
         cwd=tmp_path,

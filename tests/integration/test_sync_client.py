@@ -22,7 +22,7 @@ from collgs_async.demo.login import SignIn
 from collgs_async.models.progress import SilentProgress
 from collgs_async.sync.client import SyncCatalogue
 from collgs_async.sync.loop_thread import LoopThread
-from tests.conftest import HANGS, is_archive, level2_scenes
+from tests.conftest import HANGS, fault, is_archive, level2_scenes
 from tests.support.commands import until
 from tests.support.threaded import served, settings
 
@@ -254,7 +254,7 @@ from collgs_async import SyncClient
 
 def use():
     settings = {"base_url": sys.argv[2], "collection": "S2_MSIL2A", "output_directory": sys.argv[3]}
-    with SyncClient(progress=None, **settings) as client:
+    with SyncClient(progress=None, segments=1, **settings) as client:
         try:
             client.download_all()
         except KeyboardInterrupt:
@@ -270,7 +270,8 @@ asyncio.run(notebook()) if sys.argv[1] == "notebook" else use()
 
 @pytest.mark.parametrize("place", ["script", "notebook"])
 async def test_a_client_is_of_use_after_the_stop_button(serve: Callable[..., Any], tmp_path: Path, place: str) -> None:
-    site = await serve(level2_scenes(4, size=2_000_000), rate=1e6)
+    scenes = level2_scenes(4, size=2_000_000)
+    site = await serve(scenes, faults={scene.identifier: fault("stall") for scene in scenes[1:]})  # they are not done
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", STOPPED, place, site.server.url, str(tmp_path / "here")),
         stdout=asyncio.subprocess.PIPE,
