@@ -86,19 +86,55 @@ class ConcurrencyLimiter:
             Time at which the slot was obtained, by the limiter's clock; `record_rejection` needs it.
         """
         await self._acquire_slot(ahead=ahead)
+        while not await self._wait_until_open():
+            await self._acquire_slot(ahead=True)
         try:
-            opens = 0.0
+            yield self._stamp()
+        finally:
+            self._release_slot()
+
+    async def _wait_until_open(self) -> bool:
+        """Wait until the server's Retry-After has passed; if the slot was taken back meanwhile, release it."""
+        opens = 0.0
+        try:
             while self._closed_until > max(opens, self._clock()):
                 opens = self._closed_until
                 await self._sleep(opens - self._clock())
-            yield self._clock()
-        finally:
-            self._active -= 1
-            self._admit()
+        except BaseException:
+            self._release_slot()
+            raise
+        if opens and self._has_too_many():
+            self._release_slot()
+            return False
+        return True
+
+    def _release_slot(self) -> None:
+        self._active -= 1
+        self._admit()
+
+    @property
+    def active(self) -> int:
+        """Number of slots that are held."""
+        return self._active
+
+    @property
+    def waiting(self) -> int:
+        """Number of requests that wait for a slot."""
+        return len(self._waiting)
+
+    def _has_room(self) -> bool:
+        return self._active < self.limit
+
+    def _has_too_many(self) -> bool:
+        """Whether a slot that was waiting for the server is to be returned."""
+        return False
+
+    def _stamp(self) -> float:
+        return self._clock()
 
     async def _acquire_slot(self, *, ahead: bool) -> None:
-        self._probe()
-        if self._active < self.limit and not self._waiting:
+        self.probe()
+        if self._has_room() and not self._waiting:
             self._active += 1
             return
         slot: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -114,8 +150,8 @@ class ConcurrencyLimiter:
             raise
 
     def _admit(self) -> None:
-        self._probe()
-        while self._waiting and self._active < self.limit:
+        self.probe()
+        while self._waiting and self._has_room():
             slot = self._waiting.popleft()
             if not slot.done():
                 self._active += 1
@@ -124,7 +160,7 @@ class ConcurrencyLimiter:
     def available(self) -> bool:
         """Whether a request could start at once, without taking a slot that another one waits for."""
         self._admit()
-        return self._active < self.limit and self._closed_until <= self._clock()
+        return self._has_room() and self._closed_until <= self._clock()
 
     def record_success(self) -> None:
         """Record that the server accepted a request."""
@@ -156,7 +192,7 @@ class ConcurrencyLimiter:
             The reason, for the log.
         """
         now = self._clock()
-        self._closed_until = max(self._closed_until, now + (UNASKED_WAIT if retry_after is None else retry_after))
+        self._close(retry_after)
         if started <= self._reduced_at:
             return
         self._opens_to = 0
@@ -171,7 +207,12 @@ class ConcurrencyLimiter:
         if self.limit < before:
             log.warning("%s; continuing with %s", why, plural(self.limit, "connection"))
 
-    def _probe(self) -> None:
+    def _close(self, retry_after: float | None) -> None:
+        """Let no request start before the server's Retry-After has passed."""
+        wait = UNASKED_WAIT if retry_after is None else retry_after
+        self._closed_until = max(self._closed_until, self._clock() + wait)
+
+    def probe(self) -> None:
         """Raise the limit by one if there was no rejection for `_probe_after` seconds."""
         since = max(self._reduced_at, self._probed_at or -math.inf)
         if self.limit < self._most and self._clock() - since >= self._probe_after:
@@ -192,6 +233,11 @@ class RateLimiter:
         Clock and sleep in seconds; injected in tests.
     timing
         Tells the date and time for a timetable, and waits during its pauses; None for the system's.
+
+    Attributes
+    ----------
+    share
+        What this process may use of the rate, from 0 to 1, where several share it.
     """
 
     def __init__(
@@ -207,6 +253,7 @@ class RateLimiter:
         self._clock = clock
         self._sleep = sleep
         self._timing = timing or Timing()
+        self.share = 1.0
         self._holds_until = math.inf if self._table is None else -math.inf
         self._looking = threading.Lock()
         self._next_free = clock()
@@ -216,7 +263,7 @@ class RateLimiter:
         """The current limit in bytes per second; 0 during a pause, None for no limit. Any thread may read it."""
         if self._timing.now() >= self._holds_until:
             self._look_up()
-        return self._rate
+        return self._rate and self._rate * self.share
 
     def _look_up(self) -> None:
         """Look the current rate up in the timetable, and log a change."""

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
     from collgs_async.config.settings import Config
     from collgs_async.http.session import Session
+    from collgs_async.http.shared_limits import SharedLimits
     from collgs_async.models.product import Product
     from collgs_async.models.progress import Progress
     from collgs_async.storage.lock import ProductLock
@@ -71,6 +72,8 @@ class Downloader:
     ----------
     tuning
         Figures of the engine; None for the defaults.
+    shared
+        Limits that other processes of the same run share; None: there are no others.
 
     Attributes
     ----------
@@ -81,7 +84,13 @@ class Downloader:
     """
 
     def __init__(
-        self, session: Session, config: Config, progress: Progress, tuning: TransferTuning | None = None
+        self,
+        session: Session,
+        config: Config,
+        progress: Progress,
+        tuning: TransferTuning | None = None,
+        *,
+        shared: SharedLimits | None = None,
     ) -> None:
         self._config = config
         self._timing = session.timing
@@ -93,7 +102,13 @@ class Downloader:
         self.disk = self._disk = Disk(config.folder)
         self._destination = destination_for(config, self._disk, session.timing)
         self._scheduler = SegmentScheduler(
-            session, config, self._disk, self._destination.room, self.tuning, tell=self._waits.for_store
+            session,
+            config,
+            self._disk,
+            self._destination.room,
+            self.tuning,
+            tell=self._waits.for_store,
+            shared=shared,
         )
         self.meter = Meter()
         self._unreported: list[Outcome] = []

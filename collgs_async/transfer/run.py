@@ -17,7 +17,7 @@ from collgs_async.transfer.budget import Budget
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import AsyncGenerator, Callable, Iterable
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
     from pathlib import Path
 
     from collgs_async.config.settings import DownloadOptions
@@ -25,9 +25,11 @@ if TYPE_CHECKING:
     from collgs_async.models.progress import Progress
     from collgs_async.models.timing import Timing
     from collgs_async.models.wish import Wish
-    from collgs_async.transfer.downloader import Downloader
+    from collgs_async.pipeline import Later
+    from collgs_async.transfer.budget import Meter
+    from collgs_async.transfer.tuning import TransferTuning
 
-__all__ = ["Run", "ToDownload"]
+__all__ = ["ManyDownloader", "Run", "ToDownload"]
 
 log = logging.getLogger("collgs_async")
 
@@ -59,6 +61,31 @@ class ToDownload(Protocol):
         """Yield each product."""
 
 
+class ManyDownloader(Protocol):
+    """Downloads products of a run, one call each: `Downloader` in this process, or an engine in others."""
+
+    @property
+    def meter(self) -> Meter:
+        """Counts the archive bytes received so far."""
+
+    @property
+    def tuning(self) -> TransferTuning:
+        """The figures in use."""
+
+    @property
+    def max_concurrent(self) -> int:
+        """Number of calls that may run at once."""
+
+    def __call__(self, product: Product, *, wish: Wish | None = None) -> Awaitable[Outcome | Later]:
+        """Download one product, skip it, or postpone it; see `Downloader`."""
+
+    def assist(self) -> Awaitable[None]:
+        """Help with running downloads, until there are none."""
+
+    def take_unsettled(self) -> list[Outcome]:
+        """Return and clear the outcomes of downloads that were cancelled right after publishing their archive."""
+
+
 class Run:
     """One run over many products; `download` is called once.
 
@@ -79,7 +106,7 @@ class Run:
 
     def __init__(
         self,
-        downloader: Downloader,
+        downloader: ManyDownloader,
         progress: Progress,
         options: DownloadOptions,
         *,

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from collgs_async.config.settings import Config
     from collgs_async.http.session import Session
+    from collgs_async.http.shared_limits import SharedLimits
     from collgs_async.storage.disk import Disk
     from collgs_async.transfer.job import DownloadJob
     from collgs_async.transfer.range_request import ResponseBody
@@ -65,6 +66,8 @@ class SegmentScheduler:
         The room for part files.
     tell
         Called when an outage of a store begins (True) and ends (False).
+    shared
+        Limits that other processes of the same run share; None: there are no others.
     """
 
     def __init__(
@@ -76,6 +79,7 @@ class SegmentScheduler:
         tuning: TransferTuning,
         *,
         tell: Callable[[bool], None] = lambda _: None,
+        shared: SharedLimits | None = None,
     ) -> None:
         options, connection = config.download_options, config.connection
         self._disk = disk
@@ -84,7 +88,7 @@ class SegmentScheduler:
         self._staging = connection.staging
         self._fetcher = SegmentFetcher(
             session,
-            RateLimiter(options.limit_rate, timing=timing),
+            shared.rate if shared else RateLimiter(options.limit_rate, timing=timing),
             tuning,
             block=max(tuning.block_bytes, options.chunk_size),
             min_rate=options.min_rate,
@@ -95,7 +99,7 @@ class SegmentScheduler:
         self._stores = Stores(
             lambda name: Store(
                 name,
-                ConcurrencyLimiter(options.workers, sleep=timing.sleep),
+                shared.requests if shared else ConcurrencyLimiter(options.workers, sleep=timing.sleep),
                 self._run_limiter,
                 limit=connection.outage,
                 timing=timing,

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from collgs_async.config.settings import Config
     from collgs_async.http.credentials import Credentials
+    from collgs_async.http.shared_limits import SharedLimits
     from collgs_async.models.member_list import MemberList
     from collgs_async.models.product import Product
     from collgs_async.models.progress import GivenProgress, Progress
@@ -48,6 +49,8 @@ class StoreClient:
     ----------
     config, progress, credentials, sleep, tuning
         As for `Client`.
+    shared
+        Limits of its downloads that other processes of the same run share; None: there are no others.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class StoreClient:
         credentials: Callable[[], Credentials | None] | None,
         sleep: Callable[[float], Awaitable[None]],
         tuning: TransferTuning | None,
+        shared: SharedLimits | None = None,
     ) -> None:
         self._config = config
         self._progress = SharedProgress(progress, self._config.download_options.workers)
@@ -68,6 +72,7 @@ class StoreClient:
         auth = Authenticator(http, self._host, find, auth_hosts=connection.auth_hosts)
         self._session = Session(http, auth, connection.retries, Timing(sleep))
         self._tuning = tuning
+        self._shared = shared
         self._downloads = False
         self._opening = asyncio.Lock()
         self._stack = AsyncExitStack()
@@ -90,7 +95,7 @@ class StoreClient:
     def _downloader(self) -> Downloader:
         from collgs_async.transfer.downloader import Downloader  # deferred: a search needs nothing of it
 
-        return Downloader(self._session, self._config, self._progress.listener, self._tuning)
+        return Downloader(self._session, self._config, self._progress.listener, self._tuning, shared=self._shared)
 
     async def _open_downloader(self) -> Downloader:
         """Return the downloader, whose threads start with the first call."""
