@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from collgs_async.catalogue.catalogue import Catalogue
+from collgs_async.config.engine_kinds import ENGINE
 from collgs_async.config.settings import Config
 from collgs_async.errors import ConciseErrors
 from collgs_async.models.query import Query
@@ -21,12 +22,13 @@ if TYPE_CHECKING:
 
     from collgs_async.http.auth import Identity
     from collgs_async.http.credentials import Credentials
+    from collgs_async.models.engine import DaskEngine
     from collgs_async.models.product import Outcome, Product
     from collgs_async.models.progress import GivenProgress
     from collgs_async.models.wish import Wish
     from collgs_async.selection.filters import Excluded
     from collgs_async.selection.plan import Plan
-    from collgs_async.transfer.run import ToDownload
+    from collgs_async.transfer.run import ManyDownloader, ToDownload
     from collgs_async.transfer.tuning import TransferTuning
 
 __all__ = ["Client", "run"]
@@ -95,6 +97,7 @@ class Client(StoreClient):
             raise TypeError(f"expected a configuration or settings by name, found both: {', '.join(settings)}")
         chosen = Config.create(**settings) if config is None else config
         super().__init__(chosen, progress, credentials=credentials, sleep=sleep, tuning=tuning)
+        self._has_own_credentials = credentials is not None
         self.catalogue = Catalogue(self._session, self._config)
         self.report = Report()
 
@@ -237,6 +240,7 @@ class Client(StoreClient):
         *,
         report: str | Path | None = None,
         on_outcome: Callable[[Outcome], None] | None = None,
+        engine: str | None = None,
     ) -> Report:
         """Download all products of a search, while the search goes on, or those given.
 
@@ -249,6 +253,9 @@ class Client(StoreClient):
             Path of the report as JSON, which is written also when the run is cancelled. None: no report.
         on_outcome
             Called with each outcome, in order of time, on the event loop; an error of it ends the run.
+        engine
+            Where to download: ``"dask"`` or ``"dask=local:4"`` in processes of this machine, ``"dask=tcp://host:8786"``
+            in those of a cluster. None: what the settings say, by default this process.
 
         Returns
         -------
@@ -260,16 +267,19 @@ class Client(StoreClient):
         ------
         ConfigError
             The report cannot be written there, or the area or the list of identifiers is invalid; no request was made.
+            Or the engine cannot be used: a package is missing, or a process has another release.
         AuthenticationError, StorageError
             The store requires a login; the output folder is full or not writable.
+        EngineError
+            The cluster cannot be reached, or is lost.
         """
         if products is None or isinstance(products, Query):
             products = self.search(products)
         if not isinstance(products, SearchResults):
             given = products if isinstance(products, GivenProducts) else GivenProducts(products)
-            return await self._run(given, report, on_outcome)
+            return await self._run(given, report, on_outcome, engine)
         await products.prepare()
-        return await self._run(products, report, on_outcome)
+        return await self._run(products, report, on_outcome, engine)
 
     async def create_plan(self, query: Query | None = None, *, sizes: bool = False) -> Plan:
         """Select products as `download_all` does, and return them as a plan instead of downloading them.
@@ -302,7 +312,12 @@ class Client(StoreClient):
         return Plan.from_search(self._config.base_url, found, left_out, selected.missing, **written)
 
     async def download_plan(
-        self, plan: Plan, *, report: str | Path | None = None, on_outcome: Callable[[Outcome], None] | None = None
+        self,
+        plan: Plan,
+        *,
+        report: str | Path | None = None,
+        on_outcome: Callable[[Outcome], None] | None = None,
+        engine: str | None = None,
     ) -> Report:
         """Download exactly the products of a plan, or those of the configuration's ``shard``, without a search.
 
@@ -310,18 +325,19 @@ class Client(StoreClient):
         ----------
         report
             Path of the report as JSON, which is written also when this is cancelled. None: no report.
-        on_outcome
+        on_outcome, engine
             As for `download_all`.
 
         Raises
         ------
-        ConfigError, AuthenticationError, StorageError
+        ConfigError, AuthenticationError, StorageError, EngineError
             As for `download_all`.
         """
         return await self._run(
             PlannedProducts(plan, self._config.selection.shard),
             report,
             on_outcome,
+            engine,
             wish=self._config.parts.wish or plan.wish,
         )
 
@@ -330,6 +346,7 @@ class Client(StoreClient):
         products: ToDownload,
         report: str | Path | None,
         on_outcome: Callable[[Outcome], None] | None,
+        engine: str | None,
         *,
         wish: Wish | None = None,
     ) -> Report:
@@ -338,20 +355,43 @@ class Client(StoreClient):
         if wish:
             self._config.needed_folder("plan", "it asks for parts of archives, and an object store gets whole ones")
         options, progress, timing = self._config.download_options, self._progress, self._session.timing
-        async with self._recording("download") as record:
+        chosen = await self._choose_engine(engine)
+        async with self._recording("download") as record, self._downloading(chosen) as downloader:
 
             def tell(outcome: Outcome) -> None:
                 record(outcome)
                 if on_outcome is not None:
                     on_outcome(outcome)
 
-            run = Run(await self._open_downloader(), progress.listener, options, timing=timing, on_outcome=tell)
+            run = Run(downloader, progress.listener, options, timing=timing, on_outcome=tell)
             try:
                 with ConciseErrors(), progress:
                     await run.download(products, None if report is None else Path(report), wish=wish)
             finally:
                 self.report = run.report
         return self.report
+
+    async def _choose_engine(self, given: str | None) -> DaskEngine | None:
+        """Return the engine that is given, or that of the settings, if the settings permit it; None: this process."""
+        chosen: DaskEngine | None = self._config.download_options.engine
+        if given is not None:
+            chosen = ENGINE.check("engine", given)
+        if chosen is not None:
+            from collgs_async.engine.check import check_engine
+
+            await check_engine(self._config, has_own_credentials=self._has_own_credentials)
+        return chosen
+
+    @asynccontextmanager
+    async def _downloading(self, engine: DaskEngine | None) -> AsyncIterator[ManyDownloader]:
+        """Yield what downloads the products of a run: in this process, or in those of an engine."""
+        if engine is None:
+            yield await self._open_downloader()
+            return
+        from collgs_async.engine.driver import DaskDownloader  # deferred: few runs need it
+
+        async with DaskDownloader(engine, self._config, self._progress.listener, self._tuning) as downloader:
+            yield downloader
 
     @asynccontextmanager
     async def _recording(
@@ -372,8 +412,13 @@ class Client(StoreClient):
 
 
 async def run(
-    config: Config, query: Query | None = None, *, progress: GivenProgress = None, report: str | Path | None = None
+    config: Config,
+    query: Query | None = None,
+    *,
+    progress: GivenProgress = None,
+    report: str | Path | None = None,
+    engine: str | None = None,
 ) -> Report:
     """Download all selected products of a search in a session of its own; see `Client.download_all`."""
     async with Client(config, progress) as client:
-        return await client.download_all(query, report=report)
+        return await client.download_all(query, report=report, engine=engine)

@@ -7,6 +7,7 @@
     ├── AuthenticationError    stops the run: the same credentials would be refused again
     ├── StorageError           stops the run: the disk is full, the folder is missing or read-only
     ├── LimitReachedError      ends the run at a limit that was asked for; the next run goes on
+    ├── EngineError            stops the run: the cluster that downloads cannot be reached, or is lost
     ├── LedgerError            the ledger is damaged, of a later release or cannot be written; archives are not affected
     ├── AlreadyRunningError    another run keeps this folder; nothing was done
     ├── CatalogueError         ends the search; products found before are still downloaded
@@ -35,6 +36,7 @@ __all__ = [
     "CollgsError",
     "ConciseErrors",
     "ConfigError",
+    "EngineError",
     "ExhaustedError",
     "FileError",
     "IntegrityError",
@@ -74,6 +76,10 @@ class AuthenticationError(CollgsError):
 
 class StorageError(CollgsError):
     """The output folder cannot be written: the disk is full, or the folder is read-only or missing."""
+
+
+class EngineError(CollgsError):
+    """The cluster whose processes download cannot be reached or started, or is lost; the next run goes on."""
 
 
 class LedgerError(CollgsError):

@@ -122,7 +122,12 @@ COMMANDS: Final = {
     "retry": Command(
         "keep", "try again what sync could not fetch", ("parts", "output", "keep", "transfer", "connection")
     ),
-    "verify": Command("pull", "check the archives in a folder", ("output", "keep", "transfer", "connection")),
+    "verify": Command(
+        "pull",
+        "check the archives in a folder",
+        ("output", "keep", "transfer", "connection"),
+        idle=("download_options.engine",),
+    ),
     "prune": Command("keep", "move or delete archives that are not wanted any more", ("output", "keep")),
     "status": Command("keep", "tell the state of an archive, or what happened to a product"),
     "ledger": Command("keep", "export the ledger, make it anew, or move archives", ("output", "keep")),

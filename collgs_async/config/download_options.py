@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from collgs_async.config import kinds
+from collgs_async.config.engine_kinds import ENGINE
 from collgs_async.config.options import Section, setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import time
 
+    from collgs_async.models.engine import DaskEngine
     from collgs_async.models.timetable import RateTimetable
 
 __all__ = ["DownloadOptions"]
@@ -49,6 +51,9 @@ class DownloadOptions(Section):
         help="stop the run when it is this time next, such as 06:00; local time")
     keep_free: float | str | None = setting("--keep-free", "SIZE|PERCENT", kinds.FREE_SPACE, default=None,
         help="begin no archive that would leave less room than this on the disk, such as 200G or 5%")
+    engine: DaskEngine | None = setting("--engine", "NAME", ENGINE, default=None,
+        help="fetch in several processes: dask, on this machine; dask=local:N, in N processes; or "
+        "dask=tcp://HOST:PORT, on a Dask cluster with the same output folder; none: in this process")
     # fmt: on
 
     def _contradictions(self) -> Iterator[str]:

@@ -177,20 +177,28 @@ class SyncClient:
         *,
         report: str | Path | None = None,
         on_outcome: Callable[[Outcome], None] | None = None,
+        engine: str | None = None,
     ) -> Report:
         """Download all products of a search, or those given; see `Client.download_all`."""
         wanted = products if products is None or isinstance(products, Query) else to_async(products)
-        return self._thread.call(self._client.download_all(wanted, report=report, on_outcome=on_outcome))
+        how: dict[str, Any] = {"report": report, "on_outcome": on_outcome, "engine": engine}
+        return self._thread.call(self._client.download_all(wanted, **how))
 
     def create_plan(self, query: Query | None = None, *, sizes: bool = False) -> Plan:
         """Select products, and return them as a plan; see `Client.create_plan`."""
         return self._thread.call(self._client.create_plan(query, sizes=sizes))
 
     def download_plan(
-        self, plan: Plan, *, report: str | Path | None = None, on_outcome: Callable[[Outcome], None] | None = None
+        self,
+        plan: Plan,
+        *,
+        report: str | Path | None = None,
+        on_outcome: Callable[[Outcome], None] | None = None,
+        engine: str | None = None,
     ) -> Report:
         """Download exactly the products of a plan; see `Client.download_plan`."""
-        return self._thread.call(self._client.download_plan(plan, report=report, on_outcome=on_outcome))
+        how: dict[str, Any] = {"report": report, "on_outcome": on_outcome, "engine": engine}
+        return self._thread.call(self._client.download_plan(plan, **how))
 
 
 class SyncCatalogue:

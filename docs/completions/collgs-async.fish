@@ -8,7 +8,7 @@ function __collgs_async_is
             continue
         end
         switch $word
-            case --aged --aoi --auth-hosts --bands --base-url --bbox --best-per --by --ca-file --chunk-size --cloud-cover --collection --config --contact --count --day --diff --download-base-url --end --endpoint-url --fault --format --ids --keep-free --keep-last --kind --layout --ledger --limit-rate --listing-cycle --listing-overlap --map --max-bytes --max-delete --max-requests --max-time --members --metrics --min-overlap --min-rate --months --oldest --on-archive --on-end --orbit-direction --outage --output --page-size --plan --platform --polarisation --port --product-type --products --proxy --relative-orbit --report --resolution --retries --revalidate --segments --set --shard --sign-in --sort --spool --staging --start --superseded --tile --tiles --tiles-credit --timeout --until --user-agent --verify --verify-oldest --withdrawn --workers -c -j -n -o
+            case --aged --aoi --auth-hosts --bands --base-url --bbox --best-per --by --ca-file --chunk-size --cloud-cover --collection --config --contact --count --day --diff --download-base-url --end --endpoint-url --engine --fault --format --ids --keep-free --keep-last --kind --layout --ledger --limit-rate --listing-cycle --listing-overlap --map --max-bytes --max-delete --max-requests --max-time --members --metrics --min-overlap --min-rate --months --oldest --on-archive --on-end --orbit-direction --outage --output --page-size --plan --platform --polarisation --port --product-type --products --proxy --relative-orbit --report --resolution --retries --revalidate --segments --set --shard --sign-in --sort --spool --staging --start --superseded --tile --tiles --tiles-credit --timeout --until --user-agent --verify --verify-oldest --withdrawn --workers -c -j -n -o
                 set waiting yes
             case search collections describe quicklooks ls plan download sync retry verify prune status ledger init login demo completion help
                 test -n "$command"; or set command $word
@@ -142,6 +142,7 @@ complete -c collgs-async -n '__collgs_async_is none download sync retry verify d
 complete -c collgs-async -n '__collgs_async_is none download sync retry verify demo' -l max-time -r -f -d 'stop the run after this time: seconds, or with m, h or d'
 complete -c collgs-async -n '__collgs_async_is none download sync retry verify demo' -l until -r -f -d 'stop the run when it is this time next, such as 06:00; local time'
 complete -c collgs-async -n '__collgs_async_is none download sync retry verify demo' -l keep-free -r -f -d 'begin no archive that would leave less room than this on the disk, such as 200G or 5%'
+complete -c collgs-async -n '__collgs_async_is none download sync retry demo' -l engine -r -f -d 'fetch in several processes: dask, on this machine; dask=local:N, in N processes; or dask=tcp://HOST:PORT, on a Dask cluster with the same output folder; none: in this process'
 complete -c collgs-async -n '__collgs_async_is sync' -l dry-run -d 'say what would be fetched, and what the catalogue lists no more, and leave'
 complete -c collgs-async -n '__collgs_async_is sync' -l format -r -f -a 'table json' -d 'how --dry-run lists (default: table)'
 complete -c collgs-async -n '__collgs_async_is sync' -l plan -r -F -d 'with --dry-run: write what would be fetched as a plan'

@@ -29,10 +29,11 @@ LEVELS = {
     **dict.fromkeys(["catalogue", "ledger", "selection"], 4),
     **dict.fromkeys(["reporting"], 5),
     **dict.fromkeys(["transfer"], 6),
-    **dict.fromkeys(["client", "demo"], 7),
-    **dict.fromkeys(["mirror", "sync"], 8),
-    **dict.fromkeys(["cli"], 9),
-    **dict.fromkeys(["__main__"], 10),
+    **dict.fromkeys(["demo", "engine"], 7),
+    **dict.fromkeys(["client"], 8),
+    **dict.fromkeys(["mirror", "sync"], 9),
+    **dict.fromkeys(["cli"], 10),
+    **dict.fromkeys(["__main__"], 11),
 }
 
 

@@ -101,6 +101,7 @@ OTHER_VALUES = {
     "download_options.max_time": "6h",
     "download_options.until": "06:00",
     "download_options.keep_free": "5%",
+    "download_options.engine": "dask=local:3",
 }
 """For each key a right value that is not its default, as words of a command line."""
 
