@@ -180,6 +180,41 @@ async def test_a_lost_scheduler_ends_the_run_and_the_next_one_goes_on(
     assert [] == site.asked_again(held, since)
 
 
+POISON = """
+import os
+from collgs_async.engine.process import ProcessEngine
+
+def die_of_one(self, product, wish, fetch=ProcessEngine.fetch):
+    return os._exit(9) if product["identifier"] == "{}" else fetch(self, product, wish)
+
+ProcessEngine.fetch = die_of_one
+"""
+
+
+async def test_a_product_that_kills_its_process_fails_and_the_run_goes_on(
+    serve: Callable[..., Any], command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One death is enough here, also for what waits in the same process; then the others are to come."""
+    monkeypatch.setenv("DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES", "0")
+    scenes = level2_scenes(12)
+    site = await serve(scenes)
+    preload = tmp_path / "poison.py"
+    await asyncio.to_thread(preload.write_text, POISON.format(scenes[5].identifier))
+    async with cluster(tmp_path / "cluster", preload=str(preload)) as nodes:
+        words = (*at_url(site), "--engine", f"dask={nodes.address}", "--workers", 2, "--report", "report.json")
+
+        ended = assert_clean_exit(await command(*words, **QUIET))
+
+    assert 1 == ended.code, ended.err
+    products = json.loads((command.folder / "report.json").read_text())["products"]
+    assert 12 == len(products)
+    failed = {product["id"]: product["error"] for product in products if product["status"] == "failed"}
+    assert scenes[5].identifier in failed
+    assert all("has died" in str(error) for error in failed.values())
+    assert len(failed) <= 4  # as many are handed out at once
+    assert 12 - len(failed) == len(list(site.folder.glob("*.zip")))
+
+
 async def test_a_process_without_credentials_ends_the_run_and_is_named(
     serve: Callable[..., Any], command: Command, tmp_path: Path
 ) -> None:
