@@ -10,7 +10,7 @@ from typing import Final
 from collgs_async.models.redaction import redacted, without_userinfo
 from collgs_async.models.text import printable
 
-__all__ = ["StoreTrouble", "read_trouble"]
+__all__ = ["FailedError", "StoreTrouble", "read_trouble"]
 
 _LONGEST: Final = 300
 """Characters of what a store or a library said."""
@@ -85,6 +85,14 @@ class StoreTrouble:
     words: str
     is_temporary: bool = False
     is_missing: bool = False
+
+
+class FailedError(Exception):
+    """A request to a store failed; it never leaves the modules of object stores."""
+
+    def __init__(self, trouble: StoreTrouble) -> None:
+        super().__init__(trouble.words)
+        self.trouble = trouble
 
 
 def read_trouble(error: BaseException, scheme: str) -> StoreTrouble:

@@ -7,7 +7,7 @@ promise rests on. Neither conditional writes nor remote locks are needed, which 
 from __future__ import annotations
 
 import asyncio
-import logging
+import time
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from collgs_async.errors import CollgsError, ConfigError, StorageError
 from collgs_async.models.redaction import forget_secret, keep_secret
 from collgs_async.storage.object_client import find_endpoint, open_client, secrets
-from collgs_async.storage.object_errors import StoreTrouble, read_trouble
+from collgs_async.storage.object_errors import FailedError, StoreTrouble, read_trouble
+from collgs_async.storage.object_retries import Retries
 from collgs_async.storage.object_source import abandonable, read_blocks
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from collgs_async.models.store_url import StoreUrl
 
 __all__ = ["MAX_UPLOADS", "ObjectFacts", "ObjectStore"]
-
-log = logging.getLogger("collgs_async")
 
 T = TypeVar("T")
 
@@ -71,14 +70,6 @@ class ObjectFacts:
         return self.stated_size == self.size
 
 
-class _FailedError(Exception):
-    """A request failed for good; it never leaves this module."""
-
-    def __init__(self, trouble: StoreTrouble) -> None:
-        super().__init__(trouble.words)
-        self.trouble = trouble
-
-
 class ObjectStore:
     """The objects below a URL; an asynchronous context manager, which lists them as it is entered.
 
@@ -89,9 +80,13 @@ class ObjectStore:
     endpoint
         The address of the server; None: that of ``AWS_ENDPOINT_URL_S3`` or ``AWS_ENDPOINT_URL``, else the cloud's own.
     retries
-        Tries of a request in a row after which to give up; of an upload, while no other one succeeds either.
+        Tries of a request in a row after which to give up, while no other one succeeds either; see `Retries`.
+    outage
+        Seconds without a success before which not to give up, either, once the store has been listed; 0 not to wait.
     sleep
-        Waits between them, in seconds.
+        Waits between tries, in seconds.
+    now
+        Clock, in seconds.
     farewell
         Seconds for which an upload that is cancelled may tell the store so.
     """
@@ -102,21 +97,25 @@ class ObjectStore:
         *,
         endpoint: str | None = None,
         retries: int = 3,
+        outage: float = 0.0,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        now: Callable[[], float] = time.monotonic,
         farewell: float = 5.0,
     ) -> None:
         self._url = url
         self._given_endpoint = endpoint
         self._endpoint: str | None = None
         self._tries = max(1, retries)
+        self._outage = outage
         self._sleep = sleep
+        self._now = now
         self._farewell = farewell
         self._client: Any = None
         self._uploader: Any = None
         self._keys: dict[str, str] = {}
         self._secrets: list[str] = []
         self._uploads = asyncio.Semaphore(MAX_UPLOADS)
-        self._successes = 0
+        self._retries: Retries
 
     async def __aenter__(self) -> Self:
         """Open the store and list its keys.
@@ -129,6 +128,7 @@ class ObjectStore:
             It cannot be reached.
         """
         self._endpoint = find_endpoint(self._url, self._given_endpoint)
+        self._retries = Retries(self._name(), self._tries, sleep=self._sleep, now=self._now)
         self._client = open_client(self._url, self._endpoint)
         # Repeats a part, since repeating an upload sends all parts again.
         self._uploader = open_client(self._url, self._endpoint, retries=3 * (self._tries - 1), uploads=True)
@@ -141,10 +141,11 @@ class ObjectStore:
                 await self._ask(self._refuse_impostor)
         except BaseException as error:
             self._forget_secrets()
-            if isinstance(error, _FailedError):
+            if isinstance(error, FailedError):
                 kind = StorageError if error.trouble.is_temporary else ConfigError
                 raise kind(self._words(error.trouble)) from None
             raise
+        self._retries.outage = self._outage  # one that has never answered more likely has a wrong address
         return self
 
     async def __aexit__(
@@ -226,36 +227,36 @@ class ObjectStore:
         UnreadableError
             The file cannot be read.
         """
-        token = uuid.uuid4().hex
-        metadata = {"collgs_size": str(size), "collgs_token": token}
+        metadata = {"collgs_size": str(size), "collgs_token": uuid.uuid4().hex}
         if etag is not None and etag.isascii() and etag.isprintable():
             metadata["collgs_etag"] = etag
         async with self._uploads:
-            failures, successes = 0, self._successes
-            while True:
-                trouble = await self._try_upload(path, key, size, metadata, on_sent)
-                if await (self._is_complete(key, size) if trouble is None else self._has_come(key, size, token)):
-                    self._successes += 1
-                    self._keys[key.rpartition("/")[2]] = key
-                    return
-                if trouble is None:
-                    raise StorageError(
-                        f"{self.url_of(key)}: it is not there as it was uploaded; the store must keep its length and "
-                        "the metadata collgs_size and collgs_token"
-                    )
-                if self._successes != successes:
-                    failures, successes = 0, self._successes
-                failures += 1
-                if not trouble.is_temporary or failures >= self._tries:
-                    raise StorageError(self._words(trouble, key))
-                pause = min(60.0, 2.0 ** (failures - 1))
-                log.warning("%s; uploading it again in %d s", self._words(trouble, key), pause)
-                await self._sleep(pause)
+            try:
+                await self._retries.run(lambda: self._try_upload(path, key, size, metadata, on_sent), uploads=True)
+            except FailedError as failed:
+                raise StorageError(self._words(failed.trouble, key)) from None
+            if not await self._is_complete(key, size):
+                raise StorageError(
+                    f"{self.url_of(key)}: it is not there as it was uploaded; the store must keep its length and "
+                    "the metadata collgs_size and collgs_token"
+                )
+            self._keys[key.rpartition("/")[2]] = key
 
     async def _try_upload(
-        self, path: Path, key: str, size: int, metadata: dict[str, str], on_sent: Callable[[int], None] | None
-    ) -> StoreTrouble | None:
-        """Upload once; return why it failed."""
+        self,
+        path: Path,
+        key: str,
+        size: int,
+        metadata: dict[str, str],
+        on_sent: Callable[[int], None] | None,
+    ) -> None:
+        """Upload once.
+
+        Raises
+        ------
+        FailedError
+            It failed, and is not there.
+        """
         import obstore
 
         attributes = {"Content-Type": "application/zip", **metadata}
@@ -274,10 +275,10 @@ class ObjectStore:
         except CollgsError:
             raise
         except Exception as error:
-            return read_trouble(error, self._url.scheme)
+            if not await self._has_come(key, size, metadata["collgs_token"]):
+                raise FailedError(read_trouble(error, self._url.scheme)) from None
         if on_sent is not None:
             on_sent(size)
-        return None
 
     async def _is_complete(self, key: str, size: int) -> bool:
         """Whether an upload of a file of this length is there: this one, or that of another run at the same time."""
@@ -308,11 +309,11 @@ class ObjectStore:
 
         Raises
         ------
-        _FailedError
+        FailedError
             It has an object of a name that none has.
         """
         if await self._head(f"collgs-{uuid.uuid4().hex}") is not None:
-            raise _FailedError(StoreTrouble("it does not answer as an object store; check --endpoint-url"))
+            raise FailedError(StoreTrouble("it does not answer as an object store; check --endpoint-url"))
 
     async def _head(self, key: str) -> ObjectFacts | None:
         import obstore
@@ -338,27 +339,29 @@ class ObjectStore:
 
         Raises
         ------
-        _FailedError
+        FailedError
             It failed for good.
         """
-        for failures in range(1, self._tries + 1):
+
+        async def once() -> T:
             try:
                 return await work()
-            except (CollgsError, _FailedError):
+            except (CollgsError, FailedError):
                 raise
             except Exception as error:
-                trouble = read_trouble(error, self._url.scheme)
-            if not trouble.is_temporary or failures == self._tries:
-                raise _FailedError(trouble)
-            await self._sleep(min(60.0, 2.0 ** (failures - 1)))
-        raise AssertionError("unreachable")
+                raise FailedError(read_trouble(error, self._url.scheme)) from None
+
+        return await self._retries.run(once)
 
     async def _answered(self, work: Callable[[], Awaitable[T]]) -> T:
         try:
             return await self._ask(work)
-        except _FailedError as failed:
+        except FailedError as failed:
             raise StorageError(self._words(failed.trouble)) from None
 
     def _words(self, trouble: StoreTrouble, key: str | None = None) -> str:
+        return f"{self._name(key)}: {trouble.words}"
+
+    def _name(self, key: str | None = None) -> str:
         at = f" at {self._endpoint}" if self._endpoint else ""
-        return f"{self._url if key is None else self.url_of(key)}{at}: {trouble.words}"
+        return f"{self._url if key is None else self.url_of(key)}{at}"

@@ -108,14 +108,22 @@ def destination_for(config: Config, disk: Disk, timing: Timing) -> Destination:
     disk
         The output folder, or the spool.
     timing
-        Waits between two tries of an upload.
+        Clock and sleep for tries of requests and uploads.
     """
     if (url := config.store_url) is None:
         return Folder(config, disk)
     from collgs_async.storage.object_store import ObjectStore  # deferred: few runs need it
     from collgs_async.transfer.object_destination import ObjectDestination
 
-    store = ObjectStore(url, endpoint=config.endpoint_url, retries=config.connection.retries, sleep=timing.sleep)
+    connection = config.connection
+    store = ObjectStore(
+        url,
+        endpoint=config.endpoint_url,
+        retries=connection.retries,
+        outage=connection.outage,
+        sleep=timing.sleep,
+        now=timing.now,
+    )
     return ObjectDestination(config, disk, store)
 
 

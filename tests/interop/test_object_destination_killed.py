@@ -195,6 +195,58 @@ async def test_a_store_that_is_killed_and_started_again_ends_no_run(
     assert [] == spooled(spool)
 
 
+async def test_a_store_that_is_away_is_waited_for_and_nothing_is_fetched_twice(
+    serve: Callable[..., Any], command: Command, bucket: Bucket, tmp_path: Path
+) -> None:
+    """It is killed amid two uploads, and started again only when the run has said that it is away."""
+    site, spool = await serve(stored_scenes(3, SIZE)), tmp_path / "spool"
+    words = (*at_store(site, bucket, spool), "--segments", 1, "--retries", 1)
+    proxy = HoldingProxy(bucket.server)
+    async with proxy.running() as endpoint:
+        hold = proxy.hold(LATER_PARTS, count=2)
+        process = await command.start(*words, AWS_ENDPOINT_URL_S3=endpoint)
+        await hold.wait()
+        bucket.server.kill()
+        hold.release()
+        await until_said(process, b"; trying again for up to 15:00")
+        await asyncio.to_thread(bucket.server.start)
+        ended = assert_clean_exit(await command.end(process))
+
+    assert 0 == ended.code, ended.err
+    assert 1 == ended.err.count("answers again after")
+    assert 0 == ended.err.count("trying again for up to")  # beside the line that was read
+    assert 3 == len(site.archive_hits())
+    assert right_objects(site, bucket)
+    assert [] == spooled(spool)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+async def test_a_stop_while_a_store_is_waited_for_ends_at_once(
+    serve: Callable[..., Any],
+    command: Command,
+    bucket: Bucket,
+    tmp_path: Path,
+    number: signal.Signals,
+    code: int,
+) -> None:
+    """The store never comes back: the run would wait for a day."""
+    site, spool = await serve(stored_scenes(2, SIZE)), tmp_path / "spool"
+    words = (*at_store(site, bucket, spool), "--retries", 1, "--outage", "1d")
+    proxy = HoldingProxy(bucket.server)
+    async with proxy.running() as endpoint:
+        hold = proxy.hold(COMPLETION, count=2)
+        process = await command.start(*words, AWS_ENDPOINT_URL_S3=endpoint)
+        await hold.wait()
+        bucket.server.kill()
+        hold.release()
+        await until_said(process, b"; trying again for up to 24:00:00")
+        process.send_signal(number)
+        ended = assert_clean_exit(await command.end(process))
+
+    assert code == ended.code
+    assert 2 == len(list(spool.glob("*.part")))
+
+
 async def test_a_store_that_stays_away_ends_the_run_and_the_spool_is_kept(
     serve: Callable[..., Any], command: Command, bucket: Bucket, tmp_path: Path
 ) -> None:
@@ -203,7 +255,7 @@ async def test_a_store_that_stays_away_ends_the_run_and_the_spool_is_kept(
     proxy = HoldingProxy(bucket.server)
     async with proxy.running() as endpoint:
         hold = proxy.hold(COMPLETION, count=2)
-        run = asyncio.ensure_future(command(*words, "--retries", 1, AWS_ENDPOINT_URL_S3=endpoint))
+        run = asyncio.ensure_future(command(*words, "--retries", 1, "--outage", 0, AWS_ENDPOINT_URL_S3=endpoint))
         await hold.wait()
         bucket.server.kill()
         hold.release()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import re
 import sys
@@ -14,6 +15,7 @@ from aiohttp import web
 
 from collgs_async.errors import CollgsError, ConfigError, StorageError, UnreadableError
 from collgs_async.models.store_url import StoreUrl
+from collgs_async.models.timing import Timing
 from collgs_async.storage.object_store import ObjectFacts, ObjectStore
 from tests.conftest import HANGS
 from tests.support.object_servers import AZURE_ACCOUNT, AZURE_KEY, BUCKET, SECRET, SLOW_DOWN, StoreProxy, xml_error
@@ -240,6 +242,64 @@ async def test_a_store_that_stays_away_ends_the_run(bucket: Bucket, sleeps: Reco
         caught.value
     )
     assert [1.0, 1.0] == sleeps.seconds  # of two tries each, of which the upload's failed by itself
+
+
+async def test_an_outage_is_waited_for_once_the_store_has_been_listed(
+    bucket: Bucket, archive: File, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither an upload nor a request is given up after its tries; one line tells of both."""
+    waits, upload_waits, is_back = 0, asyncio.Event(), asyncio.Event()
+
+    async def started_at_last(_: float) -> None:
+        nonlocal waits
+        waits += 1
+        upload_waits.set()
+        if waits == 7:
+            await asyncio.to_thread(bucket.server.start)
+            is_back.set()
+        elif waits > 7:
+            await is_back.wait()
+
+    async with store_at(bucket, started_at_last, retries=1, outage=900) as store:
+        bucket.server.kill()
+        uploaded = asyncio.ensure_future(upload(store, archive))
+        await upload_waits.wait()
+        assert await store.facts("b.zip") is None
+        await uploaded
+
+    assert archive.data == bucket.read("a.zip")
+    away, back = [one.getMessage() for one in caplog.records if one.levelno >= logging.WARNING]
+    assert away.startswith(f"{bucket.url} at {bucket.endpoint}: it cannot be reached (")
+    assert "; trying again for up to 15:00" in away
+    assert back.startswith(f"{bucket.url} at {bucket.endpoint} answers again after ")
+
+
+async def test_an_outage_that_lasts_ends_the_run(bucket: Bucket, sleeps: RecordedSleeps, archive: File) -> None:
+    timing = Timing(sleeps)
+
+    async def refuse_to_write(line: str) -> str | None:
+        return SLOW_DOWN if line.startswith(("PUT", "POST")) else None
+
+    proxy = StoreProxy(bucket.server, refuse_to_write)
+    async with (
+        proxy.running() as endpoint,
+        store_at(bucket, timing.sleep, endpoint=endpoint, retries=1, outage=20, now=timing.now) as store,
+    ):
+        with pytest.raises(StorageError, match="it is busy"):
+            await upload(store, archive)
+
+    assert [1.0, 2.0, 4.0, 8.0] == sleeps.seconds[:4]
+    assert sum(sleeps.seconds) <= 20
+
+
+async def test_a_store_that_has_never_answered_is_given_up_after_the_tries(
+    bucket: Bucket, sleeps: RecordedSleeps
+) -> None:
+    store = store_at(bucket, sleeps, endpoint="http://127.0.0.1:9", outage=900)
+
+    assert "it cannot be reached" in await refusal(store, StorageError)
+
+    assert [1.0, 2.0] == sleeps.seconds
 
 
 async def test_an_end_whose_response_was_lost_is_found_by_its_token(
