@@ -24,6 +24,10 @@ T = TypeVar("T")
 _MAX_CLOSING: Final = 30.0
 """Seconds that the end of the interpreter waits for a loop that was never closed."""
 
+_TURN: Final = 0.5
+"""Seconds for which a lock is waited for at once. A signal that came while the process was stopped may wake another
+thread than the main one, which hears of it only when its wait ends."""
+
 
 class LoopThread:
     """Runs coroutines in an event loop of its own, within an asynchronous context.
@@ -134,7 +138,7 @@ class _RunningLoop:
         _open.add(self)
         self.thread.start()
         try:
-            self._entered.result()
+            _wait_for(self._entered)
         except BaseException:
             self.stop()
             raise
@@ -160,11 +164,11 @@ class _RunningLoop:
             coroutine.close()
             raise RuntimeError("the client is closed") from None
         try:
-            return done.result()
+            return _wait_for(done)
         except KeyboardInterrupt:
             with suppress(RuntimeError):  # the loop has ended
                 self._loop.call_soon_threadsafe(cancel)
-                wait([done])
+                _wait_until_done(done)
             raise
 
     def clean_up(self, coroutine: Coroutine[Any, Any, None]) -> bool:
@@ -214,6 +218,16 @@ class _RunningLoop:
                 task.cancel()
             while tasks := self._calls | self._cleaning:
                 await asyncio.wait(tasks)
+
+
+def _wait_for(done: Future[T]) -> T:
+    _wait_until_done(done)
+    return done.result()
+
+
+def _wait_until_done(done: Future[Any]) -> None:
+    while not wait([done], _TURN).done:
+        pass
 
 
 def _settle(done: Future[T], task: asyncio.Task[T]) -> None:

@@ -296,3 +296,21 @@ async def test_the_stop_button_ends_a_run_in_good_order(serve: Callable[..., Any
     assert b"KeyboardInterrupt" == said.split()[-1]
     report = json.loads((tmp_path / "report.json").read_bytes())
     assert report["summary"]["found"] == len(report["products"]) < 4
+
+
+async def test_an_interrupt_of_a_stopped_script_is_heard_when_it_goes_on(
+    serve: Callable[..., Any], tmp_path: Path
+) -> None:
+    """The kernel may hand it to any thread, and Python hears of it in the main thread alone."""
+    scenes = level2_scenes(4, size=2_000_000)
+    site = await serve(scenes, faults={scene.identifier: fault("stall") for scene in scenes[1:]})
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", SCRIPT, "script", site.server.url), cwd=tmp_path, stderr=asyncio.subprocess.PIPE
+    )
+    await until(lambda: site.moved() > 2_000_000, process)
+    for one in (signal.SIGSTOP, signal.SIGINT, signal.SIGCONT):  # Ctrl-Z, kill -INT, fg
+        process.send_signal(one)
+    async with asyncio.timeout(HANGS):
+        _, said = await process.communicate()
+
+    assert b"KeyboardInterrupt" == said.split()[-1]
