@@ -235,7 +235,7 @@ class ObjectStore:
                 await self._retries.run(lambda: self._try_upload(path, key, size, metadata, on_sent), uploads=True)
             except FailedError as failed:
                 raise StorageError(self._words(failed.trouble, key)) from None
-            if not await self._is_complete(key, size):
+            if not await self._is_whole(key):
                 raise StorageError(
                     f"{self.url_of(key)}: it is not there as it was uploaded; the store must keep its length and "
                     "the metadata collgs_size and collgs_token"
@@ -280,10 +280,13 @@ class ObjectStore:
         if on_sent is not None:
             on_sent(size)
 
-    async def _is_complete(self, key: str, size: int) -> bool:
-        """Whether an upload of a file of this length is there: this one, or that of another run at the same time."""
+    async def _is_whole(self, key: str) -> bool:
+        """Whether the object of a verified file is there: of this upload, or of another run's that came right after.
+
+        That may have another length, where the archive was replaced at its source in between.
+        """
         facts = await self.facts(key)
-        return facts is not None and facts.is_ours and facts.size == size
+        return facts is not None and facts.is_ours
 
     async def _has_come(self, key: str, size: int, token: str) -> bool:
         """Whether this very upload is there though it failed: then only the response of its end was lost."""

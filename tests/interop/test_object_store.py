@@ -144,6 +144,24 @@ async def test_an_object_of_another_program_is_not_ours(bucket: Bucket, sleeps: 
         assert b"" == await store.read_tail("c.zip", 10)
 
 
+async def test_the_object_of_another_run_that_came_right_after_is_as_good(
+    bucket: Bucket, sleeps: RecordedSleeps, archive: File
+) -> None:
+    """The archive was replaced at its source between the two runs, so that theirs has another length."""
+
+    async def theirs_comes_before_it_is_looked_at(line: str) -> str | None:
+        if line.startswith("HEAD") and "/a.zip" in line:
+            bucket.write("a.zip", b"verified there", collgs_size="14", collgs_token="of another run")
+        return None
+
+    proxy = StoreProxy(bucket.server, theirs_comes_before_it_is_looked_at)
+    async with proxy.running() as endpoint, store_at(bucket, sleeps, endpoint=endpoint) as store:
+        await upload(store, archive)
+
+    assert b"verified there" == bucket.read("a.zip")
+    assert 1 == sum(line.startswith("HEAD") and "/a.zip" in line for line in proxy.requests)
+
+
 async def test_an_upload_replaces_what_was_there(bucket: Bucket, sleeps: RecordedSleeps, archive: File) -> None:
     bucket.write("a.zip", b"foreign")
 
