@@ -53,15 +53,12 @@ class ObjectFacts:
         Its length in bytes.
     stated_size
         The length that its upload stated in the metadata; None: another program has put it there.
-    etag
-        Entity tag of the archive at its source; None when unknown.
     token
         Which upload it is of; None: another program's.
     """
 
     size: int
     stated_size: int | None
-    etag: str | None
     token: str | None
 
     @property
@@ -78,7 +75,7 @@ class ObjectStore:
     url
         Bucket and prefix.
     endpoint
-        The address of the server; None: that of ``AWS_ENDPOINT_URL_S3`` or ``AWS_ENDPOINT_URL``, else the cloud's own.
+        The address of the server; None: that of the environment, see `find_endpoint`, else the cloud's own.
     retries
         Tries of a request in a row after which to give up, while no other one succeeds either; see `Retries`.
     outage
@@ -176,23 +173,21 @@ class ObjectStore:
         """
         return await self._answered(lambda: self._head(key))
 
-    async def read_tail(self, key: str, count: int) -> bytes:
-        """Read the last bytes of an object, or all of a shorter one; empty: there is none.
+    async def read_tail(self, key: str, size: int, count: int) -> bytes:
+        """Read the last bytes of an object of this size, or all of a shorter one.
 
         Raises
         ------
         StorageError
             As for `facts`.
         """
-        facts = await self.facts(key)
-        if facts is None or not facts.size:
-            return b""
-        begin = max(0, facts.size - count)
+        if not size:
+            return b""  # stores have no empty ranges
 
         async def read() -> bytes:
             import obstore
 
-            return bytes(await obstore.get_range_async(self._client, key, start=begin, end=facts.size))
+            return bytes(await obstore.get_range_async(self._client, key, start=max(0, size - count), end=size))
 
         return await self._answered(read)
 
@@ -333,7 +328,6 @@ class ObjectStore:
         return ObjectFacts(
             int(found.meta["size"]),
             int(stated) if stated.isascii() and stated.isdigit() else None,
-            metadata.get("collgs_etag"),
             metadata.get("collgs_token"),
         )
 

@@ -184,7 +184,7 @@ class ObjectDestination:
         facts = await self._store.facts(key)
         if facts is None or facts.is_ours:
             return facts is not None
-        tail = await self._store.read_tail(key, _TAIL)
+        tail = await self._store.read_tail(key, facts.size, _TAIL)
         try:
             await self._disk.run_long(partial(_check_tail, tail, facts.size, product.identifier))
         except IntegrityError as error:
