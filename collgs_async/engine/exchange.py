@@ -124,7 +124,7 @@ class Exchange:
         listening = [address for address in addresses if address not in self._asked]
         moment, shares = self._permits.share(listening)
         for address, permits in shares.items():
-            told = (permits, moment, permits / self._permits.limit, self.assists)
+            told = (permits, moment, self._permits.rate_share(address), self.assists)
             self._asked[address] = asyncio.create_task(self._ask(address, told))
 
     async def _notice_processes(self, are_there: bool) -> None:

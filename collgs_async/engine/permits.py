@@ -17,6 +17,9 @@ __all__ = ["Permits", "Use", "fair_shares"]
 _TURN: Final = 10.0
 """Seconds after which permits that not every process can have go to others."""
 
+_IDLE: Final = 0.25
+"""What a process with permits and no request counts for a rate, beside a request in progress."""
+
 
 @dataclass(slots=True)
 class Use:
@@ -43,6 +46,11 @@ class Use:
     def committed(self) -> int:
         """Requests that it may have in progress before it hears anything new."""
         return max(self.active, self.granted, self.heard)
+
+    @property
+    def weight(self) -> float:
+        """Requests as they count for a rate: those in progress; else a little, if it may begin one."""
+        return self.active or min(self.committed, _IDLE)
 
 
 class Permits:
@@ -123,6 +131,11 @@ class Permits:
             use.granted = min(shares[name], use.committed + more)
             sent[name] = use.granted
         return now, sent
+
+    def rate_share(self, process: str) -> float:
+        """Return what a process may use of a rate: more than 0 where it may have a request in progress, and 1 in all."""
+        weights = sum(use.weight for use in self._uses.values())
+        return self._uses[process].weight / weights if weights else 0.0
 
 
 def fair_shares(limit: int, needs: Mapping[str, int], *, turn: int = 0) -> dict[str, int]:

@@ -261,9 +261,13 @@ class RateLimiter:
     @property
     def rate(self) -> float | None:
         """The current limit in bytes per second; 0 during a pause, None for no limit. Any thread may read it."""
+        whole = self._whole_rate()
+        return whole and whole * self.share
+
+    def _whole_rate(self) -> float | None:
         if self._timing.now() >= self._holds_until:
             self._look_up()
-        return self._rate and self._rate * self.share
+        return self._rate
 
     def _look_up(self) -> None:
         """Look the current rate up in the timetable, and log a change."""
@@ -283,7 +287,7 @@ class RateLimiter:
 
     async def resume(self) -> None:
         """Wait until no pause of the timetable holds."""
-        while self.rate == 0:
+        while self._whole_rate() == 0:  # a process without a share waits for a permit, and that is no pause
             await self._timing.sleep(self._holds())
 
     async def consume(self, nbytes: int) -> None:

@@ -148,3 +148,31 @@ def test_the_limit_is_tried_again_after_a_while_and_permits_of_a_process_that_is
     processes.permits.keep("b")
 
     assert {"b": 3} == processes.share("b")
+
+
+def test_a_rate_goes_to_those_that_use_it() -> None:
+    processes = Processes(8, "ab")
+    processes.hear(processes.share("ab"), waiting=0)
+    assert (0.5, 0.5) == (processes.permits.rate_share("a"), processes.permits.rate_share("b"))
+    processes.active["a"] = 1
+
+    processes.hear(processes.share("ab"), waiting=0)
+
+    assert (0.8, 0.2) == (processes.permits.rate_share("a"), processes.permits.rate_share("b"))
+
+
+@given(data=st.data())
+def test_a_process_with_a_request_in_progress_has_a_share_of_the_rate(data: st.DataObject) -> None:
+    """Also when its turn is over, and with more processes than permits."""
+    names = "abcd"
+    processes = Processes(data.draw(st.integers(1, 3)), names)
+    for _ in range(data.draw(st.integers(1, 40))):
+        processes.clock.now += data.draw(st.sampled_from([0, 10]))
+        sent = processes.share(names)
+        shares = {name: processes.permits.rate_share(name) for name in names}
+        for name in names:  # each begins and ends what it likes, before or after it hears
+            most = max(processes.active[name], sent[name])
+            processes.active[name] = data.draw(st.integers(0, most))
+            assert shares[name] > 0 or not most
+        assert sum(shares.values()) <= 1.001
+        processes.hear(sent, waiting=data.draw(st.integers(0, 3)))

@@ -6,6 +6,7 @@ import asyncio
 
 from collgs_async.http.limits import RateLimiter
 from collgs_async.http.shared_limits import GrantedLimiter
+from tests.conftest import HANGS
 from tests.support.clocks import Clock, until
 
 
@@ -108,3 +109,12 @@ def test_a_process_uses_its_share_of_a_rate() -> None:
     limiter.share = 1.0
     assert 1000.0 == limiter.rate
     assert RateLimiter(None).rate is None
+
+
+async def test_a_process_without_a_share_of_the_rate_does_not_wait_for_ever() -> None:
+    limiter = RateLimiter(1000.0)
+    limiter.share = 0.0
+
+    async with asyncio.timeout(HANGS):
+        await limiter.resume()
+        await limiter.consume(1)
