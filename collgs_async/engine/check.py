@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from collgs_async.errors import ConfigError
@@ -11,7 +11,9 @@ from collgs_async.errors import ConfigError
 if TYPE_CHECKING:
     from collgs_async.config.settings import Config
 
-__all__ = ["check_engine", "import_distributed"]
+__all__ = ["EXPECTED_EXTRA", "check_engine", "import_distributed"]
+
+EXPECTED_EXTRA: Final = "engine: expected the extra dask (pip install 'collgs-async[dask]')"
 
 
 async def check_engine(config: Config, *, has_own_credentials: bool) -> None:
@@ -64,7 +66,5 @@ def _distributed() -> Any:
     try:
         import distributed
     except ImportError as error:
-        raise ConfigError(
-            f"engine: expected the extra dask (pip install 'collgs-async[dask]'), found no module {error.name}"
-        ) from None
+        raise ConfigError(f"{EXPECTED_EXTRA}, found no module {error.name}") from None
     return distributed

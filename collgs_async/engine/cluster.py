@@ -10,8 +10,8 @@ import signal
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from collgs_async.engine.check import import_distributed
-from collgs_async.errors import EngineError
+from collgs_async.engine.check import EXPECTED_EXTRA, import_distributed
+from collgs_async.errors import ConfigError, EngineError
 from collgs_async.models.timing import wait_completed
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ async def _client(distributed: Any, address: str, security: Any) -> AsyncIterato
     client = distributed.Client(address, security=security, asynchronous=True, set_as_default=False)
     try:
         await client
-    except (OSError, TimeoutError, ValueError) as error:
+    except (OSError, TimeoutError, TypeError, ValueError) as error:  # without certificates for tls://: a TypeError
         await client.close()
         raise EngineError(f"the Dask scheduler at {address} does not answer: {error}") from error
     try:
@@ -87,6 +87,10 @@ def _start(distributed: Any, processes: int, workers: int) -> Any:
 
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         raise EngineError(_GUARD)
+    try:
+        security = distributed.Security.temporary()
+    except ImportError:  # Dask itself does without it
+        raise ConfigError(f"{EXPECTED_EXTRA}, found no module cryptography") from None
     heard = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})  # of this thread, and its heirs
     settings = {
         "distributed.comm.timeouts.connect": "120s",  # processes start slowly beside others
@@ -100,7 +104,7 @@ def _start(distributed: Any, processes: int, workers: int) -> Any:
                 threads_per_worker=-(-workers // processes) + 1,  # one is verified while the next one is fetched
                 processes=True,
                 host="127.0.0.1",
-                security=True,
+                security=security,
                 dashboard_address="127.0.0.1:0",
                 silence_logs=logging.CRITICAL,
                 memory_limit=0,

@@ -283,19 +283,23 @@ class DaskDownloader:
     async def _stop_all(self) -> None:
         from collgs_async.engine import tasks
 
-        futures = dict(self._futures)
         if self._is_lost:
             return
+        results = {asyncio.ensure_future(_result(future)): product for future, product in self._futures.items()}
         try:
             async with asyncio.timeout(_STOPPING):
-                await self._client.run(tasks.stop, self._run, on_error="return", nanny=False)
-                results = await asyncio.gather(*map(_result, futures), return_exceptions=True)
+                left = set(results)
+                while left and await self._client.nthreads():  # without a process there will be no result
+                    await self._client.run(tasks.stop, self._run, on_error="return", nanny=False)
+                    _, left = await asyncio.wait(left, timeout=_AGAIN)  # then again: a process may have joined
         except (OSError, TimeoutError) as error:
             log.warning("not all processes could be told to stop: %s", str(error) or "no answer")
-            return
-        for product, result in zip(futures.values(), results, strict=True):
-            if isinstance(result, dict) and "outcome" in self._heard(product, result):
-                self._unsettled.append(self._settled(product, result))
+        for one, product in results.items():
+            one.cancel()  # has no effect on one that is done
+            if one.done() and not one.cancelled() and one.exception() is None:
+                result = self._heard(product, one.result())
+                if "outcome" in result:
+                    self._unsettled.append(self._settled(product, result))
 
 
 async def _result(future: Any) -> Any:

@@ -133,7 +133,7 @@ class Permits:
         return now, sent
 
     def rate_share(self, process: str) -> float:
-        """Return what a process may use of a rate: more than 0 where it may have a request in progress, and 1 in all."""
+        """Return what a process may use of a rate: more than 0 where it may have a request; 1 in all."""
         weights = sum(use.weight for use in self._uses.values())
         return self._uses[process].weight / weights if weights else 0.0
 

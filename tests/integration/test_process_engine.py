@@ -182,3 +182,18 @@ async def test_without_the_extra_one_line_says_how_to_get_it(
     [line] = ended.err.splitlines()
     assert line.startswith("error: engine: expected the extra dask (pip install 'collgs-async[dask]'), found no module")
     assert not site.folder.exists()
+
+
+async def test_dask_without_the_rest_of_the_extra_is_refused_in_the_same_way(
+    serve: Callable[..., Any], run_cli: CommandHere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("distributed")
+    site = await serve(level2_scenes(1))
+    monkeypatch.setitem(sys.modules, "cryptography", None)
+
+    ended = await run_cli(*at_url(site), "--engine", "dask")
+
+    assert 2 == ended.code
+    [line] = ended.err.splitlines()
+    assert line.startswith("error: engine: expected the extra dask (pip install 'collgs-async[dask]'), found no module")
+    assert [] == site.litter()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -213,6 +214,22 @@ async def test_a_product_that_kills_its_process_fails_and_the_run_goes_on(
     assert all("has died" in str(error) for error in failed.values())
     assert len(failed) <= 4  # as many are handed out at once
     assert 12 - len(failed) == len(list(site.folder.glob("*.zip")))
+
+
+async def test_a_stop_does_not_wait_for_workers_that_never_came(
+    serve: Callable[..., Any], command: Command, tmp_path: Path
+) -> None:
+    site = await serve(level2_scenes(2))
+    async with cluster(tmp_path / "cluster", workers=0) as nodes:
+        process = await command.start(*at_url(site), "--engine", f"dask={nodes.address}", "--log-json", **QUIET)
+        await until(lambda: len(site.server.requests) > 0, process)
+
+        process.send_signal(signal.SIGINT)
+        ended = assert_clean_exit(await command.end(process))
+
+    assert 130 == ended.code, ended.err
+    assert "could be told to stop" not in ended.err
+    assert [] == site.litter()
 
 
 async def test_a_process_without_credentials_ends_the_run_and_is_named(
