@@ -15,7 +15,7 @@ from uuid import uuid4
 
 from collgs_async.engine.cluster import connected
 from collgs_async.engine.events import repeat_events
-from collgs_async.engine.exchange import Exchange
+from collgs_async.engine.exchange import Exchange, problem_of
 from collgs_async.engine.mark import folder_mark
 from collgs_async.engine.process import Order, this_process
 from collgs_async.engine.wire import config_to_wire, error_from_wire, outcome_from_wire, product_to_wire
@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 __all__ = ["DaskDownloader"]
 
 log = logging.getLogger("collgs_async")
+
+_FETCH: Final = "__import__('collgs_async.engine.tasks', fromlist=['fetch_product']).fetch_product(*words)"
+"""The task of a product, as text: a function without its package would end the connection of a worker."""
 
 _AGAIN: Final = 1.0
 """Seconds before a product is handed out again that its process has given back."""
@@ -105,12 +108,11 @@ class DaskDownloader:
             self._client = await stack.enter_async_context(connected(self._engine, workers))
             order = Order(self._run, this_process(), config_to_wire(self._config), asdict(self.tuning), mark)
             await self._check(order)
-            await self._give(order)
             stack.push_async_callback(self._take_back)
             # Processes of this machine begin again by themselves; those of a cluster may come hours later.
             alone = _ALONE if self._engine.address is None else math.inf
             exchange = Exchange(
-                *(self._client, self._run, workers, self.meter, self._progress),
+                *(self._client, order, workers, self.meter, self._progress),
                 longest_alone=alone,
                 give_up=self._give_up,
             )
@@ -137,31 +139,23 @@ class DaskDownloader:
         problems = {}
         for address, seen in found.items():
             host = address.partition("://")[2].rpartition(":")[0]
-            if isinstance(seen, ModuleNotFoundError) and str(seen.name).startswith("collgs_async"):
-                problems[host] = f"expected collgs-async {order.leader['version']}, as here, found none or an older one"
-            elif isinstance(seen, BaseException):
-                problems[host] = f"expected a worker that can take part, found {type(seen).__name__}: {seen}"
-            elif seen["refused"]:
-                problems[host] = seen["refused"]
+            if problem := problem_of(seen, order):
+                problems[host] = problem
         if problems:
             raise ConfigError([f"engine: worker {host}: {problem}" for host, problem in sorted(problems.items())])
         threads = await self._client.nthreads()
         where = "on this machine" if self._engine.address is None else f"of the cluster at {self._engine.address}"
         log.info("Dask: %s %s", plural(len(threads), "process", "processes"), where)
 
-    async def _give(self, order: Order) -> None:
-        """Start an engine in each process, now and in those to come."""
+    async def _take_back(self) -> None:
+        """End the engine of each process; one that does not hear this ends by itself."""
         from collgs_async.engine import tasks
 
-        plugin = tasks.EnginePlugin(order)
-        await self._client.register_plugin(plugin, name=plugin.name)
-
-    async def _take_back(self) -> None:
         if self._is_lost:
             return
         with suppress(OSError, TimeoutError):
             async with asyncio.timeout(_STOPPING):
-                await self._client.unregister_worker_plugin(f"collgs-{self._run}")
+                await self._client.run(tasks.end, self._run, on_error="return", nanny=False)
 
     @property
     def max_concurrent(self) -> int:
@@ -188,8 +182,8 @@ class DaskDownloader:
         process
             The one that has postponed it, and knows for how long it has waited; None: any.
         """
-        given_back = ""
-        for _ in range(_MOST_GIVEN_BACK):
+        times, given_back = 0, ""
+        while times < _MOST_GIVEN_BACK:
             result = await self._hand_out(product, wish, process)
             if "error" in result:
                 raise error_from_wire(result["error"])
@@ -198,6 +192,8 @@ class DaskDownloader:
             if "outcome" in result:
                 return self._settled(product, result)
             given_back = result.get("refused", "its download was ended")
+            # Dask may move a product to a process that is left out, again and again while the others are busy.
+            times += not (self._exchange.left_out and self._exchange.taking_part)
             await asyncio.sleep(_AGAIN)
         raise EngineError(f"no process of the cluster takes {product.identifier}: {given_back}")
 
@@ -205,16 +201,16 @@ class DaskDownloader:
         """Submit the task of a product, and return its result: a failure where each process has died with it."""
         from distributed.scheduler import KilledWorker
 
-        from collgs_async.engine import tasks
-
         wished = None if wish is None else wish.as_dict()
+        among = None if process is None else [process]
+        if among is None and self._exchange.left_out:
+            among = self._exchange.taking_part or None
         future = self._client.submit(
-            tasks.fetch_product,
-            *(self._run, product_to_wire(product), wished),
+            *(eval, _FETCH, {"words": (self._run, product_to_wire(product), wished)}),
             key=f"collgs-{self._run}-{next(self._serials)}",
             pure=False,
-            workers=None if process is None else [process],
-            allow_other_workers=process is not None,
+            workers=among,
+            allow_other_workers=among is not None,
         )
         self._futures[future] = product
         self._exchange.products[product.identifier] = product
@@ -225,8 +221,13 @@ class DaskDownloader:
         except KilledWorker as error:
             log.debug("%s: %s", product.identifier, error)
             return {"outcome": {"status": "failed", "error": {"kind": "TransferError", "message": _DIED}}}
-        except (concurrent.futures.CancelledError, OSError) as error:  # what Dask raises when the scheduler is gone
-            self._is_lost = True
+        except Exception as error:
+            if future.status == "error":  # of the task, such as a process that has not this package
+                log.debug("%s: %s: %s", product.identifier, type(error).__name__, error)
+                return {"refused": f"{type(error).__name__}: {error}"}
+            if not isinstance(error, concurrent.futures.CancelledError | OSError):
+                raise
+            self._is_lost = True  # these are what Dask raises when the scheduler is gone
             raise EngineError("the Dask cluster is lost, with what it was fetching") from error
         except asyncio.CancelledError:
             await wait_completed(self._stop())

@@ -1,7 +1,7 @@
 """The downloads of one process of many: one session and one downloader, in a thread with its own event loop.
 
-The process that leads the run tells each second how many requests are allowed, and is told what was done. What it does
-not hear of for a minute ends: nobody would take its results.
+The process that leads the run tells each second how many requests are allowed, and is told what was done. Without a
+word of it for a minute the engine ends: nobody would take its results, and a leader that goes on starts another.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ import socket
 import sys
 import threading
 import time
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
 
 from collgs_async import __version__
 from collgs_async.engine.events import CollectedMessages, CollectedProgress
@@ -34,7 +35,7 @@ from collgs_async.transfer.store_client import StoreClient
 from collgs_async.transfer.tuning import TransferTuning
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping
 
     from collgs_async.models.product import Outcome, Product
     from collgs_async.transfer.downloader import Downloader
@@ -74,7 +75,7 @@ class Order:
     mark
         A file that each process must find, since all write to the same folder; empty: to an object store.
     silence
-        Seconds without a word of the leader after which the downloads end.
+        Seconds without a word of the leader after which the engine ends.
     """
 
     run: str
@@ -109,11 +110,17 @@ class ProcessEngine:
     """The downloads of this process.
 
     Any thread may call `fetch`; what is asynchronous belongs to the caller's loop, and waits for the engine's.
+
+    Attributes
+    ----------
+    ended
+        Done once the thread has nothing left to do, and will answer nobody.
     """
 
     def __init__(self, order: Order) -> None:
         self._order = order
         self._process = this_process()["process"]
+        self._name = f"{self._process}:{uuid4().hex[:8]}"  # a process may have several, one after the other
         self._config = config_from_wire(order.settings)
         self._progress = CollectedProgress()
         self._messages = CollectedMessages()
@@ -124,8 +131,10 @@ class ProcessEngine:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="collgs-async engine", daemon=True)
         self._opened: Future[None] = Future()
+        self.ended: Future[None] = Future()
+        self._calls: set[Future[Any]] = set()
+        self._calling = threading.Lock()
         self._end = asyncio.Event()
-        self._heard = asyncio.Event()
         self._heard_at = time.monotonic()
         self._has_stopped = False
         self._running: dict[asyncio.Task[dict[str, Any]], str] = {}
@@ -143,6 +152,15 @@ class ProcessEngine:
             The output folder cannot be looked through.
         """
         self._thread.start()
+        self.wait_open()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its session is open, or has been."""
+        return self._opened.done() and self._opened.exception() is None
+
+    def wait_open(self) -> None:
+        """Return when the session is open, which another thread has started; raises as `start`."""
         self._opened.result()
 
     def close(self) -> None:
@@ -157,8 +175,13 @@ class ProcessEngine:
                 runner.run(self._main())
             except Exception as error:
                 if self._opened.done():
-                    raise
-                self._opened.set_exception(error)
+                    log.debug("the engine of this process has ended", exc_info=True)
+                else:
+                    self._opened.set_exception(error)
+        with self._calling:  # what was asked after the last round of the loop
+            for call in list(self._calls):
+                call.cancel()
+        self.ended.set_result(None)
 
     async def _main(self) -> None:
         tuning = TransferTuning(**self._order.tuning)
@@ -173,7 +196,7 @@ class ProcessEngine:
             self._opened.set_result(None)
             try:
                 await self._end.wait()
-                await self._cancel_all()
+                await self._stop()
             finally:
                 watch.cancel()
                 log.removeHandler(self._messages)
@@ -186,18 +209,16 @@ class ProcessEngine:
 
     def _hear(self) -> None:
         self._heard_at = time.monotonic()
-        self._heard.set()
 
     async def _watch(self) -> None:
-        """Fall to one request when the leader is silent, then end all downloads; those that come later wait for it."""
-        while True:
+        """Fall to one request when the leader is silent, then end."""
+        while not self._end.is_set():
             await asyncio.sleep(min(_LOOK, self._order.silence / 4))
             silent = time.monotonic() - self._heard_at
             if silent > self._order.silence / 2:
                 self._limits.requests.grant(min(1, self._limits.requests.granted), time.monotonic())
-            if silent > self._order.silence and self._heard.is_set():
-                self._heard.clear()
-                await self._cancel_all()
+            if silent > self._order.silence:
+                self._end.set()
 
     async def _cancel_all(self) -> None:
         tasks = [*self._running, *self._assistants]
@@ -220,14 +241,18 @@ class ProcessEngine:
         -------
         dict
             One of: ``outcome``; ``later``, the seconds after which to call again; ``error``, which ends the run;
-            ``stopped``, where its download was ended. Beside it are ``moved``, the bytes of this process so far, and
-            ``events``.
+            ``stopped``, where its download was ended. Beside it are ``moved``, the bytes of this engine so far, and
+            ``events``, unless the engine has ended.
         """
         work = self._fetch(product_from_wire(product), None if wish is None else Wish.from_dict(wish))
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+        try:
+            result: dict[str, Any] = self._call(work).result()
+        except CancelledError:  # the engine has ended
+            return {"stopped": True}
+        return result
 
     async def exchange(self, permits: int, moment: float, share: float, *, assist: bool) -> dict[str, Any]:
-        """Take what is allowed, and return what was done since the last call.
+        """Take what is allowed, and return what was done since the last call; nothing if the engine has ended.
 
         Parameters
         ----------
@@ -238,21 +263,37 @@ class ProcessEngine:
         assist
             Whether permits without a product of their own help with others.
         """
-        reply: dict[str, Any] = await self._in_loop(partial(self._exchange, permits, moment, share, assist=assist))
-        return reply
+        reply: dict[str, Any] | None = await self._in_loop(
+            partial(self._exchange, permits, moment, share, assist=assist)
+        )
+        return reply or {}
 
     async def stop(self) -> None:
         """End all downloads in good order, and begin no other."""
         await self._in_loop(self._stop)
 
-    async def _in_loop(self, work: Callable[[], Any]) -> Any:
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work(), self._loop))
+    async def _in_loop(self, work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        call = asyncio.wrap_future(self._call(work()))
+        await asyncio.wait([call])
+        return None if call.cancelled() else call.result()
+
+    def _call(self, work: Coroutine[Any, Any, Any]) -> Future[Any]:
+        """Run a coroutine in the loop of the engine; where that has ended, the future is cancelled."""
+        with self._calling:
+            if self._loop.is_closed():
+                work.close()
+                call: Future[Any] = Future()
+                call.cancel()
+                return call
+            call = asyncio.run_coroutine_threadsafe(work, self._loop)
+            self._calls.add(call)
+        call.add_done_callback(self._calls.discard)
+        return call
 
     # ------------------------------------------------------------------------------------------- in the own loop
 
     async def _stop(self) -> None:
         self._has_stopped = True
-        self._heard.set()
         await self._cancel_all()
 
     async def _exchange(self, permits: int, moment: float, share: float, *, assist: bool) -> dict[str, Any]:
@@ -283,7 +324,6 @@ class ProcessEngine:
             await self._downloader.assist()
 
     async def _fetch(self, product: Product, wish: Wish | None) -> dict[str, Any]:
-        await self._heard.wait()
         name = product.identifier
         task = asyncio.create_task(self._attempt(product, wish))
         self._running[task] = name
@@ -301,8 +341,8 @@ class ProcessEngine:
         return {**result, **self._figures(), "events": self._progress.take_of(name)}
 
     def _figures(self) -> dict[str, Any]:
-        """Return the bytes of this process so far."""
-        return {"process": self._process, "moved": self._downloader.meter.total}
+        """Return the bytes of this engine so far."""
+        return {"engine": self._name, "moved": self._downloader.meter.total}
 
     async def _attempt(self, product: Product, wish: Wish | None) -> dict[str, Any]:
         if self._has_stopped:

@@ -108,7 +108,7 @@ async def test_a_stop_ends_all_downloads_keeps_their_parts_and_gives_the_locks_b
     assert 2 == len(list(site.folder.glob("*.zip.part")))
 
 
-async def test_a_process_that_hears_nothing_ends_its_downloads_and_goes_on_when_it_does(
+async def test_an_engine_that_hears_nothing_ends_in_good_order_and_the_next_one_goes_on(
     serve: Callable[..., Any], tmp_path: Path
 ) -> None:
     site = await serve(stored_scenes(1, 6_000_000), rate=1_500_000.0)
@@ -117,15 +117,17 @@ async def test_a_process_that_hears_nothing_ends_its_downloads_and_goes_on_when_
         await engine.exchange(*ALLOWED, assist=False)
 
         assert (await fetch(engine, product))["stopped"]
-
-        result: dict[str, Any] = {"stopped": True}
         async with asyncio.timeout(HANGS):
-            while "stopped" in result:  # a busy machine may be silent for as long
-                waiting = fetch(engine, product)
-                while not waiting.done():
-                    await engine.exchange(*ALLOWED, assist=False)
-                    await asyncio.sleep(0.05)
-                result = await waiting
+            await asyncio.wrap_future(engine.ended)
+
+        assert {} == await engine.exchange(*ALLOWED, assist=False)
+        assert (await fetch(engine, product))["stopped"]
+        await engine.stop()
+    assert [] == [name for name in site.litter() if name.endswith(".lease")]
+
+    with started(order_for(site, site.folder / "mark")) as engine:
+        await engine.exchange(*ALLOWED, assist=False)
+        result = await fetch(engine, product)
 
     assert "downloaded" == result["outcome"]["status"]
     assert is_archive(site.archive(site.server.scenes[0]))

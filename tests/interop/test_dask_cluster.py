@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import threading
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from collgs_async.demo.login import SignIn
-from tests.conftest import level2_scenes
+from tests.conftest import HANGS, level2_scenes
 from tests.support.commands import assert_clean_exit, at_url, on_linux, originals, stored_scenes, until, wrong_finals
 
-pytest.importorskip("distributed")
+Client = pytest.importorskip("distributed").Client
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -67,11 +68,12 @@ class Nodes:
         await until(lambda: file.exists() and bool(file.read_text().strip()), self.scheduler)
         self.address = json.loads(file.read_text())["address"]
 
-    async def join(self) -> None:
+    async def join(self, preload: str = "") -> None:
         """Start a worker, and wait until it has joined."""
         assert self.scheduler is not None
         words = ["--host", "127.0.0.1", "--nthreads", "3", "--no-nanny", "--no-dashboard"]
-        words += ["--preload", self._preload] if self._preload else []
+        preload = preload or self._preload
+        words += ["--preload", preload] if preload else []
         count = len(self.workers)
         self.workers.append(await self._start(f"worker{count}", "dask_worker", *words, **self._environ))
         log = self._folder / "scheduler.log"
@@ -179,6 +181,91 @@ async def test_a_lost_scheduler_ends_the_run_and_the_next_one_goes_on(
     again = assert_clean_exit(await command(*at_url(site)))
     assert 0 == again.code, again.err
     assert [] == site.asked_again(held, since)
+
+
+WITHOUT_PACKAGE = """
+import sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "collgs_async":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+for name in [name for name in sys.modules if name.partition(".")[0] == "collgs_async"]:
+    del sys.modules[name]
+sys.meta_path.insert(0, Missing())
+"""
+
+
+async def test_a_worker_that_joins_without_the_package_is_named_and_harms_nobody(
+    serve: Callable[..., Any], command: Command, tmp_path: Path
+) -> None:
+    site = await serve(stored_scenes(10, 2_000_000), rate=1e6)
+    right = originals(site)
+    async with cluster(tmp_path / "cluster", workers=1) as nodes:
+        words = (*at_url(site), "--engine", f"dask={nodes.address}", "--report", "report.json")
+        process = await command.start(*words, **QUIET)
+        await until(lambda: site.moved() > 1_000_000, process)
+
+        await nodes.join(WITHOUT_PACKAGE)
+        ended = assert_clean_exit(await command.end(process))
+
+        assert 0 == ended.code, ended.err
+        [line] = [line for line in ended.err.splitlines() if "gets no products" in line]
+        assert "expected collgs-async 0.1.0, as here, found none or an older one" in line
+        async with Client(nodes.address, asynchronous=True, set_as_default=False) as client:
+            assert 2 == len(await client.nthreads())
+            assert {4} == set((await client.run(sum, [2, 2])).values())
+    assert set(right) == {path.name for path in site.folder.glob("*.zip")}
+    assert [] == wrong_finals(site.folder, right)
+    assert 10 == json.loads((command.folder / "report.json").read_text())["summary"]["downloaded"]
+
+
+IMPATIENT = """
+from dataclasses import replace
+from collgs_async.engine.process import ProcessEngine
+
+def begin(self, order, init=ProcessEngine.__init__):
+    init(self, replace(order, silence=4.0))
+
+ProcessEngine.__init__ = begin
+"""
+
+
+def left_in_worker(dask_worker: Any) -> list[str]:
+    """What of this package a worker has: engines by their threads, and plugins."""
+    threads = [thread.name for thread in threading.enumerate() if thread.name.startswith("collgs")]
+    return threads + [name for name in dask_worker.plugins if "collgs" in name]
+
+
+def left_in_scheduler(dask_scheduler: Any) -> list[str]:
+    """The plugins that a scheduler has of this package."""
+    names = [*dask_scheduler.plugins, *dask_scheduler.worker_plugins, *dask_scheduler.nanny_plugins]
+    return [name for name in names if "collgs" in name]
+
+
+async def test_a_killed_leader_leaves_nothing_in_the_cluster(
+    serve: Callable[..., Any], command: Command, tmp_path: Path
+) -> None:
+    site = await serve(stored_scenes(4, 6_000_000), rate=1e6)
+    async with (
+        cluster(tmp_path / "cluster", preload=IMPATIENT) as nodes,
+        Client(nodes.address, asynchronous=True, set_as_default=False) as client,
+    ):
+        process = await command.start(*at_url(site), "--engine", f"dask={nodes.address}", **QUIET)
+        await until(lambda: site.moved() > 1_000_000, process)
+        assert all((await client.run(left_in_worker)).values())
+        assert [] == await client.run_on_scheduler(left_in_scheduler)
+
+        process.kill()
+        await process.wait()
+        async with asyncio.timeout(HANGS):
+            while any((await client.run(left_in_worker)).values()):  # noqa: ASYNC110 - in other processes
+                await asyncio.sleep(0.1)
+
+        assert [] == [name for name in site.litter() if name.endswith(".lease")]
+        assert [] == await client.run_on_scheduler(left_in_scheduler)
+        assert 2 == len(await client.nthreads())
 
 
 POISON = """
