@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from collgs_async.transfer.tuning import TransferTuning
 
 __all__ = ["Client", "run"]
-
-_REPAIRED = "an archive that is wrong there is fetched again once its object is removed"
 
 
 class Client(StoreClient):
@@ -195,15 +194,7 @@ class Client(StoreClient):
         """
         from collgs_async.transfer.named_archive import repair_named
 
-        self._config.needed_folder("repair", _REPAIRED)
-        collection, search = self._config.needed_query().collection, self.catalogue.search
-        downloader = await self._open_downloader()
-        how: dict[str, Any] = {"collection": collection, "search": search, "downloader": downloader}
-        async with self._recording("repair", is_one_of_many=True) as record:
-            with ConciseErrors(), self._progress:
-                outcome = await repair_named(archive, damaged, **how)
-            record(outcome)
-        return outcome
+        return await self._repair("repair", partial(repair_named, archive, damaged))
 
     async def repair_members(self, folder: Path, damaged: Iterable[str]) -> Outcome:
         """Repair a folder with members of an archive: find its product in the catalogue, and fetch members again.
@@ -224,13 +215,15 @@ class Client(StoreClient):
         """
         from collgs_async.transfer.named_archive import repair_tree
 
-        self._config.needed_folder("repair_members", _REPAIRED)
+        return await self._repair("repair_members", partial(repair_tree, folder, frozenset(damaged)))
+
+    async def _repair(self, name: str, repair: Callable[..., Awaitable[Outcome]]) -> Outcome:
+        self._config.needed_folder(name, "an archive that is wrong there is fetched again once its object is removed")
         collection, search = self._config.needed_query().collection, self.catalogue.search
-        downloader, names = await self._open_downloader(), frozenset(damaged)
-        how: dict[str, Any] = {"collection": collection, "search": search, "downloader": downloader}
+        downloader = await self._open_downloader()
         async with self._recording("repair", is_one_of_many=True) as record:
             with ConciseErrors(), self._progress:
-                outcome = await repair_tree(folder, names, **how)
+                outcome = await repair(collection=collection, search=search, downloader=downloader)
             record(outcome)
         return outcome
 
@@ -392,23 +385,6 @@ class Client(StoreClient):
 
         async with DaskDownloader(engine, self._config, self._progress.listener, self._tuning) as downloader:
             yield downloader
-
-    @asynccontextmanager
-    async def _recording(
-        self, command: str, *, is_one_of_many: bool = False
-    ) -> AsyncIterator[Callable[[Outcome], None]]:
-        """Yield what takes each outcome, for the ledger and the STAC items of the output folder."""
-        from collgs_async.ledger.hand_in import hand_in  # deferred: a search needs none of this, and starts faster
-        from collgs_async.reporting.stac_recorder import stac_items
-
-        config = self._config
-        async with hand_in(config, command, is_one_of_many=is_one_of_many) as note, stac_items(config) as describe:
-
-            def record(outcome: Outcome) -> None:
-                note(outcome)
-                describe(outcome)
-
-            yield record
 
 
 async def run(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ from collgs_async.reporting.choice import SharedProgress
 from collgs_async.selection.planned import GivenProducts
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
+    from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
     from pathlib import Path
     from types import TracebackType
     from typing import Self
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collgs_async.http.credentials import Credentials
     from collgs_async.http.shared_limits import SharedLimits
     from collgs_async.models.member_list import MemberList
-    from collgs_async.models.product import Product
+    from collgs_async.models.product import Outcome, Product
     from collgs_async.models.progress import GivenProgress, Progress
     from collgs_async.transfer.action import Action
     from collgs_async.transfer.archive_sizes import ArchiveSizes
@@ -104,6 +104,23 @@ class StoreClient:
                 await self._stack.enter_async_context(self._downloader)
                 self._downloads = True
         return self._downloader
+
+    @asynccontextmanager
+    async def _recording(
+        self, command: str, *, is_one_of_many: bool = False
+    ) -> AsyncIterator[Callable[[Outcome], None]]:
+        """Yield what takes each outcome, for the ledger and the STAC items of the output folder."""
+        from collgs_async.ledger.hand_in import hand_in  # deferred: a search needs none of this, and starts faster
+        from collgs_async.reporting.stac_recorder import stac_items
+
+        config = self._config
+        async with hand_in(config, command, is_one_of_many=is_one_of_many) as note, stac_items(config) as describe:
+
+            def record(outcome: Outcome) -> None:
+                note(outcome)
+                describe(outcome)
+
+            yield record
 
     @property
     def config(self) -> Config:
